@@ -1,0 +1,114 @@
+//! Picture sizes: in pixels, out sizes fitted into boxes, always even. Never stretched by accident.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Rational;
+
+/// Width and height of a picture in pixels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Size {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Size {
+    /// Makes a size.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// Width and height exchanged, as after a quarter turn.
+    pub fn turned(self) -> Self {
+        Self::new(self.height, self.width)
+    }
+
+    /// Whether the picture is taller than wide.
+    pub fn is_portrait(self) -> bool {
+        self.height > self.width
+    }
+
+    /// Pixels of the picture.
+    pub fn area(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// Both sides rounded to the nearest even number, at least 2: 4:2:0 pictures have no odd sides.
+    pub fn even(self) -> Self {
+        Self::new(nearest_even(Rational::from(self.width)), nearest_even(Rational::from(self.height)))
+    }
+
+    /// Width over height.
+    pub fn aspect(self) -> Rational {
+        Rational::from(self.width.max(1)) / Rational::from(self.height.max(1))
+    }
+
+    /// The largest even size of this display aspect that lies inside `bounds`.
+    pub fn inside(aspect: Rational, bounds: Size) -> Self {
+        let (width, height) = (Rational::from(bounds.width), Rational::from(bounds.height));
+        let exact = if aspect > width / height { (width, width / aspect) } else { (height * aspect, height) };
+        Self::from_exact(exact, bounds)
+    }
+
+    /// The smallest even size of this display aspect that covers `bounds`.
+    pub fn covering(aspect: Rational, bounds: Size) -> Self {
+        let (width, height) = (Rational::from(bounds.width), Rational::from(bounds.height));
+        let exact = if aspect > width / height { (height * aspect, height) } else { (width, width / aspect) };
+        let size = Self::from_exact(exact, Size::new(u32::MAX, u32::MAX));
+        Self::new(size.width.max(bounds.width), size.height.max(bounds.height))
+    }
+
+    /// Whether a picture of this size fits into `bounds` without shrinking.
+    pub fn fits(self, bounds: Size) -> bool {
+        self.width <= bounds.width && self.height <= bounds.height
+    }
+
+    fn from_exact((width, height): (Rational, Rational), bounds: Size) -> Self {
+        Self::new(nearest_even(width).min(bounds.width), nearest_even(height).min(bounds.height))
+    }
+}
+
+/// The even number nearest to a side, at least 2.
+fn nearest_even(side: Rational) -> u32 {
+    let halves = (side / Rational::from(2)).round().max(1);
+    u32::try_from(halves * 2).unwrap_or(u32::MAX - 1)
+}
+
+impl fmt::Display for Size {
+    /// `1920x1080`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_a_wide_picture_fit_inside_a_narrow_box() {
+        assert_eq!(Size::inside(Rational::new(16, 9), Size::new(640, 480)), Size::new(640, 360));
+        assert_eq!(Size::inside(Rational::new(9, 16), Size::new(640, 480)), Size::new(270, 480));
+        assert_eq!(Size::inside(Rational::new(4, 3), Size::new(640, 480)), Size::new(640, 480));
+    }
+
+    #[test]
+    fn does_covering_leave_no_gap() {
+        assert_eq!(Size::covering(Rational::new(16, 9), Size::new(640, 480)), Size::new(854, 480));
+        assert_eq!(Size::covering(Rational::new(9, 16), Size::new(640, 480)), Size::new(640, 1138));
+    }
+
+    #[test]
+    fn are_odd_sides_made_even() {
+        assert_eq!(Size::new(161, 121).even(), Size::new(162, 122));
+        assert_eq!(Size::new(1, 1).even(), Size::new(2, 2));
+    }
+
+    #[test]
+    fn is_an_extreme_aspect_never_zero() {
+        assert_eq!(Size::inside(Rational::new(10_000, 1), Size::new(640, 480)), Size::new(640, 2));
+    }
+}

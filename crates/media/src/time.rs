@@ -1,0 +1,128 @@
+//! Exact time: in ticks and their base or milliseconds, out seconds as a fraction. Never a float.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FrameRate, Rational};
+
+/// A point in time or a length of time, in exact seconds.
+///
+/// ```
+/// use abanico_media::{ExactTime, Rational};
+/// let pts = ExactTime::from_ticks(131_310, Rational::new(1, 90_000));
+/// assert_eq!(pts.to_string(), "1.459");
+/// assert_eq!((pts + ExactTime::from_millis(41)).millis(), 1500);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExactTime(Rational);
+
+impl ExactTime {
+    /// Time zero.
+    pub const ZERO: Self = Self(Rational::ZERO);
+
+    /// Makes a time of so many seconds.
+    pub fn from_seconds(seconds: Rational) -> Self {
+        Self(seconds)
+    }
+
+    /// Makes a time of so many ticks; `base` is the length of a tick in seconds.
+    pub fn from_ticks(ticks: i64, base: Rational) -> Self {
+        Self(Rational::from(ticks) * base)
+    }
+
+    /// Makes a time of so many milliseconds.
+    pub fn from_millis(millis: i64) -> Self {
+        Self(Rational::new(millis, 1000))
+    }
+
+    /// The time at which frame `frames` starts at a constant `rate`, counted from zero.
+    pub fn of_frames(frames: u64, rate: FrameRate) -> Self {
+        Self(Rational::from(i64::try_from(frames).unwrap_or(i64::MAX)) / rate.per_second())
+    }
+
+    /// The exact seconds.
+    pub fn seconds(self) -> Rational {
+        self.0
+    }
+
+    /// The nearest whole number of milliseconds.
+    pub fn millis(self) -> i64 {
+        (self.0 * Rational::from(1000)).round()
+    }
+
+    /// The nearest whole number of microseconds, the unit of ffmpeg's own clock.
+    pub fn micros(self) -> i64 {
+        (self.0 * Rational::from(1_000_000)).round()
+    }
+
+    /// The nearest number of frames of this length at `rate`; a negative time has none.
+    pub fn frames(self, rate: FrameRate) -> u64 {
+        u64::try_from((self.0 * rate.per_second()).round()).unwrap_or(0)
+    }
+
+    /// The distance to another time, never negative.
+    pub fn distance(self, other: Self) -> Self {
+        Self((self.0 - other.0).abs())
+    }
+
+    /// The seconds with six decimals, as ffmpeg's options take them.
+    pub fn decimal(self) -> String {
+        let micros = self.micros();
+        let sign = if micros < 0 { "-" } else { "" };
+        format!("{sign}{}.{:06}", micros.abs() / 1_000_000, micros.abs() % 1_000_000)
+    }
+}
+
+impl fmt::Display for ExactTime {
+    /// Seconds with three decimals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.millis();
+        let sign = if millis < 0 { "-" } else { "" };
+        write!(f, "{sign}{}.{:03}", millis.abs() / 1000, millis.abs() % 1000)
+    }
+}
+
+impl Add for ExactTime {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Sub for ExactTime {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn do_ticks_and_frames_meet_exactly() {
+        let ntsc = FrameRate::new(30000, 1001).unwrap();
+        let ticks = ExactTime::from_ticks(3003 * 300, Rational::new(1, 90_000));
+        assert_eq!(ticks, ExactTime::of_frames(300, ntsc));
+        assert_eq!(ticks.frames(ntsc), 300);
+        assert_eq!(ExactTime::from_millis(-5).frames(ntsc), 0);
+    }
+
+    #[test]
+    fn is_text_rounded_to_the_unit() {
+        let third = ExactTime::from_seconds(Rational::new(-1, 3));
+        assert_eq!((third.to_string().as_str(), third.decimal().as_str()), ("-0.333", "-0.333333"));
+        assert_eq!(ExactTime::from_millis(62_300).decimal(), "62.300000");
+    }
+
+    #[test]
+    fn is_distance_symmetric() {
+        let (a, b) = (ExactTime::from_millis(10), ExactTime::from_millis(35));
+        assert_eq!(a.distance(b), b.distance(a));
+        assert_eq!(a.distance(b).millis(), 25);
+    }
+}
