@@ -12,6 +12,9 @@ pub struct MediaInfo {
     pub container: String,
     /// Size of the file.
     pub size_bytes: u64,
+    /// Where the container says that its clock starts (ffprobe's `start_time` of the format): the point that ffmpeg
+    /// moves to zero when it reads the file. All other times here are on the file's own clock.
+    pub clock_start: ExactTime,
     /// The picture that would be shown: the first real video track (cover art is none), if any.
     pub video: Option<VideoTrack>,
     /// All audio tracks with at least one packet, in the file's order.
@@ -181,7 +184,7 @@ mod tests {
             is_default: false,
         };
         let info =
-            MediaInfo { container: "mpegts".into(), size_bytes: 1, video: Some(video), audio: vec![audio] };
+            MediaInfo { container: "mpegts".into(), size_bytes: 1, clock_start: ExactTime::from_millis(1400), video: Some(video), audio: vec![audio] };
         assert_eq!(info.duration().millis(), 2059);
         assert_eq!(MediaInfo { video: None, audio: vec![], ..info }.duration(), ExactTime::ZERO);
     }

@@ -1,0 +1,186 @@
+//! Buckets on a real S3: in `s3://` URLs and the usual AWS credential chain, out streamed transfers.
+//! Never a whole object in memory: at most a few parts of 8 MiB.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path as KeyPath;
+use object_store::{
+    Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutMultipartOptions, WriteMultipart,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
+
+/// Bytes of one uploaded part; S3 takes 10,000 parts, so objects of up to 78 GiB.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Parts in flight of one upload.
+const PARTS_IN_FLIGHT: usize = 4;
+
+/// Where the S3 is; what is absent comes from the AWS environment variables.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteOptions {
+    /// Endpoint such as `https://s3.example.org`; absent for Amazon's own.
+    pub endpoint: Option<String>,
+    /// Region; absent takes `AWS_REGION` or `us-east-1`.
+    pub region: Option<String>,
+    /// Whether plain HTTP may be used.
+    pub allow_http: bool,
+}
+
+/// All buckets of one S3 service.
+pub struct RemoteS3 {
+    options: RemoteOptions,
+    clients: Mutex<BTreeMap<String, Arc<AmazonS3>>>,
+}
+
+impl RemoteS3 {
+    /// Makes a store; clients are made when a bucket is first used.
+    pub fn new(options: RemoteOptions) -> Self {
+        Self { options, clients: Mutex::default() }
+    }
+
+    /// The client of the URL's bucket and the key in its form.
+    fn place(&self, url: &ObjectUrl) -> Result<(Arc<AmazonS3>, KeyPath), Error> {
+        let ObjectUrl::S3 { bucket, key } = url else { return Err(Error::place_not_served(url)) };
+        let path = KeyPath::parse(key).map_err(|error| {
+            let what =
+                "keys with empty, `.` or `..` parts cannot be reached on a remote S3: rename the object";
+            Error::about(url, ErrorKind::Unsupported, what).because(error)
+        })?;
+        let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(client) = clients.get(bucket) {
+            return Ok((client.clone(), path));
+        }
+        let client = Arc::new(self.client(url, bucket)?);
+        clients.insert(bucket.clone(), client.clone());
+        Ok((client, path))
+    }
+
+    fn client(&self, url: &ObjectUrl, bucket: &str) -> Result<AmazonS3, Error> {
+        let mut builder =
+            AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(self.options.allow_http);
+        if let Some(endpoint) = &self.options.endpoint {
+            builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+        }
+        if let Some(region) = &self.options.region {
+            builder = builder.with_region(region);
+        }
+        builder.build().map_err(|error| {
+            let what = "the S3 client cannot be set up: check endpoint, region and credentials";
+            Error::about(url, ErrorKind::Unsupported, what).because(error)
+        })
+    }
+}
+
+#[async_trait]
+impl ObjectStore for RemoteS3 {
+    async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error> {
+        let (client, path) = self.place(url)?;
+        let meta = client.head(&path).await.map_err(|error| from_remote(url, error))?;
+        Ok(ObjectMeta { url: url.clone(), size_bytes: meta.size, e_tag: meta.e_tag })
+    }
+
+    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
+        let (client, path) = self.place(url)?;
+        let found = client.get(&path).await.map_err(|error| from_remote(url, error))?;
+        let meta =
+            ObjectMeta { url: url.clone(), size_bytes: found.meta.size, e_tag: found.meta.e_tag.clone() };
+        let local = |error| Error::unavailable(url, error);
+        let mut file = tokio::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(destination)
+            .await
+            .map_err(local)?;
+        let mut chunks = found.into_stream();
+        while let Some(chunk) = chunks.next().await {
+            file.write_all(&chunk.map_err(|error| from_remote(url, error))?).await.map_err(local)?;
+        }
+        file.flush().await.map_err(local)?;
+        Ok(meta)
+    }
+
+    async fn publish(
+        &self,
+        source: &Path,
+        url: &ObjectUrl,
+        attributes: &ObjectAttributes,
+    ) -> Result<ObjectMeta, Error> {
+        let (client, path) = self.place(url)?;
+        let options = PutMultipartOptions { attributes: to_remote(attributes), ..Default::default() };
+        let upload =
+            client.put_multipart_opts(&path, options).await.map_err(|error| from_remote(url, error))?;
+        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        if let Err(error) = send(source, url, &mut writer).await {
+            // The parts would be paid for until a lifecycle rule removes them.
+            let _ = writer.abort().await;
+            return Err(error);
+        }
+        writer.finish().await.map_err(|error| from_remote(url, error))?;
+        self.stat(url).await
+    }
+
+    async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
+        let (client, path) = self.place(url)?;
+        match client.delete(&path).await {
+            Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(from_remote(url, error)),
+        }
+    }
+}
+
+async fn send(source: &Path, url: &ObjectUrl, writer: &mut WriteMultipart) -> Result<(), Error> {
+    let local = |error| Error::unavailable(url, error);
+    let mut file = tokio::fs::File::open(source).await.map_err(local)?;
+    let mut buffer = vec![0; 1024 * 1024];
+    loop {
+        let count = file.read(&mut buffer).await.map_err(local)?;
+        if count == 0 {
+            return Ok(());
+        }
+        writer.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(|error| from_remote(url, error))?;
+        writer.write(&buffer[..count]);
+    }
+}
+
+fn to_remote(attributes: &ObjectAttributes) -> Attributes {
+    let mut remote = Attributes::new();
+    if let Some(content_type) = &attributes.content_type {
+        remote.insert(Attribute::ContentType, content_type.clone().into());
+    }
+    for (key, value) in &attributes.metadata {
+        remote.insert(Attribute::Metadata(key.clone().into()), value.clone().into());
+    }
+    remote
+}
+
+fn from_remote(url: &ObjectUrl, error: object_store::Error) -> Error {
+    use object_store::Error as Remote;
+    match error {
+        Remote::NotFound { .. } => Error::object_not_found(url).because(error),
+        Remote::PermissionDenied { .. } | Remote::Unauthenticated { .. } => {
+            Error::about(url, ErrorKind::Denied, "the credentials do not allow this").because(error)
+        }
+        _ => Error::unavailable(url, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_a_key_that_cannot_be_said_refused_before_any_request() {
+        let store = RemoteS3::new(RemoteOptions {
+            endpoint: Some("http://127.0.0.1:9".into()),
+            ..RemoteOptions::default()
+        });
+        let error = store.stat(&ObjectUrl::s3("b", "a/../c")).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unsupported, false));
+    }
+}

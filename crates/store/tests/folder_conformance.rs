@@ -1,0 +1,11 @@
+//! The conformance suite on a folder.
+#![cfg(feature = "conformance")]
+
+use abanico_store::{FolderStore, ObjectUrl, conformance};
+
+#[tokio::test]
+async fn does_a_folder_pass_the_suite() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FolderStore::new([folder.path().to_owned()]).unwrap();
+    conformance::run(&store, |name| ObjectUrl::File(folder.path().join(name))).await;
+}
