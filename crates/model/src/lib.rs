@@ -9,3 +9,4 @@ mod open_enum;
 pub mod parse;
 pub mod problem;
 pub mod shape;
+pub mod validate;
