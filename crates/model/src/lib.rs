@@ -2,11 +2,13 @@
 //!
 //! Never: I/O, a clock, a decision about encoding.
 
+pub mod arn;
 pub mod generated;
 pub mod generated_tables;
 pub mod keys;
 mod open_enum;
 pub mod parse;
+pub mod presets;
 pub mod problem;
 pub mod shape;
 pub mod validate;
