@@ -3,6 +3,7 @@
 //! Never: I/O, a clock, a decision about encoding.
 
 pub mod arn;
+pub mod coverage;
 pub mod generated;
 pub mod generated_tables;
 pub mod keys;
