@@ -4,6 +4,7 @@
 
 pub mod arn;
 pub mod coverage;
+pub mod errors;
 pub mod generated;
 pub mod generated_tables;
 pub mod keys;
@@ -12,4 +13,5 @@ pub mod parse;
 pub mod presets;
 pub mod problem;
 pub mod shape;
+pub mod templates;
 pub mod validate;
