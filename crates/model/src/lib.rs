@@ -5,6 +5,7 @@
 pub mod arn;
 pub mod coverage;
 pub mod errors;
+pub mod events;
 pub mod generated;
 pub mod generated_tables;
 pub mod keys;
