@@ -4,5 +4,9 @@
 
 pub mod generated;
 pub mod generated_tables;
+pub mod keys;
 mod open_enum;
+pub mod parse;
+pub mod problem;
 pub mod shape;
+pub mod validate;
