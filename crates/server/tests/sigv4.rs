@@ -113,8 +113,12 @@ fn does_every_request_of_botocore_get_its_verdict() {
 fn does_a_changed_byte_of_path_or_query_break_the_signature() {
     for fixture in Fixture::good() {
         for target in changed(&fixture.target) {
-            // `c` is taken back by the `..` after it: both paths are `/a/b/d/`.
-            if target.starts_with("/a/./b//x/../d/") {
+            // Without its first slash it is a host, not a path; and a name that `..` takes back does not matter,
+            // because the path stays `/a/b/d/`.
+            let taken_back = target.starts_with("/a/./b/")
+                && target.split_once("/../d/").map(|(_, rest)| rest)
+                    == fixture.target.split_once("/../d/").map(|(_, rest)| rest);
+            if !target.starts_with('/') || taken_back {
                 continue;
             }
             assert_refused(&Fixture { target: target.clone(), ..fixture.clone() }, &target);
