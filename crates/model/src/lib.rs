@@ -13,6 +13,7 @@ mod open_enum;
 pub mod parse;
 pub mod presets;
 pub mod problem;
+pub mod s3_event;
 pub mod shape;
 pub mod templates;
 pub mod validate;
