@@ -53,10 +53,11 @@ pub fn template_names() -> Vec<&'static str> {
 pub fn merge_template(template_settings: Value, request_settings: Value) -> Value {
     let mut base = template_settings;
     let wanted = request_settings.get("inputs").and_then(Value::as_array).map(Vec::len);
-    if let (Some(wanted), Some(inputs)) = (wanted, base.get_mut("inputs").and_then(Value::as_array_mut)) {
-        if let Some(last) = inputs.last().cloned() {
-            inputs.resize(wanted, last);
-        }
+    let inputs = base.get_mut("inputs").and_then(Value::as_array_mut);
+    if let (Some(wanted), Some(inputs)) = (wanted, inputs)
+        && let Some(last) = inputs.last().cloned()
+    {
+        inputs.resize(wanted, last);
     }
     merge(base, request_settings)
 }

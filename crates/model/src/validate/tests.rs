@@ -1,3 +1,5 @@
+//! Tests of `validate`: in a sound job with one change, out the problems it must have. Never a file or a server.
+
 use serde_json::{Value, json};
 
 use super::*;
