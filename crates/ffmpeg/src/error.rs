@@ -49,7 +49,10 @@ impl Error {
 
     /// The file is no media that may be read.
     pub fn not_media(file: &Path, why: &str) -> Self {
-        Self::new(ErrorKind::NotMedia, format!("`{}` is not a media file that can be read: {why}", file.display()))
+        Self::new(
+            ErrorKind::NotMedia,
+            format!("`{}` is not a media file that can be read: {why}", file.display()),
+        )
     }
 
     /// The file has nothing to show.

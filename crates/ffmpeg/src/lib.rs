@@ -2,6 +2,10 @@
 //!
 //! In: files and tasks. Out: facts about media and finished files. Never: a job, a network address.
 
+mod capabilities;
 mod error;
+mod tools;
 
+pub use capabilities::{Capabilities, capabilities};
 pub use error::{Error, ErrorKind};
+pub use tools::{Launcher, Tools};
