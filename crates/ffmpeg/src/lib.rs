@@ -4,6 +4,7 @@
 
 mod capabilities;
 mod error;
+mod probe;
 mod tools;
 
 pub use capabilities::{Capabilities, capabilities};

@@ -1,0 +1,4 @@
+//! The stage probe.
+
+mod cadence;
+mod reader;
