@@ -1,4 +1,6 @@
 //! The stage probe.
 
 mod cadence;
+pub(crate) mod header;
+pub(crate) mod packets;
 mod reader;
