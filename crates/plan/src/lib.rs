@@ -1,1 +1,26 @@
-//! Not written yet.
+//! Planning: in a job's settings, the facts of its input and what ffmpeg can do, out a [`Plan`] of tasks and outputs.
+//!
+//! Never: I/O, a clock, randomness. The same three inputs give the same plan, byte for byte.
+
+mod audio;
+mod capabilities;
+mod error;
+mod h264;
+mod ladder;
+mod output_names;
+mod planner;
+mod renditions;
+mod scaling;
+mod setting;
+mod task;
+mod video;
+
+pub use audio::AudioEncode;
+pub use capabilities::Capabilities;
+pub use error::{Error, ErrorKind};
+pub use h264::{EntropyCoder, Gop, H264Encode, H264Level, H264Profile, RateControl, SpeedPreset};
+pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
+pub use output_names::DestinationNames;
+pub use planner::{PlanRequest, plan};
+pub use task::{Mp4Output, Plan, PlannedOutput, Task, TaskId, TaskKind, VideoOutputFacts};
+pub use video::{RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition};

@@ -1,0 +1,85 @@
+//! Rust names for AWS's: in Pascal case and enum texts, out snake case and variants. Never two equal names in one type.
+
+/// Words that Rust keeps for itself and members are named after.
+const KEYWORDS: [&str; 3] = ["type", "mod", "ref"];
+
+/// Snake case of a member name; a keyword gets its `r#`.
+pub fn field(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (index, letter) in letters.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| letters.get(before));
+        let after = letters.get(index + 1);
+        let starts_word = letter.is_uppercase()
+            && before.is_some_and(|before| {
+                !before.is_uppercase() || after.is_some_and(|after| after.is_lowercase())
+            });
+        if starts_word {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    if KEYWORDS.contains(&snake.as_str()) { format!("r#{snake}") } else { snake }
+}
+
+/// What serde's `camelCase` makes of a field.
+pub fn camel(field: &str) -> String {
+    let mut words = field.trim_start_matches("r#").split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |camel, word| camel + &capitalised(word))
+}
+
+/// Variants for the texts of an enum, in order, all different.
+pub fn variants(texts: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for text in texts {
+        let mut name: String = text
+            .split(|letter: char| !letter.is_alphanumeric())
+            .map(|word| capitalised(&word.to_lowercase()))
+            .collect();
+        if name.starts_with(|first: char| first.is_ascii_digit())
+            || name.is_empty()
+            || name == "Other"
+            || name == "Self"
+        {
+            name.insert(0, 'V');
+        }
+        while names.contains(&name) {
+            name.push('_');
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_words_found_in_pascal_case() {
+        let cases = [
+            ("NumberBFramesBetweenReferenceFrames", "number_b_frames_between_reference_frames"),
+            ("H264Settings", "h264_settings"),
+            ("MinIInterval", "min_i_interval"),
+            ("AudioPTSOffset", "audio_pts_offset"),
+            ("Type", "r#type"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(field(name), expected);
+        }
+        assert_eq!(camel("r#type"), "type");
+        assert_eq!(camel("h264_settings"), "h264Settings");
+    }
+
+    #[test]
+    fn do_enum_texts_become_different_variants() {
+        let texts = ["SINGLE_PASS_HQ", "2X", "H_264", "OTHER", "H264"].map(str::to_owned);
+        assert_eq!(variants(&texts), ["SinglePassHq", "V2x", "H264", "VOther", "H264_"]);
+    }
+}

@@ -1,0 +1,313 @@
+//! The engine's memory: in records and events, out the same after a crash. State and events change in one transaction.
+//!
+//! Never: a decision about a job. Blocking; callers use it off the async threads.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::job::{JobId, JobRecord, Token};
+use crate::job_machine::Stage;
+
+/// Steps of the schema; a database that has seen the first n has `user_version` n.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    submitted_ms INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    queue TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    token TEXT,
+    token_forgotten_ms INTEGER,
+    record TEXT NOT NULL
+);
+CREATE INDEX jobs_by_time ON jobs (submitted_ms, id);
+CREATE INDEX jobs_by_stage ON jobs (stage, priority DESC, submitted_ms, id);
+CREATE INDEX jobs_by_token ON jobs (token) WHERE token IS NOT NULL;
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE TABLE cursors (
+    reader TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL
+);
+"];
+
+/// How many events are kept; readers that are further behind lose the oldest.
+const EVENTS_KEPT: i64 = 100_000;
+
+/// An event with its place in the order of all events.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredEvent {
+    /// Place in the order; grows.
+    pub seq: i64,
+    /// The job it is about.
+    pub job: JobId,
+    /// The event in EventBridge's shape.
+    pub body: Value,
+}
+
+/// Which jobs to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListFilter {
+    /// Only jobs of this queue.
+    pub queue: Option<String>,
+    /// Only jobs in one of these stages; empty means all.
+    pub stages: Vec<Stage>,
+    /// Newest first instead of oldest first.
+    pub newest_first: bool,
+    /// Only jobs after this one in the order of the list.
+    pub after: Option<(i64, JobId)>,
+}
+
+/// What became of a new job's request.
+#[derive(Debug)]
+pub enum Inserted {
+    /// It is a new job.
+    New,
+    /// Its token was known: the job that the first request made.
+    Known(Box<JobRecord>),
+}
+
+/// The engine's database in one file.
+pub struct Database {
+    connection: Mutex<Connection>,
+}
+
+impl Database {
+    /// Opens or creates the database, brings it up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or a newer version of this program wrote it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // A job that was acknowledged survives power loss: each commit reaches the disk.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version > MIGRATIONS.len() {
+            let what = format!("open `{}`: a newer version of abanico wrote it", path.display());
+            return Err(Error::storage(&what, format!("schema {version}, this program knows {}", MIGRATIONS.len())));
+        }
+        for (index, step) in MIGRATIONS.iter().enumerate().skip(version) {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", index + 1)?;
+            transaction.commit()?;
+        }
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Stores a new job with its events, unless its token is known at `now_ms`.
+    ///
+    /// # Errors
+    /// A conflict when the token was used with another request.
+    pub fn insert(&self, record: &JobRecord, events: &[Value], now_ms: i64) -> Result<Inserted, Error> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let token = record.submission.token.as_ref();
+        if let Some(token) = token
+            && let Some(known) = job_of_token(&transaction, token, now_ms)?
+        {
+            if known.submission.request == record.submission.request {
+                return Ok(Inserted::Known(Box::new(known)));
+            }
+            return Err(Error::token_was_used_otherwise(&token.text));
+        }
+        transaction.execute(
+            "INSERT INTO jobs (id, submitted_ms, priority, queue, stage, token, token_forgotten_ms, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                record.id.as_str(),
+                record.times.submitted_ms,
+                record.submission.priority,
+                record.submission.queue,
+                stage_text(record.stage()),
+                token.map(|token| &token.text),
+                token.and_then(|token| token.remembered_ms).map(|remembered| record.times.submitted_ms + remembered),
+                to_text(record),
+            ],
+        )?;
+        append(&transaction, &record.id, events)?;
+        transaction.commit()?;
+        Ok(Inserted::New)
+    }
+
+    /// Replaces a job's record and appends its events, at once.
+    ///
+    /// # Errors
+    /// When the job does not exist or the disk fails.
+    pub fn update(&self, record: &JobRecord, events: &[Value]) -> Result<(), Error> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let changed = transaction.execute(
+            "UPDATE jobs SET stage = ?2, record = ?3 WHERE id = ?1",
+            params![record.id.as_str(), stage_text(record.stage()), to_text(record)],
+        )?;
+        if changed == 0 {
+            return Err(Error::job_not_found(&record.id));
+        }
+        append(&transaction, &record.id, events)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Reads one job.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn get(&self, id: &JobId) -> Result<JobRecord, Error> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT record FROM jobs WHERE id = ?1")?;
+        statement.query_row([id.as_str()], read_record).optional()?.ok_or_else(|| Error::job_not_found(id))
+    }
+
+    /// Lists up to `limit` jobs.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn list(&self, filter: &ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
+        let (order, beyond) = if filter.newest_first { ("DESC", "<") } else { ("ASC", ">") };
+        let stages: Vec<String> = filter.stages.iter().map(|stage| format!("'{}'", stage_text(*stage))).collect();
+        let within = if stages.is_empty() { "1".to_owned() } else { format!("stage IN ({})", stages.join(",")) };
+        let sql = format!(
+            "SELECT record FROM jobs
+             WHERE {within} AND (?1 IS NULL OR queue = ?1) AND (?2 IS NULL OR (submitted_ms, id) {beyond} (?2, ?3))
+             ORDER BY submitted_ms {order}, id {order} LIMIT ?4"
+        );
+        let after = filter.after.as_ref();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&sql)?;
+        let values = params![filter.queue, after.map(|(time, _)| time), after.map(|(_, id)| id.as_str()), limit];
+        let records = statement.query_map(values, read_record)?.collect::<Result<_, _>>()?;
+        Ok(records)
+    }
+
+    /// Counts the jobs in each of some stages.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn counts(&self) -> Result<Vec<(Stage, u64)>, Error> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT stage, COUNT(*) FROM jobs GROUP BY stage")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        let mut counts = Vec::new();
+        for row in rows {
+            let (stage, count) = row?;
+            let stage = serde_json::from_value(Value::String(stage)).map_err(unreadable)?;
+            counts.push((stage, u64::try_from(count).unwrap_or(0)));
+        }
+        Ok(counts)
+    }
+
+    /// Ids of up to `limit` jobs that wait, most urgent first.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn waiting(&self, limit: usize) -> Result<Vec<JobId>, Error> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT id FROM jobs WHERE stage = 'SUBMITTED' ORDER BY priority DESC, submitted_ms, id LIMIT ?1",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let ids = statement.query_map([limit], |row| row.get(0).map(|id: String| JobId::new(id)))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` events after `seq`, in order.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn events_after(&self, seq: i64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT seq, job, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let events = statement.query_map(params![seq, limit], |row| {
+            let body = serde_json::from_str(&row.get::<_, String>(2)?).map_err(unreadable)?;
+            Ok(StoredEvent { seq: row.get(0)?, job: JobId::new(row.get::<_, String>(1)?), body })
+        })?;
+        Ok(events.collect::<Result<_, _>>()?)
+    }
+
+    /// The place of the newest event, 0 when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn newest_event(&self) -> Result<i64, Error> {
+        Ok(self.lock().query_row("SELECT COALESCE(MAX(seq), 0) FROM events", [], |row| row.get(0))?)
+    }
+
+    /// Up to which event a reader has got; none when it never read.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn cursor(&self, reader: &str) -> Result<Option<i64>, Error> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT seq FROM cursors WHERE reader = ?1")?;
+        Ok(statement.query_row([reader], |row| row.get(0)).optional()?)
+    }
+
+    /// Notes up to which event a reader has got.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn set_cursor(&self, reader: &str, seq: i64) -> Result<(), Error> {
+        self.lock().execute(
+            "INSERT INTO cursors (reader, seq) VALUES (?1, ?2) ON CONFLICT (reader) DO UPDATE SET seq = ?2",
+            params![reader, seq],
+        )?;
+        Ok(())
+    }
+}
+
+fn job_of_token(transaction: &Transaction<'_>, token: &Token, now_ms: i64) -> Result<Option<JobRecord>, Error> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT record FROM jobs WHERE token = ?1 AND (token_forgotten_ms IS NULL OR token_forgotten_ms > ?2)
+         ORDER BY submitted_ms DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row(params![token.text, now_ms], read_record).optional()?)
+}
+
+fn append(transaction: &Transaction<'_>, job: &JobId, events: &[Value]) -> Result<(), Error> {
+    for event in events {
+        transaction.execute("INSERT INTO events (job, body) VALUES (?1, ?2)", params![job.as_str(), event.to_string()])?;
+        let newest = transaction.last_insert_rowid();
+        transaction.execute("DELETE FROM events WHERE seq <= ?1", [newest - EVENTS_KEPT])?;
+    }
+    Ok(())
+}
+
+fn read_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
+    serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+}
+
+fn to_text(record: &JobRecord) -> String {
+    serde_json::to_string(record).expect("a record has string keys only, so it always serialises")
+}
+
+fn stage_text(stage: Stage) -> String {
+    match serde_json::to_value(stage) {
+        Ok(Value::String(text)) => text,
+        _ => unreachable!("a stage serialises to its name"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! The database is filled, closed and read again.
+
+use serde_json::json;
+
+use super::*;
+use crate::job::{JobTimes, Progress, Submission};
+use crate::job_machine::{Event, JobMachine};
+
+fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
+    JobRecord {
+        id: JobId::new(id),
+        submission: Submission {
+            settings: json!({}),
+            request: json!({"role": "r"}),
+            user_metadata: [("k".to_owned(), "v".to_owned())].into(),
+            role: "r".into(),
+            queue: "q".into(),
+            priority: 0,
+            token,
+            messages: vec![],
+        },
+        machine: JobMachine::default(),
+        times: JobTimes { submitted_ms, ..JobTimes::default() },
+        progress: Progress::default(),
+        input: None,
+        plan: None,
+        outputs: vec![],
+        child_cpu_ms: 0,
+    }
+}
+
+fn token(remembered_ms: Option<i64>) -> Option<Token> {
+    Some(Token { text: "t".into(), remembered_ms })
+}
+
+fn ids(records: Vec<JobRecord>) -> Vec<String> {
+    records.into_iter().map(|record| record.id.to_string()).collect()
+}
+
+#[test]
+fn is_everything_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("engine.sqlite");
+    let mut job = record("1-a", 1, None);
+    {
+        let database = Database::open(&path).unwrap();
+        database.insert(&job, &[json!({"n": 1})], 1).unwrap();
+        job.machine.apply(Event::Started);
+        database.update(&job, &[json!({"n": 2}), json!({"n": 3})]).unwrap();
+        database.set_cursor("hook", 2).unwrap();
+    }
+    let database = Database::open(&path).unwrap();
+    assert_eq!(database.get(&job.id).unwrap(), job);
+    let events: Vec<_> = database.events_after(1, 10).unwrap().into_iter().map(|event| event.body["n"].clone()).collect();
+    assert_eq!(events, [2, 3]);
+    assert_eq!((database.cursor("hook").unwrap(), database.cursor("other").unwrap()), (Some(2), None));
+    assert_eq!(database.newest_event().unwrap(), 3);
+    assert_eq!(database.counts().unwrap(), [(Stage::Probing, 1)]);
+}
+
+#[test]
+fn does_a_token_find_the_first_job_until_it_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("e")).unwrap();
+    database.insert(&record("1-a", 1_000, token(Some(60_000))), &[], 1_000).unwrap();
+    let again = database.insert(&record("2-b", 2_000, token(Some(60_000))), &[json!({})], 2_000).unwrap();
+    assert!(matches!(again, Inserted::Known(known) if known.id.as_str() == "1-a"));
+    assert!(database.get(&JobId::new("2-b")).is_err() && database.newest_event().unwrap() == 0);
+    let later = database.insert(&record("3-c", 61_001, token(Some(60_000))), &[], 61_001).unwrap();
+    assert!(matches!(later, Inserted::New));
+}
+
+#[test]
+fn is_a_trigger_token_remembered_for_ever_and_another_request_with_it_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("e")).unwrap();
+    database.insert(&record("1-a", 1, token(None)), &[], 1).unwrap();
+    let again = database.insert(&record("2-b", i64::MAX / 2, token(None)), &[], i64::MAX / 2).unwrap();
+    assert!(matches!(again, Inserted::Known(_)));
+    let mut other = record("3-c", 5, token(None));
+    other.submission.request = json!({"role": "other"});
+    assert_eq!(database.insert(&other, &[], 5).unwrap_err().kind(), crate::ErrorKind::Conflict);
+}
+
+#[test]
+fn do_pages_of_a_list_meet_without_gap_or_overlap() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("e")).unwrap();
+    for (index, id) in ["a", "b", "c", "d", "e"].iter().enumerate() {
+        // Two jobs share each millisecond: the id breaks the tie.
+        database.insert(&record(id, index as i64 / 2, None), &[], 0).unwrap();
+    }
+    for newest_first in [false, true] {
+        let mut filter = ListFilter { newest_first, ..ListFilter::default() };
+        let mut seen = Vec::new();
+        loop {
+            let page = database.list(&filter, 2).unwrap();
+            let Some(last) = page.last() else { break };
+            filter.after = Some((last.times.submitted_ms, last.id.clone()));
+            seen.extend(ids(page));
+        }
+        let mut expected = vec!["a", "b", "c", "d", "e"];
+        if newest_first {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn are_filters_by_stage_and_queue_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("e")).unwrap();
+    let mut started = record("a", 1, None);
+    started.machine.apply(Event::Started);
+    database.insert(&started, &[], 0).unwrap();
+    let mut urgent = record("c", 3, None);
+    urgent.submission.priority = 5;
+    database.insert(&record("b", 2, None), &[], 0).unwrap();
+    database.insert(&urgent, &[], 0).unwrap();
+    let only = |stages: Vec<Stage>, queue: Option<&str>| {
+        let filter = ListFilter { stages, queue: queue.map(str::to_owned), ..ListFilter::default() };
+        ids(database.list(&filter, 10).unwrap())
+    };
+    assert_eq!(only(vec![Stage::Probing], None), ["a"]);
+    assert_eq!(only(vec![], Some("q")), ["a", "b", "c"]);
+    assert!(only(vec![], Some("other")).is_empty());
+    let waiting: Vec<_> = database.waiting(10).unwrap().into_iter().map(|id| id.to_string()).collect();
+    assert_eq!(waiting, ["c", "b"]);
+}
+
+#[test]
+fn is_a_database_of_a_newer_version_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = Database::open(&path).err().unwrap();
+    assert!(error.to_string().contains("newer version"), "{error}");
+}

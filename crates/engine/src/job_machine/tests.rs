@@ -1,0 +1,130 @@
+//! The state machine is driven by hand: in events, out the commands that must follow.
+
+use abanico_plan::TaskKind;
+use proptest::prelude::*;
+
+use super::*;
+
+fn id(name: &str) -> TaskId {
+    TaskId::new(name)
+}
+
+/// video and audio, then package, then verify.
+fn tasks() -> Vec<Task> {
+    let task = |name: &str, after: &[&str]| Task {
+        id: id(name),
+        kind: TaskKind::Verify { output: 0 },
+        after: after.iter().map(|before| id(before)).collect(),
+    };
+    vec![task("audio", &[]), task("video", &[]), task("package", &["audio", "video"]), task("verify", &["package"])]
+}
+
+fn run(name: &str, attempt: u32) -> Command {
+    Command::Run { step: Step::Task(id(name)), attempt }
+}
+
+fn failure(is_retryable: bool) -> Failure {
+    Failure { code: 1999, message: "it broke".into(), is_retryable }
+}
+
+fn transcoding() -> JobMachine {
+    let mut machine = JobMachine::default();
+    machine.apply(Event::Started);
+    machine.apply(Event::Planned(tasks()));
+    machine
+}
+
+#[test]
+fn does_a_job_run_from_submission_to_completion() {
+    let mut machine = JobMachine::default();
+    assert_eq!(machine.apply(Event::Started), [Command::Run { step: Step::Prepare, attempt: 1 }]);
+    assert_eq!(machine.stage(), Stage::Probing);
+    assert_eq!(machine.apply(Event::Planned(tasks())), [run("audio", 1), run("video", 1)]);
+    assert_eq!(machine.apply(Event::TaskDone(id("audio"))), []);
+    assert_eq!(machine.apply(Event::TaskDone(id("video"))), [run("package", 1)]);
+    assert_eq!(machine.apply(Event::TaskDone(id("package"))), [run("verify", 1)]);
+    assert_eq!(machine.apply(Event::TaskDone(id("verify"))), [Command::Run { step: Step::Publish, attempt: 1 }]);
+    assert_eq!(machine.stage(), Stage::Uploading);
+    assert_eq!(machine.apply(Event::Published), [Command::Finish]);
+    assert_eq!(machine.stage(), Stage::Complete);
+}
+
+#[test]
+fn is_a_retryable_failure_tried_three_times_and_no_more() {
+    let mut machine = transcoding();
+    let step = Step::Task(id("video"));
+    assert_eq!(machine.apply(Event::Failed(step.clone(), failure(true))), [run("video", 2)]);
+    assert_eq!(machine.apply(Event::Failed(step.clone(), failure(true))), [run("video", 3)]);
+    assert_eq!(machine.apply(Event::Failed(step, failure(true))), [Command::StopAll, Command::Finish]);
+    assert_eq!((machine.stage(), machine.failure().map(|failure| failure.code)), (Stage::Error, Some(1999)));
+    assert_eq!(machine.retries(), 2);
+}
+
+#[test]
+fn does_a_lasting_failure_end_the_job_at_once_and_stop_the_rest() {
+    let mut machine = transcoding();
+    let commands = machine.apply(Event::Failed(Step::Task(id("audio")), failure(false)));
+    assert_eq!(commands, [Command::StopAll, Command::Finish]);
+}
+
+#[test]
+fn does_cancelling_stop_what_runs_and_ignore_what_comes_late() {
+    let mut machine = transcoding();
+    assert_eq!(machine.apply(Event::CancelRequested), [Command::StopAll, Command::Finish]);
+    assert_eq!(machine.apply(Event::TaskDone(id("video"))), []);
+    assert_eq!(machine.apply(Event::Failed(Step::Publish, failure(true))), []);
+    assert_eq!(machine.stage(), Stage::Canceled);
+}
+
+#[test]
+fn does_a_restart_repeat_only_what_was_not_done() {
+    let mut machine = transcoding();
+    machine.apply(Event::TaskDone(id("audio")));
+    let snapshot = serde_json::to_string(&machine).unwrap();
+    let mut restarted: JobMachine = serde_json::from_str(&snapshot).unwrap();
+    assert_eq!(restarted.apply(Event::Started), [run("video", 1)]);
+    assert_eq!(restarted.apply(Event::TaskDone(id("video"))), [run("package", 1)]);
+}
+
+#[test]
+fn does_a_crash_not_use_up_attempts() {
+    let mut machine = transcoding();
+    for _ in 0..10 {
+        assert!(machine.apply(Event::Started).contains(&run("video", 1)));
+    }
+}
+
+proptest! {
+    /// Whatever order tasks end in, and wherever the driver is restarted, every task is started before publishing,
+    /// none before its predecessors, and the job completes.
+    #[test]
+    fn does_any_order_of_endings_complete_the_job(choices in proptest::collection::vec((any::<u8>(), any::<bool>()), 40)) {
+        let mut machine = JobMachine::default();
+        machine.apply(Event::Started);
+        let mut running = commands_to_tasks(machine.apply(Event::Planned(tasks())));
+        for (choice, restart) in choices {
+            if restart {
+                machine = serde_json::from_str(&serde_json::to_string(&machine).unwrap()).unwrap();
+                running = commands_to_tasks(machine.apply(Event::Started));
+            }
+            if running.is_empty() {
+                break;
+            }
+            let ended = running.swap_remove(choice as usize % running.len());
+            for before in tasks().into_iter().find(|task| task.id == ended).unwrap().after {
+                prop_assert!(machine.done().contains(&before));
+            }
+            running.extend(commands_to_tasks(machine.apply(Event::TaskDone(ended))));
+        }
+        prop_assert_eq!(machine.stage(), Stage::Uploading);
+        prop_assert_eq!(machine.done().len(), 4);
+    }
+}
+
+fn commands_to_tasks(commands: Vec<Command>) -> Vec<TaskId> {
+    let task = |command| match command {
+        Command::Run { step: Step::Task(task), .. } => Some(task),
+        _ => None,
+    };
+    commands.into_iter().filter_map(task).collect()
+}

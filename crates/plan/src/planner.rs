@@ -1,0 +1,342 @@
+//! The stage plan: in settings, facts and capabilities, out the whole plan.
+//!
+//! Never: I/O, a clock, randomness. Renditions that two outputs share are made once, and so is sound.
+
+use std::collections::BTreeMap;
+
+use abanico_media::{DynamicRange, FieldOrder, MediaInfo, Orientation, Size, VideoTrack};
+use abanico_model::generated::{Input, JobSettings, Output, OutputGroup, VideoDescription};
+
+use crate::audio::{self, AudioDecision};
+use crate::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
+use crate::renditions::{self, Decision};
+use crate::setting::text;
+use crate::{
+    AudioEncode, Capabilities, DestinationNames, Error, Mp4Output, Plan, PlannedOutput, RateBranch,
+    ScaleSource, SourceVideo, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoOutputFacts, VideoRendition,
+};
+
+/// Everything that a plan follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanRequest<'a> {
+    /// The job's settings, templates and presets already merged in.
+    pub settings: &'a JobSettings,
+    /// The user's labels; [`LADDER_KEY`] is looked at.
+    pub user_metadata: &'a BTreeMap<String, String>,
+    /// Facts of the input.
+    pub input: &'a MediaInfo,
+    /// What the installed ffmpeg can do.
+    pub capabilities: &'a Capabilities,
+}
+
+/// Plans a job.
+///
+/// # Errors
+/// [`crate::ErrorKind::NoVideo`] when the input has no picture, [`crate::ErrorKind::Settings`] when settings contradict
+/// each other or the input, [`crate::ErrorKind::MissingCapability`] when ffmpeg lacks an encoder.
+pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
+    for encoder in ["libx264", "aac"] {
+        if !request.capabilities.has_encoder(encoder) {
+            return Err(Error::encoder_is_missing(encoder));
+        }
+    }
+    let input = request.settings.inputs.iter().flatten().next();
+    let input = input.ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
+    let url = input.file_input.as_deref().unwrap_or_default();
+    let stored = request.input.video.as_ref().ok_or_else(|| Error::input_has_no_video(url))?;
+    let source = VideoTrack { orientation: wanted_orientation(input, stored), ..stored.clone() };
+    let mut draft = Draft {
+        request,
+        input,
+        url,
+        source,
+        renditions: Vec::new(),
+        audio: Vec::new(),
+        outputs: Vec::new(),
+        notes: Vec::new(),
+    };
+    for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
+        draft.add_group(index, group)?;
+    }
+    if draft.outputs.is_empty() {
+        return Err(Error::setting("/outputGroups", "Should have at least 1 items"));
+    }
+    Ok(draft.finish())
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    request: PlanRequest<'a>,
+    input: &'a Input,
+    url: &'a str,
+    /// The video track, standing as the job wants it.
+    source: VideoTrack,
+    renditions: Vec<Decision>,
+    audio: Vec<AudioEncode>,
+    outputs: Vec<(PlannedOutput, Mp4Output)>,
+    notes: Vec<String>,
+}
+
+impl Draft<'_> {
+    fn add_group(&mut self, index: usize, group: &OutputGroup) -> Result<(), Error> {
+        let outputs = group.outputs.as_deref().unwrap_or_default();
+        let settings =
+            group.output_group_settings.as_ref().and_then(|settings| settings.file_group_settings.as_ref());
+        let destination = settings.and_then(|settings| settings.destination.as_deref()).ok_or_else(|| {
+            Error::setting(
+                &format!("/outputGroups/{index}/outputGroupSettings/fileGroupSettings"),
+                "destination is a required property",
+            )
+        })?;
+        let names = DestinationNames::new(destination, self.url);
+        let rungs = self.rungs(outputs);
+        for (number, output) in outputs.iter().enumerate() {
+            let place = (index, number);
+            match rungs.get(number).copied().flatten() {
+                Some(Rung::Dropped) => self.note_dropped(output),
+                Some(Rung::Made(size)) => self.add_output(place, output, &names, Some(size))?,
+                None => self.add_output(place, output, &names, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of each output as a rung, where the job asks for a ladder that follows its source.
+    fn rungs(&self, outputs: &[Output]) -> Vec<Option<Rung>> {
+        if self.request.user_metadata.get(LADDER_KEY).map(String::as_str) != Some(FOLLOW_SOURCE) {
+            return Vec::new();
+        }
+        let boxes: Vec<Option<Size>> = outputs
+            .iter()
+            .map(|output| output.video_description.as_ref().and_then(renditions::bounds))
+            .collect();
+        let known: Vec<Size> = boxes.iter().flatten().copied().collect();
+        let mut decided = ladder::follow_source(&known, self.source.display_size()).into_iter();
+        boxes.into_iter().map(|bounds| bounds.and_then(|_| decided.next())).collect()
+    }
+
+    fn note_dropped(&mut self, output: &Output) {
+        let bounds = output.video_description.as_ref().and_then(renditions::bounds);
+        let name = output.name_modifier.as_deref().unwrap_or_default();
+        self.notes.push(format!(
+            "output `{name}` ({}) is left out: it would enlarge the {} picture",
+            bounds.map(|bounds| bounds.to_string()).unwrap_or_default(),
+            self.source.display_size()
+        ));
+    }
+
+    fn add_output(
+        &mut self,
+        (group, number): (usize, usize),
+        output: &Output,
+        names: &DestinationNames,
+        size: Option<Size>,
+    ) -> Result<(), Error> {
+        let pointer = format!("/outputGroups/{group}/outputs/{number}");
+        let description: &VideoDescription = output.video_description.as_ref().ok_or_else(|| {
+            Error::setting(
+                &pointer,
+                "videoDescription is a required property: sound alone is not made here yet",
+            )
+        })?;
+        let decision =
+            renditions::decide(description, &self.source, size, &format!("{pointer}/videoDescription"))?;
+        let audio = self.add_audio(output, &pointer)?;
+        let video = position_or_push(&mut self.renditions, decision.clone());
+        let extension = output.extension.as_deref().unwrap_or("mp4");
+        let modifier = output.name_modifier.clone().unwrap_or_default();
+        let packaged =
+            Mp4Output { output: count(self.outputs.len()), video, audio, fast_start: fast_start(output) };
+        let planned = PlannedOutput {
+            group: count(group),
+            output: count(number),
+            url: names.file_url(&modifier, extension),
+            name_modifier: modifier,
+            content_type: "video/mp4".to_owned(),
+            facts: self.facts(&decision, &packaged),
+        };
+        if self.outputs.iter().any(|(other, _)| other.url == planned.url) {
+            let why =
+                format!("two outputs would be written to `{}`: give each its own nameModifier", planned.url);
+            return Err(Error::setting(&pointer, &why));
+        }
+        self.outputs.push((planned, packaged));
+        Ok(())
+    }
+
+    /// The index of the output's sound, which is encoded once for all outputs that want the same.
+    fn add_audio(&mut self, output: &Output, pointer: &str) -> Result<Option<u32>, Error> {
+        let Some(description) = output.audio_descriptions.iter().flatten().next() else { return Ok(None) };
+        let none = BTreeMap::new();
+        let selectors = self.input.audio_selectors.as_ref().unwrap_or(&none);
+        let pointer = format!("{pointer}/audioDescriptions/0");
+        match audio::decide(description, selectors, self.request.input, &self.source, &pointer)? {
+            AudioDecision::Silent(why) => {
+                if !self.notes.contains(&why) {
+                    self.notes.push(why);
+                }
+                Ok(None)
+            }
+            AudioDecision::Encode(encode) => {
+                let same = |other: &AudioEncode| AudioEncode { index: 0, ..other.clone() } == encode;
+                let index = self.audio.iter().position(same).unwrap_or(self.audio.len());
+                if index == self.audio.len() {
+                    self.audio.push(AudioEncode { index: count(index), ..encode });
+                }
+                Ok(Some(count(index)))
+            }
+        }
+    }
+
+    fn facts(&self, decision: &Decision, packaged: &Mp4Output) -> VideoOutputFacts {
+        let audio = packaged.audio.and_then(|index| self.audio.get(index as usize));
+        VideoOutputFacts {
+            video_codec: "h264".to_owned(),
+            size: decision.fitted.frame,
+            rate: decision.rate,
+            frames: self.source.duration().frames(decision.rate).max(1),
+            video_bit_rate_bps: decision.encode.rate_control.ceiling_bps(),
+            audio_codec: audio.map(|_| "aac".to_owned()),
+            audio_channels: audio.map_or(0, |audio| audio.channels),
+            audio_sample_rate_hz: audio.map_or(0, |audio| audio.sample_rate_hz),
+            audio_end: audio.map(|audio| audio.end),
+            fast_start: packaged.fast_start,
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        let tone_map = self.tone_map();
+        if self.source.field_order != FieldOrder::Progressive {
+            self.notes.push("the source is interlaced: its fields are woven into whole frames".to_owned());
+        }
+        let video = VideoEncode { source: self.source_video(tone_map), branches: self.branches() };
+        let mut tasks =
+            vec![Task { id: TaskId::new("video"), kind: TaskKind::EncodeVideo(video), after: vec![] }];
+        for audio in self.audio {
+            let id = TaskId::new(format!("audio-{}", audio.index));
+            tasks.push(Task { id, kind: TaskKind::EncodeAudio(audio), after: vec![] });
+        }
+        let mut outputs = Vec::new();
+        for (planned, packaged) in self.outputs {
+            tasks.extend(output_tasks(packaged));
+            outputs.push(planned);
+        }
+        Plan { tasks, outputs, notes: self.notes }
+    }
+
+    fn tone_map(&mut self) -> ToneMap {
+        let capabilities = self.request.capabilities;
+        if self.source.colour.dynamic_range() == DynamicRange::Sdr {
+            return ToneMap::None;
+        }
+        if capabilities.has_filter("zscale") && capabilities.has_filter("tonemap") {
+            self.notes.push(
+                "the source has a high dynamic range: it is mapped to the standard one (BT.709)".to_owned(),
+            );
+            return ToneMap::Hable;
+        }
+        self.notes.push(
+            "the source has a high dynamic range, and this ffmpeg lacks `zscale` or `tonemap`: colours will look pale".to_owned(),
+        );
+        ToneMap::Unavailable
+    }
+
+    fn source_video(&self, tone_map: ToneMap) -> SourceVideo {
+        SourceVideo {
+            stream_index: self.source.stream_index,
+            start: self.source.start - self.request.input.clock_start,
+            size: self.source.size,
+            sample_aspect: self.source.sample_aspect,
+            orientation: self.source.orientation,
+            deinterlace: self.source.field_order,
+            tone_map,
+            colour: self.source.colour.clone(),
+        }
+    }
+
+    /// Groups renditions by rate and lets each be scaled from the next larger one.
+    fn branches(&self) -> Vec<RateBranch> {
+        let mut rates = Vec::new();
+        for decision in &self.renditions {
+            position_or_push(&mut rates, decision.rate);
+        }
+        let branch = |rate| {
+            let mut members: Vec<(usize, &Decision)> =
+                self.renditions.iter().enumerate().filter(|(_, decision)| decision.rate == rate).collect();
+            members
+                .sort_by_key(|(index, decision)| (std::cmp::Reverse(decision.fitted.picture.area()), *index));
+            let frames = self.source.duration().frames(rate).max(1);
+            RateBranch { rate, frames, renditions: cascade(&members, self.source.display_size()) }
+        };
+        rates.into_iter().map(branch).collect()
+    }
+}
+
+/// Scales each picture from the smallest one before it that is at least as large; from the source where that one is
+/// itself enlarged, because its detail would be smeared twice.
+fn cascade(members: &[(usize, &Decision)], source: Size) -> Vec<VideoRendition> {
+    let mut made: Vec<VideoRendition> = Vec::new();
+    for (index, decision) in members {
+        let picture = decision.fitted.picture;
+        let parent = made
+            .iter()
+            .rev()
+            .find(|larger| picture.fits(larger.picture) && larger.picture.area() <= source.area());
+        let scale_from = parent.map_or(ScaleSource::Source, |parent| ScaleSource::Rendition(parent.index));
+        made.push(VideoRendition {
+            index: count(*index),
+            scale_from,
+            picture,
+            frame: decision.fitted.frame,
+            encode: decision.encode.clone(),
+        });
+    }
+    made
+}
+
+fn output_tasks(packaged: Mp4Output) -> [Task; 2] {
+    let output = packaged.output;
+    let package = TaskId::new(format!("package-{output}"));
+    let audio = packaged.audio.map(|index| TaskId::new(format!("audio-{index}")));
+    let after = audio.into_iter().chain([TaskId::new("video")]).collect();
+    [
+        Task { id: package.clone(), kind: TaskKind::Package(packaged), after },
+        Task {
+            id: TaskId::new(format!("verify-{output}")),
+            kind: TaskKind::Verify { output },
+            after: vec![package],
+        },
+    ]
+}
+
+/// MediaConvert turns a picture only where the job says so: `AUTO` follows the file, degrees do not.
+fn wanted_orientation(input: &Input, track: &VideoTrack) -> Orientation {
+    match input.video_selector.as_ref().and_then(|selector| text(&selector.rotate)) {
+        Some("AUTO") => track.orientation,
+        Some("DEGREES_90") => Orientation::turned(1),
+        Some("DEGREES_180") => Orientation::turned(2),
+        Some("DEGREES_270") => Orientation::turned(3),
+        _ => Orientation::UPRIGHT,
+    }
+}
+
+fn fast_start(output: &Output) -> bool {
+    let container = output.container_settings.as_ref().and_then(|container| container.mp4_settings.as_ref());
+    container.and_then(|mp4| text(&mp4.moov_placement)) != Some("NORMAL")
+}
+
+fn position_or_push<T: PartialEq>(items: &mut Vec<T>, item: T) -> u32 {
+    let position = items.iter().position(|other| *other == item).unwrap_or(items.len());
+    if position == items.len() {
+        items.push(item);
+    }
+    count(position)
+}
+
+/// Indices within one job: a job has far fewer than four thousand million of anything.
+fn count(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! What each output's picture becomes: in an output's video description and the source, out rate, sizes and encoder
+//! settings. Never the order or the cascade of scaling: `planner` decides that for all renditions together.
+
+use abanico_media::{FrameRate, Size, VideoTrack};
+use abanico_model::generated::{H264Settings, VideoDescription};
+
+use crate::scaling::{Fitted, Scaling, fit};
+use crate::setting::{text, whole};
+use crate::{Error, H264Encode};
+
+/// One output's picture, before renditions are numbered and put in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Decision {
+    /// Constant output rate.
+    pub rate: FrameRate,
+    /// Picture and frame size.
+    pub fitted: Fitted,
+    /// Encoder settings.
+    pub encode: H264Encode,
+}
+
+/// Decides about one output; `source` stands upright as the job wants it, `size` overrides the box of the description.
+pub(crate) fn decide(
+    description: &VideoDescription,
+    source: &VideoTrack,
+    size: Option<Size>,
+    pointer: &str,
+) -> Result<Decision, Error> {
+    let settings = h264_settings(description, pointer)?;
+    let pointer = format!("{pointer}/codecSettings/h264Settings");
+    let rate = frame_rate(settings, source, &pointer)?;
+    let fitted = match size {
+        Some(size) => Fitted { picture: size, frame: size },
+        None => fit(
+            scaling(description),
+            side(description.width),
+            side(description.height),
+            source.display_size(),
+        ),
+    };
+    let encode = H264Encode::from_settings(settings, rate, fitted.frame, &pointer)?;
+    Ok(Decision { rate, fitted, encode })
+}
+
+/// The box of an output that names both its sides.
+pub(crate) fn bounds(description: &VideoDescription) -> Option<Size> {
+    Some(Size::new(side(description.width)?, side(description.height)?))
+}
+
+fn side(member: Option<i64>) -> Option<u32> {
+    whole(member).and_then(|pixels| u32::try_from(pixels).ok()).filter(|pixels| *pixels > 0)
+}
+
+fn scaling(description: &VideoDescription) -> Scaling {
+    match text(&description.scaling_behavior) {
+        Some("FIT") => Scaling::Fit,
+        Some("FIT_NO_UPSCALE") => Scaling::FitNoUpscale,
+        Some("FILL") => Scaling::Fill,
+        Some("STRETCH_TO_OUTPUT") => Scaling::Stretch,
+        _ => Scaling::Pad,
+    }
+}
+
+fn h264_settings<'a>(description: &'a VideoDescription, pointer: &str) -> Result<&'a H264Settings, Error> {
+    let codec = description.codec_settings.as_ref();
+    codec.and_then(|codec| codec.h264_settings.as_ref()).ok_or_else(|| {
+        let named = codec.and_then(|codec| text(&codec.codec)).unwrap_or("no codec");
+        let why = format!("{named} without h264Settings is not made here yet: use H_264 with h264Settings");
+        Error::setting(&format!("{pointer}/codecSettings"), &why)
+    })
+}
+
+fn frame_rate(settings: &H264Settings, source: &VideoTrack, pointer: &str) -> Result<FrameRate, Error> {
+    if text(&settings.framerate_control) != Some("SPECIFIED") {
+        return Ok(source.frame_rate);
+    }
+    settings
+        .framerate_numerator
+        .zip(settings.framerate_denominator)
+        .and_then(|(num, den)| FrameRate::new(num, den))
+        .ok_or_else(|| {
+            Error::setting(
+                pointer,
+                "framerateControl SPECIFIED needs framerateNumerator and framerateDenominator above zero",
+            )
+        })
+}

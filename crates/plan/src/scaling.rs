@@ -1,0 +1,116 @@
+//! How a picture meets a frame: in an output's box and scaling behaviour, out picture and frame sizes.
+//! Never an odd side, never a distorted picture unless `STRETCH_TO_OUTPUT` asks for it.
+//!
+//! The behaviours are MediaConvert's (user guide, video scaling): `DEFAULT` fits and pads, `FIT` fits,
+//! `FIT_NO_UPSCALE` fits without enlarging, `FILL` covers and crops, `STRETCH_TO_OUTPUT` distorts.
+
+use abanico_media::{Rational, Size};
+
+/// Scaling behaviour of an output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scaling {
+    /// Fit and pad.
+    Pad,
+    /// Fit.
+    Fit,
+    /// Fit, never enlarge.
+    FitNoUpscale,
+    /// Cover and crop.
+    Fill,
+    /// Distort.
+    Stretch,
+}
+
+/// Size of the scaled picture and of the encoded frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fitted {
+    /// The whole picture after scaling.
+    pub picture: Size,
+    /// The encoded frame: centred crop of the picture, or the picture centred between bars.
+    pub frame: Size,
+}
+
+impl Fitted {
+    fn plain(size: Size) -> Self {
+        Self { picture: size, frame: size }
+    }
+}
+
+/// Fits a source of display size `source` (square pixels) into a box of which either side may be left open.
+pub(crate) fn fit(scaling: Scaling, width: Option<u32>, height: Option<u32>, source: Size) -> Fitted {
+    let aspect = source.aspect();
+    let bounds = match (width, height) {
+        (None, None) => return Fitted::plain(source.even()),
+        (Some(width), Some(height)) => Size::new(width, height),
+        (Some(width), None) => {
+            let size = Size::new(width, side(Rational::from(width) / aspect)).even();
+            return one_sided(scaling, size, source);
+        }
+        (None, Some(height)) => {
+            let size = Size::new(side(Rational::from(height) * aspect), height).even();
+            return one_sided(scaling, size, source);
+        }
+    };
+    match scaling {
+        Scaling::Pad => Fitted { picture: Size::inside(aspect, bounds), frame: bounds.even() },
+        Scaling::Fit => Fitted::plain(Size::inside(aspect, bounds)),
+        Scaling::FitNoUpscale if source.fits(bounds) => Fitted::plain(source.even()),
+        Scaling::FitNoUpscale => Fitted::plain(Size::inside(aspect, bounds)),
+        Scaling::Fill => Fitted { picture: Size::covering(aspect, bounds), frame: bounds.even() },
+        Scaling::Stretch => Fitted::plain(bounds.even()),
+    }
+}
+
+fn one_sided(scaling: Scaling, size: Size, source: Size) -> Fitted {
+    let enlarges = size.area() > source.even().area();
+    Fitted::plain(if scaling == Scaling::FitNoUpscale && enlarges { source.even() } else { size })
+}
+
+fn side(exact: Rational) -> u32 {
+    u32::try_from(exact.round()).unwrap_or(u32::MAX).max(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDE: Size = Size::new(1280, 720);
+    const SMALL: Size = Size::new(560, 320);
+
+    fn sizes(scaling: Scaling, width: Option<u32>, height: Option<u32>, source: Size) -> (String, String) {
+        let fitted = fit(scaling, width, height, source);
+        (fitted.picture.to_string(), fitted.frame.to_string())
+    }
+
+    #[test]
+    fn does_each_behaviour_treat_a_wide_picture_in_a_4_by_3_box_as_documented() {
+        let cases = [
+            (Scaling::Pad, "640x360", "640x480"),
+            (Scaling::Fit, "640x360", "640x360"),
+            (Scaling::FitNoUpscale, "640x360", "640x360"),
+            (Scaling::Fill, "854x480", "640x480"),
+            (Scaling::Stretch, "640x480", "640x480"),
+        ];
+        for (scaling, picture, frame) in cases {
+            assert_eq!(
+                sizes(scaling, Some(640), Some(480), WIDE),
+                (picture.into(), frame.into()),
+                "{scaling:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn does_one_side_alone_keep_the_aspect() {
+        assert_eq!(sizes(Scaling::Pad, Some(640), None, WIDE).1, "640x360");
+        assert_eq!(sizes(Scaling::Pad, None, Some(1080), WIDE).1, "1920x1080");
+        assert_eq!(sizes(Scaling::FitNoUpscale, None, Some(1080), WIDE).1, "1280x720");
+        assert_eq!(sizes(Scaling::Pad, None, None, Size::new(161, 121)).1, "162x122");
+    }
+
+    #[test]
+    fn is_a_small_picture_enlarged_only_where_asked() {
+        assert_eq!(sizes(Scaling::Pad, Some(1280), Some(720), SMALL).0, "1260x720");
+        assert_eq!(sizes(Scaling::FitNoUpscale, Some(1280), Some(720), SMALL).0, "560x320");
+    }
+}

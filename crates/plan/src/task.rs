@@ -1,0 +1,149 @@
+//! Tasks and their order, and the plan that holds them: in parts of the plan, out units of engine work.
+//! Never state: whether a task ran is the engine's knowledge.
+
+use std::fmt;
+
+use abanico_media::{ExactTime, FrameRate, Size};
+use serde::{Deserialize, Serialize};
+
+use crate::{AudioEncode, VideoEncode};
+
+/// Everything that a job will do and make, decided before the first frame is decoded.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Tasks in an order in which each one's predecessors stand before it.
+    pub tasks: Vec<Task>,
+    /// Outputs in the job's order.
+    pub outputs: Vec<PlannedOutput>,
+    /// What the user should know about decisions: dropped rungs, missing audio, tone mapping. One sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// The task with this id, if there is one.
+    pub fn task(&self, id: &TaskId) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.id == *id)
+    }
+}
+
+/// Names a task within its plan, such as `video`, `audio-0`, `package-1`, `verify-1`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskId(String);
+
+impl TaskId {
+    /// Takes a name as an id.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One unit of engine work; running it twice gives the same files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// Its name.
+    pub id: TaskId,
+    /// What is to be done.
+    pub kind: TaskKind,
+    /// Tasks that must be done before.
+    pub after: Vec<TaskId>,
+}
+
+impl Task {
+    /// Hexadecimal BLAKE3 hash of what is to be done: tasks with equal hashes of the same input give equal results.
+    pub fn spec_hash(&self) -> String {
+        let spec = serde_json::to_vec(&self.kind)
+            .expect("task kinds have string keys only, so they always serialise");
+        blake3::hash(&spec).to_hex().to_string()
+    }
+}
+
+/// What a task does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Decode the video once, encode all renditions; makes `video-INDEX.mp4` for each.
+    EncodeVideo(VideoEncode),
+    /// Encode one audio track whole; makes `audio-INDEX.mp4`.
+    EncodeAudio(AudioEncode),
+    /// Join streams into the file that the user gets; makes `output-INDEX.mp4`.
+    Package(Mp4Output),
+    /// Compare the packaged file with [`PlannedOutput::facts`]; makes nothing.
+    Verify {
+        /// Index of the output in [`Plan::outputs`].
+        output: u32,
+    },
+}
+
+/// The streams of one MP4 file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mp4Output {
+    /// Index of the output in [`Plan::outputs`].
+    pub output: u32,
+    /// Index of the video rendition.
+    pub video: u32,
+    /// Index of the encoded audio, if the output has sound.
+    pub audio: Option<u32>,
+    /// Whether `moov` stands before `mdat`.
+    pub fast_start: bool,
+}
+
+/// One file that the user gets.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedOutput {
+    /// Index of its output group in the job, from 0.
+    pub group: u32,
+    /// Index of the output in its group as the job lists it, from 0.
+    pub output: u32,
+    /// Whole destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`.
+    pub url: String,
+    /// NameModifier of the output, empty when it has none.
+    pub name_modifier: String,
+    /// MIME type of the file.
+    pub content_type: String,
+    /// What the file must be like to be published.
+    pub facts: VideoOutputFacts,
+}
+
+/// Facts that verification holds against a finished file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VideoOutputFacts {
+    /// ffprobe's name of the video codec.
+    pub video_codec: String,
+    /// Encoded size.
+    pub size: Size,
+    /// Constant frame rate.
+    pub rate: FrameRate,
+    /// Exact number of frames.
+    pub frames: u64,
+    /// Target of the video bit rate (the maximum for QVBR).
+    pub video_bit_rate_bps: u64,
+    /// ffprobe's name of the audio codec, if there is sound.
+    pub audio_codec: Option<String>,
+    /// Audio channels, 0 without sound.
+    pub audio_channels: u16,
+    /// Audio sampling rate, 0 without sound.
+    pub audio_sample_rate_hz: u32,
+    /// Where the source's sound ends on the output's clock, if there is sound.
+    pub audio_end: Option<ExactTime>,
+    /// Whether `moov` must stand before `mdat`.
+    pub fast_start: bool,
+}
+
+impl VideoOutputFacts {
+    /// Length of the video.
+    pub fn video_duration(&self) -> ExactTime {
+        ExactTime::of_frames(self.frames, self.rate)
+    }
+}
