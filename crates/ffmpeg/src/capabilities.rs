@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use abanico_plan::Capabilities;
+
 use crate::tools::REMEDY;
 use crate::{Error, ErrorKind, Tools};
 
@@ -13,17 +15,6 @@ const OLDEST: (u32, u32) = (5, 1);
 const NEWEST_MAJOR: u32 = 9;
 /// How long one question to ffmpeg may take.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Version, encoders and filters of one ffmpeg.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Capabilities {
-    /// Version as ffmpeg prints it, such as `5.1.9-0+deb12u1`.
-    pub version: String,
-    /// Names of its encoders, such as `libx264`.
-    pub encoders: BTreeSet<String>,
-    /// Names of its filters, such as `yadif`.
-    pub filters: BTreeSet<String>,
-}
 
 /// Asks ffmpeg for its version, encoders and filters.
 ///

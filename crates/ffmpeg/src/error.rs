@@ -69,6 +69,13 @@ impl Error {
         Self::new(ErrorKind::Truncated, message)
     }
 
+    /// The file ends inside of something that its own layout says is longer.
+    pub fn cut_off(file: &Path) -> Self {
+        let message =
+            format!("`{}` is cut off: it ends before its own layout says; upload it again", file.display());
+        Self::new(ErrorKind::Truncated, message)
+    }
+
     /// The file is media of a kind that is not handled.
     pub fn unsupported(file: &Path, why: &str) -> Self {
         Self::new(ErrorKind::Unsupported, format!("`{}` is not supported: {why}", file.display()))
@@ -102,6 +109,7 @@ mod tests {
             Error::not_media(file, "it is empty"),
             Error::no_video(file),
             Error::truncated(file, 3, 9),
+            Error::cut_off(file),
             Error::unsupported(file, "the picture is larger than 8192 pixels"),
             Error::io("read `a/b.mp4`", std::io::Error::other("gone")),
         ];

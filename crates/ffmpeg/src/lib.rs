@@ -4,9 +4,13 @@
 
 mod capabilities;
 mod error;
+mod facts;
 mod probe;
 mod tools;
 
-pub use capabilities::{Capabilities, capabilities};
+pub use abanico_plan::Capabilities;
+pub use capabilities::capabilities;
 pub use error::{Error, ErrorKind};
+pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
+pub use probe::probe;
 pub use tools::{Launcher, Tools};

@@ -88,6 +88,11 @@ impl Rhythm {
         Some((*self.distances.first_key_value()?.0, *self.distances.last_key_value()?.0))
     }
 
+    /// How many distances were counted.
+    pub fn count(&self) -> i64 {
+        i64::try_from(self.distances.values().sum::<u64>()).unwrap_or(i64::MAX)
+    }
+
     fn median(&self) -> Option<i64> {
         let total: u64 = self.distances.values().sum();
         let mut seen = 0;

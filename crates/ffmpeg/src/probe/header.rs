@@ -97,7 +97,10 @@ pub(crate) async fn read(tools: &Tools, file: &Path, cancel: &CancellationToken)
     });
     let ended = ended.await?;
     if ended.status.code() == Some(1) {
-        return Err(Error::not_media(file, ended.last_words()));
+        let refused = ended.stderr.contains("not on whitelist");
+        let why =
+            if refused { "it is a playlist or another kind that is not handled" } else { ended.last_words() };
+        return Err(Error::not_media(file, why));
     }
     ended.check(file)?;
     serde_json::from_str(&json).map_err(|cause| {

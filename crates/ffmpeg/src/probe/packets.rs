@@ -133,6 +133,14 @@ impl Tally {
     }
 }
 
+/// What a picture track of these packet lines says.
+#[cfg(test)]
+pub(crate) fn tally_of(lines: impl IntoIterator<Item = String>) -> Packets {
+    let mut tally = Tally::new(true);
+    lines.into_iter().filter_map(|line| parse(&line)).for_each(|packet| tally.take(packet));
+    tally.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
