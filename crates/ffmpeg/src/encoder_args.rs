@@ -7,7 +7,9 @@ use crate::command::Args;
 
 /// Adds the arguments of one H.264 encode.
 pub(crate) fn h264_args(args: &mut Args, encode: &H264Encode, rate: FrameRate) {
-    args.all(["-c:v", "libx264"]).pair("-preset", preset(encode.speed)).pair("-profile:v", profile(encode.profile));
+    args.all(["-c:v", "libx264"])
+        .pair("-preset", preset(encode.speed))
+        .pair("-profile:v", profile(encode.profile));
     if let Some(level) = encode.level {
         args.pair("-level:v", format!("{}.{}", level.0 / 10, level.0 % 10));
     }
