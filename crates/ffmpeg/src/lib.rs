@@ -1,1 +1,16 @@
-//! Not written yet.
+//! ffmpeg and ffprobe as child processes.
+//!
+//! In: files and tasks. Out: facts about media and finished files. Never: a job, a network address.
+
+mod capabilities;
+mod error;
+mod facts;
+mod probe;
+mod tools;
+
+pub use abanico_plan::Capabilities;
+pub use capabilities::capabilities;
+pub use error::{Error, ErrorKind};
+pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
+pub use probe::probe;
+pub use tools::{Launcher, Tools};
