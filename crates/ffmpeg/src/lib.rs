@@ -6,6 +6,7 @@ mod capabilities;
 mod error;
 mod facts;
 mod probe;
+mod progress;
 mod tools;
 
 pub use abanico_plan::Capabilities;
@@ -13,4 +14,5 @@ pub use capabilities::capabilities;
 pub use error::{Error, ErrorKind};
 pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 pub use probe::probe;
+pub use progress::{Progress, ProgressParser};
 pub use tools::{Launcher, Tools};
