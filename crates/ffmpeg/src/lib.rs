@@ -7,6 +7,8 @@ mod error;
 mod facts;
 mod probe;
 mod progress;
+mod run;
+pub mod sandbox;
 mod tools;
 
 pub use abanico_plan::Capabilities;
@@ -15,4 +17,5 @@ pub use error::{Error, ErrorKind};
 pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 pub use probe::probe;
 pub use progress::{Progress, ProgressParser};
+pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, run};
 pub use tools::{Launcher, Tools};
