@@ -2,10 +2,16 @@
 //! itself in and then becomes that program. Never a shell, never a `fork` hook (it would need unsafe code), and never a
 //! way to widen the cage from within.
 
+mod enter;
+mod files;
+mod syscalls;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use enter::{SandboxError, Support, enter_and_exec, support};
 
 /// What a caged program may touch and use up. The default may touch no file beyond the system's libraries and fonts and
 /// has no limits.
@@ -64,5 +70,45 @@ impl Launcher {
         all.extend([json.into(), "--".into(), program.into()]);
         all.extend_from_slice(args);
         (self.exe.clone(), all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn does_the_wrapped_command_carry_the_policy_and_leave_the_arguments_alone() {
+        let launcher = Launcher::new("/opt/abanico".into(), vec!["__sandbox".into()]);
+        let policy = Policy {
+            read_only: vec!["/in/a b.mp4".into()],
+            memory_bytes: Some(1 << 30),
+            ..Policy::default()
+        };
+        let args: Vec<OsString> = ["-i", "--", "a b.mp4"].map(OsString::from).into();
+        let (exe, wrapped) = launcher.wrap(Path::new("/usr/bin/ffmpeg"), &args, &policy);
+        assert_eq!(exe, Path::new("/opt/abanico"));
+        assert_eq!(wrapped[0], "__sandbox");
+        let order: Order = serde_json::from_str(wrapped[1].to_str().unwrap()).unwrap();
+        assert_eq!(order.policy, policy);
+        assert_eq!(order.parent_pid, Some(std::process::id()));
+        assert_eq!(wrapped[2..], ["--", "/usr/bin/ffmpeg", "-i", "--", "a b.mp4"]);
+    }
+
+    #[test]
+    fn does_a_path_that_json_cannot_carry_allow_nothing() {
+        let strange = PathBuf::from(OsString::from_vec(b"/in/\xff".to_vec()));
+        let policy = Policy { read_only: vec![strange.clone()], ..Policy::default() };
+        assert_eq!(policy.as_text().read_only, [PathBuf::from("/in/\u{fffd}")]);
+        let (_, wrapped) = Launcher::new("x".into(), Vec::new()).wrap(&strange, &[], &policy);
+        assert_eq!(wrapped.last(), Some(&strange.into_os_string()), "the program's own path stays as it is");
+    }
+
+    #[test]
+    fn is_a_policy_with_an_unknown_key_refused() {
+        assert!(serde_json::from_str::<Policy>(r#"{"readonly":[]}"#).is_err());
+        assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), Policy::default());
     }
 }
