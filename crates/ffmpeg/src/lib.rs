@@ -9,6 +9,9 @@ mod error;
 mod facts;
 mod filter_graph;
 mod probe;
+mod progress;
+mod run;
+pub mod sandbox;
 mod tools;
 
 pub use abanico_plan::Capabilities;
@@ -16,4 +19,6 @@ pub use capabilities::capabilities;
 pub use error::{Error, ErrorKind};
 pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 pub use probe::probe;
+pub use progress::{Progress, ProgressParser};
+pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, run};
 pub use tools::{Launcher, Tools};
