@@ -10,11 +10,6 @@ use abanico_plan::{AudioEncode, Mp4Output, SourceVideo, VideoEncode};
 use crate::encoder_args::h264_args;
 use crate::filter_graph::{audio_filter, video_graph};
 
-/// Demuxers that inputs may use. Formats that name other files or hosts (HLS, DASH, concat, image sequences, SDP) are
-/// not among them.
-pub const ALLOWED_DEMUXERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,mxf,gxf,wav,mp3,aac,ac3,eac3,flac,h264,hevc,\
-     m4v,dv,nut,ivf,rm,wtv,amr,aiff,caf,y4m,yuv4mpegpipe,obu,av1,vc1,live_flv,gif,apng,nsv,swf,mpegtsraw,roq,bink,smk,dnxhd,rawvideo";
-
 /// An argument list in the making.
 pub(crate) struct Args(Vec<OsString>);
 
@@ -60,7 +55,7 @@ impl Args {
 
     /// Adds a user's file as input, read by demuxers and protocols that reach nothing else.
     fn foreign_input(&mut self, path: &Path) -> &mut Self {
-        self.pair("-protocol_whitelist", "file").pair("-format_whitelist", ALLOWED_DEMUXERS);
+        self.pair("-protocol_whitelist", "file").pair("-format_whitelist", crate::probe::FORMATS);
         self.path(Some("-i"), path)
     }
 
@@ -101,9 +96,9 @@ pub fn encode_video(
     keep_going_over_size_changes(&mut args, &encode.source);
     args.foreign_input(input);
     args.pair("-filter_complex", video_graph(encode));
-    for (branch, rendition) in encode.renditions() {
+    for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
-        h264_args(&mut args, &rendition.encode, branch.rate);
+        h264_args(&mut args, &rendition.encode);
         if let Some(threads) = threads {
             args.pair("-threads", threads.to_string());
         }

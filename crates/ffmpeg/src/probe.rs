@@ -6,6 +6,7 @@ pub(crate) mod header;
 pub(crate) mod measure;
 pub(crate) mod packets;
 mod reader;
+pub(crate) use reader::FORMATS;
 
 use std::collections::BTreeMap;
 use std::path::Path;
