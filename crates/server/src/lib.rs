@@ -1,3 +1,5 @@
-//! The HTTP edge of abanico.
+//! The HTTP edge of abanico: in requests of AWS's SDKs, of browsers and of monitoring, out answers of engine and S3.
+//! Never owns state: everything that must last is behind the engine or the outbox.
 
+pub mod error_table;
 pub mod sigv4;
