@@ -2,7 +2,19 @@
 //! Never owns state: everything that must last is behind the engine or the outbox.
 
 mod authentication;
+mod console;
+mod dead_letters;
+mod edge;
 pub mod error_table;
+mod events_stream;
 pub mod job_view;
+mod metrics;
+mod operations;
+mod router;
 pub mod sigv4;
+mod upload_outbox;
+
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
+pub use edge::{S3Fallback, ServerParts, s3_fallback};
+pub use router::Server;
+pub use upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
