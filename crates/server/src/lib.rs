@@ -11,10 +11,14 @@ pub mod job_view;
 mod metrics;
 mod operations;
 mod router;
+mod serve;
 pub mod sigv4;
+mod triggers;
 mod upload_outbox;
 
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
 pub use edge::{S3Fallback, ServerParts, s3_fallback};
 pub use router::Server;
+pub use serve::serve;
+pub use triggers::{EngineSubmitter, run_triggers};
 pub use upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
