@@ -13,8 +13,11 @@ mod operations;
 mod router;
 mod serve;
 pub mod sigv4;
+#[cfg(test)]
+mod testing;
 mod triggers;
 mod upload_outbox;
+mod webhooks;
 
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
 pub use edge::{S3Fallback, ServerParts, s3_fallback};
@@ -22,3 +25,4 @@ pub use router::Server;
 pub use serve::serve;
 pub use triggers::{EngineSubmitter, run_triggers};
 pub use upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
+pub use webhooks::{RetryPolicy, Webhook, WebhookError, run_webhook};
