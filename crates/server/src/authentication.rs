@@ -51,6 +51,11 @@ impl Credentials {
         self.secrets.get(access_key).cloned()
     }
 
+    /// A pair to sign links with; none when there are no credentials.
+    pub(crate) fn first(&self) -> Option<(&str, &str)> {
+        self.secrets.iter().next().map(|(key, secret)| (key.as_str(), secret.as_str()))
+    }
+
     /// The access key whose secret this is. Every secret is compared, in constant time.
     fn key_of_secret(&self, shown: &str) -> Option<&str> {
         let mut found = None;

@@ -4,6 +4,7 @@
 mod authentication;
 mod console;
 mod dead_letters;
+mod download;
 mod edge;
 pub mod error_table;
 mod events_stream;

@@ -13,9 +13,7 @@ use crate::authentication::{require_media_convert, require_operator};
 use crate::edge::{Edge, ServerParts};
 use crate::operations::{cancel_job, create_job, describe_endpoints, get_job, list_jobs, unknown};
 use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, events_stream, metrics};
-
-const MEDIA_CONVERT: &str = "/2017-08-29";
+use crate::{console, dead_letters, download, events_stream, metrics};
 
 /// The server's routes.
 pub struct Server;
@@ -29,8 +27,8 @@ impl Server {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics::metrics))
-            .nest("/_abanico", console_routes(&edge))
-            .nest(MEDIA_CONVERT, media_convert_routes(&edge))
+            .merge(console_routes(&edge))
+            .merge(media_convert_routes(&edge))
             .fallback(everything_else);
         ours.layer(from_fn_with_state(edge.clone(), s3_first))
             .layer(from_fn_with_state(edge.clone(), metrics::count))
@@ -38,36 +36,39 @@ impl Server {
     }
 }
 
+// Whole paths, not nested routers: nesting shortens the path, and the path is part of what was signed.
+
 fn media_convert_routes(edge: &Edge) -> Router<Edge> {
     Router::new()
-        .route("/jobs", post(create_job::create_job).get(list_jobs::list_jobs))
-        .route("/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
+        .route("/2017-08-29/jobs", post(create_job::create_job).get(list_jobs::list_jobs))
+        .route("/2017-08-29/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
         .route(
-            "/endpoints",
+            "/2017-08-29/endpoints",
             post(describe_endpoints::describe_endpoints).get(describe_endpoints::describe_endpoints),
         )
-        .route("/", any(unknown::unknown))
-        .route("/{*rest}", any(unknown::unknown))
+        .route("/2017-08-29/", any(unknown::unknown))
+        .route("/2017-08-29/{*rest}", any(unknown::unknown))
         .method_not_allowed_fallback(unknown::unknown)
         .layer(from_fn_with_state(edge.credentials.clone(), require_media_convert))
 }
 
 fn console_routes(edge: &Edge) -> Router<Edge> {
     let operator = Router::new()
-        .route("/jobs", get(list_jobs::list_jobs))
-        .route("/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
-        .route("/jobs/{id}/progress", get(events_stream::progress))
-        .route("/events", get(events_stream::events))
-        .route("/dead-letters", get(dead_letters::list))
-        .route("/dead-letters/{id}/replay", post(dead_letters::replay))
-        .route("/{*rest}", any(no_such_page))
+        .route("/_abanico/jobs", get(list_jobs::list_jobs))
+        .route("/_abanico/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
+        .route("/_abanico/jobs/{id}/progress", get(events_stream::progress))
+        .route("/_abanico/download", get(download::download))
+        .route("/_abanico/events", get(events_stream::events))
+        .route("/_abanico/dead-letters", get(dead_letters::list))
+        .route("/_abanico/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/_abanico/{*rest}", any(no_such_page))
         .layer(from_fn_with_state(edge.credentials.clone(), require_operator));
     Router::new()
-        .route("/", get(console::page))
-        .route("/style.css", get(console::style))
-        .route("/script.js", get(console::script))
-        .route("/login", post(console::log_in))
-        .route("/logout", post(console::log_out))
+        .route("/_abanico/", get(console::page))
+        .route("/_abanico/style.css", get(console::style))
+        .route("/_abanico/script.js", get(console::script))
+        .route("/_abanico/login", post(console::log_in))
+        .route("/_abanico/logout", post(console::log_out))
         .merge(operator)
 }
 
