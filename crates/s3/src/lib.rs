@@ -8,12 +8,14 @@ mod buckets;
 mod checksums;
 mod commit;
 mod conditions;
+mod copy;
 mod error;
 mod get;
 mod index;
 mod list;
 mod multipart;
 mod notifications;
+mod outbox;
 mod put;
 mod receive;
 mod record;
@@ -29,6 +31,7 @@ use tokio::sync::Notify;
 
 pub use error::{Error, ErrorKind};
 pub use notifications::Trigger;
+pub use outbox::{Outbox, OutboxEntry};
 pub use service::S3HttpService;
 
 use blobs::Blobs;
@@ -145,7 +148,7 @@ impl LocalS3 {
     /// Tells the outbox's readers and sweeps after a commit.
     async fn after(&self, committed: &Committed) {
         if committed.is_notified {
-            self.inner.changed.notify_waiters();
+            self.inner.changed.notify_one();
         }
         if committed.has_replaced {
             self.sweep_quietly().await;

@@ -86,6 +86,7 @@ macro_rules! operations {
 }
 
 operations! {
+    copy_object(CopyObjectInput) -> CopyObjectOutput => copy;
     create_bucket(CreateBucketInput) -> CreateBucketOutput => make_bucket;
     list_buckets(ListBucketsInput) -> ListBucketsOutput => all_buckets;
     list_objects(ListObjectsInput) -> ListObjectsOutput => list_v1;
