@@ -2,7 +2,8 @@
 
 use s3s::S3ErrorCode;
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective, TaggingDirective,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
+    TaggingDirective,
 };
 
 use crate::LocalS3;
@@ -47,10 +48,13 @@ impl LocalS3 {
         let (bucket, key) = source_of(input.copy_source)?;
         let is_same = bucket == input.bucket && key == input.key;
         if is_same && !replaces_metadata && !replaces_tags {
-            return Err(Error::refused(S3ErrorCode::InvalidRequest, "a copy onto itself has to replace the metadata"));
+            return Err(Error::refused(
+                S3ErrorCode::InvalidRequest,
+                "a copy onto itself has to replace the metadata",
+            ));
         }
         let region = self.inner.options.region.clone();
-        let write = self.inner.index.write(move |transaction| {
+        let commit = self.commit_by(move |transaction| {
             let source = object(transaction, &bucket, &key)?;
             conditions.check_source(&source.etag, source.modified_ms)?;
             let mut record = source.record;
@@ -69,9 +73,7 @@ impl LocalS3 {
             };
             commit(transaction, new, &WriteConditions::default(), &region)
         });
-        let committed = write.await?;
-        self.after(&committed).await;
-        let copied = committed.object;
+        let copied = commit.await?.object;
         let sums = &copied.record.checksums;
         let result = CopyObjectResult {
             e_tag: Some(ETag::Strong(copied.etag)),

@@ -206,6 +206,8 @@ impl BodyParts {
 
     /// The next bytes; none at the end. Blocking.
     pub(crate) fn read(&mut self) -> std::io::Result<Option<Bytes>> {
+        // An object of no bytes has a piece of no bytes.
+        self.pieces.retain(|piece| piece.length > 0);
         let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
         let file = match self.open.take() {
             Some(file) => file,

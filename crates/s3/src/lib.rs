@@ -4,17 +4,21 @@
 //! Never: knowledge of jobs; a half-written object that a reader could see; an event lost or sent for nothing.
 
 mod blobs;
+mod bucket_notifications;
 mod buckets;
 mod checksums;
 mod commit;
+mod complete;
 mod conditions;
 mod copy;
+mod cors;
 mod error;
 mod get;
 mod index;
 mod list;
 mod multipart;
 mod notifications;
+mod object_store;
 mod outbox;
 mod put;
 mod receive;
@@ -22,6 +26,7 @@ mod record;
 mod schema;
 mod service;
 mod tagging;
+mod uploads;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -125,39 +130,51 @@ impl LocalS3 {
         index::blocking(move || blobs.sweep(&index)).await
     }
 
-    /// Makes an object visible.
+    /// Makes an object visible; what was received for it and is not taken goes.
     async fn commit(&self, new: NewObject, conditions: WriteConditions) -> Result<Committed> {
-        let region = self.inner.options.region.clone();
-        // What was received but is not taken has no row: its file goes.
-        let pieces = new.record.pieces.clone();
-        let written =
-            self.inner.index.write(move |transaction| commit::commit(transaction, new, &conditions, &region));
-        match written.await {
-            Ok(committed) => {
-                self.after(&committed).await;
-                Ok(committed)
-            }
+        let (region, pieces) = (self.inner.options.region.clone(), new.record.pieces.clone());
+        let s3 = self.clone();
+        let commit =
+            self.commit_by(move |transaction| commit::commit(transaction, new, &conditions, &region));
+        match commit.await {
+            Ok(committed) => Ok(committed),
             Err(error) => {
-                let (blobs, index) = (self.inner.blobs.clone(), self.inner.index.clone());
-                index::blocking(move || blobs.discard(&index, &pieces)).await?;
+                index::blocking(move || s3.inner.blobs.discard(&s3.inner.index, &pieces)).await?;
                 Err(error)
             }
         }
     }
 
-    /// Tells the outbox's readers and sweeps after a commit.
-    async fn after(&self, committed: &Committed) {
-        if committed.is_notified {
-            self.inner.changed.notify_one();
-        }
-        if committed.has_replaced {
-            self.sweep_quietly().await;
-        }
+    /// Runs a transaction that makes an object visible, then tells the outbox's reader and sweeps. All of that also
+    /// happens when the future is dropped after it has begun.
+    async fn commit_by(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<Committed> + Send + 'static,
+    ) -> Result<Committed> {
+        let s3 = self.clone();
+        let run = index::blocking(move || {
+            let committed = s3.inner.index.write_now(work)?;
+            if committed.is_notified {
+                s3.inner.changed.notify_one();
+            }
+            if committed.has_replaced {
+                s3.sweep_quietly_now();
+            }
+            Ok(committed)
+        });
+        run.await
     }
 
     /// Sweeps; a failure is no failure of the request that gave reason to sweep.
     async fn sweep_quietly(&self) {
-        if let Err(error) = self.sweep().await {
+        let s3 = self.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || s3.sweep_quietly_now()).await {
+            tracing::warn!(%error, "a sweep did not end");
+        }
+    }
+
+    fn sweep_quietly_now(&self) {
+        if let Err(error) = self.inner.blobs.sweep(&self.inner.index) {
             tracing::warn!(error = &error as &dyn std::error::Error, "blobs that nothing uses stay for now");
         }
     }

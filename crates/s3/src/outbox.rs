@@ -12,7 +12,8 @@ use crate::record::from_text;
 
 /// How many objects one transaction of [`Outbox::reconcile`] looks at.
 const RECONCILE_BATCH: usize = 500;
-const COLUMNS: &str = "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
+const COLUMNS: &str =
+    "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
     next_attempt_ms";
 
 /// An event that waits for its function, or that was given up.
@@ -92,7 +93,9 @@ impl Outbox {
     /// # Errors
     /// When the disk fails.
     pub async fn delivered(&self, id: i64) -> Result<(), Error> {
-        self.change("DELETE FROM outbox WHERE id = ?1 AND ?2 IS NULL AND ?3 IS NULL", id, None, None).await.map(drop)
+        self.change("DELETE FROM outbox WHERE id = ?1 AND ?2 IS NULL AND ?3 IS NULL", id, None, None)
+            .await
+            .map(drop)
     }
 
     /// Notes a failed delivery; the entry is due again at `when_ms`.
@@ -100,7 +103,8 @@ impl Outbox {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no such entry, or a failure of the disk.
     pub async fn retry_at(&self, id: i64, when_ms: i64, error: &str) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET attempts = attempts + 1, next_attempt_ms = ?2, last_error = ?3 WHERE id = ?1";
+        let sql =
+            "UPDATE outbox SET attempts = attempts + 1, next_attempt_ms = ?2, last_error = ?3 WHERE id = ?1";
         self.change_one(sql, id, Some(when_ms), Some(error)).await
     }
 
@@ -127,7 +131,8 @@ impl Outbox {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no such entry, or a failure of the disk.
     pub async fn replay(&self, id: i64) -> Result<(), Error> {
-        let sql = "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2 WHERE id = ?1 AND ?3 IS NULL";
+        let sql =
+            "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2 WHERE id = ?1 AND ?3 IS NULL";
         self.change_one(sql, id, Some(now_ms()), None).await?;
         self.s3.inner.changed.notify_one();
         Ok(())
@@ -139,7 +144,11 @@ impl Outbox {
     /// When the disk fails.
     pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
         let sql = "SELECT MIN(next_attempt_ms) FROM outbox WHERE dead = 0";
-        let read = self.s3.inner.index.read(move |reader| Ok(reader.query_row(sql, [], |row| row.get(0)).optional()?));
+        let read = self
+            .s3
+            .inner
+            .index
+            .read(move |reader| Ok(reader.query_row(sql, [], |row| row.get(0)).optional()?));
         Ok(read.await?.flatten())
     }
 
@@ -181,20 +190,30 @@ impl Outbox {
         Ok(inserted)
     }
 
-    async fn change_one(&self, sql: &'static str, id: i64, when: Option<i64>, error: Option<&str>) -> Result<()> {
+    async fn change_one(
+        &self,
+        sql: &'static str,
+        id: i64,
+        when: Option<i64>,
+        error: Option<&str>,
+    ) -> Result<()> {
         match self.change(sql, id, when, error).await? {
             0 => Err(Error::no_such_entry(id)),
             _ => Ok(()),
         }
     }
 
-    async fn change(&self, sql: &'static str, id: i64, when: Option<i64>, error: Option<&str>) -> Result<usize> {
+    async fn change(
+        &self,
+        sql: &'static str,
+        id: i64,
+        when: Option<i64>,
+        error: Option<&str>,
+    ) -> Result<usize> {
         let error = error.map(str::to_owned);
-        let write = self
-            .s3
-            .inner
-            .index
-            .write(move |transaction| Ok(transaction.prepare_cached(sql)?.execute(params![id, when, error])?));
+        let write = self.s3.inner.index.write(move |transaction| {
+            Ok(transaction.prepare_cached(sql)?.execute(params![id, when, error])?)
+        });
         write.await
     }
 }

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use s3s::auth::SimpleAuth;
 use s3s::dto::*;
 use s3s::service::S3ServiceBuilder;
 use s3s::{Body, S3, S3Request, S3Response, S3Result};
 
 use crate::LocalS3;
+use crate::cors::{CrossOrigin, refused};
 
 /// Operations whose method here takes the input.
 macro_rules! operations {
@@ -26,6 +27,33 @@ macro_rules! operations {
 
             async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
                 Ok(S3Response::new(self.put(request).await?))
+            }
+
+            async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+                Ok(S3Response::new(self.take_part(request).await?))
+            }
+
+            async fn complete_multipart_upload(
+                &self,
+                request: S3Request<CompleteMultipartUploadInput>,
+            ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+                Ok(S3Response::new(self.complete(request).await?))
+            }
+
+            async fn abort_multipart_upload(
+                &self,
+                request: S3Request<AbortMultipartUploadInput>,
+            ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+                let output = self.abort(request.input).await?;
+                Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+            }
+
+            async fn delete_bucket_cors(
+                &self,
+                request: S3Request<DeleteBucketCorsInput>,
+            ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
+                let output = self.delete_cors(request.input).await?;
+                Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
             }
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -87,6 +115,17 @@ macro_rules! operations {
 
 operations! {
     copy_object(CopyObjectInput) -> CopyObjectOutput => copy;
+    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput => begin_upload;
+    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput => copy_part;
+    list_parts(ListPartsInput) -> ListPartsOutput => upload_parts;
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput => uploads;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput => attributes;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput => get_cors;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput => put_cors;
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput)
+        -> GetBucketNotificationConfigurationOutput => get_notifications;
+    put_bucket_notification_configuration(PutBucketNotificationConfigurationInput)
+        -> PutBucketNotificationConfigurationOutput => put_notifications;
     create_bucket(CreateBucketInput) -> CreateBucketOutput => make_bucket;
     list_buckets(ListBucketsInput) -> ListBucketsOutput => all_buckets;
     list_objects(ListObjectsInput) -> ListObjectsOutput => list_v1;
@@ -140,7 +179,22 @@ where
 
 impl S3HttpService {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let _ = &self.s3;
+        let cross_origin = CrossOrigin::of(&request);
+        if request.method() == Method::OPTIONS {
+            let answer = match &cross_origin {
+                Some(cross_origin) => cross_origin.preflight(&self.s3).await,
+                None => None,
+            };
+            return answer.unwrap_or_else(refused);
+        }
+        let mut response = self.answer_s3(request).await;
+        if let Some(cross_origin) = cross_origin {
+            cross_origin.allow(&self.s3, response.headers_mut()).await;
+        }
+        response
+    }
+
+    async fn answer_s3(&self, request: Request<Body>) -> Response<Body> {
         match self.service.call(request).await {
             Ok(response) => response,
             Err(error) => {
