@@ -7,7 +7,7 @@ use std::time::Duration;
 use abanico_s3::{ErrorKind, LocalS3, Options, Trigger};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
-use object_store::{ObjectStoreExt, PutMode, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 struct Served {
     s3: LocalS3,
@@ -57,7 +57,10 @@ async fn does_an_object_come_back_and_one_creation_win() {
     let found = served.client.get(&Key::from("a/b")).await.unwrap();
     assert_eq!(found.bytes().await.unwrap(), &b"body"[..]);
     let create = |body: &'static [u8]| {
-        served.client.put_opts(&Key::from("new"), PutPayload::from_static(body), PutMode::Create.into())
+        let client = served.client.clone();
+        async move {
+            client.put_opts(&Key::from("new"), PutPayload::from_static(body), PutMode::Create.into()).await
+        }
     };
     let won = futures::future::join_all([create(b"1"), create(b"2"), create(b"3"), create(b"4")]).await;
     assert_eq!(won.iter().filter(|put| put.is_ok()).count(), 1);
