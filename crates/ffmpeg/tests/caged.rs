@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use abanico_ffmpeg::sandbox::{Launcher, Policy, support};
-use abanico_ffmpeg::{Exit, Finished, Invocation, Limits, Progress, RunError, RunErrorKind, run};
+use abanico_ffmpeg::{Exit, Finished, Invocation, Limits, Progress, RunError, RunErrorKind, Tools, run};
 use tokio_util::sync::CancellationToken;
 
 /// A folder with an input, a neighbour that is none of the program's business, and a place for outputs.
@@ -96,6 +96,24 @@ async fn is_a_neighbour_of_the_input_out_of_reach() {
 }
 
 #[tokio::test]
+async fn does_a_caged_ffprobe_read_its_file_and_no_other() {
+    let desk = Desk::new();
+    let launcher = Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new());
+    let tools = Tools::find(None, None).unwrap().with_launcher(launcher.for_reading(Policy::default()));
+    let input = desk.path("input.y4m");
+    let read = async |name: &str| {
+        let mut command = tools.ffprobe_command(&[&input]);
+        command.args(["-v", "error", "-show_streams"]).arg(desk.path(name)).output().await.unwrap()
+    };
+    let own = read("input.y4m").await;
+    assert!(String::from_utf8_lossy(&own.stdout).contains("width=16"), "{own:?}");
+    if has_landlock() {
+        let other = read("neighbour.y4m").await;
+        assert!(String::from_utf8_lossy(&other.stderr).contains("Permission denied"), "{other:?}");
+    }
+}
+
+#[tokio::test]
 async fn is_nothing_written_outside_of_the_writable_folders() {
     if has_landlock() {
         let desk = Desk::new();
@@ -135,9 +153,11 @@ async fn does_a_file_stop_at_the_size_that_it_may_have() {
 #[tokio::test]
 async fn does_memory_end_where_the_policy_says() {
     let mut desk = Desk::new();
-    let large = ["-f", "lavfi", "-i", "color=s=7680x4320:d=0.2", "-f", "null", "-"];
+    // One thread: without memory, threads of ffmpeg 5.1 wait for each other for ever, which is the stall limit's matter.
+    let single = ["-filter_threads", "1", "-threads", "1", "-i", "@input.y4m", "-vf", "scale=15360:8640"];
+    let large = [&single[..], &["-c:v", "rawvideo", "-threads", "1", "-f", "null", "-"]].concat();
     desk.ffmpeg(&large).await.unwrap();
-    desk.policy.memory_bytes = Some(300 << 20);
+    desk.policy.memory_bytes = Some(320 << 20);
     said(desk.ffmpeg(&large).await, "Cannot allocate memory");
 }
 

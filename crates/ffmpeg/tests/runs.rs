@@ -36,7 +36,7 @@ async fn finish(invocation: &Invocation) -> Result<Finished, RunError> {
 
 /// Numbers of the processes in a group, from the fifth word of each `/proc/PID/stat`.
 fn members(group: &str) -> Vec<PathBuf> {
-    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let is_member = |path: &PathBuf| {
         let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
         let words = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
