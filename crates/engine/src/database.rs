@@ -91,7 +91,8 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A job that was acknowledged survives power loss: each commit reaches the disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let version = usize::try_from(version).unwrap_or(usize::MAX);
         if version > MIGRATIONS.len() {
             let what = format!("open `{}`: a newer version of abanico wrote it", path.display());
             return Err(Error::storage(&what, format!("schema {version}, this program knows {}", MIGRATIONS.len())));
@@ -99,7 +100,7 @@ impl Database {
         for (index, step) in MIGRATIONS.iter().enumerate().skip(version) {
             let transaction = connection.transaction()?;
             transaction.execute_batch(step)?;
-            transaction.pragma_update(None, "user_version", index + 1)?;
+            transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
             transaction.commit()?;
         }
         Ok(Self { connection: Mutex::new(connection) })
@@ -120,7 +121,9 @@ impl Database {
         if let Some(token) = token
             && let Some(known) = job_of_token(&transaction, token, now_ms)?
         {
-            if known.submission.request == record.submission.request {
+            // A token that is never forgotten is made from what was uploaded: it means the same job, whatever the
+            // template says by now.
+            if token.remembered_ms.is_none() || known.submission.request == record.submission.request {
                 return Ok(Inserted::Known(Box::new(known)));
             }
             return Err(Error::token_was_used_otherwise(&token.text));

@@ -136,7 +136,9 @@ pub struct JobRecord {
     pub plan: Option<Plan>,
     /// Verified outputs; visible in their places once the job is complete.
     pub outputs: Vec<PublishedOutput>,
-    /// Counts of CPU time of child processes, in milliseconds.
+    /// URLs of outputs that already stand in their places; taken back should the job not complete.
+    pub published: Vec<String>,
+    /// CPU time of the ffmpeg processes that finished, in milliseconds.
     pub child_cpu_ms: u64,
 }
 

@@ -10,12 +10,6 @@ use abanico_plan::{AudioEncode, Mp4Output, SourceVideo, VideoEncode};
 use crate::encoder_args::h264_args;
 use crate::filter_graph::{audio_filter, video_graph};
 
-/// Demuxers that inputs may use. Formats that name other files or hosts (HLS, DASH, concat, image sequences, SDP) are
-/// not among them.
-pub const ALLOWED_DEMUXERS: &str =
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,mxf,gxf,wav,mp3,aac,ac3,eac3,flac,h264,hevc,\
-     m4v,dv,nut,ivf,rm,wtv,amr,aiff,caf,y4m,yuv4mpegpipe,obu,av1,vc1,live_flv,gif,apng,nsv,swf,mpegtsraw,roq,bink,smk,dnxhd,rawvideo";
-
 /// An argument list in the making.
 pub(crate) struct Args(Vec<OsString>);
 
@@ -24,7 +18,16 @@ impl Args {
     fn new() -> Self {
         let mut args = Self(Vec::new());
         // Warnings only: stderr is for people who look into a failure. No terminal is read, progress is key=value text.
-        args.all(["-hide_banner", "-nostdin", "-loglevel", "warning", "-nostats", "-progress", "pipe:1", "-y"]);
+        args.all([
+            "-hide_banner",
+            "-nostdin",
+            "-loglevel",
+            "warning",
+            "-nostats",
+            "-progress",
+            "pipe:1",
+            "-y",
+        ]);
         args
     }
 
@@ -52,7 +55,7 @@ impl Args {
 
     /// Adds a user's file as input, read by demuxers and protocols that reach nothing else.
     fn foreign_input(&mut self, path: &Path) -> &mut Self {
-        self.pair("-protocol_whitelist", "file").pair("-format_whitelist", ALLOWED_DEMUXERS);
+        self.pair("-protocol_whitelist", "file").pair("-format_whitelist", crate::probe::FORMATS);
         self.path(Some("-i"), path)
     }
 
@@ -80,7 +83,12 @@ pub fn output_file_name(output: u32) -> String {
 
 /// Decodes `input` once and encodes every rendition into its own file in `folder`. `threads` is for each encoder; none
 /// leaves it to libx264.
-pub fn encode_video(encode: &VideoEncode, input: &Path, folder: &Path, threads: Option<u32>) -> Vec<OsString> {
+pub fn encode_video(
+    encode: &VideoEncode,
+    input: &Path,
+    folder: &Path,
+    threads: Option<u32>,
+) -> Vec<OsString> {
     let mut args = Args::new();
     // The turn is ours (`SourceVideo::orientation`): ffmpeg 5.1 would ignore a mirror, and would turn where the job
     // asks for none.
@@ -88,9 +96,9 @@ pub fn encode_video(encode: &VideoEncode, input: &Path, folder: &Path, threads: 
     keep_going_over_size_changes(&mut args, &encode.source);
     args.foreign_input(input);
     args.pair("-filter_complex", video_graph(encode));
-    for (branch, rendition) in encode.renditions() {
+    for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
-        h264_args(&mut args, &rendition.encode, branch.rate);
+        h264_args(&mut args, &rendition.encode);
         if let Some(threads) = threads {
             args.pair("-threads", threads.to_string());
         }

@@ -1,13 +1,14 @@
 //! Encoder settings as libx264 options: in an [`H264Encode`], out arguments. Never a decision: those are the plan's.
 
-use abanico_media::FrameRate;
 use abanico_plan::{EntropyCoder, H264Encode, H264Profile, RateControl, SpeedPreset};
 
 use crate::command::Args;
 
 /// Adds the arguments of one H.264 encode.
-pub(crate) fn h264_args(args: &mut Args, encode: &H264Encode, rate: FrameRate) {
-    args.all(["-c:v", "libx264"]).pair("-preset", preset(encode.speed)).pair("-profile:v", profile(encode.profile));
+pub(crate) fn h264_args(args: &mut Args, encode: &H264Encode) {
+    args.all(["-c:v", "libx264"])
+        .pair("-preset", preset(encode.speed))
+        .pair("-profile:v", profile(encode.profile));
     if let Some(level) = encode.level {
         args.pair("-level:v", format!("{}.{}", level.0 / 10, level.0 % 10));
     }
@@ -24,8 +25,7 @@ pub(crate) fn h264_args(args: &mut Args, encode: &H264Encode, rate: FrameRate) {
     // Closed groups: every group can be decoded by itself. Without b-pyramid where the job forbids B references.
     let pyramid = if encode.b_references && encode.b_frames > 1 { "normal" } else { "none" };
     args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}"));
-    // The encoder's clock is the frame: exact for every rate, also 24000/1001.
-    args.pair("-r:v", rate.to_string()).pair("-pix_fmt", "yuv420p");
+    args.pair("-pix_fmt", "yuv420p");
 }
 
 fn rate_control(args: &mut Args, encode: &H264Encode) {

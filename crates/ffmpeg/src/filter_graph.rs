@@ -62,7 +62,8 @@ fn tone_mapped(encode: &VideoEncode) -> String {
     let upright = encode.source.orientation.upright_size(encode.source.size);
     let largest = encode.renditions().map(|(_, rendition)| rendition.picture).max_by_key(|size| size.area());
     let shrink = largest.filter(|size| size.area() < upright.area());
-    let scale = shrink.map(|size| format!("scale={}:{}:flags=bicubic,", size.width, size.height)).unwrap_or_default();
+    let scale =
+        shrink.map(|size| format!("scale={}:{}:flags=bicubic,", size.width, size.height)).unwrap_or_default();
     let colour = &encode.source.colour;
     let transfer = colour.transfer.as_deref().unwrap_or("smpte2084");
     // Named explicitly: a source that leaves primaries or matrix out would have no path to linear light.
@@ -73,7 +74,13 @@ fn tone_mapped(encode: &VideoEncode) -> String {
 }
 
 /// All chains of one rate: exact frames, then each picture from its source of scaling.
-fn branch_chains(chains: &mut Vec<String>, source: &SourceVideo, branch: &RateBranch, index: usize, from: &str) {
+fn branch_chains(
+    chains: &mut Vec<String>,
+    source: &SourceVideo,
+    branch: &RateBranch,
+    index: usize,
+    from: &str,
+) {
     // Each tick gets the frame nearest in time: gaps are filled, bursts thinned. Then the count is made exact.
     let timed = format!(
         "[{from}]fps=fps={}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={}",
@@ -91,12 +98,15 @@ fn branch_chains(chains: &mut Vec<String>, source: &SourceVideo, branch: &RateBr
 
 /// `[sN]` scaled, handed on to renditions that are scaled from it, and framed as `[vN]`.
 fn scaled(chains: &mut Vec<String>, source: &SourceVideo, branch: &RateBranch, rendition: &VideoRendition) {
-    let children = branch.renditions.iter().filter(|other| other.scale_from == ScaleSource::Rendition(rendition.index));
+    let children =
+        branch.renditions.iter().filter(|other| other.scale_from == ScaleSource::Rendition(rendition.index));
     let mut labels = vec![format!("p{}", rendition.index)];
     labels.extend(children.map(|child| format!("s{}", child.index)));
     let Size { width, height } = rendition.picture;
     // RGB has no matrix to keep; YUV keeps its own. Full range becomes limited, which every player expects.
-    let is_rgb = ["rgb", "bgr", "gbr", "pal", "argb", "abgr", "0rgb", "0bgr"].iter().any(|rgb| source.pixel_format.starts_with(rgb));
+    let is_rgb = ["rgb", "bgr", "gbr", "pal", "argb", "abgr", "0rgb", "0bgr"]
+        .iter()
+        .any(|rgb| source.pixel_format.starts_with(rgb));
     let matrix = if is_rgb { ":out_color_matrix=bt709" } else { "" };
     chains.push(format!(
         "[s{}]scale={width}:{height}:flags=bicubic:out_range=tv{matrix},format=yuv420p{}",

@@ -3,8 +3,11 @@
 //! In: files and tasks. Out: facts about media and finished files. Never: a job, a network address.
 
 mod capabilities;
+pub mod command;
+mod encoder_args;
 mod error;
 mod facts;
+mod filter_graph;
 mod probe;
 mod progress;
 mod run;

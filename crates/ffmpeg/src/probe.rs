@@ -6,6 +6,7 @@ pub(crate) mod header;
 pub(crate) mod measure;
 pub(crate) mod packets;
 mod reader;
+pub(crate) use reader::FORMATS;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +46,9 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         |index: u32| header.streams.iter().any(|stream| stream.index == index && stream.is_real_video());
     let packets = packets::scan(tools, file, is_video, cancel).await?;
     let video = video(&header, &packets).ok_or_else(|| Error::no_video(file))?;
+    if matches!(video.pixel_format.as_str(), "" | "unknown") {
+        return Err(Error::unsupported(file, "its pictures are of no kind that can be decoded"));
+    }
     refuse_missing_frames(file, &header, &packets, &video)?;
     let audio = header.streams.iter().filter(|stream| stream.is_audio());
     Ok(MediaInfo {
@@ -74,7 +78,7 @@ fn is_cut_mp4(file: &Path) -> Result<bool, Error> {
     Ok(layout.is_mp4() && layout.is_cut_off)
 }
 
-/// Refuses by the header what must not reach a decoder or has nothing to show.
+/// Refuses by the header what no decoder may be started for.
 fn refuse_unusable(file: &Path, header: &Header) -> Result<(), Error> {
     if header.streams.iter().all(|stream| stream.codec_name.as_deref().is_none_or(|name| name == "unknown")) {
         return Err(Error::not_media(file, "no track is of a known kind, its header may be damaged"));
@@ -93,16 +97,13 @@ fn refuse_size(file: &Path, stream: &Stream) -> Result<(), Error> {
             format!("its picture of {size} is larger than {LONGEST_SIDE} a side or {MOST_PIXELS} pixels");
         return Err(Error::unsupported(file, &why));
     }
-    if size.area() > 0 && stream.pix_fmt.as_deref().is_none_or(|format| format == "unknown") {
-        return Err(Error::unsupported(file, "its pictures have no known pixel format"));
-    }
     Ok(())
 }
 
 /// The first real video stream that has a shown frame.
 fn video(header: &Header, packets: &BTreeMap<u32, Packets>) -> Option<VideoTrack> {
-    let real = header.streams.iter().filter(|stream| stream.is_real_video() && stream.width > 0);
-    real.into_iter().find_map(|stream| {
+    let mut real = header.streams.iter().filter(|stream| stream.is_real_video() && stream.width > 0);
+    real.find_map(|stream| {
         let packets = packets.get(&stream.index).filter(|packets| packets.shown > 0)?;
         measure::video_track(stream, packets)
     })
@@ -123,4 +124,57 @@ fn refuse_missing_frames(
         return Err(Error::truncated(file, found, promised));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(json: &str) -> Header {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn refused(json: &str) -> Option<ErrorKind> {
+        refuse_unusable(Path::new("a.mp4"), &header(json)).err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn are_pictures_above_the_limits_refused_before_anything_decodes_them() {
+        let of = |width: u32, height: u32| {
+            let stream =
+                format!(r#"{{"codec_name":"vp9","codec_type":"video","width":{width},"height":{height}}}"#);
+            refused(&format!(r#"{{"streams":[{{"codec_name":"aac","codec_type":"audio"}},{stream}]}}"#))
+        };
+        assert_eq!((of(7680, 4320), of(8192, 8192)), (None, None));
+        assert_eq!(
+            (of(8194, 100), of(100, 8194)),
+            (Some(ErrorKind::Unsupported), Some(ErrorKind::Unsupported))
+        );
+    }
+
+    #[test]
+    fn is_a_file_without_a_known_track_no_media() {
+        assert_eq!(refused(r#"{"streams":[]}"#), Some(ErrorKind::NotMedia));
+        assert_eq!(
+            refused(r#"{"streams":[{"codec_type":"data"},{"codec_name":"unknown"}]}"#),
+            Some(ErrorKind::NotMedia)
+        );
+        assert_eq!(refused(r#"{"streams":[{"codec_type":"data"},{"codec_name":"h264"}]}"#), None);
+    }
+
+    #[test]
+    fn is_the_first_track_with_frames_shown_and_cover_art_never() {
+        let header = header(
+            r#"{"streams":[
+                {"index":0,"codec_type":"video","width":9,"time_base":"1/25","disposition":{"attached_pic":1}},
+                {"index":1,"codec_type":"video","width":9,"time_base":"1/25"},
+                {"index":2,"codec_type":"video","width":9,"time_base":"1/25"}]}"#,
+        );
+        let frames = || packets::tally_of(["0,0,0,1,9,K_".into()]);
+        let shown = |streams: &[u32]| {
+            let packets = streams.iter().map(|&stream| (stream, frames())).collect();
+            video(&header, &packets).map(|track| track.stream_index)
+        };
+        assert_eq!((shown(&[0, 1, 2]), shown(&[0, 2]), shown(&[0])), (Some(1), Some(2), None));
+    }
 }

@@ -1,4 +1,5 @@
 //! Damaged and hostile files: each is refused with the right kind, and none makes the probe read another file.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
 

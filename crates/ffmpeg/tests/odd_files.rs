@@ -1,5 +1,6 @@
 //! Real files, each with a difficulty: the probe's facts against a table written by hand, and its frame counts
 //! against what a decoder shows.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
 use std::process::Command;

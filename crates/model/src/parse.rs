@@ -1,39 +1,56 @@
-//! From JSON to types: in a value in wire form, out the type and the pointers of members that the type does not have.
-//! Never a lost problem: what does not parse is named with its place.
+//! Typed reading: in a JSON value with wire names, out a generated type and the members that it does not know. Never
+//! judges values: that is `validate`.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems, step};
 
-/// A value read into its type.
-#[derive(Clone, PartialEq, Debug)]
+/// A typed value and what was left over.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Parsed<T> {
-    /// The value.
+    /// The typed value.
     pub value: T,
-    /// JSON pointers of members that the type does not have; they were left out.
+    /// JSON pointers of members that AWS's model does not have, in the order of the document.
     pub unknown: Vec<String>,
 }
 
-/// Reads a value in wire form.
+/// Reads `value` as `T`. Unknown members are collected, not refused.
 ///
 /// # Errors
-/// The first place where the value does not fit the type; [`crate::validate::problems`] finds all of them.
-pub fn parse<T: DeserializeOwned>(value: Value) -> Result<Parsed<T>, Problem> {
+///
+/// One problem with the JSON pointer of the first value of a wrong type.
+pub fn parse<T: DeserializeOwned>(value: Value) -> Result<Parsed<T>, Problems> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-    let mut note = |path: serde_ignored::Path<'_>| unknown.push(pointer(&path.to_string()));
-    match T::deserialize(serde_ignored::Deserializer::new(deserializer, &mut note)) {
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    let outcome = serde_ignored::deserialize(tracked, |path| unknown.push(ignored_pointer(&path)));
+    match outcome {
         Ok(value) => Ok(Parsed { value, unknown }),
-        Err(error) => Err(Problem::new(pointer(&track.path().to_string()), error.to_string())),
+        Err(error) => Err(Problems(vec![Problem::new(pointer(&track.path()), error.to_string())])),
     }
 }
 
-/// `a.b[0].c` or serde_ignored's `a.?.b.0.c` as a JSON pointer.
-fn pointer(path: &str) -> String {
-    let plain = path.replace('[', ".").replace(']', "");
-    plain.split('.').filter(|part| !part.is_empty() && *part != "?").map(|part| format!("/{part}")).collect()
+fn pointer(path: &Path) -> String {
+    path.iter().fold(String::new(), |above, segment| match segment {
+        Segment::Seq { index } => step(&above, &index.to_string()),
+        Segment::Map { key } => step(&above, key),
+        Segment::Enum { variant } => step(&above, variant),
+        Segment::Unknown => above,
+    })
+}
+
+fn ignored_pointer(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => step(&ignored_pointer(parent), &index.to_string()),
+        Path::Map { parent, key } => step(&ignored_pointer(parent), key),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            ignored_pointer(parent)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -41,29 +58,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::generated::CreateJobRequest;
+    use crate::generated::JobSettings;
 
     #[test]
-    fn are_unknown_members_named_and_left_out() {
-        let value =
-            json!({"role": "r", "colour": 1, "settings": {"inputs": [{"fileInput": "f", "shoeSize": 44}]}});
-        let parsed = parse::<CreateJobRequest>(value).unwrap();
-        assert_eq!(parsed.value.role.as_deref(), Some("r"));
-        assert_eq!(parsed.unknown, ["/colour", "/settings/inputs/0/shoeSize"]);
+    fn unknown_members_are_named_and_kept_out() {
+        let parsed = parse::<JobSettings>(json!({
+            "inputs": [{"fileInput": "s3://b/k.mp4", "odd": 1}],
+            "outputGroups": [{"outputs": [{"strange": {"x": 1}}]}],
+        }))
+        .unwrap();
+        assert_eq!(parsed.unknown, ["/inputs/0/odd", "/outputGroups/0/outputs/0/strange"]);
+        assert_eq!(parsed.value.inputs.unwrap()[0].file_input.as_deref(), Some("s3://b/k.mp4"));
     }
 
     #[test]
-    fn is_the_place_of_a_wrong_type_named() {
-        let error =
-            parse::<CreateJobRequest>(json!({"settings": {"inputs": [{"fileInput": 7}]}})).unwrap_err();
-        assert_eq!(error.pointer, "/settings/inputs/0/fileInput");
+    fn a_wrong_type_is_named_by_pointer() {
+        let settings = json!({"outputGroups": [{"outputs": [{"videoDescription": {"width": "wide"}}]}]});
+        let problems = parse::<JobSettings>(settings).unwrap_err();
+        assert_eq!(problems.0[0].pointer, "/outputGroups/0/outputs/0/videoDescription/width");
+        assert!(problems.0[0].message.contains("wide"), "{problems}");
     }
 
     #[test]
-    fn does_an_unknown_enum_text_survive() {
-        let value =
-            json!({"settings": {"outputGroups": [{"outputGroupSettings": {"type": "NEW_GROUP_SETTINGS"}}]}});
-        let parsed = parse::<CreateJobRequest>(value.clone()).unwrap();
-        assert_eq!(serde_json::to_value(parsed.value).unwrap(), value);
+    fn what_is_read_is_written_the_same() {
+        let settings = json!({
+            "inputs": [{"audioSelectors": {"Audio Selector 1": {"selectorType": "TRACK", "tracks": [1]}}}],
+            "timecodeConfig": {"source": "ZEROBASED"},
+        });
+        let parsed = parse::<JobSettings>(settings.clone()).unwrap();
+        assert_eq!(serde_json::to_value(parsed.value).unwrap(), settings);
     }
 }

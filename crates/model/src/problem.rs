@@ -1,43 +1,99 @@
-//! What is wrong at which place of a request: in a JSON pointer and MediaConvert's wording, out one line.
-//! Never a whole request in a message.
+//! What is wrong with a request: in a place and a sentence, out MediaConvert's `pointer: sentence`. Never decides.
 
 use std::fmt;
 
-/// One thing that is wrong with a value.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// JSON pointer to the value, empty for the whole.
+    /// JSON pointer with wire names, such as `/outputGroups/0/outputs`; empty for the whole document.
     pub pointer: String,
-    /// What is wrong, in the words of MediaConvert's own messages where it has them.
+    /// What is wrong there, in MediaConvert's wording.
     pub message: String,
 }
 
 impl Problem {
-    /// Makes a problem.
+    /// Says `message` about the value at `pointer`.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into() }
     }
 
-    /// A member that is missing.
-    pub fn missing(pointer: &str, member: &str) -> Self {
+    /// Says that the object at `pointer` lacks `member`.
+    pub(crate) fn required(pointer: &str, member: &str) -> Self {
         Self::new(pointer, format!("{member} is a required property"))
     }
 }
 
 impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
-        write!(f, "{pointer}: {}", self.message)
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.pointer.is_empty() { "/" } else { self.pointer.as_str() };
+        write!(out, "{place}: {}", self.message)
     }
 }
 
-/// All problems as MediaConvert joins them: one text with ` | ` between.
-pub fn joined(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join(" | ")
+/// Everything that is wrong with one request; displayed with ` | ` between the problems.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Turns no problems into `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// Gives itself back when there is at least one problem.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
 }
 
-/// The pointer of a member of what `pointer` leads to.
-pub(crate) fn below(pointer: &str, member: impl fmt::Display) -> String {
-    let escaped = member.to_string().replace('~', "~0").replace('/', "~1");
-    format!("{pointer}/{escaped}")
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.write_str(" | ")?;
+            }
+            problem.fmt(out)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+}
+
+/// Adds one step to a JSON pointer, with `~` and `/` escaped as RFC 6901 wants it.
+pub(crate) fn step(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_read_as_mediaconvert_writes_them() {
+        let problems = Problems(vec![
+            Problem::required("/outputGroups/0/outputs/0", "containerSettings"),
+            Problem::new("", "wrong"),
+        ]);
+        assert_eq!(
+            problems.to_string(),
+            "/outputGroups/0/outputs/0: containerSettings is a required property | /: wrong"
+        );
+    }
+
+    #[test]
+    fn no_problem_is_ok() {
+        assert!(Problems::default().into_result().is_ok());
+        assert!(Problems(vec![Problem::new("", "x")]).into_result().is_err());
+    }
+
+    #[test]
+    fn pointer_steps_are_escaped() {
+        assert_eq!(step("/a", "b/c~d"), "/a/b~1c~0d");
+    }
 }

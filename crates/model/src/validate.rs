@@ -1,181 +1,128 @@
-//! A value against its shape: in JSON in wire form, out every problem at once, in MediaConvert's wording.
-//!
-//! Never: the first problem only; a rule about two members together (those are in `job_rules`).
-//! The wording follows messages that users of the service have published (JSON pointer, then JSON-schema words).
-
-use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex};
+//! What a request must satisfy before it becomes a job: in JSON with wire names, out all problems at once in
+//! MediaConvert's wording. Never completes or changes the request, and never asks whether a setting is supported: that
+//! is `coverage`.
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::problem::{Problem, below};
-use crate::shape::{Member, Shape};
+use crate::problem::{Problem, Problems, step};
+use crate::shape::Shape;
 
-/// Members that the service requires although its model does not say so (model of 2018 and messages of users).
-const REQUIRED_BY_SERVICE: [(&str, &[&str]); 8] = [
-    ("OutputGroup", &["outputs", "outputGroupSettings"]),
-    ("OutputGroupSettings", &["type"]),
-    ("VideoCodecSettings", &["codec"]),
-    ("AudioCodecSettings", &["codec"]),
-    ("AacSettings", &["codingMode", "sampleRate"]),
-    ("RemixSettings", &["channelMapping", "channelsIn", "channelsOut"]),
-    ("StaticKeyProvider", &["url", "staticKeyValue"]),
-    ("Rectangle", &["height", "width", "x", "y"]),
-];
+mod rules;
 
-/// Lists that must have an item where they are given; the model says nothing, the service does.
-const NOT_EMPTY: [&str; 3] = ["inputs", "outputGroups", "outputs"];
-
-/// Finds everything that keeps `value` from being a value of `shape`, in the order of the value.
-pub fn problems(value: &Value, shape: &str) -> Vec<Problem> {
-    let mut found = Vec::new();
-    check(value, shape, "", &mut found);
-    found
+/// Checks `value` against the shape `shape` of AWS's model, such as `CreateJobRequest`, and against the server's own
+/// rules. Members that are null count as absent; unknown members pass (`parse` reports them).
+///
+/// # Errors
+///
+/// Every problem, in the order of the document; the model's before the server's own at each place.
+pub fn validate(value: &Value, shape: &str) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    check(value, shape, "", &mut problems);
+    Problems(problems).into_result()
 }
 
-fn check(value: &Value, name: &str, pointer: &str, found: &mut Vec<Problem>) {
+fn check(value: &Value, name: &str, at: &str, problems: &mut Vec<Problem>) {
     let Some(shape) = Shape::named(name) else { return };
-    if value.is_null() {
-        return;
-    }
-    match shape {
-        Shape::Structure { members, required } => structure(value, name, members, required, pointer, found),
-        Shape::List { item, min, max } => list(value, item, (*min, *max), pointer, found),
-        Shape::Map { value: inner } => match value.as_object() {
-            Some(object) => {
-                object.iter().for_each(|(key, value)| check(value, inner, &below(pointer, key), found))
+    match (shape, value) {
+        (Shape::Structure { members, required }, Value::Object(object)) => {
+            required.iter().filter(|member| !is_set(object, member)).for_each(|member| {
+                problems.push(Problem::required(at, member));
+            });
+            rules::check(name, object, at, problems);
+            for (key, below) in object.iter().filter(|(_, below)| !below.is_null()) {
+                if let Some(member) = members.iter().find(|member| member.name == key) {
+                    check(below, member.shape, &step(at, key), problems);
+                }
             }
-            None => found.push(Problem::new(pointer, "Should be an object")),
-        },
-        Shape::Text { min, max, pattern, values } => match value.as_str() {
-            Some(text) => check_text(text, (*min, *max), *pattern, values, pointer, found),
-            None => found.push(Problem::new(pointer, "Should be a string")),
-        },
-        Shape::Integer { min, max } => match value.as_i64() {
-            Some(number) => bounds(number, *min, *max, pointer, found),
-            None => found.push(Problem::new(pointer, "Should be an integer")),
-        },
-        Shape::Number { min, max } => match value.as_f64() {
-            Some(number) => bounds(number, *min, *max, pointer, found),
-            None => found.push(Problem::new(pointer, "Should be a number")),
-        },
-        Shape::Boolean if !value.is_boolean() => found.push(Problem::new(pointer, "Should be a boolean")),
-        Shape::Timestamp if !value.is_number() => {
-            found.push(Problem::new(pointer, "Should be a number of seconds"))
         }
-        Shape::Boolean | Shape::Timestamp => {}
+        (Shape::List { item, min, max }, Value::Array(items)) => {
+            check_bounds(items.len(), *min, *max, "items", at, problems);
+            for (index, below) in items.iter().enumerate() {
+                check(below, item, &step(at, &index.to_string()), problems);
+            }
+        }
+        (Shape::Map { value: inner }, Value::Object(object)) => {
+            for (key, below) in object {
+                check(below, inner, &step(at, key), problems);
+            }
+        }
+        (Shape::Text { min, max, pattern, values }, Value::String(text)) => {
+            check_bounds(text.chars().count(), *min, *max, "characters", at, problems);
+            check_text(text, *pattern, values, at, problems);
+        }
+        (Shape::Integer { min, max }, Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            let bounds = (min.map(|bound| bound as f64), max.map(|bound| bound as f64));
+            check_number(number.as_f64(), bounds, at, problems);
+        }
+        (Shape::Number { min, max }, Value::Number(number)) => {
+            check_number(number.as_f64(), (*min, *max), at, problems);
+        }
+        (Shape::Boolean, Value::Bool(_)) | (Shape::Timestamp, Value::Number(_) | Value::String(_)) => {}
+        (expected, _) => problems.push(Problem::new(at, format!("Should be {}", type_words(expected)))),
     }
 }
 
-fn structure(
-    value: &Value,
-    name: &str,
-    members: &[Member],
-    required: &[&str],
-    pointer: &str,
-    found: &mut Vec<Problem>,
-) {
-    let Some(object) = value.as_object() else {
-        found.push(Problem::new(pointer, "Should be an object"));
-        return;
-    };
-    let by_service = REQUIRED_BY_SERVICE
-        .iter()
-        .filter(|(known, _)| *known == name)
-        .flat_map(|(_, members)| members.iter());
-    for member in required.iter().chain(by_service) {
-        if object.get(*member).is_none_or(Value::is_null) {
-            found.push(Problem::missing(pointer, member));
-        }
-    }
-    for (key, inner) in object {
-        if let Some(member) = members.iter().find(|member| member.name == key) {
-            check(inner, member.shape, &below(pointer, key), found);
-        }
+fn is_set(object: &Map<String, Value>, member: &str) -> bool {
+    object.get(member).is_some_and(|value| !value.is_null())
+}
+
+fn type_words(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Structure { .. } | Shape::Map { .. } => "an object",
+        Shape::List { .. } => "an array",
+        Shape::Text { .. } => "a string",
+        Shape::Integer { .. } => "an integer",
+        Shape::Number { .. } | Shape::Timestamp => "a number",
+        Shape::Boolean => "a boolean",
     }
 }
 
-fn list(
-    value: &Value,
-    item: &str,
-    (min, max): (Option<i64>, Option<i64>),
-    pointer: &str,
-    found: &mut Vec<Problem>,
+fn check_bounds(
+    count: usize,
+    min: Option<i64>,
+    max: Option<i64>,
+    unit: &str,
+    at: &str,
+    problems: &mut Vec<Problem>,
 ) {
-    let Some(items) = value.as_array() else {
-        found.push(Problem::new(pointer, "Should be an array"));
-        return;
-    };
-    let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let named = pointer.rsplit('/').next().unwrap_or_default();
-    let min = min.unwrap_or(0).max(i64::from(NOT_EMPTY.contains(&named)));
-    if count < min {
-        found.push(Problem::new(pointer, format!("Should have at least {min} items")));
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    if let Some(min) = min.filter(|min| count < *min) {
+        problems.push(Problem::new(at, format!("Should have at least {min} {unit}")));
     }
     if let Some(max) = max.filter(|max| count > *max) {
-        found.push(Problem::new(pointer, format!("Should have at most {max} items")));
-    }
-    for (index, inner) in items.iter().enumerate() {
-        check(inner, item, &below(pointer, index), found);
+        problems.push(Problem::new(at, format!("Should have at most {max} {unit}")));
     }
 }
 
-fn check_text(
-    text: &str,
-    (min, max): (Option<i64>, Option<i64>),
-    pattern: Option<&'static str>,
-    values: &[&str],
-    pointer: &str,
-    found: &mut Vec<Problem>,
+fn check_number(
+    number: Option<f64>,
+    (min, max): (Option<f64>, Option<f64>),
+    at: &str,
+    problems: &mut Vec<Problem>,
 ) {
-    if !values.is_empty() && !values.contains(&text) {
-        let allowed = values.join(", ");
-        found.push(Problem::new(
-            pointer,
-            format!("Should be equal to one of the allowed values in [{allowed}]"),
-        ));
-        return;
-    }
-    let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    if let Some(min) = min.filter(|min| length < *min) {
-        found.push(Problem::new(pointer, format!("Should be at least {min} characters long")));
-    }
-    if let Some(max) = max.filter(|max| length > *max) {
-        found.push(Problem::new(pointer, format!("Should be at most {max} characters long")));
-    }
-    if let Some(pattern) = pattern.filter(|pattern| !matches(pattern, text)) {
-        found.push(Problem::new(pointer, format!("Should match pattern \"{pattern}\"")));
-    }
-}
-
-fn bounds<T: PartialOrd + std::fmt::Display>(
-    number: T,
-    min: Option<T>,
-    max: Option<T>,
-    pointer: &str,
-    found: &mut Vec<Problem>,
-) {
+    let Some(number) = number else { return };
     if let Some(min) = min.filter(|min| number < *min) {
-        found.push(Problem::new(pointer, format!("Should be greater than or equal to {min}")));
+        problems.push(Problem::new(at, format!("Should be greater than or equal to {min}")));
     }
     if let Some(max) = max.filter(|max| number > *max) {
-        found.push(Problem::new(pointer, format!("Should be less than or equal to {max}")));
+        problems.push(Problem::new(at, format!("Should be less than or equal to {max}")));
     }
 }
 
-/// Whether a text matches; compiled patterns are kept, there are some forty of them.
-fn matches(pattern: &'static str, text: &str) -> bool {
-    static COMPILED: LazyLock<Mutex<BTreeMap<&'static str, Option<Regex>>>> = LazyLock::new(Mutex::default);
-    let mut compiled = COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // The model writes `\/` for `/`, which is no escape here. A pattern that cannot be compiled forbids nothing; the
-    // tests say that there is none.
-    let regex = compiled.entry(pattern).or_insert_with(|| compile(pattern));
-    regex.as_ref().is_none_or(|regex| regex.is_match(text))
+fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, problems: &mut Vec<Problem>) {
+    if !values.is_empty() && !values.contains(&text) {
+        let list = values.join(", ");
+        problems.push(Problem::new(at, format!("Should be equal to one of the allowed values in [{list}]")));
+    }
+    if let Some(pattern) = pattern.filter(|pattern| !matches(pattern, text)) {
+        problems.push(Problem::new(at, format!("Should match pattern {pattern}")));
+    }
 }
 
-fn compile(pattern: &str) -> Option<Regex> {
-    Regex::new(&pattern.replace(r"\/", "/")).ok()
+/// A pattern that this regex engine cannot read (look-around) lets every text pass.
+fn matches(pattern: &str, text: &str) -> bool {
+    Regex::new(pattern).map_or(true, |regex| regex.is_match(text))
 }
 
 #[cfg(test)]

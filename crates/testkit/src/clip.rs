@@ -67,19 +67,29 @@ impl Clip {
         assert!(output.status.success(), "ffmpeg could not make `{}`: {complaint}", file.display());
     }
 
+    /// How long all frames last.
+    fn length_micros(&self) -> u64 {
+        let (num, den) = self.rate.split_once('/').unwrap_or((&self.rate, "1"));
+        let number =
+            |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("`{}` is no rate", self.rate));
+        u64::from(self.frames) * 1_000_000 * number(den) / number(num)
+    }
+
     fn arguments(&self) -> Vec<String> {
         let Self { width, height, rate, frames, .. } = self;
-        let picture = format!("testsrc2=size={width}x{height}:rate={rate}");
+        let picture = format!("testsrc2=size={width}x{height}:rate={rate},trim=end_frame={frames}");
         let mut words: Vec<String> =
             ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"].map(String::from).into();
         words.push(picture);
         if let Some(Sound { channels, sample_rate_hz }) = self.sound {
-            let tone = format!("sine=frequency=440:sample_rate={sample_rate_hz}");
+            let tone = format!(
+                "sine=frequency=440:sample_rate={sample_rate_hz}:duration={}us",
+                self.length_micros()
+            );
             words.extend(["-f", "lavfi", "-i", &tone, "-ac", &channels.to_string()].map(String::from));
-            words.extend(["-c:a", "aac", "-shortest"].map(String::from));
+            words.extend(["-c:a", "aac"].map(String::from));
         }
-        let frames = frames.to_string();
-        let usual = ["-frames:v", &frames, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+        let usual = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
         words.extend(usual.map(String::from));
         words.extend(["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact"].map(String::from));
         if self.start_ms > 0 {
@@ -93,6 +103,16 @@ impl Clip {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn does_the_length_follow_from_frames_and_rate() {
+        let length =
+            |rate: &str, frames| Clip { rate: rate.into(), frames, ..Clip::default() }.length_micros();
+        assert_eq!(
+            (length("25", 50), length("30000/1001", 60), length("25/2", 1)),
+            (2_000_000, 2_002_000, 80_000)
+        );
+    }
 
     fn streams(file: &Path) -> String {
         let entries = "stream=codec_name,width,channels,nb_read_packets";

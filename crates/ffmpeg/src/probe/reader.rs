@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Tools};
 
 /// Demuxers that may open a file: containers that hold their own media. What reads other files or addresses (hls,
 /// dash, concat, image2, sdp) is not among them.
-const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,ivf,nut,\
+pub(crate) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,ivf,nut,\
                        mp3,wav,aac,flac,ac3,eac3,aiff,w64";
 /// How long one run may take.
 const LIMIT: Duration = Duration::from_secs(600);
