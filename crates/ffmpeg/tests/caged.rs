@@ -1,5 +1,11 @@
 //! The cage around a real ffmpeg: what it may do works, and each thing that it may not do fails for that reason.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of a test stop it and say what it skips"
+)]
+
 use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
