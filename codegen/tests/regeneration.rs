@@ -3,7 +3,8 @@
 use abanico_codegen::{generate, workspace};
 
 fn extract() -> String {
-    std::fs::read_to_string(workspace().join("codegen/mediaconvert.json")).unwrap()
+    std::fs::read_to_string(workspace().join("codegen/mediaconvert.json"))
+        .expect("the extract is committed beside the code")
 }
 
 #[test]

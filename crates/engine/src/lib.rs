@@ -1,1 +1,25 @@
-//! Not written yet.
+//! The engine: in submissions, out jobs that run to their end, durably and within bounds.
+//!
+//! Never HTTP, never AWS's wire shapes beyond the settings. [`job_machine`] decides, [`Engine`] does.
+
+mod clock;
+mod database;
+mod driver;
+mod engine;
+mod error;
+mod events;
+mod failure;
+mod ids;
+mod job;
+pub mod job_machine;
+mod sandboxing;
+mod steps;
+pub mod submission;
+mod work_folder;
+
+pub use database::{ListFilter, StoredEvent};
+pub use engine::{Engine, EngineOptions};
+pub use error::{Error, ErrorKind};
+pub use job::{JobId, JobRecord, JobTimes, Progress, PublishedOutput, Submission, Token};
+pub use job_machine::Stage;
+pub use sandboxing::Sandboxing;

@@ -1,1 +1,24 @@
-//! Not written yet.
+//! ffmpeg and ffprobe as child processes.
+//!
+//! In: files and tasks. Out: facts about media and finished files. Never: a job, a network address.
+
+mod capabilities;
+pub mod command;
+mod encoder_args;
+mod error;
+mod facts;
+mod filter_graph;
+mod probe;
+mod progress;
+mod run;
+pub mod sandbox;
+mod tools;
+
+pub use abanico_plan::Capabilities;
+pub use capabilities::capabilities;
+pub use error::{Error, ErrorKind};
+pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
+pub use probe::probe;
+pub use progress::{Progress, ProgressParser};
+pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, run};
+pub use tools::{Launcher, Tools};

@@ -1,1 +1,18 @@
-//! Not written yet.
+//! The function `transcode-video`: an S3 upload event comes in, one CreateJob request an upload goes out.
+//! The same code runs as an AWS Lambda function and inside abanico. Never opens an object, never talks to a
+//! network by itself: the job service is behind [`JobSubmitter`].
+
+mod client_request_token;
+mod destination;
+mod error;
+mod job_request;
+mod trigger;
+mod trigger_config;
+mod upload_event;
+
+pub use client_request_token::client_request_token;
+pub use destination::DestinationTemplate;
+pub use error::{Error, ErrorKind, SubmitError};
+pub use trigger::{JobSubmitter, Outcome, RecordOutcome, SkipReason, handle, records_to_retry};
+pub use trigger_config::{SkipRules, TriggerConfig};
+pub use upload_event::{Upload, decode_key};

@@ -250,6 +250,7 @@ impl Draft<'_> {
             orientation: self.source.orientation,
             deinterlace: self.source.field_order,
             tone_map,
+            pixel_format: self.source.pixel_format.clone(),
             colour: self.source.colour.clone(),
         }
     }

@@ -47,6 +47,8 @@ pub struct SourceVideo {
     pub deinterlace: FieldOrder,
     /// The way from high to standard dynamic range, if the source has the former.
     pub tone_map: ToneMap,
+    /// Pixel format of the source, in ffprobe's name.
+    pub pixel_format: String,
     /// Colour description of the source.
     pub colour: Colour,
 }

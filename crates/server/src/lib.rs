@@ -1,1 +1,3 @@
-//! Not written yet.
+//! The HTTP edge of abanico.
+
+pub mod sigv4;

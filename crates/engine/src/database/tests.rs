@@ -25,6 +25,7 @@ fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
         input: None,
         plan: None,
         outputs: vec![],
+        published: vec![],
         child_cpu_ms: 0,
     }
 }
@@ -51,7 +52,8 @@ fn is_everything_there_after_reopening() {
     }
     let database = Database::open(&path).unwrap();
     assert_eq!(database.get(&job.id).unwrap(), job);
-    let events: Vec<_> = database.events_after(1, 10).unwrap().into_iter().map(|event| event.body["n"].clone()).collect();
+    let events: Vec<_> =
+        database.events_after(1, 10).unwrap().into_iter().map(|event| event.body["n"].clone()).collect();
     assert_eq!(events, [2, 3]);
     assert_eq!((database.cursor("hook").unwrap(), database.cursor("other").unwrap()), (Some(2), None));
     assert_eq!(database.newest_event().unwrap(), 3);
@@ -71,13 +73,23 @@ fn does_a_token_find_the_first_job_until_it_is_forgotten() {
 }
 
 #[test]
-fn is_a_trigger_token_remembered_for_ever_and_another_request_with_it_refused() {
+fn is_a_trigger_token_remembered_for_ever_whatever_the_template_says_by_then() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     database.insert(&record("1-a", 1, token(None)), &[], 1).unwrap();
     let again = database.insert(&record("2-b", i64::MAX / 2, token(None)), &[], i64::MAX / 2).unwrap();
     assert!(matches!(again, Inserted::Known(_)));
     let mut other = record("3-c", 5, token(None));
+    other.submission.request = json!({"role": "other"});
+    assert!(matches!(database.insert(&other, &[], 5).unwrap(), Inserted::Known(_)));
+}
+
+#[test]
+fn is_a_clients_token_with_another_request_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("e")).unwrap();
+    database.insert(&record("1-a", 1, token(Some(60_000))), &[], 1).unwrap();
+    let mut other = record("2-b", 5, token(Some(60_000)));
     other.submission.request = json!({"role": "other"});
     assert_eq!(database.insert(&other, &[], 5).unwrap_err().kind(), crate::ErrorKind::Conflict);
 }

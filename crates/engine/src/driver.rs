@@ -1,0 +1,261 @@
+//! The driver of one job: in the events of its steps, out a record that is stored before anything follows from it.
+//!
+//! Never two drivers for one job. Whatever happened before a crash and was stored is not done again.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use abanico_model::generated::JobSettings;
+use abanico_plan::{TaskId, TaskKind};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::database::Database;
+use crate::events;
+use crate::failure;
+use crate::job::{JobRecord, Progress};
+use crate::job_machine::{Command, Event, Failure, Stage, Step};
+use crate::steps::prepare::prepare;
+use crate::steps::publish::{publish, take_back};
+use crate::steps::verify::verify;
+use crate::steps::{JobContext, Report, encode};
+
+/// Reports of steps that wait for the driver; steps wait when it is full.
+const REPORTS: usize = 16;
+
+/// How the driver is told from outside.
+pub(crate) struct Signals {
+    /// The user wants the job stopped.
+    pub cancel: CancellationToken,
+    /// The process ends: stop, and let a later start go on.
+    pub stop: CancellationToken,
+}
+
+/// Drives one job to its end or until the process stops.
+pub(crate) struct Driver {
+    record: JobRecord,
+    database: Arc<Database>,
+    context: JobContext,
+    settings: Arc<JobSettings>,
+    reports: mpsc::Sender<Report>,
+    steps: JoinSet<()>,
+}
+
+impl Driver {
+    /// Takes over a stored job. `context.cancel` must be fresh: it ends the job's steps.
+    pub fn new(
+        record: JobRecord,
+        database: Arc<Database>,
+        context: JobContext,
+        settings: JobSettings,
+    ) -> (Self, Inbox) {
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        let driver =
+            Self { record, database, context, settings: Arc::new(settings), reports, steps: JoinSet::new() };
+        (driver, Inbox(inbox))
+    }
+
+    /// Runs until the job's end or `signals.stop`.
+    ///
+    /// # Errors
+    /// When the database fails; the job goes on at the next start.
+    pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
+        let mut ended = self.apply(Event::Started).await?;
+        let mut status = tokio::time::interval(status_interval(&self.record.submission.request));
+        status.tick().await;
+        while !ended {
+            tokio::select! {
+                Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
+                () = signals.cancel.cancelled() => ended = self.apply(Event::CancelRequested).await?,
+                () = signals.stop.cancelled() => {
+                    self.stop_steps(&mut inbox).await;
+                    return Ok(());
+                }
+                _ = status.tick() => self.store(vec![events::status_update(&self.current(), clock::now_ms())]).await?,
+            }
+        }
+        self.stop_steps(&mut inbox).await;
+        if self.record.stage() != Stage::Complete {
+            take_back(&self.context, &self.record.published).await;
+        }
+        if let Err(error) = self.context.work.remove() {
+            tracing::warn!(job.id = %self.record.id, %error, "cannot remove the job's work folder: the next start tries again");
+        }
+        Ok(())
+    }
+
+    async fn take_in(&mut self, report: Report) -> Result<bool, crate::Error> {
+        match report {
+            Report::Prepared(prepared) => {
+                let tasks = prepared.plan.tasks.clone();
+                self.record.input = Some(prepared.input);
+                self.record.plan = Some(prepared.plan);
+                self.apply(Event::Planned(tasks)).await
+            }
+            Report::TaskDone { task, cpu_ms, verified } => {
+                self.record.child_cpu_ms += cpu_ms;
+                if let Some(output) = verified {
+                    self.record.outputs.retain(|other| other.output != output.output);
+                    self.record.outputs.push(output);
+                    self.record.outputs.sort_by_key(|output| output.output);
+                }
+                self.apply(Event::TaskDone(task)).await
+            }
+            Report::OnePublished(url) => {
+                if !self.record.published.contains(&url) {
+                    self.record.published.push(url);
+                    self.store(Vec::new()).await?;
+                }
+                Ok(false)
+            }
+            Report::AllPublished => self.apply(Event::Published).await,
+            Report::Failed(step, failure) => {
+                tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, message = failure.message, "a step failed");
+                self.apply(Event::Failed(step, failure)).await
+            }
+        }
+    }
+
+    /// Lets the machine take in an event, stores the outcome with its events, then does what follows. True at the end.
+    async fn apply(&mut self, event: Event) -> Result<bool, crate::Error> {
+        let before = self.record.stage();
+        let retries = self.record.machine.retries();
+        let commands = self.record.machine.apply(event);
+        let now_ms = clock::now_ms();
+        let after = self.record.stage();
+        if before == Stage::Submitted && after != before {
+            self.record.times.started_ms.get_or_insert(now_ms);
+        }
+        if after.is_final() {
+            self.record.times.finished_ms.get_or_insert(now_ms);
+        }
+        if self.record.machine.retries() > retries {
+            tracing::info!(job.id = %self.record.id, "trying again");
+        }
+        if after == Stage::Uploading || after == Stage::Complete {
+            self.context.update(|progress| progress.transcoding_percent = 100);
+        }
+        self.record.progress = self.live();
+        let announced =
+            if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
+        self.store(announced).await?;
+        let mut ended = false;
+        for command in commands {
+            match command {
+                Command::Run { step, attempt } => self.start(step, attempt),
+                Command::StopAll => self.context.cancel.cancel(),
+                Command::Finish => ended = true,
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn store(&self, events: Vec<Value>) -> Result<(), crate::Error> {
+        for event in &events {
+            let status = event.pointer("/detail/status").and_then(Value::as_str).unwrap_or_default();
+            tracing::info!(job.id = %self.record.id, status, "job state");
+        }
+        let (database, record) = (self.database.clone(), self.record.clone());
+        let stored = tokio::task::spawn_blocking(move || database.update(&record, &events)).await;
+        stored.map_err(|error| crate::Error::storage("store a job", error))??;
+        (self.context.changed)();
+        Ok(())
+    }
+
+    fn live(&self) -> Progress {
+        *self.context.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn current(&self) -> JobRecord {
+        JobRecord { progress: self.live(), ..self.record.clone() }
+    }
+
+    /// Starts a step; what it reports comes back through the inbox.
+    fn start(&mut self, step: Step, attempt: u32) {
+        let (context, reports) = (self.context.clone(), self.reports.clone());
+        let (settings, record) = (self.settings.clone(), self.record.clone());
+        self.steps.spawn(async move {
+            if attempt > 1 {
+                // A second, then four: what broke may need a moment.
+                let pause = Duration::from_secs(4_u64.pow((attempt - 2).min(3)));
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = context.cancel.cancelled() => return,
+                }
+            }
+            let report = work(&context, &settings, &record, &step, &reports).await;
+            let report = report.unwrap_or_else(|failure| Report::Failed(step, failure));
+            // The driver is gone only when the job has ended.
+            let _ = reports.send(report).await;
+        });
+    }
+
+    /// Ends all steps and waits for them; each kills its children before it ends.
+    async fn stop_steps(&mut self, inbox: &mut Inbox) {
+        self.context.cancel.cancel();
+        inbox.0.close();
+        while self.steps.join_next().await.is_some() {}
+    }
+}
+
+/// The reports of a driver's steps.
+pub(crate) struct Inbox(mpsc::Receiver<Report>);
+
+/// Does one step.
+async fn work(
+    context: &JobContext,
+    settings: &JobSettings,
+    record: &JobRecord,
+    step: &Step,
+    reports: &mpsc::Sender<Report>,
+) -> Result<Report, Failure> {
+    match step {
+        Step::Prepare => {
+            let prepared = prepare(context, settings, &record.submission.user_metadata).await?;
+            Ok(Report::Prepared(Box::new(prepared)))
+        }
+        Step::Task(task) => run_task(context, record, task).await,
+        Step::Publish => {
+            let plan = record.plan.as_ref().ok_or_else(|| failure::broken("publishing without a plan"))?;
+            publish(context, record.id.as_str(), &plan.outputs, reports).await?;
+            Ok(Report::AllPublished)
+        }
+    }
+}
+
+async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Result<Report, Failure> {
+    let plan = record.plan.as_ref().ok_or_else(|| failure::broken("a task without a plan"))?;
+    let task = plan.task(id).ok_or_else(|| failure::broken("a task that the plan does not have"))?;
+    let finished = match &task.kind {
+        TaskKind::EncodeVideo(encode) => encode::encode_video(context, id, encode).await?,
+        TaskKind::EncodeAudio(encode) => encode::encode_audio(context, id, encode).await?,
+        TaskKind::Package(output) => encode::package(context, id, output).await?,
+        TaskKind::Verify { output } => {
+            let planned = plan.outputs.get(*output as usize);
+            let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
+            let verified = verify(context, *output, planned).await?;
+            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: Some(verified) });
+        }
+    };
+    Ok(Report::TaskDone {
+        task: id.clone(),
+        cpu_ms: finished.user_cpu_ms + finished.system_cpu_ms,
+        verified: None,
+    })
+}
+
+/// How often STATUS_UPDATE events come: as the request says (`SECONDS_30`), each minute by default.
+fn status_interval(request: &Value) -> Duration {
+    let named = request.get("statusUpdateInterval").and_then(Value::as_str);
+    let seconds =
+        named.and_then(|text| text.strip_prefix("SECONDS_")).and_then(|text| text.parse().ok()).unwrap_or(60);
+    Duration::from_secs(u64::max(seconds, 1))
+}
+
+/// A fresh progress shared by a driver and those who ask.
+pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
+    Arc::new(Mutex::new(record.progress))
+}

@@ -1,0 +1,378 @@
+//! The embedded engine: in submissions, out jobs that reach their end whatever happens to the process.
+//!
+//! Never HTTP. Bounded: at most [`EngineOptions::max_active_jobs`] jobs are driven at once, the others wait on disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use abanico_ffmpeg::{Tools, capabilities};
+use abanico_model::generated::JobSettings;
+use abanico_store::ObjectStore;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::database::{Database, Inserted, ListFilter, StoredEvent};
+use crate::driver::{Driver, Signals, shared_progress};
+use crate::error::Error;
+use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
+use crate::job_machine::{JobMachine, Stage};
+use crate::sandboxing::Sandboxing;
+use crate::steps::{JobContext, Workshop};
+use crate::work_folder::WorkFolder;
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Folder of the database and of work in progress; made when it is not there.
+    pub folder: PathBuf,
+    /// Processors to use, at least 1.
+    pub cores: u32,
+    /// Jobs that are driven at once, at least 1; encodes still take turns.
+    pub max_active_jobs: usize,
+    /// How ffmpeg is locked in.
+    pub sandboxing: Sandboxing,
+}
+
+/// The engine. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: EngineOptions,
+    database: Arc<Database>,
+    workshop: Arc<Workshop>,
+    active: Mutex<BTreeMap<JobId, Active>>,
+    /// A new job, or a free place.
+    wake: Notify,
+    /// Counts changes of jobs, events and progress.
+    changes: watch::Sender<u64>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+struct Active {
+    cancel: CancellationToken,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl Engine {
+    /// Opens the engine's folder, goes on with interrupted jobs and takes new ones. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// When the folder or its database cannot be used, or ffmpeg cannot be asked what it can do.
+    pub async fn open(
+        options: EngineOptions,
+        store: Arc<dyn ObjectStore>,
+        tools: Tools,
+    ) -> Result<Self, Error> {
+        let works = options.folder.join("work");
+        std::fs::create_dir_all(&works).map_err(|error| Error::storage("make the engine's folder", error))?;
+        let database = Arc::new(Database::open(&options.folder.join("jobs.sqlite"))?);
+        let capabilities =
+            capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
+        let cores = options.cores.max(1);
+        let workshop = Workshop {
+            store,
+            tools,
+            capabilities,
+            sandboxing: options.sandboxing.clone(),
+            encoders: Semaphore::new(cores as usize),
+            light: Semaphore::new(cores as usize),
+            cores,
+        };
+        let engine = Self {
+            shared: Arc::new(Shared {
+                options,
+                database,
+                workshop: Arc::new(workshop),
+                active: Mutex::default(),
+                wake: Notify::new(),
+                changes: watch::Sender::new(0),
+                stop: CancellationToken::new(),
+                tracker: TaskTracker::new(),
+            }),
+        };
+        engine.remove_left_over_work(&works)?;
+        engine.resume()?;
+        let scheduler = engine.clone();
+        engine.shared.tracker.spawn(async move { scheduler.schedule().await });
+        Ok(engine)
+    }
+
+    /// Makes a job, or finds the one that the same token made before. Durable when this returns.
+    ///
+    /// # Errors
+    /// A conflict when the token was used with another request; refused while stopping.
+    pub async fn create_job(&self, submission: Submission) -> Result<JobRecord, Error> {
+        if self.shared.stop.is_cancelled() {
+            return Err(Error::engine_is_stopping());
+        }
+        let now_ms = clock::now_ms();
+        let record = JobRecord {
+            id: crate::ids::job(now_ms),
+            submission,
+            machine: JobMachine::default(),
+            times: JobTimes { submitted_ms: now_ms, ..JobTimes::default() },
+            progress: Progress::default(),
+            input: None,
+            plan: None,
+            outputs: Vec::new(),
+            published: Vec::new(),
+            child_cpu_ms: 0,
+        };
+        let inserted = record.clone();
+        match self.database(move |database| database.insert(&inserted, &[], now_ms)).await? {
+            Inserted::Known(known) => Ok(*known),
+            Inserted::New => {
+                tracing::info!(job.id = %record.id, "job submitted");
+                self.shared.wake.notify_one();
+                self.changed();
+                Ok(record)
+            }
+        }
+    }
+
+    /// Reads a job with its live progress.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub async fn get(&self, id: &JobId) -> Result<JobRecord, Error> {
+        let wanted = id.clone();
+        let record = self.database(move |database| database.get(&wanted)).await?;
+        Ok(self.with_live_progress(record))
+    }
+
+    /// Lists up to `limit` jobs.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn list(&self, filter: ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
+        let records = self.database(move |database| database.list(&filter, limit)).await?;
+        Ok(records.into_iter().map(|record| self.with_live_progress(record)).collect())
+    }
+
+    /// Counts the jobs in each stage; stages without jobs are left out.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn counts(&self) -> Result<Vec<(Stage, u64)>, Error> {
+        self.database(Database::counts).await
+    }
+
+    /// Stops a job: its ffmpeg ends within two seconds, nothing of it becomes visible.
+    ///
+    /// # Errors
+    /// When the job does not exist or has already ended.
+    pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
+        let record = self.get(id).await?;
+        if record.stage().is_final() {
+            return Err(Error::job_is_over(id));
+        }
+        if let Some(active) = self.active().get(id) {
+            active.cancel.cancel();
+            return Ok(());
+        }
+        // It waits: it is started, only to be ended at once, so there is one way for every job to end.
+        self.drive(record, true);
+        Ok(())
+    }
+
+    /// Up to `limit` events after the place `seq`, in order.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn events_after(&self, seq: i64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
+        self.database(move |database| database.events_after(seq, limit)).await
+    }
+
+    /// The place of the newest event, 0 when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn newest_event(&self) -> Result<i64, Error> {
+        self.database(Database::newest_event).await
+    }
+
+    /// Up to which event `reader` has got; none when it never read.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn cursor(&self, reader: &str) -> Result<Option<i64>, Error> {
+        let reader = reader.to_owned();
+        self.database(move |database| database.cursor(&reader)).await
+    }
+
+    /// Notes durably up to which event `reader` has got.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn set_cursor(&self, reader: &str, seq: i64) -> Result<(), Error> {
+        let reader = reader.to_owned();
+        self.database(move |database| database.set_cursor(&reader, seq)).await
+    }
+
+    /// A receiver that changes whenever a job, an event or a progress changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Stops taking jobs, lets running ones go on for `grace`, then interrupts them; a later start goes on with them.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shared.tracker.close();
+        self.shared.wake.notify_one();
+        let idle = async {
+            let mut changes = self.changes();
+            while !self.active().is_empty() {
+                if changes.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        if !grace.is_zero() {
+            let _ = tokio::time::timeout(grace, idle).await;
+        }
+        self.shared.stop.cancel();
+        self.shared.tracker.wait().await;
+    }
+
+    /// Folders of jobs that are at their end, or were never stored.
+    fn remove_left_over_work(&self, works: &std::path::Path) -> Result<(), Error> {
+        let entries =
+            std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
+        for entry in entries.flatten() {
+            let id = JobId::new(entry.file_name().to_string_lossy());
+            let is_over = self.shared.database.get(&id).map_or(true, |record| record.stage().is_final());
+            if is_over && let Err(error) = WorkFolder::of(works, &id).remove() {
+                tracing::warn!(job.id = %id, %error, "cannot remove a left-over work folder");
+            }
+        }
+        Ok(())
+    }
+
+    /// Drives the jobs on that were running when the process ended.
+    fn resume(&self) -> Result<(), Error> {
+        let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
+        let filter = ListFilter { stages, ..ListFilter::default() };
+        for record in self.shared.database.list(&filter, usize::MAX)? {
+            tracing::info!(job.id = %record.id, "going on with an interrupted job");
+            self.drive(record, false);
+        }
+        Ok(())
+    }
+
+    /// Starts waiting jobs as places become free.
+    async fn schedule(&self) {
+        loop {
+            if self.shared.tracker.is_closed() || self.shared.stop.is_cancelled() {
+                return;
+            }
+            let free = self.shared.options.max_active_jobs.max(1).saturating_sub(self.active().len());
+            if free > 0 {
+                match self.database(move |database| database.waiting(free)).await {
+                    Ok(waiting) => self.start(waiting).await,
+                    Err(error) => tracing::error!(%error, "cannot look for waiting jobs"),
+                }
+            }
+            tokio::select! {
+                () = self.shared.wake.notified() => {}
+                () = self.shared.stop.cancelled() => return,
+                // A failed look is repeated.
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+        }
+    }
+
+    async fn start(&self, waiting: Vec<JobId>) {
+        for id in waiting {
+            if self.active().contains_key(&id) {
+                continue;
+            }
+            match self.get(&id).await {
+                Ok(record) if record.stage() == Stage::Submitted => self.drive(record, false),
+                Ok(_) => {}
+                Err(error) => tracing::error!(job.id = %id, %error, "cannot read a waiting job"),
+            }
+        }
+    }
+
+    /// Gives a job its driver, unless it has one.
+    fn drive(&self, record: JobRecord, cancelled: bool) {
+        let id = record.id.clone();
+        let (cancel, progress) = (CancellationToken::new(), shared_progress(&record));
+        if cancelled {
+            cancel.cancel();
+        }
+        {
+            let mut active = self.active();
+            if let Some(driven) = active.get(&id) {
+                if cancelled {
+                    driven.cancel.cancel();
+                }
+                return;
+            }
+            active.insert(id.clone(), Active { cancel: cancel.clone(), progress: progress.clone() });
+        }
+        let engine = self.clone();
+        self.shared.tracker.spawn(async move {
+            if let Err(error) = engine.run(record, cancel, progress).await {
+                tracing::error!(job.id = %id, %error, "a job cannot be driven on: it goes on at the next start");
+            }
+            engine.active().remove(&id);
+            engine.shared.wake.notify_one();
+            engine.changed();
+        });
+    }
+
+    async fn run(
+        &self,
+        record: JobRecord,
+        cancel: CancellationToken,
+        progress: Arc<Mutex<Progress>>,
+    ) -> Result<(), Error> {
+        let settings: JobSettings = serde_json::from_value(record.submission.settings.clone())
+            .map_err(|error| Error::storage("read a job's settings", error))?;
+        let input = settings.inputs.iter().flatten().next().and_then(|input| input.file_input.clone());
+        let notifier = self.clone();
+        let context = JobContext {
+            workshop: self.shared.workshop.clone(),
+            work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
+            input_url: input.unwrap_or_default(),
+            progress,
+            changed: Arc::new(move || notifier.changed()),
+            cancel: CancellationToken::new(),
+        };
+        let (driver, inbox) = Driver::new(record, self.shared.database.clone(), context, settings);
+        driver.run(inbox, Signals { cancel, stop: self.shared.stop.clone() }).await
+    }
+
+    fn with_live_progress(&self, record: JobRecord) -> JobRecord {
+        let live = self.active().get(&record.id).map(|active| active.progress.clone());
+        let progress =
+            live.map(|progress| *progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        JobRecord { progress: progress.unwrap_or(record.progress), ..record }
+    }
+
+    fn active(&self) -> MutexGuard<'_, BTreeMap<JobId, Active>> {
+        self.shared.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.shared.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    async fn database<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let database = self.shared.database.clone();
+        let done = tokio::task::spawn_blocking(move || work(&database)).await;
+        done.map_err(|error| Error::storage("reach the job database", error))?
+    }
+}

@@ -1,0 +1,149 @@
+//! Events about a job in EventBridge's shape: in a record and the stage that it left, out the events to announce.
+//! Never sent from here: they are stored with the record, and readers take them in order.
+
+use std::collections::BTreeMap;
+
+use abanico_media::{AudioTrack, FieldOrder, VideoTrack};
+use abanico_model::arn::{Arn, ResourceKind, resource_name};
+use abanico_model::events::{
+    JobEvent, JobFacts, JobProgress, OutputDetail, OutputGroupDetail, PhaseProgress, Status, VideoDetails,
+};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::ids;
+use crate::job::{JobRecord, PublishedOutput};
+use crate::job_machine::Stage;
+
+/// What to announce when a job has gone from `before` to its present stage.
+pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Value> {
+    let status = match record.stage() {
+        Stage::Probing if before == Stage::Submitted => Some(Status::Progressing {}),
+        Stage::Transcoding => Some(Status::InputInformation { input_details: vec![input_details(record)] }),
+        Stage::Complete => {
+            Some(Status::Complete { warnings: Vec::new(), output_group_details: groups(record) })
+        }
+        Stage::Error => Some(failed(record)),
+        Stage::Canceled => Some(Status::Canceled {}),
+        _ => None,
+    };
+    status.map(|status| event(record, status, now_ms)).into_iter().collect()
+}
+
+/// How far a job is.
+pub(crate) fn status_update(record: &JobRecord, now_ms: i64) -> Value {
+    let progress = record.progress;
+    let percents = [
+        ("PROBING", progress.probing_percent),
+        ("TRANSCODING", progress.transcoding_percent),
+        ("UPLOADING", progress.uploading_percent),
+    ];
+    let phase = |percent: u8| PhaseProgress {
+        status: match percent {
+            0 => "PENDING",
+            100 => "COMPLETE",
+            _ => "PROGRESSING",
+        }
+        .to_owned(),
+        percent_complete: percent,
+    };
+    let job_progress = JobProgress {
+        phase_progress: percents
+            .into_iter()
+            .map(|(name, percent)| (name.to_owned(), phase(percent)))
+            .collect(),
+        job_percent_complete: progress.job_percent(),
+        current_phase: current_phase(record.stage()).to_owned(),
+        retry_count: record.machine.retries(),
+    };
+    event(record, Status::StatusUpdate { frames_decoded: progress.frames_done, job_progress }, now_ms)
+}
+
+fn current_phase(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Transcoding => "TRANSCODING",
+        Stage::Uploading | Stage::Complete => "UPLOADING",
+        _ => "PROBING",
+    }
+}
+
+fn event(record: &JobRecord, status: Status, now_ms: i64) -> Value {
+    let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let facts = JobFacts {
+        job: Arn::local(ResourceKind::Job, record.id.as_str()),
+        queue: resource_name(&record.submission.queue, ResourceKind::Queue),
+        user_metadata: record.submission.user_metadata.clone(),
+    };
+    serde_json::to_value(JobEvent::new(ids::uuid(), now, facts, status)).unwrap_or_default()
+}
+
+fn failed(record: &JobRecord) -> Status {
+    let failure = record.machine.failure();
+    Status::Error {
+        error_code: failure.and_then(|failure| u16::try_from(failure.code).ok()).unwrap_or(1999),
+        error_message: failure.map(|failure| failure.message.clone()).unwrap_or_default(),
+    }
+}
+
+fn input_details(record: &JobRecord) -> Value {
+    let uri = record.submission.settings.pointer("/inputs/0/fileInput").cloned().unwrap_or_default();
+    let video: Vec<Value> =
+        record.input.iter().filter_map(|input| input.video.as_ref()).map(video_details).collect();
+    let audio: Vec<Value> = record.input.iter().flat_map(|input| &input.audio).map(audio_details).collect();
+    json!({"id": 1, "uri": uri, "video": video, "audio": audio})
+}
+
+fn video_details(track: &VideoTrack) -> Value {
+    json!({
+        "streamId": track.stream_index + 1,
+        "codec": track.codec,
+        "width": track.size.width,
+        "height": track.size.height,
+        "bitDepth": track.bit_depth,
+        "colorFormat": track.pixel_format,
+        "frameRate": track.frame_rate.to_string(),
+        "interlaceMode": if track.field_order == FieldOrder::Progressive { "PROGRESSIVE" } else { "INTERLACED" },
+        "sar": track.sample_aspect.to_string().replace('/', ":"),
+    })
+}
+
+fn audio_details(track: &AudioTrack) -> Value {
+    json!({
+        "streamId": track.stream_index + 1,
+        "codec": track.codec,
+        "channels": track.channels,
+        "sampleRate": track.sample_rate_hz,
+        "language": track.language,
+    })
+}
+
+/// Outputs by the group that the job lists them in.
+fn groups(record: &JobRecord) -> Vec<OutputGroupDetail> {
+    let mut groups: BTreeMap<u32, Vec<OutputDetail>> = BTreeMap::new();
+    let planned = record.plan.iter().flat_map(|plan| plan.outputs.iter());
+    for (planned, made) in planned.zip(&record.outputs) {
+        groups.entry(planned.group).or_default().push(output_detail(made));
+    }
+    groups
+        .into_values()
+        .map(|output_details| OutputGroupDetail {
+            output_details,
+            playlist_file_paths: Vec::new(),
+            group_type: "FILE_GROUP".to_owned(),
+        })
+        .collect()
+}
+
+fn output_detail(made: &PublishedOutput) -> OutputDetail {
+    OutputDetail {
+        output_file_paths: vec![made.url.clone()],
+        duration_in_ms: u64::try_from(made.duration_ms).unwrap_or(0),
+        video_details: Some(VideoDetails {
+            width_in_px: made.width,
+            height_in_px: made.height,
+            average_bitrate: Some(made.video_bit_rate_bps),
+            ..VideoDetails::default()
+        }),
+    }
+}

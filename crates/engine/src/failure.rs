@@ -1,0 +1,122 @@
+//! What a job says when it fails: in errors of probing, planning, running and storing, out MediaConvert's code and a
+//! message about the user's own things. The one place where errors become codes.
+//!
+//! Never a path of the work folder: the user knows the input by its URL.
+
+use abanico_ffmpeg::ErrorKind as MediaErrorKind;
+use abanico_ffmpeg::{RunError, RunErrorKind};
+use abanico_plan::ErrorKind as PlanErrorKind;
+use abanico_store::ErrorKind as StoreErrorKind;
+
+use crate::job_machine::Failure;
+
+/// Code of an error that has no other.
+const UNKNOWN: u32 = 1999;
+
+/// The input `url` could not be probed.
+pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -> Failure {
+    let code = match error.kind() {
+        MediaErrorKind::NotMedia => 1010,
+        MediaErrorKind::NoVideo => 1020,
+        MediaErrorKind::Truncated => 1076,
+        MediaErrorKind::Unsupported => 1030,
+        _ => UNKNOWN,
+    };
+    let message = chain(error).replace(path, url);
+    let message =
+        if code == 1010 { format!("Unable to open input file [{url}]: [{message}]") } else { message };
+    Failure { code, message, is_retryable: error.is_retryable() }
+}
+
+/// The job could not be planned.
+pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
+    let code = match error.kind() {
+        PlanErrorKind::NoVideo => 1020,
+        PlanErrorKind::Settings => 1040,
+        _ => UNKNOWN,
+    };
+    Failure { code, message: error.to_string(), is_retryable: error.is_retryable() }
+}
+
+/// ffmpeg failed in the step `what`.
+pub(crate) fn from_run(what: &str, url: &str, error: &RunError) -> Failure {
+    let message = match error.kind() {
+        RunErrorKind::TimedOut => format!("{what} of `{url}` took too long and was stopped: {error}"),
+        _ => format!("{what} of `{url}` failed: {error}"),
+    };
+    Failure { code: UNKNOWN, message, is_retryable: error.is_retryable() }
+}
+
+/// An object could not be fetched or published.
+pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
+    let code = match error.kind() {
+        StoreErrorKind::NotFound => 1404,
+        StoreErrorKind::Denied => 1401,
+        StoreErrorKind::Unsupported => 1010,
+        _ => UNKNOWN,
+    };
+    Failure { code, message: chain(error), is_retryable: error.is_retryable() }
+}
+
+/// An output is not what was planned.
+pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
+    let message =
+        format!("output `{url}` is not what was planned and was not published: {}", differences.join("; "));
+    Failure { code: UNKNOWN, message, is_retryable: false }
+}
+
+/// The disk of the work folder failed.
+pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
+    Failure { code: UNKNOWN, message: format!("cannot {what}: {error}"), is_retryable: true }
+}
+
+/// Something that cannot be, such as a task that the plan does not have.
+pub(crate) fn broken(what: &str) -> Failure {
+    Failure {
+        code: UNKNOWN,
+        message: format!("this is a fault of abanico, please report it: {what}"),
+        is_retryable: false,
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_a_failed_probe_speak_of_the_users_url_and_not_of_our_path() {
+        let path = std::path::Path::new("/data/work/1-a/input");
+        let error = abanico_ffmpeg::Error::not_media(path, "it is text");
+        let failure = from_probe("s3://b/k.mp4", "/data/work/1-a/input", &error);
+        assert_eq!((failure.code, failure.is_retryable), (1010, false));
+        assert!(
+            failure.message.contains("s3://b/k.mp4") && !failure.message.contains("/data/work"),
+            "{}",
+            failure.message
+        );
+    }
+
+    #[test]
+    fn do_missing_and_forbidden_inputs_get_their_own_codes() {
+        let url = "s3://b/k".parse().unwrap();
+        assert_eq!(from_store(&abanico_store::Error::object_not_found(&url)).code, 1404);
+        let denied = abanico_store::Error::about(&url, StoreErrorKind::Denied, "no");
+        assert_eq!(from_store(&denied).code, 1401);
+        let away = from_store(&abanico_store::Error::unavailable(&url, "timeout"));
+        assert!(away.is_retryable && away.message.contains("timeout"));
+    }
+}

@@ -1,0 +1,66 @@
+//! Ids of new jobs and events: in the time or nothing, out MediaConvert's `<milliseconds>-<six letters or digits>` or a
+//! UUID. Never the same twice: the operating system's random numbers fill them.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use crate::JobId;
+
+const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A random number. Each hasher has fresh random keys; hashing nothing with them needs no other crate.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Makes a random UUID (version 4) for an event.
+pub(crate) fn uuid() -> String {
+    let (high, low) = (random(), random());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        0x8000 | low >> 48 & 0x3fff,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// Makes an id for a job that is made now.
+pub(crate) fn job(now_ms: i64) -> JobId {
+    let mut random = random();
+    let mut suffix = String::new();
+    for _ in 0..6 {
+        suffix.push(char::from(LETTERS[(random % 36) as usize]));
+        random /= 36;
+    }
+    JobId::new(format!("{now_ms}-{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_ids_of_one_millisecond_different_and_of_the_known_form() {
+        let ids: std::collections::BTreeSet<_> =
+            (0..200).map(|_| job(1_671_476_818_694).to_string()).collect();
+        assert!(ids.len() > 195, "{}", ids.len());
+        for id in ids {
+            let (time, suffix) = id.split_once('-').unwrap();
+            assert_eq!((time, suffix.len()), ("1671476818694", 6));
+            assert!(
+                suffix.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit()),
+                "{suffix}"
+            );
+        }
+    }
+
+    #[test]
+    fn is_a_uuid_of_version_4() {
+        let uuid = uuid();
+        let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert!(uuid.as_bytes()[14] == b'4' && b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
+    }
+}

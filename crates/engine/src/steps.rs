@@ -1,0 +1,78 @@
+//! Steps of a job, one file each: fetch → work → keep → report. Stateless: everything a step needs is handed to it.
+//!
+//! Never: a change of a job's record. That is the driver's.
+
+pub(crate) mod encode;
+pub(crate) mod prepare;
+pub(crate) mod publish;
+pub(crate) mod verify;
+
+use std::sync::{Arc, Mutex};
+
+use abanico_ffmpeg::{Capabilities, Tools};
+use abanico_plan::TaskId;
+use abanico_store::ObjectStore;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::job::{Progress, PublishedOutput};
+use crate::job_machine::{Failure, Step};
+use crate::sandboxing::Sandboxing;
+use crate::work_folder::WorkFolder;
+
+/// What a step tells the driver.
+pub(crate) enum Report {
+    /// The plan stands.
+    Prepared(Box<prepare::Prepared>),
+    /// A task is done; `verified` is what verifying measured.
+    TaskDone { task: TaskId, cpu_ms: u64, verified: Option<PublishedOutput> },
+    /// One output stands in its place.
+    OnePublished(String),
+    /// All do.
+    AllPublished,
+    /// A step failed.
+    Failed(Step, Failure),
+}
+
+/// What all steps of all jobs share.
+pub(crate) struct Workshop {
+    /// Where objects are.
+    pub store: Arc<dyn ObjectStore>,
+    /// ffmpeg and ffprobe.
+    pub tools: Tools,
+    /// What they can do.
+    pub capabilities: Capabilities,
+    /// How ffmpeg is locked in.
+    pub sandboxing: Sandboxing,
+    /// One permit for each processor: video encodes take them all, so two never fight for caches.
+    pub encoders: Semaphore,
+    /// Permits for work that is light: probing, sound, packaging, verifying.
+    pub light: Semaphore,
+    /// Processors.
+    pub cores: u32,
+}
+
+/// What the steps of one job share.
+#[derive(Clone)]
+pub(crate) struct JobContext {
+    /// What all jobs share.
+    pub workshop: Arc<Workshop>,
+    /// The job's files.
+    pub work: WorkFolder,
+    /// URL of the input.
+    pub input_url: String,
+    /// Live progress, read by whoever asks.
+    pub progress: Arc<Mutex<Progress>>,
+    /// Says that somebody may want to look at the progress.
+    pub changed: Arc<dyn Fn() + Send + Sync>,
+    /// Ends every step of the job.
+    pub cancel: CancellationToken,
+}
+
+impl JobContext {
+    /// Changes the live progress.
+    pub fn update(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        (self.changed)();
+    }
+}

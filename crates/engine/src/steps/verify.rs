@@ -1,0 +1,130 @@
+//! The step verify: in a packaged file and its planned facts, out the output's measured facts, or every difference.
+//! Never a pass by default: a fact that cannot be measured is a difference.
+
+use std::path::PathBuf;
+
+use abanico_ffmpeg::command::output_file_name;
+use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
+use abanico_media::{ExactTime, Rational};
+use abanico_plan::{PlannedOutput, TaskId, VideoOutputFacts};
+
+use super::JobContext;
+use crate::failure;
+use crate::job::PublishedOutput;
+use crate::job_machine::Failure;
+
+/// How far sound may start from the picture's start: a quarter of the frame of 20 ms at which people begin to notice.
+const MAX_START_OFFSET_MS: i64 = 5;
+/// How far sound may end from where the source's does: three AAC frames of 1024 samples at 48 kHz. One for the
+/// source's last packet, one for ours, one for the resampler's delay.
+const MAX_AUDIO_END_OFFSET_MS: i64 = 64;
+
+/// The finished file of an output.
+pub(crate) fn finished_file(context: &JobContext, output: u32) -> PathBuf {
+    context.work.task(&TaskId::new(format!("package-{output}"))).join(output_file_name(output))
+}
+
+/// Compares the file with the plan.
+pub(crate) async fn verify(
+    context: &JobContext,
+    index: u32,
+    planned: &PlannedOutput,
+) -> Result<PublishedOutput, Failure> {
+    let _permit =
+        context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
+    let path = finished_file(context, index);
+    let measured = output_facts(&context.workshop.tools, &path, &context.cancel).await;
+    let found =
+        measured.map_err(|error| failure::from_probe(&planned.url, &path.display().to_string(), &error))?;
+    let differences = differences(&planned.facts, &found);
+    match &found.video {
+        Some(video) if differences.is_empty() => Ok(PublishedOutput {
+            output: index,
+            url: planned.url.clone(),
+            size_bytes: found.size_bytes,
+            duration_ms: found.audio.as_ref().map_or(video.end, |audio| audio.end.max(video.end)).millis(),
+            video_bit_rate_bps: video.bit_rate_bps,
+            width: video.size.width,
+            height: video.size.height,
+        }),
+        _ => Err(failure::from_verification(&planned.url, &differences)),
+    }
+}
+
+/// Everything in which a file differs from its plan, one phrase each.
+pub(crate) fn differences(planned: &VideoOutputFacts, found: &OutputFacts) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut check = |is_right: bool, what: String| {
+        if !is_right {
+            differences.push(what);
+        }
+    };
+    check(
+        found.fast_start || !planned.fast_start,
+        "the index (moov) stands after the data, so playback could not start at once".to_owned(),
+    );
+    match &found.video {
+        None => check(false, "there is no video".to_owned()),
+        Some(video) => check_video(planned, video, &mut check),
+    }
+    check_audio(planned, found.audio.as_ref(), &mut check);
+    differences
+}
+
+fn check_video(planned: &VideoOutputFacts, video: &VideoFacts, check: &mut impl FnMut(bool, String)) {
+    check(
+        video.codec == planned.video_codec,
+        format!("video codec {} instead of {}", video.codec, planned.video_codec),
+    );
+    check(video.size == planned.size, format!("size {} instead of {}", video.size, planned.size));
+    check(
+        video.sample_aspect == Rational::ONE,
+        format!("pixels of {} instead of square ones", video.sample_aspect),
+    );
+    check(!video.rotated, "the picture is marked as turned".to_owned());
+    check(video.frames == planned.frames, format!("{} frames instead of {}", video.frames, planned.frames));
+    let one_frame = planned.frames == 1;
+    let rate_is_right = one_frame || (video.constant && video.rate == planned.rate);
+    let spread = if video.constant { "constant" } else { "varying" };
+    check(rate_is_right, format!("{spread} rate {} instead of constant {}", video.rate, planned.rate));
+    check(video.first_is_key, "the first frame is no key frame".to_owned());
+    let off = (video.end - video.start).distance(planned.video_duration());
+    check(
+        off <= planned.rate.frame_duration(),
+        format!("the picture lasts {} s instead of {} s", video.end - video.start, planned.video_duration()),
+    );
+}
+
+fn check_audio(planned: &VideoOutputFacts, audio: Option<&AudioFacts>, check: &mut impl FnMut(bool, String)) {
+    match (&planned.audio_codec, audio) {
+        (None, None) => {}
+        (None, Some(_)) => check(false, "there is sound that was not planned".to_owned()),
+        (Some(_), None) => check(false, "there is no sound".to_owned()),
+        (Some(codec), Some(audio)) => {
+            check(audio.codec == *codec, format!("audio codec {} instead of {codec}", audio.codec));
+            let (channels, rate) = (planned.audio_channels, planned.audio_sample_rate_hz);
+            check(
+                audio.channels == channels,
+                format!("{} audio channels instead of {channels}", audio.channels),
+            );
+            check(
+                audio.sample_rate_hz == rate,
+                format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz),
+            );
+            let late = audio.start.distance(ExactTime::ZERO);
+            check(
+                late <= ExactTime::from_millis(MAX_START_OFFSET_MS),
+                format!("sound starts at {} s instead of with the picture", audio.start),
+            );
+            if let Some(end) = planned.audio_end {
+                check(
+                    audio.end.distance(end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
+                    format!("sound ends at {} s instead of {end} s", audio.end),
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

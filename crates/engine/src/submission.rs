@@ -1,0 +1,193 @@
+//! From a CreateJob request to a checked submission: in JSON with AWS's names in either spelling, out settings that are
+//! complete, or every reason why not.
+//!
+//! Pure. Never a job: the engine makes that.
+
+use std::collections::BTreeMap;
+
+use abanico_model::arn::{Arn, ResourceKind, resource_name};
+use abanico_model::generated::JobSettings;
+use abanico_model::presets::apply_presets;
+use abanico_model::problem::{Problem, Problems};
+use abanico_model::templates::{merge_template, template, template_metadata};
+use abanico_model::{coverage, keys, parse, validate};
+use serde_json::Value;
+
+use crate::job::{Submission, Token};
+
+/// How long a client's token is remembered: AWS documents one minute.
+const CLIENT_TOKEN_MS: i64 = 60_000;
+
+/// Why a request becomes no job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Something is wrong with the request; all of it is listed.
+    #[error("{0}")]
+    Invalid(Problems),
+    /// A template or preset that it names does not exist.
+    #[error("{0}")]
+    NotFound(String),
+}
+
+/// Checks and completes a request.
+///
+/// # Errors
+/// Every problem at once, or the name that does not exist.
+pub fn from_request(request: Value) -> Result<Submission, Refusal> {
+    let request = keys::to_wire(request, "CreateJobRequest");
+    let settings = completed_settings(&request)?;
+    let parsed = parse::parse::<JobSettings>(settings.clone()).map_err(Refusal::Invalid)?;
+    let text = |member: &str| request.get(member).and_then(Value::as_str).map(str::to_owned);
+    let queue = text("queue").unwrap_or_else(|| "Default".to_owned());
+    let queue = Arn::local(ResourceKind::Queue, resource_name(&queue, ResourceKind::Queue)).to_string();
+    Ok(Submission {
+        settings,
+        user_metadata: user_metadata(&request),
+        role: text("role").unwrap_or_default(),
+        queue,
+        priority: request
+            .get("priority")
+            .and_then(Value::as_i64)
+            .and_then(|number| i32::try_from(number).ok())
+            .unwrap_or(0),
+        token: text("clientRequestToken").map(|text| Token { text, remembered_ms: Some(CLIENT_TOKEN_MS) }),
+        messages: parsed
+            .unknown
+            .iter()
+            .map(|pointer| format!("{pointer} is not a setting and was left out"))
+            .collect(),
+        request,
+    })
+}
+
+impl Submission {
+    /// Makes the token hold for ever: for requests that follow from an upload, which is delivered at least once, at any
+    /// later time.
+    #[must_use]
+    pub fn with_lasting_token(mut self) -> Self {
+        self.token = self.token.map(|token| Token { remembered_ms: None, ..token });
+        self
+    }
+}
+
+/// Settings with template and presets merged in, found good.
+fn completed_settings(request: &Value) -> Result<Value, Refusal> {
+    let own = request.get("settings").cloned().unwrap_or(Value::Null);
+    let named = request.get("jobTemplate").and_then(Value::as_str);
+    let merged = match named {
+        None => own,
+        Some(given) => merge_template(named_template(given)?, own),
+    };
+    // Checked twice: what the client wrote, so that places are the client's own; and the whole, once presets are in.
+    let mut given = request.clone();
+    if let Some(object) = given.as_object_mut() {
+        object.insert("settings".to_owned(), merged.clone());
+    }
+    validate::validate(&given, "CreateJobRequest")
+        .map_err(|problems| Refusal::Invalid(shortened(problems)))?;
+    let unknown = |error: abanico_model::presets::UnknownPreset| Refusal::NotFound(error.to_string());
+    let complete = apply_presets(&merged, &|_| None).map_err(unknown)?;
+    let mut problems = match validate::validate(&complete, "JobSettings") {
+        Ok(()) => Vec::new(),
+        Err(problems) => problems.0,
+    };
+    problems.extend(coverage::problems(&complete));
+    Problems(problems).into_result().map_err(Refusal::Invalid)?;
+    Ok(complete)
+}
+
+fn named_template(given: &str) -> Result<Value, Refusal> {
+    let name = resource_name(given, ResourceKind::JobTemplate);
+    let arn = Arn::local(ResourceKind::JobTemplate, name.clone());
+    template(&name).ok_or_else(|| {
+        Refusal::NotFound(format!("The specified job template was not found: jobTemplateArn={arn}"))
+    })
+}
+
+/// MediaConvert's pointers start below `settings`.
+fn shortened(problems: Problems) -> Problems {
+    let short = |problem: Problem| {
+        let pointer = problem.pointer.strip_prefix("/settings").unwrap_or(&problem.pointer).to_owned();
+        Problem { pointer, ..problem }
+    };
+    Problems(problems.0.into_iter().map(short).collect())
+}
+
+/// The template's labels with the client's over them.
+fn user_metadata(request: &Value) -> BTreeMap<String, String> {
+    let named = request.get("jobTemplate").and_then(Value::as_str);
+    let mut labels = named
+        .map(|given| template_metadata(&resource_name(given, ResourceKind::JobTemplate)))
+        .unwrap_or_default();
+    let own = request.get("userMetadata").and_then(Value::as_object);
+    for (key, value) in own.into_iter().flatten() {
+        labels.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn by_template(name: &str) -> Value {
+        json!({"Role": "arn:aws:iam::000000000000:role/r", "JobTemplate": name, "Settings": {
+            "Inputs": [{"FileInput": "s3://uploads/a b.mp4"}],
+            "OutputGroups": [{"OutputGroupSettings": {"FileGroupSettings": {"Destination": "s3://renditions/a/"}}}]}})
+    }
+
+    #[test]
+    fn does_a_template_give_everything_but_input_and_destination() {
+        let submission = from_request(by_template("ladder")).unwrap();
+        let outputs = submission.settings.pointer("/outputGroups/0/outputs").unwrap().as_array().unwrap();
+        assert_eq!(outputs.len(), 3);
+        assert_eq!(submission.user_metadata["abanico.ladder"], "follow-source");
+        assert_eq!(submission.settings.pointer("/inputs/0/fileInput").unwrap(), "s3://uploads/a b.mp4");
+        assert!(submission.queue.ends_with("queues/Default"));
+    }
+
+    #[test]
+    fn are_presets_resolved() {
+        let submission = from_request(by_template("three-mp4")).unwrap();
+        let bitrate = "/outputGroups/0/outputs/2/videoDescription/codecSettings/h264Settings/bitrate";
+        assert_eq!(submission.settings.pointer(bitrate).unwrap(), 1_500_000);
+    }
+
+    #[test]
+    fn is_a_name_that_does_not_exist_told_from_a_fault() {
+        assert!(
+            matches!(from_request(by_template("nothing")), Err(Refusal::NotFound(text)) if text.contains("nothing"))
+        );
+    }
+
+    #[test]
+    fn are_all_faults_listed_with_pointers_below_the_settings() {
+        let refusal = from_request(json!({"settings": {"inputs": [], "outputGroups": [{}]}})).unwrap_err();
+        let Refusal::Invalid(Problems(problems)) = refusal else { panic!("{refusal}") };
+        let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+        assert!(
+            pointers.contains(&"") && pointers.contains(&"/outputGroups/0") && pointers.contains(&"/inputs"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn are_members_that_do_not_exist_reported_and_left_out() {
+        let mut request = by_template("ladder");
+        request["Settings"]["ShoeSize"] = json!(44);
+        let submission = from_request(request).unwrap();
+        assert_eq!(submission.messages.len(), 1);
+        assert!(submission.messages[0].to_lowercase().contains("shoesize"), "{:?}", submission.messages);
+    }
+
+    #[test]
+    fn does_a_lasting_token_stay_lasting() {
+        let mut request = by_template("ladder");
+        request["ClientRequestToken"] = json!("t");
+        let submission = from_request(request).unwrap();
+        assert_eq!(submission.token.as_ref().unwrap().remembered_ms, Some(60_000));
+        assert_eq!(submission.with_lasting_token().token.unwrap().remembered_ms, None);
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a job's files lie while it runs: in a job's name, out paths below the engine's folder.
+//! Never a file of another job; nothing here is ever visible to users.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use abanico_plan::TaskId;
+
+use crate::JobId;
+
+/// The folder of one job. What a task makes lies in a folder of its own that gets its final name when it is complete.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkFolder {
+    root: PathBuf,
+}
+
+impl WorkFolder {
+    /// The folder of `job` below `works`.
+    pub fn of(works: &Path, job: &JobId) -> Self {
+        Self { root: works.join(job.as_str()) }
+    }
+
+    /// The fetched input.
+    pub fn input(&self) -> PathBuf {
+        self.root.join("input")
+    }
+
+    /// The finished files of a task.
+    pub fn task(&self, task: &TaskId) -> PathBuf {
+        self.root.join(task.as_str())
+    }
+
+    /// A new empty folder for the files of a task that begins; what an earlier try left is removed.
+    pub fn begin(&self, task: &TaskId) -> io::Result<PathBuf> {
+        let partial = self.partial(task);
+        remove(&partial)?;
+        std::fs::create_dir_all(&partial)?;
+        Ok(partial)
+    }
+
+    /// Makes the files of a task final: all of them, at once.
+    pub fn complete(&self, task: &TaskId) -> io::Result<()> {
+        let finished = self.task(task);
+        remove(&finished)?;
+        std::fs::rename(self.partial(task), finished)
+    }
+
+    /// Removes everything of the job.
+    pub fn remove(&self) -> io::Result<()> {
+        remove(&self.root)
+    }
+
+    fn partial(&self, task: &TaskId) -> PathBuf {
+        self.root.join(format!("{task}.partial"))
+    }
+}
+
+/// Removes a folder; none there is a success.
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_task_complete_only_as_a_whole() {
+        let works = tempfile::tempdir().unwrap();
+        let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
+        let task = TaskId::new("video");
+        std::fs::write(work.begin(&task).unwrap().join("half"), "h").unwrap();
+        let again = work.begin(&task).unwrap();
+        assert!(!again.join("half").exists() && !work.task(&task).exists());
+        std::fs::write(again.join("whole"), "w").unwrap();
+        work.complete(&task).unwrap();
+        assert!(work.task(&task).join("whole").exists());
+        work.remove().unwrap();
+        work.remove().unwrap();
+        assert!(!works.path().join("1-a").exists());
+    }
+}

@@ -1,0 +1,19 @@
+//! The cage alone, for tests and for a look at it by hand: in `POLICY_JSON -- PROGRAM ARGS...`, out that program.
+//! Never part of what ships: there the main program does the same.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use abanico_ffmpeg::sandbox::enter_and_exec;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let message = match args.as_slice() {
+        [policy, dashes, program, args @ ..] if dashes == "--" => {
+            enter_and_exec(&policy.to_string_lossy(), program, args).to_string()
+        }
+        _ => "usage: abanico-sandbox POLICY_JSON -- PROGRAM ARGS...".to_owned(),
+    };
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{message}\n").as_bytes());
+    ExitCode::from(126)
+}

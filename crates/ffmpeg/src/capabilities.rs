@@ -1,0 +1,134 @@
+//! What the installed ffmpeg can do: in its own lists, out version, encoders and filters.
+//! Never a promise that an encoder works on this machine's hardware.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use abanico_plan::Capabilities;
+
+use crate::tools::REMEDY;
+use crate::{Error, ErrorKind, Tools};
+
+/// Versions that are handled, major and minor.
+const OLDEST: (u32, u32) = (5, 1);
+/// Last major version that is handled.
+const NEWEST_MAJOR: u32 = 9;
+/// How long one question to ffmpeg may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks ffmpeg for its version, encoders and filters.
+///
+/// # Errors
+/// [`ErrorKind::Tool`] when it cannot be started or is older than 5.1 or newer than 9; [`ErrorKind::TimedOut`] when it
+/// does not answer.
+pub async fn capabilities(tools: &Tools) -> Result<Capabilities, Error> {
+    let version = parse_version(&ask(tools, "-version").await?);
+    let version = version.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Tool,
+            format!("`{}` does not tell its version; {REMEDY}", tools.ffmpeg().display()),
+        )
+    })?;
+    check_version(&version)?;
+    let encoders = parse_names(&ask(tools, "-encoders").await?, |flags| flags.len() == 6);
+    let filters = parse_names(&ask(tools, "-filters").await?, |flags| (2..=3).contains(&flags.len()));
+    Ok(Capabilities { version, encoders, filters })
+}
+
+async fn ask(tools: &Tools, question: &str) -> Result<String, Error> {
+    let path = tools.ffmpeg().display();
+    let mut command = tools.query_command();
+    command.args(["-hide_banner", question]);
+    let answer = tokio::time::timeout(LIMIT, command.output()).await;
+    let answer = answer
+        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("`{path} {question}` did not answer in 30 s")))?
+        .map_err(|cause| Error::new(ErrorKind::Tool, format!("cannot start `{path}`: {cause}; {REMEDY}")))?;
+    if !answer.status.success() {
+        return Err(Error::new(ErrorKind::Tool, format!("`{path} {question}` ended with {}", answer.status)));
+    }
+    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+}
+
+/// The third word of `ffmpeg version X Copyright ...`.
+fn parse_version(text: &str) -> Option<String> {
+    text.lines().next()?.strip_prefix("ffmpeg version ")?.split(' ').next().map(str::to_owned)
+}
+
+/// Refuses versions outside of the handled range; a build without a number (`N-1234-gabc`) is a recent one.
+fn check_version(version: &str) -> Result<(), Error> {
+    let digits = version.trim_start_matches('n');
+    let mut numbers = digits.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
+    let Some(Some(major)) = numbers.next() else { return Ok(()) };
+    let minor = numbers.next().flatten().unwrap_or(0);
+    if (major, minor) < OLDEST || major > NEWEST_MAJOR {
+        let message = format!("ffmpeg `{version}` is not between 5.1 and 9; {REMEDY}");
+        return Err(Error::new(ErrorKind::Tool, message));
+    }
+    Ok(())
+}
+
+/// The second words of the lines whose first word is made of flags and not of legend.
+fn parse_names(text: &str, are_flags: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let is_flag = |c: char| c.is_ascii_uppercase() || c == '.' || c == '|';
+    let names = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (flags, name) = (words.next()?, words.next()?);
+        (are_flags(flags) && flags.chars().all(is_flag) && name != "=").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_version_read_from_the_first_line() {
+        let text =
+            "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\nbuilt with gcc";
+        assert_eq!(parse_version(text).as_deref(), Some("5.1.9-0+deb12u1"));
+        assert_eq!(parse_version("bash: no such thing"), None);
+    }
+
+    #[test]
+    fn are_versions_outside_of_the_range_refused_with_a_remedy() {
+        for fine in
+            ["5.1", "5.1.9-0+deb12u1", "n7.1.1", "9.0.2", "n9.9", "N-118000-gabcdef", "git-2026-01-01"]
+        {
+            assert!(check_version(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["4.4.2", "5.0.1", "n3.4", "10.0"] {
+            let error = check_version(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Tool);
+            assert!(error.to_string().contains("apt-get install ffmpeg"), "{error}");
+        }
+    }
+
+    #[test]
+    fn are_names_told_from_the_legend() {
+        let encoders = "Encoders:\n V..... = Video\n A..... = Audio\n ------\n V....D libx264    H.264 (codec h264)\n \
+                        A....D aac   AAC\n";
+        let names = parse_names(encoders, |flags| flags.len() == 6);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["aac", "libx264"]);
+        let filters = "Filters:\n  T.. = Timeline support\n  | = Source or sink filter\n T.C acue  A->A  Delay\n \
+                       .. scale  V->V  new list\n";
+        let names = parse_names(filters, |flags| (2..=3).contains(&flags.len()));
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["acue", "scale"]);
+    }
+
+    #[tokio::test]
+    async fn does_the_installed_ffmpeg_answer() {
+        let found = capabilities(&Tools::find(None, None).unwrap()).await.unwrap();
+        assert!(found.encoders.contains("aac") && found.encoders.len() > 20, "{}", found.encoders.len());
+        assert!(
+            found.filters.contains("scale") && found.filters.contains("yadif") && found.filters.len() > 100
+        );
+    }
+
+    #[tokio::test]
+    async fn is_a_program_that_cannot_start_named() {
+        let error = capabilities(&Tools::at("/no/ffmpeg".into(), "/no/ffprobe".into())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tool);
+        assert!(error.to_string().contains("`/no/ffmpeg`"), "{error}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Facts about a file that was made here: in the file, out what a verification compares with the plan.
+//! Never a judgement, never a claim of the header where packets can tell.
+
+pub(crate) mod boxes;
+
+use std::path::Path;
+
+use abanico_media::{ExactTime, FrameRate, Rational, Size};
+use tokio_util::sync::CancellationToken;
+
+use self::boxes::Layout;
+use crate::probe::header::{self, Stream};
+use crate::probe::measure;
+use crate::probe::packets::{self, Packets};
+use crate::probe::size_of;
+use crate::{Error, Tools};
+
+/// What a finished file is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OutputFacts {
+    /// Size of the file.
+    pub size_bytes: u64,
+    /// Whether an MP4 file has its `moov` before its media; false for another kind of file.
+    pub fast_start: bool,
+    /// Its first video track with a frame, if any.
+    pub video: Option<VideoFacts>,
+    /// Its first audio track with a packet, if any.
+    pub audio: Option<AudioFacts>,
+}
+
+/// What the video track of a finished file is; times are on the file's own clock.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VideoFacts {
+    /// Codec name as ffprobe prints it, such as `h264`.
+    pub codec: String,
+    /// Codec profile, such as `High`.
+    pub profile: Option<String>,
+    /// Pixel format, such as `yuv420p`.
+    pub pixel_format: String,
+    /// Stored size.
+    pub size: Size,
+    /// Shape of a sample, width over height; 1 when the stream says nothing.
+    pub sample_aspect: Rational,
+    /// Frames that are shown.
+    pub frames: u64,
+    /// Frames a second by the mean distance of all frames, exact and not customary; a single frame's own length.
+    pub rate: FrameRate,
+    /// Whether all distances are equal to the tick.
+    pub constant: bool,
+    /// Presentation time of the first shown frame.
+    pub start: ExactTime,
+    /// Presentation time at which the last shown frame ends.
+    pub end: ExactTime,
+    /// Whether the first packet is a key packet.
+    pub first_is_key: bool,
+    /// Shown frames that are key frames.
+    pub key_frames: u64,
+    /// Bits of the track's packets a second, rounded.
+    pub bit_rate_bps: u64,
+    /// Whether a display matrix turns or mirrors the picture.
+    pub rotated: bool,
+}
+
+/// What the audio track of a finished file is; times are on the file's own clock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AudioFacts {
+    /// Codec name as ffprobe prints it, such as `aac`.
+    pub codec: String,
+    /// Channels.
+    pub channels: u16,
+    /// Samples a second.
+    pub sample_rate_hz: u32,
+    /// Presentation time of the first heard packet.
+    pub start: ExactTime,
+    /// Presentation time at which the last heard packet ends.
+    pub end: ExactTime,
+}
+
+/// Measures a file that was made here.
+///
+/// # Errors
+/// As [`crate::probe`], except that a file without video is fine.
+pub async fn output_facts(
+    tools: &Tools,
+    file: &Path,
+    cancel: &CancellationToken,
+) -> Result<OutputFacts, Error> {
+    let size_bytes = size_of(file)?;
+    let layout =
+        Layout::read(file).map_err(|cause| Error::io(format!("read `{}`", file.display()), cause))?;
+    let header = header::read(tools, file, cancel).await?;
+    // What is before the first key packet counts here: it is a fault that a verification must see.
+    let packets = packets::scan(tools, file, |_| false, cancel).await?;
+    let of = |stream: &Stream| packets.get(&stream.index).filter(|packets| packets.shown > 0);
+    let mut videos = header.streams.iter().filter(|stream| stream.is_real_video());
+    let mut audios = header.streams.iter().filter(|stream| stream.is_audio());
+    Ok(OutputFacts {
+        size_bytes,
+        fast_start: layout.is_mp4() && layout.is_fast_start(),
+        video: videos.find_map(|stream| video_facts(stream, of(stream)?)),
+        audio: audios.find_map(|stream| audio_facts(stream, of(stream)?)),
+    })
+}
+
+fn video_facts(stream: &Stream, packets: &Packets) -> Option<VideoFacts> {
+    let track = measure::video_track(stream, packets)?;
+    let (first, last) = (packets.rhythm.first?, packets.rhythm.last?);
+    let distances = packets.rhythm.count();
+    let span = ExactTime::from_ticks(last - first, stream.time_base()?).seconds();
+    let mean = span.inverse().and_then(|per| FrameRate::from_rational(Rational::from(distances) * per));
+    let equal = packets.rhythm.extremes().is_none_or(|(smallest, largest)| smallest == largest);
+    Some(VideoFacts {
+        frames: track.frames,
+        rate: mean.unwrap_or(track.frame_rate),
+        // Frames at one and the same time have no distance between them.
+        constant: equal && u64::try_from(distances).is_ok_and(|distances| distances + 1 == packets.shown),
+        start: track.start,
+        end: track.end,
+        first_is_key: packets.first_is_key,
+        key_frames: packets.keys,
+        bit_rate_bps: track.bit_rate_bps,
+        rotated: track.orientation != abanico_media::Orientation::UPRIGHT,
+        codec: track.codec,
+        profile: track.profile,
+        pixel_format: track.pixel_format,
+        size: track.size,
+        sample_aspect: track.sample_aspect,
+    })
+}
+
+fn audio_facts(stream: &Stream, packets: &Packets) -> Option<AudioFacts> {
+    let track = measure::audio_track(stream, packets)?;
+    Some(AudioFacts {
+        codec: track.codec,
+        channels: track.channels,
+        sample_rate_hz: track.sample_rate_hz,
+        start: track.start,
+        end: track.end,
+    })
+}

@@ -1,0 +1,180 @@
+//! The stage `probe`: in a file, out [`MediaInfo`], or why the file cannot be used.
+//! Never a decoded picture, never a fact that only the header claims, never another file than the one named.
+
+mod cadence;
+pub(crate) mod header;
+pub(crate) mod measure;
+pub(crate) mod packets;
+mod reader;
+pub(crate) use reader::FORMATS;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use abanico_media::{MediaInfo, Size, VideoTrack};
+use tokio_util::sync::CancellationToken;
+
+use self::header::{Header, Stream};
+use self::packets::Packets;
+use crate::facts::boxes::Layout;
+use crate::{Error, ErrorKind, Tools};
+
+/// Pixels of the largest picture: a decoder's memory grows with them.
+const MOST_PIXELS: u64 = 67_108_864;
+/// Pixels of the longest side.
+const LONGEST_SIDE: u32 = 8192;
+
+/// Measures `file` from its header and all of its packets.
+///
+/// Frames are packets that are shown: none that an edit list hides, none before the first key packet. Runs ffprobe
+/// twice, each for at most ten minutes, with little memory however long the file is.
+///
+/// # Errors
+/// [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] and [`ErrorKind::Unsupported`] tell what
+/// is wrong with the file; [`ErrorKind::Tool`], [`ErrorKind::Failed`], [`ErrorKind::TimedOut`] and
+/// [`ErrorKind::Io`] what went wrong while looking; [`ErrorKind::Cancelled`] that `cancel` came first.
+pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
+    let size_bytes = size_of(file)?;
+    let header = match header::read(tools, file, cancel).await {
+        Err(error) if error.kind() == ErrorKind::NotMedia && is_cut_mp4(file)? => {
+            return Err(Error::cut_off(file));
+        }
+        other => other?,
+    };
+    refuse_unusable(file, &header)?;
+    let is_video =
+        |index: u32| header.streams.iter().any(|stream| stream.index == index && stream.is_real_video());
+    let packets = packets::scan(tools, file, is_video, cancel).await?;
+    let video = video(&header, &packets).ok_or_else(|| Error::no_video(file))?;
+    if matches!(video.pixel_format.as_str(), "" | "unknown") {
+        return Err(Error::unsupported(file, "its pictures are of no kind that can be decoded"));
+    }
+    refuse_missing_frames(file, &header, &packets, &video)?;
+    let audio = header.streams.iter().filter(|stream| stream.is_audio());
+    Ok(MediaInfo {
+        clock_start: header.format.clock_start(),
+        size_bytes,
+        video: Some(video),
+        audio: audio.filter_map(|stream| measure::audio_track(stream, packets.get(&stream.index)?)).collect(),
+        container: header.format.format_name,
+    })
+}
+
+/// Bytes of a file that is there and not empty.
+pub(crate) fn size_of(file: &Path) -> Result<u64, Error> {
+    let unreadable = |cause| Error::io(format!("read `{}`", file.display()), cause);
+    let metadata = std::fs::metadata(file).map_err(unreadable)?;
+    match metadata.len() {
+        _ if !metadata.is_file() => Err(Error::not_media(file, "it is no regular file")),
+        0 => Err(Error::not_media(file, "it is empty")),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Whether the file is an MP4 file whose boxes run past its end.
+fn is_cut_mp4(file: &Path) -> Result<bool, Error> {
+    let layout =
+        Layout::read(file).map_err(|cause| Error::io(format!("read `{}`", file.display()), cause))?;
+    Ok(layout.is_mp4() && layout.is_cut_off)
+}
+
+/// Refuses by the header what no decoder may be started for.
+fn refuse_unusable(file: &Path, header: &Header) -> Result<(), Error> {
+    if header.streams.iter().all(|stream| stream.codec_name.as_deref().is_none_or(|name| name == "unknown")) {
+        return Err(Error::not_media(file, "no track is of a known kind, its header may be damaged"));
+    }
+    header
+        .streams
+        .iter()
+        .filter(|stream| stream.is_real_video())
+        .try_for_each(|stream| refuse_size(file, stream))
+}
+
+fn refuse_size(file: &Path, stream: &Stream) -> Result<(), Error> {
+    let size = Size::new(stream.width, stream.height);
+    if size.area() > MOST_PIXELS || size.width.max(size.height) > LONGEST_SIDE {
+        let why =
+            format!("its picture of {size} is larger than {LONGEST_SIDE} a side or {MOST_PIXELS} pixels");
+        return Err(Error::unsupported(file, &why));
+    }
+    Ok(())
+}
+
+/// The first real video stream that has a shown frame.
+fn video(header: &Header, packets: &BTreeMap<u32, Packets>) -> Option<VideoTrack> {
+    let mut real = header.streams.iter().filter(|stream| stream.is_real_video() && stream.width > 0);
+    real.find_map(|stream| {
+        let packets = packets.get(&stream.index).filter(|packets| packets.shown > 0)?;
+        measure::video_track(stream, packets)
+    })
+}
+
+/// Refuses an MP4 file that is cut off and so has fewer frames than promised. A promise alone is not enough: an edit
+/// list may leave samples out of the reading.
+fn refuse_missing_frames(
+    file: &Path,
+    header: &Header,
+    packets: &BTreeMap<u32, Packets>,
+    video: &VideoTrack,
+) -> Result<(), Error> {
+    let stream = header.streams.iter().find(|stream| stream.index == video.stream_index);
+    let Some(promised) = stream.and_then(Stream::promised_frames) else { return Ok(()) };
+    let found = packets.get(&video.stream_index).map_or(0, |packets| packets.all);
+    if found < promised && is_cut_mp4(file)? {
+        return Err(Error::truncated(file, found, promised));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(json: &str) -> Header {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn refused(json: &str) -> Option<ErrorKind> {
+        refuse_unusable(Path::new("a.mp4"), &header(json)).err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn are_pictures_above_the_limits_refused_before_anything_decodes_them() {
+        let of = |width: u32, height: u32| {
+            let stream =
+                format!(r#"{{"codec_name":"vp9","codec_type":"video","width":{width},"height":{height}}}"#);
+            refused(&format!(r#"{{"streams":[{{"codec_name":"aac","codec_type":"audio"}},{stream}]}}"#))
+        };
+        assert_eq!((of(7680, 4320), of(8192, 8192)), (None, None));
+        assert_eq!(
+            (of(8194, 100), of(100, 8194)),
+            (Some(ErrorKind::Unsupported), Some(ErrorKind::Unsupported))
+        );
+    }
+
+    #[test]
+    fn is_a_file_without_a_known_track_no_media() {
+        assert_eq!(refused(r#"{"streams":[]}"#), Some(ErrorKind::NotMedia));
+        assert_eq!(
+            refused(r#"{"streams":[{"codec_type":"data"},{"codec_name":"unknown"}]}"#),
+            Some(ErrorKind::NotMedia)
+        );
+        assert_eq!(refused(r#"{"streams":[{"codec_type":"data"},{"codec_name":"h264"}]}"#), None);
+    }
+
+    #[test]
+    fn is_the_first_track_with_frames_shown_and_cover_art_never() {
+        let header = header(
+            r#"{"streams":[
+                {"index":0,"codec_type":"video","width":9,"time_base":"1/25","disposition":{"attached_pic":1}},
+                {"index":1,"codec_type":"video","width":9,"time_base":"1/25"},
+                {"index":2,"codec_type":"video","width":9,"time_base":"1/25"}]}"#,
+        );
+        let frames = || packets::tally_of(["0,0,0,1,9,K_".into()]);
+        let shown = |streams: &[u32]| {
+            let packets = streams.iter().map(|&stream| (stream, frames())).collect();
+            video(&header, &packets).map(|track| track.stream_index)
+        };
+        assert_eq!((shown(&[0, 1, 2]), shown(&[0, 2]), shown(&[0])), (Some(1), Some(2), None));
+    }
+}

@@ -1,0 +1,188 @@
+//! What the packets of a file say: in ffprobe's packet lines, out exact facts for each stream.
+//! Never a decoded picture, never more memory for a longer file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::cadence::{Cadence, Rhythm};
+use super::reader;
+use crate::{Error, Tools};
+
+const ENTRIES: &str = "packet=stream_index,pts,dts,duration,size,flags";
+
+/// One packet, times in ticks of its stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Packet {
+    stream: u32,
+    pts: Option<i64>,
+    duration: i64,
+    size_bytes: u64,
+    is_key: bool,
+    is_hidden: bool,
+}
+
+/// Facts about the packets of one stream; times are in ticks.
+#[derive(Debug)]
+pub(crate) struct Packets {
+    /// All packets, shown or not.
+    pub all: u64,
+    /// Packets that are shown.
+    pub shown: u64,
+    /// Shown packets that start a group of pictures.
+    pub keys: u64,
+    /// Whether the very first packet starts a group of pictures.
+    pub first_is_key: bool,
+    /// Bytes of all packets.
+    pub bytes: u64,
+    /// Latest end of a shown packet that says how long it lasts.
+    pub end: Option<i64>,
+    /// How long the shown packet with the latest time lasts, 0 when it does not say.
+    pub last_duration: i64,
+    /// Times and distances of what is shown.
+    pub rhythm: Rhythm,
+}
+
+/// Reads all packets of `file` once. `starts_on_key` tells for a stream whether what precedes its first key packet
+/// cannot be shown.
+pub(crate) async fn scan(
+    tools: &Tools,
+    file: &Path,
+    starts_on_key: impl Fn(u32) -> bool,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<u32, Packets>, Error> {
+    let mut streams: BTreeMap<u32, Tally> = BTreeMap::new();
+    let options = ["-of", "csv=p=0", "-show_entries", ENTRIES];
+    let ended = reader::run(tools, file, &options, cancel, |line| {
+        if let Some(packet) = parse(line) {
+            let tally =
+                streams.entry(packet.stream).or_insert_with(|| Tally::new(starts_on_key(packet.stream)));
+            tally.take(packet);
+        }
+    });
+    ended.await?.check(file)?;
+    Ok(streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect())
+}
+
+/// `0,997200,990000,3600,23670,K_` with possible further columns; a missing number is `N/A`.
+fn parse(line: &str) -> Option<Packet> {
+    let mut columns = line.split(',');
+    let stream = columns.next()?.parse().ok()?;
+    let (pts, dts, duration) = (columns.next()?, columns.next()?, columns.next()?);
+    let (size, flags) = (columns.next()?, columns.next()?);
+    Some(Packet {
+        stream,
+        pts: pts.parse().or_else(|_| dts.parse()).ok(),
+        duration: duration.parse().unwrap_or(0),
+        size_bytes: size.parse().unwrap_or(0),
+        is_key: flags.starts_with('K'),
+        is_hidden: flags.contains('D'),
+    })
+}
+
+#[derive(Default)]
+struct Tally {
+    waits_for_key: bool,
+    all: u64,
+    shown: u64,
+    keys: u64,
+    first_is_key: bool,
+    bytes: u64,
+    end: Option<i64>,
+    last: Option<(i64, i64)>,
+    cadence: Cadence,
+}
+
+impl Tally {
+    fn new(waits_for_key: bool) -> Self {
+        Self { waits_for_key, ..Self::default() }
+    }
+
+    fn take(&mut self, packet: Packet) {
+        if self.all == 0 {
+            self.first_is_key = packet.is_key;
+        }
+        self.all += 1;
+        self.bytes += packet.size_bytes;
+        self.waits_for_key &= !packet.is_key;
+        if self.waits_for_key || packet.is_hidden {
+            return;
+        }
+        self.shown += 1;
+        self.keys += u64::from(packet.is_key);
+        let Some(pts) = packet.pts else { return };
+        self.cadence.push(pts);
+        self.end = self.end.max(Some(pts.saturating_add(packet.duration.max(0))));
+        if self.last.is_none_or(|(last, _)| pts >= last) {
+            self.last = Some((pts, packet.duration));
+        }
+    }
+
+    fn finish(self) -> Packets {
+        Packets {
+            all: self.all,
+            shown: self.shown,
+            keys: self.keys,
+            first_is_key: self.first_is_key,
+            bytes: self.bytes,
+            end: self.end,
+            last_duration: self.last.map_or(0, |(_, duration)| duration),
+            rhythm: self.cadence.finish(),
+        }
+    }
+}
+
+/// What a picture track of these packet lines says.
+#[cfg(test)]
+pub(crate) fn tally_of(lines: impl IntoIterator<Item = String>) -> Packets {
+    let mut tally = Tally::new(true);
+    lines.into_iter().filter_map(|line| parse(&line)).for_each(|packet| tally.take(packet));
+    tally.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(lines: &[&str], waits_for_key: bool) -> Packets {
+        let mut tally = Tally::new(waits_for_key);
+        lines.iter().for_each(|line| tally.take(parse(line).unwrap()));
+        tally.finish()
+    }
+
+    #[test]
+    fn is_a_line_read_with_and_without_side_data() {
+        let packet = parse("1,997200,990000,3600,23670,K_,").unwrap();
+        assert_eq!(
+            (packet.stream, packet.pts, packet.duration, packet.size_bytes),
+            (1, Some(997_200), 3600, 23670)
+        );
+        assert!(packet.is_key && !packet.is_hidden);
+        let sparse = parse("0,N/A,67,N/A,52,__").unwrap();
+        assert_eq!((sparse.pts, sparse.duration, sparse.is_key), (Some(67), 0, false));
+        assert_eq!((parse(""), parse("side_data,x")), (None, None));
+    }
+
+    #[test]
+    fn are_packets_that_an_edit_list_hides_not_shown() {
+        let packets =
+            tally(&["0,-10,-30,10,5,KD", "0,20,-20,10,5,K_", "0,10,-10,10,5,__", "0,0,0,10,5,__"], true);
+        assert_eq!((packets.all, packets.shown, packets.keys, packets.bytes), (4, 3, 1, 20));
+        assert_eq!((packets.rhythm.first, packets.end), (Some(0), Some(30)));
+    }
+
+    #[test]
+    fn does_a_picture_track_start_at_its_first_key_packet() {
+        let lines = ["0,0,0,10,1,__", "0,10,10,10,1,__", "0,20,20,10,1,K_", "0,30,30,10,1,__"];
+        let video = tally(&lines, true);
+        assert_eq!((video.shown, video.rhythm.first, video.first_is_key), (2, Some(20), false));
+        assert_eq!(tally(&lines, false).shown, 4);
+    }
+
+    #[test]
+    fn is_the_duration_of_the_frame_shown_last_taken_and_not_of_the_one_read_last() {
+        let packets = tally(&["0,0,0,10,1,K_", "0,20,5,30,1,__", "0,10,10,10,1,__"], true);
+        assert_eq!((packets.last_duration, packets.end), (30, Some(50)));
+    }
+}

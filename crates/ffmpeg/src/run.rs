@@ -1,0 +1,261 @@
+//! One ffmpeg from start to end: in a command, its limits and a way to cancel, out reports on the way and what it used
+//! up, or why there is no result. Never a retry, and never a process that outlives the call.
+
+mod error;
+mod supervisor;
+mod tail;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{Exit, RunError, RunErrorKind};
+use supervisor::{Ended, Group, Started};
+use tail::{LineSplitter, Tail};
+
+use crate::sandbox;
+use crate::{Progress, ProgressParser};
+
+/// Time that a cancelled ffmpeg has to close its files before it is killed.
+const TERM_GRACE: Duration = Duration::from_millis(700);
+/// Time for what is left in the pipes once the child is gone; they end at once unless a process left the group.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// How long a run may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Longest time from start to end.
+    pub wall: Duration,
+    /// Longest time in which neither frames, nor time, nor bytes come out.
+    pub stall: Duration,
+}
+
+/// One command to run.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The program; its standard output carries the lines of `-progress`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// What cages the program; `None` runs it without a cage, and the policy is not looked at.
+    pub launcher: Option<sandbox::Launcher>,
+    /// What the program may touch.
+    pub policy: sandbox::Policy,
+    /// How long it may take.
+    pub limits: Limits,
+}
+
+/// What a run that succeeded used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Finished {
+    /// Time from start to end.
+    pub wall: Duration,
+    /// Processor time in the program, over all threads, in milliseconds (exact to 10).
+    pub user_cpu_ms: u64,
+    /// Processor time in the kernel for it, over all threads, in milliseconds (exact to 10).
+    pub system_cpu_ms: u64,
+}
+
+/// Why a child was stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stop {
+    Cancelled,
+    Wall,
+    Stall,
+}
+
+/// Runs the command to its end, calls `on_progress` for each report and looks at `cancel` all the time. A cancelled
+/// program gets 700 ms to close its files. Whatever happens, also when this future is dropped, the program and its
+/// process group are killed and reaped.
+///
+/// # Errors
+/// See [`RunErrorKind`].
+pub async fn run(
+    invocation: &Invocation,
+    on_progress: &mut (dyn FnMut(Progress) + Send),
+    cancel: &CancellationToken,
+) -> Result<Finished, RunError> {
+    let (program, args) = match &invocation.launcher {
+        Some(launcher) => launcher.wrap(&invocation.program, &invocation.args, &invocation.policy),
+        None => (invocation.program.clone(), invocation.args.clone()),
+    };
+    let report = Report { invocation, command_line: error::command_line(&program, &args) };
+    if cancel.is_cancelled() {
+        return Err(report.not_started(RunErrorKind::Cancelled, None));
+    }
+    let start = Instant::now();
+    let spawn_error = |error| report.not_started(RunErrorKind::Spawn, Some(error));
+    let Started { stdout, stderr, group, ended } =
+        supervisor::start(program, args).await.map_err(spawn_error)?;
+    let stdout = ChildStdout::from_std(stdout).map_err(spawn_error)?;
+    let stderr = ChildStderr::from_std(stderr).map_err(spawn_error)?;
+    let mut tail = Tail::default();
+    let mut watch = Watch::new(invocation.limits, start, on_progress);
+    let (stop, ended) = {
+        let child = watch.child(stdout, ended, &group, cancel);
+        beside(child, tail.read(stderr)).await
+    };
+    let ended = ended.map_err(spawn_error)?;
+    match (stop, ended.exit) {
+        (None, Exit::Code(0)) => Ok(Finished {
+            wall: start.elapsed(),
+            user_cpu_ms: ended.user_cpu_ms,
+            system_cpu_ms: ended.system_cpu_ms,
+        }),
+        _ => Err(report.ended(stop, ended.exit, &tail)),
+    }
+}
+
+/// Awaits `main` while `aside` runs, and then lets `aside` come to its end, but not for long.
+async fn beside<T>(main: impl Future<Output = T>, aside: impl Future<Output = ()>) -> T {
+    let (mut main, mut aside) = (pin!(main), pin!(aside));
+    tokio::select! {
+        result = &mut main => {
+            // A process that left the group may hold the pipe open; what it says does not matter.
+            let _ = timeout(DRAIN, aside).await;
+            result
+        }
+        () = &mut aside => main.await,
+    }
+}
+
+/// Watches one child: its reports, its limits and the wish to cancel.
+struct Watch<'a> {
+    limits: Limits,
+    start: Instant,
+    last_step: Instant,
+    furthest: Progress,
+    parser: ProgressParser,
+    lines: LineSplitter,
+    on_progress: &'a mut (dyn FnMut(Progress) + Send),
+}
+
+impl<'a> Watch<'a> {
+    fn new(limits: Limits, start: Instant, on_progress: &'a mut (dyn FnMut(Progress) + Send)) -> Self {
+        let (furthest, parser, lines) = Default::default();
+        Self { limits, start, last_step: start, furthest, parser, lines, on_progress }
+    }
+
+    /// Stays until the child is gone; tells whether and why it was stopped.
+    async fn child(
+        &mut self,
+        mut stdout: impl AsyncRead + Unpin,
+        mut ended: oneshot::Receiver<io::Result<Ended>>,
+        group: &Group,
+        cancel: &CancellationToken,
+    ) -> (Option<Stop>, io::Result<Ended>) {
+        let mut is_open = true;
+        let mut buffer = [0; 4096];
+        let stop = loop {
+            let (deadline, reason) = self.deadline();
+            tokio::select! {
+                end = &mut ended => {
+                    if is_open {
+                        let _ = timeout(DRAIN, self.rest(&mut stdout)).await;
+                    }
+                    return (None, flattened(end));
+                }
+                () = cancel.cancelled() => break Stop::Cancelled,
+                () = sleep_until(deadline) => break reason,
+                read = stdout.read(&mut buffer), if is_open => match read {
+                    Ok(0) | Err(_) => is_open = false,
+                    Ok(length) => self.take(&buffer[..length]),
+                },
+            }
+        };
+        drop(stdout);
+        (Some(stop), end(stop, ended, group).await)
+    }
+
+    /// The limit that comes first.
+    fn deadline(&self) -> (Instant, Stop) {
+        let wall = (self.start + self.limits.wall, Stop::Wall);
+        let stall = (self.last_step + self.limits.stall, Stop::Stall);
+        if wall.0 <= stall.0 { wall } else { stall }
+    }
+
+    async fn rest(&mut self, stdout: &mut (impl AsyncRead + Unpin)) {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = stdout.read(&mut buffer).await {
+            self.take(&buffer[..length]);
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let Self { parser, furthest, last_step, on_progress, .. } = self;
+        self.lines.feed(bytes, &mut |line| {
+            if let Some(progress) = parser.line(line) {
+                if progress.is_ahead_of(furthest) {
+                    *furthest = progress;
+                    *last_step = Instant::now();
+                }
+                on_progress(progress);
+            }
+        });
+    }
+}
+
+/// Ends a child that runs: gently when it was cancelled, at once when it hangs.
+async fn end(
+    stop: Stop,
+    mut ended: oneshot::Receiver<io::Result<Ended>>,
+    group: &Group,
+) -> io::Result<Ended> {
+    if stop == Stop::Cancelled {
+        group.signal(Signal::SIGTERM);
+        if let Ok(end) = timeout(TERM_GRACE, &mut ended).await {
+            return flattened(end);
+        }
+    }
+    group.signal(Signal::SIGKILL);
+    flattened(ended.await)
+}
+
+fn flattened(end: Result<io::Result<Ended>, oneshot::error::RecvError>) -> io::Result<Ended> {
+    end.unwrap_or_else(|_| Err(io::Error::other("the thread of the child is gone")))
+}
+
+/// Makes the errors of one run.
+struct Report<'a> {
+    invocation: &'a Invocation,
+    command_line: String,
+}
+
+impl Report<'_> {
+    fn not_started(&self, kind: RunErrorKind, source: Option<io::Error>) -> RunError {
+        let program = self.invocation.program.display();
+        let reason = match &source {
+            Some(error) => format!("cannot start `{program}`: {error}"),
+            None => format!("`{program}` was cancelled before its start"),
+        };
+        let command_line = self.command_line.clone();
+        RunError { kind, exit: None, reason, command_line, stderr_tail: String::new(), source }
+    }
+
+    fn ended(&self, stop: Option<Stop>, exit: Exit, tail: &Tail) -> RunError {
+        let program = self.invocation.program.display();
+        let Limits { wall, stall } = self.invocation.limits;
+        let (kind, reason) = match stop {
+            None => (RunErrorKind::Failed, format!("`{program}` failed with {exit}")),
+            Some(Stop::Cancelled) => (RunErrorKind::Cancelled, format!("`{program}` was cancelled")),
+            Some(Stop::Wall) => {
+                (RunErrorKind::TimedOut, format!("`{program}` ran longer than {} ms", wall.as_millis()))
+            }
+            Some(Stop::Stall) => {
+                (RunErrorKind::TimedOut, format!("`{program}` made no step for {} ms", stall.as_millis()))
+            }
+        };
+        let command_line = self.command_line.clone();
+        RunError { kind, exit: Some(exit), reason, command_line, stderr_tail: tail.text(), source: None }
+    }
+}

@@ -1,0 +1,178 @@
+//! The failure of one run: in how the child ended and what it said, out one line for people and the details for a log.
+//! Never a guess at the cause beyond the child's own last words.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+/// Why a run gave no result.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RunErrorKind {
+    /// The program ended by itself with an exit status other than 0, or by a signal that was not ours.
+    Failed,
+    /// It ran longer than it may, or nothing came out for too long.
+    TimedOut,
+    /// The caller asked to stop.
+    Cancelled,
+    /// It could not be started.
+    Spawn,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Exit {
+    /// With this exit status, 0 to 255.
+    Code(i32),
+    /// By the signal of this number.
+    Signal(i32),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// A run without a result.
+#[derive(Debug)]
+pub struct RunError {
+    pub(super) kind: RunErrorKind,
+    pub(super) exit: Option<Exit>,
+    pub(super) reason: String,
+    pub(super) command_line: String,
+    pub(super) stderr_tail: String,
+    pub(super) source: Option<std::io::Error>,
+}
+
+impl RunError {
+    /// Why there is no result.
+    pub fn kind(&self) -> RunErrorKind {
+        self.kind
+    }
+
+    /// How the child ended; `None` when it never started.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// The command as it was started, quoted so that a shell takes it back.
+    pub fn command_line(&self) -> &str {
+        &self.command_line
+    }
+
+    /// The last 32 kB, or less, of what the child said.
+    pub fn stderr_tail(&self) -> &str {
+        &self.stderr_tail
+    }
+
+    /// Whether the same work may succeed when tried again unchanged: a child that was killed or hung may have met a
+    /// machine in trouble, one that ended with an exit status had its reason.
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            RunErrorKind::TimedOut => true,
+            RunErrorKind::Failed => matches!(self.exit, Some(Exit::Signal(_))),
+            RunErrorKind::Cancelled | RunErrorKind::Spawn => false,
+        }
+    }
+
+    /// Everything that the one line leaves out, in several lines: the command, how it ended, what it said.
+    pub fn details(&self) -> String {
+        let exit = self.exit.map_or_else(|| "not started".to_owned(), |exit| exit.to_string());
+        format!("command: {}\nend: {exit}\nstderr:\n{}", self.command_line, self.stderr_tail.trim_end())
+    }
+
+    /// The last line that says something of its own: the closing words that ffmpeg puts after each failure do not.
+    fn last_words(&self) -> Option<&str> {
+        let closing = ["Conversion failed!", "Exiting normally", "Error while processing the decoded data"];
+        let lines = self.stderr_tail.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+        let mut meaningful =
+            lines.clone().filter(|line| !closing.iter().any(|words| line.starts_with(words)));
+        meaningful.next().or_else(|| lines.clone().next())
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        match self.last_words() {
+            Some(words) => write!(f, ": {words}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+/// Writes a command so that a POSIX shell reads it back as the same words. Bytes that are no UTF-8 are replaced.
+pub(super) fn command_line(program: &Path, args: &[OsString]) -> String {
+    let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
+    words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: RunErrorKind, exit: Option<Exit>, stderr: &str) -> RunError {
+        RunError {
+            kind,
+            exit,
+            reason: "`ffmpeg` failed with exit status 1".into(),
+            command_line: "ffmpeg -i 'a b.mp4'".into(),
+            stderr_tail: stderr.into(),
+            source: None,
+        }
+    }
+
+    #[test]
+    fn does_the_line_end_with_the_last_words_that_mean_something() {
+        let said = "x\n[mov] moov atom not found\n  in.mp4: Invalid data  \nConversion failed!\n\n";
+        let failed = error(RunErrorKind::Failed, Some(Exit::Code(1)), said);
+        assert_eq!(failed.to_string(), "`ffmpeg` failed with exit status 1: in.mp4: Invalid data");
+        let silent = error(RunErrorKind::Failed, Some(Exit::Code(1)), " \n");
+        assert_eq!(silent.to_string(), "`ffmpeg` failed with exit status 1");
+        let closing_only = error(RunErrorKind::Failed, Some(Exit::Code(1)), "Conversion failed!\n");
+        assert!(closing_only.to_string().ends_with(": Conversion failed!"));
+    }
+
+    #[test]
+    fn do_the_details_hold_command_end_and_words() {
+        let details = error(RunErrorKind::Failed, Some(Exit::Signal(9)), "one\ntwo\n").details();
+        assert_eq!(details, "command: ffmpeg -i 'a b.mp4'\nend: signal 9\nstderr:\none\ntwo");
+    }
+
+    #[test]
+    fn is_a_second_try_worth_it_only_after_a_signal_or_a_hang() {
+        let retryable = |kind, exit| error(kind, exit, "").is_retryable();
+        assert!(retryable(RunErrorKind::Failed, Some(Exit::Signal(11))));
+        assert!(retryable(RunErrorKind::TimedOut, Some(Exit::Signal(9))));
+        assert!(!retryable(RunErrorKind::Failed, Some(Exit::Code(1))));
+        assert!(!retryable(RunErrorKind::Cancelled, Some(Exit::Signal(15))));
+        assert!(!retryable(RunErrorKind::Spawn, None));
+    }
+
+    #[test]
+    fn does_a_shell_read_the_quoted_words_back() {
+        let words = ["-i", "it's", "", "a b", "$HOME", "x;y", "*", "\"q\"", "ü", "[0:v]scale=2:-2"];
+        let args: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let line = command_line(Path::new("printf"), &[&["%s\\n".into()], args.as_slice()].concat());
+        let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("\n") + "\n");
+    }
+}

@@ -1,0 +1,99 @@
+//! What a child says, kept within bounds: in its bytes, out lines as they come, or the last 32 kB at the end.
+//! Never more memory than that, whatever a child sends.
+
+use std::collections::VecDeque;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Most bytes of standard error that are kept.
+const TAIL_BYTES: usize = 32 * 1024;
+/// Longest line that is looked at; of a longer one the rest is passed over.
+const LINE_BYTES: usize = 1024;
+
+/// The last bytes of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Tail(VecDeque<u8>);
+
+impl Tail {
+    /// Reads to the end of the stream.
+    pub(super) async fn read(&mut self, mut from: impl AsyncRead + Unpin) {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            self.push(&buffer[..length]);
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+        self.0.drain(..self.0.len().saturating_sub(TAIL_BYTES));
+    }
+
+    /// The bytes as text; what is no UTF-8 is replaced. A carriage return, with which ffmpeg overwrites its status
+    /// line, ends a line here.
+    pub(super) fn text(&self) -> String {
+        let (first, second) = self.0.as_slices();
+        String::from_utf8_lossy(&[first, second].concat()).replace('\r', "\n")
+    }
+}
+
+/// Cuts a stream into lines.
+#[derive(Debug, Default)]
+pub(super) struct LineSplitter(Vec<u8>);
+
+impl LineSplitter {
+    /// Takes some bytes and calls `line` for each line that they complete, without its end.
+    pub(super) fn feed(&mut self, bytes: &[u8], line: &mut dyn FnMut(&str)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LINE_BYTES - self.0.len();
+            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+            self.0.extend_from_slice(&text[..text.len().min(room)]);
+            if text.len() < piece.len() {
+                line(&String::from_utf8_lossy(&self.0));
+                self.0.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn are_the_last_bytes_kept_and_no_more() {
+        let said: Vec<u8> = (0..20_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+        let mut tail = Tail::default();
+        tail.read(said.as_slice()).await;
+        let text = tail.text();
+        assert_eq!(text.len(), TAIL_BYTES);
+        assert_eq!(text.as_bytes(), &said[said.len() - TAIL_BYTES..]);
+    }
+
+    #[test]
+    fn is_broken_text_replaced_and_a_carriage_return_a_line_end() {
+        let mut tail = Tail::default();
+        tail.push(b"frame=1\rframe=2\n\xff!");
+        assert_eq!(tail.text(), "frame=1\nframe=2\n\u{fffd}!");
+    }
+
+    fn lines(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut splitter, mut all) = (LineSplitter::default(), Vec::new());
+        for piece in pieces {
+            splitter.feed(piece, &mut |line| all.push(line.to_owned()));
+        }
+        all
+    }
+
+    #[test]
+    fn are_lines_put_together_across_reads() {
+        assert_eq!(lines(&[b"fra", b"me=1\nfps=", b"2", b"\n\nprog"]), ["frame=1", "fps=2", ""]);
+    }
+
+    #[test]
+    fn is_a_line_without_an_end_held_within_bounds() {
+        let long = vec![b'x'; 10_000];
+        let all = lines(&[&long, &long, b"\nfps=1\n"]);
+        assert_eq!(all[0].len(), LINE_BYTES);
+        assert_eq!(all[1], "fps=1");
+    }
+}

@@ -1,0 +1,129 @@
+//! The cage around ffmpeg: in a program, its arguments and what it may touch, out the start of our own binary that locks
+//! itself in and then becomes that program. Never a shell, never a `fork` hook (it would need unsafe code), and never a
+//! way to widen the cage from within.
+
+mod enter;
+mod files;
+mod syscalls;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use enter::{SandboxError, Support, enter_and_exec, support};
+
+/// What a caged program may touch and use up. The default may touch no file beyond the system's libraries and fonts and
+/// has no limits.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Files, or folders with all that is below, that may be read. One that does not exist is passed over.
+    pub read_only: Vec<PathBuf>,
+    /// Folders (or files) in which everything may be read, made, written and removed.
+    pub writable: Vec<PathBuf>,
+    /// Most bytes of address space. ffmpeg reserves more than it uses: about 0.5 GB for a small transcode.
+    pub memory_bytes: Option<u64>,
+    /// Most bytes that one written file may have.
+    pub file_size_bytes: Option<u64>,
+    /// Most seconds of processor time over all threads.
+    pub cpu_seconds: Option<u64>,
+}
+
+impl Policy {
+    /// The same policy with paths that JSON can carry. One that is not UTF-8 then names nothing, so it is not allowed.
+    fn as_text(&self) -> Self {
+        let text =
+            |paths: &[PathBuf]| paths.iter().map(|path| path.to_string_lossy().as_ref().into()).collect();
+        Self { read_only: text(&self.read_only), writable: text(&self.writable), ..self.clone() }
+    }
+}
+
+/// What goes over the command line to the re-executed binary.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    /// Process that asked: a child that finds itself with another parent was orphaned before it could ask the kernel to
+    /// be killed with its parent.
+    parent_pid: Option<u32>,
+    policy: Policy,
+}
+
+/// Starts programs through the binary that cages itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launcher {
+    exe: PathBuf,
+    leading_args: Vec<String>,
+}
+
+impl Launcher {
+    /// Takes the binary that calls [`enter_and_exec`] and the arguments that make it do so, such as `__sandbox`.
+    pub fn new(exe: PathBuf, leading_args: Vec<String>) -> Self {
+        Self { exe, leading_args }
+    }
+
+    /// The program and the arguments that start `program` with `args` inside of the cage. The process that calls this
+    /// has to be the one that starts it: the child ends when its parent is another.
+    pub fn wrap(&self, program: &Path, args: &[OsString], policy: &Policy) -> (PathBuf, Vec<OsString>) {
+        let order = Order { parent_pid: Some(std::process::id()), policy: policy.as_text() };
+        let json = serde_json::to_string(&order).expect("paths made from text are UTF-8");
+        let mut all: Vec<OsString> = self.leading_args.iter().map(OsString::from).collect();
+        all.extend([json.into(), "--".into(), program.into()]);
+        all.extend_from_slice(args);
+        (self.exe.clone(), all)
+    }
+
+    /// The same cage for [`crate::Tools::with_launcher`]: a program under `limits` that reads the files it is started for
+    /// and writes none of its own. It also ends with the *thread* that starts it, so that has to be one of the
+    /// runtime's own and not one lent for blocking work.
+    pub fn for_reading(self, limits: Policy) -> crate::Launcher {
+        Arc::new(move |program, readable| {
+            let mut policy = limits.clone();
+            policy.read_only.extend(readable.iter().map(|path| (*path).to_owned()));
+            let (exe, args) = self.wrap(program, &[], &policy);
+            let mut command = tokio::process::Command::new(exe);
+            command.args(args);
+            command
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn does_the_wrapped_command_carry_the_policy_and_leave_the_arguments_alone() {
+        let launcher = Launcher::new("/opt/abanico".into(), vec!["__sandbox".into()]);
+        let policy = Policy {
+            read_only: vec!["/in/a b.mp4".into()],
+            memory_bytes: Some(1 << 30),
+            ..Policy::default()
+        };
+        let args: Vec<OsString> = ["-i", "--", "a b.mp4"].map(OsString::from).into();
+        let (exe, wrapped) = launcher.wrap(Path::new("/usr/bin/ffmpeg"), &args, &policy);
+        assert_eq!(exe, Path::new("/opt/abanico"));
+        assert_eq!(wrapped[0], "__sandbox");
+        let order: Order = serde_json::from_str(wrapped[1].to_str().unwrap()).unwrap();
+        assert_eq!(order.policy, policy);
+        assert_eq!(order.parent_pid, Some(std::process::id()));
+        assert_eq!(wrapped[2..], ["--", "/usr/bin/ffmpeg", "-i", "--", "a b.mp4"]);
+    }
+
+    #[test]
+    fn does_a_path_that_json_cannot_carry_allow_nothing() {
+        let strange = PathBuf::from(OsString::from_vec(b"/in/\xff".to_vec()));
+        let policy = Policy { read_only: vec![strange.clone()], ..Policy::default() };
+        assert_eq!(policy.as_text().read_only, [PathBuf::from("/in/\u{fffd}")]);
+        let (_, wrapped) = Launcher::new("x".into(), Vec::new()).wrap(&strange, &[], &policy);
+        assert_eq!(wrapped.last(), Some(&strange.into_os_string()), "the program's own path stays as it is");
+    }
+
+    #[test]
+    fn is_a_policy_with_an_unknown_key_refused() {
+        assert!(serde_json::from_str::<Policy>(r#"{"readonly":[]}"#).is_err());
+        assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), Policy::default());
+    }
+}

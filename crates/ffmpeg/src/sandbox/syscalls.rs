@@ -1,0 +1,126 @@
+//! The system calls that a caged program does without: in nothing, out a filter of this thread and what it starts.
+//! Never a list of all that is allowed: it would break with each new libc, and files are Landlock's matter.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
+
+/// Calls that are refused whatever their arguments: doors to other processes, to the kernel's own machinery, and to
+/// sockets and files past the other rules (io_uring opens both without the calls that are filtered here).
+const REFUSED: [i64; 29] = [
+    libc::SYS_add_key,
+    libc::SYS_bpf,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fsopen,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_io_uring_setup,
+    libc::SYS_kexec_load,
+    libc::SYS_keyctl,
+    libc::SYS_mount,
+    libc::SYS_move_mount,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_open_tree,
+    libc::SYS_perf_event_open,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pivot_root,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_ptrace,
+    libc::SYS_request_key,
+    libc::SYS_setns,
+    libc::SYS_umount2,
+    libc::SYS_unshare,
+    libc::SYS_userfaultfd,
+    libc::SYS_fanotify_init,
+];
+
+/// On x86_64 a kernel may take the same calls once more under these numbers (the x32 ABI), two of them renumbered.
+#[cfg(target_arch = "x86_64")]
+const SECOND_NUMBERS: (i64, &[i64]) = (0x4000_0000, &[521, 539, 540]);
+#[cfg(not(target_arch = "x86_64"))]
+const SECOND_NUMBERS: (i64, &[i64]) = (0, &[]);
+
+/// Refuses the calls with `EPERM` from now on. A call of another architecture ends the process.
+///
+/// # Errors
+/// When the filter cannot be made or the kernel does not take it.
+pub(super) fn refuse() -> io::Result<()> {
+    apply_filter(&filter().map_err(io::Error::other)?).map_err(|error| match error {
+        seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) => source,
+        other => io::Error::other(other),
+    })
+}
+
+fn filter() -> Result<BpfProgram, seccompiler::Error> {
+    let (bit, extra) = SECOND_NUMBERS;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for number in REFUSED {
+        rules.insert(number, Vec::new());
+        rules.insert(number | bit, Vec::new());
+    }
+    rules.extend(extra.iter().map(|number| (number | bit, Vec::new())));
+    // Sockets within the machine stay: libc asks the name service over one.
+    rules.insert(libc::SYS_socket, vec![other_family()?]);
+    rules.insert(libc::SYS_socket | bit, vec![other_family()?]);
+    let refusal = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let filter =
+        SeccompFilter::new(rules, SeccompAction::Allow, refusal, std::env::consts::ARCH.try_into()?)?;
+    Ok(filter.try_into()?)
+}
+
+fn other_family() -> Result<SeccompRule, seccompiler::Error> {
+    let unix = u64::from(libc::AF_UNIX.unsigned_abs());
+    let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, unix)?;
+    Ok(SeccompRule::new(vec![family])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    /// A filter holds for the thread that asks for it, so a test has one of its own.
+    fn caged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let caged = scope.spawn(|| {
+                nix::sys::prctl::set_no_new_privs().unwrap();
+                refuse().unwrap();
+                work()
+            });
+            caged.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn is_every_socket_but_a_local_one_refused() {
+        let denied = caged(|| {
+            let tcp = TcpListener::bind("127.0.0.1:0").err().map(|error| error.kind());
+            let udp = UdpSocket::bind("[::1]:0").err().map(|error| error.kind());
+            let unix = UnixDatagram::unbound().err().map(|error| error.kind());
+            [tcp, udp, unix]
+        });
+        let refused = Some(io::ErrorKind::PermissionDenied);
+        assert_eq!(denied, [refused, refused, None]);
+        assert!(TcpListener::bind("127.0.0.1:0").is_ok(), "other threads are as free as before");
+    }
+
+    #[test]
+    fn is_a_new_namespace_refused() {
+        let result = caged(|| std::process::Command::new("unshare").args(["-U", "true"]).output().unwrap());
+        assert!(!result.status.success());
+        let said = String::from_utf8(result.stderr).unwrap();
+        assert!(said.contains("Operation not permitted"), "{said}");
+    }
+}

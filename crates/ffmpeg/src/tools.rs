@@ -1,0 +1,161 @@
+//! Where ffmpeg and ffprobe are and how they are started: in explicit paths, the environment and `PATH`, out commands.
+//! Never a guess beyond these three places, never a shell.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::process::Command;
+
+use crate::{Error, ErrorKind};
+
+/// What to do when a tool is missing or too old.
+pub(crate) const REMEDY: &str = "install it with `apt-get install ffmpeg`, or name another one";
+
+/// Wraps the start of a program that may read only the given files; the program's own arguments are appended to the
+/// command that comes back.
+pub type Launcher = Arc<dyn Fn(&Path, &[&Path]) -> Command + Send + Sync>;
+
+/// The two programs that this crate starts.
+#[derive(Clone)]
+pub struct Tools {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+    launcher: Launcher,
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools")
+            .field("ffmpeg", &self.ffmpeg)
+            .field("ffprobe", &self.ffprobe)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tools {
+    /// Finds both programs: an explicit path wins, then `ABANICO_FFMPEG` and `ABANICO_FFPROBE`, then `PATH`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Tool`] when one is not there.
+    pub fn find(ffmpeg: Option<&Path>, ffprobe: Option<&Path>) -> Result<Self, Error> {
+        let environment = |name: &str| std::env::var_os(name);
+        Ok(Self::at(locate("ffmpeg", ffmpeg, &environment)?, locate("ffprobe", ffprobe, &environment)?))
+    }
+
+    /// Takes two programs as they are, without a look whether they exist.
+    pub fn at(ffmpeg: PathBuf, ffprobe: PathBuf) -> Self {
+        Self { ffmpeg, ffprobe, launcher: Arc::new(|program, _| Command::new(program)) }
+    }
+
+    /// Starts ffprobe by `launcher` from now on, such as one that enters a sandbox first.
+    #[must_use]
+    pub fn with_launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = launcher;
+        self
+    }
+
+    /// Path of ffmpeg.
+    pub fn ffmpeg(&self) -> &Path {
+        &self.ffmpeg
+    }
+
+    /// Path of ffprobe.
+    pub fn ffprobe(&self) -> &Path {
+        &self.ffprobe
+    }
+
+    /// A command that starts ffprobe so that it needs to read no more than `readable`: in its own process group, with
+    /// no input, killed when its handle is dropped. Arguments are the caller's.
+    pub fn ffprobe_command(&self, readable: &[&Path]) -> Command {
+        prepared((self.launcher)(&self.ffprobe, readable))
+    }
+
+    /// A command that asks ffmpeg about itself; it reads no file.
+    pub(crate) fn query_command(&self) -> Command {
+        prepared(Command::new(&self.ffmpeg))
+    }
+}
+
+/// Sets what every child here has in common.
+fn prepared(mut command: Command) -> Command {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0).kill_on_drop(true);
+    command
+}
+
+/// Looks for one program.
+fn locate(
+    name: &str,
+    explicit: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, Error> {
+    let variable = format!("ABANICO_{}", name.to_uppercase());
+    let named = explicit.map(Path::to_owned).or_else(|| environment(&variable).map(PathBuf::from));
+    if let Some(path) = named {
+        return if path.is_file() { Ok(path) } else { Err(missing(&path.display().to_string(), &variable)) };
+    }
+    let folders = environment("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.ok_or_else(|| missing(name, &variable))
+}
+
+fn missing(name: &str, variable: &str) -> Error {
+    Error::new(ErrorKind::Tool, format!("`{name}` was not found; {REMEDY} in `{variable}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(name: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), "").unwrap();
+        folder
+    }
+
+    #[test]
+    fn does_an_explicit_path_win_over_the_environment_and_that_over_the_search_path() {
+        let [explicit, variable, path] = [(); 3].map(|()| folder_with("ffprobe"));
+        let at = |folder: &tempfile::TempDir| folder.path().join("ffprobe");
+        let full = |name: &str| match name {
+            "ABANICO_FFPROBE" => Some(at(&variable).into_os_string()),
+            "PATH" => Some(path.path().as_os_str().to_owned()),
+            _ => None,
+        };
+        let only_path = |name: &str| if name == "PATH" { full(name) } else { None };
+        assert_eq!(locate("ffprobe", Some(&at(&explicit)), &full).unwrap(), at(&explicit));
+        assert_eq!(locate("ffprobe", None, &full).unwrap(), at(&variable));
+        assert_eq!(locate("ffprobe", None, &only_path).unwrap(), at(&path));
+    }
+
+    #[test]
+    fn does_a_missing_tool_say_how_to_get_it() {
+        let error = locate("ffmpeg", None, &|_| None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tool);
+        let message = error.to_string();
+        assert!(
+            message.contains("apt-get install ffmpeg") && message.contains("ABANICO_FFMPEG"),
+            "{message}"
+        );
+        let named = locate("ffmpeg", Some(Path::new("/no/such/ffmpeg")), &|_| None).unwrap_err();
+        assert!(named.to_string().contains("`/no/such/ffmpeg`"), "a wrong explicit path is never replaced");
+    }
+
+    #[test]
+    fn does_the_launcher_get_the_program_and_what_it_may_read() {
+        let tools = Tools::at("/x/ffmpeg".into(), "/x/ffprobe".into()).with_launcher(Arc::new(
+            |program, readable| {
+                let mut command = Command::new("cage");
+                command.args(readable).arg("--").arg(program);
+                command
+            },
+        ));
+        let command = tools.ffprobe_command(&[Path::new("/in/a.mp4")]);
+        let args: Vec<_> = command.as_std().get_args().collect();
+        assert_eq!(command.as_std().get_program(), "cage");
+        assert_eq!(args, ["/in/a.mp4", "--", "/x/ffprobe"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! Damaged and hostile files: each is refused with the right kind, and none makes the probe read another file.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::path::Path;
+
+use abanico_ffmpeg::{Error, ErrorKind, Tools, probe};
+use abanico_media::MediaInfo;
+use abanico_testkit::{Clip, shared_media, skip_message};
+use tokio_util::sync::CancellationToken;
+
+const TABLE: &[(&str, ErrorKind)] = &[
+    ("corrupt_moov_header.mp4", ErrorKind::NotMedia),
+    ("hls_playlist_reads_neighbour.mp4", ErrorKind::NotMedia),
+    ("hls_playlist_ssrf.mp4", ErrorKind::NotMedia),
+    ("random_bytes.mp4", ErrorKind::NotMedia),
+    ("text_file.mp4", ErrorKind::NotMedia),
+    ("truncated_in_the_middle.mp4", ErrorKind::Truncated),
+    ("truncated_moov_missing.mp4", ErrorKind::Truncated),
+    ("vp9_header_12336x12336.webm", ErrorKind::Unsupported),
+    ("zero_bytes.mp4", ErrorKind::NotMedia),
+    ("zero_video_frames.ts", ErrorKind::NoVideo),
+];
+
+async fn probed(file: &Path) -> Result<MediaInfo, Error> {
+    probe(&Tools::find(None, None).unwrap(), file, &CancellationToken::new()).await
+}
+
+async fn refusal(file: &Path) -> Error {
+    match probed(file).await {
+        Ok(info) => panic!("`{}` was taken: {info:?}", file.display()),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn is_every_broken_file_refused_with_its_kind() {
+    let Some(media) = shared_media() else { return println!("{}", skip_message("broken table")) };
+    for (name, kind) in TABLE {
+        let error = refusal(&media.join("broken").join(name)).await;
+        assert_eq!(error.kind(), *kind, "{name}: {error}");
+        assert!(error.to_string().contains(name) && !error.is_retryable(), "{error}");
+    }
+    let files = std::fs::read_dir(media.join("broken")).unwrap().count();
+    assert_eq!(files, TABLE.len(), "a file is not in the table");
+}
+
+#[tokio::test]
+async fn are_files_that_name_other_files_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mp4");
+    Clip { frames: 5, ..Clip::default() }.write(&clip);
+    let cases = [
+        ("list.mp4", "ffconcat version 1.0\nfile clip.mp4\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.mp4\n#EXT-X-ENDLIST\n"),
+        ("talk.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n"),
+        ("page.mpd", "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"></MPD>"),
+    ];
+    for (name, text) in cases {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(refusal(&file).await.kind(), ErrorKind::NotMedia, "{name}");
+    }
+    assert_eq!(probed(&clip).await.unwrap().video.unwrap().frames, 5);
+}
+
+#[tokio::test]
+async fn is_a_cut_upload_told_from_a_whole_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, cut] = ["whole.mp4", "cut.mp4"].map(|name| folder.path().join(name));
+    Clip::default().with_options(&["-movflags", "+faststart"]).write(&whole);
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() * 3 / 4]).unwrap();
+    assert_eq!(probed(&whole).await.unwrap().video.unwrap().frames, 50);
+    let error = refusal(&cut).await;
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    assert!(error.to_string().contains("promises 50 frames"), "{error}");
+}
+
+#[tokio::test]
+async fn is_cover_art_no_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let [clip, cover, song] = ["clip.mp4", "cover.png", "song.m4a"].map(|name| folder.path().join(name));
+    Clip { frames: 10, ..Clip::default() }.write(&clip);
+    let ffmpeg = |args: &[&std::ffi::OsStr]| {
+        let status =
+            std::process::Command::new("ffmpeg").args(["-nostdin", "-v", "error", "-y"]).args(args).status();
+        assert!(status.unwrap().success());
+    };
+    let word = std::ffi::OsStr::new;
+    ffmpeg(&[word("-i"), clip.as_ref(), word("-frames:v"), word("1"), cover.as_ref()]);
+    let picture =
+        ["-map", "1:a", "-map", "0:v", "-c", "copy", "-disposition:v", "attached_pic", "-f", "mp4"].map(word);
+    ffmpeg(
+        &[&[word("-i"), cover.as_ref(), word("-i"), clip.as_ref()], &picture[..], &[song.as_ref()]].concat(),
+    );
+    assert_eq!(refusal(&song).await.kind(), ErrorKind::NoVideo);
+}
+
+#[tokio::test]
+async fn is_a_file_that_is_not_there_an_io_error() {
+    assert_eq!(refusal(Path::new("/no/such/file.mp4")).await.kind(), ErrorKind::Io);
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(refusal(folder.path()).await.kind(), ErrorKind::NotMedia);
+}
+
+#[tokio::test]
+async fn is_a_cancelled_probe_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.mp4");
+    Clip { frames: 5, ..Clip::default() }.write(&clip);
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let result = probe(&Tools::find(None, None).unwrap(), &clip, &cancel).await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
+}

@@ -1,0 +1,218 @@
+//! Says where the outputs of an upload go: a template such as `s3://renditions/{key}/` and an upload come in, an
+//! `s3://` URL goes out. Never expands a variable that stands in a key: templates are read once, when parsed.
+
+use crate::{Error, Upload};
+
+/// A part of a parsed template.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Piece {
+    Text(String),
+    Bucket,
+    Key,
+    Stem,
+    Ext,
+    Dir,
+}
+
+/// Where outputs go, with variables of the upload.
+///
+/// | variable | for `s3://uploads/a/b.c.mp4` |
+/// | --- | --- |
+/// | `{bucket}` | `uploads` |
+/// | `{key}` | `a/b.c.mp4`, whole, so that `x.mp4` and `x.mov` never meet |
+/// | `{stem}` | `b.c`: the file name without its last extension |
+/// | `{ext}` | `mp4`, without dot; empty when there is none |
+/// | `{dir}` | `a`; when empty, a slash right after the variable goes too |
+///
+/// Default: `s3://renditions/{key}/`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DestinationTemplate {
+    bucket: Piece,
+    path: Vec<Piece>,
+}
+
+impl Default for DestinationTemplate {
+    fn default() -> Self {
+        Self {
+            bucket: Piece::Text("renditions".to_owned()),
+            path: vec![Piece::Key, Piece::Text("/".to_owned())],
+        }
+    }
+}
+
+impl DestinationTemplate {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) when it is not `s3://BUCKET/PATH`, when BUCKET is neither
+    /// plain text nor exactly `{bucket}`, or when a variable is unknown or not closed.
+    pub fn parse(template: &str) -> Result<Self, Error> {
+        let invalid = |what: &str| Error::invalid_config(format!("destination `{template}` {what}"));
+        let place = template.strip_prefix("s3://").ok_or_else(|| invalid("does not start with `s3://`"))?;
+        let (bucket, path) = place.split_once('/').ok_or_else(|| invalid("has no `/` after its bucket"))?;
+        let bucket = match bucket {
+            "" => return Err(invalid("has no bucket")),
+            "{bucket}" => Piece::Bucket,
+            name if name.contains(['{', '}']) => {
+                return Err(invalid("mixes text and variables in its bucket"));
+            }
+            name => Piece::Text(name.to_owned()),
+        };
+        Ok(Self { bucket, path: read_pieces(path).map_err(|what| invalid(&what))? })
+    }
+
+    /// The URL for the outputs of `upload`.
+    pub fn expand(&self, upload: &Upload) -> String {
+        let (dir, stem, ext) = split_key(&upload.key);
+        let mut url = format!("s3://{}/", self.bucket_for(upload));
+        let mut drop_slash = false;
+        for piece in &self.path {
+            let text = match piece {
+                Piece::Text(text) if drop_slash => text.strip_prefix('/').unwrap_or(text),
+                Piece::Text(text) => text,
+                Piece::Bucket => &upload.bucket,
+                Piece::Key => &upload.key,
+                Piece::Stem => stem,
+                Piece::Ext => ext,
+                Piece::Dir => dir,
+            };
+            drop_slash = *piece == Piece::Dir && dir.is_empty();
+            url.push_str(text);
+        }
+        url
+    }
+
+    /// Whether outputs may land where `upload` lies, so that each would be taken for a new upload: same bucket, and
+    /// the key starts with the text before the template's first variable.
+    pub fn contains(&self, upload: &Upload) -> bool {
+        let fixed = match self.path.first() {
+            Some(Piece::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        self.bucket_for(upload) == upload.bucket && upload.key.starts_with(fixed)
+    }
+
+    fn bucket_for<'a>(&'a self, upload: &'a Upload) -> &'a str {
+        match &self.bucket {
+            Piece::Text(name) => name,
+            _ => &upload.bucket,
+        }
+    }
+}
+
+/// Splits a path template into text and variables; the error says what is wrong with it.
+fn read_pieces(path: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = path;
+    while let Some((text, after)) = rest.split_once('{') {
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.to_owned()));
+        }
+        let (name, after) = after.split_once('}').ok_or("has a `{` that is never closed")?;
+        pieces.push(match name {
+            "bucket" => Piece::Bucket,
+            "key" => Piece::Key,
+            "stem" => Piece::Stem,
+            "ext" => Piece::Ext,
+            "dir" => Piece::Dir,
+            _ => return Err(format!("names the unknown variable `{name}`")),
+        });
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
+}
+
+/// Splits a key into folder, stem and extension. A leading dot starts a name, not an extension.
+fn split_key(key: &str) -> (&str, &str, &str) {
+    let (dir, name) = key.rsplit_once('/').unwrap_or(("", key));
+    match name.rsplit_once('.') {
+        Some((stem, ext)) if !stem.is_empty() => (dir, stem, ext),
+        _ => (dir, name, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn upload(bucket: &str, key: &str) -> Upload {
+        Upload { bucket: bucket.to_owned(), key: key.to_owned(), ..Upload::default() }
+    }
+
+    fn expand(template: &str, key: &str) -> String {
+        DestinationTemplate::parse(template).unwrap().expand(&upload("up", key))
+    }
+
+    #[test]
+    fn is_only_the_last_extension_stripped() {
+        for (key, expected) in [
+            ("a.b.mp4", "s3://out/a.b|mp4|"),
+            ("x/y/a.b.mp4", "s3://out/a.b|mp4|x/y"),
+            ("noextension", "s3://out/noextension||"),
+            ("v1.2/noextension", "s3://out/noextension||v1.2"),
+            (".mp4", "s3://out/.mp4||"),
+            ("x/.mp4", "s3://out/.mp4||x"),
+            ("dot.", "s3://out/dot||"),
+            ("🎬 film.mov", "s3://out/🎬 film|mov|"),
+        ] {
+            assert_eq!(expand("s3://out/{stem}|{ext}|{dir}", key), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn do_equal_stems_stay_apart_by_default() {
+        let default = DestinationTemplate::default();
+        assert_eq!(default, DestinationTemplate::parse("s3://renditions/{key}/").unwrap());
+        assert_eq!(default.expand(&upload("up", "x/a.mp4")), "s3://renditions/x/a.mp4/");
+        assert_eq!(default.expand(&upload("up", "x/a.mov")), "s3://renditions/x/a.mov/");
+    }
+
+    #[test]
+    fn is_a_key_never_read_as_a_template() {
+        assert_eq!(expand("s3://{bucket}/{bucket}/{key}/", "{stem}{x.mp4"), "s3://up/up/{stem}{x.mp4/");
+    }
+
+    #[test]
+    fn does_an_empty_folder_leave_no_double_slash() {
+        assert_eq!(expand("s3://out/{dir}/{stem}/", "a.mp4"), "s3://out/a/");
+        assert_eq!(expand("s3://out/{dir}/{stem}/", "x/y/a.mp4"), "s3://out/x/y/a/");
+    }
+
+    #[test]
+    fn is_a_bad_template_refused_with_its_reason() {
+        for (template, reason) in [
+            ("/tmp/{key}", "does not start with `s3://`"),
+            ("s3://out", "has no `/` after its bucket"),
+            ("s3:///x", "has no bucket"),
+            ("s3://a{bucket}/x", "mixes text and variables in its bucket"),
+            ("s3://{key}/x", "mixes text and variables in its bucket"),
+            ("s3://out/{name}/", "names the unknown variable `name`"),
+            ("s3://out/{key", "has a `{` that is never closed"),
+        ] {
+            let error = DestinationTemplate::parse(template).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+            assert_eq!(error.to_string(), format!("destination `{template}` {reason}"));
+        }
+    }
+
+    #[test]
+    fn does_a_destination_know_what_lies_under_it() {
+        for (template, bucket, key, inside) in [
+            ("s3://up/out/{key}/", "up", "out/a.mp4", true),
+            ("s3://up/out/{key}/", "up", "in/a.mp4", false),
+            ("s3://up/out/{key}/", "up", "outside/a.mp4", false),
+            ("s3://up/out/{key}/", "other", "out/a.mp4", false),
+            ("s3://{bucket}/out/{key}/", "any", "out/a.mp4", true),
+            ("s3://{bucket}/out/{key}/", "any", "in/a.mp4", false),
+            ("s3://{bucket}/{dir}/out/", "any", "in/a.mp4", true),
+            ("s3://up/", "up", "a.mp4", true),
+        ] {
+            let template = DestinationTemplate::parse(template).unwrap();
+            assert_eq!(template.contains(&upload(bucket, key)), inside, "{template:?} {bucket} {key}");
+        }
+    }
+}

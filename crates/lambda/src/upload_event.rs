@@ -1,0 +1,188 @@
+//! Reads S3 notifications: event JSON comes in, uploads with decoded keys go out. Never decodes a key twice and
+//! never guesses a missing bucket or key.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Error;
+
+/// One object that a bucket announced.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Upload {
+    /// What happened, such as `ObjectCreated:Put`.
+    pub event_name: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key as the user wrote it: decoded, with real spaces.
+    pub key: String,
+    /// Size of the object; none when the event does not say.
+    pub size_bytes: Option<u64>,
+    /// Entity tag without meaning beyond equality.
+    pub e_tag: Option<String>,
+    /// Version of the object; none in a bucket without versions.
+    pub version_id: Option<String>,
+    /// Order of events about one key, as hexadecimal text.
+    pub sequencer: Option<String>,
+}
+
+impl Upload {
+    /// The object as an `s3://` URL with the raw key, the form in which a job names its input.
+    pub fn url(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
+
+    /// Whether the event tells of a new object (not of a removal, a restore or a tag).
+    pub fn is_created(&self) -> bool {
+        self.event_name.trim_start_matches("s3:").starts_with("ObjectCreated:")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireRecord {
+    event_name: String,
+    s3: WireS3,
+}
+
+#[derive(Deserialize)]
+struct WireS3 {
+    bucket: WireBucket,
+    object: WireObject,
+}
+
+#[derive(Deserialize)]
+struct WireBucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireObject {
+    key: String,
+    size: Option<u64>,
+    e_tag: Option<String>,
+    version_id: Option<String>,
+    sequencer: Option<String>,
+}
+
+/// Takes the records out of an event; none for the test event that S3 sends when a notification is set up.
+pub(crate) fn records(event: &Value) -> Result<&[Value], Error> {
+    if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+        return Ok(&[]);
+    }
+    match event.get("Records") {
+        Some(Value::Array(records)) => Ok(records),
+        Some(_) => Err(Error::malformed_event("`Records` is not a list")),
+        None => Err(Error::malformed_event("`Records` is missing")),
+    }
+}
+
+/// Reads record number `index` (from 0) of an event.
+pub(crate) fn read_record(index: usize, record: &Value) -> Result<Upload, Error> {
+    let wire = WireRecord::deserialize(record).map_err(|source| Error::malformed_record(index, source))?;
+    let object = wire.s3.object;
+    Ok(Upload {
+        event_name: wire.event_name,
+        bucket: wire.s3.bucket.name,
+        key: decode_key(&object.key)?,
+        size_bytes: object.size,
+        e_tag: object.e_tag,
+        version_id: object.version_id,
+        sequencer: object.sequencer,
+    })
+}
+
+/// Decodes an object key as it stands in an S3 event: `+` is a space and `%XX` a byte of UTF-8. Call it once a
+/// key: a second pass would turn a real `+` (sent as `%2B`) into a space. A `%` without two digits stays.
+///
+/// # Errors
+/// [`MalformedKey`](crate::ErrorKind::MalformedKey) when the bytes are not UTF-8.
+pub fn decode_key(raw_key: &str) -> Result<String, Error> {
+    // Spaces first: afterwards a decoded `%2B` could not be told from a space.
+    let spaced = raw_key.replace('+', " ");
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(Cow::into_owned)
+        .map_err(|source| Error::key_not_utf8(raw_key, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    /// Encodes as S3 does: unreserved characters and `/` stay, a space becomes `+`, every other byte `%XX`.
+    fn encode_key(key: &str) -> String {
+        key.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' | b'/' => {
+                    char::from(byte).to_string()
+                }
+                b' ' => "+".to_owned(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn is_any_key_the_same_after_encoding_and_decoding(key in "\\PC{0,60}|[ +%/.a-f0-9]{0,30}|(?s).{0,30}") {
+            prop_assert_eq!(decode_key(&encode_key(&key)).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn is_a_key_decoded_exactly_once() {
+        for (raw, key) in [
+            ("my+holiday.mp4", "my holiday.mp4"),
+            ("my%20holiday.mp4", "my holiday.mp4"),
+            ("a%2Bb.mp4", "a+b.mp4"),
+            ("a%252Bb.mp4", "a%2Bb.mp4"),
+            ("caf%C3%A9/%E6%98%A0%E7%94%BB.mov", "café/映画.mov"),
+            ("%F0%9F%8E%AC.mp4", "🎬.mp4"),
+            ("100%.mp4", "100%.mp4"),
+            ("plain/é.mp4", "plain/é.mp4"),
+        ] {
+            assert_eq!(decode_key(raw).unwrap(), key, "{raw}");
+        }
+    }
+
+    #[test]
+    fn is_a_key_that_is_not_utf8_refused_by_name() {
+        let error = decode_key("bad%FFname.mp4").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MalformedKey);
+        assert!(!error.is_retryable());
+        assert_eq!(error.to_string(), "object key `bad%FFname.mp4` is not UTF-8 after decoding");
+    }
+
+    #[test]
+    fn are_all_members_of_a_record_read() {
+        let record = json!({
+            "eventVersion": "2.1", "awsRegion": "eu-west-1", "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "uploads", "arn": "arn:aws:s3:::uploads"},
+                   "object": {"key": "a+b.mp4", "size": 7, "eTag": "e", "versionId": "v", "sequencer": "0A"}}
+        });
+        let upload = read_record(0, &record).unwrap();
+        assert_eq!(upload.url(), "s3://uploads/a b.mp4");
+        assert_eq!(upload.size_bytes, Some(7));
+        assert_eq!(upload.e_tag.as_deref(), Some("e"));
+        assert_eq!(upload.version_id.as_deref(), Some("v"));
+        assert_eq!(upload.sequencer.as_deref(), Some("0A"));
+        assert!(upload.is_created());
+    }
+
+    #[test]
+    fn is_an_event_without_records_malformed() {
+        for event in [json!({}), json!({"Records": 1}), json!([]), json!(null), json!({"Event": "other"})] {
+            assert_eq!(records(&event).unwrap_err().kind(), ErrorKind::MalformedEvent, "{event}");
+        }
+        let error = read_record(3, &json!({"eventName": "ObjectCreated:Put"})).unwrap_err();
+        assert_eq!(error.to_string(), "malformed S3 event: record `3` cannot be read");
+    }
+}

@@ -1,0 +1,201 @@
+//! What abanico does with each settings member: in `JobSettings` as JSON with wire names, out every set member that is
+//! refused. Never judges members that AWS's model does not have (`parse` reports those) or bounds (`validate`).
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::problem::{Problem, step};
+use crate::shape::Shape;
+
+mod table;
+
+/// What becomes of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has its effect.
+    Honoured,
+    /// It is accepted and has no effect that a viewer could tell.
+    Harmless,
+    /// These values are honoured, others refused.
+    Only(&'static [&'static str]),
+    /// A job that sets it is refused.
+    Refused,
+}
+
+/// Most inputs that a job may have.
+const MAX_INPUTS: usize = 1;
+
+static TABLE: LazyLock<BTreeMap<String, State>> = LazyLock::new(|| {
+    let rows = table::SECTIONS.iter().flat_map(|(above, members)| {
+        let start = if above.is_empty() { String::new() } else { format!("{above}/") };
+        members.iter().map(move |(member, state)| (format!("{start}{member}"), *state))
+    });
+    rows.collect()
+});
+
+/// The state of a leaf of `JobSettings`, by its path without list indices and with `*` for map keys, such as
+/// `inputs/audioSelectors/*/tracks`.
+#[must_use]
+pub fn state(path: &str) -> State {
+    TABLE.get(path).copied().unwrap_or(State::Refused)
+}
+
+/// Lists what `settings` sets and abanico refuses, in the order of the document. Of a structure that is refused as a
+/// whole only the structure is named. Null and absent members and empty lists and objects do not count.
+#[must_use]
+pub fn problems(settings: &Value) -> Vec<Problem> {
+    let mut found = Vec::new();
+    walk(settings, "JobSettings", "", "", &mut found);
+    if let Some(inputs) =
+        settings.get("inputs").and_then(Value::as_array).filter(|list| list.len() > MAX_INPUTS)
+    {
+        let message = format!("inputs: {} are given, {MAX_INPUTS} is supported", inputs.len());
+        found.push(Problem::new("/inputs", message));
+    }
+    found
+}
+
+fn walk(value: &Value, shape: &str, path: &str, at: &str, found: &mut Vec<Problem>) {
+    match (Shape::named(shape), value) {
+        (Some(Shape::Structure { members, .. }), Value::Object(object)) => {
+            for (key, below) in object.iter().filter(|(_, below)| is_set(below)) {
+                if let Some(member) = members.iter().find(|member| member.name == key) {
+                    check_member(key, below, member.shape, (path, at), found);
+                }
+            }
+        }
+        (Some(Shape::Map { value: inner }), Value::Object(object)) => {
+            for (key, below) in object {
+                walk(below, inner, &join(path, "*"), &step(at, key), found);
+            }
+        }
+        (Some(Shape::List { item, .. }), Value::Array(items)) => {
+            for (index, below) in items.iter().enumerate() {
+                walk(below, item, path, &step(at, &index.to_string()), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str), found: &mut Vec<Problem>) {
+    let (path, at) = (join(path, key), step(at, key));
+    match state(&path) {
+        State::Honoured | State::Harmless => {}
+        State::Only(allowed) => {
+            if let Some(text) = value.as_str().filter(|text| !allowed.contains(text)) {
+                let list = allowed.join(", ");
+                found.push(Problem::new(at, format!("{key} {text} is not supported, only [{list}]")));
+            }
+        }
+        State::Refused if leads_somewhere(&path) => walk(value, shape, &path, &at, found),
+        State::Refused => found.push(Problem::new(at, format!("{key} is not supported"))),
+    }
+}
+
+/// Says whether some member below `path` is not refused.
+fn leads_somewhere(path: &str) -> bool {
+    let start = format!("{path}/");
+    TABLE.range(start.clone()..).next().is_some_and(|(next, _)| next.starts_with(&start))
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter().any(is_set),
+        Value::Object(object) => object.values().any(is_set),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::presets::list_system;
+
+    fn told(settings: &Value) -> Vec<String> {
+        problems(settings).iter().map(ToString::to_string).collect()
+    }
+
+    /// Follows a path of the table through the shapes.
+    fn exists(path: &str) -> bool {
+        let mut shape = "JobSettings";
+        for name in path.split('/') {
+            while let Some(Shape::List { item, .. }) = Shape::named(shape) {
+                shape = item;
+            }
+            match Shape::named(shape) {
+                Some(Shape::Map { value }) if name == "*" => shape = value,
+                Some(Shape::Structure { members, .. }) => match members.iter().find(|one| one.name == name) {
+                    Some(member) => shape = member.shape,
+                    None => return false,
+                },
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn the_table_has_only_paths_and_values_of_the_model() {
+        for path in TABLE.keys() {
+            assert!(exists(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_avc_mp4_system_preset_is_covered() {
+        let mut seen = 0;
+        for preset in list_system() {
+            if !preset.name.contains("Mp4_Avc_Aac") {
+                continue;
+            }
+            seen += 1;
+            let settings = json!({"outputGroups": [{"outputs": [preset.settings]}]});
+            assert_eq!(told(&settings), Vec::<String>::new(), "{}", preset.name);
+        }
+        assert!(seen >= 3);
+    }
+
+    #[test]
+    fn a_refused_structure_is_named_once_and_a_refused_value_with_what_goes() {
+        let settings = json!({
+            "kantarWatermark": {"channelName": "x", "logDestination": "s3://b/l"},
+            "nielsenConfiguration": null,
+            "inputs": [{"fileInput": "s3://b/k", "imageInserter": {"insertableImages": []}}],
+            "outputGroups": [{"outputs": [{
+                "containerSettings": {"container": "MOV"},
+                "captionDescriptions": [{"captionSelectorName": "c"}],
+            }]}],
+        });
+        assert_eq!(
+            told(&settings),
+            [
+                "/kantarWatermark: kantarWatermark is not supported",
+                "/outputGroups/0/outputs/0/containerSettings/container: container MOV is not supported, only [MP4]",
+                "/outputGroups/0/outputs/0/captionDescriptions: captionDescriptions is not supported",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_second_input_is_refused() {
+        let settings = json!({"inputs": [{"fileInput": "s3://b/1"}, {"fileInput": "s3://b/2"}]});
+        assert_eq!(told(&settings), ["/inputs: inputs: 2 are given, 1 is supported"]);
+    }
+
+    #[test]
+    fn map_keys_may_be_anything() {
+        assert_eq!(state("inputs/audioSelectors/*/tracks"), State::Honoured);
+        let settings = json!({"inputs": [{"audioSelectors": {"A/B": {"tracks": [1], "pids": [2]}}}]});
+        assert_eq!(told(&settings), ["/inputs/0/audioSelectors/A~1B/pids: pids is not supported"]);
+    }
+}

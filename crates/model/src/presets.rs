@@ -1,0 +1,196 @@
+//! Presets: in an output that names one, out the output with the preset's settings below its own. The system presets
+//! are facts in `data/system_presets.json`; the user's own come through a look-up. Never stores a preset.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::arn;
+
+static SYSTEM: LazyLock<Vec<Preset>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../data/system_presets.json"))
+        .expect("the embedded presets are valid JSON")
+});
+
+/// How the settings of a system preset are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// Read in a copy of the preset.
+    Dump,
+    /// Read in AWS's documentation.
+    Docs,
+    /// Derived from the name and from presets of the same family.
+    Derived,
+}
+
+/// A system preset.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Preset {
+    /// Name, such as `System-Generic_Hd_Mp4_Avc_Aac_16x9_1920x1080p_24Hz_6Mbps`.
+    pub name: String,
+    /// Category, such as `Generic-HD`.
+    pub category: String,
+    /// How the settings are known.
+    pub evidence: Evidence,
+    /// `PresetSettings` with wire names.
+    pub settings: Value,
+}
+
+/// A preset that neither the system nor the look-up knows; displayed as MediaConvert says it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The specified preset was not found: presetArn={0}")]
+pub struct UnknownPreset(
+    /// The name or ARN as the job gave it.
+    pub String,
+);
+
+/// Finds a system preset by name.
+#[must_use]
+pub fn system(name: &str) -> Option<Preset> {
+    SYSTEM.iter().find(|preset| preset.name == name).cloned()
+}
+
+/// All system presets, by name.
+#[must_use]
+pub fn list_system() -> &'static [Preset] {
+    &SYSTEM
+}
+
+/// Replaces each output's `preset` of the `JobSettings` in `settings` by what the preset sets; what the output sets
+/// itself wins. A preset is named by name or ARN; the system's come first, then `lookup` gives `PresetSettings` by
+/// name. Lists that the output sets replace the preset's, but `audioDescriptions` and `captionDescriptions` merge item
+/// by item. The order of groups and outputs stays.
+///
+/// # Errors
+///
+/// The first preset that is not known.
+pub fn apply_presets(
+    settings: &Value,
+    lookup: &dyn Fn(&str) -> Option<Value>,
+) -> Result<Value, UnknownPreset> {
+    let mut settings = settings.clone();
+    let groups = settings.get_mut("outputGroups").and_then(Value::as_array_mut);
+    for group in groups.into_iter().flatten() {
+        let outputs = group.get_mut("outputs").and_then(Value::as_array_mut);
+        for output in outputs.into_iter().flatten() {
+            apply_to_output(output, lookup)?;
+        }
+    }
+    Ok(settings)
+}
+
+fn apply_to_output(output: &mut Value, lookup: &dyn Fn(&str) -> Option<Value>) -> Result<(), UnknownPreset> {
+    let Some(own) = output.as_object_mut() else { return Ok(()) };
+    let Some(Value::String(given)) = own.get("preset") else { return Ok(()) };
+    let name = arn::preset_name(given);
+    let found = system(name).map(|preset| preset.settings).or_else(|| lookup(name));
+    let base = found.ok_or_else(|| UnknownPreset(given.clone()))?;
+    own.remove("preset");
+    let own = Value::Object(std::mem::take(own));
+    *output = merge(base, own);
+    Ok(())
+}
+
+/// Lays `over` on `base`: objects by key, lists of objects by position, null leaves `base`, anything else replaces.
+pub(crate) fn merge(base: Value, over: Value) -> Value {
+    match (base, over) {
+        (base, Value::Null) => base,
+        (Value::Object(base), Value::Object(over)) => Value::Object(merge_objects(base, over)),
+        (Value::Array(base), Value::Array(over)) if over.iter().all(Value::is_object) => {
+            merge_lists(base, over)
+        }
+        (_, over) => over,
+    }
+}
+
+fn merge_objects(mut base: Map<String, Value>, over: Map<String, Value>) -> Map<String, Value> {
+    for (key, value) in over {
+        let below = base.get_mut(&key).map_or(Value::Null, Value::take);
+        base.insert(key, merge(below, value));
+    }
+    base
+}
+
+fn merge_lists(base: Vec<Value>, over: Vec<Value>) -> Value {
+    let mut base = base.into_iter();
+    let mut merged: Vec<Value> =
+        over.into_iter().map(|item| merge(base.next().unwrap_or(Value::Null), item)).collect();
+    merged.extend(base);
+    Value::Array(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::generated::PresetSettings;
+    use crate::parse::parse;
+    use crate::validate::validate;
+
+    const HD: &str = "System-Generic_Hd_Mp4_Avc_Aac_16x9_1920x1080p_24Hz_6Mbps";
+
+    fn with_output(output: Value) -> Value {
+        json!({"outputGroups": [{"outputs": [output]}]})
+    }
+
+    fn applied(output: Value) -> Value {
+        apply_presets(&with_output(output), &|_| None).unwrap()["outputGroups"][0]["outputs"][0].clone()
+    }
+
+    #[test]
+    fn every_system_preset_is_sound_and_fully_known_to_the_model() {
+        assert_eq!(list_system().len(), 85);
+        for preset in list_system() {
+            assert_eq!(validate(&preset.settings, "PresetSettings"), Ok(()), "{}", preset.name);
+            let parsed = parse::<PresetSettings>(preset.settings.clone()).unwrap();
+            assert_eq!(parsed.unknown, Vec::<String>::new(), "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn the_reference_preset_has_its_facts() {
+        let h264 = &system(HD).unwrap().settings["videoDescription"]["codecSettings"]["h264Settings"];
+        assert_eq!(h264["bitrate"], 6_000_000);
+        assert_eq!(h264["hrdBufferSize"], 12_000_000);
+        assert_eq!(
+            (&h264["framerateNumerator"], &h264["framerateDenominator"]),
+            (&json!(24000), &json!(1001))
+        );
+        assert_eq!(system("System-None"), None);
+    }
+
+    #[test]
+    fn what_the_output_sets_wins_and_the_rest_comes_from_the_preset() {
+        let output = applied(json!({
+            "preset": HD, "nameModifier": "_a", "extension": "m4v",
+            "videoDescription": {"width": 1280, "height": 720},
+            "audioDescriptions": [{"audioSourceName": "Other"}],
+        }));
+        assert_eq!(output["nameModifier"], "_a");
+        assert_eq!(output["extension"], "m4v");
+        assert_eq!(output["videoDescription"]["width"], 1280);
+        assert_eq!(output["videoDescription"]["codecSettings"]["codec"], "H_264");
+        assert_eq!(output["audioDescriptions"][0]["audioSourceName"], "Other");
+        assert_eq!(output["audioDescriptions"][0]["codecSettings"]["aacSettings"]["bitrate"], 160_000);
+        assert_eq!(output.get("preset"), None);
+    }
+
+    #[test]
+    fn a_preset_may_be_named_by_arn_and_may_be_the_users_own() {
+        let by_arn = format!("arn:aws:mediaconvert:us-east-1:000000000000:presets/{HD}");
+        assert_eq!(applied(json!({"preset": by_arn})), applied(json!({"preset": HD})));
+        let own = json!({"containerSettings": {"container": "MOV"}});
+        let lookup = |name: &str| (name == "Mine").then(|| own.clone());
+        let done = apply_presets(&with_output(json!({"preset": "Mine"})), &lookup).unwrap();
+        assert_eq!(done, with_output(own.clone()));
+    }
+
+    #[test]
+    fn an_unknown_preset_is_named() {
+        let error = apply_presets(&with_output(json!({"preset": "Nope"})), &|_| None).unwrap_err();
+        assert_eq!(error.to_string(), "The specified preset was not found: presetArn=Nope");
+    }
+}

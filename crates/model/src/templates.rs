@@ -1,0 +1,127 @@
+//! Job templates: in a template's settings and a request's, out the job's. Two templates are built in, as facts in
+//! `data/templates.json`. Never resolves presets: that is `presets`, after the merge.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::presets::merge;
+
+static BUILT_IN: LazyLock<Vec<Template>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../data/templates.json"))
+        .expect("the embedded templates are valid JSON")
+});
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Template {
+    name: String,
+    user_metadata: BTreeMap<String, String>,
+    settings: Value,
+}
+
+fn built_in(name: &str) -> Option<&'static Template> {
+    BUILT_IN.iter().find(|template| template.name == name)
+}
+
+/// `JobTemplateSettings` with wire names of the built-in template `name`: `three-mp4` makes the three MP4s of the system
+/// presets, `ladder` three that follow the source's shape and frame rate.
+#[must_use]
+pub fn template(name: &str) -> Option<Value> {
+    built_in(name).map(|template| template.settings.clone())
+}
+
+/// User metadata that a job of the built-in template `name` carries: `ladder` marks itself by `abanico.ladder` =
+/// `follow-source`. Empty for an unknown name.
+#[must_use]
+pub fn template_metadata(name: &str) -> BTreeMap<String, String> {
+    built_in(name).map(|template| template.user_metadata.clone()).unwrap_or_default()
+}
+
+/// Names of the built-in templates.
+#[must_use]
+pub fn template_names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|template| template.name.as_str()).collect()
+}
+
+/// Lays the request's settings on the template's: objects and maps by key, output groups, outputs and descriptions by
+/// position, other lists and values replaced, null leaves the template's. The request decides how many inputs there
+/// are; each is filled from the template's input at its position, or from the template's last.
+#[must_use]
+pub fn merge_template(template_settings: Value, request_settings: Value) -> Value {
+    let mut base = template_settings;
+    let wanted = request_settings.get("inputs").and_then(Value::as_array).map(Vec::len);
+    let inputs = base.get_mut("inputs").and_then(Value::as_array_mut);
+    if let (Some(wanted), Some(inputs)) = (wanted, inputs)
+        && let Some(last) = inputs.last().cloned()
+    {
+        inputs.resize(wanted, last);
+    }
+    merge(base, request_settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::presets::apply_presets;
+    use crate::{coverage, validate};
+
+    fn request() -> Value {
+        json!({
+            "inputs": [{"fileInput": "s3://in/clip.mp4"}],
+            "outputGroups": [{"outputGroupSettings": {"fileGroupSettings": {"destination": "s3://out/clip/"}}}],
+        })
+    }
+
+    #[test]
+    fn both_templates_become_sound_and_covered_jobs() {
+        assert_eq!(template_names(), ["three-mp4", "ladder"]);
+        for name in template_names() {
+            let merged = merge_template(template(name).unwrap(), request());
+            let settings = apply_presets(&merged, &|_| None).unwrap();
+            assert_eq!(validate::validate(&settings, "JobSettings"), Ok(()), "{name}");
+            assert_eq!(coverage::problems(&settings), [], "{name}");
+            let group = &settings["outputGroups"][0];
+            assert_eq!(group["outputGroupSettings"]["fileGroupSettings"]["destination"], "s3://out/clip/");
+            let outputs = group["outputs"].as_array().unwrap();
+            let modifiers: Vec<_> =
+                outputs.iter().map(|output| output["nameModifier"].as_str().unwrap()).collect();
+            assert_eq!(modifiers, ["_1080p", "_720p", "_480p"]);
+            assert_eq!(settings["inputs"][0]["fileInput"], "s3://in/clip.mp4");
+            assert_eq!(settings["inputs"][0]["videoSelector"]["rotate"], "AUTO");
+        }
+        assert_eq!(template("other"), None);
+    }
+
+    #[test]
+    fn only_the_ladder_marks_its_jobs() {
+        assert_eq!(template_metadata("ladder")["abanico.ladder"], "follow-source");
+        assert!(template_metadata("three-mp4").is_empty());
+    }
+
+    #[test]
+    fn selectors_merge_by_key_and_their_lists_are_replaced() {
+        let mut asked = request();
+        asked["inputs"][0]["audioSelectors"] =
+            json!({"Audio Selector 1": {"tracks": [2, 3]}, "B": {"offset": 5}});
+        let merged = merge_template(template("three-mp4").unwrap(), asked);
+        assert_eq!(
+            merged["inputs"][0]["audioSelectors"],
+            json!({"Audio Selector 1": {"selectorType": "TRACK", "tracks": [2, 3]}, "B": {"offset": 5}})
+        );
+    }
+
+    #[test]
+    fn every_input_of_the_request_is_filled_and_no_more_appear() {
+        let mut asked = request();
+        asked["inputs"] = json!([{"fileInput": "s3://a/1"}, {"fileInput": "s3://a/2"}]);
+        let merged = merge_template(template("ladder").unwrap(), asked);
+        let inputs = merged["inputs"].as_array().unwrap();
+        assert_eq!(inputs.len(), 2);
+        assert_eq!(inputs[1]["audioSelectors"]["Audio Selector 1"]["tracks"], json!([1]));
+    }
+}

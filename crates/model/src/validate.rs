@@ -1,0 +1,129 @@
+//! What a request must satisfy before it becomes a job: in JSON with wire names, out all problems at once in
+//! MediaConvert's wording. Never completes or changes the request, and never asks whether a setting is supported: that
+//! is `coverage`.
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::problem::{Problem, Problems, step};
+use crate::shape::Shape;
+
+mod rules;
+
+/// Checks `value` against the shape `shape` of AWS's model, such as `CreateJobRequest`, and against the server's own
+/// rules. Members that are null count as absent; unknown members pass (`parse` reports them).
+///
+/// # Errors
+///
+/// Every problem, in the order of the document; the model's before the server's own at each place.
+pub fn validate(value: &Value, shape: &str) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    check(value, shape, "", &mut problems);
+    Problems(problems).into_result()
+}
+
+fn check(value: &Value, name: &str, at: &str, problems: &mut Vec<Problem>) {
+    let Some(shape) = Shape::named(name) else { return };
+    match (shape, value) {
+        (Shape::Structure { members, required }, Value::Object(object)) => {
+            required.iter().filter(|member| !is_set(object, member)).for_each(|member| {
+                problems.push(Problem::required(at, member));
+            });
+            rules::check(name, object, at, problems);
+            for (key, below) in object.iter().filter(|(_, below)| !below.is_null()) {
+                if let Some(member) = members.iter().find(|member| member.name == key) {
+                    check(below, member.shape, &step(at, key), problems);
+                }
+            }
+        }
+        (Shape::List { item, min, max }, Value::Array(items)) => {
+            check_bounds(items.len(), *min, *max, "items", at, problems);
+            for (index, below) in items.iter().enumerate() {
+                check(below, item, &step(at, &index.to_string()), problems);
+            }
+        }
+        (Shape::Map { value: inner }, Value::Object(object)) => {
+            for (key, below) in object {
+                check(below, inner, &step(at, key), problems);
+            }
+        }
+        (Shape::Text { min, max, pattern, values }, Value::String(text)) => {
+            check_bounds(text.chars().count(), *min, *max, "characters", at, problems);
+            check_text(text, *pattern, values, at, problems);
+        }
+        (Shape::Integer { min, max }, Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            let bounds = (min.map(|bound| bound as f64), max.map(|bound| bound as f64));
+            check_number(number.as_f64(), bounds, at, problems);
+        }
+        (Shape::Number { min, max }, Value::Number(number)) => {
+            check_number(number.as_f64(), (*min, *max), at, problems);
+        }
+        (Shape::Boolean, Value::Bool(_)) | (Shape::Timestamp, Value::Number(_) | Value::String(_)) => {}
+        (expected, _) => problems.push(Problem::new(at, format!("Should be {}", type_words(expected)))),
+    }
+}
+
+fn is_set(object: &Map<String, Value>, member: &str) -> bool {
+    object.get(member).is_some_and(|value| !value.is_null())
+}
+
+fn type_words(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Structure { .. } | Shape::Map { .. } => "an object",
+        Shape::List { .. } => "an array",
+        Shape::Text { .. } => "a string",
+        Shape::Integer { .. } => "an integer",
+        Shape::Number { .. } | Shape::Timestamp => "a number",
+        Shape::Boolean => "a boolean",
+    }
+}
+
+fn check_bounds(
+    count: usize,
+    min: Option<i64>,
+    max: Option<i64>,
+    unit: &str,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    if let Some(min) = min.filter(|min| count < *min) {
+        problems.push(Problem::new(at, format!("Should have at least {min} {unit}")));
+    }
+    if let Some(max) = max.filter(|max| count > *max) {
+        problems.push(Problem::new(at, format!("Should have at most {max} {unit}")));
+    }
+}
+
+fn check_number(
+    number: Option<f64>,
+    (min, max): (Option<f64>, Option<f64>),
+    at: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(number) = number else { return };
+    if let Some(min) = min.filter(|min| number < *min) {
+        problems.push(Problem::new(at, format!("Should be greater than or equal to {min}")));
+    }
+    if let Some(max) = max.filter(|max| number > *max) {
+        problems.push(Problem::new(at, format!("Should be less than or equal to {max}")));
+    }
+}
+
+fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, problems: &mut Vec<Problem>) {
+    if !values.is_empty() && !values.contains(&text) {
+        let list = values.join(", ");
+        problems.push(Problem::new(at, format!("Should be equal to one of the allowed values in [{list}]")));
+    }
+    if let Some(pattern) = pattern.filter(|pattern| !matches(pattern, text)) {
+        problems.push(Problem::new(at, format!("Should match pattern {pattern}")));
+    }
+}
+
+/// A pattern that this regex engine cannot read (look-around) lets every text pass.
+fn matches(pattern: &str, text: &str) -> bool {
+    Regex::new(pattern).map_or(true, |regex| regex.is_match(text))
+}
+
+#[cfg(test)]
+mod tests;
