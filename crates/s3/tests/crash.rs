@@ -1,6 +1,8 @@
 //! A server killed in the middle of uploads: what was acknowledged is whole afterwards, and nothing is there in half.
 //! The example `serve` is the server; a kill is what a crash of the process is.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,8 @@
 //! The endpoint through a client's eyes: on a loopback port with `object_store` as the client, and its outbox beside it.
 //! Never the open network.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -139,4 +141,56 @@ async fn do_replaced_objects_leave_no_blobs_and_a_second_opening_is_refused() {
     assert_eq!(blobs(), 0);
     let second = LocalS3::open(folder.path(), Options::default()).err().unwrap();
     assert_eq!(second.kind(), ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn is_a_multipart_object_told_once_and_fetched_as_one_file() {
+    use abanico_store::{ObjectStore as _, ObjectUrl};
+    use object_store::MultipartUpload as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(&folder.path().join("s3")).await;
+    served.s3.set_triggers(vec![trigger("", "encode")]).await.unwrap();
+    let parts = [vec![1_u8; 5 << 20], vec![2_u8; 5 << 20], vec![3_u8; 10]];
+    let mut upload = served.client.put_multipart(&Key::from("in/k")).await.unwrap();
+    for part in &parts {
+        upload.put_part(part.clone().into()).await.unwrap();
+    }
+    assert!(served.s3.outbox().due(i64::MAX, 10).await.unwrap().is_empty(), "parts are no objects");
+    upload.complete().await.unwrap();
+    served.client.copy(&Key::from("in/k"), &Key::from("in/copy")).await.unwrap();
+    let due = served.s3.outbox().due(i64::MAX, 10).await.unwrap();
+    let names: Vec<_> = due.iter().map(|entry| entry.event_name.as_str()).collect();
+    assert_eq!(names, ["ObjectCreated:CompleteMultipartUpload", "ObjectCreated:Copy"]);
+    // The copy keeps the blobs when the original goes.
+    served.client.delete(&Key::from("in/k")).await.unwrap();
+    let url = ObjectUrl::s3("media", "in/copy");
+    let file = folder.path().join("fetched");
+    let meta = served.s3.fetch(&url, &file).await.unwrap();
+    assert!(meta.e_tag.unwrap().ends_with("-3\""));
+    assert!(std::fs::read(&file).unwrap() == parts.concat());
+    served.client.delete(&Key::from("in/copy")).await.unwrap();
+    let shards = std::fs::read_dir(folder.path().join("s3/blobs")).unwrap();
+    assert_eq!(
+        shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count()).sum::<usize>(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn does_a_reader_keep_the_bytes_that_it_began_with() {
+    use futures::StreamExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let served = serve(folder.path()).await;
+    let body: Vec<u8> = (0..8_000_000_u32).map(|place| (place % 251) as u8).collect();
+    served.client.put(&Key::from("k"), body.clone().into()).await.unwrap();
+    let mut stream = served.client.get(&Key::from("k")).await.unwrap().into_stream();
+    let mut found = stream.next().await.unwrap().unwrap().to_vec();
+    put(&served, "k", b"new").await;
+    served.client.delete(&Key::from("k")).await.unwrap();
+    while let Some(chunk) = stream.next().await {
+        found.extend_from_slice(&chunk.unwrap());
+    }
+    assert!(found == body);
 }
