@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::{Finished, command, run};
+use abanico_ffmpeg::{Finished, command, mark_upright, run};
 use abanico_plan::{AudioEncode, Mp4Output, TaskId, VideoEncode};
 
 use super::JobContext;
@@ -63,6 +63,8 @@ pub(crate) async fn package(
     let args = command::package(output, &video, audio.as_deref(), &folder);
     let inputs: Vec<PathBuf> = [video].into_iter().chain(audio).collect();
     let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
+    let file = folder.join(command::output_file_name(output.output));
+    mark_upright(&file).map_err(|error| failure::from_disk("mark the output as upright", &error))?;
     complete(context, task)?;
     Ok(finished)
 }
