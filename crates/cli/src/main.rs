@@ -1,2 +1,48 @@
-//! Not written yet.
-fn main() {}
+//! The command `abanico`: in arguments, out an exit status; data on stdout, everything else on stderr.
+//!
+//! Only parses, runs, waits and cleans. Never logic: that is in the crates below.
+
+mod arguments;
+mod commands;
+mod config;
+mod failure;
+mod job_request;
+mod logging;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logging::start(arguments.log);
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // The sandbox replaces this process: it must not have threads.
+    if let Command::Sandbox(sandbox) = arguments.command {
+        return Err(commands::sandbox::enter(&sandbox));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Transcode(transcode) => commands::transcode::run(transcode).await,
+            Command::Probe(probe) => commands::probe::run(probe).await,
+            Command::Plan(plan) => commands::plan::run(plan).await,
+            Command::Doctor(doctor) => commands::doctor::run(doctor).await,
+            Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
+            _ => Ok(ExitCode::SUCCESS),
+        }
+    });
+    // Blocking reads of stdin or a slow disk must not hold the exit back.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}

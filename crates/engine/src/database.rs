@@ -95,7 +95,10 @@ impl Database {
         let version = usize::try_from(version).unwrap_or(usize::MAX);
         if version > MIGRATIONS.len() {
             let what = format!("open `{}`: a newer version of abanico wrote it", path.display());
-            return Err(Error::storage(&what, format!("schema {version}, this program knows {}", MIGRATIONS.len())));
+            return Err(Error::storage(
+                &what,
+                format!("schema {version}, this program knows {}", MIGRATIONS.len()),
+            ));
         }
         for (index, step) in MIGRATIONS.iter().enumerate().skip(version) {
             let transaction = connection.transaction()?;
@@ -138,7 +141,9 @@ impl Database {
                 record.submission.queue,
                 stage_text(record.stage()),
                 token.map(|token| &token.text),
-                token.and_then(|token| token.remembered_ms).map(|remembered| record.times.submitted_ms + remembered),
+                token
+                    .and_then(|token| token.remembered_ms)
+                    .map(|remembered| record.times.submitted_ms + remembered),
                 to_text(record),
             ],
         )?;
@@ -182,8 +187,10 @@ impl Database {
     /// When the disk fails.
     pub fn list(&self, filter: &ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
         let (order, beyond) = if filter.newest_first { ("DESC", "<") } else { ("ASC", ">") };
-        let stages: Vec<String> = filter.stages.iter().map(|stage| format!("'{}'", stage_text(*stage))).collect();
-        let within = if stages.is_empty() { "1".to_owned() } else { format!("stage IN ({})", stages.join(",")) };
+        let stages: Vec<String> =
+            filter.stages.iter().map(|stage| format!("'{}'", stage_text(*stage))).collect();
+        let within =
+            if stages.is_empty() { "1".to_owned() } else { format!("stage IN ({})", stages.join(",")) };
         let sql = format!(
             "SELECT record FROM jobs
              WHERE {within} AND (?1 IS NULL OR queue = ?1) AND (?2 IS NULL OR (submitted_ms, id) {beyond} (?2, ?3))
@@ -193,7 +200,8 @@ impl Database {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&sql)?;
-        let values = params![filter.queue, after.map(|(time, _)| time), after.map(|(_, id)| id.as_str()), limit];
+        let values =
+            params![filter.queue, after.map(|(time, _)| time), after.map(|(_, id)| id.as_str()), limit];
         let records = statement.query_map(values, read_record)?.collect::<Result<_, _>>()?;
         Ok(records)
     }
@@ -235,8 +243,8 @@ impl Database {
     /// When the disk fails.
     pub fn events_after(&self, seq: i64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
         let connection = self.lock();
-        let mut statement =
-            connection.prepare_cached("SELECT seq, job, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+        let mut statement = connection
+            .prepare_cached("SELECT seq, job, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let events = statement.query_map(params![seq, limit], |row| {
             let body = serde_json::from_str(&row.get::<_, String>(2)?).map_err(unreadable)?;
@@ -276,7 +284,11 @@ impl Database {
     }
 }
 
-fn job_of_token(transaction: &Transaction<'_>, token: &Token, now_ms: i64) -> Result<Option<JobRecord>, Error> {
+fn job_of_token(
+    transaction: &Transaction<'_>,
+    token: &Token,
+    now_ms: i64,
+) -> Result<Option<JobRecord>, Error> {
     let mut statement = transaction.prepare_cached(
         "SELECT record FROM jobs WHERE token = ?1 AND (token_forgotten_ms IS NULL OR token_forgotten_ms > ?2)
          ORDER BY submitted_ms DESC LIMIT 1",
@@ -286,7 +298,10 @@ fn job_of_token(transaction: &Transaction<'_>, token: &Token, now_ms: i64) -> Re
 
 fn append(transaction: &Transaction<'_>, job: &JobId, events: &[Value]) -> Result<(), Error> {
     for event in events {
-        transaction.execute("INSERT INTO events (job, body) VALUES (?1, ?2)", params![job.as_str(), event.to_string()])?;
+        transaction.execute(
+            "INSERT INTO events (job, body) VALUES (?1, ?2)",
+            params![job.as_str(), event.to_string()],
+        )?;
         let newest = transaction.last_insert_rowid();
         transaction.execute("DELETE FROM events WHERE seq <= ?1", [newest - EVENTS_KEPT])?;
     }

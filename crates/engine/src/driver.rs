@@ -46,9 +46,15 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Takes over a stored job. `context.cancel` must be fresh: it ends the job's steps.
-    pub fn new(record: JobRecord, database: Arc<Database>, context: JobContext, settings: JobSettings) -> (Self, Inbox) {
+    pub fn new(
+        record: JobRecord,
+        database: Arc<Database>,
+        context: JobContext,
+        settings: JobSettings,
+    ) -> (Self, Inbox) {
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let driver = Self { record, database, context, settings: Arc::new(settings), reports, steps: JoinSet::new() };
+        let driver =
+            Self { record, database, context, settings: Arc::new(settings), reports, steps: JoinSet::new() };
         (driver, Inbox(inbox))
     }
 
@@ -133,7 +139,8 @@ impl Driver {
             self.context.update(|progress| progress.transcoding_percent = 100);
         }
         self.record.progress = self.live();
-        let announced = if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
+        let announced =
+            if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
         self.store(announced).await?;
         let mut ended = false;
         for command in commands {
@@ -233,13 +240,18 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: Some(verified) });
         }
     };
-    Ok(Report::TaskDone { task: id.clone(), cpu_ms: finished.user_cpu_ms + finished.system_cpu_ms, verified: None })
+    Ok(Report::TaskDone {
+        task: id.clone(),
+        cpu_ms: finished.user_cpu_ms + finished.system_cpu_ms,
+        verified: None,
+    })
 }
 
 /// How often STATUS_UPDATE events come: as the request says (`SECONDS_30`), each minute by default.
 fn status_interval(request: &Value) -> Duration {
     let named = request.get("statusUpdateInterval").and_then(Value::as_str);
-    let seconds = named.and_then(|text| text.strip_prefix("SECONDS_")).and_then(|text| text.parse().ok()).unwrap_or(60);
+    let seconds =
+        named.and_then(|text| text.strip_prefix("SECONDS_")).and_then(|text| text.parse().ok()).unwrap_or(60);
     Duration::from_secs(u64::max(seconds, 1))
 }
 

@@ -67,11 +67,16 @@ impl Engine {
     ///
     /// # Errors
     /// When the folder or its database cannot be used, or ffmpeg cannot be asked what it can do.
-    pub async fn open(options: EngineOptions, store: Arc<dyn ObjectStore>, tools: Tools) -> Result<Self, Error> {
+    pub async fn open(
+        options: EngineOptions,
+        store: Arc<dyn ObjectStore>,
+        tools: Tools,
+    ) -> Result<Self, Error> {
         let works = options.folder.join("work");
         std::fs::create_dir_all(&works).map_err(|error| Error::storage("make the engine's folder", error))?;
         let database = Arc::new(Database::open(&options.folder.join("jobs.sqlite"))?);
-        let capabilities = capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
+        let capabilities =
+            capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
         let cores = options.cores.max(1);
         let workshop = Workshop {
             store,
@@ -239,7 +244,8 @@ impl Engine {
 
     /// Folders of jobs that are at their end, or were never stored.
     fn remove_left_over_work(&self, works: &std::path::Path) -> Result<(), Error> {
-        let entries = std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
+        let entries =
+            std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
         for entry in entries.flatten() {
             let id = JobId::new(entry.file_name().to_string_lossy());
             let is_over = self.shared.database.get(&id).map_or(true, |record| record.stage().is_final());
@@ -324,7 +330,12 @@ impl Engine {
         });
     }
 
-    async fn run(&self, record: JobRecord, cancel: CancellationToken, progress: Arc<Mutex<Progress>>) -> Result<(), Error> {
+    async fn run(
+        &self,
+        record: JobRecord,
+        cancel: CancellationToken,
+        progress: Arc<Mutex<Progress>>,
+    ) -> Result<(), Error> {
         let settings: JobSettings = serde_json::from_value(record.submission.settings.clone())
             .map_err(|error| Error::storage("read a job's settings", error))?;
         let input = settings.inputs.iter().flatten().next().and_then(|input| input.file_input.clone());
@@ -343,7 +354,8 @@ impl Engine {
 
     fn with_live_progress(&self, record: JobRecord) -> JobRecord {
         let live = self.active().get(&record.id).map(|active| active.progress.clone());
-        let progress = live.map(|progress| *progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let progress =
+            live.map(|progress| *progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         JobRecord { progress: progress.unwrap_or(record.progress), ..record }
     }
 

@@ -41,12 +41,16 @@ impl Error {
     }
 
     pub(crate) fn token_was_used_otherwise(token: &str) -> Self {
-        let message = format!("client request token `{token}` was used before with another request: send a new token");
+        let message =
+            format!("client request token `{token}` was used before with another request: send a new token");
         Self::of(ErrorKind::Conflict, message)
     }
 
     pub(crate) fn engine_is_stopping() -> Self {
-        Self::of(ErrorKind::Stopping, "the server is stopping and takes no new jobs: try again soon".to_owned())
+        Self::of(
+            ErrorKind::Stopping,
+            "the server is stopping and takes no new jobs: try again soon".to_owned(),
+        )
     }
 
     pub(crate) fn storage(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -20,7 +20,9 @@ pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Val
     let status = match record.stage() {
         Stage::Probing if before == Stage::Submitted => Some(Status::Progressing {}),
         Stage::Transcoding => Some(Status::InputInformation { input_details: vec![input_details(record)] }),
-        Stage::Complete => Some(Status::Complete { warnings: Vec::new(), output_group_details: groups(record) }),
+        Stage::Complete => {
+            Some(Status::Complete { warnings: Vec::new(), output_group_details: groups(record) })
+        }
         Stage::Error => Some(failed(record)),
         Stage::Canceled => Some(Status::Canceled {}),
         _ => None,
@@ -46,7 +48,10 @@ pub(crate) fn status_update(record: &JobRecord, now_ms: i64) -> Value {
         percent_complete: percent,
     };
     let job_progress = JobProgress {
-        phase_progress: percents.into_iter().map(|(name, percent)| (name.to_owned(), phase(percent))).collect(),
+        phase_progress: percents
+            .into_iter()
+            .map(|(name, percent)| (name.to_owned(), phase(percent)))
+            .collect(),
         job_percent_complete: progress.job_percent(),
         current_phase: current_phase(record.stage()).to_owned(),
         retry_count: record.machine.retries(),
@@ -63,7 +68,8 @@ fn current_phase(stage: Stage) -> &'static str {
 }
 
 fn event(record: &JobRecord, status: Status, now_ms: i64) -> Value {
-    let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let facts = JobFacts {
         job: Arn::local(ResourceKind::Job, record.id.as_str()),
         queue: resource_name(&record.submission.queue, ResourceKind::Queue),
@@ -82,7 +88,8 @@ fn failed(record: &JobRecord) -> Status {
 
 fn input_details(record: &JobRecord) -> Value {
     let uri = record.submission.settings.pointer("/inputs/0/fileInput").cloned().unwrap_or_default();
-    let video: Vec<Value> = record.input.iter().filter_map(|input| input.video.as_ref()).map(video_details).collect();
+    let video: Vec<Value> =
+        record.input.iter().filter_map(|input| input.video.as_ref()).map(video_details).collect();
     let audio: Vec<Value> = record.input.iter().flat_map(|input| &input.audio).map(audio_details).collect();
     json!({"id": 1, "uri": uri, "video": video, "audio": audio})
 }

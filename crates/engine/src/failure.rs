@@ -23,7 +23,8 @@ pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -
         _ => UNKNOWN,
     };
     let message = chain(error).replace(path, url);
-    let message = if code == 1010 { format!("Unable to open input file [{url}]: [{message}]") } else { message };
+    let message =
+        if code == 1010 { format!("Unable to open input file [{url}]: [{message}]") } else { message };
     Failure { code, message, is_retryable: error.is_retryable() }
 }
 
@@ -59,7 +60,8 @@ pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
 
 /// An output is not what was planned.
 pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
-    let message = format!("output `{url}` is not what was planned and was not published: {}", differences.join("; "));
+    let message =
+        format!("output `{url}` is not what was planned and was not published: {}", differences.join("; "));
     Failure { code: UNKNOWN, message, is_retryable: false }
 }
 
@@ -70,7 +72,11 @@ pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
 
 /// Something that cannot be, such as a task that the plan does not have.
 pub(crate) fn broken(what: &str) -> Failure {
-    Failure { code: UNKNOWN, message: format!("this is a fault of abanico, please report it: {what}"), is_retryable: false }
+    Failure {
+        code: UNKNOWN,
+        message: format!("this is a fault of abanico, please report it: {what}"),
+        is_retryable: false,
+    }
 }
 
 /// An error with its causes.
@@ -97,7 +103,11 @@ mod tests {
         let error = abanico_ffmpeg::Error::not_media(path, "it is text");
         let failure = from_probe("s3://b/k.mp4", "/data/work/1-a/input", &error);
         assert_eq!((failure.code, failure.is_retryable), (1010, false));
-        assert!(failure.message.contains("s3://b/k.mp4") && !failure.message.contains("/data/work"), "{}", failure.message);
+        assert!(
+            failure.message.contains("s3://b/k.mp4") && !failure.message.contains("/data/work"),
+            "{}",
+            failure.message
+        );
     }
 
     #[test]

@@ -43,12 +43,16 @@ mod tests {
 
     #[test]
     fn are_ids_of_one_millisecond_different_and_of_the_known_form() {
-        let ids: std::collections::BTreeSet<_> = (0..200).map(|_| job(1_671_476_818_694).to_string()).collect();
+        let ids: std::collections::BTreeSet<_> =
+            (0..200).map(|_| job(1_671_476_818_694).to_string()).collect();
         assert!(ids.len() > 195, "{}", ids.len());
         for id in ids {
             let (time, suffix) = id.split_once('-').unwrap();
             assert_eq!((time, suffix.len()), ("1671476818694", 6));
-            assert!(suffix.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit()), "{suffix}");
+            assert!(
+                suffix.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit()),
+                "{suffix}"
+            );
         }
     }
 

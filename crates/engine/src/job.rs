@@ -92,7 +92,8 @@ pub struct Progress {
 impl Progress {
     /// One number for the whole job: probing counts 2, transcoding 93, uploading 5 parts of a hundred.
     pub fn job_percent(self) -> u8 {
-        let parts = [(self.probing_percent, 2_u32), (self.transcoding_percent, 93), (self.uploading_percent, 5)];
+        let parts =
+            [(self.probing_percent, 2_u32), (self.transcoding_percent, 93), (self.uploading_percent, 5)];
         let sum: u32 = parts.iter().map(|(percent, weight)| u32::from(*percent) * weight).sum();
         u8::try_from(sum / 100).unwrap_or(100)
     }
@@ -161,7 +162,12 @@ mod tests {
 
     #[test]
     fn does_the_whole_jobs_percentage_reach_a_hundred_only_at_the_end() {
-        let done = Progress { probing_percent: 100, transcoding_percent: 100, uploading_percent: 99, ..Progress::default() };
+        let done = Progress {
+            probing_percent: 100,
+            transcoding_percent: 100,
+            uploading_percent: 99,
+            ..Progress::default()
+        };
         assert_eq!(done.job_percent(), 99);
         assert_eq!(Progress { uploading_percent: 100, ..done }.job_percent(), 100);
         assert_eq!(Progress::default().job_percent(), 0);

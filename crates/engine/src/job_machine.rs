@@ -204,7 +204,9 @@ impl JobMachine {
         let ready: Vec<TaskId> = self
             .tasks
             .iter()
-            .filter(|(task, after)| !self.done.contains(*task) && after.iter().all(|before| self.done.contains(before)))
+            .filter(|(task, after)| {
+                !self.done.contains(*task) && after.iter().all(|before| self.done.contains(before))
+            })
             .map(|(task, _)| task.clone())
             .filter(|task| !self.running.contains(&Step::Task(task.clone())))
             .collect();
@@ -228,7 +230,8 @@ impl JobMachine {
 
     fn failed(&mut self, step: Step, failure: Failure) -> Vec<Command> {
         self.running.remove(&step);
-        let attempts = self.attempts.iter().find(|(known, _)| *known == step).map_or(0, |(_, attempts)| *attempts);
+        let attempts =
+            self.attempts.iter().find(|(known, _)| *known == step).map_or(0, |(_, attempts)| *attempts);
         if failure.is_retryable && attempts < MAX_ATTEMPTS {
             return vec![self.run(step)];
         }

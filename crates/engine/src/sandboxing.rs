@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use abanico_ffmpeg::{Invocation, Limits};
 use abanico_ffmpeg::sandbox::{Launcher, Policy};
+use abanico_ffmpeg::{Invocation, Limits};
 
 /// Longest run of one ffmpeg: a day.
 const WALL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -35,7 +35,13 @@ impl Sandboxing {
     }
 
     /// An invocation of `program` that reads `inputs` and writes below `folder`.
-    pub(crate) fn invocation(&self, program: &Path, args: Vec<OsString>, inputs: &[PathBuf], folder: &Path) -> Invocation {
+    pub(crate) fn invocation(
+        &self,
+        program: &Path,
+        args: Vec<OsString>,
+        inputs: &[PathBuf],
+        folder: &Path,
+    ) -> Invocation {
         Invocation {
             program: program.to_owned(),
             args,

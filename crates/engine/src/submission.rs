@@ -45,9 +45,17 @@ pub fn from_request(request: Value) -> Result<Submission, Refusal> {
         user_metadata: user_metadata(&request),
         role: text("role").unwrap_or_default(),
         queue,
-        priority: request.get("priority").and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok()).unwrap_or(0),
+        priority: request
+            .get("priority")
+            .and_then(Value::as_i64)
+            .and_then(|number| i32::try_from(number).ok())
+            .unwrap_or(0),
         token: text("clientRequestToken").map(|text| Token { text, remembered_ms: Some(CLIENT_TOKEN_MS) }),
-        messages: parsed.unknown.iter().map(|pointer| format!("{pointer} is not a setting and was left out")).collect(),
+        messages: parsed
+            .unknown
+            .iter()
+            .map(|pointer| format!("{pointer} is not a setting and was left out"))
+            .collect(),
         request,
     })
 }
@@ -75,7 +83,8 @@ fn completed_settings(request: &Value) -> Result<Value, Refusal> {
     if let Some(object) = given.as_object_mut() {
         object.insert("settings".to_owned(), merged.clone());
     }
-    validate::validate(&given, "CreateJobRequest").map_err(|problems| Refusal::Invalid(shortened(problems)))?;
+    validate::validate(&given, "CreateJobRequest")
+        .map_err(|problems| Refusal::Invalid(shortened(problems)))?;
     let unknown = |error: abanico_model::presets::UnknownPreset| Refusal::NotFound(error.to_string());
     let complete = apply_presets(&merged, &|_| None).map_err(unknown)?;
     let mut problems = match validate::validate(&complete, "JobSettings") {
@@ -90,8 +99,9 @@ fn completed_settings(request: &Value) -> Result<Value, Refusal> {
 fn named_template(given: &str) -> Result<Value, Refusal> {
     let name = resource_name(given, ResourceKind::JobTemplate);
     let arn = Arn::local(ResourceKind::JobTemplate, name.clone());
-    template(&name)
-        .ok_or_else(|| Refusal::NotFound(format!("The specified job template was not found: jobTemplateArn={arn}")))
+    template(&name).ok_or_else(|| {
+        Refusal::NotFound(format!("The specified job template was not found: jobTemplateArn={arn}"))
+    })
 }
 
 /// MediaConvert's pointers start below `settings`.
@@ -147,7 +157,9 @@ mod tests {
 
     #[test]
     fn is_a_name_that_does_not_exist_told_from_a_fault() {
-        assert!(matches!(from_request(by_template("nothing")), Err(Refusal::NotFound(text)) if text.contains("nothing")));
+        assert!(
+            matches!(from_request(by_template("nothing")), Err(Refusal::NotFound(text)) if text.contains("nothing"))
+        );
     }
 
     #[test]
@@ -155,7 +167,10 @@ mod tests {
         let refusal = from_request(json!({"settings": {"inputs": [], "outputGroups": [{}]}})).unwrap_err();
         let Refusal::Invalid(Problems(problems)) = refusal else { panic!("{refusal}") };
         let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
-        assert!(pointers.contains(&"") && pointers.contains(&"/outputGroups/0") && pointers.contains(&"/inputs"), "{problems:?}");
+        assert!(
+            pointers.contains(&"") && pointers.contains(&"/outputGroups/0") && pointers.contains(&"/inputs"),
+            "{problems:?}"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod progress;
 mod run;
 pub mod sandbox;
 mod tools;
+mod upright;
 
 pub use abanico_plan::Capabilities;
 pub use capabilities::capabilities;
@@ -22,3 +23,4 @@ pub use probe::probe;
 pub use progress::{Progress, ProgressParser};
 pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, run};
 pub use tools::{Launcher, Tools};
+pub use upright::mark_upright;

@@ -8,6 +8,7 @@ mod syscalls;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,20 @@ impl Launcher {
         all.extend([json.into(), "--".into(), program.into()]);
         all.extend_from_slice(args);
         (self.exe.clone(), all)
+    }
+
+    /// The same cage for [`crate::Tools::with_launcher`]: a program under `limits` that reads the files it is started for
+    /// and writes none of its own. It also ends with the *thread* that starts it, so that has to be one of the
+    /// runtime's own and not one lent for blocking work.
+    pub fn for_reading(self, limits: Policy) -> crate::Launcher {
+        Arc::new(move |program, readable| {
+            let mut policy = limits.clone();
+            policy.read_only.extend(readable.iter().map(|path| (*path).to_owned()));
+            let (exe, args) = self.wrap(program, &[], &policy);
+            let mut command = tokio::process::Command::new(exe);
+            command.args(args);
+            command
+        })
     }
 }
 

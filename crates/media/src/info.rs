@@ -183,8 +183,13 @@ mod tests {
             language: None,
             is_default: false,
         };
-        let info =
-            MediaInfo { container: "mpegts".into(), size_bytes: 1, clock_start: ExactTime::from_millis(1400), video: Some(video), audio: vec![audio] };
+        let info = MediaInfo {
+            container: "mpegts".into(),
+            size_bytes: 1,
+            clock_start: ExactTime::from_millis(1400),
+            video: Some(video),
+            audio: vec![audio],
+        };
         assert_eq!(info.duration().millis(), 2059);
         assert_eq!(MediaInfo { video: None, audio: vec![], ..info }.duration(), ExactTime::ZERO);
     }

@@ -6,6 +6,7 @@
 pub mod conformance;
 mod error;
 mod folder;
+mod folder_bucket;
 mod object_url;
 mod remote;
 mod router;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 
 pub use error::{Error, ErrorKind};
 pub use folder::FolderStore;
+pub use folder_bucket::FolderBucket;
 pub use object_url::{ObjectUrl, ParseObjectUrlError};
 pub use remote::{RemoteOptions, RemoteS3};
 pub use router::Router;

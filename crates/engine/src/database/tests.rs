@@ -52,7 +52,8 @@ fn is_everything_there_after_reopening() {
     }
     let database = Database::open(&path).unwrap();
     assert_eq!(database.get(&job.id).unwrap(), job);
-    let events: Vec<_> = database.events_after(1, 10).unwrap().into_iter().map(|event| event.body["n"].clone()).collect();
+    let events: Vec<_> =
+        database.events_after(1, 10).unwrap().into_iter().map(|event| event.body["n"].clone()).collect();
     assert_eq!(events, [2, 3]);
     assert_eq!((database.cursor("hook").unwrap(), database.cursor("other").unwrap()), (Some(2), None));
     assert_eq!(database.newest_event().unwrap(), 3);

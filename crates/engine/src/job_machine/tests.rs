@@ -16,7 +16,12 @@ fn tasks() -> Vec<Task> {
         kind: TaskKind::Verify { output: 0 },
         after: after.iter().map(|before| id(before)).collect(),
     };
-    vec![task("audio", &[]), task("video", &[]), task("package", &["audio", "video"]), task("verify", &["package"])]
+    vec![
+        task("audio", &[]),
+        task("video", &[]),
+        task("package", &["audio", "video"]),
+        task("verify", &["package"]),
+    ]
 }
 
 fn run(name: &str, attempt: u32) -> Command {
@@ -43,7 +48,10 @@ fn does_a_job_run_from_submission_to_completion() {
     assert_eq!(machine.apply(Event::TaskDone(id("audio"))), []);
     assert_eq!(machine.apply(Event::TaskDone(id("video"))), [run("package", 1)]);
     assert_eq!(machine.apply(Event::TaskDone(id("package"))), [run("verify", 1)]);
-    assert_eq!(machine.apply(Event::TaskDone(id("verify"))), [Command::Run { step: Step::Publish, attempt: 1 }]);
+    assert_eq!(
+        machine.apply(Event::TaskDone(id("verify"))),
+        [Command::Run { step: Step::Publish, attempt: 1 }]
+    );
     assert_eq!(machine.stage(), Stage::Uploading);
     assert_eq!(machine.apply(Event::Published), [Command::Finish]);
     assert_eq!(machine.stage(), Stage::Complete);

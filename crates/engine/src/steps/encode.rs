@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::{Finished, command, run};
+use abanico_ffmpeg::{Finished, command, mark_upright, run};
 use abanico_plan::{AudioEncode, Mp4Output, TaskId, VideoEncode};
 
 use super::JobContext;
@@ -12,9 +12,18 @@ use crate::failure;
 use crate::job_machine::Failure;
 
 /// Encodes all video renditions in one ffmpeg with one decode.
-pub(crate) async fn encode_video(context: &JobContext, task: &TaskId, encode: &VideoEncode) -> Result<Finished, Failure> {
+pub(crate) async fn encode_video(
+    context: &JobContext,
+    task: &TaskId,
+    encode: &VideoEncode,
+) -> Result<Finished, Failure> {
     let cores = context.workshop.cores;
-    let _permits = context.workshop.encoders.acquire_many(cores).await.map_err(|_| failure::broken("the encoder permits are gone"))?;
+    let _permits = context
+        .workshop
+        .encoders
+        .acquire_many(cores)
+        .await
+        .map_err(|_| failure::broken("the encoder permits are gone"))?;
     let folder = begin(context, task)?;
     let input = context.work.input();
     let args = command::encode_video(encode, &input, &folder, None);
@@ -25,7 +34,11 @@ pub(crate) async fn encode_video(context: &JobContext, task: &TaskId, encode: &V
 }
 
 /// Encodes one audio track.
-pub(crate) async fn encode_audio(context: &JobContext, task: &TaskId, encode: &AudioEncode) -> Result<Finished, Failure> {
+pub(crate) async fn encode_audio(
+    context: &JobContext,
+    task: &TaskId,
+    encode: &AudioEncode,
+) -> Result<Finished, Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
     let input = context.work.input();
@@ -36,7 +49,11 @@ pub(crate) async fn encode_audio(context: &JobContext, task: &TaskId, encode: &A
 }
 
 /// Joins the streams of one output.
-pub(crate) async fn package(context: &JobContext, task: &TaskId, output: &Mp4Output) -> Result<Finished, Failure> {
+pub(crate) async fn package(
+    context: &JobContext,
+    task: &TaskId,
+    output: &Mp4Output,
+) -> Result<Finished, Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
     let video = context.work.task(&TaskId::new("video")).join(command::video_file_name(output.video));
@@ -46,6 +63,8 @@ pub(crate) async fn package(context: &JobContext, task: &TaskId, output: &Mp4Out
     let args = command::package(output, &video, audio.as_deref(), &folder);
     let inputs: Vec<PathBuf> = [video].into_iter().chain(audio).collect();
     let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
+    let file = folder.join(command::output_file_name(output.output));
+    mark_upright(&file).map_err(|error| failure::from_disk("mark the output as upright", &error))?;
     complete(context, task)?;
     Ok(finished)
 }

@@ -38,10 +38,8 @@ pub(crate) async fn prepare(
 
 /// Fetches anew at every try: what an interrupted try left may be half a file.
 async fn fetch(context: &JobContext) -> Result<(), Failure> {
-    let url: ObjectUrl = context.input_url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
-        code: 1010,
-        message: error.to_string(),
-        is_retryable: false,
+    let url: ObjectUrl = context.input_url.parse().map_err(|error: abanico_store::ParseObjectUrlError| {
+        Failure { code: 1010, message: error.to_string(), is_retryable: false }
     })?;
     let destination = context.work.input();
     let disk = |error| failure::from_disk("prepare the work folder", &error);
@@ -60,7 +58,8 @@ async fn fetch(context: &JobContext) -> Result<(), Failure> {
 }
 
 async fn probe(context: &JobContext) -> Result<MediaInfo, Failure> {
-    let _permit = context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
+    let _permit =
+        context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
     let path = context.work.input();
     let probed = abanico_ffmpeg::probe(&context.workshop.tools, &path, &context.cancel).await;
     probed.map_err(|error| failure::from_probe(&context.input_url, &path.display().to_string(), &error))

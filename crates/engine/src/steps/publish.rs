@@ -5,8 +5,8 @@ use abanico_plan::PlannedOutput;
 use abanico_store::{ObjectAttributes, ObjectUrl};
 use tokio::sync::mpsc;
 
-use super::{JobContext, Report};
 use super::verify::finished_file;
+use super::{JobContext, Report};
 use crate::failure;
 use crate::job_machine::Failure;
 
@@ -17,7 +17,8 @@ pub(crate) async fn publish(
     outputs: &[PlannedOutput],
     reports: &mpsc::Sender<Report>,
 ) -> Result<(), Failure> {
-    let files: Vec<_> = (0..).zip(outputs).map(|(index, planned)| (finished_file(context, index), planned)).collect();
+    let files: Vec<_> =
+        (0..).zip(outputs).map(|(index, planned)| (finished_file(context, index), planned)).collect();
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let total: u64 = files.iter().map(|(path, _)| size(path)).sum();
     let mut sent = 0;
@@ -25,10 +26,8 @@ pub(crate) async fn publish(
         if context.cancel.is_cancelled() {
             return Err(failure::broken("publishing was cancelled and went on"));
         }
-        let url: ObjectUrl = planned.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
-            code: 1040,
-            message: error.to_string(),
-            is_retryable: false,
+        let url: ObjectUrl = planned.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| {
+            Failure { code: 1040, message: error.to_string(), is_retryable: false }
         })?;
         let attributes = ObjectAttributes {
             content_type: Some(planned.content_type.clone()),
@@ -37,7 +36,9 @@ pub(crate) async fn publish(
         let published = context.workshop.store.publish(path, &url, &attributes).await;
         published.map_err(|error| failure::from_store(&error))?;
         sent += size(path);
-        context.update(|progress| progress.uploading_percent = u8::try_from(sent * 100 / total.max(1)).unwrap_or(100));
+        context.update(|progress| {
+            progress.uploading_percent = u8::try_from(sent * 100 / total.max(1)).unwrap_or(100)
+        });
         // The driver is gone only when the job has ended.
         let _ = reports.send(Report::OnePublished(planned.url.clone())).await;
     }

@@ -25,11 +25,17 @@ pub(crate) fn finished_file(context: &JobContext, output: u32) -> PathBuf {
 }
 
 /// Compares the file with the plan.
-pub(crate) async fn verify(context: &JobContext, index: u32, planned: &PlannedOutput) -> Result<PublishedOutput, Failure> {
-    let _permit = context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
+pub(crate) async fn verify(
+    context: &JobContext,
+    index: u32,
+    planned: &PlannedOutput,
+) -> Result<PublishedOutput, Failure> {
+    let _permit =
+        context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
     let path = finished_file(context, index);
     let measured = output_facts(&context.workshop.tools, &path, &context.cancel).await;
-    let found = measured.map_err(|error| failure::from_probe(&planned.url, &path.display().to_string(), &error))?;
+    let found =
+        measured.map_err(|error| failure::from_probe(&planned.url, &path.display().to_string(), &error))?;
     let differences = differences(&planned.facts, &found);
     match &found.video {
         Some(video) if differences.is_empty() => Ok(PublishedOutput {
@@ -66,9 +72,15 @@ pub(crate) fn differences(planned: &VideoOutputFacts, found: &OutputFacts) -> Ve
 }
 
 fn check_video(planned: &VideoOutputFacts, video: &VideoFacts, check: &mut impl FnMut(bool, String)) {
-    check(video.codec == planned.video_codec, format!("video codec {} instead of {}", video.codec, planned.video_codec));
+    check(
+        video.codec == planned.video_codec,
+        format!("video codec {} instead of {}", video.codec, planned.video_codec),
+    );
     check(video.size == planned.size, format!("size {} instead of {}", video.size, planned.size));
-    check(video.sample_aspect == Rational::ONE, format!("pixels of {} instead of square ones", video.sample_aspect));
+    check(
+        video.sample_aspect == Rational::ONE,
+        format!("pixels of {} instead of square ones", video.sample_aspect),
+    );
     check(!video.rotated, "the picture is marked as turned".to_owned());
     check(video.frames == planned.frames, format!("{} frames instead of {}", video.frames, planned.frames));
     let one_frame = planned.frames == 1;
@@ -91,8 +103,14 @@ fn check_audio(planned: &VideoOutputFacts, audio: Option<&AudioFacts>, check: &m
         (Some(codec), Some(audio)) => {
             check(audio.codec == *codec, format!("audio codec {} instead of {codec}", audio.codec));
             let (channels, rate) = (planned.audio_channels, planned.audio_sample_rate_hz);
-            check(audio.channels == channels, format!("{} audio channels instead of {channels}", audio.channels));
-            check(audio.sample_rate_hz == rate, format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz));
+            check(
+                audio.channels == channels,
+                format!("{} audio channels instead of {channels}", audio.channels),
+            );
+            check(
+                audio.sample_rate_hz == rate,
+                format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz),
+            );
             let late = audio.start.distance(ExactTime::ZERO);
             check(
                 late <= ExactTime::from_millis(MAX_START_OFFSET_MS),

@@ -1,1 +1,299 @@
+//! Jobs are planned for sources of many kinds; the plans must follow MediaConvert's rules and ours.
 
+use abanico_media::{AudioTrack, Colour, ExactTime, FrameRate, Rational};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{ErrorKind, H264Profile, RateControl, SpeedPreset};
+
+fn capabilities() -> Capabilities {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Capabilities {
+        version: "5.1.9".into(),
+        encoders: names(&["libx264", "aac"]),
+        filters: names(&["zscale", "tonemap"]),
+    }
+}
+
+fn video(width: u32, height: u32) -> VideoTrack {
+    VideoTrack {
+        stream_index: 0,
+        codec: "h264".into(),
+        profile: None,
+        pixel_format: "yuv420p".into(),
+        bit_depth: 8,
+        size: Size::new(width, height),
+        sample_aspect: Rational::ONE,
+        orientation: Orientation::UPRIGHT,
+        frame_rate: FrameRate::new(25, 1).unwrap(),
+        variable_frame_rate: false,
+        frames: 250,
+        start: ExactTime::from_millis(1480),
+        end: ExactTime::from_millis(11_480),
+        field_order: FieldOrder::Progressive,
+        colour: Colour::default(),
+        bit_rate_bps: 1,
+    }
+}
+
+fn audio(stream_index: u32, is_default: bool) -> AudioTrack {
+    AudioTrack {
+        stream_index,
+        codec: "aac".into(),
+        channels: 2,
+        channel_layout: None,
+        sample_rate_hz: 44_100,
+        start: ExactTime::from_millis(1400),
+        end: ExactTime::from_millis(11_500),
+        language: None,
+        is_default,
+    }
+}
+
+fn source(video: VideoTrack) -> MediaInfo {
+    let audio = vec![audio(1, false), audio(2, true)];
+    MediaInfo {
+        container: "mpegts".into(),
+        size_bytes: 1,
+        clock_start: ExactTime::from_millis(1400),
+        video: Some(video),
+        audio,
+    }
+}
+
+fn output(modifier: &str, width: u32, height: u32, extra: Value) -> Value {
+    let mut h264 = json!({"rateControlMode": "QVBR", "maxBitrate": 4_000_000});
+    h264.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    json!({
+        "nameModifier": modifier,
+        "extension": "mp4",
+        "containerSettings": {"container": "MP4"},
+        "videoDescription": {"width": width, "height": height, "codecSettings": {"codec": "H_264", "h264Settings": h264}},
+        "audioDescriptions": [{"codecSettings": {"codec": "AAC", "aacSettings": {
+            "bitrate": 128_000, "sampleRate": 48_000, "codingMode": "CODING_MODE_2_0"}}}],
+    })
+}
+
+fn job(outputs: Vec<Value>) -> Value {
+    json!({
+        "inputs": [{"fileInput": "s3://in/dir/a.b.mp4", "videoSelector": {"rotate": "AUTO"},
+            "audioSelectors": {"Audio Selector 1": {"defaultSelection": "DEFAULT"}}}],
+        "outputGroups": [{
+            "outputGroupSettings": {"type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {"destination": "s3://out/x/"}},
+            "outputs": outputs,
+        }],
+    })
+}
+
+fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Result<Plan, Error> {
+    let settings: JobSettings = serde_json::from_value(settings.clone()).unwrap();
+    let marker = (LADDER_KEY.to_owned(), FOLLOW_SOURCE.to_owned());
+    let user_metadata: BTreeMap<_, _> = follow.then_some(marker).into_iter().collect();
+    plan(PlanRequest {
+        settings: &settings,
+        user_metadata: &user_metadata,
+        input: info,
+        capabilities: &capabilities(),
+    })
+}
+
+fn ladder() -> Vec<Value> {
+    let sizes = [("_1080p", 1920, 1080), ("_720p", 1280, 720), ("_480p", 854, 480)];
+    sizes.map(|(name, width, height)| output(name, width, height, json!({}))).to_vec()
+}
+
+fn encode(plan: &Plan) -> &VideoEncode {
+    match &plan.tasks[0].kind {
+        TaskKind::EncodeVideo(encode) => encode,
+        other => panic!("the first task is {other:?}"),
+    }
+}
+
+#[test]
+fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
+    let plan = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
+    let ids: Vec<_> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["video", "audio-0", "package-0", "verify-0", "package-1", "verify-1", "package-2", "verify-2"]
+    );
+    let urls: Vec<_> = plan.outputs.iter().map(|output| output.url.as_str()).collect();
+    assert_eq!(urls, ["s3://out/x/a.b_1080p.mp4", "s3://out/x/a.b_720p.mp4", "s3://out/x/a.b_480p.mp4"]);
+    let sources: Vec<_> = encode(&plan).renditions().map(|(_, rendition)| rendition.scale_from).collect();
+    assert_eq!(sources, [ScaleSource::Source, ScaleSource::Rendition(0), ScaleSource::Rendition(1)]);
+    assert_eq!(encode(&plan).source.start.millis(), 80, "the picture starts 80 ms after the container");
+}
+
+#[test]
+fn does_sound_start_and_end_on_the_pictures_clock() {
+    let plan = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
+    let TaskKind::EncodeAudio(audio) = &plan.tasks[1].kind else { panic!("the second task is the sound") };
+    assert_eq!((audio.stream_index, audio.start.millis(), audio.end.millis()), (2, 80, 10_020));
+    assert_eq!(plan.outputs[0].facts.audio_end.unwrap().millis(), 10_020);
+}
+
+#[test]
+fn is_a_named_track_taken_and_a_missing_one_told() {
+    let mut settings = job(ladder());
+    settings["inputs"][0]["audioSelectors"]["Audio Selector 1"] =
+        json!({"selectorType": "TRACK", "tracks": [1]});
+    let first = planned(&settings, &source(video(1920, 1080)), false).unwrap();
+    assert!(matches!(&first.tasks[1].kind, TaskKind::EncodeAudio(audio) if audio.stream_index == 1));
+    settings["inputs"][0]["audioSelectors"]["Audio Selector 1"]["tracks"] = json!([7]);
+    let none = planned(&settings, &source(video(1920, 1080)), false).unwrap();
+    assert_eq!(none.outputs[0].facts.audio_codec, None);
+    assert!(none.notes.len() == 1 && none.notes[0].contains("no number 7"), "{:?}", none.notes);
+}
+
+#[test]
+fn does_an_enlarged_picture_not_feed_the_others() {
+    let plan = planned(&job(ladder()), &source(video(640, 360)), false).unwrap();
+    assert!(encode(&plan).renditions().all(|(_, rendition)| rendition.scale_from == ScaleSource::Source));
+    assert_eq!(plan.outputs[0].facts.size, Size::new(1920, 1080), "MediaConvert enlarges when it is told to");
+}
+
+#[test]
+fn does_the_following_ladder_drop_what_would_enlarge_and_say_so() {
+    let plan = planned(&job(ladder()), &source(video(640, 360)), true).unwrap();
+    assert_eq!((plan.outputs.len(), plan.outputs[0].name_modifier.as_str()), (1, "_480p"));
+    assert_eq!(plan.outputs[0].facts.size, Size::new(640, 360));
+    assert_eq!(plan.notes.len(), 2);
+    assert!(plan.notes[0].contains("_1080p") && plan.notes[0].contains("640x360"), "{:?}", plan.notes);
+}
+
+#[test]
+fn do_outputs_of_another_rate_get_their_own_exact_count() {
+    let film =
+        json!({"framerateControl": "SPECIFIED", "framerateNumerator": 24000, "framerateDenominator": 1001});
+    let outputs = vec![output("_a", 1280, 720, film), output("_b", 640, 360, json!({}))];
+    let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
+    let frames: Vec<_> = plan.outputs.iter().map(|output| output.facts.frames).collect();
+    assert_eq!(frames, [240, 250], "10 s at 23.976 and at 25");
+    assert_eq!(encode(&plan).branches.len(), 2);
+}
+
+#[test]
+fn are_equal_renditions_made_once() {
+    let outputs = vec![output("_a", 1280, 720, json!({})), output("_b", 1280, 720, json!({}))];
+    let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
+    assert_eq!((encode(&plan).renditions().count(), plan.outputs.len()), (1, 2));
+}
+
+#[test]
+fn is_a_picture_turned_only_where_the_job_says_so() {
+    let turned = VideoTrack { orientation: Orientation::turned(1), ..video(1280, 720) };
+    let size_when = |rotate: Value| {
+        let mut settings = job(vec![output("", 720, 720, json!({}))]);
+        settings["outputGroups"][0]["outputs"][0]["videoDescription"]["scalingBehavior"] = json!("FIT");
+        settings["inputs"][0]["videoSelector"]["rotate"] = rotate;
+        planned(&settings, &source(turned.clone()), false).unwrap().outputs[0].facts.size.to_string()
+    };
+    assert_eq!(size_when(json!("AUTO")), "406x720");
+    assert_eq!(size_when(Value::Null), "720x406");
+    assert_eq!(size_when(json!("DEGREES_180")), "720x406");
+    assert_eq!(size_when(json!("DEGREES_270")), "406x720");
+}
+
+#[test]
+fn are_encoder_settings_translated() {
+    let settings = json!({"rateControlMode": "CBR", "bitrate": 6_000_000, "qualityTuningLevel": "MULTI_PASS_HQ",
+        "gopSize": 2.0, "gopSizeUnits": "SECONDS", "codecProfile": "HIGH", "codecLevel": "LEVEL_4_1",
+        "numberBFramesBetweenReferenceFrames": 1, "gopBReference": "DISABLED", "numberReferenceFrames": 3});
+    let plan =
+        planned(&job(vec![output("", 1920, 1080, settings)]), &source(video(1920, 1080)), false).unwrap();
+    let (_, rendition) = encode(&plan).renditions().next().unwrap();
+    let encode = &rendition.encode;
+    assert_eq!(encode.rate_control, RateControl::Constant { bit_rate_bps: 6_000_000 });
+    assert_eq!(
+        (encode.gop.frames, encode.speed, encode.profile),
+        (50, SpeedPreset::Medium, H264Profile::High)
+    );
+    assert_eq!(
+        (encode.level.map(|level| level.0), encode.b_frames, encode.b_references),
+        (Some(41), 1, false)
+    );
+    assert_eq!((encode.buffer_bits, encode.references), (12_000_000, Some(3)));
+}
+
+#[test]
+fn does_a_quality_level_follow_the_frame_when_it_is_left_out() {
+    let factor = |width: u32, height: u32, level: Value| {
+        let settings = json!({"qvbrSettings": level});
+        let plan =
+            planned(&job(vec![output("", width, height, settings)]), &source(video(1920, 1080)), false)
+                .unwrap();
+        match encode(&plan).renditions().next().unwrap().1.encode.rate_control {
+            RateControl::Quality { rate_factor_tenths, .. } => rate_factor_tenths,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((factor(1280, 720, Value::Null), factor(640, 360, Value::Null)), (208, 232));
+    assert_eq!(factor(640, 360, json!({"qvbrQualityLevel": 9, "qvbrQualityLevelFineTune": 0.33})), 176);
+}
+
+#[test]
+fn is_what_cannot_be_done_refused_with_its_place() {
+    let kind = |settings: &Value, info: &MediaInfo| {
+        planned(settings, info, false).map(drop).map_err(|error| (error.kind(), error.to_string()))
+    };
+    let info = source(video(1920, 1080));
+    let no_video = MediaInfo { video: None, ..info.clone() };
+    assert_eq!(kind(&job(ladder()), &no_video).unwrap_err().0, ErrorKind::NoVideo);
+    let twice = job(vec![output("_a", 1280, 720, json!({})), output("_a", 640, 360, json!({}))]);
+    let (same_name, message) = kind(&twice, &info).unwrap_err();
+    assert!(same_name == ErrorKind::Settings && message.contains("/outputGroups/0/outputs/1"), "{message}");
+    let no_rate = job(vec![output("", 640, 360, json!({"rateControlMode": "CBR"}))]);
+    assert!(kind(&no_rate, &info).unwrap_err().1.contains("bitrate is required"));
+    let poor = Capabilities { encoders: [].into(), ..capabilities() };
+    let settings: JobSettings = serde_json::from_value(job(ladder())).unwrap();
+    let request = PlanRequest {
+        settings: &settings,
+        user_metadata: &BTreeMap::new(),
+        input: &info,
+        capabilities: &poor,
+    };
+    assert_eq!(plan(request).unwrap_err().kind(), ErrorKind::MissingCapability);
+}
+
+#[test]
+fn is_high_dynamic_range_mapped_or_the_user_told() {
+    let mut hdr = video(1920, 1080);
+    hdr.colour.transfer = Some("smpte2084".into());
+    let plan = planned(&job(ladder()), &source(hdr), false).unwrap();
+    assert_eq!(encode(&plan).source.tone_map, ToneMap::Hable);
+    assert!(plan.notes[0].contains("dynamic range"), "{:?}", plan.notes);
+}
+
+#[test]
+fn do_equal_requests_give_equal_plans_and_task_hashes() {
+    let first = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
+    let second = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(first.tasks[0].spec_hash(), second.tasks[0].spec_hash());
+    assert_ne!(first.tasks[0].spec_hash(), first.tasks[1].spec_hash());
+}
+
+proptest! {
+    /// Whatever the source's size and turn: sides are even, nothing is enlarged, every rendition has its source of
+    /// scaling before it, and every branch makes the same exact number of frames.
+    #[test]
+    fn does_the_following_ladder_hold_its_promises(width in 16_u32..5000, height in 16_u32..5000, turns in 0_u8..4, millis in 1_i64..100_000) {
+        let track = VideoTrack { orientation: Orientation::turned(turns), end: ExactTime::from_millis(1480 + millis), ..video(width, height) };
+        let shown = track.display_size();
+        let plan = planned(&job(ladder()), &source(track), true).unwrap();
+        prop_assert!((1..=3).contains(&plan.outputs.len()));
+        for output in &plan.outputs {
+            let size = output.facts.size;
+            prop_assert!(size.width % 2 == 0 && size.height % 2 == 0 && size.fits(shown), "{} of {}", size, shown);
+            prop_assert!(output.facts.frames == (millis as u64 * 25 + 500) / 1000 || output.facts.frames == 1);
+        }
+        let mut seen = Vec::new();
+        for (_, rendition) in encode(&plan).renditions() {
+            if let ScaleSource::Rendition(parent) = rendition.scale_from {
+                prop_assert!(seen.contains(&parent));
+            }
+            seen.push(rendition.index);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Files that differ from their plan in one fact each must be refused for just that fact.
+
+use abanico_media::{FrameRate, Size};
+
+use super::*;
+
+fn planned() -> VideoOutputFacts {
+    VideoOutputFacts {
+        video_codec: "h264".into(),
+        size: Size::new(1280, 720),
+        rate: FrameRate::new(25, 1).unwrap(),
+        frames: 250,
+        video_bit_rate_bps: 4_500_000,
+        audio_codec: Some("aac".into()),
+        audio_channels: 2,
+        audio_sample_rate_hz: 48_000,
+        audio_end: Some(ExactTime::from_millis(10_010)),
+        fast_start: true,
+    }
+}
+
+fn found() -> OutputFacts {
+    OutputFacts {
+        size_bytes: 1,
+        fast_start: true,
+        video: Some(VideoFacts {
+            codec: "h264".into(),
+            profile: None,
+            pixel_format: "yuv420p".into(),
+            size: Size::new(1280, 720),
+            sample_aspect: Rational::ONE,
+            frames: 250,
+            rate: FrameRate::new(25, 1).unwrap(),
+            constant: true,
+            start: ExactTime::ZERO,
+            end: ExactTime::from_millis(10_000),
+            first_is_key: true,
+            key_frames: 5,
+            bit_rate_bps: 4_000_000,
+            rotated: false,
+        }),
+        audio: Some(AudioFacts {
+            codec: "aac".into(),
+            channels: 2,
+            sample_rate_hz: 48_000,
+            start: ExactTime::ZERO,
+            end: ExactTime::from_millis(10_027),
+        }),
+    }
+}
+
+#[test]
+fn does_a_right_file_pass() {
+    assert_eq!(differences(&planned(), &found()), Vec::<String>::new());
+}
+
+#[test]
+fn is_each_wrong_fact_found_and_named() {
+    type Spoil = fn(&mut OutputFacts);
+    let cases: [(Spoil, &str); 12] = [
+        (|facts| facts.fast_start = false, "moov"),
+        (|facts| facts.video.as_mut().unwrap().frames = 249, "249 frames instead of 250"),
+        (|facts| facts.video.as_mut().unwrap().size = Size::new(1280, 718), "1280x718 instead of 1280x720"),
+        (|facts| facts.video.as_mut().unwrap().constant = false, "varying rate"),
+        (|facts| facts.video.as_mut().unwrap().end = ExactTime::from_millis(10_081), "lasts 10.081"),
+        (|facts| facts.video.as_mut().unwrap().first_is_key = false, "no key frame"),
+        (|facts| facts.video.as_mut().unwrap().rotated = true, "turned"),
+        (|facts| facts.video.as_mut().unwrap().codec = "hevc".into(), "hevc instead of h264"),
+        (|facts| facts.audio = None, "no sound"),
+        (|facts| facts.audio.as_mut().unwrap().start = ExactTime::from_millis(21), "starts at 0.021"),
+        (|facts| facts.audio.as_mut().unwrap().end = ExactTime::from_millis(9_900), "ends at 9.900"),
+        (|facts| facts.audio.as_mut().unwrap().channels = 6, "6 audio channels"),
+    ];
+    for (spoil, expected) in cases {
+        let mut facts = found();
+        spoil(&mut facts);
+        let differences = differences(&planned(), &facts);
+        assert!(differences.len() == 1 && differences[0].contains(expected), "{expected}: {differences:?}");
+    }
+}
+
+#[test]
+fn is_unplanned_sound_refused() {
+    let silent = VideoOutputFacts { audio_codec: None, audio_end: None, ..planned() };
+    assert_eq!(differences(&silent, &found()), ["there is sound that was not planned"]);
+    assert_eq!(differences(&silent, &OutputFacts { audio: None, ..found() }), Vec::<String>::new());
+}

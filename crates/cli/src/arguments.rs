@@ -1,0 +1,164 @@
+//! The command line: in words, out one struct for each command. Never a default that `--help` does not show.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Upload a video, get every rendition: S3, trigger and MediaConvert in one program, with real encoders.
+#[derive(Debug, Parser)]
+#[command(name = "abanico", version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// How the log on stderr looks.
+    #[arg(long, global = true, env = "ABANICO_LOG", default_value = "text", value_enum)]
+    pub log: LogFormat,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit status: 0 done, 1 the work failed, 2 wrong usage or configuration, \
+3 something is missing on this machine, 130 interrupted.";
+
+/// How the log looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve S3, the upload trigger and the MediaConvert API on one port.
+    Serve(Serve),
+    /// Transcode files without a server.
+    Transcode(Transcode),
+    /// Print the facts of a file as JSON.
+    Probe(Probe),
+    /// Print what would be done with a file: renditions, tasks and ffmpeg commands.
+    Plan(Plan),
+    /// Check this machine: ffmpeg, encoders, disk, port, clock, sandbox.
+    Doctor(Doctor),
+    /// Show the whole way once: serve, upload, transcode, print the outputs, clean up.
+    Demo(Demo),
+    /// List uploads whose job could not be submitted, or replay one.
+    DeadLetters(DeadLetters),
+    /// Enter the sandbox and become another program.
+    #[command(name = "__sandbox", hide = true)]
+    Sandbox(Sandbox),
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address to listen on; port 0 takes a free one. Default 127.0.0.1:4566.
+    #[arg(long, env = "ABANICO_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Folder of all data. Default `abanico-data`.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Configuration file. Default `abanico.toml` where it exists.
+    #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Which settings a job has.
+#[derive(Debug, Clone, Args)]
+pub struct JobChoice {
+    /// A system preset by name, for each output one; without, the ladder that follows the source.
+    #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "job")]
+    pub preset: Vec<String>,
+    /// A MediaConvert job (CreateJob request or its settings) as JSON; its input is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub job: Option<PathBuf>,
+}
+
+/// Arguments of `transcode`.
+#[derive(Debug, Args)]
+pub struct Transcode {
+    /// Files or s3://bucket/key.
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    #[command(flatten)]
+    pub choice: JobChoice,
+    /// Folder or s3://bucket/prefix/ for the outputs. Default: this folder.
+    #[arg(long, value_name = "DIR|s3://…", default_value = ".")]
+    pub out: String,
+    /// Replace outputs that exist.
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object a line on stdout: progress, outputs, failures.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// A file.
+    pub file: PathBuf,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// A file.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub choice: JobChoice,
+    /// Print the whole plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Configuration file to check too.
+    #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// A video; without, a clip with motion and sound is made.
+    pub video: Option<PathBuf>,
+    /// Folder to keep the demo's data and outputs in. Default: a temporary one that is removed.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Arguments of `dead-letters`.
+#[derive(Debug, Args)]
+pub struct DeadLetters {
+    /// Folder of the server's data.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub action: Option<DeadLetterAction>,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetterAction {
+    /// List them as JSON lines.
+    List,
+    /// Deliver one again.
+    Replay {
+        /// Its id.
+        id: i64,
+    },
+}
+
+/// Arguments of the hidden sandbox command.
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// The policy as JSON.
+    pub policy: String,
+    /// Program and arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<std::ffi::OsString>,
+}

@@ -1,0 +1,9 @@
+//! One file for each command.
+
+pub mod dead_letters;
+pub mod doctor;
+pub mod local;
+pub mod plan;
+pub mod probe;
+pub mod sandbox;
+pub mod transcode;

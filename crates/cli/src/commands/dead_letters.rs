@@ -1,0 +1,47 @@
+//! `abanico dead-letters`: in a server's data folder, out uploads whose job could not be submitted, and their replay.
+//! Never while the server runs: it has the same under `/_abanico/dead-letters`.
+
+use std::process::ExitCode;
+
+use abanico_s3::{LocalS3, Options};
+use serde_json::json;
+
+use crate::arguments::{DeadLetterAction, DeadLetters};
+use crate::failure::{Hinted, WRONG_USAGE};
+use crate::output;
+
+/// Lists or replays.
+pub async fn run(arguments: DeadLetters) -> anyhow::Result<ExitCode> {
+    let folder = arguments.data.join("s3");
+    if !folder.is_dir() {
+        let message = format!("`{}` is no data folder of abanico", arguments.data.display());
+        return Err(Hinted::new(
+            WRONG_USAGE,
+            message,
+            "name the folder that `abanico serve` uses with --data",
+        )
+        .into());
+    }
+    let s3 = LocalS3::open(&folder, Options::default()).map_err(|error| {
+        let hint = "while the server runs, ask it: GET /_abanico/dead-letters, POST /_abanico/dead-letters/ID/replay";
+        anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, "the data folder cannot be opened", hint))
+    })?;
+    match arguments.action.unwrap_or(DeadLetterAction::List) {
+        DeadLetterAction::List => {
+            for letter in s3.outbox().dead_letters().await? {
+                output::json_line(&json!({
+                    "id": letter.id,
+                    "bucket": letter.bucket,
+                    "key": letter.key,
+                    "attempts": letter.attempts,
+                    "error": letter.last_error,
+                }))?;
+            }
+        }
+        DeadLetterAction::Replay { id } => {
+            s3.outbox().replay(id).await?;
+            output::note(format!("dead letter {id} will be delivered at the next start of the server"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,41 @@
+//! What commands that use ffmpeg share: in nothing, out the tools, locked in by this very program.
+//! Never an ffmpeg outside the sandbox, unless the configuration turns it off.
+
+use abanico_engine::Sandboxing;
+use abanico_ffmpeg::Tools;
+use abanico_ffmpeg::sandbox::{Launcher, Policy};
+use anyhow::Context;
+
+use crate::failure::{Hinted, MISSING_HERE};
+
+/// ffmpeg, ffprobe and how they are locked in.
+pub struct Toolbox {
+    /// Where they are; ffprobe starts in the sandbox.
+    pub tools: Tools,
+    /// How ffmpeg starts.
+    pub sandboxing: Sandboxing,
+}
+
+/// Finds the tools.
+///
+/// # Errors
+/// When one is missing; the hint says how to get it.
+pub fn toolbox(sandbox: bool) -> anyhow::Result<Toolbox> {
+    let tools = Tools::find(None, None).map_err(|error| {
+        let hint = "run `apt-get install ffmpeg`, then `abanico doctor`";
+        anyhow::Error::new(error).context(Hinted::new(MISSING_HERE, "ffmpeg cannot be used", hint))
+    })?;
+    if !sandbox {
+        return Ok(Toolbox { tools, sandboxing: Sandboxing::off() });
+    }
+    let exe =
+        std::env::current_exe().context("cannot find this program's own file, which the sandbox needs")?;
+    let launcher = Launcher::new(exe, vec!["__sandbox".to_owned()]);
+    let tools = tools.with_launcher(launcher.clone().for_reading(Policy::default()));
+    Ok(Toolbox { tools, sandboxing: Sandboxing::with(launcher) })
+}
+
+/// Processors of this machine, at least 1.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()).unwrap_or(1)
+}

@@ -1,0 +1,34 @@
+//! `abanico probe`: in a file, out its measured facts as JSON. Never a header's claim.
+
+use std::process::ExitCode;
+
+use abanico_media::MediaInfo;
+use tokio_util::sync::CancellationToken;
+
+use super::local::{Toolbox, toolbox};
+use crate::arguments::Probe;
+use crate::failure::{Hinted, WORK_FAILED};
+use crate::output;
+
+/// Prints the facts.
+pub async fn run(arguments: Probe) -> anyhow::Result<ExitCode> {
+    let info = facts(&toolbox(true)?, &arguments.file).await?;
+    output::json(&info)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Probes a file.
+pub async fn facts(toolbox: &Toolbox, file: &std::path::Path) -> anyhow::Result<MediaInfo> {
+    let real = file.canonicalize().map_err(|error| {
+        anyhow::Error::new(error).context(Hinted::new(
+            WORK_FAILED,
+            format!("cannot find `{}`", file.display()),
+            "check the path and its permissions",
+        ))
+    })?;
+    let probed = abanico_ffmpeg::probe(&toolbox.tools, &real, &CancellationToken::new()).await;
+    probed.map_err(|error| {
+        let hint = "check that it plays; `abanico doctor` checks this machine";
+        Hinted::new(WORK_FAILED, error.to_string(), hint).into()
+    })
+}

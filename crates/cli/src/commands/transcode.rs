@@ -1,0 +1,241 @@
+//! `abanico transcode`: in files, out renditions in a folder or bucket, by the same engine that serves.
+//! Never a half file in its place, never an ffmpeg left behind.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abanico_engine::{Engine, EngineOptions, JobRecord, Stage};
+use abanico_plan::Plan;
+use abanico_store::{FolderBucket, RemoteOptions, RemoteS3, Router};
+use anyhow::Context;
+use serde_json::json;
+
+use super::local::{Toolbox, cores, toolbox};
+use crate::arguments::Transcode;
+use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
+use crate::progress::{Show, follow};
+use crate::{job_request, output};
+
+/// Transcodes each input in turn; a failed one does not keep the others from being done.
+pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
+    let toolbox = toolbox(true)?;
+    let places = Places::new(&arguments)?;
+    if !arguments.force {
+        places.refuse_existing(&arguments, &toolbox).await?;
+    }
+    let work = places.work_folder()?;
+    let options = EngineOptions {
+        folder: work.path().to_owned(),
+        cores: cores(),
+        max_active_jobs: 1,
+        sandboxing: toolbox.sandboxing.clone(),
+    };
+    let engine = Engine::open(options, Arc::new(places.router.clone()), toolbox.tools.clone()).await?;
+    let done = tokio::select! {
+        done = transcode_all(&arguments, &places, &engine) => done,
+        signal = interrupted() => Err(signal),
+    };
+    engine.shutdown(Duration::ZERO).await;
+    done
+}
+
+async fn transcode_all(arguments: &Transcode, places: &Places, engine: &Engine) -> anyhow::Result<ExitCode> {
+    let show = if arguments.json { Show::Json } else { Show::People };
+    let mut failed = 0_usize;
+    for (index, name) in arguments.inputs.iter().enumerate() {
+        let submission =
+            job_request::submission(&arguments.choice, &places.inputs[index].url, &places.destination)?;
+        let job = engine.create_job(submission).await?;
+        let record = follow(engine, &job.id, name, show).await?;
+        failed += usize::from(record.stage() != Stage::Complete);
+        if arguments.json { print_json(places, name, &record)? } else { print_people(places, name, &record) }
+    }
+    if failed > 0 {
+        let message = format!("{failed} of {} input(s) could not be transcoded", arguments.inputs.len());
+        return Err(Hinted::new(WORK_FAILED, message, "the reason stands above, with each input").into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_people(places: &Places, name: &str, record: &JobRecord) {
+    for message in record.messages() {
+        output::note(format!("{name}: {message}"));
+    }
+    if let Some(failure) = record.machine.failure() {
+        output::note(format!("{name}: error {}: {}", failure.code, places.readable(&failure.message)));
+        return;
+    }
+    for made in &record.outputs {
+        output::line(format!(
+            "{}  {}x{}  {}  {} kb/s",
+            places.readable(&made.url),
+            made.width,
+            made.height,
+            output::bytes(made.size_bytes),
+            made.video_bit_rate_bps / 1000
+        ));
+    }
+}
+
+fn print_json(places: &Places, name: &str, record: &JobRecord) -> anyhow::Result<()> {
+    let messages: Vec<&str> = record.messages().collect();
+    if let Some(failure) = record.machine.failure() {
+        let message = places.readable(&failure.message);
+        return output::json_line(
+            &json!({"type": "failure", "input": name, "code": failure.code, "message": message}),
+        );
+    }
+    for made in &record.outputs {
+        output::json_line(&json!({
+            "type": "output",
+            "input": name,
+            "path": places.readable(&made.url),
+            "width": made.width,
+            "height": made.height,
+            "size_bytes": made.size_bytes,
+            "duration_ms": made.duration_ms,
+            "video_bit_rate_bps": made.video_bit_rate_bps,
+        }))?;
+    }
+    let (started, finished) = (record.times.started_ms, record.times.finished_ms);
+    let took_ms = finished.zip(started).map(|(finished, started)| finished - started);
+    output::json_line(&json!({
+        "type": "done", "input": name, "took_ms": took_ms, "ffmpeg_cpu_ms": record.child_cpu_ms, "messages": messages,
+    }))
+}
+
+/// Resolves when the user or the system wants an end.
+async fn interrupted() -> anyhow::Error {
+    use tokio::signal::unix::{SignalKind, signal};
+    let message = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => "interrupted",
+                _ = terminate.recv() => "terminated",
+            }
+        }
+        // Without signal handlers the system ends the process by itself.
+        _ => std::future::pending().await,
+    };
+    Hinted::new(INTERRUPTED, message, "nothing half-done was left behind; start again when you like").into()
+}
+
+/// One input: its URL inside and, for a file, where it is.
+struct Input {
+    url: String,
+    file: Option<PathBuf>,
+}
+
+/// Where inputs come from and outputs go: folders stand for buckets, so the engine sees URLs only.
+struct Places {
+    router: Router,
+    inputs: Vec<Input>,
+    destination: String,
+    out: Option<PathBuf>,
+}
+
+impl Places {
+    fn new(arguments: &Transcode) -> anyhow::Result<Self> {
+        let mut router = Router::new().with_other_buckets(Arc::new(RemoteS3::new(RemoteOptions::default())));
+        let mut inputs = Vec::new();
+        for (index, text) in arguments.inputs.iter().enumerate() {
+            if text.starts_with("s3://") {
+                inputs.push(Input { url: text.clone(), file: None });
+                continue;
+            }
+            let file = PathBuf::from(text).canonicalize().map_err(|error| {
+                let hint = "check the path; objects are written as s3://bucket/key";
+                anyhow::Error::new(error).context(Hinted::new(
+                    WRONG_USAGE,
+                    format!("cannot find `{text}`"),
+                    hint,
+                ))
+            })?;
+            let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str()))
+            else {
+                return Err(Hinted::new(
+                    WRONG_USAGE,
+                    format!("`{text}` is no file with a readable name"),
+                    "rename it",
+                )
+                .into());
+            };
+            let bucket = format!("input-{index}");
+            router = router.with_bucket(bucket.clone(), Arc::new(FolderBucket::new(folder)?));
+            inputs.push(Input { url: format!("s3://{bucket}/{name}"), file: Some(file.clone()) });
+        }
+        if arguments.out.starts_with("s3://") {
+            let destination = if arguments.out.ends_with('/') {
+                arguments.out.clone()
+            } else {
+                format!("{}/", arguments.out)
+            };
+            return Ok(Self { router, inputs, destination, out: None });
+        }
+        let out = PathBuf::from(&arguments.out);
+        std::fs::create_dir_all(&out)
+            .with_context(|| format!("cannot make the output folder `{}`", out.display()))?;
+        let bucket = FolderBucket::new(&out)
+            .with_context(|| format!("cannot use `{}` as output folder", out.display()))?;
+        router = router.with_bucket("output", Arc::new(bucket));
+        Ok(Self { router, inputs, destination: "s3://output/".to_owned(), out: Some(out) })
+    }
+
+    /// Work in progress lies beside the outputs, so that publishing does not cross file systems; hidden, and gone at
+    /// the end.
+    fn work_folder(&self) -> anyhow::Result<tempfile::TempDir> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".abanico-work-");
+        let made = match &self.out {
+            Some(out) => builder.tempdir_in(out),
+            None => builder.tempdir(),
+        };
+        made.context("cannot make a folder for work in progress")
+    }
+
+    /// Refuses to replace files that the user may still want. Inputs that cannot be planned are left for the job to
+    /// say so.
+    async fn refuse_existing(&self, arguments: &Transcode, toolbox: &Toolbox) -> anyhow::Result<()> {
+        let Some(out) = &self.out else { return Ok(()) };
+        for input in &self.inputs {
+            let Some(file) = &input.file else { continue };
+            let planned =
+                super::plan::plan(toolbox, file, &arguments.choice, &input.url, &self.destination).await;
+            let Ok(Plan { outputs, .. }) = planned else { continue };
+            for output in outputs {
+                let path = out.join(output.url.trim_start_matches("s3://output/"));
+                if path.exists() {
+                    let message = format!("`{}` exists already", path.display());
+                    return Err(Hinted::new(
+                        WRONG_USAGE,
+                        message,
+                        "give --force to replace it, or another --out",
+                    )
+                    .into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A text in which the URLs inside are the user's own paths again.
+    fn readable(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for input in &self.inputs {
+            if let Some(file) = &input.file {
+                text = text.replace(&input.url, &file.display().to_string());
+            }
+        }
+        match &self.out {
+            Some(out) => text.replace("s3://output", &trimmed(out)),
+            None => text,
+        }
+    }
+}
+
+fn trimmed(folder: &Path) -> String {
+    let text = folder.display().to_string();
+    text.trim_end_matches('/').to_owned()
+}

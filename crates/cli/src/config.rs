@@ -1,0 +1,235 @@
+//! Configuration: in `abanico.toml`, environment and flags, out one struct with every default filled in.
+//! Never a secret printed; an unknown key is an error that names it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::failure::{Hinted, WRONG_USAGE};
+
+/// The function that every default trigger starts.
+pub const FUNCTION: &str = "transcode-video";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Folder of all data.
+    pub data: PathBuf,
+    /// Region that ARNs and events name.
+    pub region: String,
+    /// The engine.
+    pub engine: EngineConfig,
+    /// Buckets; local ones are made when they are missing.
+    #[serde(rename = "bucket")]
+    pub buckets: Vec<BucketConfig>,
+    /// What uploads start.
+    #[serde(rename = "trigger")]
+    pub triggers: Vec<TriggerConfig>,
+    /// Who is told about jobs.
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<WebhookConfig>,
+}
+
+/// How the engine is set up.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// Processors to use; all by default.
+    pub cores: Option<u32>,
+    /// Jobs driven at once.
+    pub max_active_jobs: usize,
+    /// How long running jobs may go on after SIGTERM, in seconds.
+    pub grace_seconds: u64,
+    /// Whether ffmpeg runs in the sandbox.
+    pub sandbox: bool,
+}
+
+/// One bucket.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketConfig {
+    /// Its name.
+    pub name: String,
+    /// Whether it is on a real S3; credentials then come from the usual AWS environment.
+    #[serde(default)]
+    pub remote: bool,
+    /// Endpoint of that S3; Amazon's own when absent.
+    pub endpoint: Option<String>,
+    /// Region of that S3.
+    pub region: Option<String>,
+}
+
+/// Uploads that start jobs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerConfig {
+    /// Its name, unique.
+    pub id: String,
+    /// Bucket that is watched; a local one.
+    pub bucket: String,
+    /// Only keys that start so.
+    #[serde(default)]
+    pub prefix: String,
+    /// Only keys that end so.
+    #[serde(default)]
+    pub suffix: String,
+    /// `ladder`, `three-mp4`, or the path of a job template as JSON.
+    #[serde(default = "default_template")]
+    pub template: String,
+    /// Where outputs go, with `{bucket}`, `{key}`, `{stem}`, `{ext}`, `{dir}`.
+    #[serde(default = "default_destination")]
+    pub destination: String,
+    /// Role that the jobs name; of use on AWS only.
+    #[serde(default = "default_role")]
+    pub role: String,
+}
+
+/// Who is told about jobs.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// Where events are posted.
+    pub url: String,
+    /// What they are signed with.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookConfig").field("url", &self.url).field("secret", &"REDACTED").finish()
+    }
+}
+
+fn default_template() -> String {
+    "ladder".to_owned()
+}
+
+fn default_destination() -> String {
+    "s3://renditions/{key}/".to_owned()
+}
+
+fn default_role() -> String {
+    "arn:aws:iam::000000000000:role/abanico".to_owned()
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { cores: None, max_active_jobs: 4, grace_seconds: 10, sandbox: true }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let bucket =
+            |name: &str| BucketConfig { name: name.to_owned(), remote: false, endpoint: None, region: None };
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4566)),
+            data: PathBuf::from("abanico-data"),
+            region: "us-east-1".to_owned(),
+            engine: EngineConfig::default(),
+            buckets: vec![bucket("uploads"), bucket("renditions")],
+            triggers: vec![TriggerConfig {
+                id: FUNCTION.to_owned(),
+                bucket: "uploads".to_owned(),
+                prefix: String::new(),
+                suffix: String::new(),
+                template: default_template(),
+                destination: default_destination(),
+                role: default_role(),
+            }],
+            webhooks: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file that is named, else `abanico.toml` where there is one, else takes the defaults.
+    ///
+    /// # Errors
+    /// When a named file is missing, or a file has something wrong; the message names the place.
+    pub fn load(named: Option<&Path>) -> anyhow::Result<Self> {
+        let standard = Path::new("abanico.toml");
+        let Some(path) = named.or(standard.is_file().then_some(standard)) else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration `{}`", path.display()))
+            .context(Hinted::new(
+                WRONG_USAGE,
+                "there is no usable configuration",
+                "name a file that exists with --config",
+            ))?;
+        let config = toml::from_str(&text).map_err(|error| {
+            let hint = "docs/CONFIGURATION.md has every key with its default";
+            Hinted::new(WRONG_USAGE, format!("`{}`: {error}", path.display()), hint)
+        })?;
+        Self::checked(config)
+    }
+
+    fn checked(self) -> anyhow::Result<Self> {
+        let mut ids = std::collections::BTreeSet::new();
+        for trigger in &self.triggers {
+            let known = self.buckets.iter().find(|bucket| bucket.name == trigger.bucket);
+            if !known.is_some_and(|bucket| !bucket.remote) {
+                let hint = "add it as a [[bucket]] without `remote`: uploads are seen only where abanico stores them";
+                let message = format!(
+                    "trigger `{}` watches `{}`, which is no local bucket",
+                    trigger.id, trigger.bucket
+                );
+                return Err(Hinted::new(WRONG_USAGE, message, hint).into());
+            }
+            if !ids.insert(&trigger.id) {
+                let message = format!("two triggers have the id `{}`", trigger.id);
+                return Err(Hinted::new(WRONG_USAGE, message, "give each its own").into());
+            }
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abanico.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path))
+    }
+
+    #[test]
+    fn does_an_empty_file_mean_all_defaults() {
+        let config = parse("").unwrap();
+        assert!(config.listen.ip().is_loopback());
+        assert_eq!(config.triggers[0].bucket, "uploads");
+        assert_eq!(config.triggers[0].destination, "s3://renditions/{key}/");
+    }
+
+    #[test]
+    fn is_an_unknown_key_named() {
+        let error = parse("lisen = \"127.0.0.1:1\"").unwrap_err();
+        assert!(format!("{error:#}").contains("lisen"), "{error:#}");
+    }
+
+    #[test]
+    fn is_a_trigger_on_a_bucket_that_is_not_ours_refused() {
+        let text = "[[bucket]]\nname = \"far\"\nremote = true\n[[trigger]]\nid = \"t\"\nbucket = \"far\"";
+        assert!(parse(text).unwrap_err().to_string().contains("`far`"));
+    }
+
+    #[test]
+    fn does_a_secret_stay_out_of_debug_texts() {
+        let text = "[[webhook]]\nurl = \"http://127.0.0.1:1/\"\nsecret = \"hush-hush\"";
+        let config = parse(text).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn is_a_missing_file_an_error_with_a_hint() {
+        assert!(Config::load(Some(Path::new("no/such/abanico.toml"))).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! What goes to stdout: in values and rows, out JSON lines and aligned tables. Never a message for people about the
+//! work: those go to stderr.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+/// Prints a line on stdout; a reader that is gone (a closed pipe) is no failure.
+pub fn line(text: impl AsRef<str>) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{}", text.as_ref()).and_then(|()| stdout.flush());
+}
+
+/// Prints a line for people, on stderr.
+pub fn note(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// Prints a value as one line of JSON.
+pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string(value)?);
+    Ok(())
+}
+
+/// Prints a value as indented JSON.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Lines of a table whose columns are as wide as their widest cell; numbers stand right.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let format_row = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
+            let is_number = cell.starts_with(|first: char| first.is_ascii_digit());
+            if is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![format_row(head.to_vec())];
+    lines.extend(rows.iter().map(|row| format_row(row.iter().map(String::as_str).collect())));
+    lines
+}
+
+/// Bytes in the unit that people read: `14.7 MB`.
+pub fn bytes(count: u64) -> String {
+    let units = [("GB", 1_000_000_000_u64), ("MB", 1_000_000), ("kB", 1_000)];
+    match units.iter().find(|(_, size)| count >= *size) {
+        Some((unit, size)) => format!("{}.{} {unit}", count / size, count % size * 10 / size),
+        None => format!("{count} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_columns_aligned() {
+        let rows = vec![vec!["a".to_owned(), "12".to_owned()], vec!["longer".to_owned(), "3".to_owned()]];
+        assert_eq!(table(&["name", "n"], &rows), ["name    n", "a       12", "longer   3"]);
+    }
+
+    #[test]
+    fn are_bytes_read_in_decimal_units() {
+        assert_eq!(
+            [bytes(999), bytes(1_000), bytes(14_750_000), bytes(2_000_000_000)],
+            ["999 B", "1.0 kB", "14.7 MB", "2.0 GB"]
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! A real engine on real clips in a temporary folder.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abanico_engine::{Engine, EngineOptions, JobId, JobRecord, Sandboxing, submission};
+use abanico_ffmpeg::Tools;
+use abanico_store::{FolderBucket, Router};
+use serde_json::{Value, json};
+
+/// Folder with input, outputs and the engine's data.
+pub struct Bench {
+    /// Kept to be removed at the end.
+    pub folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub async fn engine(&self) -> Engine {
+        let options = EngineOptions {
+            folder: self.path("engine"),
+            cores: 2,
+            max_active_jobs: 4,
+            sandboxing: Sandboxing::off(),
+        };
+        let bucket = |name: &str| {
+            std::fs::create_dir_all(self.path(name)).unwrap();
+            Arc::new(FolderBucket::new(&self.path(name)).unwrap())
+        };
+        let store = Router::new().with_bucket("in", bucket("in")).with_bucket("out", bucket("out"));
+        Engine::open(options, Arc::new(store), Tools::find(None, None).unwrap()).await.unwrap()
+    }
+
+    /// Path of an input.
+    pub fn input(&self, name: &str) -> PathBuf {
+        std::fs::create_dir_all(self.path("in")).unwrap();
+        self.path("in").join(name)
+    }
+
+    /// Names of all published files, in order.
+    pub fn published(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path("out/made")) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub fn request(&self, input: &str, template: &str) -> Value {
+        json!({"role": "arn:aws:iam::000000000000:role/r", "jobTemplate": template, "settings": {
+            "inputs": [{"fileInput": format!("s3://in/{input}")}],
+            "outputGroups": [{"outputGroupSettings": {"fileGroupSettings": {"destination": "s3://out/made/"}}}]}})
+    }
+}
+
+/// Waits for a job's end, two minutes at most.
+pub async fn finished(engine: &Engine, id: &JobId) -> JobRecord {
+    let mut changes = engine.changes();
+    let wait = async {
+        loop {
+            let record = engine.get(id).await.unwrap();
+            if record.stage().is_final() {
+                return record;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), wait).await.expect("the job ends within two minutes")
+}
+
+/// Submits a request.
+pub async fn submit(engine: &Engine, request: Value) -> JobRecord {
+    engine.create_job(submission::from_request(request).unwrap()).await.unwrap()
+}

@@ -1,0 +1,139 @@
+//! Whole jobs on real clips: facts of what is published, and that nothing else is.
+
+mod common;
+
+use abanico_engine::{Engine, JobId, JobRecord, ListFilter, Stage, submission};
+use abanico_testkit::{Clip, Sound};
+use common::{Bench, finished, submit};
+use serde_json::json;
+
+fn statuses(engine_events: Vec<abanico_engine::StoredEvent>) -> Vec<String> {
+    engine_events.iter().map(|event| event.body["detail"]["status"].as_str().unwrap().to_owned()).collect()
+}
+
+fn sizes(record: &JobRecord) -> Vec<(String, u32, u32)> {
+    let plan = record.plan.as_ref().unwrap();
+    let name = |index: u32| plan.outputs[index as usize].name_modifier.clone();
+    record.outputs.iter().map(|output| (name(output.output), output.width, output.height)).collect()
+}
+
+fn clip(width: u32, height: u32) -> Clip {
+    Clip { width, height, frames: 30, ..Clip::default() }
+}
+
+async fn run(bench: &Bench, engine: &Engine, name: &str, template: &str) -> JobRecord {
+    let job = submit(engine, bench.request(name, template)).await;
+    finished(engine, &job.id).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_the_three_preset_job_make_three_renditions_as_mediaconvert_does() {
+    let bench = Bench::new();
+    clip(640, 360).write(&bench.input("a.b.mp4"));
+    let engine = bench.engine().await;
+    let record = run(&bench, &engine, "a.b.mp4", "three-mp4").await;
+    assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
+    assert_eq!(bench.published(), ["a.b_1080p.mp4", "a.b_480p.mp4", "a.b_720p.mp4"]);
+    let expected = [("_1080p", 1920, 1080), ("_720p", 1280, 720), ("_480p", 640, 480)];
+    assert_eq!(sizes(&record), expected.map(|(name, width, height)| (name.to_owned(), width, height)));
+    let facts: Vec<_> =
+        record.plan.as_ref().unwrap().outputs.iter().map(|output| output.facts.frames).collect();
+    assert_eq!(facts, [29, 29, 29], "1.2 s at 24000/1001");
+    let events = statuses(engine.events_after(0, 100).await.unwrap());
+    assert_eq!(events, ["PROGRESSING", "INPUT_INFORMATION", "COMPLETE"]);
+    assert_eq!(record.progress.job_percent(), 100);
+    engine.shutdown(std::time::Duration::ZERO).await;
+    assert!(
+        std::fs::read_dir(bench.path("engine/work")).unwrap().next().is_none(),
+        "the work folder is empty"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_the_ladder_follow_a_portrait_source_without_enlarging() {
+    let bench = Bench::new();
+    Clip { rate: "30".into(), sound: None, ..clip(360, 640) }.write(&bench.input("tall.mp4"));
+    let engine = bench.engine().await;
+    let record = run(&bench, &engine, "tall.mp4", "ladder").await;
+    assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
+    assert_eq!(sizes(&record), [("_480p".to_owned(), 360, 640)]);
+    let messages: Vec<_> = record.messages().collect();
+    assert!(messages.len() == 3 && messages.iter().any(|text| text.contains("no sound")), "{messages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_a_file_that_is_no_video_fail_with_its_reason_and_leave_nothing() {
+    let bench = Bench::new();
+    std::fs::write(bench.input("letter.mp4"), "dear all").unwrap();
+    let engine = bench.engine().await;
+    let record = run(&bench, &engine, "letter.mp4", "ladder").await;
+    let failure = record.machine.failure().unwrap();
+    assert_eq!((record.stage(), failure.code), (Stage::Error, 1010));
+    assert!(failure.message.contains("s3://in/letter.mp4"), "{}", failure.message);
+    assert!(bench.published().is_empty());
+    let missing = run(&bench, &engine, "missing.mp4", "ladder").await;
+    assert_eq!(missing.machine.failure().unwrap().code, 1404);
+    let events = engine.events_after(0, 100).await.unwrap();
+    assert_eq!(statuses(events), ["PROGRESSING", "ERROR", "PROGRESSING", "ERROR"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_a_repeated_request_find_its_first_job() {
+    let bench = Bench::new();
+    clip(320, 180).write(&bench.input("a.mp4"));
+    let engine = bench.engine().await;
+    let mut request = bench.request("a.mp4", "ladder");
+    request["clientRequestToken"] = json!("once");
+    let (first, second) = tokio::join!(submit(&engine, request.clone()), submit(&engine, request.clone()));
+    assert_eq!(first.id, second.id);
+    request["settings"]["inputs"][0]["fileInput"] = json!("s3://in/other.mp4");
+    let other = engine.create_job(submission::from_request(request).unwrap()).await;
+    assert_eq!(other.unwrap_err().kind(), abanico_engine::ErrorKind::Conflict);
+    assert_eq!(engine.list(ListFilter::default(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
+    let bench = Bench::new();
+    Clip { frames: 1500, ..clip(640, 360) }.write(&bench.input("long.mp4"));
+    let engine = bench.engine().await;
+    let jobs = [(); 6].map(|()| bench.request("long.mp4", "three-mp4"));
+    let mut ids = Vec::new();
+    for request in jobs {
+        ids.push(submit(&engine, request).await.id);
+    }
+    let mut changes = engine.changes();
+    while engine.get(&ids[0]).await.unwrap().progress.frames_done == 0 {
+        changes.changed().await.unwrap();
+    }
+    for id in &ids {
+        engine.cancel(id).await.unwrap();
+    }
+    for id in &ids {
+        assert_eq!(finished(&engine, id).await.stage(), Stage::Canceled);
+    }
+    assert!(engine.cancel(&ids[0]).await.is_err() && engine.cancel(&JobId::new("none")).await.is_err());
+    assert!(bench.published().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_a_stopped_engine_go_on_where_it_was() {
+    let bench = Bench::new();
+    Clip { frames: 250, sound: Some(Sound { channels: 2, sample_rate_hz: 44_100 }), ..clip(640, 360) }
+        .write(&bench.input("a.mp4"));
+    let engine = bench.engine().await;
+    let id = submit(&engine, bench.request("a.mp4", "three-mp4")).await.id;
+    let mut changes = engine.changes();
+    while engine.get(&id).await.unwrap().progress.frames_done == 0 {
+        changes.changed().await.unwrap();
+    }
+    engine.shutdown(std::time::Duration::ZERO).await;
+    assert_eq!(engine.get(&id).await.unwrap().stage(), Stage::Transcoding);
+    assert!(bench.published().is_empty());
+    drop(engine);
+    let engine = bench.engine().await;
+    let record = finished(&engine, &id).await;
+    assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
+    assert_eq!(bench.published().len(), 3);
+    assert_eq!(record.machine.retries(), 0);
+}

@@ -1,0 +1,112 @@
+//! Takes the turn out of a finished MP4: in a file whose picture already stands upright, out the same file whose track
+//! headers say so. Never a byte changed outside the matrices.
+//!
+//! ffmpeg copies the source's display matrix to an encoded stream when it does not turn the picture itself (seen with
+//! 5.1.9), and the option against it differs from version to version. The matrix has its fixed place in `tkhd`
+//! (ISO/IEC 14496-12, 8.3.2), so it is written there.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// The matrix that turns nothing: 16.16 numbers, the last one 2.30.
+const UPRIGHT: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
+
+/// Marks every track of `file` as upright.
+///
+/// # Errors
+/// When the file cannot be read or written, or is no MP4 with track headers.
+pub fn mark_upright(file: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(file)?;
+    let length = file.metadata()?.len();
+    let mut headers = Vec::new();
+    find_headers(&mut file, 0, length, &mut headers)?;
+    if headers.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no track header"));
+    }
+    let matrix: Vec<u8> = UPRIGHT.iter().flat_map(|number| number.to_be_bytes()).collect();
+    for payload in headers {
+        file.seek(SeekFrom::Start(payload))?;
+        let mut version = [0];
+        file.read_exact(&mut version)?;
+        // Version and flags, times, id and duration (longer in version 1), two reserved words, layer, group, volume.
+        let offset = if version[0] == 1 { 52 } else { 40 };
+        file.seek(SeekFrom::Start(payload + offset))?;
+        file.write_all(&matrix)?;
+    }
+    file.sync_data()
+}
+
+/// Collects where the payloads of `tkhd` boxes start, between two places of the file.
+fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<u64>) -> io::Result<()> {
+    let mut at = start;
+    while at + 8 <= end {
+        file.seek(SeekFrom::Start(at))?;
+        let mut header = [0; 8];
+        file.read_exact(&mut header)?;
+        let [a, b, c, d, kind @ ..] = header;
+        let (mut size, mut payload) = (u64::from(u32::from_be_bytes([a, b, c, d])), at + 8);
+        if size == 1 {
+            let mut long = [0; 8];
+            file.read_exact(&mut long)?;
+            (size, payload) = (u64::from_be_bytes(long), at + 16);
+        } else if size == 0 {
+            size = end - at;
+        }
+        if size < payload - at || at + size > end {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a box is longer than what holds it"));
+        }
+        match &kind {
+            b"moov" | b"trak" => find_headers(file, payload, at + size, headers)?,
+            b"tkhd" => headers.push(payload),
+            _ => {}
+        }
+        at += size;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(payload.len() + 8).unwrap();
+        [&size.to_be_bytes()[..], kind, payload].concat()
+    }
+
+    fn turned(version: u8) -> Vec<u8> {
+        let mut header = vec![0xee; if version == 1 { 96 } else { 84 }];
+        header[0] = version;
+        boxed(b"trak", &boxed(b"tkhd", &header))
+    }
+
+    #[test]
+    fn are_only_the_matrices_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        let moov = boxed(b"moov", &[turned(0), turned(1)].concat());
+        let before = [boxed(b"ftyp", b"isom"), boxed(b"mdat", b"tkhd in the data"), moov].concat();
+        std::fs::write(&path, &before).unwrap();
+        mark_upright(&path).unwrap();
+        let after = std::fs::read(&path).unwrap();
+        let changed: Vec<usize> = (0..before.len()).filter(|&index| before[index] != after[index]).collect();
+        assert_eq!((before.len(), changed.len()), (after.len(), 2 * 36));
+        let matrix: Vec<u8> = UPRIGHT.iter().flat_map(|number| number.to_be_bytes()).collect();
+        for first in [changed[0], changed[36]] {
+            assert_eq!(after[first..first + 36], matrix);
+        }
+        // 8 ftyp header + 4, 24 mdat, 8 moov, 8 trak, 8 tkhd, then 40 bytes into the payload.
+        assert_eq!(changed[0], 12 + 24 + 24 + 40);
+    }
+
+    #[test]
+    fn is_a_file_without_track_headers_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        for bytes in [boxed(b"ftyp", b"isom"), boxed(b"moov", &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(mark_upright(&path).is_err());
+        }
+    }
+}

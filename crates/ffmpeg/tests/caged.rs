@@ -1,0 +1,231 @@
+//! The cage around a real ffmpeg: what it may do works, and each thing that it may not do fails for that reason.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of a test stop it and say what it skips"
+)]
+
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use abanico_ffmpeg::sandbox::{Launcher, Policy, support};
+use abanico_ffmpeg::{Exit, Finished, Invocation, Limits, Progress, RunError, RunErrorKind, Tools, run};
+use tokio_util::sync::CancellationToken;
+
+/// A folder with an input, a neighbour that is none of the program's business, and a place for outputs.
+struct Desk {
+    folder: tempfile::TempDir,
+    policy: Policy,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("input.y4m"), picture()).unwrap();
+        std::fs::write(at("neighbour.y4m"), picture()).unwrap();
+        std::fs::create_dir(at("out")).unwrap();
+        let policy =
+            Policy { read_only: vec![at("input.y4m")], writable: vec![at("out")], ..Policy::default() };
+        Self { folder, policy }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn ffmpeg(&self, args: &[&str]) -> Result<Finished, RunError> {
+        let common = ["-hide_banner", "-nostdin", "-y", "-progress", "pipe:1", "-loglevel", "error"];
+        let args = common.iter().chain(args).map(|arg| self.argument(arg)).collect();
+        caged("/usr/bin/ffmpeg", args, self.policy.clone()).await
+    }
+
+    /// Words that start with `@` are files of the desk.
+    fn argument(&self, word: &str) -> OsString {
+        word.strip_prefix('@').map_or_else(|| word.into(), |name| self.path(name).into())
+    }
+}
+
+/// One grey picture of 16x16.
+fn picture() -> Vec<u8> {
+    let mut file = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\nFRAME\n".to_vec();
+    file.resize(file.len() + 16 * 16 * 3 / 2, 128);
+    file
+}
+
+async fn caged(program: &str, args: Vec<OsString>, policy: Policy) -> Result<Finished, RunError> {
+    let launcher = Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new());
+    let limits = Limits { wall: Duration::from_secs(60), stall: Duration::from_secs(60) };
+    let invocation = Invocation { program: program.into(), args, launcher: Some(launcher), policy, limits };
+    run(&invocation, &mut |_: Progress| {}, &CancellationToken::new()).await
+}
+
+fn has_landlock() -> bool {
+    let has = support().landlock_abi.is_some();
+    if !has {
+        eprintln!("skipped: this kernel has no Landlock");
+    }
+    has
+}
+
+fn said(result: Result<Finished, RunError>, words: &str) -> RunError {
+    let error = result.expect_err("the cage holds");
+    assert_eq!(error.kind(), RunErrorKind::Failed, "{error}");
+    assert!(error.stderr_tail().contains(words), "{}", error.details());
+    error
+}
+
+#[tokio::test]
+async fn does_a_normal_transcode_work_in_the_cage() {
+    let desk = Desk::new();
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=320x180:d=2", "-c:v", "libx264", "-preset", "ultrafast"];
+    let all = [&source[..], &["-movflags", "+faststart", "@out/a.mp4"]].concat();
+    desk.ffmpeg(&all).await.unwrap();
+    assert!(std::fs::metadata(desk.path("out/a.mp4")).unwrap().len() > 10_000);
+    desk.ffmpeg(&["-i", "@input.y4m", "-c:v", "libx264", "@out/b.mp4"]).await.unwrap();
+    assert!(desk.path("out/b.mp4").exists());
+}
+
+#[tokio::test]
+async fn is_a_neighbour_of_the_input_out_of_reach() {
+    if has_landlock() {
+        let desk = Desk::new();
+        said(desk.ffmpeg(&["-i", "@neighbour.y4m", "@out/a.mp4"]).await, "Permission denied");
+        let mut open = Desk::new();
+        open.policy.read_only.push(open.path("neighbour.y4m"));
+        open.ffmpeg(&["-i", "@neighbour.y4m", "@out/a.mp4"]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn does_a_caged_ffprobe_read_its_file_and_no_other() {
+    let desk = Desk::new();
+    let launcher = Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new());
+    let tools = Tools::find(None, None).unwrap().with_launcher(launcher.for_reading(Policy::default()));
+    let input = desk.path("input.y4m");
+    let read = async |name: &str| {
+        let mut command = tools.ffprobe_command(&[&input]);
+        command.args(["-v", "error", "-show_streams"]).arg(desk.path(name)).output().await.unwrap()
+    };
+    let own = read("input.y4m").await;
+    assert!(String::from_utf8_lossy(&own.stdout).contains("width=16"), "{own:?}");
+    if has_landlock() {
+        let other = read("neighbour.y4m").await;
+        assert!(String::from_utf8_lossy(&other.stderr).contains("Permission denied"), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn is_nothing_written_outside_of_the_writable_folders() {
+    if has_landlock() {
+        let desk = Desk::new();
+        said(desk.ffmpeg(&["-i", "@input.y4m", "@outside.mp4"]).await, "Permission denied");
+        said(
+            desk.ffmpeg(&["-i", "@input.y4m", "-f", "rawvideo", "@neighbour.y4m"]).await,
+            "Permission denied",
+        );
+        assert!(!desk.path("outside.mp4").exists());
+        assert_eq!(std::fs::read(desk.path("neighbour.y4m")).unwrap(), picture());
+    }
+}
+
+#[tokio::test]
+async fn is_no_connection_made_to_a_listener_next_door() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("tcp://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let desk = Desk::new();
+    said(desk.ffmpeg(&["-i", &url, "@out/a.mp4"]).await, "Operation not permitted");
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody knocked");
+}
+
+#[tokio::test]
+async fn does_a_file_stop_at_the_size_that_it_may_have() {
+    let mut desk = Desk::new();
+    desk.policy.file_size_bytes = Some(100_000);
+    let error = said(
+        desk.ffmpeg(&["-f", "lavfi", "-i", "testsrc=d=4", "-f", "rawvideo", "@out/a.raw"]).await,
+        "File too large",
+    );
+    assert!(matches!(error.exit(), Some(Exit::Code(_))), "it ends by itself: {error}");
+    assert!(!error.is_retryable());
+    assert!(std::fs::metadata(desk.path("out/a.raw")).unwrap().len() <= 100_000);
+}
+
+#[tokio::test]
+async fn does_memory_end_where_the_policy_says() {
+    let mut desk = Desk::new();
+    // One thread: without memory, threads of ffmpeg 5.1 wait for each other for ever, which is the stall limit's matter.
+    let single = ["-filter_threads", "1", "-threads", "1", "-i", "@input.y4m", "-vf", "scale=15360:8640"];
+    let large = [&single[..], &["-c:v", "rawvideo", "-threads", "1", "-f", "null", "-"]].concat();
+    desk.ffmpeg(&large).await.unwrap();
+    desk.policy.memory_bytes = Some(320 << 20);
+    said(desk.ffmpeg(&large).await, "Cannot allocate memory");
+}
+
+#[tokio::test]
+async fn does_processor_time_end_where_the_policy_says() {
+    let mut desk = Desk::new();
+    desk.policy.cpu_seconds = Some(1);
+    let endless = ["-f", "lavfi", "-i", "testsrc2=s=640x360", "-f", "null", "-"];
+    let error = desk.ffmpeg(&endless).await.unwrap_err();
+    assert_eq!(error.kind(), RunErrorKind::Failed, "{}", error.details());
+}
+
+#[tokio::test]
+async fn are_only_harmless_variables_handed_on() {
+    let desk = Desk::new();
+    let script = format!("/usr/bin/env > {}", desk.path("out/env").display());
+    caged("/bin/sh", vec!["-c".into(), script.into()], desk.policy.clone()).await.unwrap();
+    let variables = std::fs::read_to_string(desk.path("out/env")).unwrap();
+    assert!(variables.contains("PATH="), "{variables}");
+    assert!(!variables.contains("CARGO_"), "{variables}");
+}
+
+#[tokio::test]
+async fn is_a_program_that_is_not_there_named() {
+    let error = caged("/no/such/ffmpeg", Vec::new(), Policy::default()).await.unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Code(126)));
+    assert!(error.to_string().contains("cannot start `/no/such/ffmpeg` in the sandbox"), "{error}");
+}
+
+/// A program dies with the process that asked for it, even when nobody is left to kill it.
+#[test]
+fn does_the_death_of_the_parent_end_the_child() {
+    let desk = Desk::new();
+    let pid_file = desk.path("out/pid");
+    let policy =
+        format!(r#"{{"parent_pid":null,"policy":{{"writable":["{}"]}}}}"#, desk.path("out").display());
+    // The shell in between is the parent; it starts the cage, waits, and is killed.
+    let script = format!(
+        "'{}' '{policy}' -- /bin/sh -c 'echo $$ > {}; exec sleep 1000' & wait",
+        env!("CARGO_BIN_EXE_abanico-sandbox"),
+        pid_file.display()
+    );
+    let mut parent = std::process::Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
+    let pid = poll(|| std::fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n')));
+    let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+    assert!(is_alive(&stat));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    poll(|| (!is_alive(&stat)).then_some(()));
+}
+
+/// A zombie that init has not collected yet is dead.
+fn is_alive(stat: &Path) -> bool {
+    std::fs::read_to_string(stat).is_ok_and(|text| !text.contains(") Z "))
+}
+
+fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("not within 10 s");
+}

@@ -1,0 +1,215 @@
+//! Runs of a real ffmpeg, and of programs that behave badly: reports, limits, cancelling, and nothing left behind.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use abanico_ffmpeg::sandbox::Policy;
+use abanico_ffmpeg::{Exit, Finished, Invocation, Limits, Progress, RunError, RunErrorKind, run};
+use tokio_util::sync::CancellationToken;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn invocation(program: &str, args: &[&str]) -> Invocation {
+    Invocation {
+        program: program.into(),
+        args: args.iter().map(OsString::from).collect(),
+        launcher: None,
+        policy: Policy::default(),
+        limits: Limits { wall: LONG, stall: LONG },
+    }
+}
+
+fn ffmpeg(args: &[&str]) -> Invocation {
+    let common = ["-hide_banner", "-nostdin", "-y", "-progress", "pipe:1", "-loglevel", "error"];
+    invocation("ffmpeg", &[&common, args].concat())
+}
+
+/// A shell that writes its number to `pid_file`, which is also that of its group, and goes on with `script`.
+fn shell(pid_file: &Path, script: &str) -> Invocation {
+    invocation("/bin/sh", &["-c", &format!("echo $$ > '{}'; {script}", pid_file.display())])
+}
+
+async fn finish(invocation: &Invocation) -> Result<Finished, RunError> {
+    run(invocation, &mut |_: Progress| {}, &CancellationToken::new()).await
+}
+
+/// Numbers of the processes in a group, from the fifth word of each `/proc/PID/stat`.
+fn members(group: &str) -> Vec<PathBuf> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_member = |path: &PathBuf| {
+        let stat = std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+        let words = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
+        words.and_then(|mut words| words.nth(2)) == Some(group)
+    };
+    all.filter(is_member).collect()
+}
+
+fn pid_in(file: &Path) -> Option<String> {
+    std::fs::read_to_string(file).ok().filter(|text| text.ends_with('\n')).map(|text| text.trim().to_owned())
+}
+
+async fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within 10 s");
+}
+
+#[tokio::test]
+async fn does_a_run_report_all_frames_and_its_use_of_the_processor() {
+    let mut reports = Vec::new();
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-c:v", "libx264", "-f", "null", "-"];
+    let finished =
+        run(&ffmpeg(&source), &mut |report| reports.push(report), &CancellationToken::new()).await.unwrap();
+    let last = reports.last().unwrap();
+    assert!(last.is_end && reports.iter().filter(|report| report.is_end).count() == 1);
+    assert_eq!(last.frames, 100);
+    assert!(reports.windows(2).all(|pair| pair[0].frames <= pair[1].frames), "{reports:?}");
+    assert!(finished.user_cpu_ms >= 50, "{finished:?}");
+    let most = u64::try_from(finished.wall.as_millis()).unwrap() * 64;
+    assert!(finished.user_cpu_ms + finished.system_cpu_ms <= most, "{finished:?}");
+}
+
+#[tokio::test]
+async fn does_a_failure_tell_status_command_and_last_words() {
+    let error = finish(&ffmpeg(&["-i", "/no/such file", "-f", "null", "-"])).await.unwrap_err();
+    assert_eq!((error.kind(), error.exit()), (RunErrorKind::Failed, Some(Exit::Code(1))));
+    assert!(!error.is_retryable());
+    let line = error.to_string();
+    assert_eq!(line, "`ffmpeg` failed with exit status 1: /no/such file: No such file or directory");
+    assert!(error.command_line().ends_with("-i '/no/such file' -f null -"), "{}", error.command_line());
+    assert!(error.details().contains("end: exit status 1"));
+}
+
+#[tokio::test]
+async fn is_a_crash_worth_a_second_try() {
+    let error = finish(&invocation("/bin/sh", &["-c", "echo words >&2; kill -SEGV $$"])).await.unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Signal(11)));
+    assert!(error.is_retryable());
+    assert_eq!(error.to_string(), "`/bin/sh` failed with signal 11: words");
+}
+
+#[tokio::test]
+async fn is_a_program_that_is_missing_a_failed_start() {
+    let error = finish(&invocation("/no/such/ffmpeg", &[])).await.unwrap_err();
+    assert_eq!((error.kind(), error.exit()), (RunErrorKind::Spawn, None));
+    assert!(error.to_string().starts_with("cannot start `/no/such/ffmpeg`: "), "{error}");
+}
+
+#[tokio::test]
+async fn does_a_cancelled_ffmpeg_end_within_two_seconds() {
+    let cancel = CancellationToken::new();
+    let mut first = None;
+    let endless = ffmpeg(&["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180", "-f", "null", "-"]);
+    let result = run(
+        &endless,
+        &mut |_| {
+            first.get_or_insert_with(Instant::now);
+            cancel.cancel();
+        },
+        &cancel,
+    )
+    .await;
+    assert_eq!(result.unwrap_err().kind(), RunErrorKind::Cancelled);
+    assert!(first.unwrap().elapsed() < Duration::from_secs(2));
+}
+
+/// The leader and its child both ignore the polite signal.
+const STUBBORN: &str = "trap '' TERM; sleep 1000 & while :; do sleep 1000; done";
+
+#[tokio::test]
+async fn does_a_stubborn_group_end_within_two_seconds_with_nothing_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let (stubborn, cancel) = (shell(&file, STUBBORN), CancellationToken::new());
+    let stop = async {
+        let group = poll(|| pid_in(&file).filter(|group| members(group).len() >= 3)).await;
+        cancel.cancel();
+        (group, Instant::now())
+    };
+    let mut ignore = |_: Progress| {};
+    let (result, (group, asked)) = tokio::join!(run(&stubborn, &mut ignore, &cancel), stop);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), error.exit()), (RunErrorKind::Cancelled, Some(Exit::Signal(9))));
+    poll(|| members(&group).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn does_dropping_the_run_end_the_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let stubborn = shell(&file, STUBBORN);
+    let group = tokio::select! {
+        result = finish(&stubborn) => panic!("{result:?}"),
+        group = poll(|| pid_in(&file).filter(|group| members(group).len() >= 3)) => group,
+    };
+    poll(|| members(&group).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn is_a_child_left_behind_by_a_program_that_ended_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    finish(&shell(&file, "sleep 1000 & exit 0")).await.unwrap();
+    let group = pid_in(&file).unwrap();
+    poll(|| members(&group).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn does_a_run_that_was_cancelled_before_never_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let error = run(&shell(&file, "exit 0"), &mut |_| {}, &cancel).await.unwrap_err();
+    assert_eq!((error.kind(), error.exit()), (RunErrorKind::Cancelled, None));
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn are_reports_without_a_step_a_stall() {
+    let script = "echo frame=1; echo progress=continue; while :; do echo frame=1; echo progress=continue; \
+        sleep 0.05; done";
+    let mut stalled = invocation("/bin/sh", &["-c", script]);
+    stalled.limits = Limits { wall: Duration::from_secs(10), stall: Duration::from_millis(400) };
+    let mut reports = 0;
+    let error = run(&stalled, &mut |_| reports += 1, &CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.kind(), RunErrorKind::TimedOut);
+    assert!(error.is_retryable() && error.to_string().contains("made no step for 400 ms"), "{error}");
+    assert!(reports >= 1);
+}
+
+#[tokio::test]
+async fn is_a_run_that_goes_on_and_on_stopped_by_the_wall_limit() {
+    let endless =
+        ["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180", "-stats_period", "0.1", "-f", "null", "-"];
+    let mut running = ffmpeg(&endless);
+    running.limits = Limits { wall: Duration::from_millis(1500), stall: LONG };
+    let mut frames = 0;
+    let error =
+        run(&running, &mut |report| frames = report.frames, &CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.kind(), RunErrorKind::TimedOut);
+    assert!(error.to_string().contains("ran longer than 1500 ms"), "{error}");
+    assert!(frames > 0);
+}
+
+#[tokio::test]
+async fn is_a_flood_on_both_pipes_read_without_end_of_memory_or_patience() {
+    let script = "head -c 20000000 /dev/zero >&2; head -c 20000000 /dev/zero; echo last words >&2; exit 3";
+    let error = finish(&invocation("/bin/sh", &["-c", script])).await.unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Code(3)));
+    assert!(error.stderr_tail().len() <= 32 * 1024 && error.stderr_tail().ends_with("last words\n"));
+}
+
+#[test]
+fn may_a_run_move_between_threads() {
+    fn movable<T: Send>(_: T) {}
+    let (invocation, cancel) = (invocation("x", &[]), CancellationToken::new());
+    let mut ignore = |_: Progress| {};
+    movable(run(&invocation, &mut ignore, &cancel));
+}

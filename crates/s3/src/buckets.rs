@@ -1,0 +1,132 @@
+//! Buckets: in names, out buckets made, told of and removed. Never a bucket removed that has objects or uploads.
+
+use rusqlite::{OptionalExtension, params};
+use s3s::S3ErrorCode;
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
+    GetBucketAclOutput, GetBucketLocationOutput, Grant, Grantee, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, Permission, Type,
+};
+
+use crate::LocalS3;
+use crate::error::{Error, Result};
+use crate::get::timestamp;
+use crate::index::now_ms;
+use crate::list::owner;
+use crate::record::require_bucket;
+
+/// Where regions began: S3 names no location there.
+const FIRST_REGION: &str = "us-east-1";
+
+impl LocalS3 {
+    /// Makes a bucket if it is not there.
+    ///
+    /// # Errors
+    /// When the name is none of S3's, or the disk fails.
+    pub async fn ensure_bucket(&self, name: &str) -> Result<(), Error> {
+        if !s3s::path::check_bucket_name(name) {
+            return Err(Error::refused(
+                S3ErrorCode::InvalidBucketName,
+                format!("`{name}` is no name of a bucket"),
+            ));
+        }
+        let name = name.to_owned();
+        let write = self.inner.index.write(move |transaction| {
+            let sql = "INSERT OR IGNORE INTO buckets (name, created_ms) VALUES (?1, ?2)";
+            Ok(transaction.execute(sql, params![name, now_ms()])?)
+        });
+        write.await.map(drop)
+    }
+
+    /// Says whether a bucket is there.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn has_bucket(&self, name: &str) -> Result<bool, Error> {
+        let name = name.to_owned();
+        let read = self.inner.index.read(move |reader| {
+            let sql = "SELECT 1 FROM buckets WHERE name = ?1";
+            Ok(reader.query_row(sql, [name], |_| Ok(())).optional()?.is_some())
+        });
+        read.await
+    }
+
+    pub(crate) async fn make_bucket(&self, input: CreateBucketInput) -> Result<CreateBucketOutput> {
+        let region = &self.inner.options.region;
+        if self.has_bucket(&input.bucket).await? && region != FIRST_REGION {
+            return Err(Error::refused(S3ErrorCode::BucketAlreadyOwnedByYou, "the bucket is yours already"));
+        }
+        self.ensure_bucket(&input.bucket).await?;
+        Ok(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) })
+    }
+
+    pub(crate) async fn remove_bucket(&self, input: DeleteBucketInput) -> Result<()> {
+        let write = self.inner.index.write(move |transaction| {
+            require_bucket(transaction, &input.bucket)?;
+            let sql = "SELECT 1 FROM objects WHERE bucket = ?1 LIMIT 1";
+            if transaction.prepare_cached(sql)?.exists([&input.bucket])? {
+                return Err(Error::refused(S3ErrorCode::BucketNotEmpty, "the bucket is not empty"));
+            }
+            crate::multipart::remove_uploads(transaction, &input.bucket)?;
+            transaction.execute("DELETE FROM buckets WHERE name = ?1", [&input.bucket])?;
+            Ok(())
+        });
+        write.await?;
+        self.sweep_quietly().await;
+        Ok(())
+    }
+
+    pub(crate) async fn all_buckets(&self, input: ListBucketsInput) -> Result<ListBucketsOutput> {
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let read = self.inner.index.read(move |reader| {
+            let mut statement =
+                reader.prepare_cached("SELECT name, created_ms FROM buckets ORDER BY name")?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+        });
+        let buckets = read.await?.into_iter().filter(|(name, _)| name.starts_with(&prefix));
+        let buckets = buckets.map(|(name, created_ms)| Bucket {
+            name: Some(name),
+            creation_date: Some(timestamp(created_ms)),
+            bucket_region: Some(self.inner.options.region.clone()),
+        });
+        Ok(ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            owner: Some(owner()),
+            prefix: input.prefix,
+            continuation_token: None,
+        })
+    }
+
+    pub(crate) async fn require_bucket(&self, name: &str) -> Result<()> {
+        if self.has_bucket(name).await? { Ok(()) } else { Err(Error::no_such_bucket(name)) }
+    }
+
+    pub(crate) async fn bucket_head(&self, name: &str) -> Result<HeadBucketOutput> {
+        self.require_bucket(name).await?;
+        let region = self.inner.options.region.clone();
+        Ok(HeadBucketOutput { bucket_region: Some(region), ..HeadBucketOutput::default() })
+    }
+
+    pub(crate) async fn bucket_location(&self, name: &str) -> Result<GetBucketLocationOutput> {
+        self.require_bucket(name).await?;
+        let region = self.inner.options.region.clone();
+        let location_constraint = (region != FIRST_REGION).then(|| BucketLocationConstraint::from(region));
+        Ok(GetBucketLocationOutput { location_constraint })
+    }
+
+    pub(crate) async fn bucket_acl(&self, name: &str) -> Result<GetBucketAclOutput> {
+        self.require_bucket(name).await?;
+        let grantee = Grantee {
+            display_name: owner().display_name,
+            id: owner().id,
+            type_: Type::from_static(Type::CANONICAL_USER),
+            email_address: None,
+            uri: None,
+        };
+        let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
+        let grants = Some(vec![Grant { grantee: Some(grantee), permission }]);
+        Ok(GetBucketAclOutput { grants, owner: Some(owner()) })
+    }
+}

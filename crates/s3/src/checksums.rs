@@ -1,0 +1,254 @@
+//! Checksums of objects and parts: in bytes and what the client claims, out sums, or a refusal where they differ.
+//! Never an object that becomes visible before its sums were compared: callers compare first.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crc_fast::CrcAlgorithm;
+use http::HeaderMap;
+use s3s::S3ErrorCode;
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// S3's checksum algorithms.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(crate) enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha1,
+    Sha256,
+}
+
+/// All of them with their headers and their names in S3.
+const ALGORITHMS: [(Algorithm, &str, &str); 5] = [
+    (Algorithm::Crc32, "x-amz-checksum-crc32", "CRC32"),
+    (Algorithm::Crc32c, "x-amz-checksum-crc32c", "CRC32C"),
+    (Algorithm::Crc64Nvme, "x-amz-checksum-crc64nvme", "CRC64NVME"),
+    (Algorithm::Sha1, "x-amz-checksum-sha1", "SHA1"),
+    (Algorithm::Sha256, "x-amz-checksum-sha256", "SHA256"),
+];
+
+impl Algorithm {
+    /// The algorithm of S3's name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let known = ALGORITHMS.iter().find(|(_, _, known)| known.eq_ignore_ascii_case(name));
+        known.map(|(algorithm, ..)| *algorithm).ok_or_else(|| {
+            Error::refused(S3ErrorCode::InvalidRequest, format!("checksum algorithm `{name}` is unknown"))
+        })
+    }
+
+    /// S3's name.
+    pub(crate) fn name(self) -> &'static str {
+        ALGORITHMS[self as usize].2
+    }
+
+    /// Whether sums of parts can be joined to the sum of the whole.
+    pub(crate) fn joins(self) -> Option<CrcAlgorithm> {
+        match self {
+            Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+            Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
+            Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Self::Sha1 | Self::Sha256 => None,
+        }
+    }
+}
+
+/// Sums in base64 by algorithm.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Checksums(pub BTreeMap<Algorithm, String>);
+
+impl Checksums {
+    pub(crate) fn get(&self, algorithm: Algorithm) -> Option<String> {
+        self.0.get(&algorithm).cloned()
+    }
+
+    /// What `headers` (or trailers) claim.
+    pub(crate) fn claimed(headers: &HeaderMap) -> Self {
+        let claims = ALGORITHMS.iter().filter_map(|(algorithm, header, _)| {
+            let value = headers.get(*header)?.to_str().ok()?;
+            Some((*algorithm, value.trim().to_owned()))
+        });
+        Self(claims.collect())
+    }
+
+    /// Refuses when a claimed sum is another than the computed one.
+    pub(crate) fn verify(&self, claimed: &Self) -> Result<()> {
+        for (algorithm, claim) in &claimed.0 {
+            if self.0.get(algorithm).is_some_and(|computed| computed != claim) {
+                let message =
+                    format!("the {} you specified did not match what was received", algorithm.name());
+                return Err(Error::refused(S3ErrorCode::BadDigest, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which algorithms a request wants: those it claims sums of, announces as trailers or names; else CRC-64/NVME.
+pub(crate) fn wanted(headers: &HeaderMap) -> Result<Vec<Algorithm>> {
+    let mut wanted: Vec<_> = Checksums::claimed(headers).0.into_keys().collect();
+    for trailer in headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok()) {
+        let announced = trailer.split(',').map(str::trim);
+        wanted.extend(announced.filter_map(|name| {
+            ALGORITHMS
+                .iter()
+                .find(|(_, header, _)| header.eq_ignore_ascii_case(name))
+                .map(|(found, ..)| *found)
+        }));
+    }
+    if let Some(name) = headers.get("x-amz-sdk-checksum-algorithm").and_then(|value| value.to_str().ok()) {
+        wanted.push(Algorithm::named(name)?);
+    }
+    if wanted.is_empty() {
+        wanted.push(Algorithm::Crc64Nvme);
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    Ok(wanted)
+}
+
+/// MD5 and the wanted sums in one pass.
+pub(crate) struct Digester {
+    md5: Md5,
+    sums: ChecksumHasher,
+}
+
+impl Digester {
+    pub(crate) fn new(algorithms: &[Algorithm]) -> Self {
+        let mut sums = ChecksumHasher::default();
+        for algorithm in algorithms {
+            match algorithm {
+                Algorithm::Crc32 => sums.crc32 = Some(Crc32::new()),
+                Algorithm::Crc32c => sums.crc32c = Some(Crc32c::new()),
+                Algorithm::Crc64Nvme => sums.crc64nvme = Some(Crc64Nvme::new()),
+                Algorithm::Sha1 => sums.sha1 = Some(Sha1::new()),
+                Algorithm::Sha256 => sums.sha256 = Some(Sha256::new()),
+            }
+        }
+        Self { md5: Md5::new(), sums }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.sums.update(bytes);
+    }
+
+    /// The MD5 and the sums.
+    pub(crate) fn finish(self) -> ([u8; 16], Checksums) {
+        let sums = self.sums.finalize();
+        let sums = [
+            (Algorithm::Crc32, sums.checksum_crc32),
+            (Algorithm::Crc32c, sums.checksum_crc32c),
+            (Algorithm::Crc64Nvme, sums.checksum_crc64nvme),
+            (Algorithm::Sha1, sums.checksum_sha1),
+            (Algorithm::Sha256, sums.checksum_sha256),
+        ];
+        let sums = sums.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum?)));
+        (self.md5.finalize(), Checksums(sums.collect()))
+    }
+}
+
+/// Refuses when the MD5 that the client claims in base64 is another.
+pub(crate) fn verify_md5(md5: &[u8; 16], claimed: Option<&str>) -> Result<()> {
+    let Some(claimed) = claimed else { return Ok(()) };
+    match BASE64.decode(claimed) {
+        Ok(claimed) if claimed == md5 => Ok(()),
+        Ok(claimed) if claimed.len() == 16 => Err(Error::refused(
+            S3ErrorCode::BadDigest,
+            "the Content-MD5 you specified did not match what was received",
+        )),
+        _ => Err(Error::refused(
+            S3ErrorCode::InvalidDigest,
+            "the Content-MD5 you specified is no MD5 in base64",
+        )),
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The sum of a whole from the sums and sizes of its parts; none when the algorithm does not allow it.
+pub(crate) fn joined(algorithm: Algorithm, parts: &[(String, u64)]) -> Option<String> {
+    let crc = algorithm.joins()?;
+    let mut whole: Option<u64> = None;
+    let mut width = 8;
+    for (sum, size) in parts {
+        let bytes = BASE64.decode(sum).ok()?;
+        width = bytes.len();
+        let value = bytes.iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        whole = Some(whole.map_or(value, |whole| crc_fast::checksum_combine(crc, whole, value, *size)));
+    }
+    let bytes = whole?.to_be_bytes();
+    Some(BASE64.encode(&bytes[8_usize.checked_sub(width)?..]))
+}
+
+/// The sum of the parts' sums with `-N`, as S3 forms it; none when a part's sum is no base64.
+pub(crate) fn composed(algorithm: Algorithm, parts: &[String]) -> Option<String> {
+    let mut digester = Digester::new(&[algorithm]);
+    for sum in parts {
+        digester.update(&BASE64.decode(sum).ok()?);
+    }
+    let sum = digester.finish().1.get(algorithm)?;
+    Some(format!("{sum}-{}", parts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(algorithm: Algorithm, bytes: &[u8]) -> String {
+        let mut digester = Digester::new(&[algorithm]);
+        digester.update(bytes);
+        digester.finish().1.get(algorithm).unwrap()
+    }
+
+    #[test]
+    fn are_the_sums_those_of_the_published_check_values() {
+        // The catalogue of CRCs gives each algorithm's sum of these nine digits.
+        let check = |algorithm, value: &[u8]| assert_eq!(sums(algorithm, b"123456789"), BASE64.encode(value));
+        check(Algorithm::Crc32, &0xcbf4_3926_u32.to_be_bytes());
+        check(Algorithm::Crc32c, &0xe306_9283_u32.to_be_bytes());
+        check(Algorithm::Crc64Nvme, &0xae8b_1486_0a79_9888_u64.to_be_bytes());
+    }
+
+    #[test]
+    fn is_the_joined_sum_that_of_the_whole() {
+        for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme] {
+            let parts: Vec<_> = [&b"1234"[..], b"567", b"", b"89"]
+                .iter()
+                .map(|part| (sums(algorithm, part), part.len() as u64))
+                .collect();
+            assert_eq!(joined(algorithm, &parts), Some(sums(algorithm, b"123456789")), "{algorithm:?}");
+        }
+        assert_eq!(joined(Algorithm::Sha256, &[]), None);
+    }
+
+    #[test]
+    fn are_wrong_claims_refused_and_unknown_names_too() {
+        let (md5, computed) = Digester::new(&[Algorithm::Crc32]).finish();
+        let claim = Checksums([(Algorithm::Crc32, "AAAAAQ==".to_owned())].into());
+        assert_eq!(computed.verify(&claim).unwrap_err().s3_code(), "BadDigest");
+        assert!(computed.verify(&computed.clone()).is_ok());
+        assert!(verify_md5(&md5, Some("1B2M2Y8AsgTpgAmY7PhCfg==")).is_ok());
+        assert_eq!(verify_md5(&md5, Some("AAAAAAAAAAAAAAAAAAAAAA==")).unwrap_err().s3_code(), "BadDigest");
+        assert_eq!(verify_md5(&md5, Some("?")).unwrap_err().s3_code(), "InvalidDigest");
+        assert!(Algorithm::named("CRC1").is_err());
+    }
+
+    #[test]
+    fn is_each_way_to_ask_for_a_sum_heard() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(wanted(&headers).unwrap(), [Algorithm::Crc64Nvme]);
+        headers.insert("x-amz-trailer", "x-amz-checksum-crc32c".parse().unwrap());
+        headers.insert("x-amz-checksum-sha1", "x".parse().unwrap());
+        headers.insert("x-amz-sdk-checksum-algorithm", "SHA256".parse().unwrap());
+        assert_eq!(wanted(&headers).unwrap(), [Algorithm::Crc32c, Algorithm::Sha1, Algorithm::Sha256]);
+    }
+}

@@ -1,0 +1,217 @@
+//! CompleteMultipartUpload: in the client's list of parts, out one object, in one transaction over the index.
+//! Never a byte of a part read; a completion that fails leaves the upload as it was.
+
+use base64::Engine as _;
+use rusqlite::{Transaction, params};
+use s3s::S3ErrorCode;
+use s3s::S3Request;
+use s3s::crypto::{Checksum as _, Md5};
+use s3s::dto::{
+    ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart, ETag,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::LocalS3;
+use crate::checksums::{Algorithm, Checksums, composed, hex, joined};
+use crate::commit::{Committed, NewObject, commit};
+use crate::conditions::WriteConditions;
+use crate::error::{Error, Result};
+use crate::multipart::{StoredPart, UploadRecord, parts, remove_parts, upload};
+use crate::record::{ObjectRecord, PartRecord, from_text, to_text};
+
+/// S3's least size of a part that is not the last.
+const PART_MIN_BYTES: u64 = 5 << 20;
+
+/// What a completion answered; a retry gets it again.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    etag: String,
+    checksums: Checksums,
+    is_composite: bool,
+}
+
+/// What the client wants of a completion.
+struct Wish {
+    id: String,
+    bucket: String,
+    key: String,
+    listed: Vec<CompletedPart>,
+    claimed: Checksums,
+    size: Option<u64>,
+    conditions: WriteConditions,
+}
+
+/// The stored parts that the client lists, in its order.
+fn choose(listed: &[CompletedPart], stored: Vec<StoredPart>) -> Result<Vec<StoredPart>> {
+    let refuse = |code, message: &str| Err(Error::refused(code, message));
+    if listed.is_empty() {
+        return refuse(S3ErrorCode::MalformedXML, "a completion lists at least one part");
+    }
+    let numbers: Vec<i32> = listed.iter().map(|part| part.part_number.unwrap_or(0)).collect();
+    if !numbers.is_sorted_by(|a, b| a < b) {
+        return refuse(S3ErrorCode::InvalidPartOrder, "the parts are not listed in ascending order");
+    }
+    let mut stored: std::collections::BTreeMap<i32, StoredPart> =
+        stored.into_iter().map(|part| (part.number, part)).collect();
+    let mut chosen = Vec::with_capacity(listed.len());
+    for (listed, number) in listed.iter().zip(numbers) {
+        let invalid = || Error::refused(S3ErrorCode::InvalidPart, format!("part {number} is not as listed"));
+        let part = stored.remove(&number).ok_or_else(invalid)?;
+        let claims_etag = listed.e_tag.as_ref().is_some_and(|etag| etag.value() == part.etag);
+        if !claims_etag || part.content.checksums.verify(&claimed_of(listed)).is_err() {
+            return Err(invalid());
+        }
+        chosen.push(part);
+    }
+    let (_, before_last) = chosen.split_last().unwrap_or((&chosen[0], &[]));
+    if before_last.iter().any(|part| part.size < PART_MIN_BYTES) {
+        return refuse(S3ErrorCode::EntityTooSmall, "a part that is not the last has at least 5 MiB");
+    }
+    Ok(chosen)
+}
+
+fn claimed_of(part: &CompletedPart) -> Checksums {
+    let claims = [
+        (Algorithm::Crc32, &part.checksum_crc32),
+        (Algorithm::Crc32c, &part.checksum_crc32c),
+        (Algorithm::Crc64Nvme, &part.checksum_crc64nvme),
+        (Algorithm::Sha1, &part.checksum_sha1),
+        (Algorithm::Sha256, &part.checksum_sha256),
+    ];
+    Checksums(claims.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum.clone()?))).collect())
+}
+
+/// The ETag of many parts: the MD5 of their MD5s, and how many.
+fn etag_of(parts: &[StoredPart]) -> String {
+    let mut md5 = Md5::new();
+    for part in parts {
+        let digits = part.etag.as_bytes().chunks(2);
+        let bytes = digits.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        md5.update(&bytes.collect::<Vec<u8>>());
+    }
+    format!("{}-{}", hex(&md5.finalize()), parts.len())
+}
+
+/// The sum of the whole, from the parts' sums.
+fn sum_of(upload: &UploadRecord, parts: &[StoredPart]) -> Checksums {
+    let algorithm = upload.algorithm;
+    let sums = parts.iter().filter_map(|part| Some((part.content.checksums.get(algorithm)?, part.size)));
+    let sums: Vec<(String, u64)> = sums.collect();
+    let whole = if sums.len() != parts.len() {
+        None
+    } else if upload.is_composite {
+        composed(algorithm, &sums.into_iter().map(|(sum, _)| sum).collect::<Vec<_>>())
+    } else {
+        joined(algorithm, &sums)
+    };
+    Checksums(whole.map(|whole| (algorithm, whole)).into_iter().collect())
+}
+
+/// Puts the object together; none when the upload was completed before.
+fn complete(transaction: &Transaction<'_>, wish: Wish, region: &str) -> Result<(Answer, Option<Committed>)> {
+    let upload = upload(transaction, &wish.id, &wish.bucket, &wish.key)?;
+    if let Some(answer) = upload.completed {
+        return Ok((from_text(&answer)?, None));
+    }
+    let chosen = choose(&wish.listed, parts(transaction, &wish.id, 0, -1)?)?;
+    let size = chosen.iter().map(|part| part.size).sum();
+    if wish.size.is_some_and(|claimed| claimed != size) {
+        return Err(Error::refused(S3ErrorCode::InvalidRequest, "the object is not as long as announced"));
+    }
+    let upload = upload.record;
+    let checksums = sum_of(&upload, &chosen);
+    verify(&checksums, &wish.claimed)?;
+    let record = ObjectRecord {
+        attributes: upload.attributes,
+        checksums: checksums.clone(),
+        is_composite: upload.is_composite,
+        parts: chosen
+            .iter()
+            .map(|part| PartRecord {
+                number: part.number,
+                size: part.size,
+                checksums: part.content.checksums.clone(),
+            })
+            .collect(),
+        pieces: chosen.iter().flat_map(|part| part.content.pieces.clone()).collect(),
+    };
+    let answer = Answer { etag: etag_of(&chosen), checksums, is_composite: upload.is_composite };
+    let new = NewObject {
+        bucket: wish.bucket,
+        key: wish.key,
+        size,
+        etag: answer.etag.clone(),
+        record,
+        event_name: "ObjectCreated:CompleteMultipartUpload",
+    };
+    let committed = commit(transaction, new, &wish.conditions, region)?;
+    remove_parts(transaction, &wish.id)?;
+    let sql = "UPDATE uploads SET completed = ?2 WHERE id = ?1";
+    transaction.execute(sql, params![wish.id, to_text(&answer)])?;
+    Ok((answer, Some(committed)))
+}
+
+/// Compares sums of the whole; a claim without `-N` means the same composite sum.
+fn verify(computed: &Checksums, claimed: &Checksums) -> Result<()> {
+    let is_base64 = |sum: &String| base64::engine::general_purpose::STANDARD.decode(sum).is_ok();
+    let comparable = claimed.0.iter().map(|(algorithm, claim)| {
+        let full =
+            computed.get(*algorithm).filter(|full| is_base64(claim) && full.starts_with(claim.as_str()));
+        (*algorithm, full.unwrap_or_else(|| claim.clone()))
+    });
+    computed.verify(&Checksums(comparable.collect()))
+}
+
+impl LocalS3 {
+    /// Runs the transaction, then tells the outbox's reader and removes what the parts no longer need.
+    async fn complete_by(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(Answer, Option<Committed>)> + Send + 'static,
+    ) -> Result<Answer> {
+        let s3 = self.clone();
+        let run = crate::index::blocking(move || {
+            let (answer, committed) = s3.inner.index.write_now(work)?;
+            if let Some(committed) = committed {
+                if committed.is_notified {
+                    s3.inner.changed.notify_one();
+                }
+                s3.sweep_quietly_now();
+            }
+            Ok(answer)
+        });
+        run.await
+    }
+
+    pub(crate) async fn complete(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> Result<CompleteMultipartUploadOutput> {
+        let claimed = Checksums::claimed(&request.headers);
+        let input = request.input;
+        let wish = Wish {
+            id: input.upload_id,
+            bucket: input.bucket.clone(),
+            key: input.key.clone(),
+            listed: input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default(),
+            claimed,
+            size: input.mpu_object_size.map(i64::unsigned_abs),
+            conditions: WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match },
+        };
+        let region = self.inner.options.region.clone();
+        let answer = self.complete_by(move |transaction| complete(transaction, wish, &region)).await?;
+        let kind = if answer.is_composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
+        Ok(CompleteMultipartUploadOutput {
+            location: Some(format!("/{}/{}", input.bucket, input.key)),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            e_tag: Some(ETag::Strong(answer.etag)),
+            checksum_crc32: answer.checksums.get(Algorithm::Crc32),
+            checksum_crc32c: answer.checksums.get(Algorithm::Crc32c),
+            checksum_crc64nvme: answer.checksums.get(Algorithm::Crc64Nvme),
+            checksum_sha1: answer.checksums.get(Algorithm::Sha1),
+            checksum_sha256: answer.checksums.get(Algorithm::Sha256),
+            checksum_type: Some(ChecksumType::from_static(kind)),
+            ..CompleteMultipartUploadOutput::default()
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! Conditional requests: in the conditions and what is stored, out go on or a refusal. Never a look at the index:
+//! callers look inside the transaction that acts.
+
+use s3s::S3ErrorCode;
+use s3s::dto::{ETagCondition, Timestamp};
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+
+/// Conditions of a write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WriteConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+}
+
+impl WriteConditions {
+    /// Refuses when they do not hold for what is stored now: an ETag without quotes, or nothing.
+    pub(crate) fn check(&self, key: &str, etag: Option<&str>) -> Result<()> {
+        if let Some(condition) = &self.if_match {
+            let Some(etag) = etag else { return Err(Error::no_such_key(key)) };
+            if !matches(condition, etag) {
+                return Err(failed("If-Match"));
+            }
+        }
+        match (&self.if_none_match, etag) {
+            (Some(condition), Some(etag)) if matches(condition, etag) => Err(failed("If-None-Match")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Conditions of a read, or of a copy's source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+    pub if_modified_since: Option<Timestamp>,
+    pub if_unmodified_since: Option<Timestamp>,
+}
+
+impl ReadConditions {
+    /// Refuses with 412 or 304 when they do not hold; ETags outrank dates, as in RFC 9110.
+    pub(crate) fn check(&self, etag: &str, modified_ms: i64) -> Result<()> {
+        let modified = modified_ms.div_euclid(1_000);
+        let later_than = |date: &Timestamp| modified > OffsetDateTime::from(date.clone()).unix_timestamp();
+        match (&self.if_match, &self.if_unmodified_since) {
+            (Some(condition), _) if !matches(condition, etag) => return Err(failed("If-Match")),
+            (None, Some(date)) if later_than(date) => return Err(failed("If-Unmodified-Since")),
+            _ => {}
+        }
+        match (&self.if_none_match, &self.if_modified_since) {
+            (Some(condition), _) if matches(condition, etag) => Err(unchanged()),
+            (None, Some(date)) if !later_than(date) => Err(unchanged()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a copy's source, where all refusals are 412.
+    pub(crate) fn check_source(&self, etag: &str, modified_ms: i64) -> Result<()> {
+        self.check(etag, modified_ms).map_err(|_| failed("x-amz-copy-source-if"))
+    }
+}
+
+fn matches(condition: &ETagCondition, etag: &str) -> bool {
+    condition.as_etag().is_none_or(|wanted| wanted.value() == etag)
+}
+
+fn failed(condition: &str) -> Error {
+    Error::refused(S3ErrorCode::PreconditionFailed, format!("the condition `{condition}` does not hold"))
+}
+
+fn unchanged() -> Error {
+    Error::refused(S3ErrorCode::NotModified, "the object is unchanged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(text: &str) -> Option<ETagCondition> {
+        Some(text.parse().unwrap())
+    }
+
+    fn date(unix: i64) -> Option<Timestamp> {
+        Some(OffsetDateTime::from_unix_timestamp(unix).unwrap().into())
+    }
+
+    #[test]
+    fn does_a_write_go_on_only_where_its_conditions_hold() {
+        let code = |if_match, if_none_match, etag| {
+            let checked = WriteConditions { if_match, if_none_match }.check("k", etag);
+            checked.err().map(|error| error.s3_code().to_owned())
+        };
+        assert_eq!(code(None, tag("*"), None), None);
+        assert_eq!(code(None, tag("*"), Some("a")).as_deref(), Some("PreconditionFailed"));
+        assert_eq!(code(None, tag("\"b\""), Some("a")), None);
+        assert_eq!(code(tag("\"a\""), None, Some("a")), None);
+        assert_eq!(code(tag("\"b\""), None, Some("a")).as_deref(), Some("PreconditionFailed"));
+        assert_eq!(code(tag("\"a\""), None, None).as_deref(), Some("NoSuchKey"));
+    }
+
+    #[test]
+    fn does_a_read_say_unchanged_or_failed() {
+        let code = |conditions: ReadConditions| {
+            conditions.check("a", 10_500).err().map(|error| error.s3_code().to_owned())
+        };
+        let none = ReadConditions::default;
+        assert_eq!(code(none()), None);
+        let unchanged = ReadConditions { if_none_match: tag("\"a\""), ..none() };
+        assert_eq!(code(unchanged).as_deref(), Some("NotModified"));
+        let failed = ReadConditions { if_match: tag("\"b\""), ..none() };
+        assert_eq!(code(failed.clone()).as_deref(), Some("PreconditionFailed"));
+        assert!(failed.check_source("a", 0).is_err());
+        assert_eq!(
+            code(ReadConditions { if_modified_since: date(10), ..none() }).as_deref(),
+            Some("NotModified")
+        );
+        assert_eq!(code(ReadConditions { if_modified_since: date(9), ..none() }), None);
+        let before = ReadConditions { if_unmodified_since: date(9), ..none() };
+        assert_eq!(code(before).as_deref(), Some("PreconditionFailed"));
+        let outranked = ReadConditions { if_match: tag("\"a\""), if_unmodified_since: date(9), ..none() };
+        assert_eq!(code(outranked), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! CopyObject: in a source and a destination, out a second name for the same blobs. Never a byte of the object read.
+
+use s3s::S3ErrorCode;
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
+    TaggingDirective,
+};
+
+use crate::LocalS3;
+use crate::checksums::Algorithm;
+use crate::commit::{NewObject, commit};
+use crate::conditions::{ReadConditions, WriteConditions};
+use crate::error::{Error, Result};
+use crate::get::{checksum_type, timestamp};
+use crate::put::{attributes, check_key};
+use crate::record::{Attributes, object};
+
+/// Bucket and key of a copy's source.
+pub(crate) fn source_of(source: CopySource) -> Result<(String, String)> {
+    match source {
+        CopySource::Bucket { bucket, key, .. } => Ok((bucket.into(), key.into())),
+        _ => Err(Error::refused(S3ErrorCode::InvalidArgument, "the copy's source is no object of a bucket")),
+    }
+}
+
+/// The conditions on a copy's source, from any input that has them.
+macro_rules! source_conditions {
+    ($input:expr) => {
+        ReadConditions {
+            if_match: $input.copy_source_if_match.take(),
+            if_none_match: $input.copy_source_if_none_match.take(),
+            if_modified_since: $input.copy_source_if_modified_since.take(),
+            if_unmodified_since: $input.copy_source_if_unmodified_since.take(),
+        }
+    };
+}
+pub(crate) use source_conditions;
+
+impl LocalS3 {
+    pub(crate) async fn copy(&self, mut input: CopyObjectInput) -> Result<CopyObjectOutput> {
+        check_key(&input.key)?;
+        let conditions = source_conditions!(input);
+        let replaces_metadata =
+            input.metadata_directive.as_ref().is_some_and(|it| it.as_str() == MetadataDirective::REPLACE);
+        let replaces_tags =
+            input.tagging_directive.as_ref().is_some_and(|it| it.as_str() == TaggingDirective::REPLACE);
+        let given: Attributes = attributes!(input);
+        let (bucket, key) = source_of(input.copy_source)?;
+        let is_same = bucket == input.bucket && key == input.key;
+        if is_same && !replaces_metadata && !replaces_tags {
+            return Err(Error::refused(
+                S3ErrorCode::InvalidRequest,
+                "a copy onto itself has to replace the metadata",
+            ));
+        }
+        let region = self.inner.options.region.clone();
+        let commit = self.commit_by(move |transaction| {
+            let source = object(transaction, &bucket, &key)?;
+            conditions.check_source(&source.etag, source.modified_ms)?;
+            let mut record = source.record;
+            let tags = if replaces_tags { given.tags.clone() } else { record.attributes.tags.clone() };
+            if replaces_metadata {
+                record.attributes = given;
+            }
+            record.attributes.tags = tags;
+            let new = NewObject {
+                bucket: input.bucket,
+                key: input.key,
+                size: source.size,
+                etag: source.etag,
+                record,
+                event_name: "ObjectCreated:Copy",
+            };
+            commit(transaction, new, &WriteConditions::default(), &region)
+        });
+        let copied = commit.await?.object;
+        let sums = &copied.record.checksums;
+        let result = CopyObjectResult {
+            e_tag: Some(ETag::Strong(copied.etag)),
+            last_modified: Some(timestamp(copied.modified_ms)),
+            checksum_crc32: sums.get(Algorithm::Crc32),
+            checksum_crc32c: sums.get(Algorithm::Crc32c),
+            checksum_crc64nvme: sums.get(Algorithm::Crc64Nvme),
+            checksum_sha1: sums.get(Algorithm::Sha1),
+            checksum_sha256: sums.get(Algorithm::Sha256),
+            checksum_type: Some(checksum_type(&copied.record)),
+        };
+        Ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
+    }
+}

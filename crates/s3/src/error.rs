@@ -1,0 +1,151 @@
+//! Why the endpoint could not do something: in a failure of disk, database or request, out a kind and S3's code.
+//! Never a credential in a message.
+
+use s3s::{S3Error, S3ErrorCode};
+
+/// What callers act on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No such bucket, object, upload or entry.
+    NotFound,
+    /// A condition of the request did not hold, or another request came first.
+    Conflict,
+    /// The request itself is wrong.
+    Invalid,
+    /// Another process has the folder open, or a newer version wrote it.
+    Denied,
+    /// Disk or database failed; another try may do.
+    Unavailable,
+}
+
+/// A failed operation of the local S3 endpoint.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    code: S3ErrorCode,
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Shorthand of this crate.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A refusal that the client sees under S3's `code`.
+    pub(crate) fn refused(code: S3ErrorCode, message: impl Into<String>) -> Self {
+        let kind = match code {
+            S3ErrorCode::NoSuchKey | S3ErrorCode::NoSuchBucket | S3ErrorCode::NoSuchUpload => {
+                ErrorKind::NotFound
+            }
+            S3ErrorCode::PreconditionFailed | S3ErrorCode::NotModified | S3ErrorCode::BucketNotEmpty => {
+                ErrorKind::Conflict
+            }
+            _ => ErrorKind::Invalid,
+        };
+        Self { kind, code, message: message.into(), source: None }
+    }
+
+    pub(crate) fn no_such_bucket(bucket: &str) -> Self {
+        Self::refused(S3ErrorCode::NoSuchBucket, format!("bucket `{bucket}` does not exist"))
+    }
+
+    pub(crate) fn no_such_key(key: &str) -> Self {
+        Self::refused(S3ErrorCode::NoSuchKey, format!("object `{key}` does not exist"))
+    }
+
+    pub(crate) fn no_such_upload(id: &str) -> Self {
+        Self::refused(S3ErrorCode::NoSuchUpload, format!("multipart upload `{id}` does not exist"))
+    }
+
+    pub(crate) fn no_such_entry(id: i64) -> Self {
+        Self {
+            kind: ErrorKind::NotFound,
+            code: S3ErrorCode::InternalError,
+            message: format!("outbox entry `{id}` does not exist"),
+            source: None,
+        }
+    }
+
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Denied,
+            code: S3ErrorCode::InternalError,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn unavailable(
+        what: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind: ErrorKind::Unavailable,
+            code: S3ErrorCode::InternalError,
+            message: format!("cannot {what}"),
+            source: Some(source.into()),
+        }
+    }
+
+    /// What callers act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether another try may do.
+    pub fn is_retryable(&self) -> bool {
+        self.kind == ErrorKind::Unavailable
+    }
+
+    /// The code that an S3 client sees.
+    pub fn s3_code(&self) -> &str {
+        self.code.as_str()
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::unavailable("use the index", error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::unavailable("use the folder of blobs", error)
+    }
+}
+
+impl From<Error> for S3Error {
+    fn from(error: Error) -> Self {
+        let mut answer = Self::with_message(error.code.clone(), error.message.clone());
+        // s3s knows no status for some codes.
+        if error.code == S3ErrorCode::NotModified {
+            answer.set_status_code(http::StatusCode::NOT_MODIFIED);
+        }
+        answer.set_source(Box::new(error));
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_a_client_see_the_code_and_a_caller_the_kind() {
+        let error = Error::no_such_key("x");
+        assert_eq!(
+            (error.kind(), error.s3_code(), error.is_retryable()),
+            (ErrorKind::NotFound, "NoSuchKey", false)
+        );
+        let answer = S3Error::from(error);
+        assert_eq!(answer.status_code(), Some(http::StatusCode::NOT_FOUND));
+        let error = Error::from(std::io::Error::other("disk"));
+        assert!(error.is_retryable());
+        let unchanged = S3Error::from(Error::refused(S3ErrorCode::NotModified, "unchanged"));
+        assert_eq!(unchanged.status_code(), Some(http::StatusCode::NOT_MODIFIED));
+    }
+}

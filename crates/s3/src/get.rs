@@ -1,0 +1,258 @@
+//! GetObject and HeadObject: in a request, out headers and a stream over the object's blobs.
+//! Never more than one buffer of a body in memory; never a body that changes under a reader.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use futures::Stream;
+use s3s::S3ErrorCode;
+use s3s::dto::{
+    ChecksumMode, ChecksumType, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    Range, StreamingBlob, Timestamp, TimestampFormat,
+};
+use time::OffsetDateTime;
+
+use crate::LocalS3;
+use crate::blobs::{Blobs, Held};
+use crate::checksums::Algorithm;
+use crate::conditions::ReadConditions;
+use crate::error::{Error, Result};
+use crate::index::blocking;
+use crate::record::{ObjectRecord, Piece, StoredObject, object};
+
+/// How much of a blob is read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Milliseconds since 1970 as S3 writes times.
+pub(crate) fn timestamp(ms: i64) -> Timestamp {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+    time.unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
+}
+
+/// An object's checksum type.
+pub(crate) fn checksum_type(record: &ObjectRecord) -> ChecksumType {
+    let is_composite = record.is_composite;
+    ChecksumType::from_static(if is_composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT })
+}
+
+/// The run of bytes `first..end` of a list of pieces.
+pub(crate) fn cut(pieces: &[Piece], first: u64, end: u64) -> Vec<Piece> {
+    let mut start = 0;
+    let mut run = Vec::new();
+    for piece in pieces {
+        let (from, to) = (first.max(start), end.min(start + piece.length));
+        if from < to {
+            run.push(Piece {
+                blob: piece.blob.clone(),
+                offset: piece.offset + (from - start),
+                length: to - from,
+            });
+        }
+        start += piece.length;
+    }
+    run
+}
+
+/// What a request asks of an object.
+struct Wanted {
+    conditions: ReadConditions,
+    range: Option<Range>,
+    part: Option<i32>,
+    /// Whether the sums are asked for.
+    sums: bool,
+}
+
+/// Which bytes are sent.
+struct Span {
+    first: u64,
+    end: u64,
+    is_partial: bool,
+}
+
+impl Wanted {
+    fn span(&self, object: &StoredObject) -> Result<Span> {
+        self.conditions.check(&object.etag, object.modified_ms)?;
+        let size = object.size;
+        if let Some(number) = self.part {
+            return part_span(object, number);
+        }
+        let Some(range) = &self.range else { return Ok(Span { first: 0, end: size, is_partial: false }) };
+        let unfit = |_| Error::refused(S3ErrorCode::InvalidRange, "the range lies outside the object");
+        let run = range.check(size).map_err(unfit)?;
+        Ok(Span { first: run.start, end: run.end, is_partial: true })
+    }
+}
+
+fn part_span(object: &StoredObject, number: i32) -> Result<Span> {
+    let parts = &object.record.parts;
+    if parts.is_empty() && number == 1 {
+        return Ok(Span { first: 0, end: object.size, is_partial: object.size > 0 });
+    }
+    let mut first = 0;
+    for part in parts {
+        if part.number == number {
+            return Ok(Span { first, end: first + part.size, is_partial: part.size > 0 });
+        }
+        first += part.size;
+    }
+    Err(Error::refused(S3ErrorCode::InvalidRange, format!("the object has no part {number}")))
+}
+
+/// Sets in a GET's or HEAD's output what both have.
+macro_rules! describe {
+    ($output:ident, $object:ident, $span:ident, $sums:expr) => {
+        let record = $object.record;
+        let kept = record.attributes.clone();
+        // S3 sends sums of the whole object only with the whole object.
+        if $sums && !$span.is_partial {
+            $output.checksum_crc32 = record.checksums.get(Algorithm::Crc32);
+            $output.checksum_crc32c = record.checksums.get(Algorithm::Crc32c);
+            $output.checksum_crc64nvme = record.checksums.get(Algorithm::Crc64Nvme);
+            $output.checksum_sha1 = record.checksums.get(Algorithm::Sha1);
+            $output.checksum_sha256 = record.checksums.get(Algorithm::Sha256);
+            $output.checksum_type = Some(checksum_type(&record));
+        }
+        $output.accept_ranges = Some("bytes".to_owned());
+        $output.cache_control = kept.cache_control;
+        $output.content_disposition = kept.content_disposition;
+        $output.content_encoding = kept.content_encoding;
+        $output.content_language = kept.content_language;
+        $output.content_type = Some(kept.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned()));
+        $output.expires =
+            kept.expires.and_then(|text| Timestamp::parse(TimestampFormat::HttpDate, &text).ok());
+        $output.metadata = (!kept.metadata.is_empty()).then(|| kept.metadata.into_iter().collect());
+        $output.content_length = i64::try_from($span.end - $span.first).ok();
+        $output.content_range = $span
+            .is_partial
+            .then(|| format!("bytes {}-{}/{}", $span.first, $span.end.saturating_sub(1), $object.size));
+        $output.e_tag = Some(ETag::Strong($object.etag));
+        $output.last_modified = Some(timestamp($object.modified_ms));
+        $output.parts_count = i32::try_from(record.parts.len()).ok().filter(|count| *count > 0);
+    };
+}
+
+impl LocalS3 {
+    pub(crate) async fn get(&self, input: GetObjectInput) -> Result<GetObjectOutput> {
+        let wanted = Wanted {
+            conditions: ReadConditions {
+                if_match: input.if_match,
+                if_none_match: input.if_none_match,
+                if_modified_since: input.if_modified_since,
+                if_unmodified_since: input.if_unmodified_since,
+            },
+            range: input.range,
+            part: input.part_number,
+            sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
+        };
+        let sums = wanted.sums;
+        let (object, held) = self.look_up_and_hold(input.bucket, input.key).await?;
+        let span = wanted.span(&object)?;
+        let pieces = cut(&object.record.pieces, span.first, span.end);
+        let tags = i32::try_from(object.record.attributes.tags.len()).ok().filter(|count| *count > 0);
+        let body = BodyParts::new(self.inner.blobs.clone(), pieces, held);
+        let mut output =
+            GetObjectOutput { body: Some(body.stream()), tag_count: tags, ..GetObjectOutput::default() };
+        describe!(output, object, span, sums);
+        Ok(output)
+    }
+
+    pub(crate) async fn head(&self, input: HeadObjectInput) -> Result<(HeadObjectOutput, bool)> {
+        let wanted = Wanted {
+            conditions: ReadConditions {
+                if_match: input.if_match,
+                if_none_match: input.if_none_match,
+                if_modified_since: input.if_modified_since,
+                if_unmodified_since: input.if_unmodified_since,
+            },
+            range: input.range,
+            part: input.part_number,
+            sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
+        };
+        let sums = wanted.sums;
+        let object = self.inner.index.read(move |reader| object(reader, &input.bucket, &input.key)).await?;
+        let span = wanted.span(&object)?;
+        let mut output = HeadObjectOutput::default();
+        describe!(output, object, span, sums);
+        Ok((output, span.is_partial))
+    }
+
+    /// Looks an object up and keeps its blobs from sweep.
+    pub(crate) async fn look_up_and_hold(&self, bucket: String, key: String) -> Result<(StoredObject, Held)> {
+        let (index, blobs) = (self.inner.index.clone(), self.inner.blobs.clone());
+        let held = blocking(move || {
+            let _gate = blobs.gate();
+            let object = index.read_now(|reader| object(reader, &bucket, &key))?;
+            let held = blobs.hold(object.record.pieces.iter().map(|piece| piece.blob.as_str()));
+            Ok((object, held))
+        });
+        held.await
+    }
+}
+
+/// A body on its way to a reader; the blobs are held until it is dropped.
+pub(crate) struct BodyParts {
+    blobs: Blobs,
+    pieces: VecDeque<Piece>,
+    open: Option<File>,
+    _held: Held,
+}
+
+impl BodyParts {
+    pub(crate) fn new(blobs: Blobs, pieces: Vec<Piece>, held: Held) -> Self {
+        Self { blobs, pieces: pieces.into(), open: None, _held: held }
+    }
+
+    /// The next bytes; none at the end. Blocking.
+    pub(crate) fn read(&mut self) -> std::io::Result<Option<Bytes>> {
+        // An object of no bytes has a piece of no bytes.
+        self.pieces.retain(|piece| piece.length > 0);
+        let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
+        let file = match self.open.take() {
+            Some(file) => file,
+            None => File::open(self.blobs.path(&piece.blob))?,
+        };
+        let length = usize::try_from(piece.length).unwrap_or(usize::MAX).min(READ_BYTES);
+        let mut buffer = vec![0; length];
+        file.read_exact_at(&mut buffer, piece.offset)?;
+        piece.offset += length as u64;
+        piece.length -= length as u64;
+        if piece.length == 0 {
+            self.pieces.pop_front();
+        } else {
+            self.open = Some(file);
+        }
+        Ok(Some(buffer.into()))
+    }
+
+    fn stream(self) -> StreamingBlob {
+        StreamingBlob::wrap(self.chunks())
+    }
+
+    /// The bytes in chunks, read off the async threads.
+    pub(crate) fn chunks(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
+        futures::stream::try_unfold(self, |mut parts| async move {
+            let read = tokio::task::spawn_blocking(move || {
+                let chunk = parts.read()?;
+                Ok(chunk.map(|chunk| (chunk, parts)))
+            });
+            read.await.map_err(std::io::Error::other)?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_a_run_begin_and_end_within_pieces() {
+        let piece = |blob: &str, offset, length| Piece { blob: blob.to_owned(), offset, length };
+        let pieces = [piece("a", 0, 10), piece("b", 5, 3), piece("c", 0, 10)];
+        assert_eq!(cut(&pieces, 0, 23), pieces);
+        assert_eq!(cut(&pieces, 9, 14), [piece("a", 9, 1), piece("b", 5, 3), piece("c", 0, 1)]);
+        assert_eq!(cut(&pieces, 11, 12), [piece("b", 6, 1)]);
+        assert_eq!(cut(&pieces, 4, 4), []);
+    }
+}

@@ -1,0 +1,141 @@
+//! The index in SQLite: in closures over a transaction or a connection, out their results, run off the async threads.
+//! Never an object's bytes.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Error, Result};
+use crate::schema::migrate;
+
+/// How many idle connections for reading are kept.
+const IDLE_READERS: usize = 8;
+
+/// One connection that writes, and a pool of those that only read.
+#[derive(Clone)]
+pub(crate) struct Index {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: std::path::PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Index {
+    /// Opens or creates the index, brings it up to date.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut writer = Connection::open(path)?;
+        writer.busy_timeout(Duration::from_secs(10))?;
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        // What was acknowledged survives power loss: each commit reaches the disk.
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        writer.set_prepared_statement_cache_capacity(64);
+        migrate(&mut writer)?;
+        let inner =
+            Inner { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs `work` in one transaction; an error rolls all of it back. Blocking.
+    pub(crate) fn write_now<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut writer = lock(&self.inner.writer);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Runs `work` on one snapshot of the index. Blocking.
+    pub(crate) fn read_now<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = lock(&self.inner.readers).pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => self.new_reader()?,
+        };
+        let result = {
+            let snapshot = reader.transaction()?;
+            work(&snapshot)
+        };
+        let mut idle = lock(&self.inner.readers);
+        if idle.len() < IDLE_READERS {
+            idle.push(reader);
+        }
+        result
+    }
+
+    fn new_reader(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(&self.inner.path, flags)?;
+        reader.busy_timeout(Duration::from_secs(10))?;
+        reader.set_prepared_statement_cache_capacity(64);
+        Ok(reader)
+    }
+
+    /// [`Self::write_now`] off the async threads. Once begun, it ends also when the future is dropped.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let index = self.clone();
+        blocking(move || index.write_now(work)).await
+    }
+
+    /// [`Self::read_now`] off the async threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let index = self.clone();
+        blocking(move || index.read_now(work)).await
+    }
+}
+
+/// Runs blocking work off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::unavailable("finish the work", error)),
+    }
+}
+
+/// Locks, also after a panic elsewhere: what these locks guard is whole between statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The time now in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    i64::try_from(now).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_failed_transaction_rolled_back_and_a_reader_unaware_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index.db")).unwrap();
+        let insert = "INSERT INTO buckets (name, created_ms) VALUES ('b', 1)";
+        let failed = index.write_now(|transaction| {
+            transaction.execute(insert, [])?;
+            Err::<(), _>(Error::no_such_bucket("x"))
+        });
+        assert!(failed.is_err());
+        let count = |index: &Index| {
+            index.read_now(|reader| {
+                Ok(reader.query_row("SELECT COUNT(*) FROM buckets", [], |row| row.get::<_, i64>(0))?)
+            })
+        };
+        assert_eq!(count(&index).unwrap(), 0);
+        index.write_now(|transaction| Ok(transaction.execute(insert, [])?)).unwrap();
+        assert_eq!(count(&index).unwrap(), 1);
+    }
+}

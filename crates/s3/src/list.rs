@@ -1,0 +1,327 @@
+//! Pages of a bucket's keys: in prefix, delimiter and where to begin, out keys and common prefixes in byte order.
+//! Never a walk over the bucket: each page is a range of the index, with a jump over every common prefix.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rusqlite::{Connection, params};
+use s3s::S3ErrorCode;
+use s3s::dto::{
+    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, ObjectStorageClass, Owner,
+};
+
+use crate::LocalS3;
+use crate::error::{Error, Result};
+use crate::get::timestamp;
+use crate::record::require_bucket;
+
+/// S3's limit of a page.
+const PAGE_MAX: i32 = 1_000;
+/// What stays as it is with `encoding-type=url`.
+const URL_KEPT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
+
+/// Who owns all here.
+pub(crate) fn owner() -> Owner {
+    Owner { display_name: Some("abanico".to_owned()), id: Some("abanico".to_owned()) }
+}
+
+/// The first text after all that begin with `prefix`; none when there is no such text.
+pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// Writes names as the client asked for.
+pub(crate) struct Encoder {
+    is_url: bool,
+}
+
+impl Encoder {
+    pub(crate) fn new(asked: Option<&EncodingType>) -> Self {
+        Self { is_url: asked.is_some_and(|asked| asked.as_str() == EncodingType::URL) }
+    }
+
+    pub(crate) fn encode(&self, name: String) -> String {
+        if self.is_url { utf8_percent_encode(&name, URL_KEPT).to_string() } else { name }
+    }
+
+    fn some(&self, name: Option<String>) -> Option<String> {
+        name.map(|name| self.encode(name))
+    }
+}
+
+/// Where a page begins.
+enum From {
+    /// At this text, itself included.
+    At(String),
+    /// After this text.
+    After(String),
+}
+
+struct Query {
+    bucket: String,
+    prefix: String,
+    delimiter: Option<String>,
+    from: From,
+    limit: usize,
+}
+
+struct Row {
+    key: String,
+    size: i64,
+    etag: String,
+    modified_ms: i64,
+}
+
+#[derive(Default)]
+struct Page {
+    rows: Vec<Row>,
+    prefixes: Vec<String>,
+    /// Where the next page begins, when there is one: the text and whether it is itself included.
+    next: Option<String>,
+    /// The last key or common prefix of this page.
+    last: Option<String>,
+}
+
+impl Page {
+    fn is_full(&self, limit: usize) -> bool {
+        self.rows.len() + self.prefixes.len() >= limit
+    }
+}
+
+fn page(connection: &Connection, query: &Query) -> Result<Page> {
+    require_bucket(connection, &query.bucket)?;
+    let mut page = Page::default();
+    if query.limit == 0 {
+        return Ok(page);
+    }
+    let end = after_prefix(&query.prefix);
+    let mut sql =
+        String::from("SELECT key, size, etag, modified_ms FROM objects WHERE bucket = ?1 AND key >= ?2");
+    sql.push_str(if end.is_some() { " AND key < ?3" } else { " AND ?3 IS NULL" });
+    sql.push_str(" ORDER BY key");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (mut from, mut excluded) = match &query.from {
+        From::At(text) => (text.clone(), None),
+        From::After(text) => (text.clone(), Some(text.clone())),
+    };
+    if from < query.prefix {
+        from.clone_from(&query.prefix);
+    }
+    'jump: loop {
+        let mut rows = statement.query(params![query.bucket, from, end])?;
+        while let Some(row) = rows.next()? {
+            let key: String = row.get(0)?;
+            if excluded.as_ref() == Some(&key) {
+                continue;
+            }
+            if page.is_full(query.limit) {
+                page.next = Some(key);
+                return Ok(page);
+            }
+            let Some(common) = common_prefix(&key, query) else {
+                page.last = Some(key.clone());
+                page.rows.push(Row { key, size: row.get(1)?, etag: row.get(2)?, modified_ms: row.get(3)? });
+                continue;
+            };
+            page.last = Some(common.clone());
+            let Some(beyond) = after_prefix(&common) else {
+                page.prefixes.push(common);
+                return Ok(page);
+            };
+            page.prefixes.push(common);
+            (from, excluded) = (beyond, None);
+            continue 'jump;
+        }
+        return Ok(page);
+    }
+}
+
+fn common_prefix(key: &str, query: &Query) -> Option<String> {
+    let delimiter = query.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
+    let place = key.get(query.prefix.len()..)?.find(delimiter)?;
+    Some(key[..query.prefix.len() + place + delimiter.len()].to_owned())
+}
+
+fn limit(max_keys: Option<i32>) -> Result<(i32, usize)> {
+    let asked = max_keys.unwrap_or(PAGE_MAX);
+    let limit = usize::try_from(asked.min(PAGE_MAX));
+    let negative = |_| Error::refused(S3ErrorCode::InvalidArgument, "`max-keys` is negative");
+    Ok((asked.min(PAGE_MAX), limit.map_err(negative)?))
+}
+
+fn contents(rows: Vec<Row>, encoder: &Encoder, with_owner: bool) -> Vec<Object> {
+    let objects = rows.into_iter().map(|row| Object {
+        key: Some(encoder.encode(row.key)),
+        size: Some(row.size),
+        e_tag: Some(ETag::Strong(row.etag)),
+        last_modified: Some(timestamp(row.modified_ms)),
+        owner: with_owner.then(owner),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        ..Object::default()
+    });
+    objects.collect()
+}
+
+fn common_prefixes(prefixes: Vec<String>, encoder: &Encoder) -> Option<Vec<CommonPrefix>> {
+    let prefixes: Vec<_> =
+        prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encoder.encode(prefix)) }).collect();
+    (!prefixes.is_empty()).then_some(prefixes)
+}
+
+impl LocalS3 {
+    pub(crate) async fn list_v2(&self, input: ListObjectsV2Input) -> Result<ListObjectsV2Output> {
+        let (max_keys, limit) = limit(input.max_keys)?;
+        let from = match (&input.continuation_token, &input.start_after) {
+            (Some(token), _) => From::At(token_key(token)?),
+            (None, Some(after)) => From::After(after.clone()),
+            (None, None) => From::At(String::new()),
+        };
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let query =
+            Query { bucket: input.bucket.clone(), prefix, delimiter: input.delimiter.clone(), from, limit };
+        let page = self.inner.index.read(move |reader| page(reader, &query)).await?;
+        let encoder = Encoder::new(input.encoding_type.as_ref());
+        Ok(ListObjectsV2Output {
+            name: Some(input.bucket),
+            key_count: i32::try_from(page.rows.len() + page.prefixes.len()).ok(),
+            max_keys: Some(max_keys),
+            is_truncated: Some(page.next.is_some()),
+            next_continuation_token: page.next.map(|next| TOKEN.encode(next)),
+            contents: Some(contents(page.rows, &encoder, input.fetch_owner.unwrap_or(false))),
+            common_prefixes: common_prefixes(page.prefixes, &encoder),
+            continuation_token: input.continuation_token,
+            prefix: Some(encoder.encode(input.prefix.unwrap_or_default())),
+            delimiter: encoder.some(input.delimiter),
+            start_after: encoder.some(input.start_after),
+            encoding_type: input.encoding_type,
+            ..ListObjectsV2Output::default()
+        })
+    }
+
+    pub(crate) async fn list_v1(&self, input: ListObjectsInput) -> Result<ListObjectsOutput> {
+        let (max_keys, limit) = limit(input.max_keys)?;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let from = marker(input.marker.clone().unwrap_or_default(), &prefix, input.delimiter.as_deref());
+        let query =
+            Query { bucket: input.bucket.clone(), prefix, delimiter: input.delimiter.clone(), from, limit };
+        let page = self.inner.index.read(move |reader| page(reader, &query)).await?;
+        let encoder = Encoder::new(input.encoding_type.as_ref());
+        let next_marker = if page.next.is_some() { page.last } else { None };
+        Ok(ListObjectsOutput {
+            name: Some(input.bucket),
+            max_keys: Some(max_keys),
+            is_truncated: Some(page.next.is_some()),
+            next_marker: encoder.some(next_marker),
+            contents: Some(contents(page.rows, &encoder, true)),
+            common_prefixes: common_prefixes(page.prefixes, &encoder),
+            prefix: Some(encoder.encode(input.prefix.unwrap_or_default())),
+            marker: Some(encoder.encode(input.marker.unwrap_or_default())),
+            delimiter: encoder.some(input.delimiter),
+            encoding_type: input.encoding_type,
+            ..ListObjectsOutput::default()
+        })
+    }
+}
+
+/// A marker may be the common prefix that the last page ended with: then all below it has been told.
+fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
+    let is_common = delimiter.is_some_and(|delimiter| {
+        !delimiter.is_empty()
+            && marker.len() > prefix.len()
+            && marker.starts_with(prefix)
+            && marker.ends_with(delimiter)
+    });
+    match after_prefix(&marker) {
+        Some(beyond) if is_common => From::At(beyond),
+        _ => From::After(marker),
+    }
+}
+
+fn token_key(token: &str) -> Result<String> {
+    let bytes = TOKEN.decode(token).ok();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+        Error::refused(S3ErrorCode::InvalidArgument, "the continuation token is not one of this endpoint")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::migrate;
+
+    fn bucket(keys: &[&str]) -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.execute("INSERT INTO buckets (name, created_ms) VALUES ('b', 0)", []).unwrap();
+        for key in keys {
+            let sql = "INSERT INTO objects VALUES ('b', ?1, 1, 'e', 0, 's', 'n', '{}')";
+            connection.execute(sql, [key]).unwrap();
+        }
+        connection
+    }
+
+    fn list(connection: &Connection, prefix: &str, delimiter: &str, limit: usize) -> Vec<Vec<String>> {
+        let mut pages = Vec::new();
+        let mut from = From::At(String::new());
+        loop {
+            let query = Query {
+                bucket: "b".to_owned(),
+                prefix: prefix.to_owned(),
+                delimiter: Some(delimiter.to_owned()),
+                from,
+                limit,
+            };
+            let page = page(connection, &query).unwrap();
+            let mut names: Vec<_> = page.rows.into_iter().map(|row| row.key).chain(page.prefixes).collect();
+            names.sort();
+            pages.push(names);
+            let Some(next) = page.next else { return pages };
+            from = From::At(next);
+        }
+    }
+
+    #[test]
+    fn do_pages_hold_each_name_once_whatever_their_size() {
+        let keys = ["a", "a/b", "a/c/d", "a0", "b/../c", "día/x", "🏖/y", "\u{10ffff}z"];
+        let connection = bucket(&keys);
+        for limit in 1..10 {
+            assert_eq!(list(&connection, "", "", limit).concat(), keys, "{limit}");
+            let names = ["a", "a/", "a0", "b/", "día/", "🏖/", "\u{10ffff}z"];
+            assert_eq!(list(&connection, "", "/", limit).concat(), names, "{limit}");
+            assert_eq!(list(&connection, "a/", "/", limit).concat(), ["a/b", "a/c/"], "{limit}");
+        }
+        assert_eq!(list(&connection, "", "", 3).len(), 3);
+        assert_eq!(list(&connection, "zz", "/", 3), [Vec::<String>::new()]);
+    }
+
+    #[test]
+    fn is_the_text_after_a_prefix_the_first_that_does_not_begin_with_it() {
+        assert_eq!(after_prefix("a/").as_deref(), Some("a0"));
+        assert_eq!(after_prefix("\u{d7ff}").as_deref(), Some("\u{e000}"));
+        assert_eq!(after_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!((after_prefix("\u{10ffff}"), after_prefix("")), (None, None));
+    }
+
+    #[test]
+    fn does_a_marker_that_is_a_common_prefix_jump_over_it() {
+        assert!(matches!(marker("a/".to_owned(), "", Some("/")), From::At(text) if text == "a0"));
+        assert!(matches!(marker("a/".to_owned(), "", None), From::After(text) if text == "a/"));
+        assert!(matches!(marker("a/".to_owned(), "a/", Some("/")), From::After(text) if text == "a/"));
+    }
+
+    #[test]
+    fn is_a_token_of_someone_else_refused() {
+        assert_eq!(token_key("%%").unwrap_err().s3_code(), "InvalidArgument");
+        assert_eq!(token_key(&TOKEN.encode("día")).unwrap(), "día");
+    }
+}

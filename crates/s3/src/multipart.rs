@@ -1,0 +1,337 @@
+//! Multipart uploads: in parts, out one object made of their blobs. Never a byte moved at completion; never an upload
+//! that a failed completion would harm.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use s3s::S3ErrorCode;
+use s3s::S3Request;
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, ETag, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::LocalS3;
+use crate::blobs::unique_id;
+use crate::checksums::{Algorithm, Checksums, Digester, hex, wanted};
+use crate::commit::{release, retain};
+use crate::conditions::ReadConditions;
+use crate::copy::{source_conditions, source_of};
+use crate::error::{Error, Result};
+use crate::get::{BodyParts, cut, timestamp};
+use crate::index::{blocking, now_ms};
+use crate::put::{attributes, check_key};
+use crate::receive::{Claims, receive};
+use crate::record::{Attributes, Piece, from_text, require_bucket, signed, to_text};
+
+/// S3's limit of part numbers.
+const NUMBER_MAX: i32 = 10_000;
+/// How long after its beginning a completed upload can be completed again: a week.
+const REMEMBERED_MS: i64 = 7 * 24 * 3_600 * 1_000;
+
+/// What an upload was begun with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct UploadRecord {
+    pub attributes: Attributes,
+    pub algorithm: Algorithm,
+    /// Whether the object's sum is to be one of the parts' sums.
+    pub is_composite: bool,
+    /// Whether the client named the algorithm.
+    pub is_named: bool,
+}
+
+/// An upload that is under way or completed.
+pub(crate) struct Upload {
+    pub record: UploadRecord,
+    /// The answer of its completion.
+    pub completed: Option<String>,
+}
+
+/// What a part has beside its columns.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PartContent {
+    pub pieces: Vec<Piece>,
+    pub checksums: Checksums,
+}
+
+/// A part as the index knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPart {
+    pub number: i32,
+    pub size: u64,
+    pub etag: String,
+    pub modified_ms: i64,
+    pub content: PartContent,
+}
+
+/// Reads an upload of this object.
+pub(crate) fn upload(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Upload> {
+    let sql = "SELECT record, completed FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_row(params![id, bucket, key], |row| {
+        Ok(Upload { record: from_text(&row.get::<_, String>(0)?)?, completed: row.get(1)? })
+    });
+    found.optional()?.ok_or_else(|| Error::no_such_upload(id))
+}
+
+/// Reads an upload that still takes parts.
+pub(crate) fn open_upload(
+    connection: &Connection,
+    id: &str,
+    bucket: &str,
+    key: &str,
+) -> Result<UploadRecord> {
+    let upload = upload(connection, id, bucket, key)?;
+    if upload.completed.is_some() { Err(Error::no_such_upload(id)) } else { Ok(upload.record) }
+}
+
+/// Up to `limit` parts of an upload after number `after`, in order.
+pub(crate) fn parts(connection: &Connection, id: &str, after: i32, limit: i64) -> Result<Vec<StoredPart>> {
+    let sql = "SELECT number, size, etag, modified_ms, record FROM parts
+        WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let parts = statement.query_map(params![id, after, limit], |row| {
+        Ok(StoredPart {
+            number: row.get(0)?,
+            size: row.get::<_, i64>(1)?.unsigned_abs(),
+            etag: row.get(2)?,
+            modified_ms: row.get(3)?,
+            content: from_text(&row.get::<_, String>(4)?)?,
+        })
+    })?;
+    Ok(parts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Removes the parts of an upload and lets their blobs go.
+pub(crate) fn remove_parts(transaction: &Transaction<'_>, id: &str) -> Result<()> {
+    for part in parts(transaction, id, 0, -1)? {
+        release(transaction, &part.content.pieces)?;
+    }
+    transaction.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Removes all uploads of a bucket.
+pub(crate) fn remove_uploads(transaction: &Transaction<'_>, bucket: &str) -> Result<()> {
+    let mut statement = transaction.prepare("SELECT id FROM uploads WHERE bucket = ?1")?;
+    let ids: Vec<String> =
+        statement.query_map([bucket], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for id in ids {
+        remove_parts(transaction, &id)?;
+        transaction.execute("DELETE FROM uploads WHERE id = ?1", [id])?;
+    }
+    Ok(())
+}
+
+/// Stores a part in place of an earlier one with its number.
+fn put_part(transaction: &Transaction<'_>, id: &str, part: &StoredPart) -> Result<()> {
+    retain(transaction, &part.content.pieces)?;
+    let sql = "SELECT record FROM parts WHERE upload = ?1 AND number = ?2";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let old: Option<String> = statement.query_row(params![id, part.number], |row| row.get(0)).optional()?;
+    if let Some(old) = old {
+        release(transaction, &from_text::<PartContent>(&old)?.pieces)?;
+    }
+    transaction.prepare_cached("INSERT OR REPLACE INTO parts VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
+        params![id, part.number, signed(part.size), part.etag, part.modified_ms, to_text(&part.content)],
+    )?;
+    Ok(())
+}
+
+fn check_number(number: i32) -> Result<()> {
+    if (1..=NUMBER_MAX).contains(&number) {
+        return Ok(());
+    }
+    Err(Error::refused(S3ErrorCode::InvalidArgument, "a part's number lies between 1 and 10,000"))
+}
+
+/// Algorithm and type of an upload's sums, from what the client named.
+fn sums_of(input: &CreateMultipartUploadInput) -> Result<(Algorithm, bool)> {
+    let named = input.checksum_algorithm.as_ref().map(|it| Algorithm::named(it.as_str())).transpose()?;
+    let algorithm = named.unwrap_or(Algorithm::Crc64Nvme);
+    let is_composite = match input.checksum_type.as_ref().map(|it| it.as_str()) {
+        Some("FULL_OBJECT") => false,
+        Some(_) => true,
+        None => algorithm != Algorithm::Crc64Nvme,
+    };
+    let is_fitting =
+        if is_composite { algorithm != Algorithm::Crc64Nvme } else { algorithm.joins().is_some() };
+    if is_fitting {
+        return Ok((algorithm, is_composite));
+    }
+    let message = format!("{} does not go with this checksum type", algorithm.name());
+    Err(Error::refused(S3ErrorCode::InvalidRequest, message))
+}
+
+impl LocalS3 {
+    pub(crate) async fn begin_upload(
+        &self,
+        mut input: CreateMultipartUploadInput,
+    ) -> Result<CreateMultipartUploadOutput> {
+        check_key(&input.key)?;
+        let (algorithm, is_composite) = sums_of(&input)?;
+        let (named, kind) = (input.checksum_algorithm.clone(), input.checksum_type.clone());
+        let attributes = attributes!(input);
+        let record = UploadRecord { attributes, algorithm, is_composite, is_named: named.is_some() };
+        let (id, bucket, key) = (unique_id(), input.bucket, input.key);
+        let output = CreateMultipartUploadOutput {
+            upload_id: Some(id.clone()),
+            bucket: Some(bucket.clone()),
+            key: Some(key.clone()),
+            checksum_algorithm: named,
+            checksum_type: kind,
+            ..CreateMultipartUploadOutput::default()
+        };
+        let write = self.inner.index.write(move |transaction| {
+            require_bucket(transaction, &bucket)?;
+            let forgotten = "DELETE FROM uploads WHERE completed IS NOT NULL AND created_ms < ?1";
+            transaction.prepare_cached(forgotten)?.execute([now_ms() - REMEMBERED_MS])?;
+            let sql = "INSERT INTO uploads (id, bucket, key, created_ms, record) VALUES (?1, ?2, ?3, ?4, ?5)";
+            transaction.execute(sql, params![id, bucket, key, now_ms(), to_text(&record)])?;
+            Ok(())
+        });
+        write.await?;
+        Ok(output)
+    }
+
+    pub(crate) async fn take_part(
+        &self,
+        mut request: S3Request<UploadPartInput>,
+    ) -> Result<UploadPartOutput> {
+        let mut algorithms = wanted(&request.headers)?;
+        let claims = Claims {
+            length: request.input.content_length.map(i64::unsigned_abs),
+            md5: request.input.content_md5.take(),
+            checksums: Checksums::claimed(&request.headers),
+            trailers: request.trailing_headers.take(),
+        };
+        let input = request.input;
+        check_number(input.part_number)?;
+        let (id, bucket, key) = (input.upload_id, input.bucket, input.key);
+        let upload = self.upload(&id, &bucket, &key).await?;
+        if !algorithms.contains(&upload.algorithm) {
+            algorithms.push(upload.algorithm);
+        }
+        let received = receive(&self.inner.blobs, input.body, &algorithms, claims).await?;
+        let part = StoredPart {
+            number: input.part_number,
+            size: received.piece.length,
+            etag: hex(&received.md5),
+            modified_ms: now_ms(),
+            content: PartContent { pieces: vec![received.piece], checksums: received.checksums },
+        };
+        let sums = part.content.checksums.clone();
+        let e_tag = Some(ETag::Strong(part.etag.clone()));
+        self.store_part(id, bucket, key, part).await?;
+        Ok(UploadPartOutput {
+            e_tag,
+            checksum_crc32: sums.get(Algorithm::Crc32),
+            checksum_crc32c: sums.get(Algorithm::Crc32c),
+            checksum_crc64nvme: sums.get(Algorithm::Crc64Nvme),
+            checksum_sha1: sums.get(Algorithm::Sha1),
+            checksum_sha256: sums.get(Algorithm::Sha256),
+            ..UploadPartOutput::default()
+        })
+    }
+
+    /// Makes a run of an object a part: it is read once for its sums, and stays where it is.
+    pub(crate) async fn copy_part(&self, mut input: UploadPartCopyInput) -> Result<UploadPartCopyOutput> {
+        check_number(input.part_number)?;
+        let conditions: ReadConditions = source_conditions!(input);
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key).await?;
+        let (bucket, key) = source_of(input.copy_source)?;
+        let (source, held) = self.look_up_and_hold(bucket, key).await?;
+        conditions.check_source(&source.etag, source.modified_ms)?;
+        let run = copy_range(input.copy_source_range.as_deref(), source.size)?;
+        let pieces = cut(&source.record.pieces, run.start, run.end);
+        let mut parts = BodyParts::new(self.inner.blobs.clone(), pieces.clone(), held);
+        let digests = blocking(move || {
+            let mut digester = Digester::new(&[upload.algorithm]);
+            while let Some(chunk) = parts.read()? {
+                digester.update(&chunk);
+            }
+            // The blobs are held until the part has counted them.
+            Ok((digester.finish(), parts))
+        });
+        let ((md5, sums), _held) = digests.await?;
+        let part = StoredPart {
+            number: input.part_number,
+            size: run.end - run.start,
+            etag: hex(&md5),
+            modified_ms: now_ms(),
+            content: PartContent { pieces, checksums: sums.clone() },
+        };
+        let result = CopyPartResult {
+            e_tag: Some(ETag::Strong(part.etag.clone())),
+            last_modified: Some(timestamp(part.modified_ms)),
+            checksum_crc32: sums.get(Algorithm::Crc32),
+            checksum_crc32c: sums.get(Algorithm::Crc32c),
+            checksum_crc64nvme: sums.get(Algorithm::Crc64Nvme),
+            checksum_sha1: sums.get(Algorithm::Sha1),
+            checksum_sha256: sums.get(Algorithm::Sha256),
+        };
+        self.store_part(input.upload_id, input.bucket, input.key, part).await?;
+        Ok(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() })
+    }
+
+    async fn upload(&self, id: &str, bucket: &str, key: &str) -> Result<UploadRecord> {
+        let (id, bucket, key) = (id.to_owned(), bucket.to_owned(), key.to_owned());
+        self.inner.index.read(move |reader| open_upload(reader, &id, &bucket, &key)).await
+    }
+
+    async fn store_part(&self, id: String, bucket: String, key: String, part: StoredPart) -> Result<()> {
+        let pieces = part.content.pieces.clone();
+        let write = self.inner.index.write(move |transaction| {
+            open_upload(transaction, &id, &bucket, &key)?;
+            put_part(transaction, &id, &part)
+        });
+        let stored = write.await;
+        if stored.is_err() {
+            let (blobs, index) = (self.inner.blobs.clone(), self.inner.index.clone());
+            blocking(move || blobs.discard(&index, &pieces)).await?;
+        }
+        self.sweep_quietly().await;
+        stored
+    }
+
+    pub(crate) async fn abort(&self, input: AbortMultipartUploadInput) -> Result<AbortMultipartUploadOutput> {
+        let write = self.inner.index.write(move |transaction| {
+            open_upload(transaction, &input.upload_id, &input.bucket, &input.key)?;
+            remove_parts(transaction, &input.upload_id)?;
+            transaction.execute("DELETE FROM uploads WHERE id = ?1", [&input.upload_id])?;
+            Ok(())
+        });
+        write.await?;
+        self.sweep_quietly().await;
+        Ok(AbortMultipartUploadOutput::default())
+    }
+}
+
+/// The range `bytes=a-b` of a part copy; all of the source without one.
+fn copy_range(range: Option<&str>, size: u64) -> Result<std::ops::Range<u64>> {
+    let Some(range) = range else { return Ok(0..size) };
+    let run = range.strip_prefix("bytes=").and_then(|run| run.split_once('-'));
+    let run = run.and_then(|(first, last)| Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?)));
+    match run {
+        Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
+        _ => Err(Error::refused(
+            S3ErrorCode::InvalidArgument,
+            format!("`{range}` is no range within the source"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_copied_range_within_its_source() {
+        assert_eq!(copy_range(None, 5).unwrap(), 0..5);
+        assert_eq!(copy_range(Some("bytes=1-4"), 5).unwrap(), 1..5);
+        for wrong in ["bytes=1-5", "bytes=3-2", "bytes=-2", "1-2"] {
+            assert_eq!(copy_range(Some(wrong), 5).unwrap_err().s3_code(), "InvalidArgument", "{wrong}");
+        }
+        assert!(check_number(0).is_err() && check_number(10_001).is_err() && check_number(10_000).is_ok());
+    }
+}

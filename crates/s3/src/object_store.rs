@@ -1,0 +1,156 @@
+//! The endpoint as a place for whole objects, without HTTP: in files and `s3://` URLs, out links to blobs, or objects
+//! made of files. Never a copy where a link does.
+
+use std::io::Write;
+use std::path::Path;
+
+use abanico_store::{
+    Error as StoreError, ErrorKind as StoreErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl,
+};
+use async_trait::async_trait;
+
+use crate::LocalS3;
+use crate::blobs::Blobs;
+use crate::checksums::{Algorithm, Digester, hex};
+use crate::commit::NewObject;
+use crate::conditions::WriteConditions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::get::BodyParts;
+use crate::index::blocking;
+use crate::put::check_key;
+use crate::receive::Received;
+use crate::record::{Attributes, ObjectRecord, Piece, StoredObject, object, require_bucket};
+
+type StoreResult<T> = std::result::Result<T, StoreError>;
+
+/// Bucket and key of an `s3://` URL.
+fn place(url: &ObjectUrl) -> StoreResult<(String, String)> {
+    match url {
+        ObjectUrl::S3 { bucket, key } => Ok((bucket.clone(), key.clone())),
+        ObjectUrl::File(_) => Err(StoreError::place_not_served(url)),
+    }
+}
+
+fn about(url: &ObjectUrl, error: Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::NotFound => StoreError::about(url, StoreErrorKind::NotFound, &error.to_string()),
+        ErrorKind::Unavailable => StoreError::unavailable(url, error),
+        _ => StoreError::about(url, StoreErrorKind::Denied, &error.to_string()),
+    }
+}
+
+fn meta(url: &ObjectUrl, object: &StoredObject) -> ObjectMeta {
+    ObjectMeta { url: url.clone(), size_bytes: object.size, e_tag: Some(format!("\"{}\"", object.etag)) }
+}
+
+/// The blob that is the whole object, if there is one.
+fn whole_blob<'a>(blobs: &Blobs, object: &'a StoredObject) -> Option<&'a Piece> {
+    let [piece] = object.record.pieces.as_slice() else { return None };
+    let size = std::fs::metadata(blobs.path(&piece.blob)).ok()?.len();
+    (piece.offset == 0 && piece.length == size).then_some(piece)
+}
+
+/// Makes an object's bytes the file `destination`. Blocking.
+fn make_file(blobs: &Blobs, object: &StoredObject, mut parts: BodyParts, destination: &Path) -> Result<()> {
+    if let Some(piece) = whole_blob(blobs, object) {
+        match std::fs::hard_link(blobs.path(&piece.blob), destination) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+            // Across file systems, or with too many links, it is a copy.
+            Err(_) => {}
+        }
+    }
+    let mut file = std::fs::File::create_new(destination)?;
+    while let Some(chunk) = parts.read()? {
+        file.write_all(&chunk)?;
+    }
+    Ok(())
+}
+
+/// Takes a file in as a blob and sums it up. Blocking.
+fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
+    let blob = blobs.adopt(source)?;
+    let length = std::fs::metadata(blobs.path(&blob))?.len();
+    let piece = Piece { blob, offset: 0, length };
+    let mut parts = BodyParts::new(blobs.clone(), vec![piece.clone()], blobs.hold(std::iter::empty()));
+    let mut digester = Digester::new(&[Algorithm::Crc64Nvme]);
+    while let Some(chunk) = parts.read()? {
+        digester.update(&chunk);
+    }
+    let (md5, checksums) = digester.finish();
+    Ok(Received { piece, md5, checksums })
+}
+
+impl LocalS3 {
+    async fn publish_file(
+        &self,
+        source: &Path,
+        (bucket, key): (String, String),
+        attributes: &ObjectAttributes,
+    ) -> Result<StoredObject> {
+        check_key(&key)?;
+        let (source, blobs) = (source.to_owned(), self.inner.blobs.clone());
+        let (index, wanted) = (self.inner.index.clone(), bucket.clone());
+        let taken = blocking(move || {
+            index.read_now(|reader| require_bucket(reader, &wanted))?;
+            take_file(&blobs, &source)
+        });
+        let received = taken.await?;
+        let attributes = Attributes {
+            content_type: attributes.content_type.clone(),
+            metadata: attributes.metadata.clone(),
+            ..Attributes::default()
+        };
+        let new = NewObject {
+            bucket,
+            key,
+            size: received.piece.length,
+            etag: hex(&received.md5),
+            record: ObjectRecord {
+                attributes,
+                checksums: received.checksums,
+                pieces: vec![received.piece],
+                ..ObjectRecord::default()
+            },
+            event_name: "ObjectCreated:Put",
+        };
+        Ok(self.commit(new, WriteConditions::default()).await?.object)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalS3 {
+    async fn stat(&self, url: &ObjectUrl) -> StoreResult<ObjectMeta> {
+        let (bucket, key) = place(url)?;
+        let found = self.inner.index.read(move |reader| object(reader, &bucket, &key)).await;
+        found.map(|found| meta(url, &found)).map_err(|error| about(url, error))
+    }
+
+    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> StoreResult<ObjectMeta> {
+        let (bucket, key) = place(url)?;
+        let (found, held) = self.look_up_and_hold(bucket, key).await.map_err(|error| about(url, error))?;
+        let told = meta(url, &found);
+        let (blobs, destination) = (self.inner.blobs.clone(), destination.to_owned());
+        let parts = BodyParts::new(blobs.clone(), found.record.pieces.clone(), held);
+        let made = blocking(move || make_file(&blobs, &found, parts, &destination)).await;
+        made.map(|()| told).map_err(|error| about(url, error))
+    }
+
+    async fn publish(
+        &self,
+        source: &Path,
+        url: &ObjectUrl,
+        attributes: &ObjectAttributes,
+    ) -> StoreResult<ObjectMeta> {
+        let published = self.publish_file(source, place(url)?, attributes).await;
+        published.map(|object| meta(url, &object)).map_err(|error| about(url, error))
+    }
+
+    async fn delete(&self, url: &ObjectUrl) -> StoreResult<()> {
+        let (bucket, key) = place(url)?;
+        match self.delete_keys(bucket, vec![key]).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(about(url, error)),
+            _ => Ok(()),
+        }
+    }
+}

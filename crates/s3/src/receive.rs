@@ -1,0 +1,171 @@
+//! Taking in a body: in a stream and what the client claims of it, out a durable blob whose sums were compared.
+//! Never more than a few chunks in memory; never a blob left when anything went wrong.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use s3s::dto::StreamingBlob;
+use s3s::{S3ErrorCode, TrailingHeaders};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::blobs::{Blobs, IncomingBlob};
+use crate::checksums::{Algorithm, Checksums, Digester, verify_md5};
+use crate::error::{Error, Result};
+use crate::index::blocking;
+use crate::record::Piece;
+
+/// Bytes that are gathered before they go to the disk; twice as many are in memory at most, and one chunk.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What the client says of a body.
+#[derive(Default)]
+pub(crate) struct Claims {
+    pub length: Option<u64>,
+    /// In base64.
+    pub md5: Option<String>,
+    pub checksums: Checksums,
+    pub trailers: Option<TrailingHeaders>,
+}
+
+/// A body that was taken in.
+pub(crate) struct Received {
+    pub piece: Piece,
+    pub md5: [u8; 16],
+    pub checksums: Checksums,
+}
+
+/// Reads the body to its end.
+///
+/// # Errors
+/// When the body breaks off, a claim does not hold, or the disk fails.
+pub(crate) async fn receive(
+    blobs: &Blobs,
+    body: Option<StreamingBlob>,
+    algorithms: &[Algorithm],
+    claims: Claims,
+) -> Result<Received> {
+    let digester = Digester::new(algorithms);
+    let blobs = blobs.clone();
+    let mut sink = blocking(move || Ok(Sink { blob: blobs.create()?, digester, length: 0 })).await?;
+    if let Some(mut body) = body {
+        let mut batch = Vec::new();
+        let mut gathered = 0;
+        let mut writing: Option<JoinHandle<Result<Sink>>> = None;
+        let mut idle = Some(sink);
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(broken_off)?;
+            gathered += chunk.len();
+            batch.push(chunk);
+            if gathered >= BATCH_BYTES {
+                // While one batch is written, the next one is gathered.
+                let ready = settled(&mut idle, &mut writing).await?;
+                let full = std::mem::take(&mut batch);
+                gathered = 0;
+                writing = Some(spawn_blocking(move || ready.write(full)));
+            }
+        }
+        let ready = settled(&mut idle, &mut writing).await?;
+        sink = blocking(move || ready.write(batch)).await?;
+    }
+    let mut claims = claims;
+    if let Some(trailers) = claims.trailers.take() {
+        trailers.read(|headers| claims.checksums.0.extend(Checksums::claimed(headers).0));
+    }
+    blocking(move || sink.finish(&claims)).await
+}
+
+/// The sink, once what is being written is written.
+async fn settled(idle: &mut Option<Sink>, writing: &mut Option<JoinHandle<Result<Sink>>>) -> Result<Sink> {
+    match (idle.take(), writing.take()) {
+        (Some(sink), _) => Ok(sink),
+        (None, Some(handle)) => handle.await.map_err(|error| Error::unavailable("write the body", error))?,
+        (None, None) => Err(Error::unavailable("write the body", "its file was lost")),
+    }
+}
+
+fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let text = error.to_string();
+    let code = match text.to_ascii_lowercase() {
+        text if text.contains("signature") => S3ErrorCode::SignatureDoesNotMatch,
+        text if text.contains("checksum") || text.contains("sha256mismatch") => S3ErrorCode::BadDigest,
+        _ => S3ErrorCode::IncompleteBody,
+    };
+    Error::refused(code, format!("the body broke off: {text}"))
+}
+
+/// A body's file and sums so far; dropped before its end, the file goes.
+struct Sink {
+    blob: IncomingBlob,
+    digester: Digester,
+    length: u64,
+}
+
+impl Sink {
+    fn write(mut self, batch: Vec<Bytes>) -> Result<Self> {
+        for chunk in batch {
+            self.digester.update(&chunk);
+            self.blob.write(&chunk)?;
+            self.length += chunk.len() as u64;
+        }
+        Ok(self)
+    }
+
+    /// Compares, then keeps.
+    fn finish(self, claims: &Claims) -> Result<Received> {
+        let (md5, checksums) = self.digester.finish();
+        if claims.length.is_some_and(|claimed| claimed != self.length) {
+            return Err(Error::refused(S3ErrorCode::IncompleteBody, "the body is not as long as announced"));
+        }
+        verify_md5(&md5, claims.md5.as_deref())?;
+        checksums.verify(&claims.checksums)?;
+        Ok(Received {
+            piece: Piece { blob: self.blob.keep()?, offset: 0, length: self.length },
+            md5,
+            checksums,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use s3s::dto::StreamingBlob;
+
+    fn body(chunks: Vec<std::result::Result<Bytes, std::io::Error>>) -> Option<StreamingBlob> {
+        Some(StreamingBlob::wrap(futures::stream::iter(chunks)))
+    }
+
+    fn files(folder: &std::path::Path) -> usize {
+        let count = |path: std::path::PathBuf| std::fs::read_dir(path).unwrap().count();
+        (0..=255_u8).map(|shard| count(folder.join(format!("blobs/{shard:02x}")))).sum::<usize>()
+            + count(folder.join("incoming"))
+    }
+
+    #[tokio::test]
+    async fn is_a_body_kept_only_when_it_is_whole_and_as_claimed() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(folder.path()).unwrap();
+        let whole = || body(vec![Ok("he".into()), Ok("llo".into())]);
+        let claims = |length, md5: &str| Claims { length, md5: Some(md5.to_owned()), ..Claims::default() };
+        for (claims, code) in [
+            (claims(Some(6), "XUFAKrxLKna5cZ2REBfFkg=="), "IncompleteBody"),
+            (claims(Some(5), "AAAAAAAAAAAAAAAAAAAAAA=="), "BadDigest"),
+        ] {
+            let refused = receive(&blobs, whole(), &[], claims).await.err().unwrap();
+            assert_eq!(refused.s3_code(), code);
+        }
+        let cut = body(vec![Ok("he".into()), Err(std::io::Error::other("gone"))]);
+        assert_eq!(
+            receive(&blobs, cut, &[], Claims::default()).await.err().unwrap().s3_code(),
+            "IncompleteBody"
+        );
+        for _ in 0..500 {
+            if files(folder.path()) == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(files(folder.path()), 0);
+        let kept = receive(&blobs, whole(), &[], claims(Some(5), "XUFAKrxLKna5cZ2REBfFkg==")).await.unwrap();
+        assert_eq!(std::fs::read(blobs.path(&kept.piece.blob)).unwrap(), b"hello");
+    }
+}

@@ -1,0 +1,75 @@
+//! A bucket that is a folder of this machine: in `s3://` URLs of one bucket, out files below its folder.
+//! Never a file outside it: a key's parts are plain names.
+
+use std::path::{Component, Path, PathBuf};
+
+use async_trait::async_trait;
+
+use crate::{Error, ErrorKind, FolderStore, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
+
+/// Serves one bucket from one folder; a key is a relative path.
+#[derive(Clone, Debug)]
+pub struct FolderBucket {
+    root: PathBuf,
+    files: FolderStore,
+}
+
+impl FolderBucket {
+    /// Serves the folder `root`.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn new(root: &Path) -> std::io::Result<Self> {
+        let root = root.canonicalize()?;
+        Ok(Self { files: FolderStore::new([root.clone()])?, root })
+    }
+
+    fn file(&self, url: &ObjectUrl) -> Result<ObjectUrl, Error> {
+        let ObjectUrl::S3 { key, .. } = url else { return Err(Error::place_not_served(url)) };
+        let path = Path::new(key);
+        if path.components().all(|part| matches!(part, Component::Normal(_))) {
+            Ok(ObjectUrl::File(self.root.join(path)))
+        } else {
+            Err(Error::about(url, ErrorKind::Denied, "the key leaves the folder that stands for its bucket"))
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FolderBucket {
+    async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error> {
+        Ok(ObjectMeta { url: url.clone(), ..self.files.stat(&self.file(url)?).await? })
+    }
+
+    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
+        Ok(ObjectMeta { url: url.clone(), ..self.files.fetch(&self.file(url)?, destination).await? })
+    }
+
+    async fn publish(
+        &self,
+        source: &Path,
+        url: &ObjectUrl,
+        attributes: &ObjectAttributes,
+    ) -> Result<ObjectMeta, Error> {
+        Ok(ObjectMeta { url: url.clone(), ..self.files.publish(source, &self.file(url)?, attributes).await? })
+    }
+
+    async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
+        self.files.delete(&self.file(url)?).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_a_key_that_leaves_the_folder_denied() {
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = FolderBucket::new(folder.path()).unwrap();
+        for key in ["../x", "a/../../x", "/etc/passwd"] {
+            let error = bucket.stat(&ObjectUrl::s3("b", key)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Denied, "{key}");
+        }
+    }
+}
