@@ -1,6 +1,7 @@
 //! From uploads to jobs: in due entries of the outbox, out jobs, another try later, or a dead letter with its reason.
 //! Never an entry dropped: it is removed only after its job stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,14 +27,15 @@ const BATCH: usize = 64;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const OUTBOX_PAUSE: Duration = Duration::from_secs(2);
 
-/// Makes jobs of uploads until `stop`; what is under way is finished first.
+/// Makes jobs of uploads until `stop`; what is under way is finished first. Each entry goes to the function of its
+/// name; one for a function that is not there any more becomes a dead letter.
 pub async fn run_triggers(
     outbox: Arc<dyn UploadOutbox>,
-    config: TriggerConfig,
+    functions: BTreeMap<String, TriggerConfig>,
     submitter: Arc<dyn JobSubmitter>,
     stop: CancellationToken,
 ) {
-    let dispatcher = Dispatcher { outbox, config, submitter };
+    let dispatcher = Dispatcher { outbox, functions, submitter };
     while !stop.is_cancelled() {
         let pause = match dispatcher.deliver_due(&stop).await {
             Ok(pause) => pause,
@@ -52,7 +54,7 @@ pub async fn run_triggers(
 
 struct Dispatcher {
     outbox: Arc<dyn UploadOutbox>,
-    config: TriggerConfig,
+    functions: BTreeMap<String, TriggerConfig>,
     submitter: Arc<dyn JobSubmitter>,
 }
 
@@ -75,11 +77,22 @@ impl Dispatcher {
         Ok(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)).min(LONGEST_WAIT))
     }
 
-    async fn deliver(&self, entry: UploadEntry) -> Result<(), OutboxError> {
-        let verdict = match abanico_lambda::handle(&entry.event, &self.config, &*self.submitter).await {
-            Ok(outcomes) => verdict(&entry, &outcomes),
-            Err(error) => Verdict::GiveUp(with_causes(&error)),
+    /// Calls the entry's function.
+    async fn call(&self, entry: &UploadEntry) -> Verdict {
+        let Some(config) = self.functions.get(&entry.function) else {
+            let function = &entry.function;
+            return Verdict::GiveUp(format!(
+                "there is no function `{function}`: configure a trigger of this id, then replay"
+            ));
         };
+        match abanico_lambda::handle(&entry.event, config, &*self.submitter).await {
+            Ok(outcomes) => verdict(entry, &outcomes),
+            Err(error) => Verdict::GiveUp(with_causes(&error)),
+        }
+    }
+
+    async fn deliver(&self, entry: UploadEntry) -> Result<(), OutboxError> {
+        let verdict = self.call(&entry).await;
         match verdict {
             Verdict::Done => self.outbox.delivered(entry.id).await,
             Verdict::Again(reason) if entry.attempts + 1 < MAX_TRIES => {

@@ -94,9 +94,13 @@ fn entry(id: i64, key: &str, attempts: u32) -> UploadEntry {
     UploadEntry { id, bucket, key, event, function, attempts, last_error: None }
 }
 
-fn dispatcher(outbox: Arc<Outbox>) -> Dispatcher {
+fn functions() -> BTreeMap<String, TriggerConfig> {
     let config = TriggerConfig::new("arn:aws:iam::000000000000:role/r", json!({"settings": {}}));
-    Dispatcher { outbox, config, submitter: Arc::new(Service) }
+    [("transcode-video".to_owned(), config)].into()
+}
+
+fn dispatcher(outbox: Arc<Outbox>) -> Dispatcher {
+    Dispatcher { outbox, functions: functions(), submitter: Arc::new(Service) }
 }
 
 async fn told(entry: UploadEntry) -> String {
@@ -124,6 +128,8 @@ async fn do_waits_double_and_end_in_a_dead_letter_with_the_reason() {
 #[tokio::test]
 async fn is_what_cannot_pass_given_up_at_once() {
     assert!(told(entry(1, "bad", 0)).await.starts_with("dead 1: "));
+    let unknown = UploadEntry { function: "gone".to_owned(), ..entry(3, "good", 0) };
+    assert!(told(unknown).await.starts_with("dead 3: there is no function `gone`"));
     let nonsense = UploadEntry { event: json!("?"), ..entry(2, "good", 0) };
     assert!(told(nonsense).await.starts_with("dead 2: malformed S3 event"));
 }
@@ -131,8 +137,7 @@ async fn is_what_cannot_pass_given_up_at_once() {
 #[tokio::test]
 async fn does_the_loop_wake_by_a_change_and_stop_when_told() {
     let (outbox, stop) = (Outbox::with(Vec::new()), CancellationToken::new());
-    let config = TriggerConfig::new("r", json!({"settings": {}}));
-    let run = tokio::spawn(run_triggers(outbox.clone(), config, Arc::new(Service), stop.clone()));
+    let run = tokio::spawn(run_triggers(outbox.clone(), functions(), Arc::new(Service), stop.clone()));
     outbox.waiting.lock().unwrap().push((0, entry(5, "good", 0)));
     outbox.change.notify_one();
     outbox.noted.notified().await;
