@@ -9,6 +9,7 @@ mod edge;
 pub mod error_table;
 mod events_stream;
 pub mod job_view;
+mod local_outbox;
 mod metrics;
 mod operations;
 mod router;

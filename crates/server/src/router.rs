@@ -2,7 +2,7 @@
 //! monitoring; what is nobody else's is S3's. Never a decision beyond whose a request is.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -49,6 +49,8 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
         .route("/2017-08-29/", any(unknown::unknown))
         .route("/2017-08-29/{*rest}", any(unknown::unknown))
         .method_not_allowed_fallback(unknown::unknown)
+        // The check of the signature has its own, larger limit.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(edge.credentials.clone(), require_media_convert))
 }
 

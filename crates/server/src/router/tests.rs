@@ -156,6 +156,11 @@ async fn are_faults_answered_in_awss_form() {
         fixture.signed("POST", "/2017-08-29/jobs", json!({"settings": {"inputs": []}}).to_string()).await;
     assert_eq!(bad.code(), (400, "BadRequestException"));
     assert!(bad.json()["message"].as_str().unwrap().contains(" | "), "{}", bad.text);
+    let large = |bytes: usize| "x".repeat(bytes);
+    let too_large = fixture.signed("POST", "/2017-08-29/jobs", large(crate::MAX_API_BODY_BYTES + 1)).await;
+    assert_eq!(too_large.code(), (413, "BadRequestException"));
+    let read = fixture.signed("POST", "/2017-08-29/jobs", large(crate::MAX_API_BODY_BYTES)).await;
+    assert!(read.text.contains("the body is not JSON"), "{}", read.text);
     let unknown = fixture.signed("GET", "/2017-08-29/jobs/17-abcdef", String::new()).await;
     assert_eq!(unknown.code(), (404, "NotFoundException"));
     for (method, path) in [("GET", "/2017-08-29/queues"), ("PUT", "/2017-08-29/jobs"), ("GET", "/elsewhere")]

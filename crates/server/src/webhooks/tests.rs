@@ -33,7 +33,11 @@ async fn receive(
 async fn receiver(answers: Vec<StatusCode>) -> (String, mpsc::UnboundedReceiver<Request>) {
     let (seen, requests) = mpsc::unbounded_channel();
     let state = Receiver { answers: Arc::new(Mutex::new(answers)), seen };
-    let router = Router::new().route("/hook", post(receive)).with_state(state);
+    let router = Router::new()
+        .route("/hook", post(receive))
+        // Whoever follows the redirect would take the event for delivered.
+        .route("/elsewhere", axum::routing::any(|| async { "fine" }))
+        .with_state(state);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     tokio::spawn(crate::serve(listener, router, CancellationToken::new()));
