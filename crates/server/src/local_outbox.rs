@@ -95,6 +95,7 @@ mod tests {
         template = abanico_model::keys::to_wire(template, "CreateJobRequest");
         template["settings"]["outputGroups"][0]["outputGroupSettings"]["type"] = "FILE_GROUP_SETTINGS".into();
         let config = TriggerConfig::new("arn:aws:iam::000000000000:role/r", template);
+        let config = std::collections::BTreeMap::from([("transcode-video".to_owned(), config)]);
         let submitter = Arc::new(EngineSubmitter::new(test.engine.clone()));
         let run = tokio::spawn(run_triggers(outbox.clone(), config, submitter, stop.clone()));
         let mut changes = test.engine.changes();

@@ -44,6 +44,11 @@ async fn receiver(answers: Vec<StatusCode>) -> (String, mpsc::UnboundedReceiver<
     (url, requests)
 }
 
+/// Bounded, so that a lost event fails the test instead of keeping it.
+async fn next(requests: &mut mpsc::UnboundedReceiver<Request>) -> Request {
+    tokio::time::timeout(Duration::from_secs(20), requests.recv()).await.expect("a request comes").unwrap()
+}
+
 fn quick() -> RetryPolicy {
     let (first_wait, longest_wait) = (Duration::from_millis(1), Duration::from_millis(4));
     RetryPolicy { first_wait, longest_wait, give_up_after: Duration::from_secs(600) }
@@ -69,7 +74,7 @@ async fn are_events_delivered_in_order_and_signed_although_the_receiver_fails_tw
 
     let mut bodies = Vec::new();
     for _ in 0..expected.len() + 2 {
-        let (headers, body, answer) = requests.recv().await.unwrap();
+        let (headers, body, answer) = next(&mut requests).await;
         let (id, timestamp) = (text(&headers, "webhook-id"), text(&headers, "webhook-timestamp"));
         let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
         mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
@@ -104,7 +109,7 @@ async fn does_a_hook_that_never_read_start_with_the_next_event_and_go_on_after_a
     run.await.unwrap().unwrap();
     let missed = test.run_failing_job().await;
     let run = tokio::spawn(run_webhook(test.engine.clone(), hook, quick(), CancellationToken::new()));
-    let (_, body, _) = requests.recv().await.unwrap();
+    let (_, body, _) = next(&mut requests).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["detail"]["jobId"], missed.as_str());
     run.abort();
@@ -119,7 +124,7 @@ async fn is_an_event_skipped_once_it_is_too_old() {
     test.run_failing_job().await;
     let policy = RetryPolicy { give_up_after: Duration::ZERO, ..quick() };
     let run = tokio::spawn(run_webhook(test.engine.clone(), hook, policy, CancellationToken::new()));
-    let (first, second) = (requests.recv().await.unwrap(), requests.recv().await.unwrap());
+    let (first, second) = (next(&mut requests).await, next(&mut requests).await);
     assert_eq!(first.2, StatusCode::GONE);
     assert_ne!(text(&first.0, "webhook-id"), text(&second.0, "webhook-id"));
     run.abort();
