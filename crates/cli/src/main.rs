@@ -9,7 +9,6 @@ mod credentials;
 mod failure;
 mod job_request;
 mod logging;
-mod outbox;
 mod output;
 mod progress;
 

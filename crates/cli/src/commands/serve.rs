@@ -24,7 +24,6 @@ use crate::arguments::Serve;
 use crate::config::{Config, TriggerConfig};
 use crate::credentials::{self, KeyPair};
 use crate::failure::{Hinted, WRONG_USAGE};
-use crate::outbox::Uploads;
 use crate::output;
 
 /// Serves until SIGTERM or SIGINT.
@@ -91,7 +90,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         Engine::open(options, store, toolbox.tools.clone()).await.context("cannot start the engine")?;
     let stop = CancellationToken::new();
     let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
-    let outbox = Arc::new(Uploads::of(&s3));
+    let outbox = Arc::new(s3.outbox());
     let parts = ServerParts {
         engine: engine.clone(),
         credentials: Credentials::new([pair.clone()]),
