@@ -92,7 +92,7 @@ REFUSED = {
 
 # Frames, rate and sound of the sources in `bench/`, counted by packets.
 BENCH = {
-    "bbb_1080p25_60s_aac51.ts": (1555, Fraction(25), True),
+    "bbb_1080p25_60s_aac51.ts": (1557, Fraction(25), True),
     "bbb_720p30_30s_aac.ts": (912, Fraction(30), True),
     "car_detection_432p12_30s_aac.mp4": (377, Fraction(25, 2), True),
     "motorway_540p5994_30s_noaudio.mp4": (1769, NTSC_60, False),
