@@ -76,7 +76,8 @@ def test_does_get_job_look_like_mediaconvert(done: dict) -> None:
     assert done["JobPercentComplete"] == 100
     sizes = [detail["VideoDetails"] for detail in done["OutputGroupDetails"][0]["OutputDetails"]]
     assert [(size["WidthInPx"], size["HeightInPx"]) for size in sizes] == list(THREE_PRESETS.values())
-    assert {output["Preset"] for output in done["Settings"]["OutputGroups"][0]["Outputs"]} == set(THREE_PRESETS)
+    names = [output["NameModifier"] for output in done["Settings"]["OutputGroups"][0]["Outputs"]]
+    assert names == ["_0", "_1", "_2"]
 
 
 def test_does_get_job_of_an_unknown_job_say_not_found(server: Server) -> None:
