@@ -1,9 +1,11 @@
 //! One file for each command.
 
 pub mod dead_letters;
+pub mod demo;
 pub mod doctor;
 pub mod local;
 pub mod plan;
 pub mod probe;
 pub mod sandbox;
+pub mod serve;
 pub mod transcode;

@@ -173,7 +173,7 @@ impl Config {
         let mut ids = std::collections::BTreeSet::new();
         for trigger in &self.triggers {
             let known = self.buckets.iter().find(|bucket| bucket.name == trigger.bucket);
-            if !known.is_some_and(|bucket| !bucket.remote) {
+            if known.is_none_or(|bucket| bucket.remote) {
                 let hint = "add it as a [[bucket]] without `remote`: uploads are seen only where abanico stores them";
                 let message = format!(
                     "trigger `{}` watches `{}`, which is no local bucket",

@@ -4,10 +4,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::LogFormat;
 
-/// Starts logging; `RUST_LOG` narrows or widens it, `info` of our crates is the default.
-pub fn start(format: LogFormat) {
-    let default =
+/// Starts logging; `RUST_LOG` narrows or widens it. A server tells what happens; a command that shows progress itself
+/// (`is_quiet`) logs warnings only.
+pub fn start(format: LogFormat, is_quiet: bool) {
+    let told =
         "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_s3=info,abanico_lambda=info";
+    let default = if is_quiet { "warn" } else { told };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

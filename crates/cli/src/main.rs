@@ -5,9 +5,11 @@
 mod arguments;
 mod commands;
 mod config;
+mod credentials;
 mod failure;
 mod job_request;
 mod logging;
+mod outbox;
 mod output;
 mod progress;
 
@@ -19,7 +21,7 @@ use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logging::start(arguments.log);
+    logging::start(arguments.log, !matches!(arguments.command, Command::Serve(_)));
     match run(arguments) {
         Ok(code) => code,
         Err(error) => failure::report(&error),
@@ -34,12 +36,14 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         match arguments.command {
+            Command::Serve(serve) => commands::serve::run(serve).await,
+            Command::Demo(demo) => commands::demo::run(demo).await,
             Command::Transcode(transcode) => commands::transcode::run(transcode).await,
             Command::Probe(probe) => commands::probe::run(probe).await,
             Command::Plan(plan) => commands::plan::run(plan).await,
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
-            _ => Ok(ExitCode::SUCCESS),
+            Command::Sandbox(_) => Ok(ExitCode::SUCCESS),
         }
     });
     // Blocking reads of stdin or a slow disk must not hold the exit back.

@@ -137,11 +137,8 @@ impl Display {
 
     fn frames_per_second(&self, record: &JobRecord) -> u64 {
         let millis = self.encoding_since.map_or(0, |since| since.elapsed().as_millis());
-        if millis == 0 {
-            0
-        } else {
-            u64::try_from(u128::from(record.progress.frames_done) * 1000 / millis).unwrap_or(0)
-        }
+        let rate = (u128::from(record.progress.frames_done) * 1000).checked_div(millis);
+        rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(0)
     }
 
     fn finish(&self) {

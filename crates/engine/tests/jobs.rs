@@ -1,5 +1,7 @@
 //! Whole jobs on real clips: facts of what is published, and that nothing else is.
 
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
 mod common;
 
 use abanico_engine::{Engine, JobId, JobRecord, ListFilter, Stage, submission};

@@ -150,6 +150,9 @@ pub fn package(output: &Mp4Output, video: &Path, audio: Option<&Path>, folder: &
     if output.fast_start {
         args.all(["-movflags", "+faststart"]);
     }
+    if let Some(language) = &output.language {
+        args.pair("-metadata:s:a:0", format!("language={language}"));
+    }
     args.mp4_output(&folder.join(output_file_name(output.output)));
     args.0
 }

@@ -176,7 +176,7 @@ async fn are_reports_without_a_step_a_stall() {
     let script = "echo frame=1; echo progress=continue; while :; do echo frame=1; echo progress=continue; \
         sleep 0.05; done";
     let mut stalled = invocation("/bin/sh", &["-c", script]);
-    stalled.limits.stall = Duration::from_millis(400);
+    stalled.limits = Limits { wall: Duration::from_secs(10), stall: Duration::from_millis(400) };
     let mut reports = 0;
     let error = run(&stalled, &mut |_| reports += 1, &CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.kind(), RunErrorKind::TimedOut);

@@ -34,8 +34,8 @@ pub struct AudioEncode {
 
 /// What an audio description comes to.
 pub(crate) enum AudioDecision {
-    /// This is encoded (`index` is still 0).
-    Encode(AudioEncode),
+    /// This is encoded (`index` is still 0), in this language.
+    Encode(AudioEncode, Option<String>),
     /// There is nothing to encode, for the reason given as a sentence for the user.
     Silent(String),
 }
@@ -60,7 +60,7 @@ pub(crate) fn decide(
         ));
     }
     let aac = aac_settings(description, pointer)?;
-    Ok(AudioDecision::Encode(AudioEncode {
+    let encode = AudioEncode {
         index: 0,
         stream_index: track.stream_index,
         start: video.start - input.clock_start,
@@ -69,7 +69,14 @@ pub(crate) fn decide(
         sample_rate_hz: whole(aac.sample_rate).and_then(|rate| u32::try_from(rate).ok()).unwrap_or(48_000),
         channels: channels(text(&aac.coding_mode)),
         bit_rate_bps: whole(aac.bitrate).unwrap_or(96_000),
-    }))
+    };
+    Ok(AudioDecision::Encode(encode, language(description, track)))
+}
+
+/// The job's language where it names one, else the source's; AWS writes ISO 639-2 codes in capitals.
+fn language(description: &AudioDescription, track: &AudioTrack) -> Option<String> {
+    let named = text(&description.language_code).map(str::to_lowercase);
+    named.or_else(|| track.language.clone()).filter(|code| code.len() == 3 && code != "und")
 }
 
 /// The selector that the description names, else the one that is marked as default, else the first.

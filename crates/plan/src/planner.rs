@@ -141,12 +141,18 @@ impl Draft<'_> {
         })?;
         let decision =
             renditions::decide(description, &self.source, size, &format!("{pointer}/videoDescription"))?;
-        let audio = self.add_audio(output, &pointer)?;
+        let sound = self.add_audio(output, &pointer)?;
+        let (audio, language) = sound.map_or((None, None), |(index, language)| (Some(index), language));
         let video = position_or_push(&mut self.renditions, decision.clone());
         let extension = output.extension.as_deref().unwrap_or("mp4");
         let modifier = output.name_modifier.clone().unwrap_or_default();
-        let packaged =
-            Mp4Output { output: count(self.outputs.len()), video, audio, fast_start: fast_start(output) };
+        let packaged = Mp4Output {
+            output: count(self.outputs.len()),
+            video,
+            audio,
+            language,
+            fast_start: fast_start(output),
+        };
         let planned = PlannedOutput {
             group: count(group),
             output: count(number),
@@ -164,8 +170,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// The index of the output's sound, which is encoded once for all outputs that want the same.
-    fn add_audio(&mut self, output: &Output, pointer: &str) -> Result<Option<u32>, Error> {
+    /// Index and language of the output's sound, which is encoded once for all outputs that want the same.
+    fn add_audio(&mut self, output: &Output, pointer: &str) -> Result<Option<(u32, Option<String>)>, Error> {
         let Some(description) = output.audio_descriptions.iter().flatten().next() else { return Ok(None) };
         let none = BTreeMap::new();
         let selectors = self.input.audio_selectors.as_ref().unwrap_or(&none);
@@ -177,13 +183,13 @@ impl Draft<'_> {
                 }
                 Ok(None)
             }
-            AudioDecision::Encode(encode) => {
+            AudioDecision::Encode(encode, language) => {
                 let same = |other: &AudioEncode| AudioEncode { index: 0, ..other.clone() } == encode;
                 let index = self.audio.iter().position(same).unwrap_or(self.audio.len());
                 if index == self.audio.len() {
                     self.audio.push(AudioEncode { index: count(index), ..encode });
                 }
-                Ok(Some(count(index)))
+                Ok(Some((count(index), language)))
             }
         }
     }

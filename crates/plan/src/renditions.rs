@@ -29,6 +29,7 @@ pub(crate) fn decide(
     let settings = h264_settings(description, pointer)?;
     let pointer = format!("{pointer}/codecSettings/h264Settings");
     let rate = frame_rate(settings, source, &pointer)?;
+    square_pixels(settings, &pointer)?;
     let fitted = match size {
         Some(size) => Fitted { picture: size, frame: size },
         None => fit(
@@ -68,6 +69,18 @@ fn h264_settings<'a>(description: &'a VideoDescription, pointer: &str) -> Result
         let why = format!("{named} without h264Settings is not made here yet: use H_264 with h264Settings");
         Error::setting(&format!("{pointer}/codecSettings"), &why)
     })
+}
+
+/// Outputs have square pixels: a job that specifies others is refused rather than answered with another picture.
+fn square_pixels(settings: &H264Settings, pointer: &str) -> Result<(), Error> {
+    let is_specified = text(&settings.par_control) == Some("SPECIFIED");
+    if is_specified && settings.par_numerator.unwrap_or(1) != settings.par_denominator.unwrap_or(1) {
+        return Err(Error::setting(
+            pointer,
+            "parNumerator and parDenominator must be equal: pixels are square here",
+        ));
+    }
+    Ok(())
 }
 
 fn frame_rate(settings: &H264Settings, source: &VideoTrack, pointer: &str) -> Result<FrameRate, Error> {

@@ -95,6 +95,8 @@ pub struct Mp4Output {
     pub video: u32,
     /// Index of the encoded audio, if the output has sound.
     pub audio: Option<u32>,
+    /// ISO 639-2 code of the sound's language, lower case, if the job or the source says one.
+    pub language: Option<String>,
     /// Whether `moov` stands before `mdat`.
     pub fast_start: bool,
 }

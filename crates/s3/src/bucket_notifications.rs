@@ -68,7 +68,7 @@ fn configuration(rule: BucketRule) -> LambdaFunctionConfiguration {
     LambdaFunctionConfiguration {
         id: Some(rule.id),
         events: rule.events.into_iter().map(Event::from).collect(),
-        filter: (!filters.is_empty()).then(|| NotificationConfigurationFilter {
+        filter: (!filters.is_empty()).then_some(NotificationConfigurationFilter {
             key: Some(S3KeyFilter { filter_rules: Some(filters) }),
         }),
         lambda_function_arn: rule.arn,

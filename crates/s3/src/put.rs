@@ -70,18 +70,21 @@ impl LocalS3 {
             checksums: Checksums::claimed(&request.headers),
             trailers: request.trailing_headers.take(),
         };
+        let asks_first = request.headers.contains_key(http::header::EXPECT);
         let mut input = request.input;
         check_key(&input.key)?;
         let attributes = attributes!(input);
         let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-        // Refused early what would be refused in the end, before the body is sent in vain.
+        // A client that asks first is told at once what would be refused in the end.
         let (bucket, key, early) = (input.bucket.clone(), input.key.clone(), conditions.clone());
         let refused_early = self.inner.index.read(move |reader| {
             require_bucket(reader, &bucket)?;
             let old = find_object(reader, &bucket, &key)?;
             early.check(&key, old.as_ref().map(|old| old.etag.as_str()))
         });
-        refused_early.await?;
+        if asks_first {
+            refused_early.await?;
+        }
         let received = receive(&self.inner.blobs, input.body, &algorithms, claims).await?;
         let new = NewObject {
             bucket: input.bucket,

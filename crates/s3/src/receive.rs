@@ -86,7 +86,7 @@ fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     let text = error.to_string();
     let code = match text.to_ascii_lowercase() {
         text if text.contains("signature") => S3ErrorCode::SignatureDoesNotMatch,
-        text if text.contains("checksum") => S3ErrorCode::BadDigest,
+        text if text.contains("checksum") || text.contains("sha256mismatch") => S3ErrorCode::BadDigest,
         _ => S3ErrorCode::IncompleteBody,
     };
     Error::refused(code, format!("the body broke off: {text}"))

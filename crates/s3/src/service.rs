@@ -187,7 +187,14 @@ impl S3HttpService {
             };
             return answer.unwrap_or_else(refused);
         }
+        let is_http1 = request.version() <= http::Version::HTTP_11;
+        let has_body = !http_body::Body::is_end_stream(request.body());
         let mut response = self.answer_s3(request).await;
+        if is_http1 && has_body && response.status().is_client_error() {
+            // The body may be unread, and a client that waits for `100 Continue` never sends it: what comes next on
+            // this connection could be either.
+            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
         if let Some(cross_origin) = cross_origin {
             cross_origin.allow(&self.s3, response.headers_mut()).await;
         }

@@ -169,7 +169,10 @@ impl LocalS3 {
         input: GetObjectAttributesInput,
     ) -> Result<GetObjectAttributesOutput> {
         let (max, after) = (limit(input.max_parts)?, input.part_number_marker.unwrap_or(0));
-        let asked = |name: &str| input.object_attributes.iter().any(|attribute| attribute.as_str() == name);
+        // The header may list several attributes with commas.
+        let attributes: Vec<&str> =
+            input.object_attributes.iter().flat_map(|list| list.as_str().split(',')).map(str::trim).collect();
+        let asked = |name: &str| attributes.contains(&name);
         let wants_sums = asked(ObjectAttributes::CHECKSUM);
         let wants_etag = asked(ObjectAttributes::ETAG);
         let wants_size = asked(ObjectAttributes::OBJECT_SIZE);

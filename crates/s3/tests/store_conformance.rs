@@ -1,6 +1,8 @@
 //! Whether the endpoint is a store like any other: in the suite that all back ends pass, out its verdict.
 //! Never HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_store::{ErrorKind, ObjectAttributes, ObjectStore, ObjectUrl};
 

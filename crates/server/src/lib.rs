@@ -1,3 +1,30 @@
-//! The HTTP edge of abanico.
+//! The HTTP edge of abanico: in requests of AWS's SDKs, of browsers and of monitoring, out answers of engine and S3.
+//! Never owns state: everything that must last is behind the engine or the outbox.
 
+mod authentication;
+mod console;
+mod dead_letters;
+mod download;
+mod edge;
+pub mod error_table;
+mod events_stream;
+pub mod job_view;
+mod local_outbox;
+mod metrics;
+mod operations;
+mod router;
+mod serve;
 pub mod sigv4;
+#[cfg(test)]
+mod testing;
+mod triggers;
+mod upload_outbox;
+mod webhooks;
+
+pub use authentication::{Credentials, MAX_API_BODY_BYTES};
+pub use edge::{S3Fallback, ServerParts, s3_fallback};
+pub use router::Server;
+pub use serve::serve;
+pub use triggers::{EngineSubmitter, run_triggers};
+pub use upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
+pub use webhooks::{RetryPolicy, Webhook, WebhookError, run_webhook};

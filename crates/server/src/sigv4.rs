@@ -7,7 +7,10 @@
 mod authorization;
 mod canonical_request;
 mod error;
+mod presign;
 mod signing_time;
+#[cfg(test)]
+mod test_signing;
 
 use std::time::SystemTime;
 
@@ -17,6 +20,9 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 pub use error::{SigV4Error, SigV4ErrorKind};
+pub(crate) use presign::presigned_get;
+#[cfg(test)]
+pub(crate) use test_signing::signed;
 
 use authorization::{Claim, read_claim, read_scope};
 use canonical_request::{canonical_request, hex, sha256_hex};

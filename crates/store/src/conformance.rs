@@ -18,8 +18,10 @@ pub async fn run(store: &dyn ObjectStore, url: impl Fn(&str) -> ObjectUrl) {
     deleted_is_gone(store, url("deleted.bin"), scratch.path()).await;
 }
 
+/// A new file each time: a store may have linked an earlier one, and made it read-only.
 fn file(folder: &Path, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(format!("source-{}", bytes.len()));
+    let made = tempfile::NamedTempFile::new_in(folder).and_then(|file| Ok(file.keep()?.1));
+    let path = made.expect("the temporary folder takes a file");
     std::fs::write(&path, bytes).expect("the temporary folder takes a file");
     path
 }

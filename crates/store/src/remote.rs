@@ -22,7 +22,7 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 const PARTS_IN_FLIGHT: usize = 4;
 
 /// Where the S3 is; what is absent comes from the AWS environment variables.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RemoteOptions {
     /// Endpoint such as `https://s3.example.org`; absent for Amazon's own.
     pub endpoint: Option<String>,
@@ -30,6 +30,21 @@ pub struct RemoteOptions {
     pub region: Option<String>,
     /// Whether plain HTTP may be used.
     pub allow_http: bool,
+    /// Access key and secret; absent takes the usual AWS chain.
+    pub keys: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for RemoteOptions {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let access_key = self.keys.as_ref().map(|(access_key, _)| access_key);
+        f.debug_struct("RemoteOptions")
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .field("allow_http", &self.allow_http)
+            .field("access_key", &access_key)
+            .finish()
+    }
 }
 
 /// All buckets of one S3 service.
@@ -69,6 +84,9 @@ impl RemoteS3 {
         }
         if let Some(region) = &self.options.region {
             builder = builder.with_region(region);
+        }
+        if let Some((access_key, secret)) = &self.options.keys {
+            builder = builder.with_access_key_id(access_key).with_secret_access_key(secret);
         }
         builder.build().map_err(|error| {
             let what = "the S3 client cannot be set up: check endpoint, region and credentials";

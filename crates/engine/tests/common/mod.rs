@@ -1,5 +1,9 @@
 //! A real engine on real clips in a temporary folder.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses a part of this, and a failed set-up fails the test"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

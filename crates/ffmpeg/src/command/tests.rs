@@ -109,7 +109,8 @@ fn is_sound_moved_by_start_and_offset() {
 
 #[test]
 fn does_packaging_copy_both_streams() {
-    let output = Mp4Output { output: 1, video: 0, audio: Some(2), fast_start: true };
+    let output =
+        Mp4Output { output: 1, video: 0, audio: Some(2), language: Some("spa".into()), fast_start: true };
     let with =
         package(&output, Path::new("/w/v.mp4"), Some(Path::new("/w/a.mp4")), Path::new("/w/package-1"));
     insta::assert_snapshot!(line(with));

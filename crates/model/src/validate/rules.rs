@@ -10,6 +10,7 @@ use crate::problem::{Problem, step};
 pub(super) const REQUIRED: &[(&str, &[&str])] = &[
     ("OutputGroup", &["outputs", "outputGroupSettings"]),
     ("OutputGroupSettings", &["type"]),
+    ("FileGroupSettings", &["destination"]),
     ("Input", &["fileInput"]),
     ("VideoCodecSettings", &["codec"]),
     ("AudioCodecSettings", &["codec"]),

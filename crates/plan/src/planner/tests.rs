@@ -147,6 +147,20 @@ fn is_a_named_track_taken_and_a_missing_one_told() {
 }
 
 #[test]
+fn does_the_jobs_language_win_over_the_sources() {
+    let mut info = source(video(1920, 1080));
+    info.audio[1].language = Some("fra".into());
+    let language = |settings: &Value| match &planned(settings, &info, false).unwrap().tasks[2].kind {
+        TaskKind::Package(packaged) => packaged.language.clone(),
+        other => panic!("the third task is {other:?}"),
+    };
+    let mut settings = job(ladder());
+    assert_eq!(language(&settings).as_deref(), Some("fra"));
+    settings["outputGroups"][0]["outputs"][0]["audioDescriptions"][0]["languageCode"] = json!("SPA");
+    assert_eq!(language(&settings).as_deref(), Some("spa"));
+}
+
+#[test]
 fn does_an_enlarged_picture_not_feed_the_others() {
     let plan = planned(&job(ladder()), &source(video(640, 360)), false).unwrap();
     assert!(encode(&plan).renditions().all(|(_, rendition)| rendition.scale_from == ScaleSource::Source));
@@ -245,6 +259,8 @@ fn is_what_cannot_be_done_refused_with_its_place() {
     assert!(same_name == ErrorKind::Settings && message.contains("/outputGroups/0/outputs/1"), "{message}");
     let no_rate = job(vec![output("", 640, 360, json!({"rateControlMode": "CBR"}))]);
     assert!(kind(&no_rate, &info).unwrap_err().1.contains("bitrate is required"));
+    let oblong = json!({"parControl": "SPECIFIED", "parNumerator": 4, "parDenominator": 3});
+    assert!(kind(&job(vec![output("", 640, 360, oblong)]), &info).unwrap_err().1.contains("square"));
     let poor = Capabilities { encoders: [].into(), ..capabilities() };
     let settings: JobSettings = serde_json::from_value(job(ladder())).unwrap();
     let request = PlanRequest {

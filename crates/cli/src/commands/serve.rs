@@ -1,0 +1,215 @@
+//! `abanico serve`: in a configuration, out everything in one process on one port, until it is told to stop.
+//! Never an unauthenticated API; on SIGTERM no new work, a grace time for what runs, nothing lost.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abanico_engine::{Engine, EngineOptions};
+use abanico_s3::{LocalS3, Options, Trigger};
+use abanico_server::{
+    Credentials, EngineSubmitter, RetryPolicy, Server, ServerParts, Webhook, run_triggers, run_webhook,
+    s3_fallback,
+};
+use abanico_store::{RemoteOptions, RemoteS3, Router};
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::local::{cores, toolbox};
+use crate::arguments::Serve;
+use crate::config::{Config, TriggerConfig};
+use crate::credentials::{self, KeyPair};
+use crate::failure::{Hinted, WRONG_USAGE};
+use crate::outbox::Uploads;
+use crate::output;
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    config.data = arguments.data.unwrap_or(config.data);
+    let grace = Duration::from_secs(config.engine.grace_seconds);
+    let running = start(&config).await?;
+    greet(&running);
+    stop_signal().await?;
+    tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new work");
+    running.stop(grace).await;
+    tracing::info!("stopped; jobs that were interrupted go on at the next start");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A server that runs in this process.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The key pair that opens it.
+    pub keys: KeyPair,
+    /// Its engine.
+    pub engine: Engine,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Takes no new work, lets jobs go on for `grace`, ends everything.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stop.cancel();
+        self.engine.shutdown(grace).await;
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts everything; when this returns, the port answers.
+pub async fn start(config: &Config) -> anyhow::Result<Running> {
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("cannot make the data folder `{}`", config.data.display()))?;
+    let data = config.data.canonicalize()?;
+    let keys = credentials::load(&data)?;
+    let toolbox = toolbox(config.engine.sandbox)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let message = format!("cannot listen on {}", config.listen);
+        let hint = "stop what uses it, perhaps another abanico, or choose another address with --listen";
+        anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, message, hint))
+    })?;
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "listening beyond this machine, without TLS: put a proxy with TLS in front");
+    }
+    let s3 = open_s3(config, data.join("s3")).await?;
+    let options = EngineOptions {
+        folder: data.join("engine"),
+        cores: config.engine.cores.unwrap_or_else(cores),
+        max_active_jobs: config.engine.max_active_jobs,
+        sandboxing: toolbox.sandboxing.clone(),
+    };
+    let store = Arc::new(router(config, &s3));
+    let engine =
+        Engine::open(options, store, toolbox.tools.clone()).await.context("cannot start the engine")?;
+    let stop = CancellationToken::new();
+    let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
+    let outbox = Arc::new(Uploads::of(&s3));
+    let parts = ServerParts {
+        engine: engine.clone(),
+        credentials: Credentials::new([pair.clone()]),
+        s3: s3_fallback(s3.service(vec![pair])),
+        outbox: outbox.clone(),
+        stop: stop.clone(),
+    };
+    let mut tasks = JoinSet::new();
+    for hook in &config.webhooks {
+        let hook =
+            Webhook::new(&hook.url, &hook.secret).with_context(|| format!("webhook `{}`", hook.url))?;
+        let (engine, stop) = (engine.clone(), stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = run_webhook(engine, hook, RetryPolicy::default(), stop).await {
+                tracing::error!(%error, "a webhook cannot be served");
+            }
+        });
+    }
+    let functions = functions(config)?;
+    let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
+    tasks.spawn(run_triggers(outbox, functions, submitter, stop.clone()));
+    let (router, served_until) = (Server::new(parts), stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = abanico_server::serve(listener, router, served_until).await {
+            tracing::error!(%error, "the server ended");
+        }
+    });
+    Ok(Running { address, keys, engine, stop, tasks })
+}
+
+/// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.
+async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<LocalS3> {
+    let functions = config.triggers.iter().map(|trigger| trigger.id.clone()).collect();
+    let options = Options { functions, region: config.region.clone() };
+    let s3 = tokio::task::spawn_blocking(move || LocalS3::open(&folder, options))
+        .await?
+        .context("cannot open the S3 folder")?;
+    for bucket in config.buckets.iter().filter(|bucket| !bucket.remote) {
+        s3.ensure_bucket(&bucket.name).await.with_context(|| format!("bucket `{}`", bucket.name))?;
+    }
+    let trigger = |trigger: &TriggerConfig| Trigger {
+        id: trigger.id.clone(),
+        bucket: trigger.bucket.clone(),
+        prefix: trigger.prefix.clone(),
+        suffix: trigger.suffix.clone(),
+        function: trigger.id.clone(),
+    };
+    s3.set_triggers(config.triggers.iter().map(trigger).collect()).await?;
+    let found = s3.outbox().reconcile().await?;
+    if found > 0 {
+        tracing::info!(uploads = found, "found uploads without a job: their events are delivered now");
+    }
+    Ok(s3)
+}
+
+/// Which bucket is where: remote ones as configured, all others here.
+fn router(config: &Config, s3: &LocalS3) -> Router {
+    let remote = |router: Router, bucket: &crate::config::BucketConfig| {
+        let allow_http = bucket.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let options = RemoteOptions {
+            endpoint: bucket.endpoint.clone(),
+            region: bucket.region.clone(),
+            allow_http,
+            keys: None,
+        };
+        router.with_bucket(bucket.name.clone(), Arc::new(RemoteS3::new(options)))
+    };
+    let remotes = config.buckets.iter().filter(|bucket| bucket.remote);
+    remotes.fold(Router::new().with_other_buckets(Arc::new(s3.clone())), remote)
+}
+
+/// The functions that uploads start, by name.
+fn functions(config: &Config) -> anyhow::Result<BTreeMap<String, abanico_lambda::TriggerConfig>> {
+    config.triggers.iter().map(|trigger| Ok((trigger.id.clone(), function(trigger)?))).collect()
+}
+
+fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerConfig> {
+    let wrong = |what: String| {
+        Hinted::new(WRONG_USAGE, format!("trigger `{}`: {what}", trigger.id), "see docs/CONFIGURATION.md")
+    };
+    let template = match abanico_model::templates::template(&trigger.template) {
+        Some(settings) => serde_json::json!({
+            "settings": settings,
+            "userMetadata": abanico_model::templates::template_metadata(&trigger.template),
+        }),
+        None => {
+            let text = std::fs::read_to_string(&trigger.template).map_err(|error| {
+                wrong(format!("template `{}` is neither built in nor a file: {error}", trigger.template))
+            })?;
+            let value: serde_json::Value = serde_json::from_str(&text)
+                .map_err(|error| wrong(format!("template `{}` is not JSON: {error}", trigger.template)))?;
+            abanico_model::keys::to_wire(value, "CreateJobTemplateRequest")
+        }
+    };
+    let destination = abanico_lambda::DestinationTemplate::parse(&trigger.destination)
+        .map_err(|error| wrong(error.to_string()))?;
+    let mut function = abanico_lambda::TriggerConfig::new(trigger.role.clone(), template);
+    function.destination = destination;
+    Ok(function)
+}
+
+/// What makes any SDK work, on stdout; the rest for people, on stderr.
+fn greet(running: &Running) {
+    let url = format!("http://{}", running.address);
+    output::line(format!("listening on {url}"));
+    output::line(format!("export AWS_ENDPOINT_URL={url}"));
+    output::line(format!("export AWS_ACCESS_KEY_ID={}", running.keys.access_key_id));
+    output::line(format!("export AWS_SECRET_ACCESS_KEY={}", running.keys.secret_access_key));
+    output::line("export AWS_REGION=us-east-1");
+    output::note(format!("upload with: aws s3 cp VIDEO s3://uploads/ ; watch in a browser: {url}/"));
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

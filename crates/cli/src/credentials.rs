@@ -1,0 +1,101 @@
+//! The server's own access key: in the environment or the data folder, out a key pair that stays the same over starts.
+//! Never logged; the file is readable by its owner only.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Hinted, WRONG_USAGE};
+
+const ID_VARIABLE: &str = "ABANICO_ACCESS_KEY_ID";
+const SECRET_VARIABLE: &str = "ABANICO_SECRET_ACCESS_KEY";
+
+/// An access key and its secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPair {
+    /// Public part.
+    pub access_key_id: String,
+    /// Secret part.
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("access_key_id", &self.access_key_id)
+            .field("secret", &"REDACTED")
+            .finish()
+    }
+}
+
+/// Takes the pair from the environment, else from the data folder, else makes one and keeps it there.
+///
+/// # Errors
+/// When only half of a pair is in the environment, or the folder cannot be used.
+pub fn load(data: &Path) -> anyhow::Result<KeyPair> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable(ID_VARIABLE), variable(SECRET_VARIABLE)) {
+        (Some(access_key_id), Some(secret_access_key)) => Ok(KeyPair { access_key_id, secret_access_key }),
+        (None, None) => kept(&data.join("credentials.json")),
+        _ => {
+            let message = format!("only one of {ID_VARIABLE} and {SECRET_VARIABLE} is set");
+            Err(Hinted::new(WRONG_USAGE, message, "set both, or none to have a pair made").into())
+        }
+    }
+}
+
+fn kept(path: &Path) -> anyhow::Result<KeyPair> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("`{}` holds no key pair: remove it", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let pair = KeyPair {
+                access_key_id: format!("ABANICO{}", random_text(13)?.to_uppercase()),
+                secret_access_key: random_text(40)?,
+            };
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            file.write_all(serde_json::to_string(&pair)?.as_bytes())?;
+            file.sync_all()?;
+            Ok(pair)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Letters and digits from the system's random numbers, each equally likely.
+fn random_text(length: usize) -> anyhow::Result<String> {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut random = std::fs::File::open("/dev/urandom").context("cannot get random numbers")?;
+    let mut text = String::new();
+    while text.len() < length {
+        let mut byte = [0];
+        random.read_exact(&mut byte)?;
+        // Bytes above the last whole multiple of 62 would favour the first letters.
+        if byte[0] < 248 {
+            text.push(char::from(LETTERS[usize::from(byte[0]) % LETTERS.len()]));
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_a_made_pair_stay_the_same_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.json");
+        let made = kept(&path).unwrap();
+        assert_eq!(kept(&path).unwrap(), made);
+        assert_eq!((made.access_key_id.len(), made.secret_access_key.len()), (20, 40));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!format!("{made:?}").contains(&made.secret_access_key));
+        let other = kept(&folder.path().join("other.json")).unwrap();
+        assert_ne!(other, made);
+    }
+}

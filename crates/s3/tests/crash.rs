@@ -1,0 +1,118 @@
+//! A server killed in the middle of uploads: what was acknowledged is whole afterwards, and nothing is there in half.
+//! The example `serve` is the server; a kill is what a crash of the process is.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path as Key;
+use object_store::{ObjectStoreExt, PutPayload, RetryConfig};
+
+const SIZE: usize = 300_000;
+
+fn example() -> PathBuf {
+    let deps = std::env::current_exe().unwrap();
+    deps.parent().unwrap().parent().unwrap().join("examples/serve")
+}
+
+fn start(folder: &Path) -> (Child, String) {
+    let mut child = Command::new(example())
+        .arg(folder)
+        .env("AWS_ACCESS_KEY_ID", "access")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    (child, url.trim().to_owned())
+}
+
+fn client(endpoint: &str) -> AmazonS3 {
+    let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+    AmazonS3Builder::new()
+        .with_endpoint(endpoint)
+        .with_allow_http(true)
+        .with_bucket_name("crash")
+        .with_access_key_id("access")
+        .with_secret_access_key("secret")
+        .with_retry(retry)
+        .build()
+        .unwrap()
+}
+
+fn body(index: usize) -> Vec<u8> {
+    (0..SIZE).map(|place| ((place * 7 + index) % 251) as u8).collect()
+}
+
+/// Uploads one after the other until the server is gone; says which were acknowledged.
+async fn upload(client: AmazonS3, worker: usize, sent: tokio::sync::mpsc::Sender<()>) -> Vec<usize> {
+    let mut acknowledged = Vec::new();
+    for turn in 0.. {
+        let index = worker * 100_000 + turn;
+        let put = client.put(&Key::from(format!("k{index}")), PutPayload::from(body(index))).await;
+        if put.is_err() {
+            break;
+        }
+        acknowledged.push(index);
+        let _ = sent.send(()).await;
+    }
+    acknowledged
+}
+
+#[tokio::test]
+async fn is_every_acknowledged_object_whole_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let s3 = abanico_s3::LocalS3::open(folder.path(), abanico_s3::Options::default()).unwrap();
+        s3.ensure_bucket("crash").await.unwrap();
+    }
+    for round in 0..3 {
+        let (mut child, url) = start(folder.path());
+        let (sent, mut received) = tokio::sync::mpsc::channel(1);
+        let workers: Vec<_> = (0..4)
+            .map(|worker| tokio::spawn(upload(client(&url), round * 10 + worker, sent.clone())))
+            .collect();
+        drop(sent);
+        let mut count = 0;
+        while received.recv().await.is_some() {
+            count += 1;
+            if count == 12 {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let mut acknowledged = Vec::new();
+        for worker in workers {
+            acknowledged.extend(worker.await.unwrap());
+        }
+        assert!(acknowledged.len() >= 12);
+
+        let (mut child, url) = start(folder.path());
+        let again = client(&url);
+        let listed: Vec<_> =
+            futures::TryStreamExt::try_collect::<Vec<_>>(object_store::ObjectStore::list(&again, None))
+                .await
+                .unwrap();
+        for index in acknowledged {
+            let found = again.get(&Key::from(format!("k{index}"))).await.unwrap().bytes().await.unwrap();
+            assert!(found == body(index), "k{index} is not what was acknowledged");
+        }
+        for object in &listed {
+            assert_eq!(object.size, SIZE as u64, "{} is there in half", object.location);
+            let index = object.location.as_ref()[1..].parse().unwrap();
+            let found = again.get(&object.location).await.unwrap().bytes().await.unwrap();
+            assert!(found == body(index), "{} is there in half", object.location);
+        }
+        let shards = std::fs::read_dir(folder.path().join("blobs")).unwrap();
+        let blobs: usize =
+            shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count()).sum();
+        assert_eq!(blobs, listed.len(), "files that no object uses");
+        assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

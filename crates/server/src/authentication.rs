@@ -1,0 +1,184 @@
+//! Who may in: in requests, out the same requests once they are believed. API calls are signed (Signature Version 4);
+//! browsers show the secret key once and then a session that a keyed hash vouches for. Never a session store, never
+//! a secret in a log or an answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, header};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::error_table::{Error, ErrorKind};
+use crate::sigv4::{Expected, Verified, credential_scope, verify};
+
+/// Largest body of an API call, in bytes.
+pub const MAX_API_BODY_BYTES: usize = 5 * 1024 * 1024;
+/// How long a caller may take to send the body of an API call.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a browser stays logged in, in seconds.
+const SESSION_S: u64 = 12 * 60 * 60;
+const COOKIE: &str = "abanico_session";
+
+/// Access keys with their secrets. Clones share them; shown without the secrets.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    secrets: Arc<BTreeMap<String, String>>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.secrets.keys()).finish()
+    }
+}
+
+impl Credentials {
+    /// Takes pairs of access key and secret. Pairs with an empty secret are left out: they would let everyone in.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let secrets = pairs.into_iter().filter(|(_, secret)| !secret.is_empty()).collect();
+        Self { secrets: Arc::new(secrets) }
+    }
+
+    fn secret(&self, access_key: &str) -> Option<String> {
+        self.secrets.get(access_key).cloned()
+    }
+
+    /// A pair to sign links with; none when there are no credentials.
+    pub(crate) fn first(&self) -> Option<(&str, &str)> {
+        self.secrets.iter().next().map(|(key, secret)| (key.as_str(), secret.as_str()))
+    }
+
+    /// The access key whose secret this is. Every secret is compared, in constant time.
+    fn key_of_secret(&self, shown: &str) -> Option<&str> {
+        let mut found = None;
+        for (key, secret) in self.secrets.iter() {
+            if bool::from(secret.as_bytes().ct_eq(shown.as_bytes())) {
+                found = Some(key.as_str());
+            }
+        }
+        found
+    }
+
+    /// Logs a browser in that shows a secret: the text of a `Set-Cookie` header.
+    ///
+    /// # Errors
+    /// Forbidden when nobody has this secret.
+    pub(crate) fn log_in(&self, secret: &str, now: SystemTime) -> Result<String, Error> {
+        let refused = || Error::new(ErrorKind::Forbidden, "secret access key is not known here");
+        let key = self.key_of_secret(secret.trim()).ok_or_else(refused)?;
+        let until_s = epoch_s(now) + SESSION_S;
+        let name = URL_SAFE_NO_PAD.encode(key);
+        let proof = session_proof(secret.trim(), key, until_s);
+        Ok(format!(
+            "{COOKIE}={name}.{until_s}.{proof}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Strict"
+        ))
+    }
+
+    fn has_session(&self, headers: &HeaderMap, now: SystemTime) -> bool {
+        session_cookie(headers).and_then(|cookie| self.check_session(cookie, epoch_s(now))).is_some()
+    }
+
+    fn check_session(&self, cookie: &str, now_s: u64) -> Option<()> {
+        let mut parts = cookie.split('.');
+        let (name, until_s, proof) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+        let key = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
+        let right = session_proof(&self.secret(&key)?, &key, until_s);
+        (bool::from(right.as_bytes().ct_eq(proof.as_bytes())) && now_s < until_s).then_some(())
+    }
+
+    fn has_bearer(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|text| text.strip_prefix("Bearer "));
+        shown.is_some_and(|secret| self.key_of_secret(secret.trim()).is_some())
+    }
+}
+
+/// What ends a browser's session: the text of a `Set-Cookie` header.
+pub(crate) fn log_out_cookie() -> String {
+    format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
+}
+
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|text| text.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+fn session_proof(secret: &str, key: &str, until_s: u64) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(format!("abanico console session\n{key}\n{until_s}").as_bytes());
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}
+
+fn epoch_s(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Lets only requests through that are signed for MediaConvert.
+pub(crate) async fn require_media_convert(
+    State(credentials): State<Credentials>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match signed(&credentials, request, Some("mediaconvert")).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Lets only the operator through: by a session, by the secret as bearer, or by a signature for any service.
+pub(crate) async fn require_operator(
+    State(credentials): State<Credentials>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match operator(&credentials, request).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Hands an operator's request back, with its body limited.
+pub(crate) async fn operator(credentials: &Credentials, request: Request) -> Result<Request, Error> {
+    let headers = request.headers();
+    if credentials.has_bearer(headers) || credentials.has_session(headers, SystemTime::now()) {
+        return Ok(request);
+    }
+    signed(credentials, request, None).await
+}
+
+/// Hands a signed request back, with its body in memory and [`Verified`] among its extensions.
+async fn signed(
+    credentials: &Credentials,
+    request: Request,
+    service: Option<&str>,
+) -> Result<Request, Error> {
+    let (mut parts, body) = request.into_parts();
+    let secret = |key: &str| credentials.secret(key);
+    let is_known =
+        credential_scope(&parts).is_some_and(|scope| credentials.secrets.contains_key(&scope.access_key));
+    // Whom nobody knows is refused before any of the body is read.
+    let body = if is_known { read(body).await? } else { axum::body::Bytes::new() };
+    let verified: Verified = verify(&parts, &body, &secret, SystemTime::now(), Expected { service })?;
+    parts.extensions.insert(verified);
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+async fn read(body: Body) -> Result<axum::body::Bytes, Error> {
+    let too_slow = |_| Error::bad_request("the body took longer than a minute");
+    let read =
+        tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_API_BODY_BYTES)).await.map_err(too_slow)?;
+    read.map_err(|_| Error::new(ErrorKind::TooLarge, "the body is cut short, or larger than 5 MiB"))
+}
+
+#[cfg(test)]
+mod tests;

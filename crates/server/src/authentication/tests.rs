@@ -1,0 +1,76 @@
+use http::HeaderValue;
+
+use super::*;
+
+fn credentials() -> Credentials {
+    Credentials::new([
+        ("AKIATEST".to_owned(), "wonder secret".to_owned()),
+        ("NONE".to_owned(), String::new()),
+    ])
+}
+
+fn at(s: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(s)
+}
+
+fn with(name: header::HeaderName, value: &str) -> HeaderMap {
+    HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+}
+
+#[test]
+fn does_a_session_hold_until_its_end_and_no_longer() {
+    let cookie = credentials().log_in(" wonder secret\n", at(1000)).unwrap();
+    assert!(cookie.contains("HttpOnly; SameSite=Strict") && !cookie.contains("wonder"), "{cookie}");
+    let headers = with(header::COOKIE, &format!("theme=dark; {}", cookie.split(';').next().unwrap()));
+    assert!(credentials().has_session(&headers, at(1000 + SESSION_S - 1)));
+    assert!(!credentials().has_session(&headers, at(1000 + SESSION_S)));
+}
+
+#[test]
+fn is_a_session_that_someone_changed_refused() {
+    let cookie = credentials().log_in("wonder secret", at(1000)).unwrap();
+    let pair = cookie.split(';').next().unwrap();
+    let until = (1000 + SESSION_S).to_string();
+    let longer = pair.replace(&until, &(99_000 + SESSION_S).to_string());
+    assert_ne!(longer, pair);
+    for changed in [longer.as_str(), "abanico_session=", "abanico_session=a.b.c", &pair[..pair.len() - 1]] {
+        assert!(!credentials().has_session(&with(header::COOKIE, changed), at(1001)), "{changed}");
+    }
+}
+
+#[test]
+fn is_a_session_over_when_its_secret_changes() {
+    let cookie = credentials().log_in("wonder secret", at(1000)).unwrap();
+    let headers = with(header::COOKIE, cookie.split(';').next().unwrap());
+    let changed = Credentials::new([("AKIATEST".to_owned(), "another".to_owned())]);
+    assert!(!changed.has_session(&headers, at(1001)));
+}
+
+#[test]
+fn does_only_a_known_secret_let_in() {
+    assert!(credentials().has_bearer(&with(header::AUTHORIZATION, "Bearer wonder secret")));
+    for wrong in ["Bearer wonder", "Bearer ", "wonder secret", "Basic wonder secret"] {
+        assert!(!credentials().has_bearer(&with(header::AUTHORIZATION, wrong)), "{wrong}");
+    }
+    assert_eq!(credentials().log_in("", at(1)).unwrap_err().kind(), ErrorKind::Forbidden);
+}
+
+#[test]
+fn are_secrets_never_shown() {
+    assert_eq!(format!("{:?}", credentials()), r#"["AKIATEST"]"#);
+}
+
+#[tokio::test]
+async fn is_an_unsigned_request_refused_without_its_body_being_read() {
+    let unread = Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
+    let request = Request::post("/2017-08-29/jobs").body(unread).unwrap();
+    let error = signed(&credentials(), request, Some("mediaconvert")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MissingAuthentication);
+}
+
+#[tokio::test]
+async fn is_a_body_over_the_limit_refused() {
+    assert_eq!(read(Body::from(vec![0; MAX_API_BODY_BYTES])).await.unwrap().len(), MAX_API_BODY_BYTES);
+    let error = read(Body::from(vec![0; MAX_API_BODY_BYTES + 1])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}

@@ -1,0 +1,39 @@
+//! Links to outputs for the console: in an `s3://` URL, out a presigned link to this server. Never the object itself.
+
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use http::{HeaderMap, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::edge::Edge;
+use crate::error_table::Error;
+use crate::sigv4::presigned_get;
+
+/// How long a link holds, in seconds.
+const EXPIRES_S: u32 = 15 * 60;
+
+#[derive(Deserialize)]
+pub(crate) struct Params {
+    url: String,
+}
+
+pub(crate) async fn download(
+    State(edge): State<Edge>,
+    headers: HeaderMap,
+    params: Result<Query<Params>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Error> {
+    let Query(Params { url }) = params.map_err(|rejection| Error::bad_request(rejection.body_text()))?;
+    let path = url.strip_prefix("s3://").filter(|path| path.contains('/'));
+    let path = path.ok_or_else(|| {
+        Error::bad_request(format!("`{url}` is not the URL of an object, `s3://bucket/key`"))
+    })?;
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.ok_or_else(|| Error::bad_request("the request has no `Host` header"))?;
+    let (key, secret) =
+        edge.credentials.first().ok_or_else(|| Error::not_found("no credentials to sign a link with"))?;
+    let link = presigned_get(key, secret, host, &format!("/{path}"), EXPIRES_S, SystemTime::now());
+    Ok(Json(json!({ "url": link })))
+}

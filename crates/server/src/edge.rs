@@ -1,0 +1,64 @@
+//! What every handler has at hand: in the server's parts, out one cheap handle to them. Never state of its own beyond
+//! counters.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use abanico_engine::Engine;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
+
+use crate::authentication::Credentials;
+use crate::metrics::HttpCounters;
+use crate::upload_outbox::UploadOutbox;
+
+/// The S3 endpoint that gets every request that is nobody else's.
+pub type S3Fallback = BoxCloneSyncService<Request, Response, Infallible>;
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct ServerParts {
+    /// Runs the jobs.
+    pub engine: Engine,
+    /// Who may use the API and the console.
+    pub credentials: Credentials,
+    /// The S3 endpoint; make it with [`s3_fallback`].
+    pub s3: S3Fallback,
+    /// Upload events.
+    pub outbox: Arc<dyn UploadOutbox>,
+    /// Ends streams, so that connections can close. The same token as [`crate::serve`]'s.
+    pub stop: CancellationToken,
+}
+
+/// Takes an HTTP service as the S3 endpoint.
+pub fn s3_fallback<S, B>(service: S) -> S3Fallback
+where
+    S: Service<Request, Response = http::Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    BoxCloneSyncService::new(service.map_response(|response: http::Response<B>| response.map(Body::new)))
+}
+
+/// The handle.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pub(crate) engine: Engine,
+    pub(crate) credentials: Credentials,
+    pub(crate) s3: S3Fallback,
+    pub(crate) outbox: Arc<dyn UploadOutbox>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) counters: Arc<HttpCounters>,
+}
+
+impl Edge {
+    pub(crate) fn new(parts: ServerParts) -> Self {
+        let ServerParts { engine, credentials, s3, outbox, stop } = parts;
+        Self { engine, credentials, s3, outbox, stop, counters: Arc::new(HttpCounters::new()) }
+    }
+}

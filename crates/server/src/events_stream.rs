@@ -1,0 +1,170 @@
+//! Live events for browsers and scripts: in the engine's stored events and progress, out server-sent events. A client
+//! that comes back with `Last-Event-ID` goes on where it was. Never buffers more than one batch a client.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use abanico_engine::{Engine, JobId, JobRecord};
+use axum::extract::{Path, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::Stream;
+use futures::stream::unfold;
+use http::HeaderMap;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::Edge;
+use crate::error_table::Error;
+use crate::job_view;
+
+/// Events read at once.
+const BATCH: usize = 50;
+/// Shortest time between two looks at a progress.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
+
+/// All jobs' events from now on, or from behind the one that the client names.
+pub(crate) async fn events(
+    State(edge): State<Edge>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
+    let after = match last_event_id(&headers)? {
+        Some(seq) => seq,
+        None => edge.engine.newest_event().await?,
+    };
+    let reader = EventReader {
+        changes: edge.engine.changes(),
+        engine: edge.engine,
+        after,
+        batch: Vec::new(),
+        stop: edge.stop,
+    };
+    Ok(Sse::new(unfold(reader, EventReader::next)).keep_alive(KeepAlive::default()))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let seq = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|seq| *seq >= 0);
+    seq.map(Some).ok_or_else(|| Error::bad_request("Last-Event-ID is not one of these events"))
+}
+
+struct EventReader {
+    engine: Engine,
+    changes: watch::Receiver<u64>,
+    after: i64,
+    /// What was read and not yet sent, last first.
+    batch: Vec<abanico_engine::StoredEvent>,
+    stop: CancellationToken,
+}
+
+impl EventReader {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        loop {
+            if let Some(event) = self.batch.pop() {
+                self.after = event.seq;
+                let sent =
+                    Event::default().id(event.seq.to_string()).event("job").data(event.body.to_string());
+                return Some((Ok(sent), self));
+            }
+            match self.engine.events_after(self.after, BATCH).await {
+                Ok(events) => self.batch = events,
+                Err(error) => {
+                    tracing::error!(%error, "a stream of events ends");
+                    return None;
+                }
+            }
+            if !self.batch.is_empty() {
+                self.batch.reverse();
+                continue;
+            }
+            tokio::select! {
+                changed = self.changes.changed() => changed.ok()?,
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+}
+
+/// One job's progress whenever it changes, until the job has ended.
+pub(crate) async fn progress(
+    State(edge): State<Edge>,
+    Path(id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
+    let id = JobId::new(id);
+    edge.engine.get(&id).await?;
+    let reader = ProgressReader {
+        changes: edge.engine.changes(),
+        engine: edge.engine,
+        id,
+        last: None,
+        stop: edge.stop,
+    };
+    Ok(Sse::new(unfold(Some(reader), ProgressReader::next)).keep_alive(KeepAlive::default()))
+}
+
+struct ProgressReader {
+    engine: Engine,
+    changes: watch::Receiver<u64>,
+    id: JobId,
+    last: Option<String>,
+    stop: CancellationToken,
+}
+
+impl ProgressReader {
+    async fn next(this: Option<Self>) -> Option<(Result<Event, Infallible>, Option<Self>)> {
+        let mut this = this?;
+        loop {
+            this.changes.mark_unchanged();
+            let record = this.engine.get(&this.id).await.ok()?;
+            let is_over = record.stage().is_final();
+            let now = view(&record);
+            if this.last.as_ref() != Some(&now) {
+                let event = Event::default().event("progress").data(now.clone());
+                this.last = Some(now);
+                return Some((Ok(event), (!is_over).then_some(this)));
+            }
+            tokio::select! {
+                changed = this.changes.changed() => changed.ok()?,
+                () = this.stop.cancelled() => return None,
+            }
+            tokio::time::sleep(PROGRESS_PAUSE).await;
+        }
+    }
+}
+
+fn view(record: &JobRecord) -> String {
+    let progress = record.progress;
+    let view = json!({
+        "id": record.id.as_str(),
+        "status": job_view::status(record.stage()),
+        "jobPercentComplete": progress.job_percent(),
+        "probingPercent": progress.probing_percent,
+        "transcodingPercent": progress.transcoding_percent,
+        "uploadingPercent": progress.uploading_percent,
+        "framesDone": progress.frames_done,
+        "framesTotal": progress.frames_total,
+    });
+    view.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn is_a_place_to_go_on_from_read_or_refused() {
+        let with = |text| {
+            HeaderMap::from_iter([(
+                http::HeaderName::from_static("last-event-id"),
+                HeaderValue::from_static(text),
+            )])
+        };
+        assert_eq!(last_event_id(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(last_event_id(&with("17")).unwrap(), Some(17));
+        for wrong in ["", "-1", "x"] {
+            assert!(last_event_id(&with(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

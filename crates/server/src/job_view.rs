@@ -1,0 +1,150 @@
+//! The one file that turns a job of ours into MediaConvert's wire form: in a record, out the `Job` that SDKs read.
+//! Never reads a clock, never asks the engine.
+
+use std::collections::BTreeMap;
+
+use abanico_engine::{JobRecord, PublishedOutput, Stage};
+use abanico_model::arn::{Arn, ResourceKind};
+use serde_json::{Map, Value, json};
+
+/// Members of the request that a job shows as they came.
+const SHOWN_AS_SENT: [&str; 7] = [
+    "accelerationSettings",
+    "billingTagsSource",
+    "clientRequestToken",
+    "hopDestinations",
+    "jobTemplate",
+    "simulateReservedQueue",
+    "statusUpdateInterval",
+];
+
+/// Makes the wire form of a job.
+pub fn job(record: &JobRecord) -> Value {
+    let submission = &record.submission;
+    let mut job = Map::new();
+    let mut put = |name: &str, value: Value| {
+        job.insert(name.to_owned(), value);
+    };
+    put("arn", json!(Arn::local(ResourceKind::Job, record.id.as_str()).to_string()));
+    put("id", json!(record.id.as_str()));
+    put("createdAt", seconds(record.times.submitted_ms));
+    put("status", json!(status(record.stage())));
+    put("queue", json!(submission.queue));
+    put("role", json!(submission.role));
+    put("priority", json!(submission.priority));
+    put("settings", submission.settings.clone());
+    put("userMetadata", json!(submission.user_metadata));
+    put("timing", timing(record));
+    put("retryCount", json!(record.machine.retries()));
+    put("messages", messages(record));
+    for name in SHOWN_AS_SENT {
+        if let Some(value) = submission.request.get(name) {
+            put(name, value.clone());
+        }
+    }
+    if let Some(version) = submission.request.get("jobEngineVersion") {
+        put("jobEngineVersionRequested", version.clone());
+    }
+    put_course(record, &mut put);
+    Value::Object(job)
+}
+
+/// What depends on how far the job is.
+fn put_course(record: &JobRecord, put: &mut impl FnMut(&str, Value)) {
+    let stage = record.stage();
+    if let Some(phase) = phase(stage) {
+        put("currentPhase", json!(phase));
+        put("jobPercentComplete", json!(record.progress.job_percent()));
+    }
+    if stage == Stage::Complete {
+        put("jobPercentComplete", json!(100));
+        put("outputGroupDetails", json!(output_groups(record)));
+    }
+    if let (Stage::Error, Some(failure)) = (stage, record.machine.failure()) {
+        put("errorCode", json!(failure.code));
+        put("errorMessage", json!(failure.message));
+    }
+}
+
+/// MediaConvert's word for where a job stands.
+pub fn status(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Submitted => "SUBMITTED",
+        Stage::Probing | Stage::Transcoding | Stage::Uploading => "PROGRESSING",
+        Stage::Complete => "COMPLETE",
+        Stage::Error => "ERROR",
+        Stage::Canceled => "CANCELED",
+    }
+}
+
+/// Stages that one of MediaConvert's words means; none when there is no such word.
+pub fn stages(status: &str) -> Option<Vec<Stage>> {
+    const ALL: [Stage; 7] = [
+        Stage::Submitted,
+        Stage::Probing,
+        Stage::Transcoding,
+        Stage::Uploading,
+        Stage::Complete,
+        Stage::Error,
+        Stage::Canceled,
+    ];
+    let meant: Vec<Stage> = ALL.into_iter().filter(|stage| self::status(*stage) == status).collect();
+    (!meant.is_empty()).then_some(meant)
+}
+
+fn phase(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::Probing => Some("PROBING"),
+        Stage::Transcoding => Some("TRANSCODING"),
+        Stage::Uploading => Some("UPLOADING"),
+        _ => None,
+    }
+}
+
+/// Seconds since 1970 as SDKs read times: a number, whole where it can be.
+fn seconds(ms: i64) -> Value {
+    if ms % 1000 == 0 { json!(ms / 1000) } else { json!(ms as f64 / 1000.0) }
+}
+
+fn timing(record: &JobRecord) -> Value {
+    let times = record.times;
+    let mut timing = json!({"submitTime": seconds(times.submitted_ms)});
+    for (name, time) in [("startTime", times.started_ms), ("finishTime", times.finished_ms)] {
+        if let Some(ms) = time {
+            timing[name] = seconds(ms);
+        }
+    }
+    timing
+}
+
+fn messages(record: &JobRecord) -> Value {
+    let warnings: Vec<&str> = record.messages().collect();
+    json!({"info": [], "warning": warnings})
+}
+
+/// Outputs by the group that the job lists them in, in its order.
+fn output_groups(record: &JobRecord) -> Vec<Value> {
+    let planned = record.plan.iter().flat_map(|plan| &plan.outputs).enumerate();
+    let mut groups: BTreeMap<u32, Vec<Value>> = BTreeMap::new();
+    for (index, planned) in planned {
+        let details = groups.entry(planned.group).or_default();
+        let made = record.outputs.iter().find(|made| usize::try_from(made.output) == Ok(index));
+        details.extend(made.map(output_detail));
+    }
+    groups.into_values().map(|details| json!({"outputDetails": details})).collect()
+}
+
+fn output_detail(made: &PublishedOutput) -> Value {
+    json!({
+        "durationInMs": made.duration_ms,
+        "outputFilePaths": [made.url],
+        "videoDetails": {
+            "widthInPx": made.width,
+            "heightInPx": made.height,
+            "averageBitrate": made.video_bit_rate_bps,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

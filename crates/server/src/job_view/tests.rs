@@ -1,0 +1,91 @@
+use abanico_engine::job_machine::JobMachine;
+use abanico_engine::{JobId, JobTimes, Progress, submission};
+use abanico_model::generated::Job;
+
+use super::*;
+
+fn record(stage: &str) -> JobRecord {
+    let request = json!({
+        "Role": "arn:aws:iam::000000000000:role/r", "JobTemplate": "ladder", "Priority": 7,
+        "ClientRequestToken": "t-1", "StatusUpdateInterval": "SECONDS_10", "Tags": {"a": "b"},
+        "UserMetadata": {"team": "news"},
+        "Settings": {
+            "Inputs": [{"FileInput": "s3://uploads/a.mp4"}],
+            "OutputGroups": [{"OutputGroupSettings": {"FileGroupSettings": {"Destination": "s3://out/a/"}}}],
+        },
+    });
+    let mut machine = serde_json::to_value(JobMachine::default()).unwrap();
+    machine["stage"] = json!(stage);
+    if stage == "ERROR" {
+        machine["failure"] = json!({"code": 1010, "message": "input is not there", "is_retryable": false});
+    }
+    JobRecord {
+        id: JobId::new("1671476818694-abc123"),
+        submission: submission::from_request(request).unwrap(),
+        machine: serde_json::from_value(machine).unwrap(),
+        times: JobTimes {
+            submitted_ms: 1_671_476_818_694,
+            started_ms: Some(1_671_476_819_000),
+            finished_ms: None,
+        },
+        progress: Progress { probing_percent: 100, transcoding_percent: 50, ..Progress::default() },
+        input: None,
+        plan: None,
+        outputs: Vec::new(),
+        published: Vec::new(),
+        child_cpu_ms: 0,
+    }
+}
+
+#[test]
+fn does_a_running_job_have_the_members_that_sdks_read() {
+    let view = job(&record("TRANSCODING"));
+    assert_eq!(view["arn"], "arn:aws:mediaconvert:us-east-1:000000000000:jobs/1671476818694-abc123");
+    assert_eq!((&view["status"], &view["currentPhase"]), (&json!("PROGRESSING"), &json!("TRANSCODING")));
+    assert_eq!(view["jobPercentComplete"], 48);
+    assert_eq!(view["timing"], json!({"submitTime": 1_671_476_818.694, "startTime": 1_671_476_819}));
+    assert_eq!((&view["priority"], &view["clientRequestToken"]), (&json!(7), &json!("t-1")));
+    assert_eq!(view["userMetadata"]["team"], "news");
+    assert_eq!(view["settings"]["inputs"][0]["fileInput"], "s3://uploads/a.mp4");
+    assert!(view.get("tags").is_none() && view.get("errorCode").is_none());
+}
+
+#[test]
+fn can_the_generated_model_read_every_view() {
+    for stage in ["SUBMITTED", "PROBING", "UPLOADING", "COMPLETE", "ERROR", "CANCELED"] {
+        let read: Job = serde_json::from_value(job(&record(stage))).unwrap();
+        assert_eq!(read.id.as_deref(), Some("1671476818694-abc123"));
+    }
+}
+
+#[test]
+fn does_a_failed_job_tell_code_and_message() {
+    let view = job(&record("ERROR"));
+    assert_eq!((&view["errorCode"], &view["errorMessage"]), (&json!(1010), &json!("input is not there")));
+    assert!(view.get("currentPhase").is_none() && view.get("outputGroupDetails").is_none());
+}
+
+#[test]
+fn are_outputs_shown_as_documented() {
+    let made = PublishedOutput {
+        output: 0,
+        url: "s3://out/a/a_720p.mp4".to_owned(),
+        size_bytes: 9,
+        duration_ms: 2000,
+        video_bit_rate_bps: 3_000_000,
+        width: 1280,
+        height: 720,
+    };
+    let expected = json!({
+        "durationInMs": 2000, "outputFilePaths": ["s3://out/a/a_720p.mp4"],
+        "videoDetails": {"widthInPx": 1280, "heightInPx": 720, "averageBitrate": 3_000_000},
+    });
+    assert_eq!(output_detail(&made), expected);
+}
+
+#[test]
+fn does_each_status_mean_its_stages() {
+    assert_eq!(stages("PROGRESSING").unwrap(), [Stage::Probing, Stage::Transcoding, Stage::Uploading]);
+    assert_eq!(stages("CANCELED").unwrap(), [Stage::Canceled]);
+    assert_eq!(stages("DONE"), None);
+}

@@ -1,0 +1,126 @@
+//! The S3 endpoint's outbox as this crate's queue of uploads: in calls, out the same calls. Never a decision.
+
+use abanico_s3::{ErrorKind, Outbox, OutboxEntry};
+use async_trait::async_trait;
+
+use crate::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
+
+impl From<OutboxEntry> for UploadEntry {
+    fn from(entry: OutboxEntry) -> Self {
+        let OutboxEntry { id, bucket, key, event, function, attempts, last_error, .. } = entry;
+        Self { id, bucket, key, event, function, attempts, last_error }
+    }
+}
+
+fn ours(entries: Vec<OutboxEntry>) -> Vec<UploadEntry> {
+    entries.into_iter().map(UploadEntry::from).collect()
+}
+
+#[async_trait]
+impl UploadOutbox for Outbox {
+    async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(ours(Self::due(self, now_ms, limit).await?))
+    }
+
+    async fn delivered(&self, id: i64) -> Result<(), OutboxError> {
+        Ok(Self::delivered(self, id).await?)
+    }
+
+    async fn retry_at(&self, id: i64, when_ms: i64, error: &str) -> Result<(), OutboxError> {
+        Ok(Self::retry_at(self, id, when_ms, error).await?)
+    }
+
+    async fn dead_letter(&self, id: i64, error: &str) -> Result<(), OutboxError> {
+        Ok(Self::dead_letter(self, id, error).await?)
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(ours(Self::dead_letters(self).await?))
+    }
+
+    async fn replay(&self, id: i64) -> Result<bool, OutboxError> {
+        match Self::replay(self, id).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError> {
+        Ok(Self::next_due_ms(self).await?)
+    }
+
+    async fn changed(&self) {
+        Self::changed(self).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use abanico_lambda::TriggerConfig;
+    use abanico_s3::{LocalS3, Options, Trigger};
+    use abanico_store::{ObjectAttributes, ObjectStore as _};
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use tokio_util::sync::CancellationToken;
+    use tower::ServiceExt;
+
+    use crate::sigv4::presigned_get;
+    use crate::{Credentials, EngineSubmitter, Server, ServerParts, run_triggers, s3_fallback, testing};
+
+    #[tokio::test]
+    async fn does_an_upload_become_a_job_and_does_the_consoles_link_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { functions: vec!["transcode-video".to_owned()], ..Options::default() };
+        let s3 = LocalS3::open(folder.path(), options).unwrap();
+        s3.ensure_bucket("uploads").await.unwrap();
+        let trigger = Trigger {
+            id: "all".to_owned(),
+            bucket: "uploads".to_owned(),
+            prefix: String::new(),
+            suffix: String::new(),
+            function: "transcode-video".to_owned(),
+        };
+        s3.set_triggers(vec![trigger]).await.unwrap();
+        let file = folder.path().join("a b.mp4");
+        std::fs::write(&file, "no film").unwrap();
+        let url = abanico_store::ObjectUrl::s3("uploads", "a b.mp4");
+        s3.publish(&file, &url, &ObjectAttributes::default()).await.unwrap();
+
+        let test = testing::engine().await;
+        let (outbox, stop) = (Arc::new(s3.outbox()), CancellationToken::new());
+        let mut template = testing::request("s3://filled/in.mp4");
+        template = abanico_model::keys::to_wire(template, "CreateJobRequest");
+        template["settings"]["outputGroups"][0]["outputGroupSettings"]["type"] = "FILE_GROUP_SETTINGS".into();
+        let config = TriggerConfig::new("arn:aws:iam::000000000000:role/r", template);
+        let submitter = Arc::new(EngineSubmitter::new(test.engine.clone()));
+        let run = tokio::spawn(run_triggers(outbox.clone(), config, submitter, stop.clone()));
+        let mut changes = test.engine.changes();
+        while test.engine.list(Default::default(), 5).await.unwrap().is_empty() {
+            changes.changed().await.unwrap();
+        }
+        let jobs = test.engine.list(Default::default(), 5).await.unwrap();
+        assert_eq!(jobs[0].submission.settings["inputs"][0]["fileInput"], "s3://uploads/a b.mp4");
+        stop.cancel();
+        run.await.unwrap();
+        assert_eq!(outbox.next_due_ms().await.unwrap(), None);
+
+        let (key, secret) = ("AKIATEST", "wonder secret");
+        let pairs = || vec![(key.to_owned(), secret.to_owned())];
+        let parts = ServerParts {
+            engine: test.engine.clone(),
+            credentials: Credentials::new(pairs()),
+            s3: s3_fallback(s3.service(pairs())),
+            outbox,
+            stop,
+        };
+        let now = std::time::SystemTime::now();
+        let link = presigned_get(key, secret, "127.0.0.1", "/uploads/a b.mp4", 60, now);
+        let request = http::Request::get(link).header("host", "127.0.0.1").body(Body::empty()).unwrap();
+        let answer = Server::new(parts).oneshot(request).await.unwrap();
+        let (status, body) = (answer.status(), answer.into_body().collect().await.unwrap().to_bytes());
+        assert_eq!((status.as_u16(), &*body), (200, &b"no film"[..]));
+    }
+}

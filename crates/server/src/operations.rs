@@ -1,0 +1,9 @@
+//! MediaConvert's operations, one a file: in a believed request, out the answer that its SDKs read.
+//! Never a check of a signature, never a status code of a failure: those stand in their own files.
+
+pub(crate) mod cancel_job;
+pub(crate) mod create_job;
+pub(crate) mod describe_endpoints;
+pub(crate) mod get_job;
+pub(crate) mod list_jobs;
+pub(crate) mod unknown;

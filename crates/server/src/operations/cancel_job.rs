@@ -1,0 +1,20 @@
+//! CancelJob: in a job's id, out status 202. Never waits until the job has stopped.
+
+use abanico_engine::JobId;
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::edge::Edge;
+use crate::error_table::Error;
+
+pub(crate) async fn cancel_job(
+    State(edge): State<Edge>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Error> {
+    let id = JobId::new(id);
+    edge.engine.cancel(&id).await?;
+    tracing::info!(job.id = %id, "job is being cancelled by request");
+    Ok((StatusCode::ACCEPTED, Json(json!({}))))
+}

@@ -1,0 +1,15 @@
+//! GetJob: in a job's id, out the job as it is now. Never a change.
+
+use abanico_engine::JobId;
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use crate::edge::Edge;
+use crate::error_table::Error;
+use crate::job_view;
+
+pub(crate) async fn get_job(State(edge): State<Edge>, Path(id): Path<String>) -> Result<Json<Value>, Error> {
+    let record = edge.engine.get(&JobId::new(id)).await?;
+    Ok(Json(json!({ "job": job_view::job(&record) })))
+}

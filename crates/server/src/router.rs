@@ -1,0 +1,134 @@
+//! Every route, in one file: in a request, out whose it is. One port serves MediaConvert, S3, the console and
+//! monitoring; what is nobody else's is S3's. Never a decision beyond whose a request is.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use http::{HeaderMap, Method, StatusCode, header};
+use tower::ServiceExt;
+
+use crate::authentication::{require_media_convert, require_operator};
+use crate::edge::{Edge, ServerParts};
+use crate::operations::{cancel_job, create_job, describe_endpoints, get_job, list_jobs, unknown};
+use crate::sigv4::credential_scope;
+use crate::{console, dead_letters, download, events_stream, metrics};
+
+/// The server's routes.
+pub struct Server;
+
+impl Server {
+    /// Makes the router of a server. Serve it with [`crate::serve`], which also tells handlers who calls.
+    #[expect(clippy::new_ret_no_self, reason = "a server is its router; there is nothing else to hold on to")]
+    pub fn new(parts: ServerParts) -> Router {
+        let edge = Edge::new(parts);
+        let ours = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics::metrics))
+            .merge(console_routes(&edge))
+            .merge(media_convert_routes(&edge))
+            .fallback(everything_else);
+        ours.layer(from_fn_with_state(edge.clone(), s3_first))
+            .layer(from_fn_with_state(edge.clone(), metrics::count))
+            .with_state(edge)
+    }
+}
+
+// Whole paths, not nested routers: nesting shortens the path, and the path is part of what was signed.
+
+fn media_convert_routes(edge: &Edge) -> Router<Edge> {
+    Router::new()
+        .route("/2017-08-29/jobs", post(create_job::create_job).get(list_jobs::list_jobs))
+        .route("/2017-08-29/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
+        .route(
+            "/2017-08-29/endpoints",
+            post(describe_endpoints::describe_endpoints).get(describe_endpoints::describe_endpoints),
+        )
+        .route("/2017-08-29/", any(unknown::unknown))
+        .route("/2017-08-29/{*rest}", any(unknown::unknown))
+        .method_not_allowed_fallback(unknown::unknown)
+        // The check of the signature has its own, larger limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(edge.credentials.clone(), require_media_convert))
+}
+
+fn console_routes(edge: &Edge) -> Router<Edge> {
+    let operator = Router::new()
+        .route("/_abanico/jobs", get(list_jobs::list_jobs))
+        .route("/_abanico/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
+        .route("/_abanico/jobs/{id}/progress", get(events_stream::progress))
+        .route("/_abanico/download", get(download::download))
+        .route("/_abanico/events", get(events_stream::events))
+        .route("/_abanico/dead-letters", get(dead_letters::list))
+        .route("/_abanico/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/_abanico/{*rest}", any(no_such_page))
+        .layer(from_fn_with_state(edge.credentials.clone(), require_operator));
+    Router::new()
+        .route("/_abanico/", get(console::page))
+        .route("/_abanico/style.css", get(console::style))
+        .route("/_abanico/script.js", get(console::script))
+        .route("/_abanico/login", post(console::log_in))
+        .route("/_abanico/logout", post(console::log_out))
+        .merge(operator)
+}
+
+async fn no_such_page() -> crate::error_table::Error {
+    crate::error_table::Error::not_found("there is nothing of abanico's at this path")
+}
+
+/// Ready is who can read the job database and is not stopping.
+async fn ready(State(edge): State<Edge>) -> Response {
+    if edge.stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    match edge.engine.newest_event().await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the job database cannot be read\n").into_response()
+        }
+    }
+}
+
+/// Sends a request that is signed for S3 there at once, whatever its path: a bucket may be called `metrics`.
+async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let (parts, body) = if path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/") {
+        return next.run(request).await;
+    } else {
+        request.into_parts()
+    };
+    let is_for_s3 = credential_scope(&parts).is_some_and(|scope| scope.service == "s3");
+    let request = Request::from_parts(parts, body);
+    if is_for_s3 { s3(&edge, request).await } else { next.run(request).await }
+}
+
+/// What no route took.
+async fn everything_else(State(edge): State<Edge>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let scope = credential_scope(&parts);
+    if scope.as_ref().is_some_and(|scope| scope.service == "mediaconvert") {
+        return unknown::unknown(parts.method, parts.uri).await.into_response();
+    }
+    if scope.is_none() && parts.uri.path() == "/" && wants_page(&parts.method, &parts.headers) {
+        return console::page().await.into_response();
+    }
+    s3(&edge, Request::from_parts(parts, body)).await
+}
+
+async fn s3(edge: &Edge, request: Request) -> Response {
+    match edge.s3.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    (method == Method::GET || method == Method::HEAD) && accept.contains("text/html")
+}
+
+#[cfg(test)]
+mod tests;

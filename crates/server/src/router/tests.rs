@@ -1,0 +1,283 @@
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::body::Body;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::sigv4::signed;
+use crate::testing::{self, TestEngine};
+use crate::{Credentials, OutboxError, UploadEntry, UploadOutbox};
+
+const KEY: (&str, &str) = ("AKIATEST", "wonder secret");
+
+#[derive(Default)]
+struct Dead(Mutex<Vec<i64>>);
+
+#[async_trait]
+impl UploadOutbox for Dead {
+    async fn due(&self, _: i64, _: usize) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(Vec::new())
+    }
+    async fn delivered(&self, _: i64) -> Result<(), OutboxError> {
+        Ok(())
+    }
+    async fn retry_at(&self, _: i64, _: i64, _: &str) -> Result<(), OutboxError> {
+        Ok(())
+    }
+    async fn dead_letter(&self, _: i64, _: &str) -> Result<(), OutboxError> {
+        Ok(())
+    }
+    async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError> {
+        let (bucket, key, function) =
+            ("uploads".to_owned(), "a.mp4".to_owned(), "transcode-video".to_owned());
+        let entry = |id: &i64| UploadEntry {
+            id: *id,
+            bucket: bucket.clone(),
+            key: key.clone(),
+            event: json!({}),
+            function: function.clone(),
+            attempts: 10,
+            last_error: Some("no".to_owned()),
+        };
+        Ok(self.0.lock().unwrap().iter().map(entry).collect())
+    }
+    async fn replay(&self, id: i64) -> Result<bool, OutboxError> {
+        let mut dead = self.0.lock().unwrap();
+        let before = dead.len();
+        dead.retain(|other| *other != id);
+        Ok(dead.len() < before)
+    }
+    async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError> {
+        Ok(None)
+    }
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+}
+
+struct Fixture {
+    router: Router,
+    test: TestEngine,
+    stop: CancellationToken,
+}
+
+async fn fixture() -> Fixture {
+    let test = testing::engine().await;
+    let s3 = tower::service_fn(|request: Request| async move {
+        Ok::<_, Infallible>(Response::new(Body::from(format!("s3 {} {}", request.method(), request.uri()))))
+    });
+    let stop = CancellationToken::new();
+    let router = Server::new(ServerParts {
+        engine: test.engine.clone(),
+        credentials: Credentials::new([(KEY.0.to_owned(), KEY.1.to_owned())]),
+        s3: crate::s3_fallback(s3),
+        outbox: Arc::new(Dead(Mutex::new(vec![7]))),
+        stop: stop.clone(),
+    });
+    Fixture { router, test, stop }
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+    fn code(&self) -> (u16, &str) {
+        (self.status, self.headers["x-amzn-errortype"].to_str().unwrap())
+    }
+}
+
+impl Fixture {
+    async fn send(&self, request: http::Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    async fn signed(&self, method: &str, path: &str, body: String) -> Answer {
+        self.send(signed(plain(method, path, body), KEY, "mediaconvert")).await
+    }
+
+    async fn bearer(&self, method: &str, path: &str) -> Answer {
+        let mut request = plain(method, path, String::new()).map(Body::from);
+        request.headers_mut().insert("authorization", "Bearer wonder secret".parse().unwrap());
+        self.send(request).await
+    }
+}
+
+fn plain(method: &str, path: &str, body: String) -> http::Request<String> {
+    http::Request::builder().method(method).uri(path).header("host", "127.0.0.1").body(body).unwrap()
+}
+
+#[tokio::test]
+async fn does_a_job_go_through_all_its_operations() {
+    let fixture = fixture().await;
+    let made =
+        fixture.signed("POST", "/2017-08-29/jobs", testing::request("s3://nowhere/a.mp4").to_string()).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let id = made.json()["job"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(made.json()["job"]["status"], "SUBMITTED");
+    let other = fixture.test.run_failing_job().await;
+    let mut changes = fixture.test.engine.changes();
+    while !fixture.test.engine.get(&abanico_engine::JobId::new(&*id)).await.unwrap().stage().is_final() {
+        changes.changed().await.unwrap();
+    }
+    let got = fixture.signed("GET", &format!("/2017-08-29/jobs/{id}"), String::new()).await;
+    assert_eq!((got.status, &got.json()["job"]["status"]), (200, &json!("ERROR")));
+    assert!(got.json()["job"]["errorCode"].is_u64());
+
+    let first =
+        fixture.signed("GET", "/2017-08-29/jobs?maxResults=1&order=ASCENDING", String::new()).await.json();
+    assert_eq!((&first["jobs"][0]["id"], first["jobs"].as_array().unwrap().len()), (&json!(id), 1));
+    let token = first["nextToken"].as_str().unwrap();
+    let path = format!("/2017-08-29/jobs?maxResults=1&order=ASCENDING&nextToken={token}");
+    let second = fixture.signed("GET", &path, String::new()).await.json();
+    assert_eq!(second["jobs"][0]["id"], other.as_str());
+    assert!(second.get("nextToken").is_none());
+
+    let cancelled = fixture.signed("DELETE", &format!("/2017-08-29/jobs/{id}"), String::new()).await;
+    assert_eq!(cancelled.code(), (409, "ConflictException"));
+}
+
+#[tokio::test]
+async fn are_faults_answered_in_awss_form() {
+    let fixture = fixture().await;
+    let bad =
+        fixture.signed("POST", "/2017-08-29/jobs", json!({"settings": {"inputs": []}}).to_string()).await;
+    assert_eq!(bad.code(), (400, "BadRequestException"));
+    assert!(bad.json()["message"].as_str().unwrap().contains(" | "), "{}", bad.text);
+    let large = |bytes: usize| "x".repeat(bytes);
+    let too_large = fixture.signed("POST", "/2017-08-29/jobs", large(crate::MAX_API_BODY_BYTES + 1)).await;
+    assert_eq!(too_large.code(), (413, "BadRequestException"));
+    let read = fixture.signed("POST", "/2017-08-29/jobs", large(crate::MAX_API_BODY_BYTES)).await;
+    assert!(read.text.contains("the body is not JSON"), "{}", read.text);
+    let unknown = fixture.signed("GET", "/2017-08-29/jobs/17-abcdef", String::new()).await;
+    assert_eq!(unknown.code(), (404, "NotFoundException"));
+    for (method, path) in [("GET", "/2017-08-29/queues"), ("PUT", "/2017-08-29/jobs"), ("GET", "/elsewhere")]
+    {
+        let unserved = fixture.signed(method, path, String::new()).await;
+        assert_eq!(unserved.code(), (404, "NotFoundException"), "{path}");
+        assert!(unserved.text.contains("served are CreateJob"), "{}", unserved.text);
+    }
+}
+
+#[tokio::test]
+async fn is_only_a_right_signature_for_this_service_believed() {
+    let fixture = fixture().await;
+    let path = "/2017-08-29/jobs";
+    let get = || plain("GET", path, String::new());
+    let unsigned = fixture.send(get().map(Body::from)).await;
+    assert_eq!(unsigned.code(), (403, "MissingAuthenticationTokenException"));
+    let wrong = fixture.send(signed(get(), (KEY.0, "guess"), "mediaconvert")).await;
+    assert_eq!(wrong.code(), (403, "InvalidSignatureException"));
+    let unknown = fixture.send(signed(get(), ("AKIAOTHER", "x"), "mediaconvert")).await;
+    assert_eq!(unknown.code(), (403, "UnrecognizedClientException"));
+    let other_service = fixture.send(signed(get(), KEY, "s3")).await;
+    assert_eq!(other_service.code(), (403, "InvalidSignatureException"));
+    assert_eq!(fixture.bearer("GET", path).await.status, 403);
+}
+
+#[tokio::test]
+async fn does_each_request_reach_whom_it_is_for() {
+    let fixture = fixture().await;
+    let send = async |method: &str, path: &str| {
+        fixture.send(plain(method, path, String::new()).map(Body::from)).await.text
+    };
+    assert_eq!(
+        send("GET", "/uploads/a%20b//c.mp4?partNumber=1").await,
+        "s3 GET /uploads/a%20b//c.mp4?partNumber=1"
+    );
+    assert_eq!(send("GET", "/").await, "s3 GET /");
+    assert_eq!(send("GET", "/healthz").await, "ok\n");
+    assert_eq!(send("GET", "/readyz").await, "ready\n");
+    let s3 = fixture.send(signed(plain("GET", "/metrics", String::new()), KEY, "s3")).await;
+    assert_eq!(s3.text, "s3 GET /metrics");
+    let endpoints = fixture.signed("POST", "/2017-08-29/endpoints", "{}".to_owned()).await;
+    assert_eq!(endpoints.json(), json!({"endpoints": [{"url": "http://127.0.0.1"}]}));
+    let mut browser = plain("GET", "/", String::new()).map(Body::from);
+    browser.headers_mut().insert("accept", "text/html,*/*".parse().unwrap());
+    let page = fixture.send(browser).await;
+    assert!(page.text.contains("<title>abanico</title>"));
+    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    fixture.stop.cancel();
+    assert_eq!(send("GET", "/readyz").await, "stopping\n");
+}
+
+#[tokio::test]
+async fn does_a_login_open_the_console_and_nothing_else_does() {
+    let fixture = fixture().await;
+    let list = || plain("GET", "/_abanico/jobs", String::new()).map(Body::from);
+    assert_eq!(fixture.send(list()).await.status, 403);
+    let login = |secret: &str| {
+        plain("POST", "/_abanico/login", json!({ "secretAccessKey": secret }).to_string()).map(Body::from)
+    };
+    assert_eq!(fixture.send(login("guess")).await.code(), (403, "ForbiddenException"));
+    let entered = fixture.send(login(KEY.1)).await;
+    let cookie = entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let mut request = list();
+    request.headers_mut().insert("cookie", cookie.parse().unwrap());
+    let listed = fixture.send(request).await;
+    assert_eq!((listed.status, listed.json()), (200, json!({"jobs": []})));
+    assert_eq!(fixture.bearer("GET", "/_abanico/jobs").await.status, 200);
+    let by_signature =
+        fixture.send(signed(plain("GET", "/_abanico/jobs", String::new()), KEY, "execute-api")).await;
+    assert_eq!(by_signature.status, 200);
+    assert_eq!(fixture.bearer("GET", "/_abanico/nothing").await.code(), (404, "NotFoundException"));
+}
+
+#[tokio::test]
+async fn can_a_dead_letter_be_seen_and_replayed_once() {
+    let fixture = fixture().await;
+    let list = fixture.bearer("GET", "/_abanico/dead-letters").await.json();
+    assert_eq!((&list["deadLetters"][0]["id"], &list["deadLetters"][0]["reason"]), (&json!(7), &json!("no")));
+    assert_eq!(fixture.bearer("POST", "/_abanico/dead-letters/7/replay").await.status, 202);
+    assert_eq!(
+        fixture.bearer("POST", "/_abanico/dead-letters/7/replay").await.code(),
+        (404, "NotFoundException")
+    );
+}
+
+#[tokio::test]
+async fn are_numbers_open_on_loopback_and_to_the_operator_only() {
+    let fixture = fixture().await;
+    let from = |ip: [u8; 4]| {
+        let mut request = plain("GET", "/metrics", String::new()).map(Body::from);
+        request.extensions_mut().insert(axum::extract::ConnectInfo(std::net::SocketAddr::from((ip, 4000))));
+        request
+    };
+    assert!(fixture.send(from([127, 0, 0, 1])).await.text.contains("abanico_dead_letters 1"));
+    assert_eq!(fixture.send(from([192, 0, 2, 1])).await.status, 403);
+    let mut proxied = from([127, 0, 0, 1]);
+    proxied.headers_mut().insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
+    assert_eq!(fixture.send(proxied).await.status, 403);
+    assert_eq!(fixture.bearer("GET", "/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn do_streams_tell_events_and_end_with_the_server() {
+    let fixture = fixture().await;
+    let id = fixture.test.run_failing_job().await;
+    let progress = fixture.bearer("GET", &format!("/_abanico/jobs/{id}/progress")).await;
+    assert!(
+        progress.text.contains("event: progress\ndata: {") && progress.text.contains("\"ERROR\""),
+        "{}",
+        progress.text
+    );
+    let mut request = plain("GET", "/_abanico/events", String::new()).map(Body::from);
+    request.headers_mut().insert("authorization", "Bearer wonder secret".parse().unwrap());
+    request.headers_mut().insert("last-event-id", "1".parse().unwrap());
+    fixture.stop.cancel();
+    let events = fixture.send(request).await;
+    assert!(events.text.contains("id: 2\n") && !events.text.contains("id: 1\n"), "{}", events.text);
+    assert!(events.text.contains(id.as_str()));
+}

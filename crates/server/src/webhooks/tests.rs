@@ -1,0 +1,137 @@
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::testing;
+
+type Request = (HeaderMap, String, StatusCode);
+
+#[derive(Clone)]
+struct Receiver {
+    /// Answers to give, last first; then 204.
+    answers: Arc<Mutex<Vec<StatusCode>>>,
+    seen: mpsc::UnboundedSender<Request>,
+}
+
+async fn receive(
+    State(receiver): State<Receiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, [(&'static str, &'static str); 1]) {
+    let answer = receiver.answers.lock().unwrap().pop().unwrap_or(StatusCode::NO_CONTENT);
+    receiver.seen.send((headers, String::from_utf8(body.to_vec()).unwrap(), answer)).unwrap();
+    (answer, [("location", "/elsewhere")])
+}
+
+async fn receiver(answers: Vec<StatusCode>) -> (String, mpsc::UnboundedReceiver<Request>) {
+    let (seen, requests) = mpsc::unbounded_channel();
+    let state = Receiver { answers: Arc::new(Mutex::new(answers)), seen };
+    let router = Router::new()
+        .route("/hook", post(receive))
+        // Whoever follows the redirect would take the event for delivered.
+        .route("/elsewhere", axum::routing::any(|| async { "fine" }))
+        .with_state(state);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(crate::serve(listener, router, CancellationToken::new()));
+    (url, requests)
+}
+
+fn quick() -> RetryPolicy {
+    let (first_wait, longest_wait) = (Duration::from_millis(1), Duration::from_millis(4));
+    RetryPolicy { first_wait, longest_wait, give_up_after: Duration::from_secs(600) }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).unwrap().to_str().unwrap()
+}
+
+#[tokio::test]
+async fn are_events_delivered_in_order_and_signed_although_the_receiver_fails_twice() {
+    let test = testing::engine().await;
+    // What answers come first stands last; a redirect is a failure too.
+    let (url, mut requests) = receiver(vec![StatusCode::FOUND, StatusCode::INTERNAL_SERVER_ERROR]).await;
+    let hook = Webhook::new(&url, "whsec_c2VjcmV0").unwrap();
+    test.engine.set_cursor(&hook.reader(), 0).await.unwrap();
+    let job = test.run_failing_job().await;
+    let expected: Vec<Value> =
+        test.engine.events_after(0, 100).await.unwrap().into_iter().map(|event| event.body).collect();
+    assert!(expected.len() >= 2, "{expected:?}");
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(run_webhook(test.engine.clone(), hook.clone(), quick(), stop.clone()));
+
+    let mut bodies = Vec::new();
+    for _ in 0..expected.len() + 2 {
+        let (headers, body, answer) = requests.recv().await.unwrap();
+        let (id, timestamp) = (text(&headers, "webhook-id"), text(&headers, "webhook-timestamp"));
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
+        mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+        let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        assert_eq!(text(&headers, "webhook-signature"), signature);
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["id"], id);
+        bodies.push((answer.is_success(), body));
+    }
+    assert_eq!(bodies[0], (false, expected[0].clone()));
+    assert_eq!(bodies[1], (false, expected[0].clone()));
+    let delivered: Vec<Value> =
+        bodies.into_iter().filter(|(is_ok, _)| *is_ok).map(|(_, body)| body).collect();
+    assert_eq!(delivered, expected);
+    assert_eq!(delivered.last().unwrap()["detail"]["jobId"], job.as_str());
+    stop.cancel();
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn does_a_hook_that_never_read_start_with_the_next_event_and_go_on_after_a_restart() {
+    let test = testing::engine().await;
+    test.run_failing_job().await;
+    let (url, mut requests) = receiver(Vec::new()).await;
+    let hook = Webhook::new(&url, "text secret").unwrap();
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(run_webhook(test.engine.clone(), hook.clone(), quick(), stop.clone()));
+    while test.engine.cursor(&hook.reader()).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    run.await.unwrap().unwrap();
+    let missed = test.run_failing_job().await;
+    let run = tokio::spawn(run_webhook(test.engine.clone(), hook, quick(), CancellationToken::new()));
+    let (_, body, _) = requests.recv().await.unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["detail"]["jobId"], missed.as_str());
+    run.abort();
+}
+
+#[tokio::test]
+async fn is_an_event_skipped_once_it_is_too_old() {
+    let test = testing::engine().await;
+    let (url, mut requests) = receiver(vec![StatusCode::GONE]).await;
+    let hook = Webhook::new(&url, "s").unwrap();
+    test.engine.set_cursor(&hook.reader(), 0).await.unwrap();
+    test.run_failing_job().await;
+    let policy = RetryPolicy { give_up_after: Duration::ZERO, ..quick() };
+    let run = tokio::spawn(run_webhook(test.engine.clone(), hook, policy, CancellationToken::new()));
+    let (first, second) = (requests.recv().await.unwrap(), requests.recv().await.unwrap());
+    assert_eq!(first.2, StatusCode::GONE);
+    assert_ne!(text(&first.0, "webhook-id"), text(&second.0, "webhook-id"));
+    run.abort();
+}
+
+#[test]
+fn are_only_usable_hooks_taken_and_never_shown_with_secrets() {
+    for wrong in ["ftp://a/b", "file:///etc/passwd", "nothing"] {
+        assert_eq!(Webhook::new(wrong, "s").unwrap_err(), WebhookError::Url(wrong.to_owned()));
+    }
+    assert_eq!(Webhook::new("http://a/", "").unwrap_err(), WebhookError::Secret);
+    assert_eq!(Webhook::new("http://a/", "whsec_%").unwrap_err(), WebhookError::Secret);
+    let shown = format!("{:?}", Webhook::new("https://me:pass@host:8443/hook?key=hidden", "word").unwrap());
+    assert_eq!(shown, r#"Webhook { url: "https://host:8443/hook", .. }"#);
+}
