@@ -53,7 +53,7 @@ def main() -> int:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     job = f"{len(THREE_PRESETS)} system presets" if given.presets else "default ladder"
-    print(f"\n{binary().name} against one ffmpeg, {job}, median of {given.rounds} round(s), {os.cpu_count()} processors")
+    print(f"\nabanico against one ffmpeg, {job}, median of {given.rounds} round(s), {os.cpu_count()} processors")
     return 0
 
 
@@ -106,7 +106,7 @@ def _one_command(video: Path, options: list[str]) -> list[str]:
     audio_words = next((line for line in words if "-c:a" in line and "-filter_complex" not in line), None)
     head_end = video_words.index("-map")
     head, outputs = video_words[:head_end], _split_outputs(video_words[head_end:])
-    command = [word for word in head if word not in ("-nostats",)]
+    command = list(head)
     sound: list[str] = []
     if audio_words:
         copies = len(outputs)

@@ -27,7 +27,8 @@ def _thumbnail(file: Path) -> list[list[int]]:
     pixels = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
     assert len(pixels) == SIDE * SIDE, f"{file.name} gave {len(pixels)} grey values"
     ranks = {value: rank for rank, value in enumerate(sorted(set(pixels)))}
-    return [[ranks[value] * 1000 // len(ranks) for value in pixels[row * SIDE : (row + 1) * SIDE]] for row in range(SIDE)]
+    evened = [ranks[value] * 1000 // len(ranks) for value in pixels]
+    return [evened[row * SIDE : (row + 1) * SIDE] for row in range(SIDE)]
 
 
 def _turned(picture: list[list[int]], quarter_turns: int, mirrored: bool) -> list[list[int]]:

@@ -57,7 +57,7 @@ def test_is_an_index_at_the_end_noticed(clips: Clips, tmp_path: Path) -> None:
 
 def test_is_late_sound_noticed(right: Path, tmp_path: Path) -> None:
     options = ["-map", "0:v", "-map", "1:a", "-c", "copy", "-movflags", "+faststart"]
-    late = remade(right, tmp_path / "late.mp4", "-itsoffset", "0.040", "-i", str(right), *options)
+    late = remade(right, tmp_path / "late.mp4", "-itsoffset", "0.080", "-i", str(right), *options)
     assert facts(late).sound.start_ms - facts(late).start_ms > 30
     with pytest.raises(AssertionError, match="after the picture"):
         check_rendition(late, (320, 180), RIGHT)

@@ -88,10 +88,9 @@ def test_does_get_job_of_an_unknown_job_say_not_found(server: Server) -> None:
 
 def test_does_list_jobs_page_and_filter(server: Server, sources: str) -> None:
     api = server.mediaconvert
-    wanted = [
-        api.create_job(**request(f"{sources}tiny.mp4", f"s3://renditions/page/{n}/", list(THREE_PRESETS)[2:]))["Job"]["Id"]
-        for n in range(5)
-    ]
+    small = list(THREE_PRESETS)[2:]
+    calls = [request(f"{sources}tiny.mp4", f"s3://renditions/page/{n}/", small) for n in range(5)]
+    wanted = [api.create_job(**call)["Job"]["Id"] for call in calls]
     missing = api.create_job(**request(f"{sources}nothing.mp4", "s3://renditions/page/x/"))["Job"]["Id"]
     assert [server.wait_status(job)["Status"] for job in wanted] == ["COMPLETE"] * 5
     assert server.wait_status(missing)["Status"] == "ERROR"
