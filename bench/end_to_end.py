@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Compares `abanico transcode` with one ffmpeg command typed by hand, both run now on this machine.
+
+In: video files (default: clips with motion and sound made here) and the program (ABANICO_BIN, a release build to be
+fair). Out: a table of wall and CPU seconds, their ratios and abanico's own share of CPU. Never a verdict: machines
+differ, so nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKSPACE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
+
+from clips import Clip, Clips  # noqa: E402
+from harness import binary  # noqa: E402
+from transcoding import THREE_PRESETS, preset_options  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one run took."""
+
+    wall_s: float
+    cpu_s: float
+    ffmpeg_cpu_s: float
+
+
+def main() -> int:
+    """Runs both ways in turn, as often as asked, and prints the medians."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("videos", nargs="*", type=Path, help="files; without, clips made here")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default 3)")
+    parser.add_argument("--presets", action="store_true", help="the three MP4 system presets, not the default ladder")
+    given = parser.parse_args()
+    options = preset_options() if given.presets else []
+    rows = [["file", "way", "wall s", "CPU s", "wall ratio", "CPU ratio", "own share"]]
+    with tempfile.TemporaryDirectory() as folder:
+        for video in given.videos or _clips(Path(folder)):
+            rows += _compare(video.resolve(), options, given.rounds, Path(folder))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    job = f"{len(THREE_PRESETS)} system presets" if given.presets else "default ladder"
+    print(f"\nabanico against one ffmpeg, {job}, median of {given.rounds} round(s), {os.cpu_count()} processors")
+    return 0
+
+
+def _clips(folder: Path) -> list[Path]:
+    clips = Clips(folder)
+    return [clips.file(Clip(width=1920, height=1080, frames=750)), clips.file(Clip(frames=750))]
+
+
+def _compare(video: Path, options: list[str], rounds: int, folder: Path) -> list[list[str]]:
+    by_hand, ours = [], []
+    for number in range(rounds):
+        print(f"{video.name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        # Turn about, so that a machine that warms up or throttles favours neither.
+        by_hand.append(_by_hand(video, options, folder))
+        ours.append(_abanico(video, options, folder))
+    wall, cpu = (statistics.median(getattr(run, name) for run in ours) for name in ("wall_s", "cpu_s"))
+    hand_wall, hand_cpu = (statistics.median(getattr(run, name) for run in by_hand) for name in ("wall_s", "cpu_s"))
+    share = statistics.median((run.cpu_s - run.ffmpeg_cpu_s) / run.cpu_s for run in ours)
+    ratios = [f"{wall / hand_wall:.3f}", f"{cpu / hand_cpu:.3f}", f"{share:.1%}"]
+    return [
+        [video.name, "one ffmpeg", f"{hand_wall:.2f}", f"{hand_cpu:.2f}", "1", "1", ""],
+        ["", "abanico", f"{wall:.2f}", f"{cpu:.2f}", *ratios],
+    ]
+
+
+def _abanico(video: Path, options: list[str], folder: Path) -> Spent:
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        command = [str(binary()), "transcode", str(video), "--out", out, "--json", *options]
+        wall_s, cpu_s, stdout = _timed(command, Path(out))
+    done = next(line for line in map(json.loads, stdout.splitlines()) if line["type"] == "done")
+    return Spent(wall_s, cpu_s, done["ffmpeg_cpu_ms"] / 1000)
+
+
+def _by_hand(video: Path, options: list[str], folder: Path) -> Spent:
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        wall_s, cpu_s, _ = _timed(_one_command(video, options), Path(out))
+    return Spent(wall_s, cpu_s, cpu_s)
+
+
+def _one_command(video: Path, options: list[str]) -> list[str]:
+    """The one command that an expert would type: one decode, `split`, all encoders, straight to fast-start MP4.
+
+    Filters and encoder settings are those that `abanico plan` prints, so both ways encode the same pictures.
+    """
+    printed = subprocess.run(
+        [str(binary()), "plan", str(video), *options], capture_output=True, text=True, check=True
+    ).stdout
+    words = [shlex.split(line) for line in printed.splitlines() if line.startswith("ffmpeg ")]
+    video_words = next(line for line in words if "-filter_complex" in line)
+    audio_words = next((line for line in words if "-c:a" in line and "-filter_complex" not in line), None)
+    head_end = video_words.index("-map")
+    head, outputs = video_words[:head_end], _split_outputs(video_words[head_end:])
+    command = list(head)
+    sound: list[str] = []
+    if audio_words:
+        copies = len(outputs)
+        stream = audio_words[audio_words.index("-map") + 1]
+        filters = audio_words[audio_words.index("-filter:a") + 1]
+        labels = [f"[sound{number}]" for number in range(copies)]
+        graph = command.index("-filter_complex") + 1
+        command[graph] += f";[{stream}]{filters},asplit={copies}{''.join(labels)}"
+        sound = audio_words[audio_words.index("-c:a") : audio_words.index("-map_metadata")]
+    for number, output in enumerate(outputs):
+        command += output[:-1]
+        command += ["-map", f"[sound{number}]", *sound] if sound else []
+        command += ["-movflags", "+faststart", output[-1]]
+    return command
+
+
+def _split_outputs(words: list[str]) -> list[list[str]]:
+    outputs: list[list[str]] = [[]]
+    for word in words:
+        outputs[-1].append(word)
+        if word.startswith("file:"):
+            outputs.append([])
+    return [output for output in outputs if output]
+
+
+def _timed(command: list[str], folder: Path) -> tuple[float, float, str]:
+    """Wall seconds, CPU seconds of the whole tree of processes, and stdout."""
+    with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
+        start = time.monotonic()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.monotonic() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        stderr.seek(0)
+        if process.returncode != 0:
+            sys.exit(f"`{shlex.join(command)}` failed:\n{stderr.read().decode(errors='replace')}")
+        stdout.seek(0)
+        return wall_s, usage.ru_utime + usage.ru_stime, stdout.read().decode(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

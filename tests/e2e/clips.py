@@ -1,0 +1,57 @@
+"""Clips for tests.
+
+In: size, rate, frames, sound. Out: a file with real motion and a tone, made by ffmpeg's own generators, once a run.
+Never anything that differs between two runs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A wish for a clip; the defaults make three seconds of 720p with a stereo tone."""
+
+    width: int = 1280
+    height: int = 720
+    rate: str = "25"
+    frames: int = 75
+    has_sound: bool = True
+    ending: str = "mp4"
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long all frames last."""
+        return self.frames / Fraction(self.rate)
+
+
+class Clips:
+    """Makes each clip once and keeps it for the session."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def file(self, clip: Clip) -> Path:
+        """The file of `clip`, made now when this is the first wish for it."""
+        sound = "tone" if clip.has_sound else "silent"
+        rate = clip.rate.replace("/", "over")
+        file = self._folder / f"{clip.width}x{clip.height}_{rate}fps_{clip.frames}_{sound}.{clip.ending}"
+        if not file.exists():
+            half = file.with_name(f"half_{file.name}")
+            subprocess.run([*_command(clip), str(half)], check=True, timeout=120)
+            half.rename(file)
+        return file
+
+
+def _command(clip: Clip) -> list[str]:
+    picture = f"testsrc2=size={clip.width}x{clip.height}:rate={clip.rate}"
+    command = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", picture]
+    if clip.has_sound:
+        command += ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000"]
+        command += ["-c:a", "aac", "-b:a", "96k", "-ac", "2", "-t", f"{float(clip.seconds):.6f}"]
+    command += ["-frames:v", str(clip.frames), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    return [*command, "-threads", "1", "-map_metadata", "-1"]

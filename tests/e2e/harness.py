@@ -1,0 +1,229 @@
+"""The server under test and its clients.
+
+In: the binary. Out: a running server with its own data folder, boto3 clients for it, bounded waits, and a look at
+what processes it left. Never anything of abanico's own code: a client knows only the address and the keys.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+WORKSPACE = Path(__file__).resolve().parents[2]
+FINAL = ("COMPLETE", "ERROR", "CANCELED")
+READY_SECONDS = 30
+JOB_SECONDS = 180
+ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIATESTTESTTEST1234", "a-secret/for+tests-only-0123456789abcdef"
+
+
+def binary() -> Path:
+    """The program under test: ABANICO_BIN, else the debug build of this workspace."""
+    given = os.environ.get("ABANICO_BIN")
+    return Path(given) if given else WORKSPACE / "target" / "debug" / "abanico"
+
+
+def shared_media() -> Path | None:
+    """The folder with real files, when it is there: ABANICO_SHARED, else beside the checkout."""
+    folder = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") / "media"
+    return folder if folder.is_dir() else None
+
+
+def eventually(question: Callable[[], object], seconds: float, what: str) -> object:
+    """Asks until the answer is true and returns it; after `seconds` without one the test fails with `what`."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Server:
+    """`abanico serve` on a free port; can be stopped, killed and started again on the same data."""
+
+    folder: Path
+    config: str | None = None
+    process: subprocess.Popen | None = None
+    endpoint: str = ""
+    exports: dict[str, str] = field(default_factory=dict)
+    sessions: list[int] = field(default_factory=list)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
+    @property
+    def log_file(self) -> Path:
+        """What the server wrote to stderr, over all its starts."""
+        return self.folder / "server.log"
+
+    def start(self) -> Server:
+        """Starts the server and returns when it says that it listens."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [str(binary()), "serve", "--listen", "127.0.0.1:0", "--data", str(self.data)]
+        if self.config is not None:
+            (self.folder / "abanico.toml").write_text(self.config)
+            command += ["--config", str(self.folder / "abanico.toml")]
+        keys = {"ABANICO_ACCESS_KEY_ID": ACCESS_KEY_ID, "ABANICO_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, **keys}, start_new_session=True,
+            )  # fmt: skip
+        self.sessions.append(self.process.pid)
+        self._read_greeting()
+        return self
+
+    def _read_greeting(self) -> None:
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_pump, args=(self.process.stdout, lines), daemon=True).start()
+        end = time.monotonic() + READY_SECONDS
+        self.endpoint, self.exports = "", {}
+        while len(self.exports) < 4 or not self.endpoint:
+            try:
+                line = lines.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                line = None
+            assert line is not None, f"the server did not say that it listens:\n{self.log()}"
+            if line.startswith("listening on "):
+                self.endpoint = line.removeprefix("listening on ").strip()
+            elif line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                self.exports[name] = value.strip("'\"")
+
+    def stop(self) -> int:
+        """Asks for a clean stop and returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """Kills the server as a power cut would: no warning, nothing cleaned."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    def end(self) -> None:
+        """Ends whatever still runs of this server, so that no test leaves anything behind."""
+        if self.process and self.process.poll() is None:
+            self.kill()
+        for pid in self.leftovers():
+            os.kill(pid, signal.SIGKILL)
+
+    def log(self) -> str:
+        """The log of all starts."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def leftovers(self) -> list[int]:
+        """Processes that a start of this server made and that still run, the server itself not counted."""
+        own = self.process.pid if self.process else 0
+        return [pid for pid in processes_of(self.sessions) if pid != own]
+
+    def encoders(self) -> list[int]:
+        """Those of them that are ffmpeg."""
+        return [pid for pid in self.leftovers() if is_ffmpeg(pid)]
+
+    def client(self, service: str, **options: object) -> object:
+        """A boto3 client; nothing in it is ours but address and keys."""
+        given = {
+            "endpoint_url": self.endpoint,
+            "region_name": "us-east-1",
+            "aws_access_key_id": ACCESS_KEY_ID,
+            "aws_secret_access_key": SECRET_ACCESS_KEY,
+            "config": Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60),
+        }
+        return boto3.client(service, **{**given, **options})
+
+    @property
+    def s3(self) -> object:
+        """An S3 client."""
+        return self.client("s3")
+
+    @property
+    def mediaconvert(self) -> object:
+        """A MediaConvert client for the same address."""
+        return self.client("mediaconvert")
+
+    def jobs_of(self, key: str, bucket: str = "uploads") -> list[dict]:
+        """All jobs of one upload, newest first."""
+        return [job for job in all_jobs(self.mediaconvert) if _is_of(job, bucket, key)]
+
+    def wait_job(self, key: str, bucket: str = "uploads", count: int = 1, seconds: float = JOB_SECONDS) -> dict:
+        """Waits until `count` jobs of an upload are at their end; returns the newest."""
+
+        def at_their_end() -> list[dict]:
+            jobs = self.jobs_of(key, bucket)
+            return jobs if len(jobs) >= count and all(job["Status"] in FINAL for job in jobs) else []
+
+        return eventually(at_their_end, seconds, f"{count} finished job(s) of {bucket}/{key}")[0]
+
+    def wait_status(self, job_id: str, statuses: tuple[str, ...] = FINAL, seconds: float = JOB_SECONDS) -> dict:
+        """Waits until a job has one of `statuses`."""
+
+        def there() -> dict | None:
+            job = self.mediaconvert.get_job(Id=job_id)["Job"]
+            return job if job["Status"] in statuses else None
+
+        return eventually(there, seconds, f"job {job_id} in {statuses}")
+
+    def keys(self, bucket: str = "renditions", prefix: str = "") -> list[str]:
+        """The keys in a bucket, sorted."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
+
+    def download(self, key: str, file: Path, bucket: str = "renditions") -> Path:
+        """Fetches an object into `file`."""
+        self.s3.download_file(bucket, key, str(file))
+        return file
+
+
+def all_jobs(mediaconvert: object) -> list[dict]:
+    """Every job, newest first, over all pages."""
+    pages = mediaconvert.get_paginator("list_jobs").paginate(Order="DESCENDING")
+    return [job for page in pages for job in page["Jobs"]]
+
+
+def processes_of(sessions: list[int]) -> list[int]:
+    """The living processes of the sessions that were started for a test."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        state, session = fields[0], int(fields[3])
+        if session in sessions and state not in "ZX":
+            found.append(int(entry.name))
+    return found
+
+
+def is_ffmpeg(pid: int) -> bool:
+    """Whether a process runs ffmpeg or ffprobe."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() in ("ffmpeg", "ffprobe")
+    except OSError:
+        return False
+
+
+def _is_of(job: dict, bucket: str, key: str) -> bool:
+    tags = job.get("UserMetadata", {})
+    return tags.get("abanico.bucket") == bucket and tags.get("abanico.key") == key
+
+
+def _pump(stream: object, lines: queue.Queue) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)

@@ -1,0 +1,174 @@
+"""Does the command line keep its promises: exit status, stdout for data, stderr for people, nothing left behind?"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from clips import Clip, Clips
+from harness import binary, eventually, is_ffmpeg, processes_of
+from media_facts import facts
+from transcoding import all_files, transcode
+
+SMALL = Clip(width=640, height=360, frames=50)
+
+
+def abanico(*words: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the program and waits for its end."""
+    command = [str(binary()), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def small(clips: Clips) -> Path:
+    return clips.file(SMALL)
+
+
+def test_does_transcode_print_outputs_on_stdout_and_all_else_on_stderr(small: Path, tmp_path: Path) -> None:
+    ran = abanico("transcode", small, "--out", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (line,) = ran.stdout.splitlines()
+    assert line.split()[:2] == [str(tmp_path / f"{small.stem}_480p.mp4"), "640x360"]
+    assert "%" in ran.stderr
+    assert "\r" not in ran.stderr and "\x1b" not in ran.stderr, "no terminal, so plain lines"
+
+
+def test_do_outputs_land_in_the_current_folder_without_out(small: Path, tmp_path: Path) -> None:
+    ran = abanico("transcode", small, folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert [file.name for file in all_files(tmp_path)] == [f"{small.stem}_480p.mp4"]
+
+
+def test_does_json_parse_line_by_line_and_tell_the_truth(small: Path, tmp_path: Path) -> None:
+    ran = abanico("transcode", small, "--out", tmp_path, "--json")
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert {line["type"] for line in lines} == {"progress", "output", "done"}
+    percents = [line["percent"] for line in lines if line["type"] == "progress"]
+    assert percents == sorted(percents) and percents[-1] == 100
+    (output,) = (line for line in lines if line["type"] == "output")
+    found = facts(Path(output["path"]))
+    assert (output["width"], output["height"]) == found.size
+    assert output["size_bytes"] == Path(output["path"]).stat().st_size
+    assert lines[-1]["type"] == "done" and lines[-1]["ffmpeg_cpu_ms"] > 0
+
+
+def test_does_one_bad_input_not_keep_the_others_from_being_done(small: Path, tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video in here\n" * 50)
+    ran = abanico("transcode", text, small, "--out", tmp_path / "out")
+    assert ran.returncode == 1
+    assert [file.name for file in all_files(tmp_path / "out")] == [f"{small.stem}_480p.mp4"]
+    assert "error: 1 of 2 input(s)" in ran.stderr and "hint: " in ran.stderr
+    assert "error 1010: Unable to open input file" in ran.stderr
+
+
+def test_is_an_existing_output_refused_and_replaced_only_with_force(small: Path, tmp_path: Path) -> None:
+    mine = tmp_path / f"{small.stem}_480p.mp4"
+    mine.write_text("mine")
+    refused = abanico("transcode", small, "--out", tmp_path)
+    assert refused.returncode == 2
+    assert f"error: `{mine}` exists already" in refused.stderr and "--force" in refused.stderr
+    assert mine.read_text() == "mine" and all_files(tmp_path) == [mine]
+    assert abanico("transcode", small, "--out", tmp_path, "--force").returncode == 0
+    assert facts(mine).frames == SMALL.frames
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["transcode", "missing.mp4"], "missing.mp4"),
+        (["transcode", "here.mp4", "--preset", "No-Such-Preset"], "No-Such-Preset"),
+        (["transcode", "here.mp4", "--job", "here.mp4"], "here.mp4"),
+        (["transcode"], "<INPUT>"),
+        (["melt"], "melt"),
+        (["plan", "missing.mp4"], "missing.mp4"),
+    ],
+    ids=["no file", "no preset", "job is no JSON", "no argument", "no command", "plan of nothing"],
+)
+def test_is_wrong_usage_status_2_with_the_cause_named(words: list[str], cause: str, tmp_path: Path) -> None:
+    (tmp_path / "here.mp4").write_text("x")
+    ran = abanico(*words, folder=tmp_path)
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stdout == ""
+    assert "error: " in ran.stderr and cause in ran.stderr
+    assert "panicked" not in ran.stderr
+
+
+def test_is_a_missing_ffmpeg_status_3_with_its_remedy(small: Path, tmp_path: Path) -> None:
+    command = [str(binary()), "transcode", str(small), "--out", str(tmp_path / "out")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": str(tmp_path)})
+    assert ran.returncode == 3, ran.stderr
+    assert "error: " in ran.stderr and "hint: " in ran.stderr and "ffmpeg" in ran.stderr
+
+
+def test_does_probe_print_the_facts_as_json(small: Path) -> None:
+    ran = abanico("probe", small)
+    assert ran.returncode == 0, ran.stderr
+    video = json.loads(ran.stdout)["video"]
+    assert video["size"] == {"width": 640, "height": 360}
+    assert (video["frames"], video["frame_rate"]) == (SMALL.frames, "25/1")
+
+
+def test_does_probe_of_no_video_say_why(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("no video in here\n" * 50)
+    ran = abanico("probe", tmp_path / "notes.mp4")
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert "error: " in ran.stderr and "notes.mp4" in ran.stderr
+
+
+def test_does_plan_print_what_transcode_then_makes(small: Path, tmp_path: Path) -> None:
+    ran = abanico("plan", small, "--json", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    planned = json.loads(ran.stdout)["outputs"]
+    made = transcode(small, tmp_path / "out").outputs
+    assert [output["url"].rpartition("/")[2] for output in planned] == [file.name for file in made]
+    assert "ffmpeg " in abanico("plan", small).stdout
+    assert all_files(tmp_path) == made, "planning makes no file"
+
+
+def test_does_doctor_name_each_check(tmp_path: Path) -> None:
+    ran = abanico("doctor", folder=tmp_path)
+    assert ran.returncode in (0, 3), ran.stderr
+    for check in ("ffmpeg", "encoder", "disk", "port", "clock", "sandbox"):
+        assert any(check in line for line in ran.stdout.splitlines()), check
+    assert all_files(tmp_path) == []
+
+
+def test_does_doctor_without_ffmpeg_say_how_to_get_it(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [str(binary()), "doctor"], capture_output=True, text=True, timeout=60, env={"PATH": str(tmp_path)}, cwd=tmp_path
+    )
+    assert ran.returncode == 3
+    assert "apt-get install" in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_does_an_interrupt_leave_nothing_behind(ending: signal.Signals, clips: Clips, tmp_path: Path) -> None:
+    source = clips.file(Clip(width=1920, height=1080, frames=500))
+    out = tmp_path / "out"
+    command = [str(binary()), "transcode", str(source), "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        working = lambda: any(is_ffmpeg(pid) for pid in processes_of([process.pid])) and _has_video(out)  # noqa: E731
+        eventually(working, 60, "ffmpeg writes video")
+        process.send_signal(ending)
+        stdout, stderr = process.communicate(timeout=10)
+        assert process.returncode == 130, stderr
+        assert stdout == "" and "error: " in stderr and "hint: " in stderr
+        assert processes_of([process.pid]) == [], "no ffmpeg is left"
+        assert list(out.iterdir()) == [], "no half file and no work folder is left"
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+def _has_video(out: Path) -> bool:
+    try:
+        return any(file.stat().st_size > 0 for file in out.rglob("video-*"))
+    except FileNotFoundError:
+        return False

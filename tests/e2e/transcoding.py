@@ -1,0 +1,96 @@
+"""`abanico transcode` as a client runs it, and the check of what it made.
+
+In: a file and what its renditions must be. Out: the facts of every output, or the failure. Never a judgement from
+abanico's own report: every output is probed and decoded anew.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from harness import binary
+from media_facts import Facts, decode_complaints, facts, is_fast_start
+
+TRANSCODE_SECONDS = 900
+THREE_PRESETS = {
+    "System-Generic_Hd_Mp4_Avc_Aac_16x9_1920x1080p_24Hz_6Mbps": (1920, 1080),
+    "System-Generic_Hd_Mp4_Avc_Aac_16x9_1280x720p_24Hz_4.5Mbps": (1280, 720),
+    "System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps": (640, 480),
+}
+START_TOLERANCE_MS = 5
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the renditions of a file must be: name ending → size, and what all of them share."""
+
+    sizes: dict[str, tuple[int, int]]
+    rate: Fraction
+    frames: int
+    has_sound: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call of `abanico transcode --json` did."""
+
+    status: int
+    outputs: list[Path]
+    failure: dict | None
+    done: dict | None
+    stderr: str
+    seconds: float
+
+
+def transcode(file: Path, out: Path, *options: str) -> Outcome:
+    """Transcodes `file` into the folder `out`."""
+    command = [str(binary()), "transcode", str(file), "--out", str(out), "--json", *options]
+    start = time.monotonic()
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=TRANSCODE_SECONDS)
+    seconds = time.monotonic() - start
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    of_type = {kind: [line for line in lines if line["type"] == kind] for kind in ("output", "failure", "done")}
+    return Outcome(
+        status=ran.returncode,
+        outputs=[Path(line["path"]) for line in of_type["output"]],
+        failure=next(iter(of_type["failure"]), None),
+        done=next(iter(of_type["done"]), None),
+        stderr=ran.stderr,
+        seconds=seconds,
+    )
+
+
+def preset_options() -> list[str]:
+    """The options that ask for the three-output MP4 job."""
+    return [word for name in THREE_PRESETS for word in ("--preset", name)]
+
+
+def check_rendition(file: Path, size: tuple[int, int], expected: Expected) -> Facts:
+    """Fails unless `file` is as expected in every fact and decodes without a complaint."""
+    found = facts(file)
+    assert found.codec == "h264", file.name
+    assert found.size == size, file.name
+    assert (found.sample_aspect, found.rotation) == (1, 0), f"{file.name} is not upright with square pixels: {found}"
+    assert found.frames == expected.frames, file.name
+    # One frame alone has no rate that a file could tell.
+    assert found.rate == expected.rate or found.frames == 1, file.name
+    assert abs(found.duration_ms - float(expected.frames / expected.rate) * 1000) < 1, file.name
+    assert is_fast_start(file), f"{file.name} has its index behind its data"
+    assert (found.sound is not None) == expected.has_sound, file.name
+    if found.sound:
+        assert found.sound.codec == "aac", file.name
+        offset_ms = found.sound.start_ms - found.start_ms
+        assert abs(offset_ms) <= START_TOLERANCE_MS, f"{file.name}: sound starts {offset_ms} ms after the picture"
+    complaints = decode_complaints(file)
+    assert not complaints, f"{file.name} does not decode: {complaints}"
+    return found
+
+
+def all_files(folder: Path) -> list[Path]:
+    """Every file below `folder`, hidden ones too."""
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
