@@ -63,6 +63,7 @@ impl Driver {
     /// # Errors
     /// When the database fails; the job goes on at the next start.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
+        self.forget_lost_work();
         let mut ended = self.apply(Event::Started).await?;
         let mut status = tokio::time::interval(status_interval(&self.record.submission.request));
         status.tick().await;
@@ -85,6 +86,24 @@ impl Driver {
             tracing::warn!(job.id = %self.record.id, %error, "cannot remove the job's work folder: the next start tries again");
         }
         Ok(())
+    }
+
+    /// After a crash of the machine, files of tasks that are noted as done may be gone: then the job begins anew.
+    fn forget_lost_work(&mut self) {
+        let stage = self.record.stage();
+        if stage != Stage::Transcoding && stage != Stage::Uploading {
+            return;
+        }
+        let is_verify = |id: &TaskId| {
+            let task = self.record.plan.as_ref().and_then(|plan| plan.task(id));
+            task.is_some_and(|task| matches!(task.kind, TaskKind::Verify { .. }))
+        };
+        let with_files = self.record.machine.done().iter().filter(|id| !is_verify(id));
+        if !self.context.work.has_all(with_files) {
+            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are gone: it begins anew");
+            self.record.machine.start_over();
+            self.record.outputs.clear();
+        }
     }
 
     async fn take_in(&mut self, report: Report) -> Result<bool, crate::Error> {

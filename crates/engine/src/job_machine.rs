@@ -138,6 +138,13 @@ impl JobMachine {
         self.attempts.iter().map(|(_, attempts)| attempts.saturating_sub(1)).sum()
     }
 
+    /// Forgets all work, because its files are gone: the next [`Event::Started`] begins anew.
+    pub fn start_over(&mut self) {
+        if !self.stage.is_final() {
+            *self = Self { attempts: std::mem::take(&mut self.attempts), ..Self::default() };
+        }
+    }
+
     /// Takes in what happened and says what to do. Events that come too late change nothing.
     pub fn apply(&mut self, event: Event) -> Vec<Command> {
         if self.stage.is_final() {

@@ -1,6 +1,7 @@
 //! Where a job's files lie while it runs: in a job's name, out paths below the engine's folder.
 //! Never a file of another job; nothing here is ever visible to users.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,11 +39,21 @@ impl WorkFolder {
         Ok(partial)
     }
 
-    /// Makes the files of a task final: all of them, at once.
+    /// Makes the files of a task final: all of them, at once, on the disk before they are called done.
     pub fn complete(&self, task: &TaskId) -> io::Result<()> {
-        let finished = self.task(task);
+        let (partial, finished) = (self.partial(task), self.task(task));
+        for entry in std::fs::read_dir(&partial)? {
+            File::open(entry?.path())?.sync_all()?;
+        }
+        File::open(&partial)?.sync_all()?;
         remove(&finished)?;
-        std::fs::rename(self.partial(task), finished)
+        std::fs::rename(partial, finished)?;
+        File::open(&self.root)?.sync_all()
+    }
+
+    /// Whether the input and the files of all these tasks are there; after a crash of the machine they may not be.
+    pub fn has_all<'a>(&self, mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
+        self.input().exists() && tasks.all(|task| self.task(task).exists())
     }
 
     /// Removes everything of the job.
@@ -78,6 +89,9 @@ mod tests {
         std::fs::write(again.join("whole"), "w").unwrap();
         work.complete(&task).unwrap();
         assert!(work.task(&task).join("whole").exists());
+        assert!(!work.has_all([&task].into_iter()), "the input is missing");
+        std::fs::write(work.input(), "i").unwrap();
+        assert!(work.has_all([&task].into_iter()) && !work.has_all([&TaskId::new("audio-0")].into_iter()));
         work.remove().unwrap();
         work.remove().unwrap();
         assert!(!works.path().join("1-a").exists());

@@ -139,3 +139,22 @@ async fn does_a_stopped_engine_go_on_where_it_was() {
     assert_eq!(bench.published().len(), 3);
     assert_eq!(record.machine.retries(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_a_job_whose_files_are_gone_begin_anew() {
+    let bench = Bench::new();
+    Clip { frames: 250, ..clip(640, 360) }.write(&bench.input("a.mp4"));
+    let engine = bench.engine().await;
+    let id = submit(&engine, bench.request("a.mp4", "three-mp4")).await.id;
+    let mut changes = engine.changes();
+    while engine.get(&id).await.unwrap().progress.frames_done == 0 {
+        changes.changed().await.unwrap();
+    }
+    engine.shutdown(std::time::Duration::ZERO).await;
+    drop(engine);
+    std::fs::remove_dir_all(bench.path("engine/work").join(id.as_str())).unwrap();
+    let engine = bench.engine().await;
+    let record = finished(&engine, &id).await;
+    assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
+    assert_eq!(bench.published().len(), 3);
+}

@@ -21,7 +21,7 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Parts in flight of one upload.
 const PARTS_IN_FLIGHT: usize = 4;
 
-/// Where the S3 is; what is absent comes from the AWS environment variables.
+/// Where the S3 is; what is absent comes from the AWS environment variables (`AWS_ENDPOINT_URL`, `AWS_REGION`, keys).
 #[derive(Clone, Default)]
 pub struct RemoteOptions {
     /// Endpoint such as `https://s3.example.org`; absent for Amazon's own.
@@ -77,8 +77,10 @@ impl RemoteS3 {
     }
 
     fn client(&self, url: &ObjectUrl, bucket: &str) -> Result<AmazonS3, Error> {
-        let mut builder =
-            AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(self.options.allow_http);
+        // Who names a plain endpoint in the environment wants it.
+        let from_environment = std::env::var("AWS_ENDPOINT_URL").is_ok_and(|url| url.starts_with("http://"));
+        let allow_http = self.options.allow_http || (self.options.endpoint.is_none() && from_environment);
+        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(allow_http);
         if let Some(endpoint) = &self.options.endpoint {
             builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
         }

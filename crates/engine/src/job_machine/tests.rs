@@ -95,6 +95,18 @@ fn does_a_restart_repeat_only_what_was_not_done() {
 }
 
 #[test]
+fn does_lost_work_begin_anew_but_an_ended_job_stay_ended() {
+    let mut machine = transcoding();
+    machine.apply(Event::TaskDone(id("audio")));
+    machine.start_over();
+    assert_eq!((machine.stage(), machine.done().len()), (Stage::Submitted, 0));
+    assert!(matches!(machine.apply(Event::Started)[..], [Command::Run { step: Step::Prepare, .. }]));
+    machine.apply(Event::CancelRequested);
+    machine.start_over();
+    assert_eq!(machine.stage(), Stage::Canceled);
+}
+
+#[test]
 fn does_a_crash_not_use_up_attempts() {
     let mut machine = transcoding();
     for _ in 0..10 {
