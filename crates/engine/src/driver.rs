@@ -132,7 +132,7 @@ impl Driver {
             }
             Report::AllPublished => self.apply(Event::Published).await,
             Report::Failed(step, failure) => {
-                tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, message = failure.message, "a step failed");
+                tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
                 self.apply(Event::Failed(step, failure)).await
             }
         }

@@ -213,7 +213,7 @@ impl Draft<'_> {
     fn finish(mut self) -> Plan {
         let tone_map = self.tone_map();
         if self.source.field_order != FieldOrder::Progressive {
-            self.notes.push("the source is interlaced: its fields are woven into whole frames".to_owned());
+            self.notes.push("the source is interlaced: it is deinterlaced into whole frames".to_owned());
         }
         let video = VideoEncode { source: self.source_video(tone_map), branches: self.branches() };
         let mut tasks =

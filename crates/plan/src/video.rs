@@ -43,7 +43,7 @@ pub struct SourceVideo {
     pub sample_aspect: Rational,
     /// The turn and mirror to apply; upright when the job asks for none, whatever the file says.
     pub orientation: Orientation,
-    /// Field order when fields are to be woven into frames; progressive when nothing is to be done.
+    /// Field order when the source is to be deinterlaced; progressive when nothing is to be done.
     pub deinterlace: FieldOrder,
     /// The way from high to standard dynamic range, if the source has the former.
     pub tone_map: ToneMap,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::{Toolbox, toolbox};
 use crate::arguments::Probe;
-use crate::failure::{Hinted, WORK_FAILED};
+use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
 /// Prints the facts.
@@ -21,7 +21,7 @@ pub async fn run(arguments: Probe) -> anyhow::Result<ExitCode> {
 pub async fn facts(toolbox: &Toolbox, file: &std::path::Path) -> anyhow::Result<MediaInfo> {
     let real = file.canonicalize().map_err(|error| {
         anyhow::Error::new(error).context(Hinted::new(
-            WORK_FAILED,
+            WRONG_USAGE,
             format!("cannot find `{}`", file.display()),
             "check the path and its permissions",
         ))

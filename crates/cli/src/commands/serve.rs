@@ -47,6 +47,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// The key pair that opens it.
     pub keys: KeyPair,
+    /// Region that it says it is in.
+    pub region: String,
     /// Its engine.
     pub engine: Engine,
     stop: CancellationToken,
@@ -118,7 +120,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             tracing::error!(%error, "the server ended");
         }
     });
-    Ok(Running { address, keys, engine, stop, tasks })
+    Ok(Running { address, keys, region: config.region.clone(), engine, stop, tasks })
 }
 
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.
@@ -199,7 +201,9 @@ fn greet(running: &Running) {
     output::line(format!("export AWS_ENDPOINT_URL={url}"));
     output::line(format!("export AWS_ACCESS_KEY_ID={}", running.keys.access_key_id));
     output::line(format!("export AWS_SECRET_ACCESS_KEY={}", running.keys.secret_access_key));
-    output::line("export AWS_REGION=us-east-1");
+    // Most SDKs read the first, Python's the second.
+    output::line(format!("export AWS_REGION={}", running.region));
+    output::line(format!("export AWS_DEFAULT_REGION={}", running.region));
     output::note(format!("upload with: aws s3 cp VIDEO s3://uploads/ ; watch in a browser: {url}/"));
 }
 

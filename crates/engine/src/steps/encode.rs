@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::{Finished, command, mark_upright, run};
+use abanico_ffmpeg::{Finished, RunErrorKind, command, mark_upright, run};
 use abanico_plan::{AudioEncode, Mp4Output, TaskId, VideoEncode};
 
 use super::JobContext;
@@ -103,7 +103,9 @@ async fn ffmpeg(
         }
     };
     run(&invocation, &mut report, &context.cancel).await.map_err(|error| {
-        tracing::warn!(details = error.details(), "{what} failed");
+        if error.kind() != RunErrorKind::Cancelled {
+            tracing::warn!(details = error.details(), "{what} failed");
+        }
         failure::from_run(what, &context.input_url, &error)
     })
 }
