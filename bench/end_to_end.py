@@ -24,7 +24,7 @@ WORKSPACE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
 
 from clips import Clip, Clips  # noqa: E402
-from harness import binary  # noqa: E402
+from harness import Server, binary  # noqa: E402
 from transcoding import THREE_PRESETS, preset_options  # noqa: E402
 
 
@@ -63,20 +63,27 @@ def _clips(folder: Path) -> list[Path]:
 
 
 def _compare(video: Path, options: list[str], rounds: int, folder: Path) -> list[list[str]]:
-    by_hand, ours = [], []
+    by_hand, ours, served = [], [], []
     for number in range(rounds):
         print(f"{video.name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
         # Turn about, so that a machine that warms up or throttles favours neither.
         by_hand.append(_by_hand(video, options, folder))
         ours.append(_abanico(video, options, folder))
+        if not options:
+            served.append(_served(video, folder))
     wall, cpu = (statistics.median(getattr(run, name) for run in ours) for name in ("wall_s", "cpu_s"))
     hand_wall, hand_cpu = (statistics.median(getattr(run, name) for run in by_hand) for name in ("wall_s", "cpu_s"))
     share = statistics.median((run.cpu_s - run.ffmpeg_cpu_s) / run.cpu_s for run in ours)
     ratios = [f"{wall / hand_wall:.3f}", f"{cpu / hand_cpu:.3f}", f"{share:.1%}"]
-    return [
+    rows = [
         [video.name, "one ffmpeg", f"{hand_wall:.2f}", f"{hand_cpu:.2f}", "1", "1", ""],
-        ["", "abanico", f"{wall:.2f}", f"{cpu:.2f}", *ratios],
+        ["", "abanico transcode", f"{wall:.2f}", f"{cpu:.2f}", *ratios],
     ]
+    if served:
+        wall, cpu = (statistics.median(getattr(run, name) for run in served) for name in ("wall_s", "cpu_s"))
+        ratios = [f"{wall / hand_wall:.3f}", f"{cpu / hand_cpu:.3f}", ""]
+        rows.append(["", "upload to abanico serve", f"{wall:.2f}", f"{cpu:.2f}", *ratios])
+    return rows
 
 
 def _abanico(video: Path, options: list[str], folder: Path) -> Spent:
@@ -85,6 +92,26 @@ def _abanico(video: Path, options: list[str], folder: Path) -> Spent:
         wall_s, cpu_s, stdout = _timed(command, Path(out))
     done = next(line for line in map(json.loads, stdout.splitlines()) if line["type"] == "done")
     return Spent(wall_s, cpu_s, done["ffmpeg_cpu_ms"] / 1000)
+
+
+def _served(video: Path, folder: Path) -> Spent:
+    """From the first byte of the upload to the job's end; CPU of the server with all that it starts, from its start to
+    its stop. The client's own CPU is not counted."""
+    with tempfile.TemporaryDirectory(dir=folder) as data:
+        server = Server(Path(data)).start()
+        try:
+            start = time.monotonic()
+            server.s3.upload_file(str(video), "uploads", "bench")
+            job = server.wait_job("bench", seconds=3600)
+            wall_s = time.monotonic() - start
+            if job["Status"] != "COMPLETE":
+                sys.exit(f"the job ended as {job['Status']}: {job.get('ErrorMessage')}")
+            server.process.terminate()
+            _, status, usage = os.wait4(server.process.pid, 0)
+            server.process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            server.end()
+    return Spent(wall_s, usage.ru_utime + usage.ru_stime, 0)
 
 
 def _by_hand(video: Path, options: list[str], folder: Path) -> Spent:
