@@ -201,6 +201,10 @@ impl Places {
         let Some(out) = &self.out else { return Ok(()) };
         for input in &self.inputs {
             let Some(file) = &input.file else { continue };
+            // Planning costs a look at the whole file: only where an output may be there already.
+            if !has_names_like(out, file) {
+                continue;
+            }
             let planned =
                 super::plan::plan(toolbox, file, &arguments.choice, &input.url, &self.destination).await;
             let Ok(Plan { outputs, .. }) = planned else { continue };
@@ -233,6 +237,13 @@ impl Places {
             None => text,
         }
     }
+}
+
+/// Whether a folder has a file whose name starts as the outputs of `input` would.
+fn has_names_like(folder: &Path, input: &Path) -> bool {
+    let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&stem))
 }
 
 fn trimmed(folder: &Path) -> String {
