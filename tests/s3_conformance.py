@@ -22,7 +22,7 @@ PROBES = []
 
 
 def client():
-    config = Config(signature_version="s3v4", retries={"max_attempts": 1}, s3={"addressing_style": "path"}, max_pool_connections=16)
+    config = Config(signature_version="s3v4", retries={"max_attempts": 1}, s3={"addressing_style": "path"}, max_pool_connections=40)
     return boto3.client("s3", endpoint_url=ENDPOINT, region_name="us-east-1", config=config)
 
 
@@ -132,11 +132,11 @@ def p05b_checksums_are_kept_and_told(bucket):
 
 @probe
 def p06_one_winner_of_many_creations(bucket):
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
         for turn in range(5):
             put = lambda index: code(S3.put_object, Bucket=bucket, Key=f"k{turn}", Body=b"%d" % index, IfNoneMatch="*")[1]
-            statuses = sorted(pool.map(put, range(8)))
-            equal(statuses, [200] + [412] * 7)
+            statuses = sorted(pool.map(put, range(32)))
+            equal(statuses, [200] + [412] * 31)
 
 
 @probe
