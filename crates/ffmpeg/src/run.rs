@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use error::{Exit, RunError, RunErrorKind};
+pub use error::{Exit, RunError, RunErrorKind, command_line};
 use supervisor::{Ended, Group, Started};
 use tail::{LineSplitter, Tail};
 
@@ -89,7 +89,7 @@ pub async fn run(
         Some(launcher) => launcher.wrap(&invocation.program, &invocation.args, &invocation.policy),
         None => (invocation.program.clone(), invocation.args.clone()),
     };
-    let report = Report { invocation, command_line: error::command_line(&program, &args) };
+    let report = Report { invocation, command_line: command_line(&program, &args) };
     if cancel.is_cancelled() {
         return Err(report.not_started(RunErrorKind::Cancelled, None));
     }
