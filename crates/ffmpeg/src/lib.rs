@@ -21,6 +21,6 @@ pub use error::{Error, ErrorKind};
 pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 pub use probe::probe;
 pub use progress::{Progress, ProgressParser};
-pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, run};
+pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, command_line, run};
 pub use tools::{Launcher, Tools};
 pub use upright::mark_upright;

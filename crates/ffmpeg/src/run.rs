@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use error::{Exit, RunError, RunErrorKind};
+pub use error::{Exit, RunError, RunErrorKind, command_line};
 use supervisor::{Ended, Group, Started};
 use tail::{LineSplitter, Tail};
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use abanico_ffmpeg::{capabilities, command};
+use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Plan, PlanRequest, PlannedOutput, Task, TaskId, TaskKind};
 
@@ -97,28 +97,5 @@ fn task_text(task: &Task, file: &Path) -> String {
         }
         TaskKind::Verify { output } => return format!("check output {output} against the plan"),
     };
-    let words = args.iter().map(|arg| quoted(&arg.to_string_lossy())).collect::<Vec<_>>();
-    format!("ffmpeg {}", words.join(" "))
-}
-
-/// A word so that a shell takes it as one.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn does_a_quoted_word_stay_one_word() {
-        assert_eq!(quoted("-c:v"), "-c:v");
-        assert_eq!(quoted("[0:1]fps"), "'[0:1]fps'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
+    command_line(Path::new("ffmpeg"), &args)
 }

@@ -111,7 +111,7 @@ impl std::error::Error for RunError {
 }
 
 /// Writes a command so that a POSIX shell reads it back as the same words. Bytes that are no UTF-8 are replaced.
-pub(super) fn command_line(program: &Path, args: &[OsString]) -> String {
+pub fn command_line(program: &Path, args: &[OsString]) -> String {
     let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
     words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
