@@ -117,3 +117,14 @@ async fn is_a_published_file_told_fetched_and_never_written_over() {
     assert!(fixture.s3.publish(&place.path().join("none"), &url, &attributes).await.is_err());
     assert_eq!(fixture.files(), (1, 0));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn does_a_source_that_fails_halfway_leave_no_file() {
+    let fixture = fixture().await;
+    // It opens, lies on another file system, and its first byte cannot be read.
+    let unreadable = Path::new("/proc/self/mem");
+    let url = ObjectUrl::s3(BUCKET, "k");
+    assert!(fixture.s3.publish(unreadable, &url, &ObjectAttributes::default()).await.is_err());
+    assert_eq!((code(fixture.bytes("k").await), fixture.files()), ("NoSuchKey".to_owned(), (0, 0)));
+}
