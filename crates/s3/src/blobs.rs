@@ -70,8 +70,11 @@ impl Blobs {
     pub(crate) fn adopt(&self, source: &Path) -> io::Result<String> {
         let id = unique_id();
         let path = self.inner.incoming.join(&id);
-        if std::fs::hard_link(source, &path).is_err() {
-            std::fs::copy(source, &path)?;
+        if std::fs::hard_link(source, &path).is_err()
+            && let Err(error) = std::fs::copy(source, &path)
+        {
+            remove_if_there(&path)?;
+            return Err(error);
         }
         let file = File::open(&path)?;
         IncomingBlob { blobs: self.clone(), id, path, file }.keep()

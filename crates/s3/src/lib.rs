@@ -26,6 +26,8 @@ mod record;
 mod schema;
 mod service;
 mod tagging;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 use std::fs::{File, TryLockError};

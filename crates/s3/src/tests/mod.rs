@@ -1,0 +1,167 @@
+//! The back end tested as a whole, without HTTP: in requests as `s3s` hands them over, out what is visible and on disk.
+//! Never a network; what only the wire can show is tested from outside the crate.
+
+mod disk;
+mod listing;
+mod multipart;
+mod notices;
+mod puts;
+mod reading;
+
+use std::path::Path;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri};
+use s3s::S3Request;
+use s3s::dto::{
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedMultipartUpload, CompletedPart,
+    CopyObjectInput, CopySource, CreateMultipartUploadInput, ETag, GetObjectInput, PutObjectInput,
+    PutObjectOutput, StreamingBlob, UploadPartInput,
+};
+
+use crate::error::Result;
+use crate::{LocalS3, Options, Trigger};
+
+const BUCKET: &str = "media";
+
+/// An endpoint with one empty bucket, in a folder that goes with it.
+struct Fixture {
+    s3: LocalS3,
+    folder: tempfile::TempDir,
+}
+
+async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = open(folder.path());
+    s3.ensure_bucket(BUCKET).await.unwrap();
+    Fixture { s3, folder }
+}
+
+fn open(folder: &Path) -> LocalS3 {
+    let options = Options { functions: vec!["encode".to_owned(), "audit".to_owned()], ..Options::default() };
+    LocalS3::open(folder, options).unwrap()
+}
+
+fn request<T>(input: T) -> S3Request<T> {
+    S3Request {
+        input,
+        method: Method::PUT,
+        uri: Uri::default(),
+        headers: HeaderMap::new(),
+        extensions: Extensions::new(),
+        credentials: None,
+        region: None,
+        service: None,
+        trailing_headers: None,
+    }
+}
+
+fn body(bytes: impl Into<Bytes>) -> Option<StreamingBlob> {
+    let bytes = bytes.into();
+    Some(StreamingBlob::wrap(futures::stream::iter([Ok::<_, std::io::Error>(bytes)])))
+}
+
+fn put_input(key: &str, bytes: impl Into<Bytes>) -> PutObjectInput {
+    PutObjectInput { bucket: BUCKET.to_owned(), key: key.to_owned(), body: body(bytes), ..Default::default() }
+}
+
+fn code<T>(result: Result<T>) -> String {
+    result.err().map_or_else(|| "success".to_owned(), |error| error.s3_code().to_owned())
+}
+
+fn trigger(id: &str, prefix: &str, suffix: &str, function: &str) -> Trigger {
+    let [id, bucket, prefix, suffix, function] =
+        [id, BUCKET, prefix, suffix, function].map(ToOwned::to_owned);
+    Trigger { id, bucket, prefix, suffix, function }
+}
+
+fn copy_input(from: &str, to: &str) -> CopyObjectInput {
+    let source = CopySource::Bucket { bucket: BUCKET.into(), key: from.into(), version_id: None };
+    let mut copy = CopyObjectInput::builder();
+    copy.set_bucket(BUCKET.to_owned());
+    copy.set_key(to.to_owned());
+    copy.set_copy_source(source);
+    copy.build().unwrap()
+}
+
+fn listed(number: i32, etag: &str) -> CompletedPart {
+    let e_tag = Some(ETag::Strong(etag.to_owned()));
+    CompletedPart { part_number: Some(number), e_tag, ..Default::default() }
+}
+
+impl Fixture {
+    async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> PutObjectOutput {
+        self.s3.put(request(put_input(key, bytes))).await.unwrap()
+    }
+
+    async fn put_claiming(&self, key: &str, header: &'static str, sum: &str) -> Result<PutObjectOutput> {
+        let mut request = request(put_input(key, "body"));
+        request.headers.insert(header, HeaderValue::from_str(sum).unwrap());
+        self.s3.put(request).await
+    }
+
+    fn get_input(key: &str) -> GetObjectInput {
+        GetObjectInput { bucket: BUCKET.to_owned(), key: key.to_owned(), ..Default::default() }
+    }
+
+    async fn get(&self, input: GetObjectInput) -> Result<Vec<u8>> {
+        let mut stream = self.s3.get(input).await?.body.unwrap();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            bytes.extend_from_slice(&chunk.unwrap());
+        }
+        Ok(bytes)
+    }
+
+    async fn bytes(&self, key: &str) -> Result<Vec<u8>> {
+        self.get(Self::get_input(key)).await
+    }
+
+    async fn begin(&self, key: &str) -> String {
+        let input = CreateMultipartUploadInput {
+            bucket: BUCKET.to_owned(),
+            key: key.to_owned(),
+            ..Default::default()
+        };
+        self.s3.begin_upload(input).await.unwrap().upload_id.unwrap()
+    }
+
+    /// Stores a part; gives its ETag back.
+    async fn part(&self, key: &str, id: &str, number: i32, bytes: impl Into<Bytes>) -> Result<String> {
+        let input = UploadPartInput {
+            bucket: BUCKET.to_owned(),
+            key: key.to_owned(),
+            upload_id: id.to_owned(),
+            part_number: number,
+            body: body(bytes),
+            ..Default::default()
+        };
+        let stored = self.s3.take_part(request(input)).await?;
+        Ok(stored.e_tag.unwrap().value().to_owned())
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        id: &str,
+        parts: Vec<CompletedPart>,
+    ) -> Result<CompleteMultipartUploadOutput> {
+        let input = CompleteMultipartUploadInput {
+            bucket: BUCKET.to_owned(),
+            key: key.to_owned(),
+            upload_id: id.to_owned(),
+            multipart_upload: Some(CompletedMultipartUpload { parts: Some(parts) }),
+            ..Default::default()
+        };
+        self.s3.complete(request(input)).await
+    }
+
+    /// How many files lie below `blobs` and `incoming`.
+    fn files(&self) -> (usize, usize) {
+        let count = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+        let shards = std::fs::read_dir(self.folder.path().join("blobs")).unwrap();
+        let blobs = shards.map(|shard| count(&shard.unwrap().path())).sum();
+        (blobs, count(&self.folder.path().join("incoming")))
+    }
+}

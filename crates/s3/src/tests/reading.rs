@@ -1,0 +1,83 @@
+//! Questions to GetObject and HeadObject: which bytes, which refusals.
+
+use super::*;
+use s3s::dto::{HeadObjectInput, Range};
+
+async fn ten_bytes() -> Fixture {
+    let fixture = fixture().await;
+    fixture.put("k", "0123456789").await;
+    fixture
+}
+
+fn ranged(range: Range) -> GetObjectInput {
+    GetObjectInput { range: Some(range), ..Fixture::get_input("k") }
+}
+
+#[tokio::test]
+async fn does_a_range_give_the_bytes_that_it_names_and_no_others() {
+    let fixture = ten_bytes().await;
+    let int = |first, last| Range::Int { first, last };
+    let cases = [
+        (int(0, Some(0)), "0", "bytes 0-0/10"),
+        (int(3, Some(5)), "345", "bytes 3-5/10"),
+        (int(9, None), "9", "bytes 9-9/10"),
+        (int(8, Some(99)), "89", "bytes 8-9/10"),
+        (Range::Suffix { length: 2 }, "89", "bytes 8-9/10"),
+        (Range::Suffix { length: 99 }, "0123456789", "bytes 0-9/10"),
+    ];
+    for (range, bytes, content_range) in cases {
+        assert_eq!(fixture.get(ranged(range)).await.unwrap(), bytes.as_bytes(), "{range:?}");
+        let told = fixture.s3.get(ranged(range)).await.unwrap();
+        assert_eq!(told.content_range.as_deref(), Some(content_range));
+        assert_eq!(told.content_length, Some(bytes.len() as i64));
+    }
+    for range in [int(10, None), int(10, Some(11)), int(5, Some(4)), Range::Suffix { length: 0 }] {
+        assert_eq!(code(fixture.get(ranged(range)).await), "InvalidRange", "{range:?}");
+    }
+}
+
+#[tokio::test]
+async fn has_an_empty_object_no_range() {
+    let fixture = fixture().await;
+    fixture.put("k", "").await;
+    assert_eq!(fixture.bytes("k").await.unwrap(), b"");
+    assert_eq!(code(fixture.get(ranged(Range::Int { first: 0, last: None })).await), "InvalidRange");
+}
+
+#[tokio::test]
+async fn does_a_range_cross_the_parts_of_an_object() {
+    let fixture = fixture().await;
+    let id = fixture.begin("k").await;
+    let first = fixture.part("k", &id, 1, vec![1; 5 << 20]).await.unwrap();
+    let second = fixture.part("k", &id, 2, "end").await.unwrap();
+    fixture.complete("k", &id, vec![listed(1, &first), listed(2, &second)]).await.unwrap();
+    let across = Range::Int { first: (5 << 20) - 2, last: Some(5 << 20) };
+    assert_eq!(fixture.get(ranged(across)).await.unwrap(), [1, 1, b'e']);
+    let head = |part_number| {
+        let (bucket, key) = (BUCKET.to_owned(), "k".to_owned());
+        fixture.s3.head(HeadObjectInput { bucket, key, part_number, ..Default::default() })
+    };
+    let (told, is_partial) = head(Some(2)).await.unwrap();
+    assert_eq!((told.content_length, told.parts_count, is_partial), (Some(3), Some(2), true));
+    assert_eq!(code(head(Some(3)).await), "InvalidRange");
+    assert!(!head(None).await.unwrap().1);
+}
+
+#[tokio::test]
+async fn do_conditions_outrank_the_range() {
+    let fixture = ten_bytes().await;
+    let etag = "\"781e5e245d69b566979b86e28d23f2c7\"";
+    let beyond = || ranged(Range::Int { first: 99, last: None });
+    let mut unchanged = beyond();
+    unchanged.if_none_match = Some(etag.parse().unwrap());
+    assert_eq!(code(fixture.get(unchanged).await), "NotModified");
+    let mut other = beyond();
+    other.if_match = Some("\"other\"".parse().unwrap());
+    assert_eq!(code(fixture.get(other).await), "PreconditionFailed");
+    let mut same = beyond();
+    same.if_match = Some(etag.parse().unwrap());
+    assert_eq!(code(fixture.get(same).await), "InvalidRange");
+    let mut missing = Fixture::get_input("none");
+    missing.if_none_match = Some("*".parse().unwrap());
+    assert_eq!(code(fixture.get(missing).await), "NoSuchKey");
+}
