@@ -1,7 +1,9 @@
-"""What must come out of each real file: numbers worked out from the sources, not from abanico's plan.
+"""What must come out of each real file.
 
 In: nothing. Out: tables of expectations. Frames are the source's time from first to last picture times the output
-rate; sizes keep the shape that a viewer sees.
+rate; sizes keep the shape that a viewer sees. Sizes and frames of odd files were first read from `abanico plan`, then
+held against the facts of the media's own table, most of them also against packets counted by ffprobe; those of the
+bench files were worked out without it.
 """
 
 from __future__ import annotations

@@ -26,6 +26,18 @@ use crate::steps::{JobContext, Report, encode};
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
 
+/// How often, and how far apart, the end of a job is tried to be stored when the disk does not take it.
+const STORING_TRIES: u32 = 10;
+const STORING_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why driving a job came to an end.
+enum Outcome {
+    /// The job is at its end.
+    Ended,
+    /// The process stops; the job goes on at the next start.
+    Stopped,
+}
+
 /// How the driver is told from outside.
 pub(crate) struct Signals {
     /// The user wants the job stopped.
@@ -61,9 +73,24 @@ impl Driver {
     /// Runs until the job's end or `signals.stop`.
     ///
     /// # Errors
-    /// When the database fails; the job goes on at the next start.
+    /// When the database fails for good; the job goes on at the next start.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
         self.forget_lost_work();
+        let driven = self.drive(&mut inbox, &signals).await;
+        self.stop_steps(&mut inbox).await;
+        match driven {
+            Ok(Outcome::Stopped) => return Ok(()),
+            Ok(Outcome::Ended) => {}
+            Err(error) => self.end_without_room(&error).await?,
+        }
+        if self.record.stage() != Stage::Complete {
+            take_back(&self.context, &self.record.published).await;
+        }
+        self.remove_work();
+        Ok(())
+    }
+
+    async fn drive(&mut self, inbox: &mut Inbox, signals: &Signals) -> Result<Outcome, crate::Error> {
         let mut ended = self.apply(Event::Started).await?;
         let mut status = tokio::time::interval(status_interval(&self.record.submission.request));
         status.tick().await;
@@ -71,21 +98,35 @@ impl Driver {
             tokio::select! {
                 Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
                 () = signals.cancel.cancelled() => ended = self.apply(Event::CancelRequested).await?,
-                () = signals.stop.cancelled() => {
-                    self.stop_steps(&mut inbox).await;
-                    return Ok(());
-                }
+                () = signals.stop.cancelled() => return Ok(Outcome::Stopped),
                 _ = status.tick() => self.store(vec![events::status_update(&self.current(), clock::now_ms())]).await?,
             }
         }
-        self.stop_steps(&mut inbox).await;
-        if self.record.stage() != Stage::Complete {
-            take_back(&self.context, &self.record.published).await;
+        Ok(Outcome::Ended)
+    }
+
+    /// Ends a job whose record could not be stored, most likely because its own files have filled the disk: they go
+    /// first, then the end is stored.
+    async fn end_without_room(&mut self, cause: &crate::Error) -> Result<(), crate::Error> {
+        tracing::error!(job.id = %self.record.id, error = cause as &dyn std::error::Error, "a job's state cannot be stored");
+        self.remove_work();
+        let failure = failure::broken_storage(cause);
+        self.record.machine.apply(Event::Failed(Step::Prepare, failure));
+        self.record.times.finished_ms.get_or_insert(clock::now_ms());
+        let announced = events::entered(&self.record, Stage::Submitted, clock::now_ms());
+        for _ in 1..STORING_TRIES {
+            if self.store(announced.clone()).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(STORING_PAUSE).await;
         }
+        self.store(announced).await
+    }
+
+    fn remove_work(&self) {
         if let Err(error) = self.context.work.remove() {
             tracing::warn!(job.id = %self.record.id, %error, "cannot remove the job's work folder: the next start tries again");
         }
-        Ok(())
     }
 
     /// After a crash of the machine, files of tasks that are noted as done may be gone: then the job begins anew.

@@ -38,13 +38,21 @@ pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
     Failure { code, message: error.to_string(), is_retryable: error.is_retryable() }
 }
 
-/// ffmpeg failed in the step `what`.
-pub(crate) fn from_run(what: &str, url: &str, error: &RunError) -> Failure {
+/// ffmpeg failed in the step `what`; `work` is the folder that its messages must not name.
+pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &RunError) -> Failure {
     let message = match error.kind() {
         RunErrorKind::TimedOut => format!("{what} of `{url}` took too long and was stopped: {error}"),
         _ => format!("{what} of `{url}` failed: {error}"),
     };
-    Failure { code: UNKNOWN, message, is_retryable: error.is_retryable() }
+    let message = message
+        .replace(&format!("file:{}/", work.display()), "")
+        .replace(&format!("{}/", work.display()), "");
+    let hint = if message.contains("No space left on device") {
+        "; free space on the disk of the data folder"
+    } else {
+        ""
+    };
+    Failure { code: UNKNOWN, message: format!("{message}{hint}"), is_retryable: error.is_retryable() }
 }
 
 /// An object could not be fetched or published.
@@ -68,6 +76,13 @@ pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
 /// The disk of the work folder failed.
 pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
     Failure { code: UNKNOWN, message: format!("cannot {what}: {error}"), is_retryable: true }
+}
+
+/// The job database does not take the job's state.
+pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
+    let message =
+        format!("{}: free space on the disk of the data folder, then submit the job again", chain(error));
+    Failure { code: UNKNOWN, message, is_retryable: false }
 }
 
 /// Something that cannot be, such as a task that the plan does not have.

@@ -21,6 +21,11 @@ impl WorkFolder {
         Self { root: works.join(job.as_str()) }
     }
 
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The fetched input.
     pub fn input(&self) -> PathBuf {
         self.root.join("input")

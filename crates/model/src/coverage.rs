@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_only_paths_and_values_of_the_model() {
+    fn the_table_has_only_paths_of_the_model() {
         for path in TABLE.keys() {
             assert!(exists(path), "{path}");
         }

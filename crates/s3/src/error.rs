@@ -114,7 +114,13 @@ impl From<rusqlite::Error> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::unavailable("use the folder of blobs", error)
+        let what = match error.kind() {
+            std::io::ErrorKind::StorageFull => {
+                "store the body: the disk of the data folder is full, free some space"
+            }
+            _ => "use the folder of blobs",
+        };
+        Self::unavailable(what, error)
     }
 }
 

@@ -106,6 +106,6 @@ async fn ffmpeg(
         if error.kind() != RunErrorKind::Cancelled {
             tracing::warn!(details = error.details(), "{what} failed");
         }
-        failure::from_run(what, &context.input_url, &error)
+        failure::from_run(what, &context.input_url, context.work.root(), &error)
     })
 }

@@ -134,3 +134,12 @@ fn a_settings_rule_names_only_shapes_and_members_that_exist() {
         }
     }
 }
+
+#[test]
+fn every_pattern_of_the_model_can_be_compiled() {
+    for (name, shape) in crate::generated_tables::SHAPES {
+        if let Shape::Text { pattern: Some(pattern), .. } = shape {
+            assert!(Regex::new(pattern).is_ok(), "{name}: {pattern} would let every text pass");
+        }
+    }
+}
