@@ -1,0 +1,77 @@
+//! Names of codecs for the `CODECS` attribute: in the configuration record of a stream, out its RFC 6381 name.
+//! Never a guess: what the record does not hold is an error.
+
+use crate::Error;
+
+/// `avc1.PPCCLL` of an `avcC` record (ISO/IEC 14496-15 section 5.3.3): profile, compatibility and level in hexadecimal.
+///
+/// # Errors
+/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+pub fn avc_codec(avcc: &[u8]) -> Result<String, Error> {
+    match avcc {
+        [1, profile, compatibility, level, ..] => {
+            Ok(format!("avc1.{profile:02x}{compatibility:02x}{level:02x}"))
+        }
+        [_, _, _, _, ..] => Err(Error::CodecConfiguration { what: "avcC", why: "its version is not 1" }),
+        _ => Err(Error::CodecConfiguration { what: "avcC", why: "it is shorter than 4 bytes" }),
+    }
+}
+
+/// `hvc1.…` of an `hvcC` record (ISO/IEC 14496-15 annex E.3): profile space and profile, compatibility flags in reverse
+/// bit order, tier and level, then constraint bytes without trailing zeros. `entry` is the sample entry's name, `hvc1` or
+/// `hev1`.
+///
+/// # Errors
+/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+pub fn hevc_codec(entry: &str, hvcc: &[u8]) -> Result<String, Error> {
+    let Some(record) = hvcc.get(..13) else {
+        return Err(Error::CodecConfiguration { what: "hvcC", why: "it is shorter than 13 bytes" });
+    };
+    if record[0] != 1 {
+        return Err(Error::CodecConfiguration { what: "hvcC", why: "its version is not 1" });
+    }
+    let space = ["", "A", "B", "C"][usize::from(record[1] >> 6)];
+    let profile = record[1] & 0x1f;
+    let flags = u32::from_be_bytes([record[2], record[3], record[4], record[5]]).reverse_bits();
+    let tier = if record[1] & 0x20 == 0 { 'L' } else { 'H' };
+    let constraints = &record[6..12];
+    let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let constraints: String = constraints[..used].iter().map(|byte| format!(".{byte:X}")).collect();
+    Ok(format!("{entry}.{space}{profile}.{flags:X}.{tier}{}{constraints}", record[12]))
+}
+
+/// Name of AAC by its MPEG-4 object type (2 is AAC-LC, 5 HE-AAC, 29 HE-AAC v2).
+pub fn aac_codec(object_type: u8) -> String {
+    format!("mp4a.40.{object_type}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_high_profile_stream_named_as_players_know_it() {
+        assert_eq!(avc_codec(&[1, 0x64, 0, 0x1f, 0xff]).unwrap(), "avc1.64001f");
+        assert_eq!(avc_codec(&[1, 0x42, 0xc0, 0x1e]).unwrap(), "avc1.42c01e");
+        assert_eq!(
+            avc_codec(&[1, 2]).unwrap_err().to_string(),
+            "the codec configuration `avcC` cannot be read: it is shorter than 4 bytes"
+        );
+        assert!(avc_codec(&[0, 0x64, 0, 0x1f]).is_err());
+    }
+
+    #[test]
+    fn is_main_profile_hevc_named_as_in_the_standard() {
+        // Main profile, level 3.1, progressive and frame-only: the record of a usual encode.
+        let record = [1, 0x01, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93];
+        assert_eq!(hevc_codec("hvc1", &record).unwrap(), "hvc1.1.6.L93.90");
+        let high_tier_main10 = [1, 0x22, 0x20, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 153];
+        assert_eq!(hevc_codec("hev1", &high_tier_main10).unwrap(), "hev1.2.4.H153.B0");
+        assert!(hevc_codec("hvc1", &record[..12]).is_err());
+    }
+
+    #[test]
+    fn is_aac_named_by_its_object_type() {
+        assert_eq!(aac_codec(2), "mp4a.40.2");
+    }
+}

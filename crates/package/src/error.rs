@@ -1,0 +1,28 @@
+//! What can be wrong with streams that are to be packaged.
+
+/// Why a stream cannot be described.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A codec's configuration record is too short or of an unknown version.
+    #[error("the codec configuration `{what}` cannot be read: {why}")]
+    CodecConfiguration {
+        /// Name of the box, such as `avcC`.
+        what: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A segment length that cannot be.
+    #[error("a segment of {seconds} s cannot be cut: it must last longer than a frame")]
+    SegmentLength {
+        /// The length asked for.
+        seconds: String,
+    },
+}
+
+impl Error {
+    /// Whether another try may do: never, the same input gives the same error.
+    pub fn is_retryable(&self) -> bool {
+        false
+    }
+}

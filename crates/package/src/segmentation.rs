@@ -1,0 +1,154 @@
+//! Where segments begin: in a rule, a frame rate and a frame count, out the first frame of every segment.
+//! Never an empty segment, never a frame in two segments or in none.
+
+use abanico_media::{ExactTime, FrameRate, Rational};
+
+use crate::Error;
+
+/// How long segments shall be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentRule {
+    /// Length that is asked for, above zero.
+    pub length: ExactTime,
+    /// Frames from one key frame to the next where the job fixes them; segments are then rounded up to whole groups.
+    /// None lets a key frame stand at every segment's start.
+    pub gop_frames: Option<u64>,
+    /// A last segment that is shorter is joined to the one before; zero joins none.
+    pub min_final_length: ExactTime,
+}
+
+impl SegmentRule {
+    /// A rule without fixed groups and without a least last length.
+    pub fn of_length(length: ExactTime) -> Self {
+        Self { length, gop_frames: None, min_final_length: ExactTime::ZERO }
+    }
+
+    /// The length that segments get at `rate`: the one asked for, rounded up to whole groups of pictures.
+    ///
+    /// # Errors
+    /// [`Error::SegmentLength`] when it is no longer than a frame.
+    pub fn length_at(&self, rate: FrameRate) -> Result<ExactTime, Error> {
+        if self.length <= rate.frame_duration() {
+            return Err(Error::SegmentLength { seconds: self.length.to_string() });
+        }
+        let Some(gop) = self.gop_frames.filter(|frames| *frames > 0) else { return Ok(self.length) };
+        let gop = ExactTime::of_frames(gop, rate).seconds();
+        let groups = (self.length.seconds() / gop).ceil().max(1);
+        Ok(ExactTime::from_seconds(gop * Rational::from(groups)))
+    }
+}
+
+/// The segments of one stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segmentation {
+    rate: FrameRate,
+    frames: u64,
+    starts: Vec<u64>,
+}
+
+impl Segmentation {
+    /// Cuts `frames` frames, at least one, at `rate`. Segment `k` begins with the first frame that is not before `k`
+    /// segment lengths, so streams of different rates are cut at the same times.
+    ///
+    /// # Errors
+    /// [`Error::SegmentLength`] when a segment would be no longer than a frame.
+    pub fn cut(rule: &SegmentRule, rate: FrameRate, frames: u64) -> Result<Self, Error> {
+        let step = rule.length_at(rate)?.seconds() * rate.per_second();
+        let frames = frames.max(1);
+        let mut starts: Vec<u64> = (0..)
+            .map(|index: i64| u64::try_from((step * Rational::from(index)).ceil()).unwrap_or(u64::MAX))
+            .take_while(|start| *start < frames)
+            .collect();
+        let last = starts.last().copied().unwrap_or(0);
+        let last_length = ExactTime::of_frames(frames - last, rate);
+        if starts.len() > 1 && last_length < rule.min_final_length {
+            starts.pop();
+        }
+        Ok(Self { rate, frames, starts })
+    }
+
+    /// First frame of every segment, ascending, from 0.
+    pub fn starts(&self) -> &[u64] {
+        &self.starts
+    }
+
+    /// Number of segments, at least 1.
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Length of every segment in order; together they are exactly as long as the stream.
+    pub fn durations(&self) -> Vec<ExactTime> {
+        let ends = self.starts.iter().skip(1).chain([&self.frames]);
+        self.starts
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| ExactTime::of_frames(end - start, self.rate))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rate(num: i64, den: i64) -> FrameRate {
+        FrameRate::new(num, den).unwrap()
+    }
+
+    fn seconds(whole: i64) -> ExactTime {
+        ExactTime::from_millis(whole * 1000)
+    }
+
+    #[test]
+    fn do_segments_begin_with_the_first_frame_at_or_after_their_time() {
+        let rule = SegmentRule::of_length(seconds(6));
+        let cut = Segmentation::cut(&rule, rate(24000, 1001), 500).unwrap();
+        // 6 s are 143.86 frames of 1001/24000 s.
+        assert_eq!(cut.starts(), [0, 144, 288, 432]);
+        assert_eq!(cut.durations()[0].decimal(), "6.006000");
+        assert_eq!(cut.durations()[3], ExactTime::of_frames(68, rate(24000, 1001)));
+    }
+
+    #[test]
+    fn are_fixed_groups_never_cut_through() {
+        let rule = SegmentRule { gop_frames: Some(90), ..SegmentRule::of_length(seconds(10)) };
+        let cut = Segmentation::cut(&rule, rate(30, 1), 1000).unwrap();
+        assert_eq!(cut.starts(), [0, 360, 720]);
+    }
+
+    #[test]
+    fn is_a_short_last_segment_joined_to_the_one_before() {
+        let rule = SegmentRule { min_final_length: seconds(2), ..SegmentRule::of_length(seconds(4)) };
+        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 249).unwrap().starts(), [0, 100]);
+        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 250).unwrap().starts(), [0, 100, 200]);
+        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 10).unwrap().starts(), [0]);
+    }
+
+    #[test]
+    fn is_a_segment_of_a_frame_refused() {
+        let rule = SegmentRule::of_length(seconds(1));
+        let error = Segmentation::cut(&rule, rate(1, 1), 10).unwrap_err();
+        assert_eq!(error.to_string(), "a segment of 1.000 s cannot be cut: it must last longer than a frame");
+    }
+
+    proptest! {
+        #[test]
+        fn do_segments_tile_the_stream(
+            num in 1_i64..=120_000, den in prop::sample::select(vec![1_i64, 1001]),
+            length_ms in 1500_i64..20_000, frames in 1_u64..20_000, gop in prop::option::of(1_u64..300),
+        ) {
+            prop_assume!(num / den >= 1 && num / den <= 120);
+            let rule = SegmentRule { gop_frames: gop, ..SegmentRule::of_length(ExactTime::from_millis(length_ms)) };
+            let cut = Segmentation::cut(&rule, rate(num, den), frames).unwrap();
+            let total = cut.durations().into_iter().fold(ExactTime::ZERO, |sum, one| sum + one);
+            prop_assert_eq!(total, ExactTime::of_frames(frames, rate(num, den)));
+            prop_assert!(cut.starts().windows(2).all(|pair| pair[0] < pair[1]));
+            if let Some(gop) = gop {
+                prop_assert!(cut.starts().iter().all(|start| start % gop == 0));
+            }
+        }
+    }
+}
