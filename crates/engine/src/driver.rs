@@ -2,6 +2,7 @@
 //!
 //! Never two drivers for one job. Whatever happened before a crash and was stored is not done again.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
-use crate::steps::{JobContext, Report, encode};
+use crate::steps::{JobContext, Report, encode, package};
 
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
@@ -164,9 +165,11 @@ impl Driver {
                 }
                 self.apply(Event::TaskDone(task)).await
             }
-            Report::OnePublished(url) => {
-                if !self.record.published.contains(&url) {
-                    self.record.published.push(url);
+            Report::Published(urls) => {
+                let known: BTreeSet<&String> = self.record.published.iter().collect();
+                let fresh: Vec<String> = urls.into_iter().filter(|url| !known.contains(url)).collect();
+                if !fresh.is_empty() {
+                    self.record.published.extend(fresh);
                     self.store(Vec::new()).await?;
                 }
                 Ok(false)
@@ -280,7 +283,7 @@ async fn work(
         Step::Task(task) => run_task(context, record, task).await,
         Step::Publish => {
             let plan = record.plan.as_ref().ok_or_else(|| failure::broken("publishing without a plan"))?;
-            publish(context, record.id.as_str(), &plan.outputs, reports).await?;
+            publish(context, record.id.as_str(), plan, reports).await?;
             Ok(Report::AllPublished)
         }
     }
@@ -292,7 +295,11 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
     let finished = match &task.kind {
         TaskKind::EncodeVideo(encode) => encode::encode_video(context, id, encode).await?,
         TaskKind::EncodeAudio(encode) => encode::encode_audio(context, id, encode).await?,
-        TaskKind::Package(output) => encode::package(context, id, output).await?,
+        TaskKind::Package(output) => {
+            let planned = plan.outputs.get(output.output as usize);
+            let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
+            package::package(context, id, output, planned).await?
+        }
         TaskKind::Verify { output } => {
             let planned = plan.outputs.get(*output as usize);
             let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;

@@ -3,6 +3,8 @@
 //! Never: a change of a job's record. That is the driver's.
 
 pub(crate) mod encode;
+pub(crate) mod package;
+pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod verify;
@@ -26,8 +28,8 @@ pub(crate) enum Report {
     Prepared(Box<prepare::Prepared>),
     /// A task is done; `verified` is what verifying measured.
     TaskDone { task: TaskId, cpu_ms: u64, verified: Option<PublishedOutput> },
-    /// One output stands in its place.
-    OnePublished(String),
+    /// These files stand in their places, by their URLs.
+    Published(Vec<String>),
     /// All do.
     AllPublished,
     /// A step failed.

@@ -7,7 +7,7 @@ use abanico_package::{
 };
 
 fn ntsc() -> FrameRate {
-    FrameRate::new(24000, 1001).unwrap()
+    FrameRate::new(24000, 1001).expect("the rate is above zero")
 }
 
 fn segments(cut: &Segmentation) -> Vec<MediaSegment> {

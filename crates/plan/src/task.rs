@@ -86,6 +86,13 @@ pub enum TaskKind {
     },
 }
 
+impl TaskKind {
+    /// Whether the task makes files that the user gets.
+    pub fn is_packaging(&self) -> bool {
+        matches!(self, Self::Package(_))
+    }
+}
+
 /// The streams of one MP4 file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Mp4Output {

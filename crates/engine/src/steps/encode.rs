@@ -4,8 +4,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::{Finished, RunErrorKind, command, mark_upright, run};
-use abanico_plan::{AudioEncode, Mp4Output, TaskId, VideoEncode};
+use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
+use abanico_plan::{AudioEncode, TaskId, VideoEncode};
 
 use super::JobContext;
 use crate::failure;
@@ -48,41 +48,20 @@ pub(crate) async fn encode_audio(
     Ok(finished)
 }
 
-/// Joins the streams of one output.
-pub(crate) async fn package(
-    context: &JobContext,
-    task: &TaskId,
-    output: &Mp4Output,
-) -> Result<Finished, Failure> {
-    let _permit = light(context).await?;
-    let folder = begin(context, task)?;
-    let video = context.work.task(&TaskId::new("video")).join(command::video_file_name(output.video));
-    let audio = output.audio.map(|index| {
-        context.work.task(&TaskId::new(format!("audio-{index}"))).join(command::audio_file_name(index))
-    });
-    let args = command::package(output, &video, audio.as_deref(), &folder);
-    let inputs: Vec<PathBuf> = [video].into_iter().chain(audio).collect();
-    let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
-    let file = folder.join(command::output_file_name(output.output));
-    mark_upright(&file).map_err(|error| failure::from_disk("mark the output as upright", &error))?;
-    complete(context, task)?;
-    Ok(finished)
-}
-
-async fn light(context: &JobContext) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
+pub(super) async fn light(context: &JobContext) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
     context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))
 }
 
-fn begin(context: &JobContext, task: &TaskId) -> Result<PathBuf, Failure> {
+pub(super) fn begin(context: &JobContext, task: &TaskId) -> Result<PathBuf, Failure> {
     context.work.begin(task).map_err(|error| failure::from_disk("make the task's folder", &error))
 }
 
-fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failure> {
+pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failure> {
     context.work.complete(task).map_err(|error| failure::from_disk("complete the task's folder", &error))
 }
 
 /// Runs ffmpeg; with `total_frames` its progress becomes the job's.
-async fn ffmpeg(
+pub(super) async fn ffmpeg(
     context: &JobContext,
     what: &str,
     args: Vec<OsString>,

@@ -1,48 +1,83 @@
-//! The step publish: in verified files and their URLs, out objects in their places.
+//! The step publish: in packaged and verified files, out objects in their places; what names others comes after them.
 //! Never before every output of the job is verified; publishing again is harmless.
 
-use abanico_plan::PlannedOutput;
+use std::path::PathBuf;
+
+use abanico_plan::Plan;
 use abanico_store::{ObjectAttributes, ObjectUrl};
 use tokio::sync::mpsc;
 
-use super::verify::finished_file;
+use super::packaged_files::{PackagedFile, listed};
 use super::{JobContext, Report};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Publishes all outputs in the job's order; each one is reported as it stands in its place.
+/// Files that are published between two notes of the driver: each note is a write to the disk.
+const FILES_A_NOTE: usize = 50;
+
+/// Publishes the files of all packaging tasks: media first, then playlists, then the playlists of groups, each in the
+/// plan's order.
 pub(crate) async fn publish(
     context: &JobContext,
     job: &str,
-    outputs: &[PlannedOutput],
+    plan: &Plan,
     reports: &mpsc::Sender<Report>,
 ) -> Result<(), Failure> {
-    let files: Vec<_> =
-        (0..).zip(outputs).map(|(index, planned)| (finished_file(context, index), planned)).collect();
+    let files = packaged(context, plan)?;
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let total: u64 = files.iter().map(|(path, _)| size(path)).sum();
     let mut sent = 0;
-    for (path, planned) in &files {
-        if context.cancel.is_cancelled() {
-            return Err(failure::broken("publishing was cancelled and went on"));
+    for some in files.chunks(FILES_A_NOTE) {
+        let mut urls = Vec::with_capacity(some.len());
+        let mut published = Ok(());
+        for (path, file) in some {
+            published = publish_one(context, job, path, file).await;
+            if published.is_err() {
+                break;
+            }
+            urls.push(file.url.clone());
+            sent += size(path);
+            context.update(|progress| {
+                progress.uploading_percent = u8::try_from(sent * 100 / total.max(1)).unwrap_or(100)
+            });
         }
-        let url: ObjectUrl = planned.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| {
-            Failure { code: 1040, message: error.to_string(), is_retryable: false }
-        })?;
-        let attributes = ObjectAttributes {
-            content_type: Some(planned.content_type.clone()),
-            metadata: [("abanico-job".to_owned(), job.to_owned())].into(),
-        };
-        let published = context.workshop.store.publish(path, &url, &attributes).await;
-        published.map_err(|error| failure::from_store(&error))?;
-        sent += size(path);
-        context.update(|progress| {
-            progress.uploading_percent = u8::try_from(sent * 100 / total.max(1)).unwrap_or(100)
-        });
         // The driver is gone only when the job has ended.
-        let _ = reports.send(Report::OnePublished(planned.url.clone())).await;
+        let _ = reports.send(Report::Published(urls)).await;
+        published?;
     }
     Ok(())
+}
+
+fn packaged(context: &JobContext, plan: &Plan) -> Result<Vec<(PathBuf, PackagedFile)>, Failure> {
+    let mut files = Vec::new();
+    for task in plan.tasks.iter().filter(|task| task.kind.is_packaging()) {
+        let made = listed(&context.work.task(&task.id));
+        files.extend(made.map_err(|error| failure::from_disk("read the list of packaged files", &error))?);
+    }
+    files.sort_by_key(|(_, file)| file.turn);
+    Ok(files)
+}
+
+async fn publish_one(
+    context: &JobContext,
+    job: &str,
+    path: &std::path::Path,
+    file: &PackagedFile,
+) -> Result<(), Failure> {
+    if context.cancel.is_cancelled() {
+        return Err(failure::broken("publishing was cancelled and went on"));
+    }
+    let url: ObjectUrl = file.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
+        code: 1040,
+        message: error.to_string(),
+        is_retryable: false,
+    })?;
+    let attributes = ObjectAttributes {
+        content_type: Some(file.content_type.clone()),
+        metadata: [("abanico-job".to_owned(), job.to_owned())].into(),
+    };
+    let published = context.workshop.store.publish(path, &url, &attributes).await;
+    published.map(drop).map_err(|error| failure::from_store(&error))
 }
 
 /// Takes back what a job published before it failed or was cancelled.

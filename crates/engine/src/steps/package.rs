@@ -1,0 +1,43 @@
+//! The step package: in the encoded streams of an output, out the file that the user gets, listed for publishing.
+//! Never a change of what was encoded.
+
+use std::path::PathBuf;
+
+use abanico_ffmpeg::{Finished, command, mark_upright};
+use abanico_plan::{Mp4Output, PlannedOutput, TaskId};
+
+use super::JobContext;
+use super::encode::{begin, complete, ffmpeg, light};
+use super::packaged_files::{PackagedFile, Turn, list};
+use crate::failure;
+use crate::job_machine::Failure;
+
+/// Joins the streams of one output.
+pub(crate) async fn package(
+    context: &JobContext,
+    task: &TaskId,
+    output: &Mp4Output,
+    planned: &PlannedOutput,
+) -> Result<Finished, Failure> {
+    let _permit = light(context).await?;
+    let folder = begin(context, task)?;
+    let video = context.work.task(&TaskId::new("video")).join(command::video_file_name(output.video));
+    let audio = output.audio.map(|index| {
+        context.work.task(&TaskId::new(format!("audio-{index}"))).join(command::audio_file_name(index))
+    });
+    let args = command::package(output, &video, audio.as_deref(), &folder);
+    let inputs: Vec<PathBuf> = [video].into_iter().chain(audio).collect();
+    let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
+    let name = command::output_file_name(output.output);
+    mark_upright(&folder.join(&name))
+        .map_err(|error| failure::from_disk("mark the output as upright", &error))?;
+    let file = PackagedFile {
+        name,
+        url: planned.url.clone(),
+        content_type: planned.content_type.clone(),
+        turn: Turn::Media,
+    };
+    list(&folder, &[file]).map_err(|error| failure::from_disk("list the packaged files", &error))?;
+    complete(context, task)?;
+    Ok(finished)
+}

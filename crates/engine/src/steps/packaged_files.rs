@@ -1,0 +1,74 @@
+//! What a packaging task made for the user: in names and places, out a list that lies beside the files until they are
+//! published. Never a file of an intermediate task.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The list's own name in the task's folder.
+const LIST: &str = "packaged-files.json";
+
+/// When a file may become visible: what names others comes after them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Turn {
+    /// Files that name no other.
+    Media,
+    /// Playlists that name media.
+    Playlist,
+    /// Playlists that name playlists.
+    GroupPlaylist,
+}
+
+/// One file of the user's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct PackagedFile {
+    /// Name within the task's folder.
+    pub name: String,
+    /// Where it goes, whole.
+    pub url: String,
+    /// MIME type.
+    pub content_type: String,
+    /// When it may become visible.
+    pub turn: Turn,
+}
+
+/// Writes the list into the folder of a task that is about to complete.
+pub(crate) fn list(folder: &Path, files: &[PackagedFile]) -> io::Result<()> {
+    std::fs::write(folder.join(LIST), serde_json::to_vec(files)?)
+}
+
+/// Reads what a completed task made, with whole paths.
+pub(crate) fn listed(folder: &Path) -> io::Result<Vec<(PathBuf, PackagedFile)>> {
+    let files: Vec<PackagedFile> = serde_json::from_slice(&std::fs::read(folder.join(LIST))?)?;
+    Ok(files.into_iter().map(|file| (folder.join(&file.name), file)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_list_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PackagedFile {
+            name: "output-0.mp4".to_owned(),
+            url: "s3://b/día.mp4".to_owned(),
+            content_type: "video/mp4".to_owned(),
+            turn: Turn::Media,
+        };
+        list(folder.path(), std::slice::from_ref(&file)).unwrap();
+        assert_eq!(listed(folder.path()).unwrap(), [(folder.path().join("output-0.mp4"), file)]);
+    }
+
+    #[test]
+    fn do_playlists_come_after_what_they_name() {
+        assert!(Turn::Media < Turn::Playlist && Turn::Playlist < Turn::GroupPlaylist);
+    }
+
+    #[test]
+    fn is_a_missing_list_an_error_and_not_an_empty_one() {
+        assert!(listed(tempfile::tempdir().unwrap().path()).is_err());
+    }
+}
