@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use abanico_plan::{AudioEncode, Mp4Output, SourceVideo, VideoEncode};
+use abanico_media::{ExactTime, Rational};
+use abanico_plan::{AudioEncode, HlsOutput, Mp4Output, SourceVideo, VideoEncode};
 
 use crate::encoder_args::h264_args;
 use crate::filter_graph::{audio_filter, video_graph};
@@ -99,6 +100,12 @@ pub fn encode_video(
     for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
         h264_args(&mut args, &rendition.encode);
+        if let Some(distance) = rendition.key_frame_every {
+            // The first frame at or after each multiple; a microsecond forgives the expression's floating point.
+            let seconds = distance.seconds();
+            let expression = format!("expr:gte(t+0.000001,n_forced*{}/{})", seconds.num(), seconds.den());
+            args.pair("-force_key_frames", expression);
+        }
         if let Some(threads) = threads {
             args.pair("-threads", threads.to_string());
         }
@@ -154,6 +161,50 @@ pub fn package(output: &Mp4Output, video: &Path, audio: Option<&Path>, folder: &
         args.pair("-metadata:s:a:0", format!("language={language}"));
     }
     args.mp4_output(&folder.join(output_file_name(output.output)));
+    args.0
+}
+
+/// Name of segment `index`, counted from 0, in the folder of a segmenting task.
+pub fn segment_file_name(index: usize) -> String {
+    format!("segment-{:05}.ts", index + 1)
+}
+
+/// Cuts encoded streams into MPEG-2 TS segments in `folder`, each beginning with the tables and a key frame. Together
+/// they are one transport stream. `video` and `audio` are the intermediate files.
+pub fn segment(output: &HlsOutput, video: &Path, audio: Option<&Path>, folder: &Path) -> Vec<OsString> {
+    let mut args = Args::new();
+    args.all(["-copyts"]);
+    args.path(Some("-i"), video);
+    if let Some(audio) = audio {
+        args.path(Some("-i"), audio);
+    }
+    let transport = &output.transport;
+    args.all(["-map", "0:v:0"]).pair("-streamid", format!("0:{}", transport.video_pid));
+    if audio.is_some() {
+        args.all(["-map", "1:a:0"]).pair("-streamid", format!("1:{}", transport.audio_pid));
+    }
+    if let Some(language) = &output.language {
+        args.pair("-metadata:s:a:0", format!("language={language}"));
+    }
+    args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);
+    // The muxer puts the clock two delays ahead of the first packet.
+    let delay = ExactTime::from_seconds(transport.first_pts.seconds() / Rational::from(2));
+    args.pair("-muxdelay", delay.decimal());
+    let starts: Vec<String> = output.segmentation.starts().iter().skip(1).map(u64::to_string).collect();
+    if starts.is_empty() {
+        // No place to cut at; the muxer takes no empty list.
+        args.pair("-segment_time", "1000000000");
+    } else {
+        args.pair("-segment_frames", starts.join(","));
+    }
+    // One stream across all segments: continuity counters go on, the tables are written anew at each start.
+    args.all(["-individual_header_trailer", "0", "-segment_start_number", "1", "-segment_format", "mpegts"]);
+    let format = format!(
+        "mpegts_transport_stream_id={}:mpegts_service_id={}:mpegts_pmt_start_pid={}",
+        transport.id, transport.program, transport.pmt_pid
+    );
+    args.pair("-segment_format_options", format).all(["-f", "segment"]);
+    args.path(None, &folder.join("segment-%05d.ts"));
     args.0
 }
 

@@ -12,12 +12,6 @@ pub enum Error {
         /// What is wrong.
         why: &'static str,
     },
-    /// A segment length that cannot be.
-    #[error("a segment of {seconds} s cannot be cut: it must last longer than a frame")]
-    SegmentLength {
-        /// The length asked for.
-        seconds: String,
-    },
 }
 
 impl Error {

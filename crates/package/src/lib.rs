@@ -1,5 +1,4 @@
-//! Streams as segments and manifests: in frame counts, rates and measured sizes, out boundaries and the text of HLS
-//! playlists. Never spawns a process, never touches a file.
+//! Streams as segments and manifests: in names, durations and measured sizes, out the text of HLS playlists. Never spawns a process, never touches a file.
 //!
 //! Words are RFC 8216's (HLS, with the names of its successor draft): a *multivariant playlist* lists variants, a
 //! *media playlist* lists the *media segments* of one.
@@ -10,8 +9,9 @@ mod error;
 mod media_playlist;
 mod multivariant_playlist;
 mod program_date_time;
-mod segmentation;
+mod sample_entry;
 mod text;
+mod transport_stream;
 
 pub use byte_range::ByteRange;
 pub use codecs_attribute::{aac_codec, avc_codec, hevc_codec};
@@ -20,4 +20,5 @@ pub use media_playlist::{DurationFormat, MediaPlaylist, MediaSegment, ProgramDat
 pub use multivariant_playlist::{
     IFrameVariant, MultivariantPlaylist, Rendition, RenditionKind, Variant, VariantVideo,
 };
-pub use segmentation::{SegmentRule, Segmentation};
+pub use sample_entry::{VideoSampleEntry, video_sample_entry};
+pub use transport_stream::key_frame_bytes;

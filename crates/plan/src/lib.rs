@@ -6,11 +6,13 @@ mod audio;
 mod capabilities;
 mod error;
 mod h264;
+mod hls;
 mod ladder;
 mod output_names;
 mod planner;
 mod renditions;
 mod scaling;
+mod segmentation;
 mod setting;
 mod task;
 mod video;
@@ -19,8 +21,12 @@ pub use audio::AudioEncode;
 pub use capabilities::Capabilities;
 pub use error::{Error, ErrorKind};
 pub use h264::{EntropyCoder, Gop, H264Encode, H264Level, H264Profile, RateControl, SpeedPreset};
+pub use hls::{HlsGroup, HlsNames, HlsOutput, HlsVariant, PlaylistStyle, TransportStream};
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
 pub use output_names::DestinationNames;
 pub use planner::{PlanRequest, plan};
-pub use task::{Mp4Output, Plan, PlannedOutput, Task, TaskId, TaskKind, VideoOutputFacts};
+pub use segmentation::{SegmentRule, Segmentation};
+pub use task::{
+    GroupKind, Mp4Output, Plan, PlannedGroup, PlannedOutput, Task, TaskId, TaskKind, VideoOutputFacts,
+};
 pub use video::{RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition};

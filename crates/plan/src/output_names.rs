@@ -17,6 +17,11 @@ impl DestinationNames {
         Self { base: format!("{destination}{completion}") }
     }
 
+    /// The destination up to where a modifier follows.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The URL of the output with this modifier and extension.
     ///
     /// ```

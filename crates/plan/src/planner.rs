@@ -5,15 +5,17 @@
 use std::collections::BTreeMap;
 
 use abanico_media::{DynamicRange, FieldOrder, MediaInfo, Orientation, Size, VideoTrack};
-use abanico_model::generated::{Input, JobSettings, Output, OutputGroup, VideoDescription};
+use abanico_model::generated::{HlsGroupSettings, Input, JobSettings, Output, OutputGroup, VideoDescription};
 
 use crate::audio::{self, AudioDecision};
+use crate::hls;
 use crate::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, Capabilities, DestinationNames, Error, Mp4Output, Plan, PlannedOutput, RateBranch,
-    ScaleSource, SourceVideo, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoOutputFacts, VideoRendition,
+    AudioEncode, Capabilities, DestinationNames, Error, GroupKind, HlsGroup, HlsOutput, HlsVariant,
+    Mp4Output, Plan, PlannedGroup, PlannedOutput, RateBranch, ScaleSource, SegmentRule, Segmentation,
+    SourceVideo, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoOutputFacts, VideoRendition,
 };
 
 /// Everything that a plan follows from.
@@ -53,6 +55,8 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         renditions: Vec::new(),
         audio: Vec::new(),
         outputs: Vec::new(),
+        groups: Vec::new(),
+        group_playlists: Vec::new(),
         notes: Vec::new(),
     };
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
@@ -64,6 +68,18 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
     Ok(draft.finish())
 }
 
+/// What becomes of the streams of an output.
+enum Packaging {
+    Mp4(Mp4Output),
+    Hls(HlsOutput),
+}
+
+/// How the outputs of one group are packaged.
+enum GroupSettings<'a> {
+    File(DestinationNames),
+    Hls(DestinationNames, &'a HlsGroupSettings),
+}
+
 /// A plan in the making.
 struct Draft<'a> {
     request: PlanRequest<'a>,
@@ -73,32 +89,66 @@ struct Draft<'a> {
     source: VideoTrack,
     renditions: Vec<Decision>,
     audio: Vec<AudioEncode>,
-    outputs: Vec<(PlannedOutput, Mp4Output)>,
+    outputs: Vec<(PlannedOutput, Packaging)>,
+    groups: Vec<PlannedGroup>,
+    group_playlists: Vec<HlsGroup>,
     notes: Vec<String>,
 }
 
 impl Draft<'_> {
     fn add_group(&mut self, index: usize, group: &OutputGroup) -> Result<(), Error> {
         let outputs = group.outputs.as_deref().unwrap_or_default();
-        let settings =
-            group.output_group_settings.as_ref().and_then(|settings| settings.file_group_settings.as_ref());
-        let destination = settings.and_then(|settings| settings.destination.as_deref()).ok_or_else(|| {
-            Error::setting(
-                &format!("/outputGroups/{index}/outputGroupSettings/fileGroupSettings"),
-                "destination is a required property",
-            )
-        })?;
-        let names = DestinationNames::new(destination, self.url);
+        let settings = self.group_settings(index, group)?;
+        let first = self.outputs.len();
         let rungs = self.rungs(outputs);
         for (number, output) in outputs.iter().enumerate() {
             let place = (index, number);
             match rungs.get(number).copied().flatten() {
                 Some(Rung::Dropped) => self.note_dropped(output),
-                Some(Rung::Made(size)) => self.add_output(place, output, &names, Some(size))?,
-                None => self.add_output(place, output, &names, None)?,
+                Some(Rung::Made(size)) => self.add_output(place, output, &settings, Some(size))?,
+                None => self.add_output(place, output, &settings, None)?,
             }
         }
+        self.end_group(index, first, &settings);
         Ok(())
+    }
+
+    fn group_settings<'a>(&self, index: usize, group: &'a OutputGroup) -> Result<GroupSettings<'a>, Error> {
+        let pointer = format!("/outputGroups/{index}/outputGroupSettings");
+        let missing = |member: &str, what: &str| {
+            Error::setting(&format!("{pointer}{member}"), &format!("{what} is a required property"))
+        };
+        let settings = group.output_group_settings.as_ref();
+        let named = |destination: &str| DestinationNames::new(destination, self.url);
+        if settings.and_then(|settings| text(&settings.r#type)) == Some("HLS_GROUP_SETTINGS") {
+            let hls = settings.and_then(|settings| settings.hls_group_settings.as_ref());
+            let hls = hls.ok_or_else(|| missing("", "hlsGroupSettings"))?;
+            let destination = hls.destination.as_deref();
+            let destination = destination.ok_or_else(|| missing("/hlsGroupSettings", "destination"))?;
+            return Ok(GroupSettings::Hls(named(destination), hls));
+        }
+        let file = settings.and_then(|settings| settings.file_group_settings.as_ref());
+        let destination = file.and_then(|settings| settings.destination.as_deref());
+        let destination = destination.ok_or_else(|| missing("/fileGroupSettings", "destination"))?;
+        Ok(GroupSettings::File(named(destination)))
+    }
+
+    /// Notes the group, and plans its playlist where it has one; `first` is its first output.
+    fn end_group(&mut self, index: usize, first: usize, settings: &GroupSettings<'_>) {
+        let (kind, playlist_url) = match settings {
+            GroupSettings::File(_) => (GroupKind::File, None),
+            GroupSettings::Hls(names, settings) => {
+                let style = hls::playlist_style(settings);
+                let url = style.written.then(|| names.file_url("", "m3u8"));
+                if let Some(url) = &url {
+                    let variants = self.outputs[first..].iter().filter_map(variant).collect();
+                    let group = HlsGroup { group: count(index), url: url.clone(), variants, style };
+                    self.group_playlists.push(group);
+                }
+                (GroupKind::Hls, url)
+            }
+        };
+        self.groups.push(PlannedGroup { group: count(index), kind, playlist_url });
     }
 
     /// What becomes of each output as a rung, where the job asks for a ladder that follows its source.
@@ -129,7 +179,7 @@ impl Draft<'_> {
         &mut self,
         (group, number): (usize, usize),
         output: &Output,
-        names: &DestinationNames,
+        settings: &GroupSettings<'_>,
         size: Option<Size>,
     ) -> Result<(), Error> {
         let pointer = format!("/outputGroups/{group}/outputs/{number}");
@@ -139,35 +189,84 @@ impl Draft<'_> {
                 "videoDescription is a required property: sound alone is not made here yet",
             )
         })?;
-        let decision =
+        let mut decision =
             renditions::decide(description, &self.source, size, &format!("{pointer}/videoDescription"))?;
+        let rule = match settings {
+            GroupSettings::Hls(_, hls) => {
+                Some(hls::segment_rule(hls, renditions::fixed_gop(description, &decision)))
+            }
+            GroupSettings::File(_) => None,
+        };
+        decision.key_frame_every = rule.map(|rule| rule.length_at(decision.rate));
         let sound = self.add_audio(output, &pointer)?;
         let (audio, language) = sound.map_or((None, None), |(index, language)| (Some(index), language));
-        let video = position_or_push(&mut self.renditions, decision.clone());
-        let extension = output.extension.as_deref().unwrap_or("mp4");
-        let modifier = output.name_modifier.clone().unwrap_or_default();
-        let packaged = Mp4Output {
-            output: count(self.outputs.len()),
-            video,
-            audio,
-            language,
-            fast_start: fast_start(output),
+        let streams =
+            Streams { video: position_or_push(&mut self.renditions, decision.clone()), audio, language };
+        let (url, content_type, packaging) = match settings {
+            GroupSettings::Hls(names, hls) => {
+                let rule = rule.unwrap_or_else(|| hls::segment_rule(hls, None));
+                let made = self.hls_output(names, hls, rule, output, &decision, streams);
+                if output.name_modifier.as_deref().is_none_or(str::is_empty) {
+                    return Err(Error::setting(&pointer, "nameModifier is a required property"));
+                }
+                (made.names.url(&made.names.playlist), "application/vnd.apple.mpegurl", Packaging::Hls(made))
+            }
+            GroupSettings::File(names) => {
+                let extension = output.extension.as_deref().unwrap_or("mp4");
+                let url = names.file_url(output.name_modifier.as_deref().unwrap_or_default(), extension);
+                (url, "video/mp4", Packaging::Mp4(self.mp4_output(output, streams)))
+            }
         };
         let planned = PlannedOutput {
             group: count(group),
             output: count(number),
-            url: names.file_url(&modifier, extension),
-            name_modifier: modifier,
-            content_type: "video/mp4".to_owned(),
-            facts: self.facts(&decision, &packaged),
+            url,
+            name_modifier: output.name_modifier.clone().unwrap_or_default(),
+            content_type: content_type.to_owned(),
+            facts: self.facts(&decision, audio, matches!(&packaging, Packaging::Mp4(mp4) if mp4.fast_start)),
         };
         if self.outputs.iter().any(|(other, _)| other.url == planned.url) {
             let why =
                 format!("two outputs would be written to `{}`: give each its own nameModifier", planned.url);
             return Err(Error::setting(&pointer, &why));
         }
-        self.outputs.push((planned, packaged));
+        self.outputs.push((planned, packaging));
         Ok(())
+    }
+
+    fn mp4_output(&self, output: &Output, streams: Streams) -> Mp4Output {
+        Mp4Output {
+            output: count(self.outputs.len()),
+            video: streams.video,
+            audio: streams.audio,
+            language: streams.language,
+            fast_start: fast_start(output),
+        }
+    }
+
+    fn hls_output(
+        &self,
+        names: &DestinationNames,
+        settings: &HlsGroupSettings,
+        rule: SegmentRule,
+        output: &Output,
+        decision: &Decision,
+        streams: Streams,
+    ) -> HlsOutput {
+        let container = output.container_settings.as_ref();
+        let frames = self.source.duration().frames(decision.rate).max(1);
+        HlsOutput {
+            output: count(self.outputs.len()),
+            video: streams.video,
+            audio: streams.audio,
+            language: streams.language,
+            segmentation: Segmentation::cut(&rule, decision.rate, frames),
+            names: hls::names(names.base(), settings, output),
+            single_file: text(&settings.segment_control) == Some("SINGLE_FILE"),
+            i_frames: hls::has_i_frames(output),
+            transport: hls::transport_stream(container.and_then(|one| one.m3u8_settings.as_ref())),
+            style: hls::playlist_style(settings),
+        }
     }
 
     /// Index and language of the output's sound, which is encoded once for all outputs that want the same.
@@ -194,8 +293,8 @@ impl Draft<'_> {
         }
     }
 
-    fn facts(&self, decision: &Decision, packaged: &Mp4Output) -> VideoOutputFacts {
-        let audio = packaged.audio.and_then(|index| self.audio.get(index as usize));
+    fn facts(&self, decision: &Decision, audio: Option<u32>, fast_start: bool) -> VideoOutputFacts {
+        let audio = audio.and_then(|index| self.audio.get(index as usize));
         VideoOutputFacts {
             video_codec: "h264".to_owned(),
             size: decision.fitted.frame,
@@ -206,7 +305,7 @@ impl Draft<'_> {
             audio_channels: audio.map_or(0, |audio| audio.channels),
             audio_sample_rate_hz: audio.map_or(0, |audio| audio.sample_rate_hz),
             audio_end: audio.map(|audio| audio.end),
-            fast_start: packaged.fast_start,
+            fast_start,
         }
     }
 
@@ -227,7 +326,8 @@ impl Draft<'_> {
             tasks.extend(output_tasks(packaged));
             outputs.push(planned);
         }
-        Plan { tasks, outputs, notes: self.notes }
+        tasks.extend(self.group_playlists.into_iter().map(group_playlist_task));
+        Plan { tasks, outputs, groups: self.groups, notes: self.notes }
     }
 
     fn tone_map(&mut self) -> ToneMap {
@@ -295,25 +395,61 @@ fn cascade(members: &[(usize, &Decision)], source: Size) -> Vec<VideoRendition> 
             scale_from,
             picture,
             frame: decision.fitted.frame,
+            key_frame_every: decision.key_frame_every,
             encode: decision.encode.clone(),
         });
     }
     made
 }
 
-fn output_tasks(packaged: Mp4Output) -> [Task; 2] {
-    let output = packaged.output;
-    let package = TaskId::new(format!("package-{output}"));
-    let audio = packaged.audio.map(|index| TaskId::new(format!("audio-{index}")));
+/// The streams of an output, by their indices in the plan.
+struct Streams {
+    video: u32,
+    audio: Option<u32>,
+    language: Option<String>,
+}
+
+fn output_tasks(packaging: Packaging) -> [Task; 2] {
+    let (output, audio, id, kind) = match packaging {
+        Packaging::Mp4(mp4) => (mp4.output, mp4.audio, package_id(mp4.output), TaskKind::Package(mp4)),
+        Packaging::Hls(hls) => (hls.output, hls.audio, segment_id(hls.output), TaskKind::Segment(hls)),
+    };
+    let audio = audio.map(|index| TaskId::new(format!("audio-{index}")));
     let after = audio.into_iter().chain([TaskId::new("video")]).collect();
     [
-        Task { id: package.clone(), kind: TaskKind::Package(packaged), after },
+        Task { id: id.clone(), kind, after },
         Task {
             id: TaskId::new(format!("verify-{output}")),
             kind: TaskKind::Verify { output },
-            after: vec![package],
+            after: vec![id],
         },
     ]
+}
+
+fn group_playlist_task(group: HlsGroup) -> Task {
+    let after = group.variants.iter().map(|variant| segment_id(variant.output)).collect();
+    let id = TaskId::new(format!("playlist-{}", group.group));
+    Task { id, kind: TaskKind::GroupPlaylist(group), after }
+}
+
+fn package_id(output: u32) -> TaskId {
+    TaskId::new(format!("package-{output}"))
+}
+
+fn segment_id(output: u32) -> TaskId {
+    TaskId::new(format!("segment-{output}"))
+}
+
+/// How a group's playlist lists an output.
+fn variant((planned, packaging): &(PlannedOutput, Packaging)) -> Option<HlsVariant> {
+    let Packaging::Hls(hls) = packaging else { return None };
+    Some(HlsVariant {
+        output: hls.output,
+        playlist: hls.names.playlist.clone(),
+        i_frame_playlist: hls.i_frames.then(|| hls.names.i_frame_playlist()),
+        size: planned.facts.size,
+        rate: planned.facts.rate,
+    })
 }
 
 /// MediaConvert turns a picture only where the job says so: `AUTO` follows the file, degrees do not.

@@ -1,7 +1,7 @@
 //! What each output's picture becomes: in an output's video description and the source, out rate, sizes and encoder
 //! settings. Never the order or the cascade of scaling: `planner` decides that for all renditions together.
 
-use abanico_media::{FrameRate, Size, VideoTrack};
+use abanico_media::{ExactTime, FrameRate, Size, VideoTrack};
 use abanico_model::generated::{H264Settings, VideoDescription};
 
 use crate::scaling::{Fitted, Scaling, fit};
@@ -15,6 +15,8 @@ pub(crate) struct Decision {
     pub rate: FrameRate,
     /// Picture and frame size.
     pub fitted: Fitted,
+    /// Distance of the key frames that segments need.
+    pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
     pub encode: H264Encode,
 }
@@ -40,7 +42,14 @@ pub(crate) fn decide(
         ),
     };
     let encode = H264Encode::from_settings(settings, rate, fitted.frame, &pointer)?;
-    Ok(Decision { rate, fitted, encode })
+    Ok(Decision { rate, fitted, key_frame_every: None, encode })
+}
+
+/// Frames of a group of pictures where the job fixes them.
+pub(crate) fn fixed_gop(description: &VideoDescription, decision: &Decision) -> Option<u64> {
+    let h264 = description.codec_settings.as_ref().and_then(|codec| codec.h264_settings.as_ref())?;
+    let is_fixed = text(&h264.gop_size_units) != Some("AUTO") && h264.gop_size.is_some_and(|size| size > 0.0);
+    is_fixed.then(|| decision.encode.gop.frames.into())
 }
 
 /// The box of an output that names both its sides.

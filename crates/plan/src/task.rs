@@ -6,7 +6,7 @@ use std::fmt;
 use abanico_media::{ExactTime, FrameRate, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioEncode, VideoEncode};
+use crate::{AudioEncode, HlsGroup, HlsOutput, VideoEncode};
 
 /// Everything that a job will do and make, decided before the first frame is decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// Outputs in the job's order.
     pub outputs: Vec<PlannedOutput>,
+    /// Output groups in the job's order.
+    #[serde(default)]
+    pub groups: Vec<PlannedGroup>,
     /// What the user should know about decisions: dropped rungs, missing audio, tone mapping. One sentence each.
     pub notes: Vec<String>,
 }
@@ -79,6 +82,10 @@ pub enum TaskKind {
     EncodeAudio(AudioEncode),
     /// Join streams into the file that the user gets; makes `output-INDEX.mp4`.
     Package(Mp4Output),
+    /// Cut the streams of an output into segments and list them in a media playlist.
+    Segment(HlsOutput),
+    /// List the streams of a group in its multivariant playlist.
+    GroupPlaylist(HlsGroup),
     /// Compare the packaged file with [`PlannedOutput::facts`]; makes nothing.
     Verify {
         /// Index of the output in [`Plan::outputs`].
@@ -89,7 +96,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// Whether the task makes files that the user gets.
     pub fn is_packaging(&self) -> bool {
-        matches!(self, Self::Package(_))
+        matches!(self, Self::Package(_) | Self::Segment(_) | Self::GroupPlaylist(_))
     }
 }
 
@@ -108,14 +115,36 @@ pub struct Mp4Output {
     pub fast_start: bool,
 }
 
-/// One file that the user gets.
+/// What an output group is made as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    /// Each output is a file.
+    File,
+    /// Apple HLS: each output is a stream of segments.
+    Hls,
+}
+
+/// One output group of the job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedGroup {
+    /// Index in the job, from 0.
+    pub group: u32,
+    /// What it is made as.
+    pub kind: GroupKind,
+    /// Whole URL of the playlist that lists its outputs, if it has one.
+    pub playlist_url: Option<String>,
+}
+
+/// One output that the user gets: a file, or a stream of segments with the media playlist that lists them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlannedOutput {
     /// Index of its output group in the job, from 0.
     pub group: u32,
     /// Index of the output in its group as the job lists it, from 0.
     pub output: u32,
-    /// Whole destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`.
+    /// Whole destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`; of the media playlist when the
+    /// output is a stream of segments.
     pub url: String,
     /// NameModifier of the output, empty when it has none.
     pub name_modifier: String,

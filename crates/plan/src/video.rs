@@ -87,6 +87,10 @@ pub struct VideoRendition {
     pub picture: Size,
     /// Size of the encoded frame, even: smaller than `picture` means a centred crop, larger centred black bars.
     pub frame: Size,
+    /// Distance of moments at which a key frame stands whatever the encoder would do; none leaves it to the encoder.
+    /// Segments of all renditions begin there.
+    #[serde(default)]
+    pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
     pub encode: H264Encode,
 }

@@ -2,8 +2,7 @@
 //! Never an empty segment, never a frame in two segments or in none.
 
 use abanico_media::{ExactTime, FrameRate, Rational};
-
-use crate::Error;
+use serde::{Deserialize, Serialize};
 
 /// How long segments shall be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,23 +22,19 @@ impl SegmentRule {
         Self { length, gop_frames: None, min_final_length: ExactTime::ZERO }
     }
 
-    /// The length that segments get at `rate`: the one asked for, rounded up to whole groups of pictures.
-    ///
-    /// # Errors
-    /// [`Error::SegmentLength`] when it is no longer than a frame.
-    pub fn length_at(&self, rate: FrameRate) -> Result<ExactTime, Error> {
-        if self.length <= rate.frame_duration() {
-            return Err(Error::SegmentLength { seconds: self.length.to_string() });
-        }
-        let Some(gop) = self.gop_frames.filter(|frames| *frames > 0) else { return Ok(self.length) };
+    /// The length that segments get at `rate`: the one asked for, at least a frame, rounded up to whole groups of
+    /// pictures.
+    pub fn length_at(&self, rate: FrameRate) -> ExactTime {
+        let length = self.length.max(rate.frame_duration());
+        let Some(gop) = self.gop_frames.filter(|frames| *frames > 0) else { return length };
         let gop = ExactTime::of_frames(gop, rate).seconds();
-        let groups = (self.length.seconds() / gop).ceil().max(1);
-        Ok(ExactTime::from_seconds(gop * Rational::from(groups)))
+        let groups = (length.seconds() / gop).ceil().max(1);
+        ExactTime::from_seconds(gop * Rational::from(groups))
     }
 }
 
 /// The segments of one stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Segmentation {
     rate: FrameRate,
     frames: u64,
@@ -49,11 +44,8 @@ pub struct Segmentation {
 impl Segmentation {
     /// Cuts `frames` frames, at least one, at `rate`. Segment `k` begins with the first frame that is not before `k`
     /// segment lengths, so streams of different rates are cut at the same times.
-    ///
-    /// # Errors
-    /// [`Error::SegmentLength`] when a segment would be no longer than a frame.
-    pub fn cut(rule: &SegmentRule, rate: FrameRate, frames: u64) -> Result<Self, Error> {
-        let step = rule.length_at(rate)?.seconds() * rate.per_second();
+    pub fn cut(rule: &SegmentRule, rate: FrameRate, frames: u64) -> Self {
+        let step = rule.length_at(rate).seconds() * rate.per_second();
         let frames = frames.max(1);
         let mut starts: Vec<u64> = (0..)
             .map(|index: i64| u64::try_from((step * Rational::from(index)).ceil()).unwrap_or(u64::MAX))
@@ -64,7 +56,7 @@ impl Segmentation {
         if starts.len() > 1 && last_length < rule.min_final_length {
             starts.pop();
         }
-        Ok(Self { rate, frames, starts })
+        Self { rate, frames, starts }
     }
 
     /// First frame of every segment, ascending, from 0.
@@ -105,7 +97,7 @@ mod tests {
     #[test]
     fn do_segments_begin_with_the_first_frame_at_or_after_their_time() {
         let rule = SegmentRule::of_length(seconds(6));
-        let cut = Segmentation::cut(&rule, rate(24000, 1001), 500).unwrap();
+        let cut = Segmentation::cut(&rule, rate(24000, 1001), 500);
         // 6 s are 143.86 frames of 1001/24000 s.
         assert_eq!(cut.starts(), [0, 144, 288, 432]);
         assert_eq!(cut.durations()[0].decimal(), "6.006000");
@@ -115,23 +107,22 @@ mod tests {
     #[test]
     fn are_fixed_groups_never_cut_through() {
         let rule = SegmentRule { gop_frames: Some(90), ..SegmentRule::of_length(seconds(10)) };
-        let cut = Segmentation::cut(&rule, rate(30, 1), 1000).unwrap();
+        let cut = Segmentation::cut(&rule, rate(30, 1), 1000);
         assert_eq!(cut.starts(), [0, 360, 720]);
     }
 
     #[test]
     fn is_a_short_last_segment_joined_to_the_one_before() {
         let rule = SegmentRule { min_final_length: seconds(2), ..SegmentRule::of_length(seconds(4)) };
-        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 249).unwrap().starts(), [0, 100]);
-        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 250).unwrap().starts(), [0, 100, 200]);
-        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 10).unwrap().starts(), [0]);
+        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 249).starts(), [0, 100]);
+        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 250).starts(), [0, 100, 200]);
+        assert_eq!(Segmentation::cut(&rule, rate(25, 1), 10).starts(), [0]);
     }
 
     #[test]
-    fn is_a_segment_of_a_frame_refused() {
-        let rule = SegmentRule::of_length(seconds(1));
-        let error = Segmentation::cut(&rule, rate(1, 1), 10).unwrap_err();
-        assert_eq!(error.to_string(), "a segment of 1.000 s cannot be cut: it must last longer than a frame");
+    fn is_a_segment_never_shorter_than_a_frame() {
+        let cut = Segmentation::cut(&SegmentRule::of_length(seconds(1)), rate(1, 4), 3);
+        assert_eq!(cut.starts(), [0, 1, 2]);
     }
 
     proptest! {
@@ -142,7 +133,7 @@ mod tests {
         ) {
             prop_assume!(num / den >= 1 && num / den <= 120);
             let rule = SegmentRule { gop_frames: gop, ..SegmentRule::of_length(ExactTime::from_millis(length_ms)) };
-            let cut = Segmentation::cut(&rule, rate(num, den), frames).unwrap();
+            let cut = Segmentation::cut(&rule, rate(num, den), frames);
             let total = cut.durations().into_iter().fold(ExactTime::ZERO, |sum, one| sum + one);
             prop_assert_eq!(total, ExactTime::of_frames(frames, rate(num, den)));
             prop_assert!(cut.starts().windows(2).all(|pair| pair[0] < pair[1]));

@@ -1,0 +1,87 @@
+//! The sample entry of an MP4 track: in the bytes of a `moov` box, out its name and codec configuration.
+//! Never the media: only boxes on the way to the first sample entry of a kind are opened.
+
+/// Boxes on the way from `moov` to the sample entries.
+const WAY: [&[u8; 4]; 5] = [b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+/// Bytes of a visual sample entry before its own boxes (ISO/IEC 14496-12 section 12.1.3).
+const VISUAL_ENTRY_BYTES: usize = 78;
+
+/// A video track's sample entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VideoSampleEntry {
+    /// Name of the entry, such as `avc1`, `hvc1` or `av01`.
+    pub name: String,
+    /// Payload of its configuration box (`avcC`, `hvcC`, `av1C`, `vpcC`).
+    pub configuration: Vec<u8>,
+}
+
+/// The first video sample entry with a configuration below `moov`, whose payload is given; none when there is none.
+pub fn video_sample_entry(moov: &[u8]) -> Option<VideoSampleEntry> {
+    boxes(moov).filter(|(kind, _)| kind == WAY[0]).find_map(|(_, track)| entry_of_track(track))
+}
+
+fn entry_of_track(track: &[u8]) -> Option<VideoSampleEntry> {
+    let mut inside = track;
+    for step in &WAY[1..] {
+        inside = boxes(inside).find(|(kind, _)| kind == *step)?.1;
+    }
+    // Version, flags and the number of entries stand before them.
+    boxes(inside.get(8..)?).find_map(|(name, entry)| {
+        let known = [b"avcC", b"hvcC", b"av1C", b"vpcC"];
+        let mut parts = boxes(entry.get(VISUAL_ENTRY_BYTES..)?);
+        let (_, configuration) = parts.find(|(kind, _)| known.contains(&kind))?;
+        Some(VideoSampleEntry {
+            name: String::from_utf8_lossy(name).into_owned(),
+            configuration: configuration.to_vec(),
+        })
+    })
+}
+
+/// Type and payload of the boxes that lie one after the other in `bytes`; ends where they make no sense.
+fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (size, rest) = bytes.split_first_chunk::<4>()?;
+        let (kind, _) = rest.split_first_chunk::<4>()?;
+        let size = usize::try_from(u32::from_be_bytes(*size)).ok().filter(|size| *size >= 8)?;
+        let payload = bytes.get(8..size)?;
+        bytes = &bytes[size..];
+        Some((kind, payload))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(payload.len() + 8).unwrap();
+        [size.to_be_bytes().as_slice(), kind, payload].concat()
+    }
+
+    fn track(entry: &[u8]) -> Vec<u8> {
+        let table = boxed(b"stsd", &[[0; 8].as_slice(), entry].concat());
+        let way = [b"stbl", b"minf", b"mdia", b"trak"];
+        way.into_iter().fold(table, |inside, kind| boxed(kind, &[boxed(b"free", &[0; 3]), inside].concat()))
+    }
+
+    #[test]
+    fn is_the_configuration_found_behind_other_tracks() {
+        let sound = track(&boxed(b"mp4a", &[0; 28]));
+        let configuration = boxed(b"avcC", &[1, 0x64, 0, 0x1f]);
+        let parts = [vec![0; VISUAL_ENTRY_BYTES], boxed(b"pasp", &[0; 8]), configuration].concat();
+        let moov = [sound, track(&boxed(b"avc1", &parts))].concat();
+        let found = video_sample_entry(&moov).unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.configuration.as_slice()),
+            ("avc1", [1, 0x64, 0, 0x1f].as_slice())
+        );
+    }
+
+    #[test]
+    fn does_nonsense_give_none() {
+        assert_eq!(video_sample_entry(b""), None);
+        assert_eq!(video_sample_entry(&[0, 0, 0, 4, b't', b'r', b'a', b'k']), None);
+        assert_eq!(video_sample_entry(&[0xff; 64]), None);
+        assert_eq!(video_sample_entry(&boxed(b"trak", &[0, 0, 1, 0])), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! The key frame at the start of a segment: in the bytes of an MPEG-2 TS segment that begins with one, out where its
+//! last packet ends. Never a look into the elementary stream: packets and their start flags tell enough.
+
+use std::io::{self, Read};
+
+/// Bytes of a transport stream packet (ISO/IEC 13818-1 section 2.4.3.2).
+const PACKET_BYTES: usize = 188;
+/// First byte of every packet.
+const SYNC: u8 = 0x47;
+
+/// Reads `segment` up to where the second picture of the stream `video_pid` begins and answers the bytes before that:
+/// the tables, the key frame and what is interleaved with it. The whole length when there is only one picture.
+///
+/// # Errors
+/// When reading fails, or `InvalidData` when the packets are none.
+pub fn key_frame_bytes(mut segment: impl Read, video_pid: u16) -> io::Result<u64> {
+    let (mut packet, mut at, mut pictures) = ([0; PACKET_BYTES], 0_u64, 0);
+    loop {
+        match segment.read_exact(&mut packet) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(at),
+            other => other?,
+        }
+        if packet[0] != SYNC {
+            let what = format!("there is no transport stream packet at byte {at}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+        let starts_a_picture = packet[1] & 0x40 != 0;
+        pictures += u32::from(pid == video_pid && starts_a_picture);
+        if pictures == 2 {
+            return Ok(at);
+        }
+        at += PACKET_BYTES as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(pid: u16, starts: bool) -> Vec<u8> {
+        let [high, low] = pid.to_be_bytes();
+        let mut bytes = vec![0xff; PACKET_BYTES];
+        bytes[..4].copy_from_slice(&[SYNC, high | if starts { 0x40 } else { 0 }, low, 0x10]);
+        bytes
+    }
+
+    #[test]
+    fn does_the_key_frame_end_where_the_next_picture_begins() {
+        let stream = [
+            packet(0, true),
+            packet(480, true),
+            packet(481, true),
+            packet(482, true),
+            packet(481, false),
+            packet(481, true),
+        ];
+        assert_eq!(key_frame_bytes(stream.concat().as_slice(), 481).unwrap(), 5 * 188);
+        assert_eq!(key_frame_bytes(stream[..5].concat().as_slice(), 481).unwrap(), 5 * 188);
+        assert_eq!(key_frame_bytes([].as_slice(), 481).unwrap(), 0);
+    }
+
+    #[test]
+    fn is_something_else_refused_with_its_place() {
+        let stream = [packet(0, true), vec![0; PACKET_BYTES]].concat();
+        let error = key_frame_bytes(stream.as_slice(), 481).unwrap_err();
+        assert_eq!(error.to_string(), "there is no transport stream packet at byte 188");
+    }
+}
