@@ -78,9 +78,11 @@ fn from_file(file: &Path, input: &str, destination: &str) -> anyhow::Result<Valu
     replace_input(&mut request, input);
     let groups = request.pointer_mut("/settings/outputGroups").and_then(Value::as_array_mut);
     for group in groups.into_iter().flatten() {
-        let settings = group.pointer_mut("/outputGroupSettings/fileGroupSettings");
-        if let Some(settings) = settings.and_then(Value::as_object_mut) {
-            settings.insert("destination".to_owned(), json!(destination));
+        for kind in ["fileGroupSettings", "hlsGroupSettings"] {
+            let settings = group.pointer_mut(&format!("/outputGroupSettings/{kind}"));
+            if let Some(settings) = settings.and_then(Value::as_object_mut) {
+                settings.insert("destination".to_owned(), json!(destination));
+            }
         }
     }
     Ok(request)

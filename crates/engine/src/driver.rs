@@ -22,7 +22,7 @@ use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
-use crate::steps::{JobContext, Report, encode, package};
+use crate::steps::{JobContext, Report, encode, package, playlist, segment};
 
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
@@ -300,10 +300,15 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
             let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
             package::package(context, id, output, planned).await?
         }
+        TaskKind::Segment(output) => segment::segment(context, id, output).await?,
+        TaskKind::GroupPlaylist(group) => {
+            playlist::group_playlist(context, id, group)?;
+            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: None });
+        }
         TaskKind::Verify { output } => {
             let planned = plan.outputs.get(*output as usize);
             let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
-            let verified = verify(context, *output, planned).await?;
+            let verified = verify(context, plan, *output, planned).await?;
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: Some(verified) });
         }
     };

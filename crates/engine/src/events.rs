@@ -8,6 +8,7 @@ use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use abanico_model::events::{
     JobEvent, JobFacts, JobProgress, OutputDetail, OutputGroupDetail, PhaseProgress, Status, VideoDetails,
 };
+use abanico_plan::GroupKind;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -125,14 +126,21 @@ fn groups(record: &JobRecord) -> Vec<OutputGroupDetail> {
     for (planned, made) in planned.zip(&record.outputs) {
         groups.entry(planned.group).or_default().push(output_detail(made));
     }
-    groups
-        .into_values()
-        .map(|output_details| OutputGroupDetail {
-            output_details,
-            playlist_file_paths: Vec::new(),
-            group_type: "FILE_GROUP".to_owned(),
-        })
-        .collect()
+    groups.into_iter().map(|(index, output_details)| group_detail(record, index, output_details)).collect()
+}
+
+fn group_detail(record: &JobRecord, index: u32, output_details: Vec<OutputDetail>) -> OutputGroupDetail {
+    let planned = record.plan.iter().flat_map(|plan| &plan.groups).find(|group| group.group == index);
+    let kind = planned.map_or(GroupKind::File, |group| group.kind);
+    OutputGroupDetail {
+        output_details,
+        playlist_file_paths: planned.and_then(|group| group.playlist_url.clone()).into_iter().collect(),
+        group_type: match kind {
+            GroupKind::File => "FILE_GROUP",
+            GroupKind::Hls => "HLS_GROUP",
+        }
+        .to_owned(),
+    }
 }
 
 fn output_detail(made: &PublishedOutput) -> OutputDetail {

@@ -3,6 +3,7 @@
 //! Never HTTP, never AWS's wire shapes beyond the settings. [`job_machine`] decides, [`Engine`] does.
 
 mod clock;
+mod codec_names;
 mod database;
 mod driver;
 mod engine;

@@ -5,8 +5,10 @@
 pub(crate) mod encode;
 pub(crate) mod package;
 pub(crate) mod packaged_files;
+pub(crate) mod playlist;
 pub(crate) mod prepare;
 pub(crate) mod publish;
+pub(crate) mod segment;
 pub(crate) mod verify;
 
 use std::sync::{Arc, Mutex};

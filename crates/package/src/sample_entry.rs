@@ -17,19 +17,19 @@ pub struct VideoSampleEntry {
 
 /// The first video sample entry with a configuration below `moov`, whose payload is given; none when there is none.
 pub fn video_sample_entry(moov: &[u8]) -> Option<VideoSampleEntry> {
-    boxes(moov).filter(|(kind, _)| kind == WAY[0]).find_map(|(_, track)| entry_of_track(track))
+    boxes(moov).filter(|(kind, _)| *kind == WAY[0]).find_map(|(_, track)| entry_of_track(track))
 }
 
 fn entry_of_track(track: &[u8]) -> Option<VideoSampleEntry> {
     let mut inside = track;
     for step in &WAY[1..] {
-        inside = boxes(inside).find(|(kind, _)| kind == *step)?.1;
+        inside = boxes(inside).find(|(kind, _)| *kind == *step)?.1;
     }
     // Version, flags and the number of entries stand before them.
     boxes(inside.get(8..)?).find_map(|(name, entry)| {
         let known = [b"avcC", b"hvcC", b"av1C", b"vpcC"];
         let mut parts = boxes(entry.get(VISUAL_ENTRY_BYTES..)?);
-        let (_, configuration) = parts.find(|(kind, _)| known.contains(&kind))?;
+        let (_, configuration) = parts.find(|(kind, _)| known.contains(kind))?;
         Some(VideoSampleEntry {
             name: String::from_utf8_lossy(name).into_owned(),
             configuration: configuration.to_vec(),

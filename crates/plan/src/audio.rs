@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use abanico_media::{AudioTrack, ExactTime, MediaInfo, VideoTrack};
+use abanico_media::{AudioTrack, ExactTime, MediaInfo, Rational, VideoTrack};
 use abanico_model::generated::{AacSettings, AudioDescription, AudioSelector};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,16 @@ pub struct AudioEncode {
     pub channels: u16,
     /// Bit rate of the AAC-LC stream.
     pub bit_rate_bps: u64,
+}
+
+/// Samples that ffmpeg's AAC encoder puts before the sound: one frame, seen as the first packet's time before zero.
+const AAC_DELAY_SAMPLES: i64 = 1024;
+
+impl AudioEncode {
+    /// How long the encoder's own start lasts before the sound begins.
+    pub(crate) fn delay(&self) -> ExactTime {
+        ExactTime::from_ticks(AAC_DELAY_SAMPLES, Rational::new(1, i64::from(self.sample_rate_hz.max(1))))
+    }
 }
 
 /// What an audio description comes to.

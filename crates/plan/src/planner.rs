@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use abanico_media::{DynamicRange, FieldOrder, MediaInfo, Orientation, Size, VideoTrack};
+use abanico_media::{DynamicRange, ExactTime, FieldOrder, MediaInfo, Orientation, Size, VideoTrack};
 use abanico_model::generated::{HlsGroupSettings, Input, JobSettings, Output, OutputGroup, VideoDescription};
 
 use crate::audio::{self, AudioDecision};
@@ -71,7 +71,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
 /// What becomes of the streams of an output.
 enum Packaging {
     Mp4(Mp4Output),
-    Hls(HlsOutput),
+    Hls(Box<HlsOutput>),
 }
 
 /// How the outputs of one group are packaged.
@@ -209,7 +209,11 @@ impl Draft<'_> {
                 if output.name_modifier.as_deref().is_none_or(str::is_empty) {
                     return Err(Error::setting(&pointer, "nameModifier is a required property"));
                 }
-                (made.names.url(&made.names.playlist), "application/vnd.apple.mpegurl", Packaging::Hls(made))
+                (
+                    made.names.url(&made.names.playlist),
+                    "application/vnd.apple.mpegurl",
+                    Packaging::Hls(Box::new(made)),
+                )
             }
             GroupSettings::File(names) => {
                 let extension = output.extension.as_deref().unwrap_or("mp4");
@@ -223,7 +227,7 @@ impl Draft<'_> {
             url,
             name_modifier: output.name_modifier.clone().unwrap_or_default(),
             content_type: content_type.to_owned(),
-            facts: self.facts(&decision, audio, matches!(&packaging, Packaging::Mp4(mp4) if mp4.fast_start)),
+            facts: self.facts(&decision, audio, &packaging),
         };
         if self.outputs.iter().any(|(other, _)| other.url == planned.url) {
             let why =
@@ -293,7 +297,7 @@ impl Draft<'_> {
         }
     }
 
-    fn facts(&self, decision: &Decision, audio: Option<u32>, fast_start: bool) -> VideoOutputFacts {
+    fn facts(&self, decision: &Decision, audio: Option<u32>, packaging: &Packaging) -> VideoOutputFacts {
         let audio = audio.and_then(|index| self.audio.get(index as usize));
         VideoOutputFacts {
             video_codec: "h264".to_owned(),
@@ -304,8 +308,12 @@ impl Draft<'_> {
             audio_codec: audio.map(|_| "aac".to_owned()),
             audio_channels: audio.map_or(0, |audio| audio.channels),
             audio_sample_rate_hz: audio.map_or(0, |audio| audio.sample_rate_hz),
+            audio_lead: match packaging {
+                Packaging::Hls(_) => audio.map_or(ExactTime::ZERO, AudioEncode::delay),
+                Packaging::Mp4(_) => ExactTime::ZERO,
+            },
             audio_end: audio.map(|audio| audio.end),
-            fast_start,
+            fast_start: matches!(packaging, Packaging::Mp4(mp4) if mp4.fast_start),
         }
     }
 
@@ -412,7 +420,7 @@ struct Streams {
 fn output_tasks(packaging: Packaging) -> [Task; 2] {
     let (output, audio, id, kind) = match packaging {
         Packaging::Mp4(mp4) => (mp4.output, mp4.audio, package_id(mp4.output), TaskKind::Package(mp4)),
-        Packaging::Hls(hls) => (hls.output, hls.audio, segment_id(hls.output), TaskKind::Segment(hls)),
+        Packaging::Hls(hls) => (hls.output, hls.audio, segment_id(hls.output), TaskKind::Segment(*hls)),
     };
     let audio = audio.map(|index| TaskId::new(format!("audio-{index}")));
     let after = audio.into_iter().chain([TaskId::new("video")]).collect();

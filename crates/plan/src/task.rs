@@ -173,10 +173,18 @@ pub struct VideoOutputFacts {
     pub audio_channels: u16,
     /// Audio sampling rate, 0 without sound.
     pub audio_sample_rate_hz: u32,
+    /// How long before the picture the sound's first packet starts: the encoder's delay, where the container has no edit
+    /// list to hide it.
+    #[serde(default = "no_time")]
+    pub audio_lead: ExactTime,
     /// Where the source's sound ends on the output's clock, if there is sound.
     pub audio_end: Option<ExactTime>,
     /// Whether `moov` must stand before `mdat`.
     pub fast_start: bool,
+}
+
+fn no_time() -> ExactTime {
+    ExactTime::ZERO
 }
 
 impl VideoOutputFacts {

@@ -131,7 +131,15 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
         let made = record.outputs.iter().find(|made| usize::try_from(made.output) == Ok(index));
         details.extend(made.map(output_detail));
     }
-    groups.into_values().map(|details| json!({"outputDetails": details})).collect()
+    let playlist = |index| {
+        let planned = record.plan.iter().flat_map(|plan| &plan.groups).find(|group| group.group == index);
+        planned.and_then(|group| group.playlist_url.clone())
+    };
+    let with_playlist = |(index, details)| match playlist(index) {
+        Some(url) => json!({"outputDetails": details, "playlistFilePaths": [url]}),
+        None => json!({"outputDetails": details}),
+    };
+    groups.into_iter().map(with_playlist).collect()
 }
 
 fn output_detail(made: &PublishedOutput) -> Value {

@@ -95,6 +95,14 @@ fn task_text(task: &Task, file: &Path) -> String {
             let audio = mp4.audio.map(command::audio_file_name);
             command::package(mp4, video.as_ref(), audio.as_deref().map(Path::new), here)
         }
+        TaskKind::Segment(hls) => {
+            let video = command::video_file_name(hls.video);
+            let audio = hls.audio.map(command::audio_file_name);
+            command::segment(hls, video.as_ref(), audio.as_deref().map(Path::new), here)
+        }
+        TaskKind::GroupPlaylist(group) => {
+            return format!("list {} streams in {}", group.variants.len(), group.url);
+        }
         TaskKind::Verify { output } => return format!("check output {output} against the plan"),
     };
     command_line(Path::new("ffmpeg"), &args)

@@ -1,14 +1,15 @@
 //! The step verify: in a packaged file and its planned facts, out the output's measured facts, or every difference.
 //! Never a pass by default: a fact that cannot be measured is a difference.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::output_file_name;
 use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 use abanico_media::{ExactTime, Rational};
-use abanico_plan::{PlannedOutput, TaskId, VideoOutputFacts};
+use abanico_plan::{HlsOutput, Plan, PlannedOutput, TaskKind, VideoOutputFacts};
 
 use super::JobContext;
+use super::segment::join_segments;
 use crate::failure;
 use crate::job::PublishedOutput;
 use crate::job_machine::Failure;
@@ -19,21 +20,18 @@ const MAX_START_OFFSET_MS: i64 = 5;
 /// source's last packet, one for ours, one for the resampler's delay.
 const MAX_AUDIO_END_OFFSET_MS: i64 = 64;
 
-/// The finished file of an output.
-pub(crate) fn finished_file(context: &JobContext, output: u32) -> PathBuf {
-    context.work.task(&TaskId::new(format!("package-{output}"))).join(output_file_name(output))
-}
-
 /// Compares the file with the plan.
 pub(crate) async fn verify(
     context: &JobContext,
+    plan: &Plan,
     index: u32,
     planned: &PlannedOutput,
 ) -> Result<PublishedOutput, Failure> {
     let _permit =
         context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
-    let path = finished_file(context, index);
-    let measured = output_facts(&context.workshop.tools, &path, &context.cancel).await;
+    let whole = whole_output(context, plan, index)?;
+    let path = whole.path();
+    let measured = output_facts(&context.workshop.tools, path, &context.cancel).await;
     let found =
         measured.map_err(|error| failure::from_probe(&planned.url, &path.display().to_string(), &error))?;
     let differences = differences(&planned.facts, &found);
@@ -42,13 +40,55 @@ pub(crate) async fn verify(
             output: index,
             url: planned.url.clone(),
             size_bytes: found.size_bytes,
-            duration_ms: found.audio.as_ref().map_or(video.end, |audio| audio.end.max(video.end)).millis(),
+            duration_ms: (found.audio.as_ref().map_or(video.end, |audio| audio.end.max(video.end))
+                - video.start)
+                .millis(),
             video_bit_rate_bps: video.bit_rate_bps,
             width: video.size.width,
             height: video.size.height,
         }),
         _ => Err(failure::from_verification(&planned.url, &differences)),
     }
+}
+
+/// An output as one file.
+enum WholeOutput {
+    /// The file that the user gets.
+    Packaged(PathBuf),
+    /// Its segments, joined for the verification only.
+    Joined(tempfile::TempPath),
+}
+
+impl WholeOutput {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Packaged(path) => path,
+            Self::Joined(path) => path,
+        }
+    }
+}
+
+fn whole_output(context: &JobContext, plan: &Plan, index: u32) -> Result<WholeOutput, Failure> {
+    let made = plan.tasks.iter().find_map(|task| match &task.kind {
+        TaskKind::Package(packaged) if packaged.output == index => {
+            Some(Ok(WholeOutput::Packaged(context.work.task(&task.id).join(output_file_name(index)))))
+        }
+        TaskKind::Segment(cut) if cut.output == index => {
+            Some(joined(context, cut, &context.work.task(&task.id)))
+        }
+        _ => None,
+    });
+    made.unwrap_or_else(|| Err(failure::broken("an output that no task makes")))
+}
+
+fn joined(context: &JobContext, cut: &HlsOutput, folder: &Path) -> Result<WholeOutput, Failure> {
+    let make = || {
+        let file = tempfile::Builder::new().suffix(".ts").tempfile_in(context.work.root())?;
+        let path = file.into_temp_path();
+        join_segments(cut, folder, &path)?;
+        Ok(WholeOutput::Joined(path))
+    };
+    make().map_err(|error| failure::from_disk("join the segments to verify them", &error))
 }
 
 /// Everything in which a file differs from its plan, one phrase each.
@@ -67,7 +107,8 @@ pub(crate) fn differences(planned: &VideoOutputFacts, found: &OutputFacts) -> Ve
         None => check(false, "there is no video".to_owned()),
         Some(video) => check_video(planned, video, &mut check),
     }
-    check_audio(planned, found.audio.as_ref(), &mut check);
+    let start = found.video.as_ref().map_or(ExactTime::ZERO, |video| video.start);
+    check_audio(planned, found.audio.as_ref(), start, &mut check);
     differences
 }
 
@@ -95,7 +136,13 @@ fn check_video(planned: &VideoOutputFacts, video: &VideoFacts, check: &mut impl 
     );
 }
 
-fn check_audio(planned: &VideoOutputFacts, audio: Option<&AudioFacts>, check: &mut impl FnMut(bool, String)) {
+/// A file's clock starts with its picture: at zero in MP4, later in a transport stream.
+fn check_audio(
+    planned: &VideoOutputFacts,
+    audio: Option<&AudioFacts>,
+    start: ExactTime,
+    check: &mut impl FnMut(bool, String),
+) {
     match (&planned.audio_codec, audio) {
         (None, None) => {}
         (None, Some(_)) => check(false, "there is sound that was not planned".to_owned()),
@@ -111,15 +158,15 @@ fn check_audio(planned: &VideoOutputFacts, audio: Option<&AudioFacts>, check: &m
                 audio.sample_rate_hz == rate,
                 format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz),
             );
-            let late = audio.start.distance(ExactTime::ZERO);
+            let late = (audio.start + planned.audio_lead).distance(start);
             check(
                 late <= ExactTime::from_millis(MAX_START_OFFSET_MS),
-                format!("sound starts at {} s instead of with the picture", audio.start),
+                format!("sound starts at {} s instead of with the picture", audio.start - start),
             );
             if let Some(end) = planned.audio_end {
                 check(
-                    audio.end.distance(end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
-                    format!("sound ends at {} s instead of {end} s", audio.end),
+                    (audio.end - start).distance(end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
+                    format!("sound ends at {} s instead of {end} s", audio.end - start),
                 );
             }
         }

@@ -41,7 +41,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         references: Some(3),
         entropy: EntropyCoder::Cabac,
     };
-    VideoRendition { index, scale_from, picture, frame, encode }
+    VideoRendition { index, scale_from, picture, frame, key_frame_every: None, encode }
 }
 
 fn three(source: SourceVideo) -> VideoEncode {

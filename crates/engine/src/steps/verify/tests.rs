@@ -14,6 +14,7 @@ fn planned() -> VideoOutputFacts {
         audio_codec: Some("aac".into()),
         audio_channels: 2,
         audio_sample_rate_hz: 48_000,
+        audio_lead: ExactTime::ZERO,
         audio_end: Some(ExactTime::from_millis(10_010)),
         fast_start: true,
     }

@@ -1,0 +1,76 @@
+//! Codecs of intermediate files by their RFC 6381 names: in an MP4 file made here, out what a manifest calls its video.
+//! Never a guess by the settings: the encoder's own record decides.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use abanico_package::{avc_codec, hevc_codec, video_sample_entry};
+
+/// Largest `moov` that is read: an hour of video has some megabytes.
+const MOST_MOOV_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The name of the first video track.
+///
+/// # Errors
+/// `InvalidData` when the file has none or one of an unknown codec.
+pub(crate) fn video_codec_name(file: &Path) -> io::Result<String> {
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let moov = moov(file)?.ok_or_else(|| invalid("the encoded video has no moov box".to_owned()))?;
+    let entry = video_sample_entry(&moov)
+        .ok_or_else(|| invalid("the encoded video has no codec configuration".to_owned()))?;
+    let name = match entry.name.as_str() {
+        "avc1" | "avc3" => avc_codec(&entry.configuration),
+        "hvc1" | "hev1" => hevc_codec(&entry.name, &entry.configuration),
+        other => return Err(invalid(format!("`{other}` has no name for manifests here"))),
+    };
+    name.map_err(|error| invalid(error.to_string()))
+}
+
+/// Payload of the file's `moov` box.
+fn moov(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut at = 0;
+    while at + 8 <= length {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0; 8];
+        file.read_exact(&mut head)?;
+        let [a, b, c, d, kind @ ..] = head;
+        let (mut size, mut head_bytes) = (u64::from(u32::from_be_bytes([a, b, c, d])), 8);
+        if size == 1 {
+            let mut large = [0; 8];
+            file.read_exact(&mut large)?;
+            (size, head_bytes) = (u64::from_be_bytes(large), 16);
+        }
+        if &kind == b"moov" && (head_bytes..MOST_MOOV_BYTES).contains(&size) {
+            let mut payload = Vec::new();
+            file.take(size - head_bytes).read_to_end(&mut payload)?;
+            return Ok(Some(payload));
+        }
+        if size < head_bytes {
+            return Ok(None);
+        }
+        at += size;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_file_without_video_told_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.mp4");
+        for (bytes, reason) in [
+            (b"".as_slice(), "the encoded video has no moov box"),
+            (b"\0\0\0\x08free\0\0\0\x0cmoov\0\0\0\0", "the encoded video has no codec configuration"),
+            (b"\0\0\0\x01moov\0\0\0\0\0\0\0\x02", "the encoded video has no moov box"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(video_codec_name(&path).unwrap_err().to_string(), reason);
+        }
+    }
+}

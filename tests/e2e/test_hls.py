@@ -1,0 +1,174 @@
+"""Is an HLS output what players need? A client submits it; playlists, segments and their timing are looked at from outside."""
+
+from __future__ import annotations
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from clips import Clip, Clips
+from harness import Server
+from media_facts import decode_complaints
+
+FILM = Clip(width=640, height=360, rate="30000/1001", frames=300)
+ROLE = "arn:aws:iam::000000000000:role/r"
+
+
+def rung(name: str, width: int, height: int, hls: dict | None = None) -> dict:
+    """One output of the group."""
+    h264 = {"RateControlMode": "QVBR", "MaxBitrate": 1_500_000, "GopSizeUnits": "AUTO"}
+    aac = {"Bitrate": 96_000, "CodingMode": "CODING_MODE_2_0", "SampleRate": 48_000}
+    return {
+        "NameModifier": name,
+        "ContainerSettings": {"Container": "M3U8"},
+        "OutputSettings": {"HlsSettings": hls or {}},
+        "VideoDescription": {
+            "Width": width,
+            "Height": height,
+            "CodecSettings": {"Codec": "H_264", "H264Settings": h264},
+        },
+        "AudioDescriptions": [{"CodecSettings": {"Codec": "AAC", "AacSettings": aac}}],
+    }
+
+
+def submit(server: Server, clip: Path, prefix: str, group: dict, outputs: list[dict]) -> dict:
+    """Runs an HLS job on `clip` to its end."""
+    key = f"hls-source/{prefix}.mp4"
+    server.s3.put_object(Bucket="masters", Key=key, Body=clip.read_bytes())
+    settings = {"Destination": f"s3://renditions/{prefix}/film", "SegmentLength": 4, "MinSegmentLength": 0} | group
+    job = server.mediaconvert.create_job(
+        Role=ROLE,
+        Settings={
+            "Inputs": [
+                {
+                    "FileInput": f"s3://masters/{key}",
+                    "AudioSelectors": {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}},
+                }
+            ],
+            "OutputGroups": [
+                {
+                    "OutputGroupSettings": {"Type": "HLS_GROUP_SETTINGS", "HlsGroupSettings": settings},
+                    "Outputs": outputs,
+                }
+            ],
+        },
+    )["Job"]
+    done = server.wait_status(job["Id"])
+    assert done["Status"] == "COMPLETE", done
+    return done
+
+
+def download(server: Server, prefix: str, folder: Path) -> Path:
+    """All objects below `prefix`, with their places kept."""
+    for key in server.keys(prefix=f"{prefix}/"):
+        file = folder / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        server.download(key, file)
+    return folder / prefix
+
+
+def segments(playlist: Path) -> list[tuple[Fraction, str]]:
+    """Length and path of every segment."""
+    lines = playlist.read_text().splitlines()
+    lengths = [Fraction(line.removeprefix("#EXTINF:").rstrip(",")) for line in lines if line.startswith("#EXTINF:")]
+    return list(zip(lengths, [line for line in lines if line and not line.startswith("#")], strict=True))
+
+
+def first_video_packet(file: Path) -> tuple[Fraction, bool]:
+    """Time of a segment's first video packet, and whether it is a key frame."""
+    command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,flags"]
+    out = subprocess.run([*command, "-of", "csv=p=0", file], check=True, capture_output=True, text=True, timeout=60)
+    pts, flags = out.stdout.split()[0].split(",")[:2]
+    return Fraction(pts), "K" in flags
+
+
+@pytest.fixture(scope="module")
+def masters(server: Server) -> Server:
+    """A bucket whose uploads start nothing."""
+    server.s3.create_bucket(Bucket="masters")
+    return server
+
+
+def test_are_all_rungs_cut_at_the_same_key_frames(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    job = submit(masters, clips.file(FILM), "aligned", {}, [rung("_360", 640, 360), rung("_180", 320, 180)])
+    assert job["OutputGroupDetails"][0]["OutputDetails"][1]["VideoDetails"] == {"WidthInPx": 320, "HeightInPx": 180}
+    folder = download(masters, "aligned", tmp_path)
+    names = [f"film{name}_{number:05}.ts" for name in ("_180", "_360") for number in (1, 2, 3)]
+    assert sorted(file.name for file in folder.iterdir()) == sorted(
+        [*names, "film.m3u8", "film_180.m3u8", "film_360.m3u8"]
+    )
+    starts = {}
+    for name in ("_360", "_180"):
+        listed = segments(folder / f"film{name}.m3u8")
+        assert abs(sum(length for length, _ in listed) - Fraction(300 * 1001, 30000)) < Fraction(1, 10_000)
+        packets = [first_video_packet(folder / path) for _, path in listed]
+        assert all(is_key for _, is_key in packets)
+        starts[name] = [pts for pts, _ in packets]
+    assert starts["_360"] == starts["_180"]
+    # The first frame at or after 4 s and 8 s.
+    expected = [Fraction(frame * 1001, 30000) for frame in (0, 120, 240)]
+    assert all(
+        abs((pts - starts["_360"][0]) - at) < Fraction(1, 1000)
+        for pts, at in zip(starts["_360"], expected, strict=True)
+    )
+
+
+def test_does_ffmpeg_play_what_the_multivariant_playlist_names(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    submit(masters, clips.file(FILM), "played", {}, [rung("_360", 640, 360, {"SegmentModifier": "-s"})])
+    folder = download(masters, "played", tmp_path)
+    text = (folder / "film.m3u8").read_text()
+    assert 'CODECS="avc1.4d401e,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=29.970' in text
+    assert (folder / "film_360-s_00001.ts").exists()
+    assert decode_complaints(folder / "film.m3u8") == ""
+
+
+def test_is_a_single_file_addressed_by_byte_ranges(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    group = {"SegmentControl": "SINGLE_FILE"}
+    outputs = [rung("_360", 640, 360, {"IFrameOnlyManifest": "INCLUDE"})]
+    submit(masters, clips.file(FILM), "single", group, outputs)
+    folder = download(masters, "single", tmp_path)
+    assert sorted(file.suffix for file in folder.iterdir()) == [".m3u8", ".m3u8", ".m3u8", ".ts"]
+    media = folder / "film_360.ts"
+    ranges = [
+        tuple(map(int, line.removeprefix("#EXT-X-BYTERANGE:").split("@")))
+        for line in (folder / "film_360.m3u8").read_text().splitlines()
+        if line.startswith("#EXT-X-BYTERANGE:")
+    ]
+    assert len(ranges) == 3
+    assert sum(length for length, _ in ranges) == media.stat().st_size
+    assert [offset for _, offset in ranges] == [0, ranges[0][0], ranges[0][0] + ranges[1][0]]
+    assert decode_complaints(folder / "film.m3u8") == ""
+    (folder / "key.ts").write_bytes(media.read_bytes()[: _first_range(folder / "film_360_I-Frame.m3u8")])
+    assert first_video_packet(folder / "key.ts")[1]
+
+
+def test_do_manifest_settings_show(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    group = {
+        "ManifestDurationFormat": "INTEGER",
+        "ClientCache": "DISABLED",
+        "StreamInfResolution": "EXCLUDE",
+        "DirectoryStructure": "SUBDIRECTORY_PER_STREAM",
+        "ProgramDateTime": "INCLUDE",
+        "ProgramDateTimePeriod": 4,
+    }
+    submit(masters, clips.file(FILM), "styled", group, [rung("_360", 640, 360)])
+    folder = download(masters, "styled", tmp_path)
+    media = (folder / "film_360.m3u8").read_text()
+    assert "#EXTINF:4,\nfilm_360/film_360_00001.ts\n" in media
+    assert "#EXT-X-ALLOW-CACHE:NO\n" in media
+    assert media.count("#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:0") == 3
+    assert "RESOLUTION" not in (folder / "film.m3u8").read_text()
+    assert decode_complaints(folder / "film.m3u8") == ""
+
+
+def test_are_there_segments_alone_where_no_manifest_is_wanted(masters: Server, clips: Clips) -> None:
+    submit(masters, clips.file(FILM), "bare", {"OutputSelection": "SEGMENTS_ONLY"}, [rung("_360", 640, 360)])
+    assert masters.keys(prefix="bare/") == [f"bare/film_360_0000{number}.ts" for number in (1, 2, 3)]
+
+
+def _first_range(playlist: Path) -> int:
+    line = next(line for line in playlist.read_text().splitlines() if line.startswith("#EXT-X-BYTERANGE:"))
+    length, offset = map(int, line.removeprefix("#EXT-X-BYTERANGE:").split("@"))
+    assert offset == 0
+    return length
