@@ -1,0 +1,94 @@
+//! Who signs: in the environment or another source, out an access key with its secret. Never printed.
+
+use async_trait::async_trait;
+
+use crate::Error;
+
+/// An access key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its public name.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+    /// Token that goes with a temporary key.
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// Where credentials come from; asked before each request, because temporary ones change.
+#[async_trait]
+pub trait CredentialsSource: Send + Sync {
+    /// The credentials that hold now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) when there are none.
+    async fn credentials(&self) -> Result<Credentials, Error>;
+}
+
+#[async_trait]
+impl CredentialsSource for Credentials {
+    async fn credentials(&self) -> Result<Credentials, Error> {
+        Ok(self.clone())
+    }
+}
+
+/// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EnvironmentCredentials;
+
+#[async_trait]
+impl CredentialsSource for EnvironmentCredentials {
+    async fn credentials(&self) -> Result<Credentials, Error> {
+        from_variables(&|name| std::env::var(name).ok())
+    }
+}
+
+fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, Error> {
+    let needed = |name: &str| {
+        let value = variable(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| Error::credentials(format!("the environment variable `{name}` is not set")))
+    };
+    Ok(Credentials {
+        access_key_id: needed("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: needed("AWS_SECRET_ACCESS_KEY")?,
+        session_token: variable("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn is_a_missing_variable_named() {
+        let error =
+            from_variables(&|name| (name == "AWS_ACCESS_KEY_ID").then(|| "AKID".to_owned())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        assert_eq!(error.to_string(), "the environment variable `AWS_SECRET_ACCESS_KEY` is not set");
+    }
+
+    #[test]
+    fn is_an_empty_session_token_none() {
+        let all = |name: &str| Some(if name == "AWS_SESSION_TOKEN" { "" } else { "x" }.to_owned());
+        assert_eq!(from_variables(&all).unwrap().session_token, None);
+    }
+
+    #[test]
+    fn is_a_secret_never_printed() {
+        let credentials = Credentials {
+            access_key_id: "AKID".to_owned(),
+            secret_access_key: "hidden".to_owned(),
+            session_token: Some("hidden".to_owned()),
+        };
+        let text = format!("{credentials:?}");
+        assert!(text.contains("AKID") && !text.contains("hidden"), "{text}");
+    }
+}

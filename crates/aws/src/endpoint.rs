@@ -1,0 +1,74 @@
+//! Where a service is: in its name, a region and environment variables, out the URL. Never a request to find it:
+//! MediaConvert's account endpoints are a thing of the past.
+
+use reqwest::Url;
+
+use crate::Error;
+
+/// The endpoint of `service` (`mediaconvert`, `s3`, `sns`, `sqs`, `events`) in `region`.
+///
+/// `AWS_ENDPOINT_URL_<SERVICE>` comes first, then `AWS_ENDPOINT_URL`, as in AWS's SDKs; else AWS's regional endpoint in
+/// the region's partition.
+///
+/// # Errors
+/// [`ErrorKind::Setting`](crate::ErrorKind::Setting) when a variable is no URL or the region no region.
+pub fn endpoint(
+    service: &str,
+    region: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Url, Error> {
+    let own = format!("AWS_ENDPOINT_URL_{}", service.to_uppercase());
+    for name in [own.as_str(), "AWS_ENDPOINT_URL"] {
+        if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
+            let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            return url.ok_or_else(|| {
+                Error::setting(format!("`{name}` is `{text}`: give a URL such as https://host:port"))
+            });
+        }
+    }
+    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if region.is_empty() || !is_name(region) {
+        return Err(Error::setting(format!(
+            "`{region}` is no AWS region: set AWS_REGION, such as eu-west-1"
+        )));
+    }
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let text = format!("https://{service}.{region}.{domain}");
+    Url::parse(&text).map_err(|_| Error::setting(format!("`{text}` is no endpoint: check the region")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_the_variable_of_the_service_come_first() {
+        let both = |name: &str| match name {
+            "AWS_ENDPOINT_URL_MEDIACONVERT" => Some("http://127.0.0.1:1".to_owned()),
+            "AWS_ENDPOINT_URL" => Some("http://127.0.0.1:2".to_owned()),
+            _ => None,
+        };
+        assert_eq!(endpoint("mediaconvert", "x", &both).unwrap().port(), Some(1));
+        assert_eq!(endpoint("s3", "x", &both).unwrap().port(), Some(2));
+    }
+
+    #[test]
+    fn is_each_partition_served_under_its_domain() {
+        for (region, host) in [
+            ("eu-west-1", "sqs.eu-west-1.amazonaws.com"),
+            ("us-gov-west-1", "sqs.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", "sqs.cn-north-1.amazonaws.com.cn"),
+        ] {
+            assert_eq!(endpoint("sqs", region, &|_| None).unwrap().host_str(), Some(host));
+        }
+    }
+
+    #[test]
+    fn is_what_makes_no_url_named() {
+        let bad = endpoint("s3", "r", &|_| Some("ftp://x".to_owned())).unwrap_err();
+        assert!(bad.to_string().contains("AWS_ENDPOINT_URL_S3"), "{bad}");
+        for region in ["", "a.b", "evil/"] {
+            assert!(endpoint("s3", region, &|_| None).unwrap_err().to_string().contains("AWS_REGION"));
+        }
+    }
+}

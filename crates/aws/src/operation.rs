@@ -1,0 +1,66 @@
+//! Every AWS operation that abanico's functions call, with the permission that it needs: the one list that the roles of
+//! `deploy/` are tested against. Never an operation that no code sends.
+
+/// An operation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum Operation {
+    /// MediaConvert `CreateJob`.
+    CreateJob,
+    /// MediaConvert `GetJob`.
+    GetJob,
+    /// MediaConvert `CancelJob`.
+    CancelJob,
+    /// MediaConvert `ListJobs`.
+    ListJobs,
+    /// S3 `GetObject`.
+    GetObject,
+    /// S3 `HeadObject`.
+    HeadObject,
+    /// S3 `PutObject`.
+    PutObject,
+    /// S3 `GetBucketNotificationConfiguration`.
+    GetBucketNotification,
+    /// S3 `PutBucketNotificationConfiguration`.
+    PutBucketNotification,
+    /// SNS `Publish`.
+    Publish,
+    /// SQS `SendMessage`.
+    SendMessage,
+}
+
+impl Operation {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateJob => "CreateJob",
+            Self::GetJob => "GetJob",
+            Self::CancelJob => "CancelJob",
+            Self::ListJobs => "ListJobs",
+            Self::GetObject => "GetObject",
+            Self::HeadObject => "HeadObject",
+            Self::PutObject => "PutObject",
+            Self::GetBucketNotification => "GetBucketNotificationConfiguration",
+            Self::PutBucketNotification => "PutBucketNotificationConfiguration",
+            Self::Publish => "Publish",
+            Self::SendMessage => "SendMessage",
+        }
+    }
+
+    /// The IAM action that allows it. S3 has no action of its own for `HeadObject`: `s3:GetObject` allows it (AWS,
+    /// "Actions, resources, and condition keys for Amazon S3").
+    pub fn iam_action(self) -> &'static str {
+        match self {
+            Self::CreateJob => "mediaconvert:CreateJob",
+            Self::GetJob => "mediaconvert:GetJob",
+            Self::CancelJob => "mediaconvert:CancelJob",
+            Self::ListJobs => "mediaconvert:ListJobs",
+            Self::GetObject | Self::HeadObject => "s3:GetObject",
+            Self::PutObject => "s3:PutObject",
+            Self::GetBucketNotification => "s3:GetBucketNotification",
+            Self::PutBucketNotification => "s3:PutBucketNotification",
+            Self::Publish => "sns:Publish",
+            Self::SendMessage => "sqs:SendMessage",
+        }
+    }
+}

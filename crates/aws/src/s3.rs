@@ -1,0 +1,130 @@
+//! S3, as far as the functions need it: in a bucket and a key, out an object, its head or a place for one. Never a list.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use crate::escape::escaped;
+use crate::{Error, Operation, Request, SignedClient};
+
+/// Checksums that S3 may have of an object, best first; what follows `x-amz-checksum-` in the header.
+const CHECKSUMS: [&str; 5] = ["sha256", "crc64nvme", "crc32c", "crc32", "sha1"];
+
+/// What S3 says of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectHead {
+    /// Size.
+    pub size_bytes: u64,
+    /// Entity tag without quotes.
+    pub e_tag: Option<String>,
+    /// Name and value (Base64) of the best checksum that S3 has; none when it has none.
+    pub checksum: Option<(String, String)>,
+}
+
+/// An S3 service. Buckets stand in the path, which every S3 understands.
+#[derive(Clone)]
+pub struct S3(SignedClient);
+
+impl S3 {
+    /// Talks through `client`, which signs for `s3`.
+    pub fn new(client: SignedClient) -> Self {
+        Self(client)
+    }
+
+    /// The object's bytes, at most 16 MiB.
+    ///
+    /// # Errors
+    /// Status 404 when there is none.
+    pub async fn get_object(&self, bucket: &str, key: &str) -> Result<Bytes, Error> {
+        let request = Request::get(path(bucket, key));
+        Ok(self.0.send(Operation::GetObject, &request, true).await?.body)
+    }
+
+    /// What S3 says of the object.
+    ///
+    /// # Errors
+    /// Status 404 when there is none.
+    pub async fn head_object(&self, bucket: &str, key: &str) -> Result<ObjectHead, Error> {
+        let mut request = Request { method: Method::HEAD, ..Request::get(path(bucket, key)) };
+        request.headers.push(("x-amz-checksum-mode".to_owned(), "ENABLED".to_owned()));
+        head(&self.0.send(Operation::HeadObject, &request, true).await?.headers)
+    }
+
+    /// Writes an object, replacing one that is there.
+    ///
+    /// # Errors
+    /// When the bucket does not take it.
+    pub async fn put_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        content_type: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<(), Error> {
+        let request = Request { method: Method::PUT, ..Request::get(path(bucket, key)) };
+        self.0.send(Operation::PutObject, &request.with_body(content_type, body), true).await.map(drop)
+    }
+
+    /// The bucket's notification configuration as XML.
+    ///
+    /// # Errors
+    /// Status 404 when there is no such bucket.
+    pub async fn bucket_notification(&self, bucket: &str) -> Result<String, Error> {
+        let request = Request::get(format!("/{}?notification=", escaped(bucket)));
+        let response = self.0.send(Operation::GetBucketNotification, &request, true).await?;
+        String::from_utf8(response.body.into())
+            .map_err(|_| Error::answer("s3 GetBucketNotificationConfiguration", "it is not UTF-8"))
+    }
+
+    /// Replaces the bucket's notification configuration.
+    ///
+    /// # Errors
+    /// When the bucket does not take it.
+    pub async fn put_bucket_notification(&self, bucket: &str, xml: &str) -> Result<(), Error> {
+        let path = format!("/{}?notification=", escaped(bucket));
+        let request = Request { method: Method::PUT, ..Request::get(path) };
+        let request = request.with_body("application/xml", xml.to_owned());
+        self.0.send(Operation::PutBucketNotification, &request, true).await.map(drop)
+    }
+}
+
+fn head(headers: &HeaderMap) -> Result<ObjectHead, Error> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let size = text("content-length").and_then(|text| text.parse().ok());
+    let checksum = CHECKSUMS.iter().find_map(|name| {
+        let value = text(&format!("x-amz-checksum-{name}"))?;
+        Some(((*name).to_owned(), value.to_owned()))
+    });
+    Ok(ObjectHead {
+        size_bytes: size.ok_or_else(|| Error::answer("s3 HeadObject", "it has no length"))?,
+        e_tag: text("etag").map(|tag| tag.trim_matches('"').to_owned()),
+        checksum,
+    })
+}
+
+fn path(bucket: &str, key: &str) -> String {
+    let key = key.split('/').map(escaped).collect::<Vec<_>>().join("/");
+    format!("/{}/{key}", escaped(bucket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_key_a_path_with_its_slashes() {
+        assert_eq!(path("b", "día 1/a+b?.mp4"), "/b/d%C3%ADa%201/a%2Bb%3F.mp4");
+    }
+
+    #[test]
+    fn is_the_best_checksum_taken() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", "7".parse().unwrap());
+        headers.insert("etag", "\"abc\"".parse().unwrap());
+        headers.insert("x-amz-checksum-crc32", "c".parse().unwrap());
+        headers.insert("x-amz-checksum-sha256", "s".parse().unwrap());
+        let head = head(&headers).unwrap();
+        assert_eq!((head.size_bytes, head.e_tag.as_deref()), (7, Some("abc")));
+        assert_eq!(head.checksum, Some(("sha256".to_owned(), "s".to_owned())));
+    }
+}
