@@ -4,6 +4,7 @@
 
 mod client_request_token;
 mod destination;
+mod envelope;
 mod error;
 mod job_request;
 mod trigger;
@@ -13,6 +14,6 @@ mod upload_event;
 pub use client_request_token::client_request_token;
 pub use destination::DestinationTemplate;
 pub use error::{Error, ErrorKind, SubmitError};
-pub use trigger::{JobSubmitter, Outcome, RecordOutcome, SkipReason, handle, records_to_retry};
+pub use trigger::{JobSubmitter, Outcome, RecordOutcome, SkipReason, handle, records_to_repeat};
 pub use trigger_config::{SkipRules, TriggerConfig};
 pub use upload_event::{Upload, decode_key};

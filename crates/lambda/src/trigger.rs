@@ -4,8 +4,9 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use crate::envelope::open;
 use crate::job_request::job_request;
-use crate::upload_event::{read_record, records};
+use crate::upload_event::read_record;
 use crate::{Error, SubmitError, TriggerConfig, Upload};
 
 /// The job service, as far as the trigger needs it.
@@ -50,46 +51,61 @@ pub enum Outcome {
 /// One record of an event and what became of it.
 #[derive(Debug)]
 pub struct RecordOutcome {
-    /// Place of the record in the event, from 0.
+    /// Place of the record in the event, from 0, counted through all envelopes.
     pub index: usize,
+    /// Identifier of the SQS message that carried it, if one did.
+    pub message_id: Option<String>,
+    /// The record as it came; none when its envelope could not be opened.
+    pub record: Option<Value>,
     /// The object; none when the record could not be read.
     pub upload: Option<Upload>,
     /// What became of it.
     pub outcome: Outcome,
 }
 
-/// Creates a job for each new object in `event`, one after the other, and answers one outcome a record, in order.
-/// The test event that S3 sends when a notification is set up is answered with no outcome.
+/// Creates a job for each new object in `event`, one after the other, and answers one outcome a record, in order. News
+/// may come from S3 itself or from EventBridge, bare or in SNS and SQS envelopes. The test event that S3 sends when a
+/// notification is set up is answered with no outcome.
 ///
 /// # Errors
-/// [`MalformedEvent`](crate::ErrorKind::MalformedEvent) when `event` as a whole is not an S3 notification. What is
-/// wrong with one record stands in its outcome.
+/// [`MalformedEvent`](crate::ErrorKind::MalformedEvent) when `event` as a whole is no such news. What is wrong with one
+/// record or one SQS message stands in its outcome.
 pub async fn handle(
     event: &Value,
     config: &TriggerConfig,
     submitter: &dyn JobSubmitter,
 ) -> Result<Vec<RecordOutcome>, Error> {
     let mut outcomes = Vec::new();
-    for (index, record) in records(event)?.iter().enumerate() {
-        outcomes.push(match read_record(index, record) {
-            Ok(upload) => {
-                let outcome = transcode(&upload, config, submitter).await;
-                RecordOutcome { index, upload: Some(upload), outcome }
+    for (index, opened) in open(event)?.into_iter().enumerate() {
+        let message_id = opened.message_id;
+        outcomes.push(match opened.record {
+            Err(error) => RecordOutcome {
+                index,
+                message_id,
+                record: None,
+                upload: None,
+                outcome: Outcome::Failed(error),
+            },
+            Ok(record) => {
+                let (upload, outcome) = match read_record(index, &record) {
+                    Ok(upload) => {
+                        let outcome = transcode(&upload, config, submitter).await;
+                        (Some(upload), outcome)
+                    }
+                    Err(error) => (None, Outcome::Failed(error)),
+                };
+                RecordOutcome { index, message_id, record: Some(record), upload, outcome }
             }
-            Err(error) => RecordOutcome { index, upload: None, outcome: Outcome::Failed(error) },
         });
     }
     Ok(outcomes)
 }
 
-/// Makes an event of those records of `event` whose failure may pass; none when there is nothing to try again.
-pub fn records_to_retry(event: &Value, outcomes: &[RecordOutcome]) -> Option<Value> {
-    let all = records(event).ok()?;
-    let again: Vec<&Value> = outcomes
-        .iter()
-        .filter(|record| matches!(&record.outcome, Outcome::Failed(error) if error.is_retryable()))
-        .filter_map(|record| all.get(record.index))
-        .collect();
+/// Makes an event of the records that `outcomes` says failed: [`handle`] takes it as it took the first. None when none
+/// failed or none could be read out of its envelope.
+pub fn records_to_repeat(outcomes: &[RecordOutcome]) -> Option<Value> {
+    let failed = outcomes.iter().filter(|one| matches!(one.outcome, Outcome::Failed(_)));
+    let again: Vec<&Value> = failed.filter_map(|one| one.record.as_ref()).collect();
     if again.is_empty() { None } else { Some(json!({ "Records": again })) }
 }
 

@@ -68,20 +68,49 @@ struct WireObject {
     sequencer: Option<String>,
 }
 
-/// Takes the records out of an event; none for the test event that S3 sends when a notification is set up.
-pub(crate) fn records(event: &Value) -> Result<&[Value], Error> {
-    if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
-        return Ok(&[]);
-    }
-    match event.get("Records") {
-        Some(Value::Array(records)) => Ok(records),
-        Some(_) => Err(Error::malformed_event("`Records` is not a list")),
-        None => Err(Error::malformed_event("`Records` is missing")),
+/// An object in an event of EventBridge, whose keys are not encoded.
+#[derive(Deserialize)]
+struct BridgeDetail {
+    bucket: WireBucket,
+    object: BridgeObject,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct BridgeObject {
+    key: String,
+    size: Option<u64>,
+    etag: Option<String>,
+    version_id: Option<String>,
+    sequencer: Option<String>,
+}
+
+/// Reads record number `index` (from 0) of an event, in S3's own form or in EventBridge's.
+pub(crate) fn read_record(index: usize, record: &Value) -> Result<Upload, Error> {
+    match record.get("detail-type").and_then(Value::as_str) {
+        Some(kind) => read_bridge_event(index, kind, record.get("detail").unwrap_or(&Value::Null)),
+        None => read_s3_record(index, record),
     }
 }
 
-/// Reads record number `index` (from 0) of an event.
-pub(crate) fn read_record(index: usize, record: &Value) -> Result<Upload, Error> {
+fn read_bridge_event(index: usize, kind: &str, detail: &Value) -> Result<Upload, Error> {
+    let detail =
+        BridgeDetail::deserialize(detail).map_err(|source| Error::malformed_record(index, source))?;
+    let object = detail.object;
+    // EventBridge has one kind for what S3 tells apart by how the object came.
+    let event_name = if kind == "Object Created" { "ObjectCreated:*".to_owned() } else { kind.to_owned() };
+    Ok(Upload {
+        event_name,
+        bucket: detail.bucket.name,
+        key: object.key,
+        size_bytes: object.size,
+        e_tag: object.etag,
+        version_id: object.version_id,
+        sequencer: object.sequencer,
+    })
+}
+
+fn read_s3_record(index: usize, record: &Value) -> Result<Upload, Error> {
     let wire = WireRecord::deserialize(record).map_err(|source| Error::malformed_record(index, source))?;
     let object = wire.s3.object;
     Ok(Upload {
@@ -178,10 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_event_without_records_malformed() {
-        for event in [json!({}), json!({"Records": 1}), json!([]), json!(null), json!({"Event": "other"})] {
-            assert_eq!(records(&event).unwrap_err().kind(), ErrorKind::MalformedEvent, "{event}");
-        }
+    fn is_a_record_without_an_object_malformed() {
         let error = read_record(3, &json!({"eventName": "ObjectCreated:Put"})).unwrap_err();
         assert_eq!(error.to_string(), "malformed S3 event: record `3` cannot be read");
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use abanico_lambda::{
     DestinationTemplate, ErrorKind, JobSubmitter, Outcome, RecordOutcome, SkipReason, SkipRules, SubmitError,
-    TriggerConfig, handle, records_to_retry,
+    TriggerConfig, handle, records_to_repeat,
 };
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -104,8 +104,7 @@ async fn does_one_bad_record_leave_the_others_alone() {
         record("refuse.mp4", "04"),
         record("two.mp4", "05"),
     ];
-    let event = json!({ "Records": records });
-    let (outcomes, requests) = run(&config(), records).await;
+    let (outcomes, requests) = run(&config(), records.clone()).await;
     assert_eq!(requests.len(), 4);
     let seen: Vec<_> = outcomes
         .iter()
@@ -123,8 +122,9 @@ async fn does_one_bad_record_leave_the_others_alone() {
         None,
     ];
     assert_eq!(seen, expected);
-    let again = records_to_retry(&event, &outcomes).unwrap();
-    assert_eq!(again, json!({"Records": [record("throttle.mp4", "02")]}));
+    let again = records_to_repeat(&outcomes).unwrap();
+    let kept = json!([records[1], records[2], records[3], records[4]]);
+    assert_eq!(again, json!({ "Records": kept }));
 }
 
 #[tokio::test]
