@@ -1,0 +1,173 @@
+//! The function `job-finished`: in MediaConvert's event about a job's end, out a manifest beside the outputs and a
+//! notification; failures go to a topic of their own.
+//!
+//! Delivered twice, it writes the same manifest and notifies twice: subscribers tell by the job's id.
+
+use abanico_aws::{MediaConvert, ObjectHead, S3, Sns};
+use serde_json::{Value, json};
+
+use crate::manifest::{OutputFile, manifest, manifest_url, output_files};
+use crate::settings::Environment;
+use crate::{Error, log};
+
+/// The function, set up.
+pub struct JobFinished {
+    mediaconvert: MediaConvert,
+    s3: S3,
+    sns: Sns,
+    finished_topic: String,
+    failed_topic: String,
+}
+
+impl JobFinished {
+    /// Reads `ABANICO_FINISHED_TOPIC_ARN` and `ABANICO_FAILED_TOPIC_ARN`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the variable.
+    pub fn new(environment: &Environment<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            mediaconvert: MediaConvert::new(environment.client("mediaconvert")?),
+            s3: S3::new(environment.client("s3")?),
+            sns: Sns::new(environment.client("sns")?),
+            finished_topic: environment.required("ABANICO_FINISHED_TOPIC_ARN")?,
+            failed_topic: environment.required("ABANICO_FAILED_TOPIC_ARN")?,
+        })
+    }
+
+    /// Deals with one event and answers what was done.
+    ///
+    /// # Errors
+    /// When the event is none of MediaConvert's, or a service fails: Lambda then repeats the event.
+    pub async fn handle(&self, event: &Value) -> Result<Value, Error> {
+        let detail = event.get("detail").unwrap_or(&Value::Null);
+        let text = |name: &str| detail.get(name).and_then(Value::as_str);
+        let (Some(job_id), Some(status)) = (text("jobId"), text("status")) else {
+            return Err(Error::Event(
+                "the event has no `detail.jobId` and `detail.status`: it is no `MediaConvert Job State Change`".to_owned(),
+            ));
+        };
+        match status {
+            "COMPLETE" => self.complete(job_id, detail).await,
+            "ERROR" => self.failed(job_id, detail).await,
+            other => {
+                log::info("an event is left alone", json!({"jobId": job_id, "status": other}));
+                Ok(json!({"jobId": job_id, "ignored": other}))
+            }
+        }
+    }
+
+    async fn complete(&self, job_id: &str, detail: &Value) -> Result<Value, Error> {
+        let job = self.job(job_id).await?;
+        let files = output_files(detail);
+        let heads = self.heads(&files).await?;
+        let made = manifest(detail, &job, &files, &heads);
+        let url = manifest_url(detail);
+        if let Some(url) = &url {
+            let (bucket, key) = place(url)?;
+            let body = format!("{made:#}\n");
+            let put = self.s3.put_object(bucket, key, "application/json", body).await;
+            put.map_err(Error::aws(format!("the manifest `{url}` was not written")))?;
+        }
+        let message = json!({"jobId": job_id, "status": "COMPLETE", "manifest": url, "job": made});
+        self.publish(&self.finished_topic, job_id, "COMPLETE", &message).await?;
+        log::info("a finished job was announced", json!({"jobId": job_id, "manifest": url}));
+        Ok(json!({"jobId": job_id, "manifest": url}))
+    }
+
+    async fn failed(&self, job_id: &str, detail: &Value) -> Result<Value, Error> {
+        let job = self.job(job_id).await?;
+        let code = detail.get("errorCode").and_then(Value::as_i64);
+        let message = json!({
+            "jobId": job_id,
+            "status": "ERROR",
+            "source": job.pointer("/settings/inputs/0/fileInput"),
+            "errorCode": code,
+            "errorMessage": detail.get("errorMessage"),
+            "whatToDo": what_to_do(code),
+            "userMetadata": detail.get("userMetadata"),
+        });
+        self.publish(&self.failed_topic, job_id, "ERROR", &message).await?;
+        log::error("a failed job was announced", message);
+        Ok(json!({"jobId": job_id, "failed": true}))
+    }
+
+    async fn job(&self, job_id: &str) -> Result<Value, Error> {
+        let job = self.mediaconvert.get_job(job_id).await;
+        job.map_err(Error::aws(format!("the job `{job_id}` could not be read")))
+    }
+
+    async fn heads(&self, files: &[OutputFile]) -> Result<Vec<ObjectHead>, Error> {
+        let mut heads = Vec::with_capacity(files.len());
+        for file in files {
+            let (bucket, key) = place(&file.url)?;
+            let head = self.s3.head_object(bucket, key).await;
+            heads
+                .push(head.map_err(Error::aws(format!("the output `{}` could not be looked at", file.url)))?);
+        }
+        Ok(heads)
+    }
+
+    async fn publish(&self, topic: &str, job_id: &str, status: &str, message: &Value) -> Result<(), Error> {
+        let subject = format!("MediaConvert job {job_id}: {status}");
+        let text = fitting(message);
+        let sent = self.sns.publish(topic, &subject, &text, &[("status", status), ("jobId", job_id)]).await;
+        sent.map_err(Error::aws(format!("the topic `{topic}` took nothing")))
+    }
+}
+
+/// SNS takes messages of up to 256 KiB; a longer one leaves the manifest's text to the manifest.
+fn fitting(message: &Value) -> String {
+    const MOST_BYTES: usize = 256 * 1024 - 1024;
+    let text = message.to_string();
+    if text.len() <= MOST_BYTES {
+        return text;
+    }
+    let mut short = message.clone();
+    short["job"] = json!("too long for a notification: read the manifest");
+    short.to_string()
+}
+
+/// Advice for the codes that users meet most (AWS, MediaConvert error codes).
+fn what_to_do(code: Option<i64>) -> &'static str {
+    match code {
+        Some(1010 | 1020 | 1030 | 1076) => {
+            "the input cannot be read as video: play it locally, then upload it whole and again"
+        }
+        Some(1040) => "the job's settings do not fit this input: look at the message, then at the job file",
+        Some(1401) => {
+            "the role may not read the input or write the output: check its policy and the buckets' policies"
+        }
+        Some(1404) => {
+            "the input or a bucket is not there: check bucket and key, and that the file was not removed"
+        }
+        Some(1432 | 1433 | 1434 | 1515) => {
+            "MediaConvert cannot work under the role: check that it exists, trusts mediaconvert.amazonaws.com and may \
+             read the input and write the output"
+        }
+        _ => "look up the code in MediaConvert's list of error codes; GetJob shows the whole job",
+    }
+}
+
+fn place(url: &str) -> Result<(&str, &str), Error> {
+    let parts = url.strip_prefix("s3://").and_then(|place| place.split_once('/'));
+    parts.ok_or_else(|| Error::Event(format!("the output path `{url}` is no s3:// URL")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_message_too_long_for_sns_shortened_and_says_so() {
+        let long = json!({"jobId": "1-a", "manifest": "s3://b/m", "job": "x".repeat(300_000)});
+        let text = fitting(&long);
+        assert!(text.len() < 1000 && text.contains("read the manifest") && text.contains("s3://b/m"));
+        assert_eq!(fitting(&json!({"job": {}})), r#"{"job":{}}"#);
+    }
+
+    #[test]
+    fn is_a_path_that_is_no_object_named() {
+        assert_eq!(place("s3://b/a/c").unwrap(), ("b", "a/c"));
+        assert!(place("file:///x").unwrap_err().to_string().contains("file:///x"));
+    }
+}
