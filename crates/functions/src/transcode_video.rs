@@ -137,11 +137,20 @@ struct MediaConvertSubmitter(MediaConvert);
 impl JobSubmitter for MediaConvertSubmitter {
     async fn create_job(&self, request: Value) -> Result<String, SubmitError> {
         let job = self.0.create_job(&request).await.map_err(|error| SubmitError {
-            code: error.error_type().unwrap_or("Unreachable").to_owned(),
+            code: error_code(&error),
             message: with_causes(&error),
             retryable: error.is_retryable(),
         })?;
         Ok(job.get("id").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+}
+
+/// The service's name of the error; what stands for it where the service gave none.
+fn error_code(error: &abanico_aws::Error) -> String {
+    match (error.error_type(), error.status()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(status)) => format!("HTTP {status}"),
+        (None, None) => "Unreachable".to_owned(),
     }
 }
 
