@@ -9,8 +9,9 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
 VIDEO ?=
+ARCH ?= x86_64
 
-.PHONY: help setup demo test unit e2e check codegen goldens style docs bench table clean
+.PHONY: help setup demo test unit e2e functions check codegen goldens style docs bench table clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,9 +29,14 @@ test: unit e2e ## Install what the tests need and run all of them
 unit: setup ## Rust tests
 	cargo test --workspace --features abanico-store/conformance
 
-e2e: setup $(VENV)/ready ## Tests by real clients: boto3, the AWS CLI, ffprobe
+e2e: setup functions $(VENV)/ready ## Tests by real clients: boto3, the AWS CLI, ffprobe, an AWS emulator
 	cargo build -p abanico-cli
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(VENV)/bin/python -m pytest -q tests/e2e
+
+functions: setup ## Build the AWS Lambda functions into deploy/dist (ARCH=arm64 for Graviton)
+	@scripts/need_cargo
+	scripts/build_functions --arch $(ARCH)
+	scripts/check_functions
 
 $(VENV)/ready: tests/requirements.txt
 	python3 -m venv $(VENV)
@@ -67,4 +73,4 @@ table: setup $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 
 clean: ## Remove what was built
 	cargo clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-functions deploy/dist

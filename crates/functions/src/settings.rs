@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use abanico_aws::{EnvironmentCredentials, SignedClient, endpoint};
 use abanico_lambda::{DestinationTemplate, SkipRules, TriggerConfig};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Error;
 
 /// The job that uploads become unless `ABANICO_JOB` names another, below the package's folder.
 const DEFAULT_JOB: &str = "jobs/three-mp4.json";
+
+/// Name of the user metadata that tells the stack.
+const STACK_LABEL: &str = "abanico.stack";
 
 /// Where settings come from.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -71,11 +74,21 @@ impl<'a> Environment<'a> {
         let text = std::fs::read_to_string(Path::new(&root).join(&name))
             .map_err(|error| bad(format!("is not in the package: {error}")))?;
         let job: Value = serde_json::from_str(&text).map_err(|error| bad(format!("is not JSON: {error}")))?;
-        if job.get("settings").is_some_and(Value::is_object) {
-            Ok(job)
-        } else {
-            Err(bad("has no `settings`: give a CreateJob request with camelCase names".to_owned()))
+        if !job.get("settings").is_some_and(Value::is_object) {
+            return Err(bad("has no `settings`: give a CreateJob request with camelCase names".to_owned()));
         }
+        Ok(self.marked(job))
+    }
+
+    /// The job with the stack's name in its user metadata, by which the rule of `job-finished` knows the stack's jobs.
+    fn marked(&self, mut job: Value) -> Value {
+        if let (Some(stack), Some(job)) = (self.optional("ABANICO_STACK"), job.as_object_mut()) {
+            let metadata = job.entry("userMetadata").or_insert_with(|| json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.insert(STACK_LABEL.to_owned(), json!(stack));
+            }
+        }
+        job
     }
 
     /// A list with commas between its items.
@@ -119,6 +132,13 @@ mod tests {
         assert_eq!(config.queue.as_deref(), Some("fast"));
         assert_eq!(config.skip.only_suffixes, [".mp4", ".mov"]);
         assert!(config.skip.skip_prefixes.is_empty());
+    }
+
+    #[test]
+    fn are_jobs_marked_with_their_stack() {
+        let folder = package(r#"{"settings": {}, "userMetadata": {"k": "v"}}"#);
+        let config = trigger(folder.path(), ("ABANICO_STACK", "films")).unwrap();
+        assert_eq!(config.template["userMetadata"], json!({"k": "v", "abanico.stack": "films"}));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Job templates: in a template's settings and a request's, out the job's. Two templates are built in, as facts in
-//! `data/templates.json`. Never resolves presets: that is `presets`, after the merge.
+//! Job templates: in a template's settings and a request's, out the job's. Two templates are built in: a
+//! job of `deploy/jobs/` and those in `data/templates.json`. Never resolves presets: that is `presets`, after the merge.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,10 +9,29 @@ use serde_json::Value;
 
 use crate::presets::merge;
 
+/// The job of the AWS deployment, which is also the template `three-mp4` here: one file, so they cannot part.
+const THREE_MP4: &str = include_str!("../../../deploy/jobs/three-mp4.json");
+
 static BUILT_IN: LazyLock<Vec<Template>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../data/templates.json"))
-        .expect("the embedded templates are valid JSON")
+    let three_mp4: Job = serde_json::from_str(THREE_MP4).expect("the embedded job is valid JSON");
+    let three_mp4 = Template {
+        name: "three-mp4".to_owned(),
+        user_metadata: three_mp4.user_metadata,
+        settings: three_mp4.settings,
+    };
+    let others: Vec<Template> = serde_json::from_str(include_str!("../data/templates.json"))
+        .expect("the embedded templates are valid JSON");
+    std::iter::once(three_mp4).chain(others).collect()
 });
+
+/// A CreateJob request, as far as a template needs it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Job {
+    #[serde(default)]
+    user_metadata: BTreeMap<String, String>,
+    settings: Value,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
