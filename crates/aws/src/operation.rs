@@ -23,6 +23,8 @@ pub enum Operation {
     GetBucketNotification,
     /// S3 `PutBucketNotificationConfiguration`.
     PutBucketNotification,
+    /// EventBridge `PutEvents`.
+    PutEvents,
     /// SNS `Publish`.
     Publish,
     /// SQS `SendMessage`.
@@ -42,6 +44,7 @@ impl Operation {
             Self::PutObject => "PutObject",
             Self::GetBucketNotification => "GetBucketNotificationConfiguration",
             Self::PutBucketNotification => "PutBucketNotificationConfiguration",
+            Self::PutEvents => "PutEvents",
             Self::Publish => "Publish",
             Self::SendMessage => "SendMessage",
         }
@@ -59,6 +62,7 @@ impl Operation {
             Self::PutObject => "s3:PutObject",
             Self::GetBucketNotification => "s3:GetBucketNotification",
             Self::PutBucketNotification => "s3:PutBucketNotification",
+            Self::PutEvents => "events:PutEvents",
             Self::Publish => "sns:Publish",
             Self::SendMessage => "sqs:SendMessage",
         }

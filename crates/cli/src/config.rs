@@ -33,6 +33,9 @@ pub struct Config {
     /// Who is told about jobs.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<WebhookConfig>,
+    /// EventBridge buses that are told about jobs.
+    #[serde(rename = "event_bus")]
+    pub event_buses: Vec<EventBusConfig>,
 }
 
 /// How the engine is set up.
@@ -99,6 +102,18 @@ pub struct WebhookConfig {
     pub secret: String,
 }
 
+/// An EventBridge bus that is told about jobs; credentials come from the usual AWS variables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventBusConfig {
+    /// Name or ARN of the bus.
+    pub name: String,
+    /// Region; that of the server by default.
+    pub region: Option<String>,
+    /// URL of another EventBridge than Amazon's.
+    pub endpoint: Option<String>,
+}
+
 impl std::fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WebhookConfig").field("url", &self.url).field("secret", &"REDACTED").finish()
@@ -143,6 +158,7 @@ impl Default for Config {
                 role: default_role(),
             }],
             webhooks: Vec::new(),
+            event_buses: Vec::new(),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use abanico_engine::{Engine, EngineOptions};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
-    Credentials, EngineSubmitter, RetryPolicy, Server, ServerParts, Webhook, run_triggers, run_webhook,
-    s3_fallback,
+    Credentials, EngineSubmitter, EventBus, RetryPolicy, Server, ServerParts, Webhook, deliver_events,
+    run_triggers, s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::{cores, toolbox};
 use crate::arguments::Serve;
-use crate::config::{Config, TriggerConfig};
+use crate::config::{Config, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
@@ -104,12 +104,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     for hook in &config.webhooks {
         let hook =
             Webhook::new(&hook.url, &hook.secret).with_context(|| format!("webhook `{}`", hook.url))?;
-        let (engine, stop) = (engine.clone(), stop.clone());
-        tasks.spawn(async move {
-            if let Err(error) = run_webhook(engine, hook, RetryPolicy::default(), stop).await {
-                tracing::error!(%error, "a webhook cannot be served");
-            }
-        });
+        tasks.spawn(deliver_events(engine.clone(), hook, RetryPolicy::default(), stop.clone()));
+    }
+    for bus in &config.event_buses {
+        let sink = event_bus(bus, &config.region).with_context(|| format!("event bus `{}`", bus.name))?;
+        tasks.spawn(deliver_events(engine.clone(), sink, RetryPolicy::default(), stop.clone()));
     }
     let functions = functions(config)?;
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
@@ -215,4 +214,16 @@ async fn stop_signal() -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// A bus in AWS or in what plays it, with the credentials of the usual AWS variables.
+fn event_bus(config: &EventBusConfig, region: &str) -> anyhow::Result<EventBus> {
+    let region = config.region.as_deref().unwrap_or(region);
+    let endpoint = match &config.endpoint {
+        Some(endpoint) => endpoint.parse().with_context(|| format!("`{endpoint}` is no URL"))?,
+        None => abanico_aws::endpoint("events", region, &|name| std::env::var(name).ok())?,
+    };
+    let credentials = Arc::new(abanico_aws::EnvironmentCredentials);
+    let client = abanico_aws::SignedClient::new("events", region, endpoint, credentials)?;
+    Ok(EventBus::new(client, config.name.as_str()))
 }

@@ -8,7 +8,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
+use crate::event_delivery::{RetryPolicy, deliver_events};
 use crate::testing;
 
 type Request = (HeaderMap, String, StatusCode);
@@ -70,7 +73,7 @@ async fn are_events_delivered_in_order_and_signed_although_the_receiver_fails_tw
         test.engine.events_after(0, 100).await.unwrap().into_iter().map(|event| event.body).collect();
     assert!(expected.len() >= 2, "{expected:?}");
     let stop = CancellationToken::new();
-    let run = tokio::spawn(run_webhook(test.engine.clone(), hook.clone(), quick(), stop.clone()));
+    let run = tokio::spawn(deliver_events(test.engine.clone(), hook.clone(), quick(), stop.clone()));
 
     let mut bodies = Vec::new();
     for _ in 0..expected.len() + 2 {
@@ -91,7 +94,7 @@ async fn are_events_delivered_in_order_and_signed_although_the_receiver_fails_tw
     assert_eq!(delivered, expected);
     assert_eq!(delivered.last().unwrap()["detail"]["jobId"], job.as_str());
     stop.cancel();
-    run.await.unwrap().unwrap();
+    run.await.unwrap();
 }
 
 #[tokio::test]
@@ -101,14 +104,14 @@ async fn does_a_hook_that_never_read_start_with_the_next_event_and_go_on_after_a
     let (url, mut requests) = receiver(Vec::new()).await;
     let hook = Webhook::new(&url, "text secret").unwrap();
     let stop = CancellationToken::new();
-    let run = tokio::spawn(run_webhook(test.engine.clone(), hook.clone(), quick(), stop.clone()));
+    let run = tokio::spawn(deliver_events(test.engine.clone(), hook.clone(), quick(), stop.clone()));
     while test.engine.cursor(&hook.reader()).await.unwrap().is_none() {
         tokio::task::yield_now().await;
     }
     stop.cancel();
-    run.await.unwrap().unwrap();
+    run.await.unwrap();
     let missed = test.run_failing_job().await;
-    let run = tokio::spawn(run_webhook(test.engine.clone(), hook, quick(), CancellationToken::new()));
+    let run = tokio::spawn(deliver_events(test.engine.clone(), hook, quick(), CancellationToken::new()));
     let (_, body, _) = next(&mut requests).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["detail"]["jobId"], missed.as_str());
@@ -123,7 +126,7 @@ async fn is_an_event_skipped_once_it_is_too_old() {
     test.engine.set_cursor(&hook.reader(), 0).await.unwrap();
     test.run_failing_job().await;
     let policy = RetryPolicy { give_up_after: Duration::ZERO, ..quick() };
-    let run = tokio::spawn(run_webhook(test.engine.clone(), hook, policy, CancellationToken::new()));
+    let run = tokio::spawn(deliver_events(test.engine.clone(), hook, policy, CancellationToken::new()));
     let (first, second) = (next(&mut requests).await, next(&mut requests).await);
     assert_eq!(first.2, StatusCode::GONE);
     assert_ne!(text(&first.0, "webhook-id"), text(&second.0, "webhook-id"));
