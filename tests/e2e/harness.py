@@ -55,6 +55,8 @@ class Server:
 
     folder: Path
     config: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    keys: tuple[str, str] = (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
     process: subprocess.Popen | None = None
     endpoint: str = ""
     exports: dict[str, str] = field(default_factory=dict)
@@ -77,11 +79,11 @@ class Server:
         if self.config is not None:
             (self.folder / "abanico.toml").write_text(self.config)
             command += ["--config", str(self.folder / "abanico.toml")]
-        keys = {"ABANICO_ACCESS_KEY_ID": ACCESS_KEY_ID, "ABANICO_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
+        keys = {"ABANICO_ACCESS_KEY_ID": self.keys[0], "ABANICO_SECRET_ACCESS_KEY": self.keys[1]}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-                env={**os.environ, **keys}, start_new_session=True,
+                env={**os.environ, **self.environment, **keys}, start_new_session=True,
             )  # fmt: skip
         self.sessions.append(self.process.pid)
         self._read_greeting()
@@ -139,8 +141,8 @@ class Server:
         given = {
             "endpoint_url": self.endpoint,
             "region_name": "us-east-1",
-            "aws_access_key_id": ACCESS_KEY_ID,
-            "aws_secret_access_key": SECRET_ACCESS_KEY,
+            "aws_access_key_id": self.keys[0],
+            "aws_secret_access_key": self.keys[1],
             "config": Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60),
         }
         return boto3.client(service, **{**given, **options})

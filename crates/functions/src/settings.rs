@@ -13,8 +13,8 @@ use crate::Error;
 /// The job that uploads become unless `ABANICO_JOB` names another, below the package's folder.
 const DEFAULT_JOB: &str = "jobs/three-mp4.json";
 
-/// Name of the user metadata that tells the stack.
-const STACK_LABEL: &str = "abanico.stack";
+/// Name of the user metadata that tells the stack: without a dot, which EventBridge patterns take for a step down.
+const STACK_LABEL: &str = "abanico-stack";
 
 /// Where settings come from.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
@@ -138,7 +138,7 @@ mod tests {
     fn are_jobs_marked_with_their_stack() {
         let folder = package(r#"{"settings": {}, "userMetadata": {"k": "v"}}"#);
         let config = trigger(folder.path(), ("ABANICO_STACK", "films")).unwrap();
-        assert_eq!(config.template["userMetadata"], json!({"k": "v", "abanico.stack": "films"}));
+        assert_eq!(config.template["userMetadata"], json!({"k": "v", "abanico-stack": "films"}));
     }
 
     #[test]
