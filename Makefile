@@ -29,7 +29,7 @@ test: unit e2e ## Install what the tests need and run all of them
 unit: setup ## Rust tests
 	cargo test --workspace --features abanico-store/conformance
 
-e2e: setup functions $(VENV)/ready ## Tests by real clients: boto3, the AWS CLI, ffprobe, an AWS emulator
+e2e: setup functions $(VENV)/ready deploy/node_modules/ready ## Tests by real clients: boto3, the AWS CLI, ffprobe, an AWS emulator
 	cargo build -p abanico-cli
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(VENV)/bin/python -m pytest -q tests/e2e
 
@@ -49,6 +49,10 @@ check: setup ## Format, lints and docs, warnings denied
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	python3 scripts/check_crate_order.py
+
+deploy/node_modules/ready: deploy/package-lock.json
+	cd deploy && npm ci --no-audit --no-fund --ignore-scripts --silent
+	@touch $@
 
 codegen: setup ## Write the generated code anew from the extract of AWS's model
 	cargo run -p abanico-codegen

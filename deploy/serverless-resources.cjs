@@ -1,0 +1,57 @@
+// template.yaml for the Serverless Framework: in the template and the framework's parameters, out the same resources
+// without the functions' code, which the framework uploads by itself, and with the parameters as defaults.
+// Never a second description of anything.
+"use strict";
+
+const fs = require("node:fs");
+const path = require("node:path");
+const yaml = require("js-yaml");
+
+// CloudFormation's short tags in their long form.
+function tag(name, kind) {
+  const long = name === "Ref" || name === "Condition" ? name : `Fn::${name}`;
+  const construct = (value) => {
+    if (name === "GetAtt" && typeof value === "string") {
+      const dot = value.indexOf(".");
+      return { [long]: [value.slice(0, dot), value.slice(dot + 1)] };
+    }
+    return { [long]: value };
+  };
+  return new yaml.Type(`!${name}`, { kind, construct });
+}
+
+const NAMES = ["Ref", "Condition", "GetAtt", "Sub", "If", "Equals", "Not", "And", "Or", "Join", "Select", "Split"];
+const KINDS = ["scalar", "sequence", "mapping"];
+const SCHEMA = yaml.DEFAULT_SCHEMA.extend(NAMES.flatMap((name) => KINDS.map((kind) => tag(name, kind))));
+
+// Which parameter of the framework each of the template's takes its default from.
+const PARAMETERS = {
+  Architecture: "architecture",
+  UploadBucketName: "uploadBucket",
+  UseExistingUploadBucket: "useExistingUploadBucket",
+  OutputBucketName: "outputBucket",
+  UseExistingOutputBucket: "useExistingOutputBucket",
+  UploadPrefix: "uploadPrefix",
+  UploadSuffix: "uploadSuffix",
+  Job: "job",
+  Destination: "destination",
+  Queue: "queue",
+  MediaConvertEndpoint: "endpoint",
+  NotificationEmail: "email",
+};
+
+module.exports.resources = async ({ resolveVariable }) => {
+  const template = yaml.load(fs.readFileSync(path.join(__dirname, "template.yaml"), "utf8"), { schema: SCHEMA });
+  delete template.AWSTemplateFormatVersion;
+  delete template.Metadata;
+  // The framework knows where it put the code.
+  delete template.Parameters.FunctionsBucket;
+  delete template.Parameters.FunctionsPrefix;
+  for (const [name, parameter] of Object.entries(PARAMETERS)) {
+    template.Parameters[name].Default = String(await resolveVariable(`param:${parameter}`));
+  }
+  for (const resource of Object.values(template.Resources)) {
+    if (resource.Type === "AWS::Lambda::Function") delete resource.Properties.Code;
+  }
+  return template;
+};
