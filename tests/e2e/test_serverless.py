@@ -20,7 +20,8 @@ OF_THE_FRAMEWORK = {"ServerlessDeploymentBucket", "ServerlessDeploymentBucketPol
 def packaged() -> dict:
     """The template that osls makes, without any network or credentials."""
     osls = DEPLOY / "node_modules" / ".bin" / "osls"
-    assert osls.exists(), "osls is missing: run `npm ci` in deploy/"
+    if not osls.exists():
+        pytest.skip("osls is not installed: it needs Node.js 20 (`make osls`)")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     # An unreachable proxy stands for no network at all.
     environment |= {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "CI": "1"}
