@@ -19,6 +19,16 @@ pub enum Operation {
     HeadObject,
     /// S3 `PutObject`.
     PutObject,
+    /// S3 `CreateBucket`.
+    CreateBucket,
+    /// S3 `DeleteBucket`.
+    DeleteBucket,
+    /// S3 `DeleteObject`.
+    DeleteObject,
+    /// S3 `ListObjectsV2`.
+    ListObjects,
+    /// SQS `GetQueueAttributes`.
+    GetQueueAttributes,
     /// S3 `GetBucketNotificationConfiguration`.
     GetBucketNotification,
     /// S3 `PutBucketNotificationConfiguration`.
@@ -42,6 +52,11 @@ impl Operation {
             Self::GetObject => "GetObject",
             Self::HeadObject => "HeadObject",
             Self::PutObject => "PutObject",
+            Self::CreateBucket => "CreateBucket",
+            Self::DeleteBucket => "DeleteBucket",
+            Self::DeleteObject => "DeleteObject",
+            Self::ListObjects => "ListObjectsV2",
+            Self::GetQueueAttributes => "GetQueueAttributes",
             Self::GetBucketNotification => "GetBucketNotificationConfiguration",
             Self::PutBucketNotification => "PutBucketNotificationConfiguration",
             Self::PutEvents => "PutEvents",
@@ -60,6 +75,11 @@ impl Operation {
             Self::ListJobs => "mediaconvert:ListJobs",
             Self::GetObject | Self::HeadObject => "s3:GetObject",
             Self::PutObject => "s3:PutObject",
+            Self::CreateBucket => "s3:CreateBucket",
+            Self::DeleteBucket => "s3:DeleteBucket",
+            Self::DeleteObject => "s3:DeleteObject",
+            Self::ListObjects => "s3:ListBucket",
+            Self::GetQueueAttributes => "sqs:GetQueueAttributes",
             Self::GetBucketNotification => "s3:GetBucketNotification",
             Self::PutBucketNotification => "s3:PutBucketNotification",
             Self::PutEvents => "events:PutEvents",

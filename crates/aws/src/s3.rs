@@ -65,6 +65,59 @@ impl S3 {
         self.0.send(Operation::PutObject, &request.with_body(content_type, body), true).await.map(drop)
     }
 
+    /// Makes a bucket in `region`; one of the caller's own that is there already is a success.
+    ///
+    /// # Errors
+    /// When the name belongs to somebody else, or the caller may not.
+    pub async fn create_bucket(&self, bucket: &str, region: &str) -> Result<(), Error> {
+        let request = Request { method: Method::PUT, ..Request::get(format!("/{}", escaped(bucket))) };
+        // us-east-1 is the one region that must not be named (AWS, CreateBucket).
+        let request = if region == "us-east-1" {
+            request
+        } else {
+            let body = format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{region}\
+                 </LocationConstraint></CreateBucketConfiguration>"
+            );
+            request.with_body("application/xml", body)
+        };
+        match self.0.send(Operation::CreateBucket, &request, true).await {
+            Err(error) if error.error_type() == Some("BucketAlreadyOwnedByYou") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Removes an empty bucket; one that is gone is a success.
+    ///
+    /// # Errors
+    /// Status 409 when it is not empty.
+    pub async fn delete_bucket(&self, bucket: &str) -> Result<(), Error> {
+        let request = Request { method: Method::DELETE, ..Request::get(format!("/{}", escaped(bucket))) };
+        gone_is_fine(self.0.send(Operation::DeleteBucket, &request, true).await.map(drop))
+    }
+
+    /// Removes an object; one that is gone is a success.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        let request = Request { method: Method::DELETE, ..Request::get(path(bucket, key)) };
+        gone_is_fine(self.0.send(Operation::DeleteObject, &request, true).await.map(drop))
+    }
+
+    /// Keys of up to 1,000 objects after the key `after`, in order; empty at the end.
+    ///
+    /// # Errors
+    /// Status 404 when there is no such bucket.
+    pub async fn keys_after(&self, bucket: &str, after: &str) -> Result<Vec<String>, Error> {
+        let query = format!("encoding-type=url&list-type=2&start-after={}", escaped(after));
+        let request = Request::get(format!("/{}?{query}", escaped(bucket)));
+        let response = self.0.send(Operation::ListObjects, &request, true).await?;
+        let text = String::from_utf8_lossy(&response.body).into_owned();
+        let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+        Ok(keys.map(decoded).collect())
+    }
+
     /// The bucket's notification configuration as XML.
     ///
     /// # Errors
@@ -102,6 +155,34 @@ fn head(headers: &HeaderMap) -> Result<ObjectHead, Error> {
     })
 }
 
+fn gone_is_fine(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if error.status() == Some(404) => Ok(()),
+        other => other,
+    }
+}
+
+/// A key out of a listing with `encoding-type=url`.
+fn decoded(key: &str) -> String {
+    let spaced = key.replace('+', " ");
+    let bytes = spaced.as_bytes();
+    let (mut text, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        let hex = spaced.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                text.push(byte);
+                at += 3;
+            }
+            None => {
+                text.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 fn path(bucket: &str, key: &str) -> String {
     let key = key.split('/').map(escaped).collect::<Vec<_>>().join("/");
     format!("/{}/{key}", escaped(bucket))
@@ -114,6 +195,15 @@ mod tests {
     #[test]
     fn is_a_key_a_path_with_its_slashes() {
         assert_eq!(path("b", "día 1/a+b?.mp4"), "/b/d%C3%ADa%201/a%2Bb%3F.mp4");
+    }
+
+    #[test]
+    fn is_a_listed_key_the_key_itself() {
+        for key in ["a b+c", "día/100%.mp4", "<&>", "plain"] {
+            assert_eq!(decoded(&escaped(key)), key);
+        }
+        assert_eq!(decoded("a+b%2Bc"), "a b+c");
+        assert_eq!(decoded("100%"), "100%");
     }
 
     #[test]

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(feature = "aws")]
+pub use aws::{Aws, AwsCommand, AwsDeploy, AwsLogs, AwsPlace, AwsRemove, AwsStatus, AwsSubmit};
+
 /// Upload a video, get every rendition: S3, trigger and MediaConvert in one program, with real encoders.
 #[derive(Debug, Parser)]
 #[command(name = "abanico", version, after_help = EXIT_CODES)]
@@ -45,6 +50,9 @@ pub enum Command {
     Demo(Demo),
     /// List uploads whose job could not be submitted, or replay one.
     DeadLetters(DeadLetters),
+    /// Deploy, watch and remove the same pipeline on AWS: S3, Lambda and MediaConvert.
+    #[cfg(feature = "aws")]
+    Aws(Aws),
     /// Enter the sandbox and become another program.
     #[command(name = "__sandbox", hide = true)]
     Sandbox(Sandbox),

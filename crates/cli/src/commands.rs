@@ -1,5 +1,7 @@
 //! One file for each command.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;

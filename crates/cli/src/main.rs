@@ -42,6 +42,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Plan(plan) => commands::plan::run(plan).await,
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
+            #[cfg(feature = "aws")]
+            Command::Aws(aws) => commands::aws::run(aws).await,
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),
         }
     });

@@ -26,6 +26,7 @@ fn remote(endpoint: String, secret: &str) -> RemoteS3 {
         region: Some("us-east-1".to_owned()),
         allow_http: true,
         keys: Some(("key".to_owned(), secret.to_owned())),
+        session_token: None,
     })
 }
 

@@ -32,6 +32,8 @@ pub struct RemoteOptions {
     pub allow_http: bool,
     /// Access key and secret; absent takes the usual AWS chain.
     pub keys: Option<(String, String)>,
+    /// Token that goes with temporary keys.
+    pub session_token: Option<String>,
 }
 
 impl std::fmt::Debug for RemoteOptions {
@@ -89,6 +91,9 @@ impl RemoteS3 {
         }
         if let Some((access_key, secret)) = &self.options.keys {
             builder = builder.with_access_key_id(access_key).with_secret_access_key(secret);
+        }
+        if let Some(token) = &self.options.session_token {
+            builder = builder.with_token(token);
         }
         builder.build().map_err(|error| {
             let what = "the S3 client cannot be set up: check endpoint, region and credentials";

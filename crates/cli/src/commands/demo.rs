@@ -59,6 +59,7 @@ async fn show(running: &Running, video: &Path) -> anyhow::Result<()> {
         region: Some("us-east-1".to_owned()),
         allow_http: true,
         keys: Some((running.keys.access_key_id.clone(), running.keys.secret_access_key.clone())),
+        session_token: None,
     });
     let uploaded =
         remote.publish(video, &target, &ObjectAttributes::default()).await.context("the upload failed")?;

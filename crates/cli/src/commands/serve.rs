@@ -156,6 +156,7 @@ fn router(config: &Config, s3: &LocalS3) -> Router {
             region: bucket.region.clone(),
             allow_http,
             keys: None,
+            session_token: None,
         };
         router.with_bucket(bucket.name.clone(), Arc::new(RemoteS3::new(options)))
     };

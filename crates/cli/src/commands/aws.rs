@@ -1,0 +1,95 @@
+//! The commands about the serverless pipeline on AWS: in arguments, out what the account does. Each command shows what it
+//! is about to do before it does it.
+
+mod deploy;
+mod logs;
+mod remove;
+mod status;
+mod submit;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use abanico_deployment::{Account, DEPLOYER_POLICY, ErrorKind, StackEvent, StackState};
+use anyhow::Context;
+
+use crate::arguments::{Aws, AwsCommand, AwsPlace};
+use crate::failure::{Hinted, MISSING_HERE, WORK_FAILED, WRONG_USAGE};
+use crate::output;
+
+/// Runs one of them.
+pub async fn run(aws: Aws) -> anyhow::Result<ExitCode> {
+    let place = aws.place;
+    match aws.command {
+        AwsCommand::Deploy(deploy) => deploy::run(&place, *deploy).await,
+        AwsCommand::Remove(remove) => remove::run(&place, remove).await,
+        AwsCommand::Status(status) => status::run(&place, status).await,
+        AwsCommand::Logs(logs) => logs::run(&place, logs).await,
+        AwsCommand::Submit(submit) => submit::run(&place, submit).await,
+        AwsCommand::Policy => {
+            output::line(DEPLOYER_POLICY.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn connect(place: &AwsPlace) -> anyhow::Result<Account> {
+    Account::connect(place.profile.as_deref(), place.region.as_deref()).await.map_err(hinted)
+}
+
+/// The user's own error of one of the deployment's.
+fn hinted(error: abanico_deployment::Error) -> anyhow::Error {
+    let code = match error.kind() {
+        ErrorKind::Credentials => MISSING_HERE,
+        ErrorKind::Usage => WRONG_USAGE,
+        _ => WORK_FAILED,
+    };
+    Hinted::new(code, error.to_string(), error.hint()).into()
+}
+
+/// Asks a question whose answer must be `expected`; without a terminal there is nobody to ask.
+fn confirmed(question: &str, expected: &str, assumed: bool) -> anyhow::Result<bool> {
+    if assumed {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        let hint = "say --yes to go on without a question";
+        return Err(Hinted::new(WRONG_USAGE, "there is no terminal to ask on", hint).into());
+    }
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{question} ").and_then(|()| stderr.flush()).context("cannot ask")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(answer.trim().eq_ignore_ascii_case(expected))
+}
+
+/// Tells of a stack's event in a line on stderr.
+fn tell(event: &StackEvent) {
+    let reason = if event.reason.is_empty() { String::new() } else { format!(": {}", event.reason) };
+    output::note(format!("  {:<28} {}{reason}", event.status, event.resource));
+}
+
+/// The stack, which must be there.
+async fn deployed(account: &Account, name: &str) -> anyhow::Result<StackState> {
+    let state = abanico_deployment::Stack::of(account, name).state().await.map_err(hinted)?;
+    state.ok_or_else(|| {
+        let message =
+            format!("there is no stack `{name}` in {} of account {}", account.region(), account.id());
+        Hinted::new(WRONG_USAGE, message, "deploy it with `abanico aws deploy`, or name another with --stack")
+            .into()
+    })
+}
+
+/// An output of the stack.
+fn stack_output<'a>(state: &'a StackState, name: &str) -> anyhow::Result<&'a str> {
+    state.outputs.get(name).map(String::as_str).ok_or_else(|| {
+        let message = format!("the stack has no output `{name}`: it is in state {}", state.status);
+        Hinted::new(WORK_FAILED, message, "wait until it is deployed, or deploy it anew").into()
+    })
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,70 @@
+//! `aws logs`: in a function's name and a span of time, out what it wrote. With `--follow` it goes on until interrupted.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use abanico_deployment::{LogLine, Logs};
+
+use super::{connect, hinted, now_ms};
+use crate::arguments::{AwsLogs, AwsPlace};
+use crate::failure::INTERRUPTED;
+use crate::output;
+
+/// How often new lines are looked for.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How far back a line may turn up late, in milliseconds.
+const LATE_MS: i64 = 30_000;
+
+/// Prints log lines.
+pub async fn run(place: &AwsPlace, logs: AwsLogs) -> anyhow::Result<ExitCode> {
+    let account = connect(place).await?;
+    let reader = Logs::of(&account);
+    let function = format!("{}-{}", place.stack, logs.function.name());
+    let (mut since_ms, mut printed) = (now_ms().saturating_sub(logs.since.0), BTreeSet::new());
+    loop {
+        let lines = reader.since(&function, since_ms).await.map_err(hinted)?;
+        for line in lines.iter().filter(|line| !printed.contains(&line.id)) {
+            output::line(readable(line));
+        }
+        printed = lines.into_iter().map(|line| line.id).collect();
+        if !logs.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        since_ms = since_ms.max(now_ms() - LATE_MS);
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(INTERRUPTED)),
+        }
+    }
+}
+
+/// Time of day and the line; a line of JSON as message and fields.
+fn readable(line: &LogLine) -> String {
+    let seconds = line.time_ms.div_euclid(1000).rem_euclid(86_400);
+    let time = format!("{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&line.text) else {
+        return format!("{time} {}", line.text);
+    };
+    let mut take = |name: &str| match fields.remove(name) {
+        Some(serde_json::Value::String(text)) => text,
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let (level, message) = (take("level"), take("message"));
+    let rest: String = fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+    format!("{time} {level:<5} {message}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_a_line_of_json_made_readable() {
+        let line = |text: &str| LogLine { time_ms: 3_661_000, id: String::new(), text: text.to_owned() };
+        let json = r#"{"level":"INFO","message":"an upload became a job","jobId":"1-a"}"#;
+        assert_eq!(readable(&line(json)), "01:01:01Z INFO  an upload became a job jobId=\"1-a\"");
+        assert_eq!(readable(&line("START RequestId: 1")), "01:01:01Z START RequestId: 1");
+    }
+}

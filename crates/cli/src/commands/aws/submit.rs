@@ -1,0 +1,212 @@
+//! `aws submit`: in a file or an object, out its job, followed to its end. A file goes through the upload bucket, as any
+//! upload does.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use abanico_aws::MediaConvert;
+use abanico_deployment::{Account, StackState, built_in_job};
+use abanico_lambda::{DestinationTemplate, JobSubmitter, Outcome, SubmitError, TriggerConfig};
+use abanico_store::{ObjectAttributes, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
+use anyhow::Context;
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{connect, deployed, hinted, now_ms, stack_output};
+use crate::arguments::{AwsPlace, AwsSubmit};
+use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
+use crate::output;
+
+/// How often the job is looked at.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long an upload may take to become a job.
+const JOB_LIMIT: Duration = Duration::from_secs(180);
+
+/// Submits and follows.
+pub async fn run(place: &AwsPlace, submit: AwsSubmit) -> anyhow::Result<ExitCode> {
+    let account = connect(place).await?;
+    let state = deployed(&account, &place.stack).await?;
+    let service = account.mediaconvert().map_err(hinted)?;
+    let id = match submit.input.strip_prefix("s3://") {
+        Some(object) => submit_object(place, &state, &service, &submit, object).await?,
+        None => submit_file(&account, &state, &service, &submit).await?,
+    };
+    output::note(format!("job {id}"));
+    let job = tokio::select! {
+        job = followed(&service, &id) => job?,
+        _ = tokio::signal::ctrl_c() => {
+            output::note("interrupted: the job goes on");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    };
+    ended(&job)
+}
+
+/// Uploads the file and waits for the job that the function makes of it.
+async fn submit_file(
+    account: &Account,
+    state: &StackState,
+    service: &MediaConvert,
+    submit: &AwsSubmit,
+) -> anyhow::Result<String> {
+    if submit.job.is_some() {
+        let hint = "upload the file first, then submit its s3:// URL with --job";
+        let what = "--job goes with an s3:// URL: a file becomes the stack's own job";
+        return Err(Hinted::new(WRONG_USAGE, what, hint).into());
+    }
+    let path = Path::new(&submit.input);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let prefix = state.parameters.get("UploadPrefix").map(String::as_str).unwrap_or_default();
+    let key = submit.key.clone().unwrap_or_else(|| format!("{prefix}{name}"));
+    let bucket = stack_output(state, "UploadBucketName")?;
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?.len();
+    let before_s = now_ms() / 1000 - 1;
+    let url = ObjectUrl::s3(bucket, key.as_str());
+    output::note(format!("uploading {} to {url}", output::bytes(size)));
+    let store = store(account).await?;
+    store.publish(path, &url, &ObjectAttributes::default()).await.context("cannot upload")?;
+    job_of(service, &format!("s3://{bucket}/{key}"), before_s).await
+}
+
+async fn store(account: &Account) -> anyhow::Result<RemoteS3> {
+    let credentials = account.credentials().await.map_err(hinted)?;
+    let endpoint = std::env::var("AWS_ENDPOINT_URL_S3").or_else(|_| std::env::var("AWS_ENDPOINT_URL")).ok();
+    Ok(RemoteS3::new(RemoteOptions {
+        allow_http: endpoint.as_deref().is_some_and(|url| url.starts_with("http://")),
+        endpoint,
+        region: Some(account.region().to_owned()),
+        keys: Some((credentials.access_key_id, credentials.secret_access_key)),
+        session_token: credentials.session_token,
+    }))
+}
+
+/// Waits for the job whose input is `url` and that was made after `since_s`.
+async fn job_of(service: &MediaConvert, url: &str, since_s: i64) -> anyhow::Result<String> {
+    let begun = Instant::now();
+    while begun.elapsed() < JOB_LIMIT {
+        let page = service.list_jobs("maxResults=20&order=DESCENDING").await?;
+        let jobs = page.get("jobs").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ours = jobs.iter().find(|job| {
+            let made_s = job.get("createdAt").and_then(Value::as_f64).unwrap_or(0.0);
+            job.pointer("/settings/inputs/0/fileInput") == Some(&json!(url)) && made_s >= since_s as f64
+        });
+        if let Some(id) = ours.and_then(|job| job.get("id")).and_then(Value::as_str) {
+            return Ok(id.to_owned());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let hint = "`abanico aws logs` shows what the function made of it; `abanico aws status` shows dead letters; is its name among the stack's suffixes?";
+    Err(Hinted::new(WORK_FAILED, format!("`{url}` became no job within three minutes"), hint).into())
+}
+
+/// Asks MediaConvert itself for a job of an object that is there already, as the function would.
+async fn submit_object(
+    place: &AwsPlace,
+    state: &StackState,
+    service: &MediaConvert,
+    submit: &AwsSubmit,
+    object: &str,
+) -> anyhow::Result<String> {
+    let usage = |what: String, hint: &str| anyhow::Error::from(Hinted::new(WRONG_USAGE, what, hint));
+    let (bucket, key) = object
+        .split_once('/')
+        .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
+        .ok_or_else(|| usage(format!("`s3://{object}` names no object"), "give s3://bucket/key"))?;
+    let mut config =
+        TriggerConfig::new(stack_output(state, "MediaConvertRoleArn")?, template(place, state, submit)?);
+    let destination = state.parameters.get("Destination").filter(|text| !text.is_empty()).cloned();
+    let output_bucket = stack_output(state, "OutputBucketName")?;
+    let destination = destination.unwrap_or_else(|| format!("s3://{output_bucket}/{{key}}/"));
+    config.destination =
+        DestinationTemplate::parse(&destination).context("the stack's destination is no good")?;
+    let record = json!({"detail-type": "Object Created", "detail": {
+        "bucket": {"name": bucket}, "object": {"key": key, "sequencer": now_ms().to_string()}}});
+    let outcomes = abanico_lambda::handle(&record, &config, &Submitter(service.clone())).await?;
+    match outcomes.into_iter().next().map(|one| one.outcome) {
+        Some(Outcome::Submitted { job_id }) => Ok(job_id),
+        Some(Outcome::Failed(error)) => Err(anyhow::Error::from(error)),
+        Some(Outcome::Skipped(reason)) => Err(usage(reason.to_string(), "give another object")),
+        _ => Err(anyhow::anyhow!("the object became no job")),
+    }
+}
+
+/// The job: a file, one of ours by name, or the one that the stack was deployed with.
+fn template(place: &AwsPlace, state: &StackState, submit: &AwsSubmit) -> anyhow::Result<Value> {
+    let deployed = state.parameters.get("Job").map(String::as_str).unwrap_or("three-mp4");
+    let name = submit.job.as_deref().unwrap_or(deployed);
+    let text = match built_in_job(name) {
+        Some(text) => text.to_owned(),
+        None if name == "own" => {
+            let hint = "name its file with --job";
+            return Err(Hinted::new(
+                WRONG_USAGE,
+                "the stack has a job of your own, which only its function has",
+                hint,
+            )
+            .into());
+        }
+        None => {
+            std::fs::read_to_string(name).with_context(|| format!("cannot read the job file `{name}`"))?
+        }
+    };
+    let value: Value = serde_json::from_str(&text).with_context(|| format!("`{name}` is not JSON"))?;
+    let mut job = abanico_model::keys::to_wire(value, "CreateJobRequest");
+    if let Some(job) = job.as_object_mut() {
+        let metadata = job.entry("userMetadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("abanico-stack".to_owned(), json!(place.stack));
+        }
+    }
+    Ok(job)
+}
+
+struct Submitter(MediaConvert);
+
+#[async_trait]
+impl JobSubmitter for Submitter {
+    async fn create_job(&self, request: Value) -> Result<String, SubmitError> {
+        let job = self.0.create_job(&request).await.map_err(|error| SubmitError {
+            code: error.error_type().unwrap_or("NoAnswer").to_owned(),
+            message: error.to_string(),
+            retryable: error.is_retryable(),
+        })?;
+        Ok(job.get("id").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+}
+
+async fn followed(service: &MediaConvert, id: &str) -> anyhow::Result<Value> {
+    let mut told = String::new();
+    loop {
+        let job = service.get_job(id).await?;
+        let status = job.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let percent = job.get("jobPercentComplete").and_then(Value::as_i64).unwrap_or(0);
+        let news = format!("{status} {percent} %");
+        if news != told {
+            output::note(format!("  {news}"));
+            told = news;
+        }
+        if matches!(status.as_str(), "COMPLETE" | "ERROR" | "CANCELED") {
+            return Ok(job);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn ended(job: &Value) -> anyhow::Result<ExitCode> {
+    let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if text("status") != "COMPLETE" {
+        let code = job.get("errorCode").map(Value::to_string).unwrap_or_default();
+        let what = format!("the job ended in {} {code}: {}", text("status"), text("errorMessage"));
+        return Err(Hinted::new(WORK_FAILED, what, "mend what the message names, then submit again").into());
+    }
+    let groups = job.pointer("/settings/outputGroups").and_then(Value::as_array).cloned().unwrap_or_default();
+    for group in groups {
+        let settings =
+            group.get("outputGroupSettings").and_then(Value::as_object).cloned().unwrap_or_default();
+        let destination =
+            settings.values().find_map(|one| one.get("destination")?.as_str().map(str::to_owned));
+        output::line(destination.unwrap_or_default());
+    }
+    Ok(ExitCode::SUCCESS)
+}

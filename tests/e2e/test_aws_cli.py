@@ -1,0 +1,213 @@
+"""Do the commands `abanico aws …` do what they say? Against an AWS emulator, with the real functions and encoders."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aws_emulator import ACCOUNT, DEPLOY, REGION, SECRET, Emulator, credentials
+from clips import Clip, Clips
+from harness import Server, binary
+
+FILM = Clip(width=640, height=360, frames=25)
+STACK = "cli"
+UPLOADS, RENDITIONS = f"{STACK}-uploads-{ACCOUNT}-{REGION}", f"{STACK}-renditions-{ACCOUNT}-{REGION}"
+
+
+@dataclass
+class Line:
+    """The command line with the emulator as AWS and abanico as MediaConvert."""
+
+    aws: Emulator
+    server: Server
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess:
+        """Runs `abanico aws …`; credentials come from the environment, as in CI."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        endpoints = {
+            "AWS_ENDPOINT_URL": self.aws.endpoint,
+            "AWS_ENDPOINT_URL_MEDIACONVERT": self.server.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+        return subprocess.run(
+            [str(binary()), "aws", "--stack", STACK, *words], env=clean | endpoints | credentials() | environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+
+    def deploy(self, *words: str) -> subprocess.CompletedProcess:
+        """Deploys with abanico behind the functions."""
+        endpoint = f"MediaConvertEndpoint={self.server.endpoint}"
+        return self.run("deploy", "--functions", str(DEPLOY / "dist"), "--param", endpoint, *words)
+
+    def stacks(self) -> set[str]:
+        """Names of the stacks that are there."""
+        found = self.aws.client("cloudformation").describe_stacks()["Stacks"]
+        return {one["StackName"] for one in found if one["StackStatus"] != "DELETE_COMPLETE"}
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """Emulator and abanico, and nothing deployed yet."""
+    folder = tmp_path_factory.mktemp("aws-cli")
+    aws = Emulator(folder / "emulator").start()
+    buckets = "".join(
+        f'[[bucket]]\nname = "{name}"\nremote = true\nendpoint = "{aws.endpoint}"\nregion = "{REGION}"\n'
+        for name in (UPLOADS, RENDITIONS)
+    )
+    config = f'region = "{REGION}"\ntrigger = []\n{buckets}'
+    server = Server(folder / "abanico", config, environment=credentials(), keys=(ACCOUNT, SECRET))
+    try:
+        yield Line(aws, server.start())
+    finally:
+        server.end()
+        aws.end()
+
+
+def test_does_a_dry_run_show_everything_and_change_nothing(line: Line) -> None:
+    done = line.deploy("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "a new stack: " in done.stderr
+    rows = done.stdout.splitlines()
+    assert rows[0].split() == ["action", "resource", "type", "replaced"]
+    assert any(row.split()[:3] == ["Add", "TranscodeVideoLambdaFunction", "AWS::Lambda::Function"] for row in rows)
+    assert "nothing was changed" in done.stderr
+    assert line.stacks() == set()
+
+
+def test_is_nobody_asked_where_nobody_is(line: Line) -> None:
+    done = line.deploy()
+    assert done.returncode == 2
+    assert "say --yes" in done.stderr
+    assert line.stacks() == set()
+
+
+def test_are_wrong_words_refused_before_anything_happens(line: Line, tmp_path: Path) -> None:
+    unknown = line.deploy("--job", "four-mp4", "--yes")
+    assert (unknown.returncode, "no job and no file" in unknown.stderr) == (2, True), unknown.stderr
+    parameter = line.deploy("--param", "Jobs=1", "--yes")
+    assert (parameter.returncode, "no parameter `Jobs`" in parameter.stderr) == (2, True), parameter.stderr
+    folder = line.run("deploy", "--functions", str(tmp_path), "--yes")
+    assert (folder.returncode, "make functions" in folder.stderr) == (2, True), folder.stderr
+    job = tmp_path / "job.json"
+    job.write_text('{"settings": {"outputGroups": [{"outputs": []}]}}')
+    bad = line.deploy("--job", str(job), "--yes")
+    assert (bad.returncode, "Should have at least 1 items" in bad.stderr) == (2, True), bad.stderr
+    assert line.stacks() == set()
+
+
+def test_do_missing_credentials_and_stacks_say_what_to_do(line: Line) -> None:
+    without = line.run("status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    assert without.returncode == 3, without.stderr
+    assert "hint: log in with the AWS CLI" in without.stderr
+    region = line.run("status", AWS_REGION="", AWS_DEFAULT_REGION="")
+    assert (region.returncode, "--region" in region.stderr) == (3, True), region.stderr
+    nothing = line.run("status")
+    assert (nothing.returncode, "no stack `cli`" in nothing.stderr) == (2, True), nothing.stderr
+
+
+def test_does_a_deployment_make_the_stack_and_say_how_to_try_it(line: Line) -> None:
+    done = line.deploy("--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"aws s3 cp film.mp4 s3://{UPLOADS}/" in done.stderr
+    assert "3 of 3 files sent" not in done.stderr, "the dry run sent them already"
+    outputs = dict(row.split(maxsplit=1) for row in done.stdout.splitlines() if row.split()[0].endswith("Name"))
+    assert outputs["OutputBucketName"].strip() == RENDITIONS
+    assert line.stacks() == {STACK}
+
+
+def test_is_the_same_deployment_again_nothing_to_change(line: Line) -> None:
+    done = line.deploy("--yes")
+    assert (done.returncode, "nothing to change" in done.stderr) == (0, True), done.stderr
+
+
+def test_does_a_file_become_renditions_on_one_command(line: Line, clips: Clips) -> None:
+    done = line.run("submit", str(clips.file(FILM)), "--key", "mit Leerzeichen ä.mp4")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"s3://{RENDITIONS}/mit Leerzeichen ä.mp4/"
+    assert "COMPLETE 100 %" in done.stderr
+    listed = line.aws.client("s3").list_objects_v2(Bucket=RENDITIONS)["Contents"]
+    assert sum(one["Key"].endswith(".mp4") for one in listed) == 3
+
+
+def test_does_an_object_become_another_job(line: Line) -> None:
+    done = line.run("submit", f"s3://{UPLOADS}/mit Leerzeichen ä.mp4", "--job", "hls")
+    assert done.returncode == 0, done.stderr
+    keys = [one["Key"] for one in line.aws.client("s3").list_objects_v2(Bucket=RENDITIONS)["Contents"]]
+    assert "mit Leerzeichen ä.mp4/mit Leerzeichen ä.m3u8" in keys
+
+
+def test_does_a_job_that_fails_end_the_command_with_its_reason(line: Line, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no film")
+    done = line.run("submit", str(text))
+    assert done.returncode == 1
+    assert "ERROR 1010" in done.stderr
+    missing = line.run("submit", str(tmp_path / "missing.mp4"))
+    assert (missing.returncode, "missing.mp4" in missing.stderr) == (1, True), missing.stderr
+
+
+def test_does_the_status_tell_stack_and_jobs(line: Line) -> None:
+    told = json.loads(line.run("status", "--json").stdout)
+    assert (told["status"], told["deadLetters"]) == ("CREATE_COMPLETE", 0)
+    assert [job["status"] for job in told["jobs"]] == ["ERROR", "COMPLETE", "COMPLETE"]
+    text = line.run("status").stdout
+    assert f"uploads: s3://{UPLOADS}/" in text
+    assert "dead letters: none" in text
+
+
+def test_do_the_logs_tell_what_the_function_did(line: Line) -> None:
+    done = line.run("logs", "--since", "10m")
+    assert done.returncode == 0, done.stderr
+    assert "an upload became a job" in done.stdout
+
+
+def test_does_a_change_touch_what_it_must_and_keep_the_rest(line: Line) -> None:
+    done = line.deploy("--job", "hls", "--yes")
+    assert done.returncode == 0, done.stderr
+    function = line.aws.client("lambda").get_function_configuration(FunctionName=f"{STACK}-transcode-video")
+    assert function["Environment"]["Variables"]["ABANICO_JOB"] == "jobs/hls.json"
+    stack = line.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    kept = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    assert kept["MediaConvertEndpoint"] == line.server.endpoint
+    assert line.aws.client("s3").list_objects_v2(Bucket=UPLOADS)["KeyCount"] == 2
+
+
+def test_does_removing_keep_films_unless_told_otherwise(line: Line) -> None:
+    done = line.run("remove", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"bucket {UPLOADS} with 2 objects stays" in done.stderr
+    assert line.stacks() == set()
+    s3 = line.aws.client("s3")
+    assert UPLOADS in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+
+
+def test_are_buckets_of_an_earlier_stack_used_again_and_removed_on_demand(line: Line) -> None:
+    refused = line.deploy("--yes")
+    assert (refused.returncode, f"--existing-upload-bucket {UPLOADS}" in refused.stderr) == (2, True), refused.stderr
+    buckets = ["--existing-upload-bucket", UPLOADS, "--existing-output-bucket", RENDITIONS]
+    done = line.deploy("--yes", *buckets)
+    assert done.returncode == 0, done.stderr
+    s3 = line.aws.client("s3")
+    assert s3.get_bucket_notification_configuration(Bucket=UPLOADS)["LambdaFunctionConfigurations"]
+    kept = line.run("remove", "--with-buckets", "--yes")
+    assert kept.returncode == 0, kept.stderr
+    assert UPLOADS in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}, "a bucket that was there is not ours"
+    made = line.deploy("--yes", "--upload-bucket", "made-uploads", "--output-bucket", "made-renditions")
+    assert made.returncode == 0, made.stderr
+    s3.put_object(Bucket="made-uploads", Key="a b/+.txt", Body=b"x")
+    gone = line.run("remove", "--with-buckets", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    names = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    assert not names & {"made-uploads", "made-renditions"}
+
+
+def test_is_the_deployers_policy_printed_as_json(line: Line) -> None:
+    assert json.loads(line.run("policy").stdout) == json.loads((DEPLOY / "deployer-policy.json").read_text())
