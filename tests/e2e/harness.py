@@ -56,7 +56,8 @@ class Server:
     folder: Path
     config: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    keys: tuple[str, str] = (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+    key_pair: tuple[str, str] = (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+    listen: str = "127.0.0.1:0"
     process: subprocess.Popen | None = None
     endpoint: str = ""
     exports: dict[str, str] = field(default_factory=dict)
@@ -75,11 +76,11 @@ class Server:
     def start(self) -> Server:
         """Starts the server and returns when it says that it listens."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [str(binary()), "serve", "--listen", "127.0.0.1:0", "--data", str(self.data)]
+        command = [str(binary()), "serve", "--listen", self.listen, "--data", str(self.data)]
         if self.config is not None:
             (self.folder / "abanico.toml").write_text(self.config)
             command += ["--config", str(self.folder / "abanico.toml")]
-        keys = {"ABANICO_ACCESS_KEY_ID": self.keys[0], "ABANICO_SECRET_ACCESS_KEY": self.keys[1]}
+        keys = {"ABANICO_ACCESS_KEY_ID": self.key_pair[0], "ABANICO_SECRET_ACCESS_KEY": self.key_pair[1]}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
@@ -141,8 +142,8 @@ class Server:
         given = {
             "endpoint_url": self.endpoint,
             "region_name": "us-east-1",
-            "aws_access_key_id": self.keys[0],
-            "aws_secret_access_key": self.keys[1],
+            "aws_access_key_id": self.key_pair[0],
+            "aws_secret_access_key": self.key_pair[1],
             "config": Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60),
         }
         return boto3.client(service, **{**given, **options})

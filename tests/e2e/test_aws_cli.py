@@ -63,7 +63,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         for name in (UPLOADS, RENDITIONS)
     )
     config = f'region = "{REGION}"\ntrigger = []\n{buckets}'
-    server = Server(folder / "abanico", config, environment=credentials(), keys=(ACCOUNT, SECRET))
+    server = Server(folder / "abanico", config, environment=credentials(), key_pair=(ACCOUNT, SECRET))
     try:
         yield Line(aws, server.start())
     finally:

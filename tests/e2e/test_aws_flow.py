@@ -68,7 +68,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     """Everything running; ended with all its processes."""
     folder = tmp_path_factory.mktemp("aws")
     aws = Emulator(folder / "emulator").start()
-    server = Server(folder / "abanico", config(aws.endpoint), environment=credentials(), keys=(ACCOUNT, SECRET))
+    server = Server(folder / "abanico", config(aws.endpoint), environment=credentials(), key_pair=(ACCOUNT, SECRET))
     try:
         server.start()
         aws.upload_functions("code", "v1/")

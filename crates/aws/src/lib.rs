@@ -20,6 +20,7 @@ pub use client::{Request, Response, SignedClient};
 pub use credentials::{Credentials, CredentialsSource, EnvironmentCredentials};
 pub use endpoint::endpoint;
 pub use error::{Error, ErrorKind};
+pub use escape::escaped as encoded;
 pub use events::Events;
 pub use mediaconvert::MediaConvert;
 pub use operation::Operation;

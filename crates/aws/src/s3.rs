@@ -110,7 +110,16 @@ impl S3 {
     /// # Errors
     /// Status 404 when there is no such bucket.
     pub async fn keys_after(&self, bucket: &str, after: &str) -> Result<Vec<String>, Error> {
-        let query = format!("encoding-type=url&list-type=2&start-after={}", escaped(after));
+        self.keys_below(bucket, "", after).await
+    }
+
+    /// As [`S3::keys_after`], of the keys that begin with `prefix`.
+    ///
+    /// # Errors
+    /// Status 404 when there is no such bucket.
+    pub async fn keys_below(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, Error> {
+        let (prefix, after) = (escaped(prefix), escaped(after));
+        let query = format!("encoding-type=url&list-type=2&prefix={prefix}&start-after={after}");
         let request = Request::get(format!("/{}?{query}", escaped(bucket)));
         let response = self.0.send(Operation::ListObjects, &request, true).await?;
         let text = String::from_utf8_lossy(&response.body).into_owned();

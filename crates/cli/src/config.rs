@@ -22,8 +22,11 @@ pub struct Config {
     pub data: PathBuf,
     /// Region that ARNs and events name.
     pub region: String,
-    /// The engine.
+    /// The engine: its table, or just its name.
+    #[serde(deserialize_with = "engine")]
     pub engine: EngineConfig,
+    /// The service that jobs are handed on to where the engine is `mediaconvert`.
+    pub mediaconvert: Option<MediaConvertConfig>,
     /// Buckets; local ones are made when they are missing.
     #[serde(rename = "bucket")]
     pub buckets: Vec<BucketConfig>,
@@ -42,6 +45,8 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
+    /// Who does the jobs.
+    pub kind: EngineKind,
     /// Processors to use; all by default.
     pub cores: Option<u32>,
     /// Jobs driven at once.
@@ -50,6 +55,58 @@ pub struct EngineConfig {
     pub grace_seconds: u64,
     /// Whether ffmpeg runs in the sandbox.
     pub sandbox: bool,
+}
+
+/// Who does the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// abanico's own encoders.
+    #[default]
+    Embedded,
+    /// AWS MediaConvert, or a service that is compatible with it.
+    MediaConvert,
+}
+
+/// `engine = "mediaconvert"` or a table.
+fn engine<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<EngineConfig, D::Error> {
+    use serde::de::Error;
+    // Not an untagged enum: that would swallow which key of the table is wrong.
+    let value = toml::Value::deserialize(deserializer)?;
+    if value.is_str() {
+        let kind = EngineKind::deserialize(value).map_err(D::Error::custom)?;
+        return Ok(EngineConfig { kind, ..EngineConfig::default() });
+    }
+    EngineConfig::deserialize(value).map_err(D::Error::custom)
+}
+
+/// The service that jobs are handed on to; credentials come from the usual AWS variables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaConvertConfig {
+    /// Its region.
+    pub region: String,
+    /// Role that its jobs name.
+    pub role: String,
+    /// Its queue; its default when absent.
+    pub queue: Option<String>,
+    /// URL of another service than Amazon's.
+    pub endpoint: Option<String>,
+    /// URL of another S3 than Amazon's beside it.
+    pub s3_endpoint: Option<String>,
+    /// Its buckets by the names of ours.
+    #[serde(default)]
+    pub buckets: std::collections::BTreeMap<String, String>,
+    /// Whether inputs are copied there before and outputs back after.
+    #[serde(default)]
+    pub copy: bool,
+    /// First pause between two looks at a job, in seconds.
+    #[serde(default = "poll_seconds")]
+    pub poll_seconds: u64,
+}
+
+fn poll_seconds() -> u64 {
+    5
 }
 
 /// One bucket.
@@ -134,7 +191,13 @@ fn default_role() -> String {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { cores: None, max_active_jobs: 4, grace_seconds: 10, sandbox: true }
+        Self {
+            kind: EngineKind::default(),
+            cores: None,
+            max_active_jobs: 4,
+            grace_seconds: 10,
+            sandbox: true,
+        }
     }
 }
 
@@ -147,6 +210,7 @@ impl Default for Config {
             data: PathBuf::from("abanico-data"),
             region: "us-east-1".to_owned(),
             engine: EngineConfig::default(),
+            mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],
             triggers: vec![TriggerConfig {
                 id: FUNCTION.to_owned(),
@@ -223,6 +287,17 @@ mod tests {
         assert!(config.listen.ip().is_loopback());
         assert_eq!(config.triggers[0].bucket, "uploads");
         assert_eq!(config.triggers[0].destination, "s3://renditions/{key}/");
+    }
+
+    #[test]
+    fn is_the_engine_a_name_or_a_table() {
+        assert_eq!(parse("engine = \"mediaconvert\"").unwrap().engine.kind, EngineKind::MediaConvert);
+        let table = parse("[engine]\nkind = \"mediaconvert\"\ncores = 1").unwrap().engine;
+        assert_eq!((table.kind, table.cores), (EngineKind::MediaConvert, Some(1)));
+        assert_eq!(parse("[engine]\ncores = 1").unwrap().engine.kind, EngineKind::Embedded);
+        let wrong = format!("{:#}", parse("[engine]\nkores = 1").unwrap_err());
+        assert!(wrong.contains("kores"), "{wrong}");
+        assert!(parse("engine = \"cloud\"").is_err());
     }
 
     #[test]

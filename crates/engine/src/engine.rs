@@ -10,6 +10,7 @@ use std::time::Duration;
 use abanico_ffmpeg::{Tools, capabilities};
 use abanico_model::generated::JobSettings;
 use abanico_store::ObjectStore;
+use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,10 +19,12 @@ use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::error::Error;
+use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
 use crate::sandboxing::Sandboxing;
 use crate::steps::{JobContext, Workshop};
+use crate::submission::{self, Refusal};
 use crate::work_folder::WorkFolder;
 
 /// How an engine is set up.
@@ -47,6 +50,7 @@ struct Shared {
     options: EngineOptions,
     database: Arc<Database>,
     workshop: Arc<Workshop>,
+    forwarding: Option<Forwarding>,
     active: Mutex<BTreeMap<JobId, Active>>,
     /// A new job, or a free place.
     wake: Notify,
@@ -72,6 +76,19 @@ impl Engine {
         store: Arc<dyn ObjectStore>,
         tools: Tools,
     ) -> Result<Self, Error> {
+        Self::open_with(options, store, tools, None).await
+    }
+
+    /// As [`Engine::open`]; with `forwarding` another service does the jobs.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_with(
+        options: EngineOptions,
+        store: Arc<dyn ObjectStore>,
+        tools: Tools,
+        forwarding: Option<Forwarding>,
+    ) -> Result<Self, Error> {
         let works = options.folder.join("work");
         std::fs::create_dir_all(&works).map_err(|error| Error::storage("make the engine's folder", error))?;
         let database = Arc::new(Database::open(&options.folder.join("jobs.sqlite"))?);
@@ -92,6 +109,7 @@ impl Engine {
                 options,
                 database,
                 workshop: Arc::new(workshop),
+                forwarding,
                 active: Mutex::default(),
                 wake: Notify::new(),
                 changes: watch::Sender::new(0),
@@ -104,6 +122,18 @@ impl Engine {
         let scheduler = engine.clone();
         engine.shared.tracker.spawn(async move { scheduler.schedule().await });
         Ok(engine)
+    }
+
+    /// Checks and completes a request. Where jobs are handed on, settings that abanico's own encoders do not know are
+    /// left for the other service to judge.
+    ///
+    /// # Errors
+    /// As [`submission::from_request`].
+    pub fn submission(&self, request: Value) -> Result<Submission, Refusal> {
+        match self.shared.forwarding {
+            None => submission::from_request(request),
+            Some(_) => submission::from_request_for_others(request),
+        }
     }
 
     /// Makes a job, or finds the one that the same token made before. Durable when this returns.
@@ -126,6 +156,7 @@ impl Engine {
             outputs: Vec::new(),
             published: Vec::new(),
             child_cpu_ms: 0,
+            forwarded: Forwarded::default(),
         };
         let inserted = record.clone();
         match self.database(move |database| database.insert(&inserted, &[], now_ms)).await? {
@@ -348,8 +379,13 @@ impl Engine {
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),
         };
+        let signals = Signals { cancel, stop: self.shared.stop.clone() };
+        if let Some(forwarding) = self.shared.forwarding.clone() {
+            let database = self.shared.database.clone();
+            return Forwarder { record, database, context, forwarding }.run(signals).await;
+        }
         let (driver, inbox) = Driver::new(record, self.shared.database.clone(), context, settings);
-        driver.run(inbox, Signals { cancel, stop: self.shared.stop.clone() }).await
+        driver.run(inbox, signals).await
     }
 
     fn with_live_progress(&self, record: JobRecord) -> JobRecord {

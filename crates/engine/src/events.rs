@@ -121,6 +121,9 @@ fn audio_details(track: &AudioTrack) -> Value {
 
 /// Outputs by the group that the job lists them in.
 fn groups(record: &JobRecord) -> Vec<OutputGroupDetail> {
+    if let Some(outputs) = &record.forwarded.outputs {
+        return serde_json::from_value(outputs.clone()).unwrap_or_default();
+    }
     let mut groups: BTreeMap<u32, Vec<OutputDetail>> = BTreeMap::new();
     let planned = record.plan.iter().flat_map(|plan| plan.outputs.iter());
     for (planned, made) in planned.zip(&record.outputs) {

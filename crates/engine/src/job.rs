@@ -8,6 +8,7 @@ use abanico_plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::forwarding::Forwarded;
 use crate::job_machine::{JobMachine, Stage};
 
 /// Names a job, `<milliseconds>-<six letters or digits>`, as MediaConvert's ids do.
@@ -141,6 +142,9 @@ pub struct JobRecord {
     pub published: Vec<String>,
     /// CPU time of the ffmpeg processes that finished, in milliseconds.
     pub child_cpu_ms: u64,
+    /// The job of another service that does this one's work, where jobs are handed on.
+    #[serde(default)]
+    pub forwarded: Forwarded,
 }
 
 impl JobRecord {

@@ -145,6 +145,16 @@ impl JobMachine {
         }
     }
 
+    /// Enters the stage of a job that another service does; false when the job is there or beyond already.
+    pub(crate) fn mirror(&mut self, stage: Stage, failure: Option<Failure>) -> bool {
+        let is_news = !self.stage.is_final() && stage > self.stage;
+        if is_news {
+            self.stage = stage;
+            self.failure = failure;
+        }
+        is_news
+    }
+
     /// Takes in what happened and says what to do. Events that come too late change nothing.
     pub fn apply(&mut self, event: Event) -> Vec<Command> {
         if self.stage.is_final() {

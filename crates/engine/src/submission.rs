@@ -34,8 +34,20 @@ pub enum Refusal {
 /// # Errors
 /// Every problem at once, or the name that does not exist.
 pub fn from_request(request: Value) -> Result<Submission, Refusal> {
+    checked(request, coverage::problems)
+}
+
+/// As [`from_request`], for a job that another service does: what abanico's own encoders cannot do is no problem.
+///
+/// # Errors
+/// As [`from_request`].
+pub fn from_request_for_others(request: Value) -> Result<Submission, Refusal> {
+    checked(request, |_| Vec::new())
+}
+
+fn checked(request: Value, coverage: fn(&Value) -> Vec<Problem>) -> Result<Submission, Refusal> {
     let request = keys::to_wire(request, "CreateJobRequest");
-    let settings = completed_settings(&request)?;
+    let settings = completed_settings(&request, coverage)?;
     let parsed = parse::parse::<JobSettings>(settings.clone()).map_err(Refusal::Invalid)?;
     let text = |member: &str| request.get(member).and_then(Value::as_str).map(str::to_owned);
     let queue = text("queue").unwrap_or_else(|| "Default".to_owned());
@@ -71,7 +83,7 @@ impl Submission {
 }
 
 /// Settings with template and presets merged in, found good.
-fn completed_settings(request: &Value) -> Result<Value, Refusal> {
+fn completed_settings(request: &Value, coverage: fn(&Value) -> Vec<Problem>) -> Result<Value, Refusal> {
     let own = request.get("settings").cloned().unwrap_or(Value::Null);
     let named = request.get("jobTemplate").and_then(Value::as_str);
     let merged = match named {
@@ -91,7 +103,7 @@ fn completed_settings(request: &Value) -> Result<Value, Refusal> {
         Ok(()) => Vec::new(),
         Err(problems) => problems.0,
     };
-    problems.extend(coverage::problems(&complete));
+    problems.extend(coverage(&complete));
     Problems(problems).into_result().map_err(Refusal::Invalid)?;
     Ok(complete)
 }

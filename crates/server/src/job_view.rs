@@ -124,6 +124,9 @@ fn messages(record: &JobRecord) -> Value {
 
 /// Outputs by the group that the job lists them in, in its order.
 fn output_groups(record: &JobRecord) -> Vec<Value> {
+    if let Some(Value::Array(groups)) = &record.forwarded.outputs {
+        return groups.clone();
+    }
     let planned = record.plan.iter().flat_map(|plan| &plan.outputs).enumerate();
     let mut groups: BTreeMap<u32, Vec<Value>> = BTreeMap::new();
     for (index, planned) in planned {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use abanico_engine::{Engine, submission};
+use abanico_engine::Engine;
 use abanico_lambda::{JobSubmitter, Outcome, RecordOutcome, SubmitError, TriggerConfig};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -182,7 +182,7 @@ impl JobSubmitter for EngineSubmitter {
             message: error.to_string(),
             retryable: error.is_retryable(),
         };
-        let submission = submission::from_request(request).map_err(|refusal| refused(refusal.into()))?;
+        let submission = self.engine.submission(request).map_err(|refusal| refused(refusal.into()))?;
         let created = self.engine.create_job(submission.with_lasting_token()).await;
         created.map(|record| record.id.to_string()).map_err(|error| refused(error.into()))
     }

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Engine, EngineOptions};
+use abanico_engine::{Engine, EngineOptions, Forwarding};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
-    Credentials, EngineSubmitter, EventBus, RetryPolicy, Server, ServerParts, Webhook, deliver_events,
-    run_triggers, s3_fallback,
+    Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, Server, ServerParts, Webhook,
+    deliver_events, run_triggers, s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::{cores, toolbox};
 use crate::arguments::Serve;
-use crate::config::{Config, EventBusConfig, TriggerConfig};
+use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
@@ -88,8 +88,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         sandboxing: toolbox.sandboxing.clone(),
     };
     let store = Arc::new(router(config, &s3));
-    let engine =
-        Engine::open(options, store, toolbox.tools.clone()).await.context("cannot start the engine")?;
+    let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
+        .await
+        .context("cannot start the engine")?;
     let stop = CancellationToken::new();
     let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
     let outbox = Arc::new(s3.outbox());
@@ -227,4 +228,43 @@ fn event_bus(config: &EventBusConfig, region: &str) -> anyhow::Result<EventBus> 
     let credentials = Arc::new(abanico_aws::EnvironmentCredentials);
     let client = abanico_aws::SignedClient::new("events", region, endpoint, credentials)?;
     Ok(EventBus::new(client, config.name.as_str()))
+}
+
+/// How jobs are handed on, where the engine is `mediaconvert`.
+fn forwarding(config: &Config) -> anyhow::Result<Option<Forwarding>> {
+    if config.engine.kind == EngineKind::Embedded {
+        return Ok(None);
+    }
+    let Some(service) = &config.mediaconvert else {
+        let hint = "add a table [mediaconvert] with region and role, see docs/CONFIGURATION.md";
+        return Err(
+            Hinted::new(WRONG_USAGE, "the engine is mediaconvert, but there is no such table", hint).into()
+        );
+    };
+    let client = |name: &str, endpoint: &Option<String>| {
+        let at = match endpoint {
+            Some(endpoint) => endpoint.parse().with_context(|| format!("`{endpoint}` is no URL"))?,
+            None => abanico_aws::endpoint(name, &service.region, &|name| std::env::var(name).ok())?,
+        };
+        let credentials = Arc::new(abanico_aws::EnvironmentCredentials);
+        anyhow::Ok(abanico_aws::SignedClient::new(name, &service.region, at, credentials)?)
+    };
+    let jobs = abanico_aws::MediaConvert::new(client("mediaconvert", &service.endpoint)?);
+    let s3 = abanico_aws::S3::new(client("s3", &service.s3_endpoint)?);
+    let store = RemoteS3::new(RemoteOptions {
+        allow_http: service.s3_endpoint.as_deref().is_some_and(|url| url.starts_with("http://")),
+        endpoint: service.s3_endpoint.clone(),
+        region: Some(service.region.clone()),
+        keys: None,
+        session_token: None,
+    });
+    Ok(Some(Forwarding {
+        jobs: Arc::new(MediaConvertJobs::new(jobs, s3)),
+        store: Arc::new(store),
+        role: service.role.clone(),
+        queue: service.queue.clone(),
+        buckets: service.buckets.clone(),
+        copies: service.copy,
+        pause: Duration::from_secs(service.poll_seconds.max(1)),
+    }))
 }

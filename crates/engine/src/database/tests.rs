@@ -27,6 +27,7 @@ fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
         outputs: vec![],
         published: vec![],
         child_cpu_ms: 0,
+        forwarded: crate::Forwarded::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! CreateJob: in a request in JSON, out status 201 and the job, durable. Never waits for the job.
 
-use abanico_engine::{Engine, submission};
+use abanico_engine::Engine;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -26,7 +26,7 @@ fn read(body: &[u8]) -> Result<Value, Error> {
 }
 
 async fn create(engine: &Engine, request: Value) -> Result<Value, Error> {
-    let submission = submission::from_request(request)?;
+    let submission = engine.submission(request)?;
     Ok(job_view::job(&engine.create_job(submission).await?))
 }
 

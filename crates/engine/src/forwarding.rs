@@ -1,0 +1,511 @@
+//! Jobs that another service does: in a job of ours, out the same job there, its course mirrored here until its end.
+//!
+//! Never a second job there for one of ours: the job's own name is its token, and before it is asked for again it is
+//! looked for. A service that does not answer is asked again, for as long as the job lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abanico_store::{ObjectStore, ObjectUrl};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::database::Database;
+use crate::driver::Signals;
+use crate::events;
+use crate::failure;
+use crate::job::JobRecord;
+use crate::job_machine::{Failure, Stage};
+use crate::steps::JobContext;
+use crate::{Error, clock};
+
+/// User metadata by which a forwarded job is found again.
+const FORWARDED_LABEL: &str = "abanico-forwarded";
+/// Longest pause between two looks at a job, and between two tries when the service does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Pages of jobs that are looked through for a lost one.
+const SEARCHED_PAGES: usize = 25;
+
+/// Why the other service did not do what it was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemoteError {
+    /// What it said, or why it was not reached.
+    pub message: String,
+    /// Whether another try may do.
+    pub is_retryable: bool,
+    /// Whether it says that there is no such thing.
+    pub is_not_found: bool,
+}
+
+/// A MediaConvert-compatible service; requests and answers in wire form (camelCase).
+#[async_trait]
+pub trait RemoteJobs: Send + Sync {
+    /// Creates a job and answers it.
+    ///
+    /// # Errors
+    /// [`RemoteError`] as for all.
+    async fn create(&self, request: &Value) -> Result<Value, RemoteError>;
+    /// A job.
+    ///
+    /// # Errors
+    /// [`RemoteError`] as for all.
+    async fn get(&self, id: &str) -> Result<Value, RemoteError>;
+    /// Cancels a job.
+    ///
+    /// # Errors
+    /// [`RemoteError`] as for all.
+    async fn cancel(&self, id: &str) -> Result<(), RemoteError>;
+    /// A page of the newest jobs: `jobs` and perhaps `nextToken`.
+    ///
+    /// # Errors
+    /// [`RemoteError`] as for all.
+    async fn newest(&self, next_token: Option<&str>) -> Result<Value, RemoteError>;
+    /// Keys below a prefix in one of the service's buckets.
+    ///
+    /// # Errors
+    /// [`RemoteError`] as for all.
+    async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, RemoteError>;
+}
+
+/// How jobs are handed on.
+#[derive(Clone)]
+pub struct Forwarding {
+    /// The service.
+    pub jobs: Arc<dyn RemoteJobs>,
+    /// Where its objects are.
+    pub store: Arc<dyn ObjectStore>,
+    /// Role that its jobs name.
+    pub role: String,
+    /// Its queue; none for its default.
+    pub queue: Option<String>,
+    /// Its buckets by the names of ours; others keep their name.
+    pub buckets: BTreeMap<String, String>,
+    /// Whether inputs are copied there before and outputs back after.
+    pub copies: bool,
+    /// First pause between two looks at a job; it grows to a minute.
+    pub pause: Duration,
+}
+
+impl std::fmt::Debug for Forwarding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forwarding")
+            .field("role", &self.role)
+            .field("buckets", &self.buckets)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of the job there.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Whether it was asked for; the answer may be lost.
+    pub is_asked_for: bool,
+    /// Its id.
+    pub id: Option<String>,
+    /// `outputGroupDetails` of the finished job, as in the COMPLETE event, with our buckets.
+    pub outputs: Option<Value>,
+}
+
+/// How looking after a job came to an end.
+enum End {
+    /// The job is at its end.
+    Over,
+    /// The process stops; a later start goes on.
+    Stopped,
+}
+
+/// Looks after one forwarded job.
+pub(crate) struct Forwarder {
+    pub record: JobRecord,
+    pub database: Arc<Database>,
+    pub context: JobContext,
+    pub forwarding: Forwarding,
+}
+
+impl Forwarder {
+    /// Hands the job on and mirrors it until its end or `signals.stop`.
+    pub async fn run(mut self, signals: Signals) -> Result<(), Error> {
+        self.enter(Stage::Probing, None).await?;
+        let end = tokio::select! {
+            end = self.look_after() => end,
+            () = signals.stop.cancelled() => Ok(End::Stopped),
+            () = signals.cancel.cancelled() => self.cancelled_before_an_answer().await,
+        };
+        match end {
+            Ok(End::Stopped) => return Ok(()),
+            Ok(End::Over) => {}
+            Err(Trouble::Job(failure)) => self.enter(Stage::Error, Some(failure)).await?,
+            Err(Trouble::Storage(error)) => return Err(error),
+        }
+        if let Err(error) = self.context.work.remove() {
+            tracing::warn!(job.id = %self.record.id, %error, "cannot remove the job's work folder");
+        }
+        Ok(())
+    }
+
+    async fn cancelled_before_an_answer(&mut self) -> Result<End, Trouble> {
+        if let Some(id) = self.record.forwarded.id.clone()
+            && let Err(error) = self.forwarding.jobs.cancel(&id).await
+        {
+            tracing::warn!(job.id = %self.record.id, remote = id, reason = error.message, "the other service did not cancel its job");
+        }
+        self.enter(Stage::Canceled, None).await?;
+        Ok(End::Over)
+    }
+
+    async fn look_after(&mut self) -> Result<End, Trouble> {
+        if self.record.forwarded.id.is_none() {
+            if self.forwarding.copies {
+                self.copy_input().await?;
+            }
+            self.hand_on().await?;
+        }
+        let mut pause = self.forwarding.pause;
+        loop {
+            let id = self.record.forwarded.id.clone().unwrap_or_default();
+            match self.forwarding.jobs.get(&id).await {
+                Ok(job) => {
+                    if self.mirror(&job).await? {
+                        return Ok(End::Over);
+                    }
+                }
+                Err(error) if error.is_not_found => {
+                    let message =
+                        format!("the job `{id}` that this one was handed on to is gone: submit it again");
+                    return Err(Failure { code: 1999, message, is_retryable: false }.into());
+                }
+                Err(error) => self.not_reached(&error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn not_reached(&self, error: &RemoteError) {
+        tracing::warn!(job.id = %self.record.id, reason = error.message, "the other service does not answer: it is asked again");
+    }
+
+    /// Finds or creates the job there.
+    async fn hand_on(&mut self) -> Result<(), Trouble> {
+        let request = request(&self.record, &self.forwarding);
+        let was_asked_for = std::mem::replace(&mut self.record.forwarded.is_asked_for, true);
+        self.store(Vec::new()).await?;
+        let mut pause = self.forwarding.pause;
+        let mut may_be_there = was_asked_for;
+        loop {
+            let found = if may_be_there { self.find().await } else { Ok(None) };
+            let created = match found {
+                Ok(Some(job)) => Ok(job),
+                Ok(None) => self.forwarding.jobs.create(&request).await,
+                Err(error) => Err(error),
+            };
+            match created {
+                Ok(job) => {
+                    let id = job.get("id").and_then(Value::as_str).unwrap_or_default();
+                    tracing::info!(job.id = %self.record.id, remote = id, "a job was handed on");
+                    self.record.forwarded.id = Some(id.to_owned());
+                    self.store(Vec::new()).await?;
+                    return Ok(());
+                }
+                Err(error) if !error.is_retryable => {
+                    let message = format!("the other service refused the job: {}", error.message);
+                    return Err(Failure { code: 1040, message, is_retryable: false }.into());
+                }
+                Err(error) => self.not_reached(&error),
+            }
+            may_be_there = true;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The job there that carries our name; it must be among the newest five hundred.
+    async fn find(&self) -> Result<Option<Value>, RemoteError> {
+        let mut token: Option<String> = None;
+        for _ in 0..SEARCHED_PAGES {
+            let page = self.forwarding.jobs.newest(token.as_deref()).await?;
+            let jobs = page.get("jobs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let ours = json!(self.record.id.as_str());
+            let pointer = format!("/userMetadata/{FORWARDED_LABEL}");
+            if let Some(job) = jobs.iter().find(|job| job.pointer(&pointer) == Some(&ours)) {
+                return Ok(Some(job.clone()));
+            }
+            token = page.get("nextToken").and_then(Value::as_str).map(str::to_owned);
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes in how far the job there is; true at its end.
+    async fn mirror(&mut self, job: &Value) -> Result<bool, Trouble> {
+        let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default();
+        let percent = job.get("jobPercentComplete").and_then(Value::as_u64).unwrap_or(0).min(100);
+        self.context.update(|progress| {
+            progress.probing_percent = if percent > 0 { 100 } else { progress.probing_percent };
+            progress.transcoding_percent = u8::try_from(percent).unwrap_or(100);
+        });
+        match (text("status"), text("currentPhase")) {
+            ("COMPLETE", _) => {
+                self.complete(job).await?;
+                Ok(true)
+            }
+            ("ERROR", _) => {
+                let code =
+                    job.get("errorCode").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
+                let (code, message) = (code.unwrap_or(1999), text("errorMessage").to_owned());
+                Err(Failure { code, message, is_retryable: false }.into())
+            }
+            ("CANCELED", _) => {
+                self.enter(Stage::Canceled, None).await?;
+                Ok(true)
+            }
+            ("PROGRESSING", "UPLOADING") => {
+                self.enter(Stage::Uploading, None).await.map(|()| false).map_err(Trouble::from)
+            }
+            ("PROGRESSING", "TRANSCODING") => {
+                self.enter(Stage::Transcoding, None).await.map(|()| false).map_err(Trouble::from)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn complete(&mut self, job: &Value) -> Result<(), Trouble> {
+        let settings = &self.record.submission.settings;
+        let details = job.get("outputGroupDetails").cloned().unwrap_or_else(|| json!([]));
+        let details = named_groups(&details, settings, &self.forwarding.buckets);
+        if self.forwarding.copies {
+            self.enter(Stage::Uploading, None).await?;
+            self.copy_outputs().await?;
+        }
+        self.context.update(|progress| {
+            (progress.probing_percent, progress.transcoding_percent, progress.uploading_percent) =
+                (100, 100, 100);
+        });
+        self.record.forwarded.outputs = Some(details);
+        Ok(self.enter(Stage::Complete, None).await?)
+    }
+
+    async fn copy_input(&self) -> Result<(), Trouble> {
+        let url = parsed(&self.context.input_url)?;
+        let there = moved(&self.context.input_url, &self.forwarding.buckets);
+        self.copy(&url, &parsed(&there)?, true).await
+    }
+
+    /// Copies all that stands below the destinations there to the same keys here.
+    async fn copy_outputs(&self) -> Result<(), Trouble> {
+        for ours in destinations(&self.record.submission.settings) {
+            let there = moved(&ours, &self.forwarding.buckets);
+            let (Some((bucket, prefix)), Some((our_bucket, _))) =
+                (bucket_and_key(&there), bucket_and_key(&ours))
+            else {
+                continue;
+            };
+            let keys = self.forwarding.jobs.keys(bucket, prefix).await;
+            let keys = keys.map_err(|error| copying(&there, &error.message))?;
+            for key in keys {
+                self.copy(
+                    &ObjectUrl::s3(bucket, key.as_str()),
+                    &ObjectUrl::s3(our_bucket, key.as_str()),
+                    false,
+                )
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies one object, to the other service or back.
+    async fn copy(&self, from: &ObjectUrl, to: &ObjectUrl, goes_there: bool) -> Result<(), Trouble> {
+        let (source, target) = if goes_there {
+            (&self.context.workshop.store, &self.forwarding.store)
+        } else {
+            (&self.forwarding.store, &self.context.workshop.store)
+        };
+        let file = self.context.work.input();
+        let folder = self.context.work.root();
+        std::fs::create_dir_all(folder)
+            .map_err(|error| failure::from_disk("make the work folder", &error))?;
+        // What an interrupted copy left may be half a file.
+        let _ = std::fs::remove_file(&file);
+        source.fetch(from, &file).await.map_err(|error| failure::from_store(&error))?;
+        let published = target.publish(&file, to, &abanico_store::ObjectAttributes::default()).await;
+        published.map_err(|error| failure::from_store(&error))?;
+        Ok(())
+    }
+
+    /// Enters a stage, unless the job is there or beyond already, and stores that with its event.
+    async fn enter(&mut self, stage: Stage, failure: Option<Failure>) -> Result<(), Error> {
+        let before = self.record.stage();
+        if !self.record.machine.mirror(stage, failure) {
+            return Ok(());
+        }
+        let now_ms = clock::now_ms();
+        self.record.times.started_ms.get_or_insert(now_ms);
+        if stage.is_final() {
+            self.record.times.finished_ms.get_or_insert(now_ms);
+        }
+        let announced = events::entered(&self.record, before, now_ms);
+        self.store(announced).await
+    }
+
+    async fn store(&mut self, events: Vec<Value>) -> Result<(), Error> {
+        self.record.progress =
+            *self.context.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (database, record) = (self.database.clone(), self.record.clone());
+        let stored = tokio::task::spawn_blocking(move || database.update(&record, &events)).await;
+        stored.map_err(|error| Error::storage("store a job", error))??;
+        (self.context.changed)();
+        Ok(())
+    }
+}
+
+/// What keeps a job from being looked after.
+enum Trouble {
+    Job(Failure),
+    Storage(Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Job(failure)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+/// The request to the other service: complete settings with its buckets, its role and queue, and our name.
+fn request(record: &JobRecord, forwarding: &Forwarding) -> Value {
+    let submission = &record.submission;
+    let mut settings = submission.settings.clone();
+    for input in settings.get_mut("inputs").and_then(Value::as_array_mut).into_iter().flatten() {
+        move_member(input, "fileInput", &forwarding.buckets);
+    }
+    for group in settings.get_mut("outputGroups").and_then(Value::as_array_mut).into_iter().flatten() {
+        let kinds = group.get_mut("outputGroupSettings").and_then(Value::as_object_mut);
+        for settings in kinds.into_iter().flat_map(|kinds| kinds.values_mut()) {
+            move_member(settings, "destination", &forwarding.buckets);
+        }
+    }
+    let mut metadata = submission.user_metadata.clone();
+    metadata.insert(FORWARDED_LABEL.to_owned(), record.id.to_string());
+    let mut request = json!({
+        "settings": settings,
+        "role": forwarding.role,
+        "userMetadata": metadata,
+        "priority": submission.priority,
+        "clientRequestToken": record.id.as_str(),
+    });
+    for name in ["tags", "accelerationSettings", "statusUpdateInterval", "billingTagsSource"] {
+        if let Some(value) = submission.request.get(name) {
+            request[name] = value.clone();
+        }
+    }
+    if let Some(queue) = &forwarding.queue {
+        request["queue"] = json!(queue);
+    }
+    request
+}
+
+fn move_member(object: &mut Value, name: &str, buckets: &BTreeMap<String, String>) {
+    let Some(url) = object.get(name).and_then(Value::as_str).map(str::to_owned) else { return };
+    object[name] = json!(moved(&url, buckets));
+}
+
+/// The URL with the other service's bucket.
+fn moved(url: &str, buckets: &BTreeMap<String, String>) -> String {
+    let other = bucket_and_key(url).and_then(|(bucket, key)| Some((buckets.get(bucket)?, key)));
+    other.map_or_else(|| url.to_owned(), |(bucket, key)| format!("s3://{bucket}/{key}"))
+}
+
+fn bucket_and_key(url: &str) -> Option<(&str, &str)> {
+    url.strip_prefix("s3://")?.split_once('/')
+}
+
+/// Destinations of all output groups.
+fn destinations(settings: &Value) -> Vec<String> {
+    let groups = settings.get("outputGroups").and_then(Value::as_array).cloned().unwrap_or_default();
+    let of = |group: Value| {
+        let kinds = group.get("outputGroupSettings").and_then(Value::as_object).cloned().unwrap_or_default();
+        kinds.values().find_map(|one| one.get("destination")?.as_str().map(str::to_owned))
+    };
+    groups.into_iter().filter_map(of).collect()
+}
+
+/// The details of a finished job in the form of the COMPLETE event, with our buckets.
+fn named_groups(details: &Value, settings: &Value, buckets: &BTreeMap<String, String>) -> Value {
+    let back: BTreeMap<String, String> =
+        buckets.iter().map(|(ours, theirs)| (theirs.clone(), ours.clone())).collect();
+    let mut groups = details.as_array().cloned().unwrap_or_default();
+    for (index, group) in groups.iter_mut().enumerate() {
+        let kind = settings.pointer(&format!("/outputGroups/{index}/outputGroupSettings/type"));
+        let kind = kind.and_then(Value::as_str).unwrap_or("FILE_GROUP_SETTINGS");
+        group["type"] = json!(kind.trim_end_matches("_SETTINGS"));
+        rename(group, &back);
+    }
+    Value::Array(groups)
+}
+
+/// Gives every path below `value` its bucket here.
+fn rename(value: &mut Value, buckets: &BTreeMap<String, String>) {
+    match value {
+        Value::String(text) if text.starts_with("s3://") => *text = moved(text, buckets),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, buckets)),
+        Value::Object(members) => members.values_mut().for_each(|member| rename(member, buckets)),
+        _ => {}
+    }
+}
+
+fn parsed(url: &str) -> Result<ObjectUrl, Failure> {
+    url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
+        code: 1010,
+        message: error.to_string(),
+        is_retryable: false,
+    })
+}
+
+fn copying(url: &str, reason: &str) -> Failure {
+    Failure { code: 1999, message: format!("`{url}` could not be copied: {reason}"), is_retryable: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets() -> BTreeMap<String, String> {
+        [("uploads".to_owned(), "aws-uploads".to_owned()), ("renditions".to_owned(), "aws-out".to_owned())]
+            .into()
+    }
+
+    #[test]
+    fn are_only_named_buckets_moved() {
+        assert_eq!(moved("s3://uploads/a/b c.mp4", &buckets()), "s3://aws-uploads/a/b c.mp4");
+        assert_eq!(moved("s3://other/a.mp4", &buckets()), "s3://other/a.mp4");
+        assert_eq!(moved("https://h/uploads/a", &buckets()), "https://h/uploads/a");
+    }
+
+    #[test]
+    fn do_finished_groups_get_their_type_and_our_buckets() {
+        let details = json!([{"outputDetails": [{"outputFilePaths": ["s3://aws-out/a.m3u8"], "durationInMs": 5}],
+            "playlistFilePaths": ["s3://aws-out/m.m3u8"]}]);
+        let settings = json!({"outputGroups": [{"outputGroupSettings": {"type": "HLS_GROUP_SETTINGS"}}]});
+        let expected = json!([{"outputDetails": [{"outputFilePaths": ["s3://renditions/a.m3u8"], "durationInMs": 5}],
+            "playlistFilePaths": ["s3://renditions/m.m3u8"], "type": "HLS_GROUP"}]);
+        assert_eq!(named_groups(&details, &settings, &buckets()), expected);
+    }
+
+    #[test]
+    fn are_all_destinations_found_whatever_the_group() {
+        let settings = json!({"outputGroups": [
+            {"outputGroupSettings": {"type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {"destination": "s3://a/"}}},
+            {"outputGroupSettings": {"type": "HLS_GROUP_SETTINGS", "hlsGroupSettings": {"destination": "s3://b/x"}}}]});
+        assert_eq!(destinations(&settings), ["s3://a/", "s3://b/x"]);
+    }
+}
