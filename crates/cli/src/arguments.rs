@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "aws")]
-pub use aws::{Aws, AwsCommand, AwsDeploy, AwsLogs, AwsPlace, AwsRemove, AwsStatus, AwsSubmit};
+pub use aws::{Aws, AwsCommand, AwsDeploy, AwsEstimate, AwsLogs, AwsPlace, AwsRemove, AwsStatus, AwsSubmit};
 
 /// Upload a video, get every rendition: S3, trigger and MediaConvert in one program, with real encoders.
 #[derive(Debug, Parser)]

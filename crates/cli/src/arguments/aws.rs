@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use abanico_deployment::Architecture;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::JobChoice;
+use crate::commands::aws::estimate::{Decimal, decimal, positive};
+
 /// Arguments of `aws`.
 #[derive(Debug, Args)]
 pub struct Aws {
@@ -41,6 +44,8 @@ pub enum AwsCommand {
     Logs(AwsLogs),
     /// Transcode a file or an object with the stack and wait for the end.
     Submit(AwsSubmit),
+    /// Estimate what a job costs on MediaConvert, on Lambda and on a machine of your own; asks nobody.
+    Estimate(Box<AwsEstimate>),
     /// Print the IAM policy that the person who deploys needs.
     Policy,
 }
@@ -184,6 +189,39 @@ pub struct AwsSubmit {
     /// Key of the upload. Default: the stack's prefix and the file's name.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+}
+
+/// Arguments of `aws estimate`.
+#[derive(Debug, Args)]
+pub struct AwsEstimate {
+    /// A file.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub choice: JobChoice,
+    /// Own list of prices. Default: the built-in one, for us-east-1.
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+    /// How many such jobs.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub jobs: u64,
+    /// Speed of a Lambda processor against the measured one.
+    #[arg(long, default_value = "1", value_parser = positive, value_name = "FACTOR")]
+    pub speed_factor: Decimal,
+    /// Processors of your own machine.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i64).range(1..), value_name = "N")]
+    pub own_processors: i64,
+    /// Its power under load in watts.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..), value_name = "WATTS")]
+    pub own_watts: i64,
+    /// US dollars for a kilowatt-hour.
+    #[arg(long, default_value = "0.30", value_parser = decimal, value_name = "USD")]
+    pub kilowatt_hour: Decimal,
+    /// US dollars for an hour of the machine itself: its rent or write-off.
+    #[arg(long, default_value = "0.05", value_parser = decimal, value_name = "USD")]
+    pub machine_hour: Decimal,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

@@ -2,6 +2,7 @@
 //! is about to do before it does it.
 
 mod deploy;
+pub mod estimate;
 mod logs;
 mod remove;
 mod status;
@@ -26,6 +27,7 @@ pub async fn run(aws: Aws) -> anyhow::Result<ExitCode> {
         AwsCommand::Status(status) => status::run(&place, status).await,
         AwsCommand::Logs(logs) => logs::run(&place, logs).await,
         AwsCommand::Submit(submit) => submit::run(&place, submit).await,
+        AwsCommand::Estimate(estimate) => estimate::run(place.region.as_deref(), *estimate).await,
         AwsCommand::Policy => {
             output::line(DEPLOYER_POLICY.trim_end());
             Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use abanico_ffmpeg::{capabilities, command, command_line};
+use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Plan, PlanRequest, PlannedOutput, Task, TaskId, TaskKind};
 
@@ -16,9 +17,7 @@ use crate::{job_request, output};
 
 /// Prints the plan.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let name = arguments.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (input, destination) = (format!("s3://input/{name}"), "s3://output/".to_owned());
-    let plan = plan(&toolbox(true)?, &arguments.file, &arguments.choice, &input, &destination).await?;
+    let (_, plan) = planned(&arguments.file, &arguments.choice).await?;
     if arguments.json {
         output::json(&plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -34,14 +33,20 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Plans the job for a file, as the engine will.
+/// Facts of a file and the plan of the job for it, as the engine will make it.
+pub async fn planned(file: &Path, choice: &JobChoice) -> anyhow::Result<(MediaInfo, Plan)> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    plan(&toolbox(true)?, file, choice, &format!("s3://input/{name}"), "s3://output/").await
+}
+
+/// As [`planned`], with a name for the input and a place for the outputs.
 pub async fn plan(
     toolbox: &Toolbox,
     file: &Path,
     choice: &JobChoice,
     input: &str,
     destination: &str,
-) -> anyhow::Result<Plan> {
+) -> anyhow::Result<(MediaInfo, Plan)> {
     let submission = job_request::submission(choice, input, destination)?;
     let settings: JobSettings = serde_json::from_value(submission.settings)?;
     let info = facts(toolbox, file).await?;
@@ -52,9 +57,10 @@ pub async fn plan(
         input: &info,
         capabilities: &capabilities,
     };
-    abanico_plan::plan(request).map_err(|error| {
-        Hinted::new(WRONG_USAGE, error.to_string(), "change the setting that the message names").into()
-    })
+    let plan = abanico_plan::plan(request).map_err(|error| {
+        Hinted::new(WRONG_USAGE, error.to_string(), "change the setting that the message names")
+    })?;
+    Ok((info, plan))
 }
 
 fn output_table(plan: &Plan) -> Vec<String> {

@@ -207,7 +207,7 @@ impl Places {
             }
             let planned =
                 super::plan::plan(toolbox, file, &arguments.choice, &input.url, &self.destination).await;
-            let Ok(Plan { outputs, .. }) = planned else { continue };
+            let Ok((_, Plan { outputs, .. })) = planned else { continue };
             for output in outputs {
                 let path = out.join(output.url.trim_start_matches("s3://output/"));
                 if path.exists() {

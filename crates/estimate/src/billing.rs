@@ -1,0 +1,160 @@
+//! MediaConvert's bill: in the outputs of a plan, out normalised minutes and what they cost.
+//!
+//! Every output is billed by itself: its length in whole seconds, at least ten of them, times the multipliers of its size
+//! and frame rate (AWS, "AWS Elemental MediaConvert Pricing").
+
+use abanico_media::{ExactTime, Rational};
+use abanico_plan::{Plan, PlannedOutput, SpeedPreset, TaskKind};
+use serde::Serialize;
+
+use crate::{MicroUsd, Prices, RegionPrices};
+
+/// Shortest length that is billed, in seconds.
+const LEAST_SECONDS: i64 = 10;
+/// Lines from which a picture is high definition, and more than that (AWS's pricing page: SD below 720 lines, HD up to
+/// 1080, 4K beyond).
+const HD_LINES: u32 = 720;
+const MOST_HD_LINES: u32 = 1080;
+
+/// One output on the bill.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BilledOutput {
+    /// Where it goes.
+    pub url: String,
+    /// ffprobe's name of its codec.
+    pub codec: String,
+    /// `SD`, `HD` or `4K`.
+    pub size_class: &'static str,
+    /// `<=30`, `<=60`, `<=120` or `>120` frames a second.
+    pub rate_class: &'static str,
+    /// `basic` or `professional`.
+    pub tier: &'static str,
+    /// Billed seconds.
+    pub seconds: i64,
+    /// Product of the multipliers; none when one is not known.
+    pub multiplier: Option<u32>,
+    /// What it costs; none when a price or multiplier is not known.
+    pub price: Option<MicroUsd>,
+}
+
+/// The whole bill.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct MediaConvertEstimate {
+    /// One line an output.
+    pub outputs: Vec<BilledOutput>,
+    /// Their sum; none when one of them is not known.
+    pub total: Option<MicroUsd>,
+}
+
+/// Bills the outputs of a plan.
+pub fn bill(plan: &Plan, prices: &Prices, region: &RegionPrices) -> MediaConvertEstimate {
+    let outputs: Vec<BilledOutput> = plan
+        .outputs
+        .iter()
+        .enumerate()
+        .map(|(index, output)| billed(plan, index, output, prices, region))
+        .collect();
+    let total = outputs.iter().map(|output| output.price).sum::<Option<MicroUsd>>();
+    MediaConvertEstimate { outputs, total }
+}
+
+fn billed(
+    plan: &Plan,
+    index: usize,
+    output: &PlannedOutput,
+    prices: &Prices,
+    region: &RegionPrices,
+) -> BilledOutput {
+    let facts = &output.facts;
+    let lines = facts.size.width.min(facts.size.height);
+    let size_class = match lines {
+        _ if lines < HD_LINES => "SD",
+        _ if lines <= MOST_HD_LINES => "HD",
+        _ => "4K",
+    };
+    let rate = facts.rate.per_second();
+    let classes = [(30, "<=30"), (60, "<=60"), (120, "<=120")];
+    let rate_class =
+        classes.into_iter().find(|(most, _)| rate <= Rational::from(*most)).map_or(">120", |(_, name)| name);
+    // One pass of H.264, quick or balanced, is the basic tier; everything else is the professional one (AWS's pricing
+    // page).
+    let is_basic = facts.video_codec == "h264" && speed(plan, index) != Some(SpeedPreset::Medium);
+    let tier = if is_basic { "basic" } else { "professional" };
+    let minute = match (is_basic, facts.video_codec.as_str()) {
+        (true, _) => Some(region.basic_minute),
+        (false, "h264") => region.professional_avc_minute,
+        (false, _) => None,
+    };
+    let seconds = billed_seconds(facts.video_duration());
+    let of = |classes: &std::collections::BTreeMap<String, u32>, name: &str| classes.get(name).copied();
+    let multiplier = of(&prices.multipliers.size, size_class)
+        .zip(of(&prices.multipliers.rate, rate_class))
+        .map(|(size, rate)| size * rate);
+    let price = minute.zip(multiplier).map(|(minute, multiplier)| price(minute, multiplier, seconds));
+    BilledOutput {
+        url: output.url.clone(),
+        codec: facts.video_codec.clone(),
+        size_class,
+        rate_class,
+        tier,
+        seconds,
+        multiplier,
+        price,
+    }
+}
+
+/// Dollars a minute times the multiplier times the length.
+fn price(minute: Rational, multiplier: u32, seconds: i64) -> MicroUsd {
+    let minutes = Rational::new(seconds, 60);
+    MicroUsd::rounded_up(minute * minutes * Rational::from(i64::from(multiplier)) * Rational::from(1_000_000))
+}
+
+/// Whole seconds, begun ones counted, at least ten.
+fn billed_seconds(duration: ExactTime) -> i64 {
+    duration.seconds().ceil().max(LEAST_SECONDS)
+}
+
+/// Speed step of the rendition of an output.
+fn speed(plan: &Plan, output: usize) -> Option<SpeedPreset> {
+    let rendition = plan.tasks.iter().find_map(|task| match &task.kind {
+        TaskKind::Package(mp4) if mp4.output as usize == output => Some(mp4.video),
+        TaskKind::Segment(hls) if hls.output as usize == output => Some(hls.video),
+        _ => None,
+    })?;
+    plan.tasks.iter().find_map(|task| match &task.kind {
+        TaskKind::EncodeVideo(encode) => {
+            encode.renditions().find(|(_, made)| made.index == rendition).map(|(_, made)| made.encode.speed)
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn is_a_minute_of_hd_at_thirty_frames_two_normalised_minutes() {
+        // 0.0075 USD a normalised minute, times 2 for HD, times 1 for up to 30 fps.
+        assert_eq!(price(Rational::new(75, 10_000), 2, 60), MicroUsd(15_000));
+        // 4K at 60 fps is 4 x 2.
+        assert_eq!(price(Rational::new(75, 10_000), 8, 60), MicroUsd(60_000));
+    }
+
+    #[test]
+    fn is_a_begun_second_billed_and_ten_at_least() {
+        assert_eq!(billed_seconds(ExactTime::from_millis(45_001)), 46);
+        assert_eq!(billed_seconds(ExactTime::from_millis(45_000)), 45);
+        assert_eq!(billed_seconds(ExactTime::from_millis(400)), 10);
+    }
+
+    proptest! {
+        #[test]
+        fn does_longer_never_cost_less(seconds in 0_i64..100_000, more in 0_i64..1000, multiplier in 1_u32..9) {
+            let minute = Rational::new(75, 10_000);
+            prop_assert!(price(minute, multiplier, seconds) <= price(minute, multiplier, seconds + more));
+        }
+    }
+}
