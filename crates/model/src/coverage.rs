@@ -16,10 +16,12 @@ mod table;
 pub enum State {
     /// It has its effect.
     Honoured,
-    /// It is accepted and has no effect that a viewer could tell.
-    Harmless,
+    /// It is accepted and has no effect that a viewer could tell, for this reason.
+    Harmless(&'static str),
     /// These values are honoured, others refused.
     Only(&'static [&'static str]),
+    /// A job that sets it is refused, with this remark on the reason or on what to use instead.
+    Advised(&'static str),
     /// A job that sets it is refused.
     Refused,
 }
@@ -83,13 +85,14 @@ fn walk(value: &Value, shape: &str, path: &str, at: &str, found: &mut Vec<Proble
 fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str), found: &mut Vec<Problem>) {
     let (path, at) = (join(path, key), step(at, key));
     match state(&path) {
-        State::Honoured | State::Harmless => {}
+        State::Honoured | State::Harmless(_) => {}
         State::Only(allowed) => {
             if let Some(text) = value.as_str().filter(|text| !allowed.contains(text)) {
                 let list = allowed.join(", ");
                 found.push(Problem::new(at, format!("{key} {text} is not supported, only [{list}]")));
             }
         }
+        State::Advised(why) => found.push(Problem::new(at, format!("{key} is not supported: {why}"))),
         State::Refused if leads_somewhere(&path) => walk(value, shape, &path, &at, found),
         State::Refused => found.push(Problem::new(at, format!("{key} is not supported"))),
     }
@@ -148,6 +151,15 @@ mod tests {
     fn the_table_has_only_paths_of_the_model() {
         for path in TABLE.keys() {
             assert!(exists(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_harmless_or_refused_with_advice_says_why() {
+        for (path, state) in TABLE.iter() {
+            if let State::Harmless(why) | State::Advised(why) = state {
+                assert!(why.len() > 10 && !why.ends_with('.'), "{path}: {why}");
+            }
         }
     }
 

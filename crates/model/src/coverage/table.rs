@@ -3,6 +3,10 @@
 
 use super::State::{self, Harmless, Honoured, Only};
 
+mod video;
+
+use self::video::{H264_MEMBERS, VIDEO_MEMBERS};
+
 const H264: &str = "outputGroups/outputs/videoDescription/codecSettings/h264Settings";
 const VIDEO: &str = "outputGroups/outputs/videoDescription";
 const AUDIO: &str = "outputGroups/outputs/audioDescriptions";
@@ -15,17 +19,17 @@ pub(super) const SECTIONS: &[Section] = &[
     (
         "",
         &[
-            ("adAvailOffset", Harmless),
-            ("timecodeConfig/source", Harmless),
-            ("timecodeConfig/start", Harmless),
+            ("adAvailOffset", Harmless("there are no ad markers that it could move")),
+            ("timecodeConfig/source", Harmless("no timecode is written or read")),
+            ("timecodeConfig/start", Harmless("no timecode is written or read")),
         ],
     ),
     ("inputs", INPUT),
     (
         "outputGroups",
         &[
-            ("name", Harmless),
-            ("customName", Harmless),
+            ("name", Harmless("a label of the job, kept and given back")),
+            ("customName", Harmless("a label of the job, kept and given back")),
             ("outputGroupSettings/type", Only(&["FILE_GROUP_SETTINGS", "HLS_GROUP_SETTINGS"])),
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
         ],
@@ -38,8 +42,11 @@ pub(super) const SECTIONS: &[Section] = &[
             ("extension", Honoured),
             ("containerSettings/container", Only(&["MP4", "M3U8"])),
             ("containerSettings/mp4Settings/moovPlacement", Honoured),
-            ("containerSettings/mp4Settings/cslgAtom", Harmless),
-            ("containerSettings/mp4Settings/freeSpaceBox", Harmless),
+            (
+                "containerSettings/mp4Settings/cslgAtom",
+                Harmless("players do not need the box: times are right without it"),
+            ),
+            ("containerSettings/mp4Settings/freeSpaceBox", Harmless("empty space that no player reads")),
         ],
     ),
     ("outputGroups/outputGroupSettings/hlsGroupSettings", HLS_MEMBERS),
@@ -52,17 +59,17 @@ pub(super) const SECTIONS: &[Section] = &[
 
 const INPUT: &[(&str, State)] = &[
     ("fileInput", Honoured),
-    ("timecodeSource", Harmless),
-    ("filterEnable", Harmless),
-    ("filterStrength", Harmless),
+    ("timecodeSource", Harmless("no timecode is written or read")),
+    ("filterEnable", Harmless("the filters that it governs are refused when a job sets them")),
+    ("filterStrength", Harmless("the filters that it governs are refused when a job sets them")),
     ("deblockFilter", Only(&["DISABLED"])),
     ("denoiseFilter", Only(&["DISABLED"])),
-    ("psiControl", Harmless),
+    ("psiControl", Harmless("the tables of a transport stream are always read as far as they are there")),
     ("audioSelectors/*/defaultSelection", Honoured),
     ("audioSelectors/*/tracks", Honoured),
     ("audioSelectors/*/offset", Honoured),
     ("audioSelectors/*/selectorType", Only(&["TRACK"])),
-    ("audioSelectors/*/programSelection", Harmless),
+    ("audioSelectors/*/programSelection", Harmless("the first program is taken")),
     ("videoSelector/rotate", Honoured),
     ("videoSelector/colorSpace", Only(&["FOLLOW"])),
 ];
@@ -70,7 +77,7 @@ const INPUT: &[(&str, State)] = &[
 const HLS_MEMBERS: &[(&str, State)] = &[
     ("destination", Honoured),
     ("segmentLength", Honoured),
-    ("minSegmentLength", Harmless),
+    ("minSegmentLength", Harmless("no segment but the last is shorter than the others")),
     ("minFinalSegmentLength", Honoured),
     ("segmentLengthControl", Only(&["EXACT", "GOP_MULTIPLE"])),
     ("segmentControl", Honoured),
@@ -84,20 +91,20 @@ const HLS_MEMBERS: &[(&str, State)] = &[
     ("baseUrl", Honoured),
     ("programDateTime", Honoured),
     ("programDateTimePeriod", Honoured),
-    ("codecSpecification", Harmless),
+    ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
     ("manifestCompression", Only(&["NONE"])),
     ("captionLanguageSetting", Only(&["NONE", "OMIT"])),
-    ("audioOnlyHeader", Harmless),
+    ("audioOnlyHeader", Harmless("it tells of a variant with sound alone")),
     ("imageBasedTrickPlay", Only(&["NONE"])),
-    ("timedMetadataId3Frame", Harmless),
-    ("timedMetadataId3Period", Harmless),
+    ("timedMetadataId3Frame", Harmless("there is no timed metadata")),
+    ("timedMetadataId3Period", Harmless("there is no timed metadata")),
     ("progressiveWriteHlsManifest", Only(&["DISABLED"])),
 ];
 
 const HLS_OUTPUT_MEMBERS: &[(&str, State)] = &[
     ("segmentModifier", Honoured),
     ("iFrameOnlyManifest", Only(&["INCLUDE", "EXCLUDE"])),
-    ("audioOnlyContainer", Harmless),
+    ("audioOnlyContainer", Harmless("it tells of a variant with sound alone")),
 ];
 
 const M3U8_MEMBERS: &[(&str, State)] = &[
@@ -108,84 +115,24 @@ const M3U8_MEMBERS: &[(&str, State)] = &[
     ("audioPids", Honoured),
     ("ptsOffset", Honoured),
     ("ptsOffsetMode", Honoured),
-    ("audioFramesPerPes", Harmless),
-    ("pcrControl", Harmless),
-    ("maxPcrInterval", Harmless),
-    ("patInterval", Harmless),
-    ("pmtInterval", Harmless),
+    ("audioFramesPerPes", Harmless("how frames are packed in packets is not heard")),
+    ("pcrControl", Harmless("the clock is written often enough for every decoder")),
+    ("maxPcrInterval", Harmless("the clock is written often enough for every decoder")),
+    ("patInterval", Harmless("the tables stand at the start of each segment")),
+    ("pmtInterval", Harmless("the tables stand at the start of each segment")),
     ("nielsenId3", Only(&["NONE"])),
     ("scte35Source", Only(&["NONE"])),
     ("timedMetadata", Only(&["NONE"])),
-    ("scte35Pid", Harmless),
-    ("privateMetadataPid", Harmless),
-    ("timedMetadataPid", Harmless),
-];
-
-const VIDEO_MEMBERS: &[(&str, State)] = &[
-    ("width", Honoured),
-    ("height", Honoured),
-    ("scalingBehavior", Only(&["DEFAULT", "FIT", "FIT_NO_UPSCALE", "FILL", "STRETCH_TO_OUTPUT"])),
-    ("sharpness", Harmless),
-    ("videoPreprocessors/deinterlacer/mode", Harmless),
-    ("videoPreprocessors/deinterlacer/algorithm", Harmless),
-    ("videoPreprocessors/deinterlacer/control", Harmless),
-    ("codecSettings/codec", Only(&["H_264"])),
-    ("antiAlias", Harmless),
-    ("afdSignaling", Harmless),
-    ("respondToAfd", Harmless),
-    ("timecodeInsertion", Harmless),
-    ("dropFrameTimecode", Harmless),
-    ("colorMetadata", Harmless),
-];
-
-const H264_MEMBERS: &[(&str, State)] = &[
-    ("rateControlMode", Honoured),
-    ("bitrate", Honoured),
-    ("maxBitrate", Honoured),
-    ("qvbrSettings/qvbrQualityLevel", Honoured),
-    ("qvbrSettings/qvbrQualityLevelFineTune", Honoured),
-    ("qualityTuningLevel", Honoured),
-    ("gopSize", Honoured),
-    ("gopSizeUnits", Honoured),
-    ("gopClosedCadence", Harmless),
-    ("numberBFramesBetweenReferenceFrames", Honoured),
-    ("numberReferenceFrames", Honoured),
-    ("framerateControl", Honoured),
-    ("framerateNumerator", Honoured),
-    ("framerateDenominator", Honoured),
-    ("framerateConversionAlgorithm", Only(&["DUPLICATE_DROP"])),
-    ("parControl", Honoured),
-    ("parNumerator", Honoured),
-    ("parDenominator", Honoured),
-    ("codecProfile", Honoured),
-    ("codecLevel", Honoured),
-    ("entropyEncoding", Honoured),
-    ("sceneChangeDetect", Honoured),
-    ("hrdBufferSize", Honoured),
-    ("interlaceMode", Only(&["PROGRESSIVE"])),
-    ("minIInterval", Honoured),
-    ("hrdBufferInitialFillPercentage", Harmless),
-    ("gopBReference", Honoured),
-    ("dynamicSubGop", Harmless),
-    ("slowPal", Only(&["DISABLED"])),
-    ("telecine", Only(&["NONE"])),
-    ("syntax", Harmless),
-    ("slices", Harmless),
-    ("repeatPps", Harmless),
-    ("unregisteredSeiTimecode", Harmless),
-    ("adaptiveQuantization", Harmless),
-    ("flickerAdaptiveQuantization", Harmless),
-    ("spatialAdaptiveQuantization", Harmless),
-    ("temporalAdaptiveQuantization", Harmless),
-    ("fieldEncoding", Harmless),
-    ("writeMp4PackagingType", Only(&["AVC1"])),
+    ("scte35Pid", Harmless("there are no ad markers")),
+    ("privateMetadataPid", Harmless("there is no private metadata")),
+    ("timedMetadataPid", Harmless("there is no timed metadata")),
 ];
 
 const AUDIO_MEMBERS: &[(&str, State)] = &[
     ("audioSourceName", Honoured),
     ("languageCode", Honoured),
-    ("languageCodeControl", Harmless),
-    ("audioTypeControl", Harmless),
+    ("languageCodeControl", Harmless("the language of the job is written, the source's where it names none")),
+    ("audioTypeControl", Harmless("no audio type is written")),
     ("codecSettings/codec", Only(&["AAC"])),
     ("codecSettings/aacSettings/bitrate", Honoured),
     ("codecSettings/aacSettings/sampleRate", Honoured),
@@ -193,9 +140,12 @@ const AUDIO_MEMBERS: &[(&str, State)] = &[
         "codecSettings/aacSettings/codingMode",
         Only(&["CODING_MODE_1_0", "CODING_MODE_2_0", "CODING_MODE_5_1"]),
     ),
-    ("codecSettings/aacSettings/rateControlMode", Harmless),
+    ("codecSettings/aacSettings/rateControlMode", Harmless("the bit rate of the job holds in both modes")),
     ("codecSettings/aacSettings/codecProfile", Only(&["LC"])),
-    ("codecSettings/aacSettings/rawFormat", Harmless),
-    ("codecSettings/aacSettings/specification", Harmless),
-    ("codecSettings/aacSettings/audioDescriptionBroadcasterMix", Harmless),
+    ("codecSettings/aacSettings/rawFormat", Harmless("it tells of a container that is refused")),
+    ("codecSettings/aacSettings/specification", Harmless("both specifications give the same sound")),
+    (
+        "codecSettings/aacSettings/audioDescriptionBroadcasterMix",
+        Harmless("a mark for receivers that mix, which files here do not carry"),
+    ),
 ];

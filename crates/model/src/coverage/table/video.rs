@@ -1,0 +1,68 @@
+//! The table's rows for pictures: members of video descriptions and of each codec's settings. Data only.
+
+use super::super::State::{self, Harmless, Honoured, Only};
+
+/// Members of `VideoDescription`.
+pub(super) const VIDEO_MEMBERS: &[(&str, State)] = &[
+    ("width", Honoured),
+    ("height", Honoured),
+    ("scalingBehavior", Only(&["DEFAULT", "FIT", "FIT_NO_UPSCALE", "FILL", "STRETCH_TO_OUTPUT"])),
+    ("sharpness", Harmless("a matter of taste when scaling")),
+    ("videoPreprocessors/deinterlacer/mode", Harmless("an interlaced source is always made progressive")),
+    ("videoPreprocessors/deinterlacer/algorithm", Harmless("one algorithm serves all")),
+    (
+        "videoPreprocessors/deinterlacer/control",
+        Harmless("every frame of an interlaced source is deinterlaced"),
+    ),
+    ("codecSettings/codec", Only(&["H_264"])),
+    ("antiAlias", Harmless("the scaler always filters what it makes smaller")),
+    ("afdSignaling", Harmless("no active format description is written")),
+    ("respondToAfd", Harmless("the whole picture is kept")),
+    ("timecodeInsertion", Harmless("players do not read the timecode of a picture")),
+    ("dropFrameTimecode", Harmless("no timecode is written or read")),
+    ("colorMetadata", Harmless("the colours of the picture are described as they are")),
+];
+
+/// Members of `H264Settings`.
+pub(super) const H264_MEMBERS: &[(&str, State)] = &[
+    ("rateControlMode", Honoured),
+    ("bitrate", Honoured),
+    ("maxBitrate", Honoured),
+    ("qvbrSettings/qvbrQualityLevel", Honoured),
+    ("qvbrSettings/qvbrQualityLevelFineTune", Honoured),
+    ("qualityTuningLevel", Honoured),
+    ("gopSize", Honoured),
+    ("gopSizeUnits", Honoured),
+    ("gopClosedCadence", Harmless("every group is closed")),
+    ("numberBFramesBetweenReferenceFrames", Honoured),
+    ("numberReferenceFrames", Honoured),
+    ("framerateControl", Honoured),
+    ("framerateNumerator", Honoured),
+    ("framerateDenominator", Honoured),
+    ("framerateConversionAlgorithm", Only(&["DUPLICATE_DROP"])),
+    ("parControl", Honoured),
+    ("parNumerator", Honoured),
+    ("parDenominator", Honoured),
+    ("codecProfile", Honoured),
+    ("codecLevel", Honoured),
+    ("entropyEncoding", Honoured),
+    ("sceneChangeDetect", Honoured),
+    ("hrdBufferSize", Honoured),
+    ("interlaceMode", Only(&["PROGRESSIVE"])),
+    ("minIInterval", Honoured),
+    ("hrdBufferInitialFillPercentage", Harmless("the encoder begins with a nearly full buffer")),
+    ("gopBReference", Honoured),
+    ("dynamicSubGop", Harmless("the encoder places its B-frames by the picture")),
+    ("slowPal", Only(&["DISABLED"])),
+    ("telecine", Only(&["NONE"])),
+    ("syntax", Harmless("both ways of writing decode alike")),
+    ("slices", Harmless("how a picture is cut is not seen")),
+    ("repeatPps", Harmless("parameter sets stand at each key frame")),
+    ("unregisteredSeiTimecode", Harmless("players do not read the timecode of a picture")),
+    ("adaptiveQuantization", Harmless("the encoder adapts by itself")),
+    ("flickerAdaptiveQuantization", Harmless("the encoder adapts by itself")),
+    ("spatialAdaptiveQuantization", Harmless("the encoder adapts by itself")),
+    ("temporalAdaptiveQuantization", Harmless("the encoder adapts by itself")),
+    ("fieldEncoding", Harmless("pictures are progressive")),
+    ("writeMp4PackagingType", Only(&["AVC1"])),
+];
