@@ -22,7 +22,7 @@ use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
-use crate::steps::{JobContext, Report, encode, package, playlist, segment};
+use crate::steps::{JobContext, Report, capture, encode, package, playlist, segment};
 
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
@@ -299,6 +299,11 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
             let planned = plan.outputs.get(output.output as usize);
             let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
             package::package(context, id, output, planned).await?
+        }
+        TaskKind::CaptureFrames(capture) => {
+            let (finished, made) = capture::capture_frames(context, id, capture).await?;
+            let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
+            return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: Some(made) });
         }
         TaskKind::Segment(output) => segment::segment(context, id, output).await?,
         TaskKind::GroupPlaylist(group) => {

@@ -6,10 +6,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use abanico_media::{ExactTime, Rational};
-use abanico_plan::{AudioEncode, HlsOutput, Mp4Output, SourceVideo, VideoEncode};
+use abanico_plan::{AudioEncode, FrameCapture, HlsOutput, Mp4Output, SourceVideo, VideoEncode};
 
 use crate::encoder_args::h264_args;
-use crate::filter_graph::{audio_filter, video_graph};
+use crate::filter_graph::{audio_filter, capture_graph, video_graph};
 
 /// An argument list in the making.
 pub(crate) struct Args(Vec<OsString>);
@@ -123,6 +123,25 @@ fn keep_going_over_size_changes(args: &mut Args, source: &SourceVideo) {
     if source.deinterlace == abanico_media::FieldOrder::Progressive {
         args.all(["-reinit_filter", "0"]);
     }
+}
+
+/// Name of image `index`, counted from 0, in the folder of a capturing task.
+pub fn image_file_name(index: u64) -> String {
+    format!("image-{index:07}.jpg")
+}
+
+/// Makes images of `input` in `folder`.
+pub fn capture_frames(capture: &FrameCapture, input: &Path, folder: &Path) -> Vec<OsString> {
+    let mut args = Args::new();
+    args.all(["-noautorotate"]);
+    keep_going_over_size_changes(&mut args, &capture.source);
+    args.foreign_input(input);
+    args.pair("-filter_complex", capture_graph(capture)).all(["-map", "[images]"]);
+    args.all(["-c:v", "mjpeg"]).pair("-q:v", abanico_plan::quantiser(capture.quality).to_string());
+    args.pair("-frames:v", capture.captures.to_string());
+    args.all(["-fps_mode", "passthrough", "-fflags", "+bitexact", "-start_number", "0", "-f", "image2"]);
+    args.path(None, &folder.join("image-%07d.jpg"));
+    args.0
 }
 
 /// Encodes one audio track of `input`, whole, into its file in `folder`.

@@ -2,7 +2,9 @@
 //! Never a frame too many: the graph delivers exactly the planned number of frames at the planned rate.
 
 use abanico_media::{ExactTime, FieldOrder, Orientation, Size};
-use abanico_plan::{AudioEncode, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition};
+use abanico_plan::{
+    AudioEncode, FrameCapture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition,
+};
 
 /// Frames that may be repeated at the end where rounding of time stamps left one out. More missing frames mean that
 /// decoding ended early: verification must see that.
@@ -10,7 +12,7 @@ const REPEATED_AT_END: u32 = 2;
 
 /// The graph from the decoded video to one labelled output `[vINDEX]` for each rendition.
 pub(crate) fn video_graph(encode: &VideoEncode) -> String {
-    let mut chains = vec![prepared(encode)];
+    let mut chains = vec![prepared(&encode.source, largest(encode))];
     let branches = encode.branches.len();
     if branches > 1 {
         let labels: String = (0..branches).map(|index| format!("[r{index}]")).collect();
@@ -24,8 +26,7 @@ pub(crate) fn video_graph(encode: &VideoEncode) -> String {
 }
 
 /// What is done once for all renditions: time, fields, turn, dynamic range.
-fn prepared(encode: &VideoEncode) -> String {
-    let source = &encode.source;
+fn prepared(source: &SourceVideo, largest: Option<Size>) -> String {
     let mut filters = vec![format!("setpts={}", moved_to_zero(source.start))];
     match source.deinterlace {
         FieldOrder::Progressive => {}
@@ -34,9 +35,30 @@ fn prepared(encode: &VideoEncode) -> String {
     }
     filters.extend(turned(source.orientation).iter().map(|filter| (*filter).to_owned()));
     if source.tone_map == ToneMap::Hable {
-        filters.push(tone_mapped(encode));
+        filters.push(tone_mapped(source, largest));
     }
     format!("[0:{}]{}[prepared]", source.stream_index, filters.join(","))
+}
+
+fn largest(encode: &VideoEncode) -> Option<Size> {
+    encode.renditions().map(|(_, rendition)| rendition.picture).max_by_key(|size| size.area())
+}
+
+/// The graph from the decoded video to the images of a capture, labelled `[images]`.
+pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
+    let source = &capture.source;
+    let step = capture.rate.frame_duration().seconds();
+    let Size { width, height } = capture.picture;
+    // The first frame at or after each moment; a microsecond forgives the expression's floating point. JPEG wants full
+    // range.
+    format!(
+        "{};[prepared]select='gte(t+0.000001,selected_n*{}/{})',scale={width}:{height}:flags=bicubic:out_range=pc,\
+         format=yuvj420p,{}setsar=1[images]",
+        prepared(source, Some(capture.picture)),
+        step.num(),
+        step.den(),
+        framed(capture.picture, capture.frame)
+    )
 }
 
 /// Time stamps so moved that `start` becomes zero; rounded, because ffmpeg would cut the fraction off.
@@ -58,13 +80,12 @@ fn turned(orientation: Orientation) -> Vec<&'static str> {
 
 /// Linear light, highlights compressed, back to BT.709. Done at the size of the largest rendition, not of the source:
 /// the arithmetic is in floating point and costs by the pixel.
-fn tone_mapped(encode: &VideoEncode) -> String {
-    let upright = encode.source.orientation.upright_size(encode.source.size);
-    let largest = encode.renditions().map(|(_, rendition)| rendition.picture).max_by_key(|size| size.area());
+fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
+    let upright = source.orientation.upright_size(source.size);
     let shrink = largest.filter(|size| size.area() < upright.area());
     let scale =
         shrink.map(|size| format!("scale={}:{}:flags=bicubic,", size.width, size.height)).unwrap_or_default();
-    let colour = &encode.source.colour;
+    let colour = &source.colour;
     let transfer = colour.transfer.as_deref().unwrap_or("smpte2084");
     // Named explicitly: a source that leaves primaries or matrix out would have no path to linear light.
     format!(
@@ -113,11 +134,14 @@ fn scaled(chains: &mut Vec<String>, source: &SourceVideo, branch: &RateBranch, r
         rendition.index,
         fan_out(&labels)
     ));
-    chains.push(format!("[p{0}]{1}setsar=1[v{0}]", rendition.index, framed(rendition)));
+    chains.push(format!(
+        "[p{0}]{1}setsar=1[v{0}]",
+        rendition.index,
+        framed(rendition.picture, rendition.frame)
+    ));
 }
 
-fn framed(rendition: &VideoRendition) -> String {
-    let (picture, frame) = (rendition.picture, rendition.frame);
+fn framed(picture: Size, frame: Size) -> String {
     if picture == frame {
         String::new()
     } else if frame.fits(picture) {

@@ -192,7 +192,7 @@ mod tests {
             told(&settings),
             [
                 "/kantarWatermark: kantarWatermark is not supported",
-                "/outputGroups/0/outputs/0/containerSettings/container: container MOV is not supported, only [MP4, M3U8]",
+                "/outputGroups/0/outputs/0/containerSettings/container: container MOV is not supported, only [MP4, M3U8, RAW]",
                 "/outputGroups/0/outputs/0/captionDescriptions: captionDescriptions is not supported",
             ]
         );

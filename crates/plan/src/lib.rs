@@ -5,6 +5,7 @@
 mod audio;
 mod capabilities;
 mod error;
+mod frame_capture;
 mod h264;
 mod hls;
 mod ladder;
@@ -20,6 +21,7 @@ mod video;
 pub use audio::AudioEncode;
 pub use capabilities::Capabilities;
 pub use error::{Error, ErrorKind};
+pub use frame_capture::{FrameCapture, quantiser};
 pub use h264::{EntropyCoder, Gop, H264Encode, H264Level, H264Profile, RateControl, SpeedPreset};
 pub use hls::{HlsGroup, HlsNames, HlsOutput, HlsVariant, PlaylistStyle, TransportStream};
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};

@@ -5,17 +5,21 @@
 use std::collections::BTreeMap;
 
 use abanico_media::{DynamicRange, ExactTime, FieldOrder, MediaInfo, Orientation, Size, VideoTrack};
-use abanico_model::generated::{HlsGroupSettings, Input, JobSettings, Output, OutputGroup, VideoDescription};
+use abanico_model::generated::{
+    FrameCaptureSettings, HlsGroupSettings, Input, JobSettings, Output, OutputGroup, VideoDescription,
+};
 
 use crate::audio::{self, AudioDecision};
+use crate::frame_capture;
 use crate::hls;
 use crate::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, Capabilities, DestinationNames, Error, GroupKind, HlsGroup, HlsOutput, HlsVariant,
-    Mp4Output, Plan, PlannedGroup, PlannedOutput, RateBranch, ScaleSource, SegmentRule, Segmentation,
-    SourceVideo, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoOutputFacts, VideoRendition,
+    AudioEncode, Capabilities, DestinationNames, Error, FrameCapture, GroupKind, HlsGroup, HlsOutput,
+    HlsVariant, Mp4Output, Plan, PlannedGroup, PlannedOutput, RateBranch, ScaleSource, SegmentRule,
+    Segmentation, SourceVideo, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoOutputFacts,
+    VideoRendition,
 };
 
 /// Everything that a plan follows from.
@@ -65,6 +69,10 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
     if draft.outputs.is_empty() {
         return Err(Error::setting("/outputGroups", "Should have at least 1 items"));
     }
+    if draft.renditions.is_empty() {
+        let why = "a job of frame captures alone is not supported: add an output with video, as MediaConvert asks for";
+        return Err(Error::setting("/outputGroups", why));
+    }
     Ok(draft.finish())
 }
 
@@ -72,6 +80,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
 enum Packaging {
     Mp4(Mp4Output),
     Hls(Box<HlsOutput>),
+    Images(Box<FrameCapture>),
 }
 
 /// How the outputs of one group are packaged.
@@ -189,6 +198,9 @@ impl Draft<'_> {
                 "videoDescription is a required property: sound alone is not made here yet",
             )
         })?;
+        if let Some(wanted) = frame_capture::settings(description) {
+            return self.add_images((group, number), output, description, settings, &wanted);
+        }
         let mut decision =
             renditions::decide(description, &self.source, size, &format!("{pointer}/videoDescription"))?;
         let rule = match settings {
@@ -235,6 +247,57 @@ impl Draft<'_> {
             return Err(Error::setting(&pointer, &why));
         }
         self.outputs.push((planned, packaging));
+        Ok(())
+    }
+
+    /// Plans an output of images, which goes beside outputs with moving pictures.
+    fn add_images(
+        &mut self,
+        (group, number): (usize, usize),
+        output: &Output,
+        description: &VideoDescription,
+        settings: &GroupSettings<'_>,
+        capture: &FrameCaptureSettings,
+    ) -> Result<(), Error> {
+        let pointer = format!("/outputGroups/{group}/outputs/{number}");
+        let GroupSettings::File(names) = settings else {
+            return Err(Error::setting(&pointer, "FRAME_CAPTURE goes in a FILE_GROUP only"));
+        };
+        let wanted = frame_capture::wanted(capture, &self.source, &pointer)?;
+        let fitted = renditions::fitted(description, &self.source);
+        let modifier = output.name_modifier.clone().unwrap_or_default();
+        let made = FrameCapture {
+            output: count(self.outputs.len()),
+            source: self.source_video(self.tone_map_of_source()),
+            rate: wanted.rate,
+            captures: wanted.captures,
+            picture: fitted.picture,
+            frame: fitted.frame,
+            quality: wanted.quality,
+            url_base: format!("{}{modifier}", names.base()),
+        };
+        let facts = VideoOutputFacts {
+            video_codec: "mjpeg".to_owned(),
+            size: fitted.frame,
+            rate: wanted.rate,
+            frames: wanted.captures,
+            video_bit_rate_bps: 0,
+            audio_codec: None,
+            audio_channels: 0,
+            audio_sample_rate_hz: 0,
+            audio_lead: ExactTime::ZERO,
+            audio_end: None,
+            fast_start: false,
+        };
+        let planned = PlannedOutput {
+            group: count(group),
+            output: count(number),
+            url: made.url(wanted.captures - 1),
+            name_modifier: modifier,
+            content_type: "image/jpeg".to_owned(),
+            facts,
+        };
+        self.outputs.push((planned, Packaging::Images(Box::new(made))));
         Ok(())
     }
 
@@ -310,7 +373,7 @@ impl Draft<'_> {
             audio_sample_rate_hz: audio.map_or(0, |audio| audio.sample_rate_hz),
             audio_lead: match packaging {
                 Packaging::Hls(_) => audio.map_or(ExactTime::ZERO, AudioEncode::delay),
-                Packaging::Mp4(_) => ExactTime::ZERO,
+                Packaging::Mp4(_) | Packaging::Images(_) => ExactTime::ZERO,
             },
             audio_end: audio.map(|audio| audio.end),
             fast_start: matches!(packaging, Packaging::Mp4(mp4) if mp4.fast_start),
@@ -338,12 +401,23 @@ impl Draft<'_> {
         Plan { tasks, outputs, groups: self.groups, notes: self.notes }
     }
 
-    fn tone_map(&mut self) -> ToneMap {
+    fn tone_map_of_source(&self) -> ToneMap {
         let capabilities = self.request.capabilities;
         if self.source.colour.dynamic_range() == DynamicRange::Sdr {
-            return ToneMap::None;
+            ToneMap::None
+        } else if capabilities.has_filter("zscale") && capabilities.has_filter("tonemap") {
+            ToneMap::Hable
+        } else {
+            ToneMap::Unavailable
         }
-        if capabilities.has_filter("zscale") && capabilities.has_filter("tonemap") {
+    }
+
+    fn tone_map(&mut self) -> ToneMap {
+        let tone_map = self.tone_map_of_source();
+        if tone_map == ToneMap::None {
+            return tone_map;
+        }
+        if tone_map == ToneMap::Hable {
             self.notes.push(
                 "the source has a high dynamic range: it is mapped to the standard one (BT.709)".to_owned(),
             );
@@ -417,14 +491,18 @@ struct Streams {
     language: Option<String>,
 }
 
-fn output_tasks(packaging: Packaging) -> [Task; 2] {
+fn output_tasks(packaging: Packaging) -> Vec<Task> {
     let (output, audio, id, kind) = match packaging {
+        Packaging::Images(images) => {
+            let id = TaskId::new(format!("images-{}", images.output));
+            return vec![Task { id, kind: TaskKind::CaptureFrames(*images), after: vec![] }];
+        }
         Packaging::Mp4(mp4) => (mp4.output, mp4.audio, package_id(mp4.output), TaskKind::Package(mp4)),
         Packaging::Hls(hls) => (hls.output, hls.audio, segment_id(hls.output), TaskKind::Segment(*hls)),
     };
     let audio = audio.map(|index| TaskId::new(format!("audio-{index}")));
     let after = audio.into_iter().chain([TaskId::new("video")]).collect();
-    [
+    vec![
         Task { id: id.clone(), kind, after },
         Task {
             id: TaskId::new(format!("verify-{output}")),

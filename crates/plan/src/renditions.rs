@@ -32,17 +32,15 @@ pub(crate) fn decide(
     let pointer = format!("{pointer}/codecSettings/h264Settings");
     let rate = frame_rate(settings, source, &pointer)?;
     square_pixels(settings, &pointer)?;
-    let fitted = match size {
-        Some(size) => Fitted { picture: size, frame: size },
-        None => fit(
-            scaling(description),
-            side(description.width),
-            side(description.height),
-            source.display_size(),
-        ),
-    };
+    let fitted =
+        size.map_or_else(|| fitted(description, source), |size| Fitted { picture: size, frame: size });
     let encode = H264Encode::from_settings(settings, rate, fitted.frame, &pointer)?;
     Ok(Decision { rate, fitted, key_frame_every: None, encode })
+}
+
+/// Sizes of an output's picture and frame.
+pub(crate) fn fitted(description: &VideoDescription, source: &VideoTrack) -> Fitted {
+    fit(scaling(description), side(description.width), side(description.height), source.display_size())
 }
 
 /// Frames of a group of pictures where the job fixes them.

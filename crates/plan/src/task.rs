@@ -6,7 +6,7 @@ use std::fmt;
 use abanico_media::{ExactTime, FrameRate, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioEncode, HlsGroup, HlsOutput, VideoEncode};
+use crate::{AudioEncode, FrameCapture, HlsGroup, HlsOutput, VideoEncode};
 
 /// Everything that a job will do and make, decided before the first frame is decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -84,6 +84,8 @@ pub enum TaskKind {
     Package(Mp4Output),
     /// Cut the streams of an output into segments and list them in a media playlist.
     Segment(HlsOutput),
+    /// Decode the video and make images of it; they are measured as they are made.
+    CaptureFrames(FrameCapture),
     /// List the streams of a group in its multivariant playlist.
     GroupPlaylist(HlsGroup),
     /// Compare the packaged file with [`PlannedOutput::facts`]; makes nothing.
@@ -96,7 +98,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// Whether the task makes files that the user gets.
     pub fn is_packaging(&self) -> bool {
-        matches!(self, Self::Package(_) | Self::Segment(_) | Self::GroupPlaylist(_))
+        matches!(self, Self::Package(_) | Self::Segment(_) | Self::GroupPlaylist(_) | Self::CaptureFrames(_))
     }
 }
 

@@ -106,6 +106,7 @@ fn task_text(task: &Task, file: &Path) -> String {
             let audio = hls.audio.map(command::audio_file_name);
             command::segment(hls, video.as_ref(), audio.as_deref().map(Path::new), here)
         }
+        TaskKind::CaptureFrames(capture) => command::capture_frames(capture, file, here),
         TaskKind::GroupPlaylist(group) => {
             return format!("list {} streams in {}", group.variants.len(), group.url);
         }

@@ -40,7 +40,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("preset", Honoured),
             ("nameModifier", Honoured),
             ("extension", Honoured),
-            ("containerSettings/container", Only(&["MP4", "M3U8"])),
+            ("containerSettings/container", Only(&["MP4", "M3U8", "RAW"])),
             ("containerSettings/mp4Settings/moovPlacement", Honoured),
             (
                 "containerSettings/mp4Settings/cslgAtom",

@@ -1,0 +1,122 @@
+//! The step capture: in the input and a planned capture, out JPEG images, counted and measured, listed for publishing.
+//! Never an image less than planned.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use abanico_ffmpeg::{Finished, command};
+use abanico_media::Size;
+use abanico_plan::{FrameCapture, TaskId};
+
+use super::JobContext;
+use super::encode::{begin, complete, ffmpeg, light};
+use super::packaged_files::{PackagedFile, Turn, list};
+use crate::failure;
+use crate::job::PublishedOutput;
+use crate::job_machine::Failure;
+
+/// Makes the images of one output.
+pub(crate) async fn capture_frames(
+    context: &JobContext,
+    task: &TaskId,
+    capture: &FrameCapture,
+) -> Result<(Finished, PublishedOutput), Failure> {
+    let _permit = light(context).await?;
+    let folder = begin(context, task)?;
+    let input = context.work.input();
+    let args = command::capture_frames(capture, &input, &folder);
+    let finished = ffmpeg(context, "capturing frames", args, &[input], &folder, None).await?;
+    let made = measured(capture, &folder)?;
+    complete(context, task)?;
+    Ok((finished, made))
+}
+
+/// Counts and measures the images and lists them. A source with a varying rate may have a frame fewer at its end than its
+/// mean rate promised: one image less than planned is no fault.
+fn measured(capture: &FrameCapture, folder: &Path) -> Result<PublishedOutput, Failure> {
+    let disk = |error: io::Error| failure::from_disk("look at the captured frames", &error);
+    let (mut files, mut size_bytes) = (Vec::new(), 0);
+    for index in 0..capture.captures {
+        let name = command::image_file_name(index);
+        let path = folder.join(&name);
+        if !path.exists() {
+            break;
+        }
+        let size = jpeg_size(&path).map_err(disk)?;
+        if size != Some(capture.frame) {
+            let found = size.map_or("no size".to_owned(), |size| size.to_string());
+            return Err(failure::from_verification(
+                &capture.url(index),
+                &[format!("{found} instead of {}", capture.frame)],
+            ));
+        }
+        size_bytes += std::fs::metadata(&path).map_err(disk)?.len();
+        files.push(PackagedFile {
+            name,
+            url: capture.url(index),
+            content_type: "image/jpeg".to_owned(),
+            turn: Turn::Media,
+        });
+    }
+    let count = u64::try_from(files.len()).unwrap_or(0);
+    if count == 0 || count + 1 < capture.captures {
+        let difference = format!("{count} images instead of {}", capture.captures);
+        return Err(failure::from_verification(&capture.url(0), &[difference]));
+    }
+    list(folder, &files).map_err(disk)?;
+    Ok(PublishedOutput {
+        output: capture.output,
+        url: capture.url(count - 1),
+        size_bytes,
+        duration_ms: abanico_media::ExactTime::of_frames(count, capture.rate).millis(),
+        video_bit_rate_bps: 0,
+        width: capture.frame.width,
+        height: capture.frame.height,
+    })
+}
+
+/// The size in a JPEG's frame header (ITU-T T.81, B.2.2); none when there is no such header.
+fn jpeg_size(path: &Path) -> io::Result<Option<Size>> {
+    let mut file = BufReader::new(File::open(path)?);
+    let mut marker = [0; 2];
+    file.read_exact(&mut marker)?;
+    if marker != [0xff, 0xd8] {
+        return Ok(None);
+    }
+    loop {
+        let mut head = [0; 4];
+        if file.read_exact(&mut head).is_err() || head[0] != 0xff {
+            return Ok(None);
+        }
+        let length = u16::from_be_bytes([head[2], head[3]]).saturating_sub(2);
+        // Frame headers are C0 to CF but for the tables C4, C8 and CC.
+        if (0xc0..=0xcf).contains(&head[1]) && !matches!(head[1], 0xc4 | 0xc8 | 0xcc) {
+            let mut frame = [0; 5];
+            file.read_exact(&mut frame)?;
+            let side = |high: u8, low: u8| u32::from(u16::from_be_bytes([high, low]));
+            return Ok(Some(Size::new(side(frame[3], frame[4]), side(frame[1], frame[2]))));
+        }
+        io::copy(&mut file.by_ref().take(length.into()), &mut io::sink())?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_size_read_from_the_frame_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jpg");
+        let write = |bytes: &[u8]| std::fs::write(&path, bytes).unwrap();
+        let table = [0xff, 0xc4, 0, 4, 1, 2];
+        let frame = [0xff, 0xc0, 0, 11, 8, 1, 104, 2, 128, 3, 1, 34, 0];
+        write(&[[0xff, 0xd8].as_slice(), &table, &frame].concat());
+        assert_eq!(jpeg_size(&path).unwrap(), Some(Size::new(640, 360)));
+        write(&[[0xff, 0xd8].as_slice(), &table].concat());
+        assert_eq!(jpeg_size(&path).unwrap(), None);
+        write(b"no jpeg");
+        assert_eq!(jpeg_size(&path).unwrap(), None);
+    }
+}
