@@ -14,7 +14,8 @@ use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
 /// Steps of the schema; a database that has seen the first n has `user_version` n.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     submitted_ms INTEGER NOT NULL,
@@ -37,7 +38,21 @@ CREATE TABLE cursors (
     reader TEXT PRIMARY KEY,
     seq INTEGER NOT NULL
 );
-"];
+",
+    "
+CREATE TABLE resources (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    arn TEXT NOT NULL,
+    paused INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+CREATE INDEX jobs_by_queue ON jobs (queue, stage);
+",
+];
 
 /// How many events are kept; readers that are further behind lose the oldest.
 const EVENTS_KEPT: i64 = 100_000;
@@ -109,7 +124,7 @@ impl Database {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -223,14 +238,16 @@ impl Database {
         Ok(counts)
     }
 
-    /// Ids of up to `limit` jobs that wait, most urgent first.
+    /// Ids of up to `limit` jobs that wait in queues that are not paused, most urgent first.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn waiting(&self, limit: usize) -> Result<Vec<JobId>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT id FROM jobs WHERE stage = 'SUBMITTED' ORDER BY priority DESC, submitted_ms, id LIMIT ?1",
+            "SELECT id FROM jobs WHERE stage = 'SUBMITTED'
+               AND queue NOT IN (SELECT arn FROM resources WHERE kind = 'queues' AND paused)
+             ORDER BY priority DESC, submitted_ms, id LIMIT ?1",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let ids = statement.query_map([limit], |row| row.get(0).map(|id: String| JobId::new(id)))?;
@@ -312,7 +329,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable)
 }
 
-fn unreadable(error: serde_json::Error) -> rusqlite::Error {
+pub(crate) fn unreadable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use abanico_ffmpeg::{Tools, capabilities};
+use abanico_model::arn::ResourceKind;
 use abanico_model::generated::JobSettings;
 use abanico_store::ObjectStore;
 use serde_json::Value;
@@ -22,9 +23,10 @@ use crate::error::Error;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
+use crate::resources::Resource;
 use crate::sandboxing::Sandboxing;
 use crate::steps::{JobContext, Workshop};
-use crate::submission::{self, Refusal};
+use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
 
 /// How an engine is set up.
@@ -129,11 +131,85 @@ impl Engine {
     ///
     /// # Errors
     /// As [`submission::from_request`].
-    pub fn submission(&self, request: Value) -> Result<Submission, Refusal> {
+    pub async fn submission(&self, request: Value) -> Result<Submission, Refusal> {
+        let unreadable = |error: Error| Refusal::Broken(error.to_string());
+        let catalogue = Catalogue {
+            presets: self.bodies(ResourceKind::Preset).await.map_err(unreadable)?,
+            templates: self.bodies(ResourceKind::JobTemplate).await.map_err(unreadable)?,
+        };
         match self.shared.forwarding {
-            None => submission::from_request(request),
-            Some(_) => submission::from_request_for_others(request),
+            None => submission::from_request_with(request, &catalogue),
+            Some(_) => submission::from_request_for_others(request, &catalogue),
         }
+    }
+
+    async fn bodies(&self, kind: ResourceKind) -> Result<BTreeMap<String, Value>, Error> {
+        let all = self.resources(kind).await?;
+        Ok(all.into_iter().map(|resource| (resource.name, resource.body)).collect())
+    }
+
+    /// Keeps a new preset, job template or queue.
+    ///
+    /// # Errors
+    /// A conflict when its name is taken.
+    pub async fn create_resource(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        body: Value,
+    ) -> Result<Resource, Error> {
+        let now_ms = clock::now_ms();
+        let resource = Resource { kind, name: name.to_owned(), body, created_ms: now_ms, updated_ms: now_ms };
+        let stored = resource.clone();
+        self.database(move |database| database.insert_resource(&stored)).await?;
+        Ok(resource)
+    }
+
+    /// Keeps another body of one; the scheduler looks again, because a queue may be active now.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn update_resource(&self, resource: Resource, body: Value) -> Result<Resource, Error> {
+        let resource = Resource { body, updated_ms: clock::now_ms(), ..resource };
+        let stored = resource.clone();
+        self.database(move |database| database.put_resource(&stored)).await?;
+        self.shared.wake.notify_one();
+        Ok(resource)
+    }
+
+    /// Reads one; none when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn resource(&self, kind: ResourceKind, name: &str) -> Result<Option<Resource>, Error> {
+        let name = name.to_owned();
+        self.database(move |database| database.resource(kind, &name)).await
+    }
+
+    /// All of a kind, by name.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn resources(&self, kind: ResourceKind) -> Result<Vec<Resource>, Error> {
+        self.database(move |database| database.resources(kind)).await
+    }
+
+    /// Removes one; false when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn delete_resource(&self, kind: ResourceKind, name: &str) -> Result<bool, Error> {
+        let name = name.to_owned();
+        self.database(move |database| database.delete_resource(kind, &name)).await
+    }
+
+    /// Jobs of the queue with this ARN that wait, and that are being done.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn queue_counts(&self, arn: &str) -> Result<(u64, u64), Error> {
+        let arn = arn.to_owned();
+        self.database(move |database| database.queue_counts(&arn)).await
     }
 
     /// Makes a job, or finds the one that the same token made before. Durable when this returns.

@@ -1,6 +1,8 @@
 //! Why the engine could not do what was asked: in failures below, out a kind for the edge. Never a job's own failure:
 //! that is part of the job.
 
+use abanico_model::arn::ResourceKind;
+
 use crate::JobId;
 
 /// What callers act on.
@@ -44,6 +46,11 @@ impl Error {
         let message =
             format!("client request token `{token}` was used before with another request: send a new token");
         Self::of(ErrorKind::Conflict, message)
+    }
+
+    pub(crate) fn resource_exists(kind: ResourceKind, name: &str) -> Self {
+        let word = kind.segment().trim_end_matches('s');
+        Self::of(ErrorKind::Conflict, format!("a {word} named `{name}` is there already: take another name"))
     }
 
     pub(crate) fn engine_is_stopping() -> Self {

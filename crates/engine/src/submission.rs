@@ -27,27 +27,56 @@ pub enum Refusal {
     /// A template or preset that it names does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// What users keep could not be read.
+    #[error("{0}")]
+    Broken(String),
 }
+
+/// Presets and job templates of the user's own, by name: the bodies that made them, in wire form.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Catalogue {
+    /// CreatePreset requests.
+    pub presets: BTreeMap<String, Value>,
+    /// CreateJobTemplate requests.
+    pub templates: BTreeMap<String, Value>,
+}
+
+/// Members that a job takes from its template where its own request has none.
+const OF_THE_TEMPLATE: [&str; 5] =
+    ["accelerationSettings", "hopDestinations", "priority", "queue", "statusUpdateInterval"];
 
 /// Checks and completes a request.
 ///
 /// # Errors
 /// Every problem at once, or the name that does not exist.
 pub fn from_request(request: Value) -> Result<Submission, Refusal> {
-    checked(request, coverage::problems)
+    from_request_with(request, &Catalogue::default())
+}
+
+/// As [`from_request`], with presets and templates of the user's own.
+///
+/// # Errors
+/// As [`from_request`].
+pub fn from_request_with(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
+    checked(request, catalogue, coverage::problems)
 }
 
 /// As [`from_request`], for a job that another service does: what abanico's own encoders cannot do is no problem.
 ///
 /// # Errors
 /// As [`from_request`].
-pub fn from_request_for_others(request: Value) -> Result<Submission, Refusal> {
-    checked(request, |_| Vec::new())
+pub fn from_request_for_others(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
+    checked(request, catalogue, |_| Vec::new())
 }
 
-fn checked(request: Value, coverage: fn(&Value) -> Vec<Problem>) -> Result<Submission, Refusal> {
-    let request = keys::to_wire(request, "CreateJobRequest");
-    let settings = completed_settings(&request, coverage)?;
+fn checked(
+    request: Value,
+    catalogue: &Catalogue,
+    coverage: fn(&Value) -> Vec<Problem>,
+) -> Result<Submission, Refusal> {
+    let mut request = keys::to_wire(request, "CreateJobRequest");
+    let settings = completed_settings(&request, catalogue, coverage)?;
+    take_from_template(&mut request, catalogue);
     let parsed = parse::parse::<JobSettings>(settings.clone()).map_err(Refusal::Invalid)?;
     let text = |member: &str| request.get(member).and_then(Value::as_str).map(str::to_owned);
     let queue = text("queue").unwrap_or_else(|| "Default".to_owned());
@@ -83,12 +112,16 @@ impl Submission {
 }
 
 /// Settings with template and presets merged in, found good.
-fn completed_settings(request: &Value, coverage: fn(&Value) -> Vec<Problem>) -> Result<Value, Refusal> {
+fn completed_settings(
+    request: &Value,
+    catalogue: &Catalogue,
+    coverage: fn(&Value) -> Vec<Problem>,
+) -> Result<Value, Refusal> {
     let own = request.get("settings").cloned().unwrap_or(Value::Null);
     let named = request.get("jobTemplate").and_then(Value::as_str);
     let merged = match named {
         None => own,
-        Some(given) => merge_template(named_template(given)?, own),
+        Some(given) => merge_template(named_template(given, catalogue)?, own),
     };
     // Checked twice: what the client wrote, so that places are the client's own; and the whole, once presets are in.
     let mut given = request.clone();
@@ -98,7 +131,8 @@ fn completed_settings(request: &Value, coverage: fn(&Value) -> Vec<Problem>) -> 
     validate::validate(&given, "CreateJobRequest")
         .map_err(|problems| Refusal::Invalid(shortened(problems)))?;
     let unknown = |error: abanico_model::presets::UnknownPreset| Refusal::NotFound(error.to_string());
-    let complete = apply_presets(&merged, &|_| None).map_err(unknown)?;
+    let own_preset = |name: &str| catalogue.presets.get(name)?.get("settings").cloned();
+    let complete = apply_presets(&merged, &own_preset).map_err(unknown)?;
     let mut problems = match validate::validate(&complete, "JobSettings") {
         Ok(()) => Vec::new(),
         Err(problems) => problems.0,
@@ -108,10 +142,25 @@ fn completed_settings(request: &Value, coverage: fn(&Value) -> Vec<Problem>) -> 
     Ok(complete)
 }
 
-fn named_template(given: &str) -> Result<Value, Refusal> {
+/// What the user's own template says beside its settings, where the request says nothing.
+fn take_from_template(request: &mut Value, catalogue: &Catalogue) {
+    let named = request.get("jobTemplate").and_then(Value::as_str);
+    let template = named
+        .and_then(|given| catalogue.templates.get(&resource_name(given, ResourceKind::JobTemplate)))
+        .and_then(Value::as_object);
+    let (Some(template), Some(request)) = (template, request.as_object_mut()) else { return };
+    for name in OF_THE_TEMPLATE {
+        if let Some(value) = template.get(name).filter(|_| !request.contains_key(name)) {
+            request.insert(name.to_owned(), value.clone());
+        }
+    }
+}
+
+fn named_template(given: &str, catalogue: &Catalogue) -> Result<Value, Refusal> {
     let name = resource_name(given, ResourceKind::JobTemplate);
     let arn = Arn::local(ResourceKind::JobTemplate, name.clone());
-    template(&name).ok_or_else(|| {
+    let own = catalogue.templates.get(&name).and_then(|template| template.get("settings")).cloned();
+    own.or_else(|| template(&name)).ok_or_else(|| {
         Refusal::NotFound(format!("The specified job template was not found: jobTemplateArn={arn}"))
     })
 }

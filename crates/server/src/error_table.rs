@@ -131,6 +131,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotFound(message) => Self::not_found(message),
+            Refusal::Broken(message) => Self::internal("cannot read presets and templates", message),
             Refusal::Invalid(problems) => Self::bad_request(problems.to_string()),
         }
     }

@@ -102,7 +102,7 @@ fn phase(stage: Stage) -> Option<&'static str> {
 }
 
 /// Seconds since 1970 as SDKs read times: a number, whole where it can be.
-fn seconds(ms: i64) -> Value {
+pub(crate) fn seconds(ms: i64) -> Value {
     if ms % 1000 == 0 { json!(ms / 1000) } else { json!(ms as f64 / 1000.0) }
 }
 

@@ -4,6 +4,12 @@
 pub(crate) mod cancel_job;
 pub(crate) mod create_job;
 pub(crate) mod describe_endpoints;
+mod family;
 pub(crate) mod get_job;
+pub(crate) mod job_templates;
 pub(crate) mod list_jobs;
+mod pages;
+pub(crate) mod presets;
+pub(crate) mod queues;
+mod resources;
 pub(crate) mod unknown;

@@ -11,7 +11,9 @@ use tower::ServiceExt;
 
 use crate::authentication::{require_media_convert, require_operator};
 use crate::edge::{Edge, ServerParts};
-use crate::operations::{cancel_job, create_job, describe_endpoints, get_job, list_jobs, unknown};
+use crate::operations::{
+    cancel_job, create_job, describe_endpoints, get_job, job_templates, list_jobs, presets, queues, unknown,
+};
 use crate::sigv4::credential_scope;
 use crate::{console, dead_letters, download, events_stream, metrics};
 
@@ -42,6 +44,15 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
     Router::new()
         .route("/2017-08-29/jobs", post(create_job::create_job).get(list_jobs::list_jobs))
         .route("/2017-08-29/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
+        .route("/2017-08-29/presets", post(presets::create).get(presets::list))
+        .route("/2017-08-29/presets/{name}", get(presets::get).put(presets::update).delete(presets::remove))
+        .route("/2017-08-29/jobTemplates", post(job_templates::create).get(job_templates::list))
+        .route(
+            "/2017-08-29/jobTemplates/{name}",
+            get(job_templates::get).put(job_templates::update).delete(job_templates::remove),
+        )
+        .route("/2017-08-29/queues", post(queues::create).get(queues::list))
+        .route("/2017-08-29/queues/{name}", get(queues::get).put(queues::update).delete(queues::remove))
         .route(
             "/2017-08-29/endpoints",
             post(describe_endpoints::describe_endpoints).get(describe_endpoints::describe_endpoints),

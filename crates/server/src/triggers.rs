@@ -182,7 +182,7 @@ impl JobSubmitter for EngineSubmitter {
             message: error.to_string(),
             retryable: error.is_retryable(),
         };
-        let submission = self.engine.submission(request).map_err(|refusal| refused(refusal.into()))?;
+        let submission = self.engine.submission(request).await.map_err(|refusal| refused(refusal.into()))?;
         let created = self.engine.create_job(submission.with_lasting_token()).await;
         created.map(|record| record.id.to_string()).map_err(|error| refused(error.into()))
     }

@@ -26,7 +26,7 @@ fn read(body: &[u8]) -> Result<Value, Error> {
 }
 
 async fn create(engine: &Engine, request: Value) -> Result<Value, Error> {
-    let submission = engine.submission(request)?;
+    let submission = engine.submission(request).await?;
     Ok(job_view::job(&engine.create_job(submission).await?))
 }
 

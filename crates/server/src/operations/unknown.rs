@@ -5,17 +5,11 @@ use http::{Method, Uri};
 
 use crate::error_table::Error;
 
-const SERVED: &str = "CreateJob, GetJob, ListJobs, CancelJob, DescribeEndpoints";
+const SERVED: &str = "CreateJob, GetJob, ListJobs, CancelJob, DescribeEndpoints, and those of presets, job templates and queues";
 
 /// MediaConvert's other operations: first part of the path, then the names for GET of all, POST, GET, PUT and DELETE
 /// of one; `-` where there is none.
-const OTHERS: [(&str, [&str; 5]); 10] = [
-    ("queues", ["ListQueues", "CreateQueue", "GetQueue", "UpdateQueue", "DeleteQueue"]),
-    ("presets", ["ListPresets", "CreatePreset", "GetPreset", "UpdatePreset", "DeletePreset"]),
-    (
-        "jobTemplates",
-        ["ListJobTemplates", "CreateJobTemplate", "GetJobTemplate", "UpdateJobTemplate", "DeleteJobTemplate"],
-    ),
+const OTHERS: [(&str, [&str; 5]); 7] = [
     ("search", ["SearchJobs", "-", "-", "-", "-"]),
     ("jobsQueries", ["-", "StartJobsQuery", "GetJobsQueryResults", "-", "-"]),
     ("probe", ["-", "Probe", "-", "-", "-"]),
@@ -65,10 +59,9 @@ mod tests {
     #[test]
     fn are_awss_other_operations_called_by_name() {
         for (method, path, name) in [
-            (Method::GET, "/2017-08-29/queues", Some("ListQueues")),
+            (Method::GET, "/2017-08-29/search", Some("SearchJobs")),
             (Method::PUT, "/2017-08-29/tags/arn%3Aaws", Some("UntagResource")),
             (Method::DELETE, "/2017-08-29/policy", Some("DeletePolicy")),
-            (Method::DELETE, "/2017-08-29/presets/a", Some("DeletePreset")),
             (Method::GET, "/2017-08-29/probe", None),
             (Method::GET, "/2017-08-29/unheard-of", None),
             (Method::GET, "/elsewhere", None),
@@ -79,11 +72,8 @@ mod tests {
 
     #[tokio::test]
     async fn does_a_refusal_list_what_is_served() {
-        let error = unknown(Method::GET, Uri::from_static("/2017-08-29/queues")).await;
-        assert_eq!(
-            error.to_string(),
-            "operation ListQueues is not served yet; served are CreateJob, GetJob, ListJobs, CancelJob, DescribeEndpoints"
-        );
+        let error = unknown(Method::GET, Uri::from_static("/2017-08-29/search")).await;
+        assert_eq!(error.to_string(), format!("operation SearchJobs is not served yet; served are {SERVED}"));
         assert_eq!(error.code(), "NotFoundException");
     }
 }

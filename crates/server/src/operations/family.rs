@@ -1,0 +1,106 @@
+//! The five operations that presets and job templates share: in a family and a request, out the answer. The system's own
+//! are shown by name and by `listBy=SYSTEM`, and never changed.
+
+use abanico_engine::Engine;
+use abanico_model::arn::{ResourceKind, resource_name};
+use axum::Json;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::pages::{Item, ListParams, page};
+use super::resources::{changed, checked, delete, new_name, own, refuse_system, view};
+use crate::error_table::Error;
+
+/// What tells one family from the other.
+pub(super) struct Family {
+    /// What they are.
+    pub kind: ResourceKind,
+    /// Name of one in an answer, such as `preset`.
+    pub one: &'static str,
+    /// Name of many in an answer, such as `presets`.
+    pub many: &'static str,
+    /// Shapes of AWS's model for making and changing one.
+    pub shapes: (&'static str, &'static str),
+    /// The view of one of the system's own.
+    pub system: fn(&str) -> Option<Value>,
+    /// All of the system's own.
+    pub systems: fn() -> Vec<Item>,
+}
+
+impl Family {
+    pub(super) async fn create(
+        &self,
+        engine: &Engine,
+        body: &[u8],
+    ) -> Result<(StatusCode, Json<Value>), Error> {
+        let request = checked(body, self.shapes.0)?;
+        let name = new_name(&request, |name| (self.system)(name).is_some())?;
+        let made = engine.create_resource(self.kind, &name, request).await?;
+        Ok((StatusCode::CREATED, self.answer(view(&made))))
+    }
+
+    pub(super) async fn get(&self, engine: &Engine, given: &str) -> Result<Json<Value>, Error> {
+        Ok(self.answer(match (self.system)(&resource_name(given, self.kind)) {
+            Some(system) => system,
+            None => view(&own(engine, self.kind, given).await?),
+        }))
+    }
+
+    pub(super) async fn list(&self, engine: &Engine, params: &ListParams) -> Result<Json<Value>, Error> {
+        let own = engine.resources(self.kind).await?;
+        let own = own.iter().map(|resource| Item {
+            name: resource.name.clone(),
+            created_ms: resource.created_ms,
+            is_system: false,
+            category: resource.body.get("category").and_then(Value::as_str).map(str::to_owned),
+            view: view(resource),
+        });
+        let (items, token) = page(own.chain((self.systems)()).collect(), params)?;
+        let mut answer = Map::from_iter([(self.many.to_owned(), json!(items))]);
+        answer.extend(token.map(|token| ("nextToken".to_owned(), json!(token))));
+        Ok(Json(Value::Object(answer)))
+    }
+
+    pub(super) async fn update(
+        &self,
+        engine: &Engine,
+        given: &str,
+        body: &[u8],
+    ) -> Result<Json<Value>, Error> {
+        self.refuse_system(given)?;
+        let known = own(engine, self.kind, given).await?;
+        let change = checked(&named(body, &known.name), self.shapes.1)?;
+        let body = changed(&known.body, &change);
+        Ok(self.answer(view(&engine.update_resource(known, body).await?)))
+    }
+
+    pub(super) async fn remove(
+        &self,
+        engine: &Engine,
+        given: &str,
+    ) -> Result<(StatusCode, Json<Value>), Error> {
+        self.refuse_system(given)?;
+        delete(engine, self.kind, given).await?;
+        Ok((StatusCode::ACCEPTED, Json(json!({}))))
+    }
+
+    fn refuse_system(&self, given: &str) -> Result<(), Error> {
+        let name = resource_name(given, self.kind);
+        if (self.system)(&name).is_some() { Err(refuse_system(self.kind, &name)) } else { Ok(()) }
+    }
+
+    fn answer(&self, one: Value) -> Json<Value> {
+        Json(Value::Object(Map::from_iter([(self.one.to_owned(), one)])))
+    }
+}
+
+/// A body with the name that the path has: the model asks for it. What is no object stays what it is.
+pub(super) fn named(body: &[u8], name: &str) -> Vec<u8> {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(mut request)) => {
+            request.insert("name".to_owned(), json!(name));
+            Value::Object(request).to_string().into_bytes()
+        }
+        _ => body.to_vec(),
+    }
+}

@@ -1,0 +1,165 @@
+"""Presets, job templates and queues as SDK users keep them: made, listed in pages, changed, used by jobs, removed."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+from clips import Clip, Clips
+from harness import Server
+
+ROLE = "arn:aws:iam::000000000000:role/r"
+CLIP = Clip(width=640, height=360, frames=25)
+SMALL = {
+    "ContainerSettings": {"Container": "MP4"},
+    "VideoDescription": {
+        "Width": 320,
+        "Height": 180,
+        "CodecSettings": {
+            "Codec": "H_264",
+            "H264Settings": {"RateControlMode": "QVBR", "MaxBitrate": 800_000, "QualityTuningLevel": "SINGLE_PASS"},
+        },
+    },
+}
+
+
+def refused(call: object, **arguments: object) -> tuple[str, str]:
+    """Code and message of a call that must fail."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
+
+
+def pages(client: object, operation: str, result: str, **arguments: object) -> list[dict]:
+    """All items by boto3's own paginator."""
+    found = client.get_paginator(operation).paginate(**arguments, PaginationConfig={"PageSize": 3})
+    return [item for page in found for item in page[result]]
+
+
+def settings(source: str, destination: str, outputs: list[dict]) -> dict:
+    """Job settings with one file group."""
+    return {
+        "Inputs": [{"FileInput": source}],
+        "OutputGroups": [
+            {
+                "OutputGroupSettings": {
+                    "Type": "FILE_GROUP_SETTINGS",
+                    "FileGroupSettings": {"Destination": destination},
+                },
+                "Outputs": outputs,
+            }
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def clip(server: Server, clips: Clips) -> str:
+    """URL of a clip in a bucket whose uploads start nothing."""
+    server.s3.create_bucket(Bucket="kept")
+    server.s3.put_object(Bucket="kept", Key="clip.mp4", Body=clips.file(CLIP).read_bytes())
+    return "s3://kept/clip.mp4"
+
+
+def test_does_a_preset_live_from_making_to_removal(server: Server) -> None:
+    client = server.mediaconvert
+    made = client.create_preset(Name="tiny", Category="mine", Description="small", Settings=SMALL)["Preset"]
+    assert made["Arn"].endswith(":presets/tiny")
+    assert (made["Type"], made["Category"]) == ("CUSTOM", "mine")
+    assert refused(client.create_preset, Name="tiny", Settings=SMALL)[0] == "ConflictException"
+    assert client.get_preset(Name="tiny")["Preset"]["Settings"]["VideoDescription"]["Width"] == 320
+    changed = client.update_preset(Name="tiny", Description="smaller")["Preset"]
+    assert (changed["Description"], changed["Category"]) == ("smaller", "mine")
+    assert changed["LastUpdated"] >= made["LastUpdated"]
+    client.delete_preset(Name="tiny")
+    code, message = refused(client.get_preset, Name="tiny")
+    assert code == "NotFoundException"
+    assert message.startswith("The specified preset was not found: presetArn=arn:aws:mediaconvert:")
+
+
+def test_are_the_systems_presets_listed_and_never_changed(server: Server) -> None:
+    client = server.mediaconvert
+    names = [preset["Name"] for preset in pages(client, "list_presets", "Presets", ListBy="SYSTEM")]
+    assert len(names) == len(set(names)) >= 85
+    assert names == sorted(names)
+    name = "System-Generic_Hd_Mp4_Avc_Aac_16x9_1280x720p_24Hz_4.5Mbps"
+    assert client.get_preset(Name=name)["Preset"]["Type"] == "SYSTEM"
+    assert refused(client.delete_preset, Name=name)[0] == "ForbiddenException"
+    assert refused(client.update_preset, Name=name, Description="x")[0] == "ForbiddenException"
+    assert refused(client.create_preset, Name=name, Settings=SMALL)[0] == "ConflictException"
+
+
+def test_is_a_bad_preset_refused_with_the_member_at_fault(server: Server) -> None:
+    broken = {"VideoDescription": {"Width": 320, "Height": 181}}
+    code, message = refused(server.mediaconvert.create_preset, Name="odd", Settings=broken)
+    assert code == "BadRequestException"
+    assert "/settings/videoDescription/height: Should be a multiple of 2" in message
+
+
+def test_do_lists_follow_order_and_category(server: Server) -> None:
+    client = server.mediaconvert
+    for number in range(7):
+        category = "even" if number % 2 == 0 else "odd"
+        client.create_preset(Name=f"listed-{number}", Category=category, Settings=SMALL)
+    try:
+        names = [one["Name"] for one in pages(client, "list_presets", "Presets") if one["Name"].startswith("listed")]
+        assert names == [f"listed-{number}" for number in range(7)]
+        newest = pages(client, "list_presets", "Presets", ListBy="CREATION_DATE", Order="DESCENDING")
+        assert [one["Name"] for one in newest if one["Name"].startswith("listed")] == names[::-1]
+        assert [one["Name"] for one in pages(client, "list_presets", "Presets", Category="odd")] == names[1::2]
+    finally:
+        for number in range(7):
+            client.delete_preset(Name=f"listed-{number}")
+
+
+def test_does_a_job_take_preset_and_template_of_the_users_own(server: Server, clip: str) -> None:
+    client = server.mediaconvert
+    client.create_preset(Name="job-preset", Settings=SMALL)
+    outputs = [{"Preset": "job-preset", "NameModifier": "_small", "VideoDescription": {"Width": 160, "Height": 90}}]
+    template = settings("s3://nowhere/x.mp4", "s3://renditions/template/", outputs)
+    del template["Inputs"][0]["FileInput"]
+    client.create_queue(Name="templates", Description="for one test")
+    client.create_job_template(Name="job-template", Settings=template, Priority=7, Queue="templates")
+    job = client.create_job(
+        Role=ROLE, JobTemplate="job-template", Settings={"Inputs": [{"FileInput": clip}]}
+    )["Job"]  # fmt: skip
+    assert job["Priority"] == 7
+    assert job["Queue"].endswith(":queues/templates")
+    done = server.wait_status(job["Id"])
+    assert done["Status"] == "COMPLETE", done
+    detail = done["OutputGroupDetails"][0]["OutputDetails"][0]
+    assert detail["VideoDetails"] == {"WidthInPx": 160, "HeightInPx": 90}
+    assert [one["Name"] for one in pages(client, "list_job_templates", "JobTemplates")] == ["job-template"]
+    client.update_job_template(Name="job-template", Priority=-3)
+    assert client.get_job_template(Name="job-template")["JobTemplate"]["Priority"] == -3
+    client.delete_job_template(Name="job-template")
+    code, message = refused(client.create_job, Role=ROLE, JobTemplate="job-template", Settings={})
+    assert (code, "jobTemplateArn=" in message) == ("NotFoundException", True)
+    client.delete_queue(Name="templates")
+    client.delete_preset(Name="job-preset")
+
+
+def test_do_jobs_of_a_paused_queue_wait_until_it_goes_on(server: Server, clip: str) -> None:
+    client = server.mediaconvert
+    client.create_queue(Name="paused", Status="PAUSED")
+    outputs = [SMALL | {"NameModifier": "_small"}]
+    waiting = client.create_job(
+        Role=ROLE, Queue="paused", Settings=settings(clip, "s3://renditions/paused/", outputs)
+    )["Job"]  # fmt: skip
+    # A later job of another queue is done first, so the waiting one had its chance.
+    other = client.create_job(Role=ROLE, Settings=settings(clip, "s3://renditions/other/", outputs))["Job"]
+    assert server.wait_status(other["Id"])["Status"] == "COMPLETE"
+    assert client.get_job(Id=waiting["Id"])["Job"]["Status"] == "SUBMITTED"
+    queue = client.get_queue(Name="paused")["Queue"]
+    assert (queue["Status"], queue["SubmittedJobsCount"], queue["ProgressingJobsCount"]) == ("PAUSED", 1, 0)
+    assert refused(client.delete_queue, Name="paused")[0] == "ConflictException"
+    client.update_queue(Name="paused", Status="ACTIVE")
+    assert server.wait_status(waiting["Id"])["Status"] == "COMPLETE"
+    client.delete_queue(Name="paused")
+
+
+def test_is_the_default_queue_always_there(server: Server) -> None:
+    client = server.mediaconvert
+    default = client.get_queue(Name="Default")["Queue"]
+    assert (default["Type"], default["Status"], default["PricingPlan"]) == ("SYSTEM", "ACTIVE", "ON_DEMAND")
+    assert "Default" in [queue["Name"] for queue in pages(client, "list_queues", "Queues")]
+    assert refused(client.delete_queue, Name="Default")[0] == "ForbiddenException"
+    assert refused(client.get_queue, Name="nothing")[0] == "NotFoundException"
