@@ -163,3 +163,22 @@ def test_is_the_default_queue_always_there(server: Server) -> None:
     assert "Default" in [queue["Name"] for queue in pages(client, "list_queues", "Queues")]
     assert refused(client.delete_queue, Name="Default")[0] == "ForbiddenException"
     assert refused(client.get_queue, Name="nothing")[0] == "NotFoundException"
+
+
+def test_are_jobs_found_by_a_part_of_their_inputs_name(server: Server, clip: str) -> None:
+    client = server.mediaconvert
+    outputs = [SMALL | {"NameModifier": "_small"}]
+    server.s3.copy_object(Bucket="kept", Key="needle 100%_ä.mp4", CopySource="kept/clip.mp4")
+    made = [
+        client.create_job(
+            Role=ROLE, Settings=settings("s3://kept/needle 100%_ä.mp4", f"s3://renditions/found-{number}/", outputs)
+        )["Job"]["Id"]
+        for number in range(4)
+    ]  # fmt: skip
+    found = pages(client, "search_jobs", "Jobs", InputFile="needle 100%_ä")
+    assert [job["Id"] for job in found] == made[::-1]
+    assert pages(client, "search_jobs", "Jobs", InputFile="needle 100xxx") == []
+    done = [server.wait_status(job)["Status"] for job in made]
+    assert done == ["COMPLETE"] * 4
+    assert len(pages(client, "search_jobs", "Jobs", InputFile="needle", Status="COMPLETE")) == 4
+    assert pages(client, "search_jobs", "Jobs", InputFile="needle", Status="ERROR") == []

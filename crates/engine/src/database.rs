@@ -75,6 +75,8 @@ pub struct ListFilter {
     pub queue: Option<String>,
     /// Only jobs in one of these stages; empty means all.
     pub stages: Vec<Stage>,
+    /// Only jobs whose first input's URL has this in it.
+    pub input_file: Option<String>,
     /// Newest first instead of oldest first.
     pub newest_first: bool,
     /// Only jobs after this one in the order of the list.
@@ -208,15 +210,22 @@ impl Database {
             if stages.is_empty() { "1".to_owned() } else { format!("stage IN ({})", stages.join(",")) };
         let sql = format!(
             "SELECT record FROM jobs
-             WHERE {within} AND (?1 IS NULL OR queue = ?1) AND (?2 IS NULL OR (submitted_ms, id) {beyond} (?2, ?3))
+             WHERE {within} AND (?1 IS NULL OR queue = ?1)
+               AND (?5 IS NULL OR instr(json_extract(record, '$.submission.settings.inputs[0].fileInput'), ?5) > 0)
+               AND (?2 IS NULL OR (submitted_ms, id) {beyond} (?2, ?3))
              ORDER BY submitted_ms {order}, id {order} LIMIT ?4"
         );
         let after = filter.after.as_ref();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&sql)?;
-        let values =
-            params![filter.queue, after.map(|(time, _)| time), after.map(|(_, id)| id.as_str()), limit];
+        let values = params![
+            filter.queue,
+            after.map(|(time, _)| time),
+            after.map(|(_, id)| id.as_str()),
+            limit,
+            filter.input_file
+        ];
         let records = statement.query_map(values, read_record)?.collect::<Result<_, _>>()?;
         Ok(records)
     }

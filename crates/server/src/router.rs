@@ -44,6 +44,7 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
     Router::new()
         .route("/2017-08-29/jobs", post(create_job::create_job).get(list_jobs::list_jobs))
         .route("/2017-08-29/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
+        .route("/2017-08-29/search", get(list_jobs::list_jobs))
         .route("/2017-08-29/presets", post(presets::create).get(presets::list))
         .route("/2017-08-29/presets/{name}", get(presets::get).put(presets::update).delete(presets::remove))
         .route("/2017-08-29/jobTemplates", post(job_templates::create).get(job_templates::list))

@@ -1,4 +1,4 @@
-//! ListJobs: in a filter and a place, out up to 20 jobs and where to go on. Never more than asked for in memory.
+//! ListJobs and SearchJobs: in a filter and a place, out up to 20 jobs and where to go on. Never more than asked for in memory.
 //!
 //! The token is opaque and belongs to its filter: it goes on behind a job, so jobs made meanwhile neither repeat nor
 //! hide others.
@@ -22,6 +22,7 @@ const MAX_RESULTS: usize = 20;
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Params {
+    input_file: Option<String>,
     status: Option<String>,
     queue: Option<String>,
     order: Option<String>,
@@ -74,7 +75,8 @@ fn filter(params: &Params) -> Result<ListFilter, Error> {
         Arn::local(ResourceKind::Queue, resource_name(given, ResourceKind::Queue)).to_string()
     };
     let after = params.next_token.as_deref().map(|token| place(token, params)).transpose()?;
-    Ok(ListFilter { queue: params.queue.as_ref().map(queue_arn), stages, newest_first, after })
+    let queue = params.queue.as_ref().map(queue_arn);
+    Ok(ListFilter { queue, stages, input_file: params.input_file.clone(), newest_first, after })
 }
 
 fn token_after(last: &JobRecord, params: &Params) -> String {
@@ -94,8 +96,8 @@ fn place(token: &str, params: &Params) -> Result<(i64, JobId), Error> {
 
 /// Binds a place to the filter it was given out for.
 fn seal(place: &str, params: &Params) -> String {
-    let Params { status, queue, order, .. } = params;
-    let digest = Sha256::digest(format!("{status:?} {queue:?} {order:?} {place}"));
+    let Params { input_file, status, queue, order, .. } = params;
+    let digest = Sha256::digest(format!("{input_file:?} {status:?} {queue:?} {order:?} {place}"));
     URL_SAFE_NO_PAD.encode(&digest[..9])
 }
 

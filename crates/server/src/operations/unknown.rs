@@ -5,12 +5,11 @@ use http::{Method, Uri};
 
 use crate::error_table::Error;
 
-const SERVED: &str = "CreateJob, GetJob, ListJobs, CancelJob, DescribeEndpoints, and those of presets, job templates and queues";
+const SERVED: &str = "CreateJob, GetJob, ListJobs, SearchJobs, CancelJob, DescribeEndpoints, and those of presets, job templates and queues";
 
 /// MediaConvert's other operations: first part of the path, then the names for GET of all, POST, GET, PUT and DELETE
 /// of one; `-` where there is none.
-const OTHERS: [(&str, [&str; 5]); 7] = [
-    ("search", ["SearchJobs", "-", "-", "-", "-"]),
+const OTHERS: [(&str, [&str; 5]); 6] = [
     ("jobsQueries", ["-", "StartJobsQuery", "GetJobsQueryResults", "-", "-"]),
     ("probe", ["-", "Probe", "-", "-", "-"]),
     ("tags", ["-", "TagResource", "ListTagsForResource", "UntagResource", "-"]),
@@ -59,7 +58,7 @@ mod tests {
     #[test]
     fn are_awss_other_operations_called_by_name() {
         for (method, path, name) in [
-            (Method::GET, "/2017-08-29/search", Some("SearchJobs")),
+            (Method::GET, "/2017-08-29/versions", Some("ListVersions")),
             (Method::PUT, "/2017-08-29/tags/arn%3Aaws", Some("UntagResource")),
             (Method::DELETE, "/2017-08-29/policy", Some("DeletePolicy")),
             (Method::GET, "/2017-08-29/probe", None),
@@ -72,8 +71,11 @@ mod tests {
 
     #[tokio::test]
     async fn does_a_refusal_list_what_is_served() {
-        let error = unknown(Method::GET, Uri::from_static("/2017-08-29/search")).await;
-        assert_eq!(error.to_string(), format!("operation SearchJobs is not served yet; served are {SERVED}"));
+        let error = unknown(Method::GET, Uri::from_static("/2017-08-29/versions")).await;
+        assert_eq!(
+            error.to_string(),
+            format!("operation ListVersions is not served yet; served are {SERVED}")
+        );
         assert_eq!(error.code(), "NotFoundException");
     }
 }

@@ -163,7 +163,8 @@ async fn are_faults_answered_in_awss_form() {
     assert!(read.text.contains("the body is not JSON"), "{}", read.text);
     let unknown = fixture.signed("GET", "/2017-08-29/jobs/17-abcdef", String::new()).await;
     assert_eq!(unknown.code(), (404, "NotFoundException"));
-    for (method, path) in [("GET", "/2017-08-29/search"), ("PUT", "/2017-08-29/jobs"), ("GET", "/elsewhere")]
+    for (method, path) in
+        [("GET", "/2017-08-29/versions"), ("PUT", "/2017-08-29/jobs"), ("GET", "/elsewhere")]
     {
         let unserved = fixture.signed(method, path, String::new()).await;
         assert_eq!(unserved.code(), (404, "NotFoundException"), "{path}");
