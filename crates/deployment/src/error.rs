@@ -1,7 +1,6 @@
 //! Why a deployment did not do what was asked: in an AWS error or a fault of what was given, out a message and the
 //! remedy. Never a credential.
 
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Kinds of errors.
@@ -49,7 +48,7 @@ impl Error {
             let code = error.code().unwrap_or_default().to_owned();
             let text = match error.message() {
                 Some(message) => format!("{code}: {message}"),
-                None => DisplayErrorContext(&error).to_string(),
+                None => with_causes(&error),
             };
             Self::classified(&what, &code, &text)
         }
@@ -79,6 +78,8 @@ impl Error {
         let no_credentials = lower.contains("credential") || lower.contains("no providers in chain");
         if no_credentials || code == "CredentialsNotLoaded" {
             let hint = "log in with the AWS CLI (`aws configure sso`), name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+            // The SDK lists every place that it looked at, and that again as it sees it from inside.
+            let message = format!("cannot {what}: no AWS credentials were found");
             return Self::new(ErrorKind::Credentials, message, hint);
         }
         if code.contains("ExpiredToken") || code.contains("InvalidClientTokenId") {
@@ -108,6 +109,11 @@ impl Error {
     }
 }
 
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +126,7 @@ mod tests {
         assert!(denied.to_string().contains("iam:CreateRole") && denied.hint().contains("aws policy"));
         let none = Error::classified("look", "", "no providers in chain provided credentials");
         assert_eq!(none.kind(), ErrorKind::Credentials);
+        assert_eq!(none.to_string(), "cannot look: no AWS credentials were found");
         assert_eq!(Error::classified("look", "ExpiredToken", "x").kind(), ErrorKind::Credentials);
         assert_eq!(Error::classified("look", "Throttling", "slow").kind(), ErrorKind::Aws);
     }
