@@ -89,7 +89,7 @@ impl Display {
                 bar.set_prefix(format!(
                     "{} {}",
                     output.name_modifier.trim_start_matches('_'),
-                    output.facts.size
+                    output.facts.video.as_ref().map_or("sound".to_owned(), |video| video.size.to_string())
                 ));
                 self.renditions.push(bar);
             }

@@ -14,7 +14,7 @@ use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
 /// Steps of the schema; a database that has seen the first n has `user_version` n.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -51,6 +51,17 @@ CREATE TABLE resources (
     PRIMARY KEY (kind, name)
 );
 CREATE INDEX jobs_by_queue ON jobs (queue, stage);
+",
+    // Plans got another shape: a job that was being worked on is planned anew, an ended one is told without its plan.
+    "
+UPDATE jobs SET record = json_set(record, '$.plan', NULL);
+UPDATE jobs SET
+    stage = 'SUBMITTED',
+    record = json_set(
+        record, '$.outputs', json('[]'), '$.machine.stage', 'SUBMITTED', '$.machine.tasks', json('{}'),
+        '$.machine.done', json('[]'), '$.machine.running', json('[]'), '$.machine.attempts', json('[]')
+    )
+WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
 ",
 ];
 

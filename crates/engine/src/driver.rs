@@ -141,7 +141,7 @@ impl Driver {
             task.is_some_and(|task| matches!(task.kind, TaskKind::Verify { .. }))
         };
         let with_files = self.record.machine.done().iter().filter(|id| !is_verify(id));
-        if !self.context.work.has_all(with_files) {
+        if !self.context.work.has_all(&self.context.input_files(), with_files) {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are gone: it begins anew");
             self.record.machine.start_over();
             self.record.outputs.clear();
@@ -152,7 +152,7 @@ impl Driver {
         match report {
             Report::Prepared(prepared) => {
                 let tasks = prepared.plan.tasks.clone();
-                self.record.input = Some(prepared.input);
+                self.record.inputs = prepared.inputs;
                 self.record.plan = Some(prepared.plan);
                 self.apply(Event::Planned(tasks)).await
             }
@@ -277,7 +277,7 @@ async fn work(
 ) -> Result<Report, Failure> {
     match step {
         Step::Prepare => {
-            let prepared = prepare(context, settings, &record.submission.user_metadata).await?;
+            let prepared = prepare(context, settings, record).await?;
             Ok(Report::Prepared(Box::new(prepared)))
         }
         Step::Task(task) => run_task(context, record, task).await,

@@ -227,7 +227,7 @@ impl Engine {
             machine: JobMachine::default(),
             times: JobTimes { submitted_ms: now_ms, ..JobTimes::default() },
             progress: Progress::default(),
-            input: None,
+            inputs: Vec::new(),
             plan: None,
             outputs: Vec::new(),
             published: Vec::new(),
@@ -445,12 +445,12 @@ impl Engine {
     ) -> Result<(), Error> {
         let settings: JobSettings = serde_json::from_value(record.submission.settings.clone())
             .map_err(|error| Error::storage("read a job's settings", error))?;
-        let input = settings.inputs.iter().flatten().next().and_then(|input| input.file_input.clone());
+        let inputs = settings.inputs.iter().flatten().map(|input| input.file_input.clone());
         let notifier = self.clone();
         let context = JobContext {
             workshop: self.shared.workshop.clone(),
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
-            input_url: input.unwrap_or_default(),
+            input_urls: inputs.map(Option::unwrap_or_default).collect(),
             progress,
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),

@@ -20,7 +20,7 @@ use crate::job_machine::Stage;
 pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Value> {
     let status = match record.stage() {
         Stage::Probing if before == Stage::Submitted => Some(Status::Progressing {}),
-        Stage::Transcoding => Some(Status::InputInformation { input_details: vec![input_details(record)] }),
+        Stage::Transcoding => Some(Status::InputInformation { input_details: input_details(record) }),
         Stage::Complete => {
             Some(Status::Complete { warnings: Vec::new(), output_group_details: groups(record) })
         }
@@ -87,12 +87,14 @@ fn failed(record: &JobRecord) -> Status {
     }
 }
 
-fn input_details(record: &JobRecord) -> Value {
-    let uri = record.submission.settings.pointer("/inputs/0/fileInput").cloned().unwrap_or_default();
-    let video: Vec<Value> =
-        record.input.iter().filter_map(|input| input.video.as_ref()).map(video_details).collect();
-    let audio: Vec<Value> = record.input.iter().flat_map(|input| &input.audio).map(audio_details).collect();
-    json!({"id": 1, "uri": uri, "video": video, "audio": audio})
+fn input_details(record: &JobRecord) -> Vec<Value> {
+    let details = record.inputs.iter().enumerate().map(|(index, input)| {
+        let uri = record.submission.settings.pointer(&format!("/inputs/{index}/fileInput"));
+        let video: Vec<Value> = input.video.iter().map(video_details).collect();
+        let audio: Vec<Value> = input.audio.iter().map(audio_details).collect();
+        json!({"id": index + 1, "uri": uri, "video": video, "audio": audio})
+    });
+    details.collect()
 }
 
 fn video_details(track: &VideoTrack) -> Value {
@@ -150,7 +152,7 @@ fn output_detail(made: &PublishedOutput) -> OutputDetail {
     OutputDetail {
         output_file_paths: vec![made.url.clone()],
         duration_in_ms: u64::try_from(made.duration_ms).unwrap_or(0),
-        video_details: Some(VideoDetails {
+        video_details: (made.width > 0).then(|| VideoDetails {
             width_in_px: made.width,
             height_in_px: made.height,
             average_bitrate: Some(made.video_bit_rate_bps),

@@ -33,6 +33,7 @@ pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
     let code = match error.kind() {
         PlanErrorKind::NoVideo => 1020,
         PlanErrorKind::Settings => 1040,
+        PlanErrorKind::Clipping => 1060,
         _ => UNKNOWN,
     };
     Failure { code, message: error.to_string(), is_retryable: error.is_retryable() }

@@ -290,9 +290,11 @@ impl Forwarder {
     }
 
     async fn copy_input(&self) -> Result<(), Trouble> {
-        let url = parsed(&self.context.input_url)?;
-        let there = moved(&self.context.input_url, &self.forwarding.buckets);
-        self.copy(&url, &parsed(&there)?, true).await
+        for url in &self.context.input_urls {
+            let there = moved(url, &self.forwarding.buckets);
+            self.copy(&parsed(url)?, &parsed(&there)?, true).await?;
+        }
+        Ok(())
     }
 
     /// Copies all that stands below the destinations there to the same keys here.
@@ -325,7 +327,7 @@ impl Forwarder {
         } else {
             (&self.forwarding.store, &self.context.workshop.store)
         };
-        let file = self.context.work.input();
+        let file = self.context.work.input(0);
         let folder = self.context.work.root();
         std::fs::create_dir_all(folder)
             .map_err(|error| failure::from_disk("make the work folder", &error))?;

@@ -111,11 +111,11 @@ pub struct PublishedOutput {
     pub size_bytes: u64,
     /// Duration of the longest track, in milliseconds.
     pub duration_ms: i64,
-    /// Measured video bit rate.
+    /// Measured video bit rate, 0 without a picture.
     pub video_bit_rate_bps: u64,
-    /// Width in pixels.
+    /// Width in pixels, 0 without a picture.
     pub width: u32,
-    /// Height in pixels.
+    /// Height in pixels, 0 without a picture.
     pub height: u32,
 }
 
@@ -132,8 +132,9 @@ pub struct JobRecord {
     pub times: JobTimes,
     /// How far it is; kept in memory while it runs, stored at its end.
     pub progress: Progress,
-    /// Facts of the input, once probed.
-    pub input: Option<MediaInfo>,
+    /// Facts of the inputs in the job's order, once probed.
+    #[serde(default)]
+    pub inputs: Vec<MediaInfo>,
     /// The plan, once made.
     pub plan: Option<Plan>,
     /// Verified outputs; visible in their places once the job is complete.

@@ -12,6 +12,7 @@ pub(crate) mod publish;
 pub(crate) mod segment;
 pub(crate) mod verify;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use abanico_ffmpeg::{Capabilities, Tools};
@@ -64,8 +65,8 @@ pub(crate) struct JobContext {
     pub workshop: Arc<Workshop>,
     /// The job's files.
     pub work: WorkFolder,
-    /// URL of the input.
-    pub input_url: String,
+    /// URLs of the inputs in the job's order.
+    pub input_urls: Vec<String>,
     /// Live progress, read by whoever asks.
     pub progress: Arc<Mutex<Progress>>,
     /// Says that somebody may want to look at the progress.
@@ -75,6 +76,17 @@ pub(crate) struct JobContext {
 }
 
 impl JobContext {
+    /// The fetched inputs in the job's order; one that is named twice is fetched once.
+    pub fn input_files(&self) -> Vec<PathBuf> {
+        let first = |url: &String| self.input_urls.iter().position(|other| other == url).unwrap_or(0);
+        self.input_urls.iter().map(|url| self.work.input(first(url))).collect()
+    }
+
+    /// URL of the first input, by which failures name the job's material.
+    pub fn first_input_url(&self) -> &str {
+        self.input_urls.first().map_or("", String::as_str)
+    }
+
     /// Changes the live progress.
     pub fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));

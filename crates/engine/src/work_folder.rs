@@ -26,9 +26,9 @@ impl WorkFolder {
         &self.root
     }
 
-    /// The fetched input.
-    pub fn input(&self) -> PathBuf {
-        self.root.join("input")
+    /// The fetched input with this index.
+    pub fn input(&self, index: usize) -> PathBuf {
+        self.root.join(format!("input-{index}"))
     }
 
     /// The finished files of a task.
@@ -56,9 +56,9 @@ impl WorkFolder {
         File::open(&self.root)?.sync_all()
     }
 
-    /// Whether the input and the files of all these tasks are there; after a crash of the machine they may not be.
-    pub fn has_all<'a>(&self, mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
-        self.input().exists() && tasks.all(|task| self.task(task).exists())
+    /// Whether the inputs and the files of all these tasks are there; after a crash of the machine they may not be.
+    pub fn has_all<'a>(&self, inputs: &[PathBuf], mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
+        inputs.iter().all(|input| input.exists()) && tasks.all(|task| self.task(task).exists())
     }
 
     /// Removes everything of the job.
@@ -94,9 +94,11 @@ mod tests {
         std::fs::write(again.join("whole"), "w").unwrap();
         work.complete(&task).unwrap();
         assert!(work.task(&task).join("whole").exists());
-        assert!(!work.has_all([&task].into_iter()), "the input is missing");
-        std::fs::write(work.input(), "i").unwrap();
-        assert!(work.has_all([&task].into_iter()) && !work.has_all([&TaskId::new("audio-0")].into_iter()));
+        let inputs = [work.input(0)];
+        assert!(!work.has_all(&inputs, [&task].into_iter()), "the input is missing");
+        std::fs::write(work.input(0), "i").unwrap();
+        assert!(work.has_all(&inputs, [&task].into_iter()));
+        assert!(!work.has_all(&inputs, [&TaskId::new("audio-0")].into_iter()));
         work.remove().unwrap();
         work.remove().unwrap();
         assert!(!works.path().join("1-a").exists());

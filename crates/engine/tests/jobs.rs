@@ -38,8 +38,14 @@ async fn does_the_three_preset_job_make_three_renditions_as_mediaconvert_does() 
     assert_eq!(bench.published(), ["a.b_1080p.mp4", "a.b_480p.mp4", "a.b_720p.mp4"]);
     let expected = [("_1080p", 1920, 1080), ("_720p", 1280, 720), ("_480p", 640, 480)];
     assert_eq!(sizes(&record), expected.map(|(name, width, height)| (name.to_owned(), width, height)));
-    let facts: Vec<_> =
-        record.plan.as_ref().unwrap().outputs.iter().map(|output| output.facts.frames).collect();
+    let facts: Vec<_> = record
+        .plan
+        .as_ref()
+        .unwrap()
+        .outputs
+        .iter()
+        .map(|output| output.facts.video.as_ref().unwrap().frames)
+        .collect();
     assert_eq!(facts, [29, 29, 29], "1.2 s at 24000/1001");
     let events = statuses(engine.events_after(0, 100).await.unwrap());
     assert_eq!(events, ["PROGRESSING", "INPUT_INFORMATION", "COMPLETE"]);

@@ -4,7 +4,7 @@
 //! and frame rate (AWS, "AWS Elemental MediaConvert Pricing").
 
 use abanico_media::{ExactTime, Rational};
-use abanico_plan::{Plan, PlannedOutput, SpeedPreset, TaskKind};
+use abanico_plan::{Plan, PlannedOutput, PlannedVideo, SpeedPreset, TaskKind};
 use serde::Serialize;
 
 use crate::{MicroUsd, Prices, RegionPrices};
@@ -23,7 +23,7 @@ pub struct BilledOutput {
     pub url: String,
     /// ffprobe's name of its codec.
     pub codec: String,
-    /// `SD`, `HD` or `4K`.
+    /// `SD`, `HD`, `4K`, or `audio` for sound alone.
     pub size_class: &'static str,
     /// `<=30`, `<=60`, `<=120` or `>120` frames a second.
     pub rate_class: &'static str,
@@ -65,27 +65,20 @@ fn billed(
     prices: &Prices,
     region: &RegionPrices,
 ) -> BilledOutput {
-    let facts = &output.facts;
-    let lines = facts.size.width.min(facts.size.height);
-    let size_class = match lines {
-        _ if lines < HD_LINES => "SD",
-        _ if lines <= MOST_HD_LINES => "HD",
-        _ => "4K",
-    };
-    let rate = facts.rate.per_second();
-    let classes = [(30, "<=30"), (60, "<=60"), (120, "<=120")];
-    let rate_class =
-        classes.into_iter().find(|(most, _)| rate <= Rational::from(*most)).map_or(">120", |(_, name)| name);
+    let video = output.facts.video.as_ref();
+    let (size_class, rate_class) = video.map_or(("audio", "-"), classes);
+    let codec = video.map(|video| video.codec.as_str());
+    let codec = codec.or(output.facts.audio.first().map(|audio| audio.codec.as_str())).unwrap_or("none");
     // One pass of H.264, quick or balanced, is the basic tier; everything else is the professional one (AWS's pricing
     // page).
-    let is_basic = facts.video_codec == "h264" && speed(plan, index) != Some(SpeedPreset::Medium);
+    let is_basic = codec == "h264" && speed(plan, index) != Some(SpeedPreset::Medium);
     let tier = if is_basic { "basic" } else { "professional" };
-    let minute = match (is_basic, facts.video_codec.as_str()) {
+    let minute = match (is_basic, codec) {
         (true, _) => Some(region.basic_minute),
         (false, "h264") => region.professional_avc_minute,
         (false, _) => None,
     };
-    let seconds = billed_seconds(facts.video_duration());
+    let seconds = billed_seconds(output.facts.duration());
     let of = |classes: &std::collections::BTreeMap<String, u32>, name: &str| classes.get(name).copied();
     let multiplier = of(&prices.multipliers.size, size_class)
         .zip(of(&prices.multipliers.rate, rate_class))
@@ -93,7 +86,7 @@ fn billed(
     let price = minute.zip(multiplier).map(|(minute, multiplier)| price(minute, multiplier, seconds));
     BilledOutput {
         url: output.url.clone(),
-        codec: facts.video_codec.clone(),
+        codec: codec.to_owned(),
         size_class,
         rate_class,
         tier,
@@ -101,6 +94,21 @@ fn billed(
         multiplier,
         price,
     }
+}
+
+/// Classes of a picture's size and rate.
+fn classes(video: &PlannedVideo) -> (&'static str, &'static str) {
+    let lines = video.size.width.min(video.size.height);
+    let size_class = match lines {
+        _ if lines < HD_LINES => "SD",
+        _ if lines <= MOST_HD_LINES => "HD",
+        _ => "4K",
+    };
+    let rate = video.rate.per_second();
+    let classes = [(30, "<=30"), (60, "<=60"), (120, "<=120")];
+    let rate_class =
+        classes.into_iter().find(|(most, _)| rate <= Rational::from(*most)).map_or(">120", |(_, name)| name);
+    (size_class, rate_class)
 }
 
 /// Dollars a minute times the multiplier times the length.
@@ -117,13 +125,13 @@ fn billed_seconds(duration: ExactTime) -> i64 {
 /// Speed step of the rendition of an output.
 fn speed(plan: &Plan, output: usize) -> Option<SpeedPreset> {
     let rendition = plan.tasks.iter().find_map(|task| match &task.kind {
-        TaskKind::Package(mp4) if mp4.output as usize == output => Some(mp4.video),
-        TaskKind::Segment(hls) if hls.output as usize == output => Some(hls.video),
+        TaskKind::Package(file) if file.output as usize == output => file.streams.video,
+        TaskKind::Segment(hls) if hls.output as usize == output => hls.streams.video,
         _ => None,
     })?;
     plan.tasks.iter().find_map(|task| match &task.kind {
         TaskKind::EncodeVideo(encode) => {
-            encode.renditions().find(|(_, made)| made.index == rendition).map(|(_, made)| made.encode.speed)
+            encode.renditions().find(|(_, made)| made.index == rendition).map(|(_, made)| made.coding.speed)
         }
         _ => None,
     })

@@ -2,7 +2,7 @@
 //! one owns. The CPU is measured, not promised: `bench/encode_speed.py` writes it.
 
 use abanico_media::{MediaInfo, Rational};
-use abanico_plan::{Plan, SpeedPreset, TaskKind};
+use abanico_plan::{Plan, SpeedPreset, TaskKind, VideoCodec};
 use serde::Serialize;
 
 use crate::{MicroUsd, Prices, RegionPrices};
@@ -96,7 +96,10 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
     for task in &plan.tasks {
         let TaskKind::EncodeVideo(encode) = &task.kind else { continue };
         for (branch, rendition) in encode.renditions() {
-            let step = match rendition.encode.speed {
+            if rendition.coding.codec() != VideoCodec::H264 {
+                return None;
+            }
+            let step = match rendition.coding.speed {
                 SpeedPreset::VeryFast => "very_fast",
                 SpeedPreset::Fast => "fast",
                 SpeedPreset::Medium => "medium",

@@ -3,13 +3,19 @@
 //! Pure: nothing is spawned, no file is looked at. Every flag that is not plain has its reason beside it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use abanico_media::{ExactTime, Rational};
-use abanico_plan::{AudioEncode, FrameCapture, HlsOutput, Mp4Output, SourceVideo, VideoEncode};
+use abanico_plan::{
+    AudioCodec, AudioEncode, Container, FileOutput, FrameCapture, HlsOutput, SourceVideo, Streams,
+    TransportStream, VideoEncode,
+};
 
-use crate::encoder_args::h264_args;
-use crate::filter_graph::{audio_filter, capture_graph, video_graph};
+use crate::audio_graph::audio_graph;
+use crate::encoder_args::{audio_args, video_args};
+use crate::filter_graph::{capture_graph, video_graph};
+
+pub use crate::audio_graph::Gain;
 
 /// An argument list in the making.
 pub(crate) struct Args(Vec<OsString>);
@@ -60,9 +66,9 @@ impl Args {
         self.path(Some("-i"), path)
     }
 
-    /// Ends an output: an MP4 that says nothing about who made it when, so equal work gives equal bytes.
-    fn mp4_output(&mut self, path: &Path) -> &mut Self {
-        self.all(["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", "mp4"]);
+    /// Ends an output: a file that says nothing about who made it when, so equal work gives equal bytes.
+    fn output(&mut self, format: &str, path: &Path) -> &mut Self {
+        self.all(["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", format]);
         self.path(None, path)
     }
 }
@@ -72,34 +78,40 @@ pub fn video_file_name(rendition: u32) -> String {
     format!("video-{rendition}.mp4")
 }
 
-/// Name of the intermediate file of encoded sound.
-pub fn audio_file_name(audio: u32) -> String {
-    format!("audio-{audio}.mp4")
+/// Name of the intermediate file of encoded sound: MP4, where the codec has a place in it that keeps its name.
+pub fn audio_file_name(audio: u32, codec: AudioCodec) -> String {
+    format!("audio-{audio}.{}", audio_format(codec))
+}
+
+fn audio_format(codec: AudioCodec) -> &'static str {
+    match codec {
+        // MP4 has one name for both layers of MPEG-1 sound, and none for plain samples.
+        AudioCodec::Mp2 | AudioCodec::Wav | AudioCodec::Aiff => "mov",
+        _ => "mp4",
+    }
 }
 
 /// Name of the file of an output.
-pub fn output_file_name(output: u32) -> String {
-    format!("output-{output}.mp4")
+pub fn output_file_name(output: &FileOutput) -> String {
+    format!("output-{}.{}", output.output, output.container.extension())
 }
 
-/// Decodes `input` once and encodes every rendition into its own file in `folder`. `threads` is for each encoder; none
-/// leaves it to libx264.
+/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `inputs` are the job's files by their
+/// index. `threads` is for each encoder; none leaves it to the encoder.
 pub fn encode_video(
     encode: &VideoEncode,
-    input: &Path,
+    inputs: &[PathBuf],
     folder: &Path,
     threads: Option<u32>,
 ) -> Vec<OsString> {
     let mut args = Args::new();
-    // The turn is ours (`SourceVideo::orientation`): ffmpeg 5.1 would ignore a mirror, and would turn where the job
-    // asks for none.
-    args.all(["-noautorotate"]);
-    keep_going_over_size_changes(&mut args, &encode.source);
-    args.foreign_input(input);
+    for clip in &encode.clips {
+        clip_input(&mut args, clip, inputs);
+    }
     args.pair("-filter_complex", video_graph(encode));
     for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
-        h264_args(&mut args, &rendition.encode);
+        video_args(&mut args, &rendition.coding);
         if let Some(distance) = rendition.key_frame_every {
             // The first frame at or after each multiple; a microsecond forgives the expression's floating point.
             let seconds = distance.seconds();
@@ -111,9 +123,26 @@ pub fn encode_video(
         }
         // The filter graph already delivers exactly the frames that are wanted, one for each tick.
         args.pair("-fps_mode", "passthrough");
-        args.mp4_output(&folder.join(video_file_name(rendition.index)));
+        args.output("mp4", &folder.join(video_file_name(rendition.index)));
     }
     args.0
+}
+
+/// Adds the file of a clip.
+fn clip_input(args: &mut Args, clip: &SourceVideo, inputs: &[PathBuf]) {
+    // The turn is ours (`SourceVideo::orientation`): ffmpeg 5.1 would ignore a mirror, and would turn where the job
+    // asks for none.
+    args.all(["-noautorotate"]);
+    keep_going_over_size_changes(args, clip);
+    if clip.seek > ExactTime::ZERO {
+        args.pair("-ss", clip.seek.decimal());
+    }
+    args.foreign_input(input(inputs, clip.input));
+}
+
+/// The file of an input; a plan names only inputs that the job has.
+fn input(inputs: &[PathBuf], index: u32) -> &Path {
+    inputs.get(index as usize).map_or(Path::new("missing"), PathBuf::as_path)
 }
 
 /// A picture size that changes in the stream reconfigures the graph, which would start frame counting anew; the scale
@@ -130,12 +159,12 @@ pub fn image_file_name(index: u64) -> String {
     format!("image-{index:07}.jpg")
 }
 
-/// Makes images of `input` in `folder`.
-pub fn capture_frames(capture: &FrameCapture, input: &Path, folder: &Path) -> Vec<OsString> {
+/// Makes images of the clips in `folder`.
+pub fn capture_frames(capture: &FrameCapture, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
     let mut args = Args::new();
-    args.all(["-noautorotate"]);
-    keep_going_over_size_changes(&mut args, &capture.source);
-    args.foreign_input(input);
+    for clip in &capture.clips {
+        clip_input(&mut args, clip, inputs);
+    }
     args.pair("-filter_complex", capture_graph(capture)).all(["-map", "[images]"]);
     args.all(["-c:v", "mjpeg"]).pair("-q:v", abanico_plan::quantiser(capture.quality).to_string());
     args.pair("-frames:v", capture.captures.to_string());
@@ -144,43 +173,136 @@ pub fn capture_frames(capture: &FrameCapture, input: &Path, folder: &Path) -> Ve
     args.0
 }
 
-/// Encodes one audio track of `input`, whole, into its file in `folder`.
-pub fn encode_audio(encode: &AudioEncode, input: &Path, folder: &Path) -> Vec<OsString> {
+/// Adds the files of all parts of a sound, in the parts' order: the graph counts them so.
+fn part_inputs(args: &mut Args, encode: &AudioEncode, inputs: &[PathBuf]) {
+    for part in &encode.parts {
+        args.foreign_input(input(inputs, part.input));
+    }
+}
+
+/// Encodes one sound, whole, into its file in `folder`.
+pub fn encode_audio(
+    encode: &AudioEncode,
+    gain: Option<Gain>,
+    inputs: &[PathBuf],
+    folder: &Path,
+) -> Vec<OsString> {
     let mut args = Args::new();
-    args.foreign_input(input);
-    args.pair("-map", format!("0:{}", encode.stream_index)).all(["-vn", "-sn", "-dn"]);
-    args.pair("-filter:a", audio_filter(encode));
-    args.all(["-c:a", "aac", "-profile:a", "aac_low"]);
-    args.pair("-b:a", encode.bit_rate_bps.to_string());
-    args.pair("-ar", encode.sample_rate_hz.to_string()).pair("-ac", encode.channels.to_string());
-    args.mp4_output(&folder.join(audio_file_name(encode.index)));
+    part_inputs(&mut args, encode, inputs);
+    args.pair("-filter_complex", audio_graph(encode, gain)).all(["-map", "[sound]"]);
+    audio_args(&mut args, &encode.coding);
+    args.output(
+        audio_format(encode.coding.codec),
+        &folder.join(audio_file_name(encode.index, encode.coding.codec)),
+    );
+    args.0
+}
+
+/// Name of the file that a measurement of loudness writes.
+pub const LOUDNESS_FILE: &str = "loudness.txt";
+
+/// Measures the loudness of one sound before it is encoded, by ITU-R BS.1770 with the gates of EBU R 128; the last lines of
+/// [`LOUDNESS_FILE`] in `folder` have the result.
+pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
+    let mut args = Args::new();
+    part_inputs(&mut args, encode, inputs);
+    let file = folder.join(LOUDNESS_FILE);
+    // The path is ours: a job's folder and a task's name have no letter that means something in a graph.
+    let graph = format!(
+        "{};[sound]ebur128=metadata=1:framelog=quiet,ametadata=print:key=lavfi.r128.I:file='{}'[measured]",
+        audio_graph(encode, None),
+        file.display()
+    );
+    args.pair("-filter_complex", graph).all(["-map", "[measured]", "-f", "null", "-"]);
     args.0
 }
 
 /// Joins encoded streams without touching them; the finished file lies in `folder`. `video` and `audio` are the
 /// intermediate files.
-pub fn package(output: &Mp4Output, video: &Path, audio: Option<&Path>, folder: &Path) -> Vec<OsString> {
+pub fn package(output: &FileOutput, video: Option<&Path>, audio: &[PathBuf], folder: &Path) -> Vec<OsString> {
     let mut args = Args::new();
-    // Both files start at the same zero; ffmpeg must not move either to its own first packet, which lies before zero
-    // where B-frames or the AAC encoder's priming need it.
+    // All files start at the same zero; ffmpeg must not move any to its own first packet, which lies before zero where
+    // B-frames or the encoder's priming need it.
     args.all(["-copyts"]);
-    args.path(Some("-i"), video);
-    if let Some(audio) = audio {
-        args.path(Some("-i"), audio);
-    }
-    args.all(["-map", "0:v:0"]);
-    if audio.is_some() {
-        args.all(["-map", "1:a:0"]);
-    }
+    streams(&mut args, &output.streams, video, audio);
     args.all(["-c", "copy"]);
     if output.fast_start {
         args.all(["-movflags", "+faststart"]);
     }
-    if let Some(language) = &output.language {
-        args.pair("-metadata:s:a:0", format!("language={language}"));
+    let format = match &output.container {
+        Container::Mp4 => "mp4",
+        Container::Mov => "mov",
+        Container::WebM => "webm",
+        Container::Ogg => "ogg",
+        Container::TransportStream(stream) => {
+            transport_args(&mut args, &stream.transport, &output.streams);
+            args.pair("-mpegts_transport_stream_id", stream.transport.id.to_string());
+            args.pair("-mpegts_service_id", stream.transport.program.to_string());
+            args.pair("-mpegts_pmt_start_pid", stream.transport.pmt_pid.to_string());
+            if let Some(rate) = stream.constant_bps {
+                args.pair("-muxrate", rate.to_string());
+            }
+            "mpegts"
+        }
+        Container::Raw(codec) => raw_format(*codec),
+    };
+    if format == "mp4" {
+        // FLAC in MP4 counts as experimental in ffmpeg 5.1; its place is defined since 2016.
+        args.all(["-strict", "-2"]);
     }
-    args.mp4_output(&folder.join(output_file_name(output.output)));
+    args.output(format, &folder.join(output_file_name(output)));
     args.0
+}
+
+/// The muxer of a stream without a container.
+fn raw_format(codec: AudioCodec) -> &'static str {
+    match codec {
+        AudioCodec::Aac => "adts",
+        AudioCodec::Mp2 => "mp2",
+        AudioCodec::Mp3 => "mp3",
+        AudioCodec::Ac3 => "ac3",
+        AudioCodec::Eac3 => "eac3",
+        AudioCodec::Flac => "flac",
+        AudioCodec::Wav => "wav",
+        AudioCodec::Aiff => "aiff",
+        AudioCodec::Opus | AudioCodec::Vorbis => "ogg",
+    }
+}
+
+/// Adds an output's streams, picture first.
+fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[PathBuf]) {
+    for file in video.into_iter().chain(audio.iter().map(PathBuf::as_path)) {
+        args.path(Some("-i"), file);
+    }
+    if video.is_some() {
+        args.all(["-map", "0:v:0"]);
+    }
+    let first = usize::from(video.is_some());
+    for (index, sound) in streams.audio.iter().enumerate() {
+        args.pair("-map", format!("{}:a:0", first + index));
+        if let Some(language) = &sound.language {
+            args.pair(&format!("-metadata:s:a:{index}"), format!("language={language}"));
+        }
+        if let Some(name) = &sound.name {
+            args.pair(&format!("-metadata:s:a:{index}"), format!("title={name}"));
+        }
+        // The first sound is the one to play, whatever the intermediate files say.
+        args.pair(&format!("-disposition:a:{index}"), if index == 0 { "default" } else { "0" });
+    }
+}
+
+/// Adds the numbers of a transport stream.
+fn transport_args(args: &mut Args, transport: &TransportStream, streams: &Streams) {
+    let first = usize::from(streams.video.is_some());
+    if streams.video.is_some() {
+        args.pair("-streamid", format!("0:{}", transport.video_pid));
+    }
+    for index in 0..streams.audio.len() {
+        args.pair("-streamid", format!("{}:{}", first + index, transport.audio_pid(index)));
+    }
+    // The muxer puts the clock two delays ahead of the first packet.
+    let delay = ExactTime::from_seconds(transport.first_pts.seconds() / Rational::from(2));
+    args.pair("-muxdelay", delay.decimal());
 }
 
 /// Name of segment `index`, counted from 0, in the folder of a segmenting task.
@@ -190,25 +312,13 @@ pub fn segment_file_name(index: usize) -> String {
 
 /// Cuts encoded streams into MPEG-2 TS segments in `folder`, each beginning with the tables and a key frame. Together
 /// they are one transport stream. `video` and `audio` are the intermediate files.
-pub fn segment(output: &HlsOutput, video: &Path, audio: Option<&Path>, folder: &Path) -> Vec<OsString> {
+pub fn segment(output: &HlsOutput, video: Option<&Path>, audio: &[PathBuf], folder: &Path) -> Vec<OsString> {
     let mut args = Args::new();
     args.all(["-copyts"]);
-    args.path(Some("-i"), video);
-    if let Some(audio) = audio {
-        args.path(Some("-i"), audio);
-    }
     let transport = &output.transport;
-    args.all(["-map", "0:v:0"]).pair("-streamid", format!("0:{}", transport.video_pid));
-    if audio.is_some() {
-        args.all(["-map", "1:a:0"]).pair("-streamid", format!("1:{}", transport.audio_pid));
-    }
-    if let Some(language) = &output.language {
-        args.pair("-metadata:s:a:0", format!("language={language}"));
-    }
+    streams(&mut args, &output.streams, video, audio);
+    transport_args(&mut args, transport, &output.streams);
     args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);
-    // The muxer puts the clock two delays ahead of the first packet.
-    let delay = ExactTime::from_seconds(transport.first_pts.seconds() / Rational::from(2));
-    args.pair("-muxdelay", delay.decimal());
     let starts: Vec<String> = output.segmentation.starts().iter().skip(1).map(u64::to_string).collect();
     if starts.is_empty() {
         // No place to cut at; the muxer takes no empty list.

@@ -1,35 +1,115 @@
-//! Encoder settings as libx264 options: in an [`H264Encode`], out arguments. Never a decision: those are the plan's.
+//! Encoder settings as options of ffmpeg's encoders: in a planned coding, out arguments.
+//! Never a decision: those are the plan's.
 
-use abanico_plan::{EntropyCoder, H264Encode, H264Profile, RateControl, SpeedPreset};
+use abanico_plan::{
+    AudioCodec, AudioCoding, AudioRate, CodecSettings, EntropyCoder, H264Profile, H264Settings, H265Settings,
+    RateControl, SpeedPreset, VideoCoding,
+};
 
 use crate::command::Args;
 
-/// Adds the arguments of one H.264 encode.
-pub(crate) fn h264_args(args: &mut Args, encode: &H264Encode) {
-    args.all(["-c:v", "libx264"])
-        .pair("-preset", preset(encode.speed))
-        .pair("-profile:v", profile(encode.profile));
-    if let Some(level) = encode.level {
-        args.pair("-level:v", format!("{}.{}", level.0 / 10, level.0 % 10));
+/// Adds the arguments of one video encode.
+pub(crate) fn video_args(args: &mut Args, coding: &VideoCoding) {
+    args.pair("-c:v", coding.codec().encoder());
+    match &coding.codec {
+        CodecSettings::H264(own) => h264_args(args, coding, own),
+        CodecSettings::H265(own) => h265_args(args, coding, own),
+        CodecSettings::Vp9 => vp9_args(args, coding),
+        CodecSettings::Av1 => av1_args(args, coding),
     }
-    rate_control(args, encode);
-    args.pair("-g", encode.gop.frames.to_string()).pair("-keyint_min", encode.gop.min_frames.to_string());
-    if !encode.gop.scene_cuts {
-        args.pair("-sc_threshold", "0");
-    }
-    args.pair("-bf", encode.b_frames.to_string());
-    if let Some(references) = encode.references {
-        args.pair("-refs", references.to_string());
-    }
-    args.pair("-coder", if encode.entropy == EntropyCoder::Cabac { "1" } else { "0" });
-    // Closed groups: every group can be decoded by itself. Without b-pyramid where the job forbids B references.
-    let pyramid = if encode.b_references && encode.b_frames > 1 { "normal" } else { "none" };
-    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}"));
-    args.pair("-pix_fmt", "yuv420p");
+    args.pair("-pix_fmt", coding.pixel_format());
 }
 
-fn rate_control(args: &mut Args, encode: &H264Encode) {
-    match encode.rate_control {
+fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings) {
+    args.pair("-preset", preset(coding.speed)).pair("-profile:v", profile(own.profile));
+    if let Some(level) = own.level {
+        args.pair("-level:v", format!("{}.{}", level.0 / 10, level.0 % 10));
+    }
+    rate_control(args, coding);
+    args.pair("-bufsize:v", coding.buffer_bits.to_string());
+    if let Some(percent) = coding.buffer_fill_percent {
+        let bits = u128::from(coding.buffer_bits) * u128::from(percent.min(100)) / 100;
+        args.pair("-rc_init_occupancy:v", bits.to_string());
+    }
+    args.pair("-g", coding.gop.frames.to_string()).pair("-keyint_min", coding.gop.min_frames.to_string());
+    if !coding.gop.scene_cuts {
+        args.pair("-sc_threshold", "0");
+    }
+    args.pair("-bf", coding.b_frames.to_string());
+    if let Some(references) = coding.references {
+        args.pair("-refs", references.to_string());
+    }
+    args.pair("-coder", if own.entropy == EntropyCoder::Cabac { "1" } else { "0" });
+    // Closed groups: every group can be decoded by itself. Without b-pyramid where the job forbids B references.
+    let pyramid = if own.b_references && coding.b_frames > 1 { "normal" } else { "none" };
+    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}"));
+}
+
+fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
+    let profile = if coding.bit_depth > 8 { "main10" } else { "main" };
+    args.pair("-preset", preset(coding.speed)).pair("-profile:v", profile);
+    rate_control(args, coding);
+    args.pair("-bufsize:v", coding.buffer_bits.to_string());
+    // Forced key frames start closed groups, as segments need them.
+    args.pair("-forced-idr", "1");
+    let gop = &coding.gop;
+    let mut params = vec![
+        // Warnings only, like ffmpeg itself.
+        "log-level=warning".to_owned(),
+        format!("keyint={}:min-keyint={}", gop.frames, gop.min_frames),
+        format!(
+            "bframes={}:b-pyramid={}",
+            coding.b_frames,
+            u8::from(own.b_references && coding.b_frames > 1)
+        ),
+        "open-gop=0".to_owned(),
+        format!("high-tier={}", u8::from(own.high_tier)),
+    ];
+    params.extend((!gop.scene_cuts).then(|| "scenecut=0".to_owned()));
+    params.extend(coding.references.map(|count| format!("ref={count}")));
+    params.extend(own.level.map(|level| format!("level-idc={}.{}", level.0 / 10, level.0 % 10)));
+    params.extend(coding.buffer_fill_percent.map(|percent| format!("vbv-init=0.{:02}", percent.min(99))));
+    args.pair("-x265-params", params.join(":"));
+    args.pair("-tag:v", if own.in_band_parameters { "hev1" } else { "hvc1" });
+}
+
+fn vp9_args(args: &mut Args, coding: &VideoCoding) {
+    // The steps of libvpx from 0 (slow) to 8 in its mode for files.
+    let step = match coding.speed {
+        SpeedPreset::VeryFast => "5",
+        SpeedPreset::Fast => "4",
+        SpeedPreset::Medium => "2",
+    };
+    args.all(["-deadline", "good", "-row-mt", "1", "-tile-columns", "2", "-auto-alt-ref", "1"]);
+    args.pair("-cpu-used", step);
+    rate_control(args, coding);
+    args.pair("-bufsize:v", coding.buffer_bits.to_string());
+    args.pair("-g", coding.gop.frames.to_string());
+}
+
+fn av1_args(args: &mut Args, coding: &VideoCoding) {
+    // The steps of SVT-AV1 from 0 (slow) to 12.
+    let step = match coding.speed {
+        SpeedPreset::VeryFast => "11",
+        SpeedPreset::Fast => "9",
+        SpeedPreset::Medium => "7",
+    };
+    args.pair("-preset", step);
+    match coding.rate_control {
+        RateControl::Quality { rate_factor_tenths, max_bit_rate_bps } => {
+            args.pair("-crf", (rate_factor_tenths / 10).to_string());
+            // The ceiling of constant quality, in kilobits.
+            args.pair("-svtav1-params", format!("mbr={}", max_bit_rate_bps.div_ceil(1000)));
+        }
+        RateControl::Constant { bit_rate_bps } | RateControl::Average { bit_rate_bps, .. } => {
+            args.pair("-b:v", bit_rate_bps.to_string());
+        }
+    }
+    args.pair("-g", coding.gop.frames.to_string());
+}
+
+fn rate_control(args: &mut Args, coding: &VideoCoding) {
+    match coding.rate_control {
         RateControl::Constant { bit_rate_bps } => {
             args.pair("-b:v", bit_rate_bps.to_string()).pair("-maxrate:v", bit_rate_bps.to_string());
         }
@@ -41,7 +121,6 @@ fn rate_control(args: &mut Args, encode: &H264Encode) {
             args.pair("-maxrate:v", max_bit_rate_bps.to_string());
         }
     }
-    args.pair("-bufsize:v", encode.buffer_bits.to_string());
 }
 
 fn preset(speed: SpeedPreset) -> &'static str {
@@ -58,4 +137,37 @@ fn profile(profile: H264Profile) -> &'static str {
         H264Profile::Main => "main",
         H264Profile::High => "high",
     }
+}
+
+/// Adds the arguments of one audio encode.
+pub(crate) fn audio_args(args: &mut Args, coding: &AudioCoding) {
+    let encoder = match (coding.codec, coding.rate) {
+        (AudioCodec::Wav | AudioCodec::Aiff, _) => coding.probed_name(),
+        (codec, _) => codec.encoder(),
+    };
+    args.pair("-c:a", encoder);
+    match (coding.codec, coding.rate) {
+        (AudioCodec::Aac, _) => {
+            args.all(["-profile:a", "aac_low"]);
+        }
+        // 24 bits lie in the upper part of 32. FLAC in MP4 counts as experimental in ffmpeg 5.1.
+        (AudioCodec::Flac, AudioRate::Lossless(24)) => {
+            args.all(["-sample_fmt", "s32", "-bits_per_raw_sample", "24", "-strict", "-2"]);
+        }
+        (AudioCodec::Flac, _) => {
+            args.all(["-sample_fmt", "s16", "-strict", "-2"]);
+        }
+        _ => {}
+    }
+    match coding.rate {
+        AudioRate::BitRate(rate) => {
+            args.pair("-b:a", rate.to_string());
+        }
+        AudioRate::QualityTenths(tenths) => {
+            let sign = if tenths < 0 { "-" } else { "" };
+            args.pair("-q:a", format!("{sign}{}.{}", tenths.abs() / 10, tenths.abs() % 10));
+        }
+        AudioRate::Lossless(_) => {}
+    }
+    args.pair("-ar", coding.sample_rate_hz.to_string()).pair("-ac", coding.channels.to_string());
 }

@@ -24,8 +24,8 @@ pub struct OutputFacts {
     pub fast_start: bool,
     /// Its first video track with a frame, if any.
     pub video: Option<VideoFacts>,
-    /// Its first audio track with a packet, if any.
-    pub audio: Option<AudioFacts>,
+    /// Its audio tracks with a packet, in the file's order.
+    pub audio: Vec<AudioFacts>,
 }
 
 /// What the video track of a finished file is; times are on the file's own clock.
@@ -47,6 +47,8 @@ pub struct VideoFacts {
     pub rate: FrameRate,
     /// Whether all distances are equal to the tick.
     pub constant: bool,
+    /// Ticks of the track's clock a second, rounded down.
+    pub ticks_a_second: i64,
     /// Presentation time of the first shown frame.
     pub start: ExactTime,
     /// Presentation time at which the last shown frame ends.
@@ -93,12 +95,12 @@ pub async fn output_facts(
     let packets = packets::scan(tools, file, |_| false, cancel).await?;
     let of = |stream: &Stream| packets.get(&stream.index).filter(|packets| packets.shown > 0);
     let mut videos = header.streams.iter().filter(|stream| stream.is_real_video());
-    let mut audios = header.streams.iter().filter(|stream| stream.is_audio());
+    let audios = header.streams.iter().filter(|stream| stream.is_audio());
     Ok(OutputFacts {
         size_bytes,
         fast_start: layout.is_mp4() && layout.is_fast_start(),
         video: videos.find_map(|stream| video_facts(stream, of(stream)?)),
-        audio: audios.find_map(|stream| audio_facts(stream, of(stream)?)),
+        audio: audios.filter_map(|stream| audio_facts(stream, of(stream)?)).collect(),
     })
 }
 
@@ -114,6 +116,7 @@ fn video_facts(stream: &Stream, packets: &Packets) -> Option<VideoFacts> {
         rate: mean.unwrap_or(track.frame_rate),
         // Frames at one and the same time have no distance between them.
         constant: equal && u64::try_from(distances).is_ok_and(|distances| distances + 1 == packets.shown),
+        ticks_a_second: stream.time_base()?.inverse().map_or(0, Rational::floor),
         start: track.start,
         end: track.end,
         first_is_key: packets.first_is_key,

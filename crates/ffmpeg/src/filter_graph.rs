@@ -1,9 +1,10 @@
-//! Filter graphs: in the video or audio part of a plan, out the text that ffmpeg's filters are set up by.
+//! Filter graphs: in the video part of a plan, out the text that ffmpeg's filters are set up by.
 //! Never a frame too many: the graph delivers exactly the planned number of frames at the planned rate.
 
-use abanico_media::{ExactTime, FieldOrder, Orientation, Size};
+use abanico_media::{ExactTime, FieldOrder, Orientation, Rational, Size};
 use abanico_plan::{
-    AudioEncode, FrameCapture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition,
+    FrameCapture, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
+    VideoRendition,
 };
 
 /// Frames that may be repeated at the end where rounding of time stamps left one out. More missing frames mean that
@@ -12,57 +13,118 @@ const REPEATED_AT_END: u32 = 2;
 
 /// The graph from the decoded video to one labelled output `[vINDEX]` for each rendition.
 pub(crate) fn video_graph(encode: &VideoEncode) -> String {
-    let mut chains = vec![prepared(&encode.source, largest(encode))];
-    let branches = encode.branches.len();
-    if branches > 1 {
-        let labels: String = (0..branches).map(|index| format!("[r{index}]")).collect();
-        chains.push(format!("[prepared]split={branches}{labels}"));
+    let mut chains = Vec::new();
+    let clips = encode.clips.len();
+    for (number, clip) in encode.clips.iter().enumerate() {
+        let labels = Labels::of(number, clips);
+        clip_chains(&mut chains, encode, clip, number, labels);
     }
-    for (index, branch) in encode.branches.iter().enumerate() {
-        let from = if branches > 1 { format!("r{index}") } else { "prepared".to_owned() };
-        branch_chains(&mut chains, &encode.source, branch, index, &from);
+    if clips > 1 {
+        for (_, rendition) in encode.renditions() {
+            let parts: String =
+                (0..clips).map(|number| Labels::of(number, clips).name("v", rendition.index)).collect();
+            chains.push(format!("{parts}concat=n={clips}:v=1:a=0[v{}]", rendition.index));
+        }
     }
     chains.join(";")
 }
 
-/// What is done once for all renditions: time, fields, turn, dynamic range.
-fn prepared(source: &SourceVideo, largest: Option<Size>) -> String {
-    let mut filters = vec![format!("setpts={}", moved_to_zero(source.start))];
+/// Names of pads: those of one clip among several begin with its number.
+#[derive(Clone, Copy)]
+struct Labels(Option<usize>);
+
+impl Labels {
+    fn of(number: usize, clips: usize) -> Self {
+        Self((clips > 1).then_some(number))
+    }
+
+    /// A pad with its brackets.
+    fn name(self, kind: &str, index: impl std::fmt::Display) -> String {
+        match self.0 {
+            Some(clip) => format!("[c{clip}{kind}{index}]"),
+            None => format!("[{kind}{index}]"),
+        }
+    }
+}
+
+/// All chains of one clip.
+fn clip_chains(
+    chains: &mut Vec<String>,
+    encode: &VideoEncode,
+    clip: &SourceVideo,
+    number: usize,
+    labels: Labels,
+) {
+    let branches = encode.branches.len();
+    let all_mapped = encode.branches.iter().all(|branch| !branch.keeps_range);
+    let map_once = all_mapped && clip.tone_map == ToneMap::Hable;
+    let pictures = || encode.renditions().map(|(_, rendition)| &rendition.pictures[number]);
+    // A part of the picture is measured in the source's own pixels: nothing may be made smaller before.
+    let is_whole = pictures().all(|picture| picture.crop.is_none());
+    let largest = pictures().map(|picture| picture.size).max_by_key(|size| size.area()).filter(|_| is_whole);
+    let mut first = prepared(clip, number);
+    if map_once {
+        first.push_str(&format!(",{}", tone_mapped(clip, largest)));
+    }
+    chains.push(format!("{first}{}", labels.name("prepared", "")));
+    if branches > 1 {
+        let heads: String = (0..branches).map(|index| labels.name("r", index)).collect();
+        chains.push(format!("{}split={branches}{heads}", labels.name("prepared", "")));
+    }
+    for (index, branch) in encode.branches.iter().enumerate() {
+        let from = if branches > 1 { labels.name("r", index) } else { labels.name("prepared", "") };
+        let map = (!all_mapped && !branch.keeps_range && clip.tone_map == ToneMap::Hable)
+            .then(|| tone_mapped(clip, largest));
+        branch_chains(chains, (clip, number, labels), branch, &from, map.as_deref());
+    }
+}
+
+/// What is done once for all renditions: time, fields, turn.
+fn prepared(source: &SourceVideo, number: usize) -> String {
+    let mut filters = vec![format!("setpts={}", moved_to_zero(source.start - source.seek))];
     match source.deinterlace {
         FieldOrder::Progressive => {}
         FieldOrder::TopFirst => filters.push("bwdif=mode=send_frame:parity=tff:deint=all".to_owned()),
         FieldOrder::BottomFirst => filters.push("bwdif=mode=send_frame:parity=bff:deint=all".to_owned()),
     }
     filters.extend(turned(source.orientation).iter().map(|filter| (*filter).to_owned()));
-    if source.tone_map == ToneMap::Hable {
-        filters.push(tone_mapped(source, largest));
-    }
-    format!("[0:{}]{}[prepared]", source.stream_index, filters.join(","))
-}
-
-fn largest(encode: &VideoEncode) -> Option<Size> {
-    encode.renditions().map(|(_, rendition)| rendition.picture).max_by_key(|size| size.area())
+    format!("[{number}:{}]{}", source.stream_index, filters.join(","))
 }
 
 /// The graph from the decoded video to the images of a capture, labelled `[images]`.
 pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
-    let source = &capture.source;
     let step = capture.rate.frame_duration().seconds();
-    let Size { width, height } = capture.picture;
-    // The first frame at or after each moment; a microsecond forgives the expression's floating point. JPEG wants full
-    // range.
-    format!(
-        "{};[prepared]select='gte(t+0.000001,selected_n*{}/{})',scale={width}:{height}:flags=bicubic:out_range=pc,\
-         format=yuvj420p,{}setsar=1[images]",
-        prepared(source, Some(capture.picture)),
-        step.num(),
-        step.den(),
-        framed(capture.picture, capture.frame)
-    )
+    // The first frame at or after each moment; a microsecond forgives the expression's floating point.
+    let select = format!("select='gte(t+0.000001,selected_n*{}/{})'", step.num(), step.den());
+    let of_clip = |number: usize, head: &str| {
+        let (clip, picture) = (&capture.clips[number], &capture.pictures[number]);
+        let largest = Some(picture.size).filter(|_| picture.crop.is_none());
+        let map = (clip.tone_map == ToneMap::Hable).then(|| tone_mapped(clip, largest));
+        let map = map.map(|map| format!(",{map}")).unwrap_or_default();
+        let Size { width, height } = picture.size;
+        // JPEG wants full range.
+        format!(
+            "{}{map},{head}{}scale={width}:{height}:flags=bicubic:out_range=pc,format=yuvj420p,{}setsar=1",
+            prepared(clip, number),
+            cropped(picture, clip),
+            framed(picture, capture.frame)
+        )
+    };
+    let Some((rate, frames)) = &capture.row else {
+        return format!("{}[images]", of_clip(0, &format!("trim=start=0,{select},")));
+    };
+    let mut chains = Vec::new();
+    let mut parts = String::new();
+    for (number, frames) in frames.iter().enumerate() {
+        chains.push(format!("{}[c{number}]", of_clip(number, &format!("{},", timed(*rate, *frames)))));
+        parts.push_str(&format!("[c{number}]"));
+    }
+    chains.push(format!("{parts}concat=n={}:v=1:a=0,{select}[images]", frames.len()));
+    chains.join(";")
 }
 
 /// Time stamps so moved that `start` becomes zero; rounded, because ffmpeg would cut the fraction off.
-fn moved_to_zero(start: ExactTime) -> String {
+pub(crate) fn moved_to_zero(start: ExactTime) -> String {
     let seconds = start.seconds();
     format!("round(PTS-({})/({})/TB)", seconds.num(), seconds.den())
 }
@@ -94,81 +156,132 @@ fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
     )
 }
 
+/// Each tick gets the frame nearest in time: gaps are filled, bursts thinned. Then the count is made exact.
+fn timed(rate: abanico_media::FrameRate, frames: u64) -> String {
+    format!(
+        "fps=fps={rate}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={frames}"
+    )
+}
+
 /// All chains of one rate: exact frames, then each picture from its source of scaling.
 fn branch_chains(
     chains: &mut Vec<String>,
-    source: &SourceVideo,
+    (clip, number, labels): (&SourceVideo, usize, Labels),
     branch: &RateBranch,
-    index: usize,
     from: &str,
+    map: Option<&str>,
 ) {
-    // Each tick gets the frame nearest in time: gaps are filled, bursts thinned. Then the count is made exact.
-    let timed = format!(
-        "[{from}]fps=fps={}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={}",
-        branch.rate, branch.frames
-    );
     let roots: Vec<&VideoRendition> =
         branch.renditions.iter().filter(|rendition| rendition.scale_from == ScaleSource::Source).collect();
-    let split = fan_out(&roots.iter().map(|root| format!("s{}", root.index)).collect::<Vec<_>>());
-    chains.push(format!("{timed}{split}"));
+    let heads: Vec<String> = roots.iter().map(|root| labels.name("s", root.index)).collect();
+    let map = map.map(|map| format!(",{map}")).unwrap_or_default();
+    chains.push(format!("{from}{}{map}{}", timed(branch.rate, branch.clip_frames[number]), fan_out(&heads)));
     for rendition in &branch.renditions {
-        scaled(chains, source, branch, rendition);
+        scaled(chains, (clip, number, labels), branch, rendition);
     }
-    debug_assert!(!roots.is_empty(), "branch {index} has a rendition that is scaled from the source");
+    debug_assert!(!roots.is_empty(), "a branch has a rendition that is scaled from the source");
 }
 
 /// `[sN]` scaled, handed on to renditions that are scaled from it, and framed as `[vN]`.
-fn scaled(chains: &mut Vec<String>, source: &SourceVideo, branch: &RateBranch, rendition: &VideoRendition) {
+fn scaled(
+    chains: &mut Vec<String>,
+    (clip, number, labels): (&SourceVideo, usize, Labels),
+    branch: &RateBranch,
+    rendition: &VideoRendition,
+) {
     let children =
         branch.renditions.iter().filter(|other| other.scale_from == ScaleSource::Rendition(rendition.index));
-    let mut labels = vec![format!("p{}", rendition.index)];
-    labels.extend(children.map(|child| format!("s{}", child.index)));
-    let Size { width, height } = rendition.picture;
+    let mut heads = vec![labels.name("p", rendition.index)];
+    heads.extend(children.map(|child| labels.name("s", child.index)));
+    let picture = &rendition.pictures[number];
+    let Size { width, height } = picture.size;
     // RGB has no matrix to keep; YUV keeps its own. Full range becomes limited, which every player expects.
     let is_rgb = ["rgb", "bgr", "gbr", "pal", "argb", "abgr", "0rgb", "0bgr"]
         .iter()
-        .any(|rgb| source.pixel_format.starts_with(rgb));
+        .any(|rgb| clip.pixel_format.starts_with(rgb));
     let matrix = if is_rgb { ":out_color_matrix=bt709" } else { "" };
+    // What is scaled from another rendition is cropped there already.
+    let crop =
+        if rendition.scale_from == ScaleSource::Source { cropped(picture, clip) } else { String::new() };
     chains.push(format!(
-        "[s{}]scale={width}:{height}:flags=bicubic:out_range=tv{matrix},format=yuv420p{}",
-        rendition.index,
-        fan_out(&labels)
+        "{}{crop}scale={width}:{height}:flags=bicubic:out_range=tv{matrix},format={}{}",
+        labels.name("s", rendition.index),
+        branch_format(branch),
+        fan_out(&heads)
     ));
+    let denoise =
+        rendition.noise_reducer.map(|reducer| format!("{},", denoised(reducer))).unwrap_or_default();
     chains.push(format!(
-        "[p{0}]{1}setsar=1[v{0}]",
-        rendition.index,
-        framed(rendition.picture, rendition.frame)
+        "{}{denoise}{}setsar=1{}",
+        labels.name("p", rendition.index),
+        framed(picture, rendition.frame),
+        labels.name("v", rendition.index)
     ));
 }
 
-fn framed(picture: Size, frame: Size) -> String {
-    if picture == frame {
-        String::new()
-    } else if frame.fits(picture) {
-        format!("crop={}:{},", frame.width, frame.height)
+/// Samples of a branch: 10 bits only where all its renditions have them.
+fn branch_format(branch: &RateBranch) -> &'static str {
+    branch.renditions.first().map_or("yuv420p", |rendition| rendition.coding.pixel_format())
+}
+
+/// The part of the upright picture that is taken. The job counts in square pixels; the stored ones may be others.
+fn cropped(picture: &Picture, clip: &SourceVideo) -> String {
+    let Some(crop) = picture.crop else { return String::new() };
+    let upright = clip.orientation.upright_size(clip.size);
+    let sample = if clip.orientation.swaps_sides() {
+        clip.sample_aspect.inverse().unwrap_or(Rational::ONE)
     } else {
-        format!("pad={}:{}:(ow-iw)/2:(oh-ih)/2:black,", frame.width, frame.height)
+        clip.sample_aspect
+    };
+    // The longer of the two ways to square a sample is what the job's numbers are measured in.
+    let (across, down) = if sample >= Rational::ONE {
+        (sample, Rational::ONE)
+    } else {
+        (Rational::ONE, Rational::ONE / sample)
+    };
+    let stored = |pixels: u32, by: Rational| (Rational::from(pixels) / by).round();
+    let (width, height) = (stored(crop.size.width, across), stored(crop.size.height, down));
+    let (x, y) = (stored(crop.x, across), stored(crop.y, down));
+    let (most_x, most_y) = (i64::from(upright.width) - width, i64::from(upright.height) - height);
+    format!("crop={width}:{height}:{}:{}:exact=1,", x.min(most_x.max(0)), y.min(most_y.max(0)))
+}
+
+fn framed(picture: &Picture, frame: Size) -> String {
+    match picture.at {
+        Some((x, y)) => format!("pad={}:{}:{x}:{y}:black,", frame.width, frame.height),
+        None if picture.size == frame => String::new(),
+        None if frame.fits(picture.size) => format!("crop={}:{},", frame.width, frame.height),
+        None => format!("pad={}:{}:(ow-iw)/2:(oh-ih)/2:black,", frame.width, frame.height),
     }
+}
+
+/// Filters for AWS's kinds of noise reduction; how strong each step is, is our own choice.
+fn denoised(reducer: NoiseReducer) -> String {
+    let radius = |strength: u8| strength.clamp(1, 3);
+    match reducer {
+        NoiseReducer::Bilateral(strength) => {
+            format!("bilateral=sigmaS={}:sigmaR=0.0{}", radius(strength), 2 * radius(strength))
+        }
+        NoiseReducer::Mean(strength) => format!("avgblur=sizeX={}", radius(strength)),
+        NoiseReducer::Gaussian(strength) => format!("gblur=sigma=0.{}", 3 * radius(strength)),
+        NoiseReducer::Sharpen(strength) => format!("unsharp=5:5:0.{}", 3 * radius(strength)),
+        NoiseReducer::Conserve(_) => "removegrain=m0=1:m1=1:m2=1".to_owned(),
+        NoiseReducer::Spatial(strength) => {
+            format!("hqdn3d=luma_spatial={0}:chroma_spatial={0}:luma_tmp=0:chroma_tmp=0", halves(strength))
+        }
+        NoiseReducer::Temporal(strength) => {
+            format!("hqdn3d=luma_spatial=0:chroma_spatial=0:luma_tmp={0}:chroma_tmp={0}", halves(strength))
+        }
+    }
+}
+
+/// Half of a number with one decimal.
+fn halves(number: u8) -> String {
+    format!("{}.{}", number / 2, number % 2 * 5)
 }
 
 /// The end of a chain that feeds several others.
 fn fan_out(labels: &[String]) -> String {
-    let names: String = labels.iter().map(|label| format!("[{label}]")).collect();
+    let names: String = labels.concat();
     if labels.len() > 1 { format!(",split={}{names}", labels.len()) } else { names }
-}
-
-/// The filter of one audio encode: its clock starts with the picture's, gaps become silence, drift is pulled straight.
-pub(crate) fn audio_filter(encode: &AudioEncode) -> String {
-    let layout = match encode.channels {
-        1 => "mono",
-        6 => "5.1",
-        _ => "stereo",
-    };
-    // first_pts=0 cuts what comes before the picture and puts silence before sound that starts later; async=1000 lets
-    // the resampler follow time stamps by at most 1000 samples a second (about 2 %, unheard) instead of drifting.
-    format!(
-        "asetpts={},aresample={}:async=1000:first_pts=0,aformat=channel_layouts={layout}",
-        moved_to_zero(encode.start - encode.offset),
-        encode.sample_rate_hz
-    )
 }

@@ -2,6 +2,7 @@
 //!
 //! In: files and tasks. Out: facts about media and finished files. Never: a job, a network address.
 
+mod audio_graph;
 mod capabilities;
 pub mod command;
 mod encoder_args;

@@ -45,17 +45,25 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
     let is_video =
         |index: u32| header.streams.iter().any(|stream| stream.index == index && stream.is_real_video());
     let packets = packets::scan(tools, file, is_video, cancel).await?;
-    let video = video(&header, &packets).ok_or_else(|| Error::no_video(file))?;
-    if matches!(video.pixel_format.as_str(), "" | "unknown") {
-        return Err(Error::unsupported(file, "its pictures are of no kind that can be decoded"));
+    let mut video = video(&header, &packets);
+    if let Some(video) = &mut video {
+        if matches!(video.pixel_format.as_str(), "" | "unknown") {
+            return Err(Error::unsupported(file, "its pictures are of no kind that can be decoded"));
+        }
+        refuse_missing_frames(file, &header, &packets, video)?;
+        video.timecode = header.timecode();
     }
-    refuse_missing_frames(file, &header, &packets, &video)?;
     let audio = header.streams.iter().filter(|stream| stream.is_audio());
+    let audio: Vec<_> =
+        audio.filter_map(|stream| measure::audio_track(stream, packets.get(&stream.index)?)).collect();
+    if video.is_none() && audio.is_empty() {
+        return Err(Error::no_video(file));
+    }
     Ok(MediaInfo {
         clock_start: header.format.clock_start(),
         size_bytes,
-        video: Some(video),
-        audio: audio.filter_map(|stream| measure::audio_track(stream, packets.get(&stream.index)?)).collect(),
+        video,
+        audio,
         container: header.format.format_name,
     })
 }

@@ -51,7 +51,7 @@ async fn does_an_output_tell_all_its_facts() {
     assert_eq!((video.frames, video.rate, video.constant, video.key_frames), (60, ntsc, true, 3));
     assert_eq!((video.start, video.end), (ExactTime::ZERO, ExactTime::of_frames(60, ntsc)));
     assert!(video.first_is_key && !video.rotated && video.bit_rate_bps > 0);
-    let audio = facts.audio.unwrap();
+    let audio = &facts.audio[0];
     assert_eq!((audio.codec.as_str(), audio.channels, audio.sample_rate_hz), ("aac", 2, 48_000));
     assert!((audio.end - audio.start).distance(video.end) < ExactTime::from_millis(50), "{audio:?}");
 }
@@ -60,7 +60,7 @@ async fn does_an_output_tell_all_its_facts() {
 async fn is_a_file_with_its_index_at_the_end_no_fast_start() {
     let (_folder, file) = made("out.mp4", &Clip { frames: 5, sound: None, ..Clip::default() });
     let plain = facts(&file).await;
-    assert!(!plain.fast_start && plain.audio.is_none() && plain.video.is_some());
+    assert!(!plain.fast_start && plain.audio.is_empty() && plain.video.is_some());
     let (_folder, file) = made("out.mkv", &Clip { frames: 5, ..Clip::default() });
     assert!(!facts(&file).await.fast_start, "matroska has no moov");
 }
@@ -82,7 +82,7 @@ async fn is_sound_alone_an_output_without_video() {
     let (_folder, file) = made("out.m4a", &clip.with_options(&["-vn", "-t", "1"]));
     let facts = facts(&file).await;
     assert_eq!(facts.video, None);
-    let audio = facts.audio.unwrap();
+    let audio = &facts.audio[0];
     assert_eq!((audio.channels, audio.sample_rate_hz), (1, 44_100));
 }
 

@@ -83,6 +83,9 @@ pub struct VideoTrack {
     pub colour: Colour,
     /// Bits of the track's packets a second, rounded.
     pub bit_rate_bps: u64,
+    /// Timecode of the first frame, such as `01:00:00:00`, if the file carries one.
+    #[serde(default)]
+    pub timecode: Option<String>,
 }
 
 impl VideoTrack {
@@ -131,6 +134,9 @@ pub struct AudioTrack {
     pub language: Option<String>,
     /// Whether the file marks the track as the one to play.
     pub is_default: bool,
+    /// The container's own number of the track, such as the packet identifier in a transport stream.
+    #[serde(default)]
+    pub id: Option<u32>,
 }
 
 #[cfg(test)]
@@ -155,6 +161,7 @@ mod tests {
             field_order: FieldOrder::Progressive,
             colour: Colour::default(),
             bit_rate_bps: 1_000_000,
+            timecode: None,
         }
     }
 
@@ -182,6 +189,7 @@ mod tests {
             end: ExactTime::from_millis(3400),
             language: None,
             is_default: false,
+            id: None,
         };
         let info = MediaInfo {
             container: "mpegts".into(),

@@ -26,8 +26,8 @@ pub enum State {
     Refused,
 }
 
-/// Most inputs that a job may have.
-const MAX_INPUTS: usize = 1;
+/// Most inputs that a job may have (AWS's service quotas).
+const MAX_INPUTS: usize = 150;
 
 static TABLE: LazyLock<BTreeMap<String, State>> = LazyLock::new(|| {
     let rows = table::SECTIONS.iter().flat_map(|(above, members)| {
@@ -53,7 +53,7 @@ pub fn problems(settings: &Value) -> Vec<Problem> {
     if let Some(inputs) =
         settings.get("inputs").and_then(Value::as_array).filter(|list| list.len() > MAX_INPUTS)
     {
-        let message = format!("inputs: {} are given, {MAX_INPUTS} is supported", inputs.len());
+        let message = format!("Should have at most {MAX_INPUTS} items, not {}", inputs.len());
         found.push(Problem::new("/inputs", message));
     }
     found
@@ -184,7 +184,7 @@ mod tests {
             "nielsenConfiguration": null,
             "inputs": [{"fileInput": "s3://b/k", "imageInserter": {"insertableImages": []}}],
             "outputGroups": [{"outputs": [{
-                "containerSettings": {"container": "MOV"},
+                "containerSettings": {"container": "MXF"},
                 "captionDescriptions": [{"captionSelectorName": "c"}],
             }]}],
         });
@@ -192,22 +192,28 @@ mod tests {
             told(&settings),
             [
                 "/kantarWatermark: kantarWatermark is not supported",
-                "/outputGroups/0/outputs/0/containerSettings/container: container MOV is not supported, only [MP4, M3U8, RAW]",
+                "/outputGroups/0/outputs/0/containerSettings/container: container MXF is not supported, only [MP4, MOV, M2TS, WEBM, OGG, M3U8, RAW]",
                 "/outputGroups/0/outputs/0/captionDescriptions: captionDescriptions is not supported",
             ]
         );
     }
 
     #[test]
-    fn a_second_input_is_refused() {
-        let settings = json!({"inputs": [{"fileInput": "s3://b/1"}, {"fileInput": "s3://b/2"}]});
-        assert_eq!(told(&settings), ["/inputs: inputs: 2 are given, 1 is supported"]);
+    fn more_inputs_than_a_job_may_have_are_refused() {
+        let inputs = |count| json!({"inputs": vec![json!({"fileInput": "s3://b/1"}); count]});
+        assert_eq!(told(&inputs(150)), Vec::<String>::new());
+        assert_eq!(told(&inputs(151)), ["/inputs: Should have at most 150 items, not 151"]);
     }
 
     #[test]
     fn map_keys_may_be_anything() {
         assert_eq!(state("inputs/audioSelectors/*/tracks"), State::Honoured);
-        let settings = json!({"inputs": [{"audioSelectors": {"A/B": {"tracks": [1], "pids": [2]}}}]});
-        assert_eq!(told(&settings), ["/inputs/0/audioSelectors/A~1B/pids: pids is not supported"]);
+        let settings = json!({"inputs": [{"audioSelectors": {"A/B": {"tracks": [1], "hlsRenditionGroupSettings": {"renditionName": "x"}}}}]});
+        assert_eq!(
+            told(&settings),
+            [
+                "/inputs/0/audioSelectors/A~1B/hlsRenditionGroupSettings: hlsRenditionGroupSettings is not supported"
+            ]
+        );
     }
 }

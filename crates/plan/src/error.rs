@@ -9,6 +9,8 @@ pub enum ErrorKind {
     NoVideo,
     /// Settings contradict each other or the input.
     Settings,
+    /// An input clipping that the input does not have.
+    Clipping,
     /// The installed ffmpeg lacks what the job needs.
     MissingCapability,
 }
@@ -30,6 +32,28 @@ impl Error {
     /// A setting that cannot be carried out; `pointer` is its JSON pointer in the job's settings.
     pub(crate) fn setting(pointer: &str, why: &str) -> Self {
         Self { kind: ErrorKind::Settings, message: format!("{pointer}: {why}") }
+    }
+
+    /// A clipping that cannot be carried out.
+    pub(crate) fn clipping(pointer: &str, why: &str) -> Self {
+        Self { kind: ErrorKind::Clipping, message: format!("{pointer}: {why}") }
+    }
+
+    /// A timecode that is none.
+    pub(crate) fn timecode(pointer: &str, timecode: &str) -> Self {
+        let why = format!(
+            "`{timecode}` is no timecode of this input: write HH:MM:SS:FF with a frame number below its frame rate"
+        );
+        Self::clipping(pointer, &why)
+    }
+
+    /// A clipping outside of its input, which is `length` long.
+    pub(crate) fn outside(pointer: &str, member: &str, length: &str) -> Self {
+        let why = format!(
+            "{member} is not in the input, which is {length} long: timecodes count from the file's own unless \
+             timecodeSource is ZEROBASED or SPECIFIEDSTART"
+        );
+        Self::clipping(pointer, &why)
     }
 
     /// ffmpeg was built without an encoder.

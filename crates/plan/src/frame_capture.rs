@@ -3,12 +3,12 @@
 //! The first frame is one of them, then one every denominator/numerator seconds: the first frame at or after each of these
 //! moments. Numbers begin at 0 and have seven digits, as MediaConvert's have.
 
-use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
+use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use abanico_model::generated::{FrameCaptureSettings, VideoDescription};
 use serde::{Deserialize, Serialize};
 
 use crate::setting::whole;
-use crate::{Error, SourceVideo};
+use crate::{Error, Picture, SourceVideo};
 
 /// Images a second, most images and quality where the job names none (AWS's service model and guide): one a second, ten
 /// million, 80.
@@ -21,15 +21,17 @@ const QUALITY: u8 = 80;
 pub struct FrameCapture {
     /// Index of the output in [`crate::Plan::outputs`].
     pub output: u32,
-    /// What is decoded.
-    pub source: SourceVideo,
+    /// What is decoded, clip after clip.
+    pub clips: Vec<SourceVideo>,
+    /// Frames a second of the clips where several are put in a row, and how many frames each has.
+    pub row: Option<(FrameRate, Vec<u64>)>,
     /// Images a second.
     pub rate: FrameRate,
     /// Number of images, at least 1.
     pub captures: u64,
-    /// Size that the whole picture is scaled to, even.
-    pub picture: Size,
-    /// Size of the images: smaller than `picture` means a centred crop, larger centred black bars.
+    /// What becomes of the picture of each clip.
+    pub pictures: Vec<Picture>,
+    /// Size of the images.
     pub frame: Size,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
@@ -61,7 +63,7 @@ pub(crate) fn settings(description: &VideoDescription) -> Option<FrameCaptureSet
 /// Reads the settings for a source.
 pub(crate) fn wanted(
     settings: &FrameCaptureSettings,
-    source: &VideoTrack,
+    (length, source_rate): (ExactTime, FrameRate),
     pointer: &str,
 ) -> Result<Wanted, Error> {
     let part = |member: Option<i64>, default: i64| member.filter(|number| *number > 0).unwrap_or(default);
@@ -71,12 +73,16 @@ pub(crate) fn wanted(
         .ok_or_else(|| Error::setting(pointer, "framerateNumerator and framerateDenominator make no rate"))?;
     let most = whole(settings.max_captures).filter(|most| *most > 0).unwrap_or(MOST_CAPTURES);
     let quality = settings.quality.and_then(|quality| u8::try_from(quality).ok()).unwrap_or(QUALITY);
-    Ok(Wanted { rate, captures: captures(source, rate).min(most), quality: quality.clamp(1, 100) })
+    Ok(Wanted {
+        rate,
+        captures: captures(length, source_rate, rate).min(most),
+        quality: quality.clamp(1, 100),
+    })
 }
 
 /// Moments that have a frame at or after them.
-fn captures(source: &VideoTrack, rate: FrameRate) -> u64 {
-    let last_frame = source.duration() - source.frame_rate.frame_duration();
+fn captures(length: ExactTime, source_rate: FrameRate, rate: FrameRate) -> u64 {
+    let last_frame = length - source_rate.frame_duration();
     let last_frame = last_frame.max(ExactTime::ZERO).seconds();
     u64::try_from((last_frame * rate.per_second()).floor()).unwrap_or(0) + 1
 }

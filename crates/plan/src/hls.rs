@@ -2,16 +2,20 @@
 //! Never a manifest's text: crate `package` writes that, from what was measured.
 
 use abanico_media::{ExactTime, FrameRate, Size};
-use abanico_model::generated::{HlsGroupSettings, M3u8Settings, Output};
+use abanico_model::generated::{HlsGroupSettings, M2tsSettings, M3u8Settings, Output};
 use serde::{Deserialize, Serialize};
 
+use crate::format_identifiers::{NameFacts, expand};
 use crate::segmentation::{SegmentRule, Segmentation};
 use crate::setting::{text, whole};
+use crate::{AudioCodec, AudioStream, Streams};
 
 /// Length of a segment in seconds where the job names none (AWS's service model).
 const SEGMENT_SECONDS: u64 = 10;
 /// Packet identifiers of a transport stream where the job names none (AWS's service model): PMT, video, audio.
 const PIDS: (u16, u16, u16) = (480, 481, 482);
+/// Group of alternative sounds that name none (AWS's console).
+const DEFAULT_AUDIO_GROUP: &str = "program_audio";
 /// Distance of calendar times in a playlist in seconds where the job names none (AWS's service model).
 const DATE_PERIOD_SECONDS: u64 = 600;
 
@@ -20,12 +24,8 @@ const DATE_PERIOD_SECONDS: u64 = 600;
 pub struct HlsOutput {
     /// Index of the output in [`crate::Plan::outputs`].
     pub output: u32,
-    /// Index of the video rendition.
-    pub video: u32,
-    /// Index of the encoded sound, if the output has any.
-    pub audio: Option<u32>,
-    /// ISO 639-2 code of the sound's language, lower case, if the job or the source says one.
-    pub language: Option<String>,
+    /// Its streams.
+    pub streams: Streams,
     /// Where segments begin.
     pub segmentation: Segmentation,
     /// Names of its files.
@@ -38,6 +38,32 @@ pub struct HlsOutput {
     pub transport: TransportStream,
     /// How playlists are written.
     pub style: PlaylistStyle,
+    /// What the stream is to a player.
+    pub role: HlsRole,
+}
+
+/// What a stream is to a player.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HlsRole {
+    /// One of the streams to choose from; its sound comes from these groups where it has none itself.
+    Variant {
+        /// Names of audio groups, in the job's order.
+        audio_groups: Vec<String>,
+    },
+    /// A sound that goes with variants.
+    Audio {
+        /// Its group.
+        group: String,
+        /// What a player shows.
+        name: String,
+        /// Whether it plays when the user has not chosen.
+        is_default: bool,
+        /// Whether a player may choose it by the user's language.
+        auto_select: bool,
+        /// Whether it describes the picture to the blind.
+        describes_video: bool,
+    },
 }
 
 /// Names of the files of one stream, as paths relative to the folder of the group's playlist.
@@ -85,7 +111,7 @@ impl HlsNames {
 }
 
 /// Numbers in a transport stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TransportStream {
     /// `transport_stream_id`.
     pub id: u16,
@@ -95,8 +121,8 @@ pub struct TransportStream {
     pub pmt_pid: u16,
     /// Packet identifier of the video.
     pub video_pid: u16,
-    /// Packet identifier of the sound.
-    pub audio_pid: u16,
+    /// Packet identifiers of the sound, one for each track; further tracks count on from the last.
+    pub audio_pids: Vec<u16>,
     /// Presentation time of the first frame.
     pub first_pts: ExactTime,
 }
@@ -142,10 +168,14 @@ pub struct HlsVariant {
     pub playlist: String,
     /// Path of its playlist of key frames, if it has one.
     pub i_frame_playlist: Option<String>,
-    /// Size of the picture.
-    pub size: Size,
-    /// Frames a second.
-    pub rate: FrameRate,
+    /// Size and frames a second of the picture, if it has one.
+    pub video: Option<(Size, FrameRate)>,
+    /// Language of its first sound.
+    pub language: Option<String>,
+    /// Channels of its first sound, 0 without one.
+    pub channels: u16,
+    /// What it is to a player.
+    pub role: HlsRole,
 }
 
 /// What a group asks of segments; groups of pictures are `gop_frames` long where the job fixes them.
@@ -175,11 +205,17 @@ pub(crate) fn playlist_style(settings: &HlsGroupSettings) -> PlaylistStyle {
 }
 
 /// Names of an output's files; `base` is the group's destination with its last part completed.
-pub(crate) fn names(base: &str, settings: &HlsGroupSettings, output: &Output) -> HlsNames {
+pub(crate) fn names(
+    base: &str,
+    settings: &HlsGroupSettings,
+    output: &Output,
+    modifier: &str,
+    named: &NameFacts,
+) -> HlsNames {
     let (folder, stem) = base.rsplit_once('/').unwrap_or(("", base));
-    let modifier = output.name_modifier.as_deref().unwrap_or_default();
     let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
     let segment_modifier = hls.and_then(|hls| hls.segment_modifier.as_deref()).unwrap_or_default();
+    let segment_modifier = expand(segment_modifier, named);
     let media = format!("{stem}{modifier}{segment_modifier}");
     let by_stream = text(&settings.directory_structure) == Some("SUBDIRECTORY_PER_STREAM");
     HlsNames {
@@ -190,27 +226,102 @@ pub(crate) fn names(base: &str, settings: &HlsGroupSettings, output: &Output) ->
     }
 }
 
-/// Numbers of a transport stream as the job or the service's defaults have them.
+/// Numbers of the transport stream of an HLS output as the job or the service's defaults have them.
 pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStream {
-    let number = |member: Option<i64>, default: u16| {
-        member.and_then(|number| u16::try_from(number).ok()).unwrap_or(default)
-    };
     let of = |read: fn(&M3u8Settings) -> Option<i64>| settings.and_then(read);
-    let audio = settings.and_then(|settings| settings.audio_pids.as_ref()?.first().copied());
-    let offset = of(|settings| settings.pts_offset);
-    let first_pts = match settings.and_then(|settings| text(&settings.pts_offset_mode)) {
-        Some("SECONDS") => whole_seconds(whole(offset).unwrap_or(2)),
-        Some("MILLISECONDS") => ExactTime::from_millis(offset.unwrap_or(2000).max(0)),
-        _ => whole_seconds(2),
-    };
+    let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
     TransportStream {
         id: number(of(|settings| settings.transport_stream_id), 1),
         program: number(of(|settings| settings.program_number), 1),
         pmt_pid: number(of(|settings| settings.pmt_pid), PIDS.0),
         video_pid: number(of(|settings| settings.video_pid), PIDS.1),
-        audio_pid: number(audio, PIDS.2),
-        first_pts,
+        audio_pids: audio_pids(settings.and_then(|settings| settings.audio_pids.as_deref())),
+        first_pts: first_pts(mode, of(|settings| settings.pts_offset)),
     }
+}
+
+/// Numbers of a transport stream that lies in a file.
+pub(crate) fn program_numbers(settings: Option<&M2tsSettings>) -> TransportStream {
+    let of = |read: fn(&M2tsSettings) -> Option<i64>| settings.and_then(read);
+    let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
+    TransportStream {
+        id: number(of(|settings| settings.transport_stream_id), 1),
+        program: number(of(|settings| settings.program_number), 1),
+        pmt_pid: number(of(|settings| settings.pmt_pid), PIDS.0),
+        video_pid: number(of(|settings| settings.video_pid), PIDS.1),
+        audio_pids: audio_pids(settings.and_then(|settings| settings.audio_pids.as_deref())),
+        first_pts: first_pts(mode, of(|settings| settings.pts_offset)),
+    }
+}
+
+fn number(member: Option<i64>, default: u16) -> u16 {
+    member.and_then(|number| u16::try_from(number).ok()).unwrap_or(default)
+}
+
+fn audio_pids(named: Option<&[i64]>) -> Vec<u16> {
+    let pids: Vec<u16> =
+        named.unwrap_or_default().iter().filter_map(|pid| u16::try_from(*pid).ok()).collect();
+    if pids.is_empty() { vec![PIDS.2] } else { pids }
+}
+
+fn first_pts(mode: Option<&str>, offset: Option<i64>) -> ExactTime {
+    match mode {
+        Some("SECONDS") => whole_seconds(whole(offset).unwrap_or(2)),
+        Some("MILLISECONDS") => ExactTime::from_millis(offset.unwrap_or(2000).max(0)),
+        _ => whole_seconds(2),
+    }
+}
+
+impl TransportStream {
+    /// Packet identifier of audio track `index`, counted from 0.
+    pub fn audio_pid(&self, index: usize) -> u16 {
+        let last = self.audio_pids.last().copied().unwrap_or(PIDS.2);
+        let more = u16::try_from(index.saturating_sub(self.audio_pids.len().saturating_sub(1))).unwrap_or(0);
+        self.audio_pids.get(index).copied().unwrap_or(last.saturating_add(more))
+    }
+}
+
+/// What an output's stream is to a player: a sound that names a group is an alternative.
+///
+/// A sound alone is a default alternative where the job says nothing (AWS's console writes it so).
+pub(crate) fn role(output: &Output, streams: &Streams) -> HlsRole {
+    let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
+    let kind = hls.and_then(|hls| text(&hls.audio_track_type));
+    let sets = hls.and_then(|hls| hls.audio_rendition_sets.as_deref()).unwrap_or_default();
+    let group = hls.and_then(|hls| hls.audio_group_id.clone());
+    let is_alternative = streams.video.is_none()
+        && kind != Some("AUDIO_ONLY_VARIANT_STREAM")
+        && (kind.is_some() || group.is_some());
+    if !is_alternative {
+        let names = sets.split(',').map(str::trim).filter(|name| !name.is_empty());
+        return HlsRole::Variant { audio_groups: names.map(str::to_owned).collect() };
+    }
+    let sound = streams.audio.first();
+    let named = sound.and_then(|sound| sound.name.clone().or_else(|| sound.language.clone()));
+    let modifier = output.name_modifier.as_deref().unwrap_or_default();
+    HlsRole::Audio {
+        group: group.unwrap_or_else(|| DEFAULT_AUDIO_GROUP.to_owned()),
+        name: named.unwrap_or_else(|| modifier.trim_start_matches(['_', '-']).to_owned()),
+        is_default: matches!(kind, None | Some("ALTERNATE_AUDIO_AUTO_SELECT_DEFAULT")),
+        auto_select: kind != Some("ALTERNATE_AUDIO_NOT_AUTO_SELECT"),
+        describes_video: hls.and_then(|hls| text(&hls.descriptive_video_service_flag)) == Some("FLAG"),
+    }
+}
+
+/// The first codec of a stream's sound that has no place in a transport stream.
+pub(crate) fn unfit_codec(streams: &Streams) -> Option<AudioCodec> {
+    streams.audio.iter().map(|sound| sound.coding.codec).find(|codec| codec.manifest_name().is_none())
+}
+
+/// Where segments of a sound alone begin: the first packet at or after each moment, the encoder's own start being the
+/// first packet of all.
+pub(crate) fn sound_segments(rule: &SegmentRule, sound: &AudioStream, end: ExactTime) -> Segmentation {
+    let samples = sound.coding.codec.frame_samples().unwrap_or(1024);
+    let rate = FrameRate::new(i64::from(sound.coding.sample_rate_hz), i64::from(samples));
+    let rate = rate.expect("codecs have sampling rates and packets above zero");
+    let length = end + sound.coding.delay();
+    let packets = u64::try_from((length.seconds() * rate.per_second()).ceil()).unwrap_or(1);
+    Segmentation::cut(rule, rate, packets)
 }
 
 /// Whether an output asks for a playlist of key frames.
@@ -241,7 +352,7 @@ mod tests {
     fn are_files_named_as_the_service_names_them() {
         let output = output(json!({"nameModifier": "_720p",
             "outputSettings": {"hlsSettings": {"segmentModifier": "-seg"}}}));
-        let names = names("s3://out/día/film", &settings(json!({})), &output);
+        let names = names("s3://out/día/film", &settings(json!({})), &output, "_720p", &NameFacts::default());
         assert_eq!(names.url(&names.playlist), "s3://out/día/film_720p.m3u8");
         assert_eq!(names.segment(0), "film_720p-seg_00001.ts");
         assert_eq!(names.single_file(), "film_720p-seg.ts");
@@ -252,7 +363,8 @@ mod tests {
     fn does_each_stream_get_its_folder_and_each_folder_its_share() {
         let settings =
             settings(json!({"directoryStructure": "SUBDIRECTORY_PER_STREAM", "segmentsPerSubdirectory": 2}));
-        let names = names("s3://out/film", &settings, &output(json!({"nameModifier": "_a"})));
+        let output = output(json!({"nameModifier": "_a"}));
+        let names = names("s3://out/film", &settings, &output, "_a", &NameFacts::default());
         let paths: Vec<String> = (0..3).map(|index| names.segment(index)).collect();
         assert_eq!(
             paths,
@@ -279,7 +391,8 @@ mod tests {
         )
         .unwrap();
         let stream = transport_stream(Some(&own));
-        assert_eq!((stream.pmt_pid, stream.video_pid, stream.audio_pid), (480, 500, 501));
+        assert_eq!((stream.pmt_pid, stream.video_pid, stream.audio_pid(1)), (480, 500, 502));
+        assert_eq!(stream.audio_pid(3), 504);
         assert_eq!(stream.first_pts.millis(), 5000);
         assert_eq!(transport_stream(None).first_pts.millis(), 2000);
     }

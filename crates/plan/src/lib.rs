@@ -1,12 +1,14 @@
-//! Planning: in a job's settings, the facts of its input and what ffmpeg can do, out a [`Plan`] of tasks and outputs.
+//! Planning: in a job's settings, the facts of its inputs and what ffmpeg can do, out a [`Plan`] of tasks and outputs.
 //!
-//! Never: I/O, a clock, randomness. The same three inputs give the same plan, byte for byte.
+//! Never: I/O, a clock, randomness. The same request gives the same plan, byte for byte.
 
 mod audio;
 mod capabilities;
+mod clips;
+mod container;
 mod error;
+mod format_identifiers;
 mod frame_capture;
-mod h264;
 mod hls;
 mod ladder;
 mod output_names;
@@ -17,18 +19,29 @@ mod segmentation;
 mod setting;
 mod task;
 mod video;
+mod video_coding;
 
-pub use audio::AudioEncode;
+pub use audio::coding::{AudioCodec, AudioCoding, AudioRate};
+pub use audio::remix::Remix;
+pub use audio::{AudioEncode, AudioPart, Loudness};
 pub use capabilities::Capabilities;
+pub use container::{Container, ProgramStream};
 pub use error::{Error, ErrorKind};
 pub use frame_capture::{FrameCapture, quantiser};
-pub use h264::{EntropyCoder, Gop, H264Encode, H264Level, H264Profile, RateControl, SpeedPreset};
-pub use hls::{HlsGroup, HlsNames, HlsOutput, HlsVariant, PlaylistStyle, TransportStream};
+pub use hls::{HlsGroup, HlsNames, HlsOutput, HlsRole, HlsVariant, PlaylistStyle, TransportStream};
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
-pub use output_names::DestinationNames;
+pub(crate) use output_names::DestinationNames;
 pub use planner::{PlanRequest, plan};
+pub use scaling::Rectangle;
 pub use segmentation::{SegmentRule, Segmentation};
 pub use task::{
-    GroupKind, Mp4Output, Plan, PlannedGroup, PlannedOutput, Task, TaskId, TaskKind, VideoOutputFacts,
+    AudioStream, FileOutput, GroupKind, Plan, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput,
+    PlannedVideo, Streams, Task, TaskId, TaskKind,
 };
-pub use video::{RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition};
+pub use video::{
+    NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition,
+};
+pub use video_coding::{
+    CodecSettings, EntropyCoder, Gop, H264Level, H264Profile, H264Settings, H265Level, H265Settings,
+    RateControl, SpeedPreset, VideoCodec, VideoCoding,
+};

@@ -4,17 +4,20 @@
 //! The rule is MediaConvert's: destination + modifier + `.` + extension; a destination that ends in `/` is completed
 //! by the first input's file name without its last extension.
 
+use crate::format_identifiers::{NameFacts, expand};
+
 /// Destination of one output group, completed to the point where an output's modifier follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DestinationNames {
+pub(crate) struct DestinationNames {
     base: String,
 }
 
 impl DestinationNames {
-    /// Completes `destination` by the name of `input_url` where it ends in `/`.
-    pub fn new(destination: &str, input_url: &str) -> Self {
-        let completion = if destination.ends_with('/') { file_stem(input_url) } else { "" };
-        Self { base: format!("{destination}{completion}") }
+    /// Puts values in the place of the destination's variables, and completes it by the first input's name where it ends
+    /// in `/`.
+    pub(crate) fn new(destination: &str, facts: &NameFacts) -> Self {
+        let completion = if destination.ends_with('/') { facts.input_name.as_str() } else { "" };
+        Self { base: format!("{}{completion}", expand(destination, facts)) }
     }
 
     /// The destination up to where a modifier follows.
@@ -23,12 +26,6 @@ impl DestinationNames {
     }
 
     /// The URL of the output with this modifier and extension.
-    ///
-    /// ```
-    /// use abanico_plan::DestinationNames;
-    /// let names = DestinationNames::new("s3://out/x/", "s3://in/holiday.final.mp4");
-    /// assert_eq!(names.file_url("_720p", "mp4"), "s3://out/x/holiday.final_720p.mp4");
-    /// ```
     pub fn file_url(&self, name_modifier: &str, extension: &str) -> String {
         format!("{}{name_modifier}.{extension}", self.base)
     }
@@ -36,7 +33,7 @@ impl DestinationNames {
 
 /// The last path segment of a URL without its last extension; a name that is all extension (`.mp4`) stays whole.
 /// Only `http:` and `https:` URLs have a query to leave out: in an S3 key `?` is a letter like any other.
-fn file_stem(url: &str) -> &str {
+pub(crate) fn file_stem(url: &str) -> &str {
     let path = if url.starts_with("http") { url.split(['?', '#']).next().unwrap_or(url) } else { url };
     let name = path.rsplit('/').next().unwrap_or(path);
     match name.rfind('.') {
@@ -66,7 +63,10 @@ mod tests {
 
     #[test]
     fn is_a_destination_without_slash_the_whole_base() {
-        let names = DestinationNames::new("s3://out/name", "s3://in/other.mp4");
-        assert_eq!(names.file_url("", "mp4"), "s3://out/name.mp4");
+        let facts = NameFacts { input_name: "other".to_owned(), ..NameFacts::default() };
+        let names = |destination: &str| DestinationNames::new(destination, &facts).file_url("_a", "mp4");
+        assert_eq!(names("s3://out/name"), "s3://out/name_a.mp4");
+        assert_eq!(names("s3://out/x/"), "s3://out/x/other_a.mp4");
+        assert_eq!(names("s3://out/$fn$/$d$/"), "s3://out/other/19700101/other_a.mp4");
     }
 }

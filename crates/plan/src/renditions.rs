@@ -2,52 +2,183 @@
 //! settings. Never the order or the cascade of scaling: `planner` decides that for all renditions together.
 
 use abanico_media::{ExactTime, FrameRate, Size, VideoTrack};
-use abanico_model::generated::{H264Settings, VideoDescription};
+use abanico_model::generated::{Input, Rectangle as WireRectangle, VideoDescription};
 
-use crate::scaling::{Fitted, Scaling, fit};
+use crate::scaling::{Fitted, Rectangle, Scaling, fit};
 use crate::setting::{text, whole};
-use crate::{Error, H264Encode};
+use crate::video_coding::SharedSettings;
+use crate::{Error, NoiseReducer, Picture, VideoCoding};
 
 /// One output's picture, before renditions are numbered and put in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Decision {
     /// Constant output rate.
     pub rate: FrameRate,
-    /// Picture and frame size.
-    pub fitted: Fitted,
+    /// What becomes of the picture of each clip.
+    pub pictures: Vec<Picture>,
+    /// Size of the frame.
+    pub frame: Size,
+    /// Noise to take out.
+    pub noise_reducer: Option<NoiseReducer>,
     /// Distance of the key frames that segments need.
     pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
-    pub encode: H264Encode,
+    pub coding: VideoCoding,
 }
 
-/// Decides about one output; `source` stands upright as the job wants it, `size` overrides the box of the description.
+/// A clip's picture as it comes in: it stands upright as the job wants it.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    /// The input that the clip is of.
+    pub input: &'a Input,
+    /// Index of that input.
+    pub index: usize,
+    /// Its video.
+    pub track: &'a VideoTrack,
+}
+
+/// Decides about one output; `size` overrides the box of the description.
 pub(crate) fn decide(
     description: &VideoDescription,
-    source: &VideoTrack,
+    sources: &[Source<'_>],
     size: Option<Size>,
     pointer: &str,
 ) -> Result<Decision, Error> {
-    let settings = h264_settings(description, pointer)?;
-    let pointer = format!("{pointer}/codecSettings/h264Settings");
-    let rate = frame_rate(settings, source, &pointer)?;
-    square_pixels(settings, &pointer)?;
-    let fitted =
-        size.map_or_else(|| fitted(description, source), |size| Fitted { picture: size, frame: size });
-    let encode = H264Encode::from_settings(settings, rate, fitted.frame, &pointer)?;
-    Ok(Decision { rate, fitted, key_frame_every: None, encode })
+    let codec_pointer = format!("{pointer}/codecSettings");
+    let settings = description.codec_settings.clone().unwrap_or_default();
+    let shared = SharedSettings::read(&settings, &codec_pointer)?;
+    let first = sources.first().ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
+    let rate = shared.rate(first.track, &codec_pointer)?;
+    shared.check_square_pixels(&codec_pointer)?;
+    let (pictures, frame) = pictures(description, sources, size, pointer)?;
+    let coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
+    let noise_reducer = noise_reducer(description, pointer)?;
+    Ok(Decision { rate, pictures, frame, noise_reducer, key_frame_every: None, coding })
 }
 
-/// Sizes of an output's picture and frame.
-pub(crate) fn fitted(description: &VideoDescription, source: &VideoTrack) -> Fitted {
-    fit(scaling(description), side(description.width), side(description.height), source.display_size())
+/// What becomes of the picture of each clip, and the size of the frame, which is the same for all: the job's, or what the
+/// first clip comes to.
+pub(crate) fn pictures(
+    description: &VideoDescription,
+    sources: &[Source<'_>],
+    size: Option<Size>,
+    pointer: &str,
+) -> Result<(Vec<Picture>, Size), Error> {
+    let mut made: Vec<Picture> = Vec::with_capacity(sources.len());
+    let mut frame: Option<Size> = None;
+    for source in sources {
+        let crop = crop(description, source, pointer)?;
+        let shown = crop.map_or(source.track.display_size(), |crop| crop.size);
+        let fitted = match (frame, size) {
+            (None, Some(size)) => Fitted { picture: size, frame: size },
+            (None, None) => fitted(description, shown),
+            // The frame stands; a later clip of another shape gets bars where the job says nothing of stretching.
+            (Some(frame), _) => {
+                let scaling = match scaling(description) {
+                    Scaling::Fit | Scaling::FitNoUpscale => Scaling::Pad,
+                    other => other,
+                };
+                fit(scaling, Some(frame.width), Some(frame.height), shown)
+            }
+        };
+        let standing = *frame.get_or_insert(fitted.frame);
+        let placed = position(description, source, standing, pointer)?;
+        made.push(match placed {
+            Some(place) => {
+                let inside =
+                    fit(Scaling::Fit, Some(place.size.width), Some(place.size.height), shown).picture;
+                let centred = |start: u32, room: u32, length: u32| start + (room.saturating_sub(length)) / 2;
+                let x = centred(place.x, place.size.width, inside.width);
+                let y = centred(place.y, place.size.height, inside.height);
+                Picture { crop, size: inside, at: Some((x, y)) }
+            }
+            None => Picture { crop, size: fitted.picture, at: None },
+        });
+    }
+    let frame = frame.ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
+    Ok((made, frame))
 }
 
-/// Frames of a group of pictures where the job fixes them.
-pub(crate) fn fixed_gop(description: &VideoDescription, decision: &Decision) -> Option<u64> {
-    let h264 = description.codec_settings.as_ref().and_then(|codec| codec.h264_settings.as_ref())?;
-    let is_fixed = text(&h264.gop_size_units) != Some("AUTO") && h264.gop_size.is_some_and(|size| size > 0.0);
-    is_fixed.then(|| decision.encode.gop.frames.into())
+/// Sizes of a picture and its frame.
+fn fitted(description: &VideoDescription, shown: Size) -> Fitted {
+    fit(scaling(description), side(description.width), side(description.height), shown)
+}
+
+/// The part of the upright picture that is taken: the input's setting wins over the output's (AWS's service model).
+fn crop(
+    description: &VideoDescription,
+    source: &Source<'_>,
+    pointer: &str,
+) -> Result<Option<Rectangle>, Error> {
+    let (wire, at) = match (&source.input.crop, &description.crop) {
+        (Some(of_input), _) => (of_input, format!("/inputs/{}/crop", source.index)),
+        (None, Some(of_output)) => (of_output, format!("{pointer}/crop")),
+        (None, None) => return Ok(None),
+    };
+    inside(wire, source.track.display_size(), "picture", &at).map(Some)
+}
+
+/// Where the picture lies in the frame.
+fn position(
+    description: &VideoDescription,
+    source: &Source<'_>,
+    frame: Size,
+    pointer: &str,
+) -> Result<Option<Rectangle>, Error> {
+    let (wire, at) = match (&source.input.position, &description.position) {
+        (Some(of_input), _) => (of_input, format!("/inputs/{}/position", source.index)),
+        (None, Some(of_output)) => (of_output, format!("{pointer}/position")),
+        (None, None) => return Ok(None),
+    };
+    inside(wire, frame, "frame", &at).map(Some)
+}
+
+fn inside(wire: &WireRectangle, whole_size: Size, what: &str, pointer: &str) -> Result<Rectangle, Error> {
+    let number =
+        |member: Option<i64>| whole(member).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    let rectangle = Rectangle {
+        x: number(wire.x),
+        y: number(wire.y),
+        size: Size::new(number(wire.width), number(wire.height)),
+    };
+    if rectangle.lies_in(whole_size) {
+        return Ok(rectangle);
+    }
+    let why = format!(
+        "{} at {},{} does not lie in the {what} of {whole_size}",
+        rectangle.size, rectangle.x, rectangle.y
+    );
+    Err(Error::setting(pointer, &why))
+}
+
+/// The noise reducer of a description.
+fn noise_reducer(description: &VideoDescription, pointer: &str) -> Result<Option<NoiseReducer>, Error> {
+    let Some(reducer) = description
+        .video_preprocessors
+        .as_ref()
+        .and_then(|preprocessors| preprocessors.noise_reducer.as_ref())
+    else {
+        return Ok(None);
+    };
+    let within = |strength: Option<i64>, most: i64| {
+        u8::try_from(strength.unwrap_or(most / 2).clamp(0, most)).unwrap_or(0)
+    };
+    let plain = within(reducer.filter_settings.as_ref().and_then(|settings| settings.strength), 3);
+    let spatial = || within(reducer.spatial_filter_settings.as_ref().and_then(|one| one.strength), 16);
+    let temporal = || within(reducer.temporal_filter_settings.as_ref().and_then(|one| one.strength), 16);
+    Ok(Some(match text(&reducer.filter) {
+        Some("BILATERAL") | None => NoiseReducer::Bilateral(plain),
+        Some("MEAN") => NoiseReducer::Mean(plain),
+        Some("GAUSSIAN" | "LANCZOS") => NoiseReducer::Gaussian(plain),
+        Some("SHARPEN") => NoiseReducer::Sharpen(plain),
+        Some("CONSERVE") => NoiseReducer::Conserve(plain),
+        Some("SPATIAL") => NoiseReducer::Spatial(spatial()),
+        Some("TEMPORAL") => NoiseReducer::Temporal(temporal()),
+        Some(other) => {
+            let at = format!("{pointer}/videoPreprocessors/noiseReducer/filter");
+            return Err(Error::setting(&at, &format!("{other} is not known")));
+        }
+    }))
 }
 
 /// The box of an output that names both its sides.
@@ -67,41 +198,4 @@ fn scaling(description: &VideoDescription) -> Scaling {
         Some("STRETCH_TO_OUTPUT") => Scaling::Stretch,
         _ => Scaling::Pad,
     }
-}
-
-fn h264_settings<'a>(description: &'a VideoDescription, pointer: &str) -> Result<&'a H264Settings, Error> {
-    let codec = description.codec_settings.as_ref();
-    codec.and_then(|codec| codec.h264_settings.as_ref()).ok_or_else(|| {
-        let named = codec.and_then(|codec| text(&codec.codec)).unwrap_or("no codec");
-        let why = format!("{named} without h264Settings is not made here yet: use H_264 with h264Settings");
-        Error::setting(&format!("{pointer}/codecSettings"), &why)
-    })
-}
-
-/// Outputs have square pixels: a job that specifies others is refused rather than answered with another picture.
-fn square_pixels(settings: &H264Settings, pointer: &str) -> Result<(), Error> {
-    let is_specified = text(&settings.par_control) == Some("SPECIFIED");
-    if is_specified && settings.par_numerator.unwrap_or(1) != settings.par_denominator.unwrap_or(1) {
-        return Err(Error::setting(
-            pointer,
-            "parNumerator and parDenominator must be equal: pixels are square here",
-        ));
-    }
-    Ok(())
-}
-
-fn frame_rate(settings: &H264Settings, source: &VideoTrack, pointer: &str) -> Result<FrameRate, Error> {
-    if text(&settings.framerate_control) != Some("SPECIFIED") {
-        return Ok(source.frame_rate);
-    }
-    settings
-        .framerate_numerator
-        .zip(settings.framerate_denominator)
-        .and_then(|(num, den)| FrameRate::new(num, den))
-        .ok_or_else(|| {
-            Error::setting(
-                pointer,
-                "framerateControl SPECIFIED needs framerateNumerator and framerateDenominator above zero",
-            )
-        })
 }

@@ -5,6 +5,28 @@
 //! `FIT_NO_UPSCALE` fits without enlarging, `FILL` covers and crops, `STRETCH_TO_OUTPUT` distorts.
 
 use abanico_media::{Rational, Size};
+use serde::{Deserialize, Serialize};
+
+/// A part of a picture or of a frame, in pixels from its upper left corner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rectangle {
+    /// Distance from the left edge.
+    pub x: u32,
+    /// Distance from the upper edge.
+    pub y: u32,
+    /// Its size, above zero.
+    pub size: Size,
+}
+
+impl Rectangle {
+    /// Whether it lies wholly within a picture of this size.
+    pub fn lies_in(&self, whole: Size) -> bool {
+        let ends = |start: u32, length: u32, most: u32| {
+            length > 0 && start.checked_add(length).is_some_and(|end| end <= most)
+        };
+        ends(self.x, self.size.width, whole.width) && ends(self.y, self.size.height, whole.height)
+    }
+}
 
 /// Scaling behaviour of an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

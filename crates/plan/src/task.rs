@@ -6,7 +6,7 @@ use std::fmt;
 use abanico_media::{ExactTime, FrameRate, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioEncode, FrameCapture, HlsGroup, HlsOutput, VideoEncode};
+use crate::{AudioCoding, AudioEncode, Container, FrameCapture, HlsGroup, HlsOutput, VideoEncode};
 
 /// Everything that a job will do and make, decided before the first frame is decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -78,10 +78,10 @@ impl Task {
 pub enum TaskKind {
     /// Decode the video once, encode all renditions; makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
-    /// Encode one audio track whole; makes `audio-INDEX.mp4`.
+    /// Encode one sound whole; makes one file for it.
     EncodeAudio(AudioEncode),
-    /// Join streams into the file that the user gets; makes `output-INDEX.mp4`.
-    Package(Mp4Output),
+    /// Join streams into the file that the user gets.
+    Package(FileOutput),
     /// Cut the streams of an output into segments and list them in a media playlist.
     Segment(HlsOutput),
     /// Decode the video and make images of it; they are measured as they are made.
@@ -102,18 +102,38 @@ impl TaskKind {
     }
 }
 
-/// The streams of one MP4 file.
+/// The encoded streams of an output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Mp4Output {
+pub struct Streams {
+    /// Index of the video rendition, if the output has a picture.
+    pub video: Option<u32>,
+    /// Its sounds in the job's order.
+    pub audio: Vec<AudioStream>,
+}
+
+/// One sound of an output.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AudioStream {
+    /// Index of the encoded sound.
+    pub index: u32,
+    /// ISO 639-2 code of its language, lower case, if the job or the source says one.
+    pub language: Option<String>,
+    /// Label for people, if the job has one.
+    pub name: Option<String>,
+    /// What it is encoded as.
+    pub coding: AudioCoding,
+}
+
+/// One file of the user's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileOutput {
     /// Index of the output in [`Plan::outputs`].
     pub output: u32,
-    /// Index of the video rendition.
-    pub video: u32,
-    /// Index of the encoded audio, if the output has sound.
-    pub audio: Option<u32>,
-    /// ISO 639-2 code of the sound's language, lower case, if the job or the source says one.
-    pub language: Option<String>,
-    /// Whether `moov` stands before `mdat`.
+    /// Its streams, at least one.
+    pub streams: Streams,
+    /// The kind of file.
+    pub container: Container,
+    /// Whether `moov` stands before `mdat`; false for a file without these.
     pub fast_start: bool,
 }
 
@@ -153,45 +173,64 @@ pub struct PlannedOutput {
     /// MIME type of the file.
     pub content_type: String,
     /// What the file must be like to be published.
-    pub facts: VideoOutputFacts,
+    pub facts: PlannedFacts,
 }
 
 /// Facts that verification holds against a finished file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct VideoOutputFacts {
-    /// ffprobe's name of the video codec.
-    pub video_codec: String,
+pub struct PlannedFacts {
+    /// Its picture, if it has one.
+    pub video: Option<PlannedVideo>,
+    /// Its sounds in their order.
+    pub audio: Vec<PlannedAudio>,
+    /// Whether `moov` must stand before `mdat`.
+    pub fast_start: bool,
+}
+
+/// What the picture of a file must be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedVideo {
+    /// ffprobe's name of the codec.
+    pub codec: String,
+    /// ffprobe's name of the pixel format.
+    pub pixel_format: String,
     /// Encoded size.
     pub size: Size,
     /// Constant frame rate.
     pub rate: FrameRate,
     /// Exact number of frames.
     pub frames: u64,
-    /// Target of the video bit rate (the maximum for QVBR).
-    pub video_bit_rate_bps: u64,
-    /// ffprobe's name of the audio codec, if there is sound.
-    pub audio_codec: Option<String>,
-    /// Audio channels, 0 without sound.
-    pub audio_channels: u16,
-    /// Audio sampling rate, 0 without sound.
-    pub audio_sample_rate_hz: u32,
-    /// How long before the picture the sound's first packet starts: the encoder's delay, where the container has no edit
-    /// list to hide it.
-    #[serde(default = "no_time")]
-    pub audio_lead: ExactTime,
-    /// Where the source's sound ends on the output's clock, if there is sound.
-    pub audio_end: Option<ExactTime>,
-    /// Whether `moov` must stand before `mdat`.
-    pub fast_start: bool,
+    /// Target of the bit rate (the maximum for QVBR).
+    pub bit_rate_bps: u64,
 }
 
-fn no_time() -> ExactTime {
-    ExactTime::ZERO
+/// What a sound of a file must be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedAudio {
+    /// ffprobe's name of the codec.
+    pub codec: String,
+    /// Channels.
+    pub channels: u16,
+    /// Samples a second.
+    pub sample_rate_hz: u32,
+    /// How long before the picture the first packet starts: the encoder's delay, where the container has no edit list to
+    /// hide it.
+    pub lead: ExactTime,
+    /// Where the source's sound ends on the output's clock.
+    pub end: ExactTime,
 }
 
-impl VideoOutputFacts {
-    /// Length of the video.
-    pub fn video_duration(&self) -> ExactTime {
+impl PlannedVideo {
+    /// Length of the picture.
+    pub fn duration(&self) -> ExactTime {
         ExactTime::of_frames(self.frames, self.rate)
+    }
+}
+
+impl PlannedFacts {
+    /// Length of the output: the picture's, or the longest sound's where there is none.
+    pub fn duration(&self) -> ExactTime {
+        let sound = || self.audio.iter().map(|audio| audio.end).max().unwrap_or(ExactTime::ZERO);
+        self.video.as_ref().map_or_else(sound, PlannedVideo::duration)
     }
 }

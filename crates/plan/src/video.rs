@@ -4,13 +4,14 @@
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::H264Encode;
+use crate::VideoCoding;
+use crate::scaling::Rectangle;
 
-/// One decode of the input's video that feeds every rendition.
+/// One decode of the inputs' video that feeds every rendition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoEncode {
-    /// What is decoded and how it is prepared once for all renditions.
-    pub source: SourceVideo,
+    /// What is decoded and how it is prepared once for all renditions, clip after clip; at least one.
+    pub clips: Vec<SourceVideo>,
     /// One branch for each output frame rate, in the order in which the rates first occur in the job.
     pub branches: Vec<RateBranch>,
 }
@@ -29,12 +30,16 @@ impl VideoEncode {
     }
 }
 
-/// The video track to decode and what happens to each frame before scaling.
+/// The video track of one clip and what happens to each frame before scaling.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourceVideo {
+    /// Index of the input in the job, from 0.
+    pub input: u32,
+    /// Where reading may begin on ffmpeg's clock, zero for the file's start: a key frame before it is looked for.
+    pub seek: ExactTime,
     /// Index of the stream in the file.
     pub stream_index: u32,
-    /// Presentation time of the first shown frame after ffmpeg has moved the container's start to zero; becomes the
+    /// Presentation time of the clip's first frame after ffmpeg has moved the container's start to zero; becomes the
     /// zero of every output.
     pub start: ExactTime,
     /// Stored size.
@@ -72,6 +77,10 @@ pub struct RateBranch {
     pub rate: FrameRate,
     /// Exact number of frames of each rendition of this branch, at least 1.
     pub frames: u64,
+    /// Frames of each clip, at least 1; together as many as `frames`.
+    pub clip_frames: Vec<u64>,
+    /// Whether a source's high dynamic range is kept, rather than mapped to the standard one.
+    pub keeps_range: bool,
     /// Renditions so ordered that each one's [`ScaleSource::Rendition`] stands before it.
     pub renditions: Vec<VideoRendition>,
 }
@@ -83,16 +92,49 @@ pub struct VideoRendition {
     pub index: u32,
     /// Where the picture is scaled from.
     pub scale_from: ScaleSource,
-    /// Size that the whole picture is scaled to, even.
-    pub picture: Size,
-    /// Size of the encoded frame, even: smaller than `picture` means a centred crop, larger centred black bars.
+    /// What becomes of the picture of each clip.
+    pub pictures: Vec<Picture>,
+    /// Size of the encoded frame, even: smaller than a picture means a centred crop, larger black bars.
     pub frame: Size,
+    /// Noise to take out of the scaled picture.
+    pub noise_reducer: Option<NoiseReducer>,
     /// Distance of moments at which a key frame stands whatever the encoder would do; none leaves it to the encoder.
     /// Segments of all renditions begin there.
     #[serde(default)]
     pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
-    pub encode: H264Encode,
+    pub coding: VideoCoding,
+}
+
+/// What becomes of the picture of one clip in one rendition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Picture {
+    /// The part that is taken of the upright picture; none takes it whole.
+    pub crop: Option<Rectangle>,
+    /// Size that it is scaled to, even.
+    pub size: Size,
+    /// Where its upper left corner lies in the frame; none centres it.
+    pub at: Option<(u32, u32)>,
+}
+
+/// A filter against noise (AWS's `NoiseReducer`), with its strength from 0 to 3 or, for the last two, from 0 to 16.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseReducer {
+    /// Keeps edges.
+    Bilateral(u8),
+    /// The mean of neighbours.
+    Mean(u8),
+    /// A bell-shaped mean of neighbours.
+    Gaussian(u8),
+    /// Makes edges sharper.
+    Sharpen(u8),
+    /// Between the least and the greatest neighbour.
+    Conserve(u8),
+    /// Within a frame.
+    Spatial(u8),
+    /// Between frames.
+    Temporal(u8),
 }
 
 /// The picture from which a rendition is scaled.

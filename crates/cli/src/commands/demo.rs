@@ -109,9 +109,9 @@ async fn table(remote: &RemoteS3, record: &JobRecord) -> anyhow::Result<Vec<Stri
     for made in &record.outputs {
         let planned = record.plan.as_ref().and_then(|plan| plan.outputs.get(made.output as usize));
         let codecs = planned.map_or(String::new(), |planned| {
-            let sound =
-                planned.facts.audio_codec.as_deref().map_or(String::new(), |codec| format!(" + {codec}"));
-            format!("{}{sound}", planned.facts.video_codec)
+            let video = planned.facts.video.iter().map(|video| video.codec.as_str());
+            let sounds = planned.facts.audio.iter().map(|audio| audio.codec.as_str());
+            video.chain(sounds).collect::<Vec<_>>().join(" + ")
         });
         let stored = remote.stat(&made.url.parse()?).await?;
         rows.push(vec![

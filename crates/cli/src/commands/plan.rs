@@ -1,19 +1,24 @@
 //! `abanico plan`: in a file and a job, out what would be done: renditions, tasks and the exact ffmpeg commands.
 //! Never a frame encoded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
-use abanico_plan::{Plan, PlanRequest, PlannedOutput, Task, TaskId, TaskKind};
+use abanico_plan::{
+    Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, Streams, Task, TaskId, TaskKind,
+};
 
 use super::local::{Toolbox, toolbox};
 use super::probe::facts;
 use crate::arguments::{JobChoice, Plan as Arguments};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::{job_request, output};
+
+/// Most inputs of a job (AWS's service quotas).
+const MOST_INPUTS: usize = 150;
 
 /// Prints the plan.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -26,9 +31,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for note in &plan.notes {
         output::line(format!("note: {note}"));
     }
+    // A job for one file names it once for each of its inputs.
+    let inputs = vec![arguments.file.clone(); MOST_INPUTS];
     for task in &plan.tasks {
         output::line(format!("\n# {} after {}", task.id, listed(&task.after)));
-        output::line(task_text(task, &arguments.file));
+        output::line(task_text(task, &inputs));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,12 +57,14 @@ pub async fn plan(
     let submission = job_request::submission(choice, input, destination)?;
     let settings: JobSettings = serde_json::from_value(submission.settings)?;
     let info = facts(toolbox, file).await?;
+    let inputs = vec![info.clone(); settings.inputs.as_ref().map_or(1, Vec::len)];
     let capabilities = capabilities(&toolbox.tools).await?;
     let request = PlanRequest {
         settings: &settings,
         user_metadata: &submission.user_metadata,
-        input: &info,
+        inputs: &inputs,
         capabilities: &capabilities,
+        started_epoch_ms: 0,
     };
     let plan = abanico_plan::plan(request).map_err(|error| {
         Hinted::new(WRONG_USAGE, error.to_string(), "change the setting that the message names")
@@ -66,21 +75,22 @@ pub async fn plan(
 fn output_table(plan: &Plan) -> Vec<String> {
     let row = |output: &PlannedOutput| {
         let facts = &output.facts;
+        let video =
+            |tell: &dyn Fn(&PlannedVideo) -> String| facts.video.as_ref().map_or("–".to_owned(), tell);
+        let sound = |audio: &PlannedAudio| format!("{} {} ch", audio.codec, audio.channels);
+        let sounds: Vec<String> = facts.audio.iter().map(sound).collect();
         vec![
             output.url.trim_start_matches("s3://output/").to_owned(),
-            facts.size.to_string(),
-            format!("{} fps", facts.rate),
-            facts.frames.to_string(),
-            format!("{} kb/s", facts.video_bit_rate_bps / 1000),
-            format!("{} s", facts.video_duration()),
-            facts
-                .audio_codec
-                .as_ref()
-                .map_or("no sound".to_owned(), |codec| format!("{codec} {} ch", facts.audio_channels)),
+            video(&|video| format!("{} {}", video.codec, video.size)),
+            video(&|video| format!("{} fps", video.rate)),
+            video(&|video| video.frames.to_string()),
+            video(&|video| format!("{} kb/s", video.bit_rate_bps / 1000)),
+            format!("{} s", facts.duration()),
+            if sounds.is_empty() { "no sound".to_owned() } else { sounds.join(", ") },
         ]
     };
     let rows: Vec<Vec<String>> = plan.outputs.iter().map(row).collect();
-    output::table(&["output", "size", "rate", "frames", "at most", "duration", "sound"], &rows)
+    output::table(&["output", "picture", "rate", "frames", "at most", "duration", "sound"], &rows)
 }
 
 fn listed(tasks: &[TaskId]) -> String {
@@ -91,22 +101,27 @@ fn listed(tasks: &[TaskId]) -> String {
     }
 }
 
-fn task_text(task: &Task, file: &Path) -> String {
+/// Names of the intermediate files of an output's streams.
+fn stream_files(streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let video = streams.video.map(|index| command::video_file_name(index).into());
+    let sounds = streams.audio.iter();
+    (video, sounds.map(|sound| command::audio_file_name(sound.index, sound.coding.codec).into()).collect())
+}
+
+fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
     let here = Path::new("");
     let args = match &task.kind {
-        TaskKind::EncodeVideo(encode) => command::encode_video(encode, file, here, None),
-        TaskKind::EncodeAudio(encode) => command::encode_audio(encode, file, here),
-        TaskKind::Package(mp4) => {
-            let video = command::video_file_name(mp4.video);
-            let audio = mp4.audio.map(command::audio_file_name);
-            command::package(mp4, video.as_ref(), audio.as_deref().map(Path::new), here)
+        TaskKind::EncodeVideo(encode) => command::encode_video(encode, inputs, here, None),
+        TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
+        TaskKind::Package(file) => {
+            let (video, audio) = stream_files(&file.streams);
+            command::package(file, video.as_deref(), &audio, here)
         }
         TaskKind::Segment(hls) => {
-            let video = command::video_file_name(hls.video);
-            let audio = hls.audio.map(command::audio_file_name);
-            command::segment(hls, video.as_ref(), audio.as_deref().map(Path::new), here)
+            let (video, audio) = stream_files(&hls.streams);
+            command::segment(hls, video.as_deref(), &audio, here)
         }
-        TaskKind::CaptureFrames(capture) => command::capture_frames(capture, file, here),
+        TaskKind::CaptureFrames(capture) => command::capture_frames(capture, inputs, here),
         TaskKind::GroupPlaylist(group) => {
             return format!("list {} streams in {}", group.variants.len(), group.url);
         }

@@ -22,7 +22,7 @@ fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
         machine: JobMachine::default(),
         times: JobTimes { submitted_ms, ..JobTimes::default() },
         progress: Progress::default(),
-        input: None,
+        inputs: Vec::new(),
         plan: None,
         outputs: vec![],
         published: vec![],

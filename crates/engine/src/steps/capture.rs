@@ -24,9 +24,9 @@ pub(crate) async fn capture_frames(
 ) -> Result<(Finished, PublishedOutput), Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
-    let input = context.work.input();
-    let args = command::capture_frames(capture, &input, &folder);
-    let finished = ffmpeg(context, "capturing frames", args, &[input], &folder, None).await?;
+    let inputs = context.input_files();
+    let args = command::capture_frames(capture, &inputs, &folder);
+    let finished = ffmpeg(context, "capturing frames", args, &inputs, &folder, None).await?;
     let made = measured(capture, &folder)?;
     complete(context, task)?;
     Ok((finished, made))

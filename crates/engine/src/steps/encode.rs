@@ -4,8 +4,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use abanico_ffmpeg::command::Gain;
 use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, TaskId, VideoEncode};
+use abanico_plan::{AudioEncode, Loudness, Streams, TaskId, VideoEncode};
 
 use super::JobContext;
 use crate::failure;
@@ -25,10 +26,10 @@ pub(crate) async fn encode_video(
         .await
         .map_err(|_| failure::broken("the encoder permits are gone"))?;
     let folder = begin(context, task)?;
-    let input = context.work.input();
-    let args = command::encode_video(encode, &input, &folder, None);
+    let inputs = context.input_files();
+    let args = command::encode_video(encode, &inputs, &folder, None);
     let total = encode.most_frames();
-    let finished = ffmpeg(context, "encoding the video", args, &[input], &folder, Some(total)).await?;
+    let finished = ffmpeg(context, "encoding the video", args, &inputs, &folder, Some(total)).await?;
     complete(context, task)?;
     Ok(finished)
 }
@@ -41,11 +42,40 @@ pub(crate) async fn encode_audio(
 ) -> Result<Finished, Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
-    let input = context.work.input();
-    let args = command::encode_audio(encode, &input, &folder);
-    let finished = ffmpeg(context, "encoding the sound", args, &[input], &folder, None).await?;
+    let inputs = context.input_files();
+    let gain = match encode.loudness {
+        Some(loudness) => {
+            let args = command::measure_loudness(encode, &inputs, &folder);
+            ffmpeg(context, "measuring the loudness", args, &inputs, &folder, None).await?;
+            measured_gain(loudness, &folder)?
+        }
+        None => None,
+    };
+    let args = command::encode_audio(encode, gain, &inputs, &folder);
+    let finished = ffmpeg(context, "encoding the sound", args, &inputs, &folder, None).await?;
     complete(context, task)?;
     Ok(finished)
+}
+
+/// The gain that brings the measured sound to its target; none for silence and for what is too quiet to be corrected.
+fn measured_gain(loudness: Loudness, folder: &Path) -> Result<Option<Gain>, Failure> {
+    let file = folder.join(command::LOUDNESS_FILE);
+    let text = std::fs::read_to_string(&file);
+    let text = text.map_err(|error| failure::from_disk("read the measured loudness", &error))?;
+    std::fs::remove_file(&file).map_err(|error| failure::from_disk("remove a measurement", &error))?;
+    Ok(gain_for(loudness, &text))
+}
+
+/// Reads the last `lavfi.r128.I=-23.456`, the loudness of the whole sound.
+fn gain_for(loudness: Loudness, measurement: &str) -> Option<Gain> {
+    let last = measurement.lines().rev().find_map(|line| line.strip_prefix("lavfi.r128.I="))?;
+    let measured: f64 = last.trim().parse().ok().filter(|measured: &f64| measured.is_finite())?;
+    // -70 is the absolute gate of BS.1770: nothing was heard.
+    if measured <= -70.0 || measured < f64::from(loudness.gate_lkfs) {
+        return None;
+    }
+    let millidecibels = loudness.target_millilkfs - (measured * 1000.0).round() as i32;
+    Some(Gain { millidecibels, peak_millidbfs: loudness.peak_millidbfs })
 }
 
 pub(super) async fn light(context: &JobContext) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
@@ -85,6 +115,40 @@ pub(super) async fn ffmpeg(
         if error.kind() != RunErrorKind::Cancelled {
             tracing::warn!(details = error.details(), "{what} failed");
         }
-        failure::from_run(what, &context.input_url, context.work.root(), &error)
+        failure::from_run(what, context.first_input_url(), context.work.root(), &error)
     })
+}
+
+/// The intermediate files of an output's streams: the picture's and the sounds'.
+pub(super) fn stream_files(context: &JobContext, streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let video = streams
+        .video
+        .map(|index| context.work.task(&TaskId::new("video")).join(command::video_file_name(index)));
+    let sounds = streams.audio.iter().map(|sound| {
+        let folder = context.work.task(&TaskId::new(format!("audio-{}", sound.index)));
+        folder.join(command::audio_file_name(sound.index, sound.coding.codec))
+    });
+    (video, sounds.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Loudness = Loudness { target_millilkfs: -23_000, gate_lkfs: -60, peak_millidbfs: None };
+
+    #[test]
+    fn does_the_last_measurement_give_the_gain() {
+        let text = "frame:0 pts:0\nlavfi.r128.I=-70.000\nframe:1 pts:4800\nlavfi.r128.I=-30.125\n";
+        assert_eq!(gain_for(TARGET, text), Some(Gain { millidecibels: 7125, peak_millidbfs: None }));
+    }
+
+    #[test]
+    fn is_silence_and_what_lies_below_the_gate_left_alone() {
+        for text in
+            ["", "lavfi.r128.I=-70.000", "lavfi.r128.I=-61.0", "lavfi.r128.I=nan", "lavfi.r128.I=-inf"]
+        {
+            assert_eq!(gain_for(TARGET, text), None, "{text}");
+        }
+    }
 }

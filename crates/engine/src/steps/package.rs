@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use abanico_ffmpeg::{Finished, command, mark_upright};
-use abanico_plan::{Mp4Output, PlannedOutput, TaskId};
+use abanico_plan::{FileOutput, PlannedOutput, TaskId};
 
 use super::JobContext;
-use super::encode::{begin, complete, ffmpeg, light};
+use super::encode::{begin, complete, ffmpeg, light, stream_files};
 use super::packaged_files::{PackagedFile, Turn, list};
 use crate::failure;
 use crate::job_machine::Failure;
@@ -16,21 +16,20 @@ use crate::job_machine::Failure;
 pub(crate) async fn package(
     context: &JobContext,
     task: &TaskId,
-    output: &Mp4Output,
+    output: &FileOutput,
     planned: &PlannedOutput,
 ) -> Result<Finished, Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
-    let video = context.work.task(&TaskId::new("video")).join(command::video_file_name(output.video));
-    let audio = output.audio.map(|index| {
-        context.work.task(&TaskId::new(format!("audio-{index}"))).join(command::audio_file_name(index))
-    });
-    let args = command::package(output, &video, audio.as_deref(), &folder);
-    let inputs: Vec<PathBuf> = [video].into_iter().chain(audio).collect();
+    let (video, audio) = stream_files(context, &output.streams);
+    let args = command::package(output, video.as_deref(), &audio, &folder);
+    let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).collect();
     let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
-    let name = command::output_file_name(output.output);
-    mark_upright(&folder.join(&name))
-        .map_err(|error| failure::from_disk("mark the output as upright", &error))?;
+    let name = command::output_file_name(output);
+    if video.is_some() && output.container.has_boxes() {
+        mark_upright(&folder.join(&name))
+            .map_err(|error| failure::from_disk("mark the output as upright", &error))?;
+    }
     let file = PackagedFile {
         name,
         url: planned.url.clone(),

@@ -1,7 +1,7 @@
-//! The step prepare: in a job's settings, out its input as a local file, its facts and the plan.
+//! The step prepare: in a job's settings, out its inputs as local files, their facts and the plan.
 //! Never an input from a place that no back end serves.
 
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
@@ -10,12 +10,13 @@ use abanico_store::ObjectUrl;
 
 use super::JobContext;
 use crate::failure;
+use crate::job::JobRecord;
 use crate::job_machine::Failure;
 
 /// What preparing found out.
 pub(crate) struct Prepared {
-    /// Facts of the input.
-    pub input: MediaInfo,
+    /// Facts of the inputs, in the job's order.
+    pub inputs: Vec<MediaInfo>,
     /// What will be done.
     pub plan: Plan,
 }
@@ -24,43 +25,63 @@ pub(crate) struct Prepared {
 pub(crate) async fn prepare(
     context: &JobContext,
     settings: &JobSettings,
-    user_metadata: &BTreeMap<String, String>,
+    record: &JobRecord,
 ) -> Result<Prepared, Failure> {
-    fetch(context).await?;
-    context.update(|progress| progress.probing_percent = 50);
-    let input = probe(context).await?;
-    let capabilities = &context.workshop.capabilities;
-    let request = PlanRequest { settings, user_metadata, input: &input, capabilities };
+    let files = context.input_files();
+    let mut looked_at: Vec<(PathBuf, MediaInfo)> = Vec::new();
+    let mut inputs = Vec::with_capacity(files.len());
+    for (url, file) in context.input_urls.iter().zip(&files) {
+        let known = looked_at.iter().find(|(other, _)| other == file).map(|(_, info)| info.clone());
+        let info = match known {
+            Some(info) => info,
+            None => {
+                fetch(context, url, file).await?;
+                let info = probe(context, url, file).await?;
+                looked_at.push((file.clone(), info.clone()));
+                info
+            }
+        };
+        inputs.push(info);
+        let part = inputs.len() * 99 / files.len().max(1);
+        context.update(|progress| progress.probing_percent = u8::try_from(part).unwrap_or(99));
+    }
+    let request = PlanRequest {
+        settings,
+        user_metadata: &record.submission.user_metadata,
+        inputs: &inputs,
+        capabilities: &context.workshop.capabilities,
+        started_epoch_ms: record.times.started_ms.unwrap_or(record.times.submitted_ms),
+    };
     let plan = plan(request).map_err(|error| failure::from_plan(&error))?;
     context.update(|progress| progress.probing_percent = 100);
-    Ok(Prepared { input, plan })
+    Ok(Prepared { inputs, plan })
 }
 
 /// Fetches anew at every try: what an interrupted try left may be half a file.
-async fn fetch(context: &JobContext) -> Result<(), Failure> {
-    let url: ObjectUrl = context.input_url.parse().map_err(|error: abanico_store::ParseObjectUrlError| {
-        Failure { code: 1010, message: error.to_string(), is_retryable: false }
+async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<(), Failure> {
+    let url: ObjectUrl = url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
+        code: 1010,
+        message: error.to_string(),
+        is_retryable: false,
     })?;
-    let destination = context.work.input();
     let disk = |error| failure::from_disk("prepare the work folder", &error);
     if let Some(folder) = destination.parent() {
         std::fs::create_dir_all(folder).map_err(disk)?;
     }
-    match std::fs::remove_file(&destination) {
+    match std::fs::remove_file(destination) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk(error)),
         _ => {}
     }
-    let fetched = context.workshop.store.fetch(&url, &destination);
+    let fetched = context.workshop.store.fetch(&url, destination);
     tokio::select! {
         fetched = fetched => fetched.map(drop).map_err(|error| failure::from_store(&error)),
         () = context.cancel.cancelled() => Err(failure::broken("fetching was cancelled and went on")),
     }
 }
 
-async fn probe(context: &JobContext) -> Result<MediaInfo, Failure> {
+async fn probe(context: &JobContext, url: &str, file: &Path) -> Result<MediaInfo, Failure> {
     let _permit =
         context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
-    let path = context.work.input();
-    let probed = abanico_ffmpeg::probe(&context.workshop.tools, &path, &context.cancel).await;
-    probed.map_err(|error| failure::from_probe(&context.input_url, &path.display().to_string(), &error))
+    let probed = abanico_ffmpeg::probe(&context.workshop.tools, file, &context.cancel).await;
+    probed.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))
 }

@@ -14,7 +14,7 @@ use abanico_plan::{HlsOutput, PlaylistStyle, TaskId};
 use serde::{Deserialize, Serialize};
 
 use super::JobContext;
-use super::encode::{begin, complete, ffmpeg, light};
+use super::encode::{begin, complete, ffmpeg, light, stream_files};
 use super::packaged_files::{PackagedFile, Turn, list};
 use crate::codec_names::video_codec_name;
 use crate::failure;
@@ -51,16 +51,13 @@ pub(crate) async fn segment(
 ) -> Result<Finished, Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
-    let video = context.work.task(&TaskId::new("video")).join(command::video_file_name(output.video));
-    let audio = output.audio.map(|index| {
-        context.work.task(&TaskId::new(format!("audio-{index}"))).join(command::audio_file_name(index))
-    });
-    let args = command::segment(output, &video, audio.as_deref(), &folder);
-    let inputs: Vec<PathBuf> = [video.clone()].into_iter().chain(audio).collect();
+    let (video, audio) = stream_files(context, &output.streams);
+    let args = command::segment(output, video.as_deref(), &audio, &folder);
+    let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).collect();
     let finished = ffmpeg(context, "cutting segments", args, &inputs, &folder, None).await?;
     check_count(output, &folder)?;
     let describing = |error: io::Error| failure::from_disk("describe the segments", &error);
-    let codecs = codecs(&video, output.audio.is_some()).map_err(describing)?;
+    let codecs = codecs(output, video.as_deref()).map_err(describing)?;
     describe(output, codecs, &folder).map_err(describing)?;
     complete(context, task)?;
     Ok(finished)
@@ -96,11 +93,12 @@ fn check_count(output: &HlsOutput, folder: &Path) -> Result<(), Failure> {
     )))
 }
 
-fn codecs(video: &Path, has_sound: bool) -> io::Result<Vec<String>> {
-    let mut names = vec![video_codec_name(video)?];
-    if has_sound {
-        names.push(abanico_package::aac_codec(2));
+fn codecs(output: &HlsOutput, video: Option<&Path>) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = video.map(video_codec_name).transpose()?.into_iter().collect();
+    for sound in &output.streams.audio {
+        names.extend(sound.coding.codec.manifest_name().map(str::to_owned));
     }
+    names.dedup();
     Ok(names)
 }
 

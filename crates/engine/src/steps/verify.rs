@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::output_file_name;
 use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
-use abanico_media::{ExactTime, Rational};
-use abanico_plan::{HlsOutput, Plan, PlannedOutput, TaskKind, VideoOutputFacts};
+use abanico_media::{ExactTime, FrameRate, Rational};
+use abanico_plan::{HlsOutput, Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, TaskKind};
 
 use super::JobContext;
 use super::segment::join_segments;
@@ -19,6 +19,9 @@ const MAX_START_OFFSET_MS: i64 = 5;
 /// How far sound may end from where the source's does: three AAC frames of 1024 samples at 48 kHz. One for the
 /// source's last packet, one for ours, one for the resampler's delay.
 const MAX_AUDIO_END_OFFSET_MS: i64 = 64;
+
+/// Ticks of a clock too coarse for most frame rates.
+const COARSE_TICKS: i64 = 1000;
 
 /// Compares the file with the plan.
 pub(crate) async fn verify(
@@ -35,20 +38,27 @@ pub(crate) async fn verify(
     let found =
         measured.map_err(|error| failure::from_probe(&planned.url, &path.display().to_string(), &error))?;
     let differences = differences(&planned.facts, &found);
-    match &found.video {
-        Some(video) if differences.is_empty() => Ok(PublishedOutput {
-            output: index,
-            url: planned.url.clone(),
-            size_bytes: found.size_bytes,
-            duration_ms: (found.audio.as_ref().map_or(video.end, |audio| audio.end.max(video.end))
-                - video.start)
-                .millis(),
-            video_bit_rate_bps: video.bit_rate_bps,
-            width: video.size.width,
-            height: video.size.height,
-        }),
-        _ => Err(failure::from_verification(&planned.url, &differences)),
+    if !differences.is_empty() {
+        return Err(failure::from_verification(&planned.url, &differences));
     }
+    let video = found.video.as_ref();
+    Ok(PublishedOutput {
+        output: index,
+        url: planned.url.clone(),
+        size_bytes: found.size_bytes,
+        duration_ms: duration(&found).millis(),
+        video_bit_rate_bps: video.map_or(0, |video| video.bit_rate_bps),
+        width: video.map_or(0, |video| video.size.width),
+        height: video.map_or(0, |video| video.size.height),
+    })
+}
+
+/// From the picture's start, or the sound's where there is no picture, to the latest end.
+fn duration(found: &OutputFacts) -> ExactTime {
+    let sounds = || found.audio.iter();
+    let start = found.video.as_ref().map(|video| video.start).or(sounds().map(|audio| audio.start).min());
+    let ends = found.video.iter().map(|video| video.end).chain(sounds().map(|audio| audio.end));
+    ends.max().zip(start).map_or(ExactTime::ZERO, |(end, start)| end - start)
 }
 
 /// An output as one file.
@@ -71,7 +81,7 @@ impl WholeOutput {
 fn whole_output(context: &JobContext, plan: &Plan, index: u32) -> Result<WholeOutput, Failure> {
     let made = plan.tasks.iter().find_map(|task| match &task.kind {
         TaskKind::Package(packaged) if packaged.output == index => {
-            Some(Ok(WholeOutput::Packaged(context.work.task(&task.id).join(output_file_name(index)))))
+            Some(Ok(WholeOutput::Packaged(context.work.task(&task.id).join(output_file_name(packaged)))))
         }
         TaskKind::Segment(cut) if cut.output == index => {
             Some(joined(context, cut, &context.work.task(&task.id)))
@@ -92,7 +102,7 @@ fn joined(context: &JobContext, cut: &HlsOutput, folder: &Path) -> Result<WholeO
 }
 
 /// Everything in which a file differs from its plan, one phrase each.
-pub(crate) fn differences(planned: &VideoOutputFacts, found: &OutputFacts) -> Vec<String> {
+pub(crate) fn differences(planned: &PlannedFacts, found: &OutputFacts) -> Vec<String> {
     let mut differences = Vec::new();
     let mut check = |is_right: bool, what: String| {
         if !is_right {
@@ -103,19 +113,29 @@ pub(crate) fn differences(planned: &VideoOutputFacts, found: &OutputFacts) -> Ve
         found.fast_start || !planned.fast_start,
         "the index (moov) stands after the data, so playback could not start at once".to_owned(),
     );
-    match &found.video {
-        None => check(false, "there is no video".to_owned()),
-        Some(video) => check_video(planned, video, &mut check),
+    match (&planned.video, &found.video) {
+        (Some(_), None) => check(false, "there is no video".to_owned()),
+        (None, Some(_)) => check(false, "there is video that was not planned".to_owned()),
+        (Some(planned), Some(video)) => check_video(planned, video, &mut check),
+        (None, None) => {}
     }
-    let start = found.video.as_ref().map_or(ExactTime::ZERO, |video| video.start);
-    check_audio(planned, found.audio.as_ref(), start, &mut check);
+    match (planned.audio.len(), found.audio.len()) {
+        (0, 1..) => check(false, "there is sound that was not planned".to_owned()),
+        (1.., 0) => check(false, "there is no sound".to_owned()),
+        (wanted, there) => check(there == wanted, format!("{there} sounds instead of {wanted}")),
+    }
+    let start = found.video.as_ref().map(|video| video.start);
+    for (planned, audio) in planned.audio.iter().zip(&found.audio) {
+        check_audio(planned, audio, start, &mut check);
+    }
     differences
 }
 
-fn check_video(planned: &VideoOutputFacts, video: &VideoFacts, check: &mut impl FnMut(bool, String)) {
+fn check_video(planned: &PlannedVideo, video: &VideoFacts, check: &mut impl FnMut(bool, String)) {
+    check(video.codec == planned.codec, format!("video codec {} instead of {}", video.codec, planned.codec));
     check(
-        video.codec == planned.video_codec,
-        format!("video codec {} instead of {}", video.codec, planned.video_codec),
+        video.pixel_format == planned.pixel_format,
+        format!("pixels as {} instead of {}", video.pixel_format, planned.pixel_format),
     );
     check(video.size == planned.size, format!("size {} instead of {}", video.size, planned.size));
     check(
@@ -124,53 +144,49 @@ fn check_video(planned: &VideoOutputFacts, video: &VideoFacts, check: &mut impl 
     );
     check(!video.rotated, "the picture is marked as turned".to_owned());
     check(video.frames == planned.frames, format!("{} frames instead of {}", video.frames, planned.frames));
-    let one_frame = planned.frames == 1;
-    let rate_is_right = one_frame || (video.constant && video.rate == planned.rate);
+    let rate_is_right = planned.frames == 1 || has_rate(video, planned.rate);
     let spread = if video.constant { "constant" } else { "varying" };
     check(rate_is_right, format!("{spread} rate {} instead of constant {}", video.rate, planned.rate));
     check(video.first_is_key, "the first frame is no key frame".to_owned());
-    let off = (video.end - video.start).distance(planned.video_duration());
+    let off = (video.end - video.start).distance(planned.duration());
     check(
         off <= planned.rate.frame_duration(),
-        format!("the picture lasts {} s instead of {} s", video.end - video.start, planned.video_duration()),
+        format!("the picture lasts {} s instead of {} s", video.end - video.start, planned.duration()),
     );
 }
 
-/// A file's clock starts with its picture: at zero in MP4, later in a transport stream.
+/// A file whose clock ticks in milliseconds, as WebM's does, has the rate whose customary form its mean distance is; any
+/// other must have it to the tick.
+fn has_rate(video: &VideoFacts, planned: FrameRate) -> bool {
+    let is_coarse = video.ticks_a_second <= COARSE_TICKS && planned.frame_duration().seconds().den() > 1;
+    if is_coarse {
+        video.rate.customary() == planned.customary()
+    } else {
+        video.constant && video.rate == planned
+    }
+}
+
+/// A file's clock starts with its picture: at zero in MP4, later in a transport stream. Sound alone is its own clock.
 fn check_audio(
-    planned: &VideoOutputFacts,
-    audio: Option<&AudioFacts>,
-    start: ExactTime,
+    planned: &PlannedAudio,
+    audio: &AudioFacts,
+    picture_start: Option<ExactTime>,
     check: &mut impl FnMut(bool, String),
 ) {
-    match (&planned.audio_codec, audio) {
-        (None, None) => {}
-        (None, Some(_)) => check(false, "there is sound that was not planned".to_owned()),
-        (Some(_), None) => check(false, "there is no sound".to_owned()),
-        (Some(codec), Some(audio)) => {
-            check(audio.codec == *codec, format!("audio codec {} instead of {codec}", audio.codec));
-            let (channels, rate) = (planned.audio_channels, planned.audio_sample_rate_hz);
-            check(
-                audio.channels == channels,
-                format!("{} audio channels instead of {channels}", audio.channels),
-            );
-            check(
-                audio.sample_rate_hz == rate,
-                format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz),
-            );
-            let late = (audio.start + planned.audio_lead).distance(start);
-            check(
-                late <= ExactTime::from_millis(MAX_START_OFFSET_MS),
-                format!("sound starts at {} s instead of with the picture", audio.start - start),
-            );
-            if let Some(end) = planned.audio_end {
-                check(
-                    (audio.end - start).distance(end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
-                    format!("sound ends at {} s instead of {end} s", audio.end - start),
-                );
-            }
-        }
-    }
+    check(audio.codec == planned.codec, format!("audio codec {} instead of {}", audio.codec, planned.codec));
+    let (channels, rate) = (planned.channels, planned.sample_rate_hz);
+    check(audio.channels == channels, format!("{} audio channels instead of {channels}", audio.channels));
+    check(audio.sample_rate_hz == rate, format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz));
+    let start = picture_start.unwrap_or(audio.start + planned.lead);
+    let late = (audio.start + planned.lead).distance(start);
+    check(
+        late <= ExactTime::from_millis(MAX_START_OFFSET_MS),
+        format!("sound starts at {} s instead of with the picture", audio.start - start),
+    );
+    check(
+        (audio.end - start).distance(planned.end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
+        format!("sound ends at {} s instead of {} s", audio.end - start, planned.end),
+    );
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use abanico_plan::{
-    EntropyCoder, Gop, H264Encode, H264Level, H264Profile, RateBranch, RateControl, ScaleSource, SpeedPreset,
-    ToneMap, VideoRendition,
+    AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Gop, H264Level, H264Profile,
+    H264Settings, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource, SpeedPreset, ToneMap,
+    VideoCoding, VideoRendition,
 };
 
 use super::*;
@@ -16,6 +17,8 @@ fn line(args: Vec<OsString>) -> String {
 
 fn source() -> SourceVideo {
     SourceVideo {
+        input: 0,
+        seek: ExactTime::ZERO,
         stream_index: 1,
         start: ExactTime::from_ticks(5310, Rational::new(1, 90_000)),
         size: Size::new(1920, 1080),
@@ -29,19 +32,25 @@ fn source() -> SourceVideo {
 }
 
 fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) -> VideoRendition {
-    let encode = H264Encode {
-        rate_control: RateControl::Constant { bit_rate_bps: 6_000_000 },
-        buffer_bits: 12_000_000,
-        speed: SpeedPreset::Medium,
+    let own = H264Settings {
         profile: H264Profile::High,
         level: Some(H264Level(40)),
-        gop: Gop { frames: 48, min_frames: 12, scene_cuts: true },
-        b_frames: 1,
         b_references: false,
-        references: Some(3),
         entropy: EntropyCoder::Cabac,
     };
-    VideoRendition { index, scale_from, picture, frame, key_frame_every: None, encode }
+    let coding = VideoCoding {
+        codec: CodecSettings::H264(own),
+        rate_control: RateControl::Constant { bit_rate_bps: 6_000_000 },
+        buffer_bits: 12_000_000,
+        buffer_fill_percent: None,
+        speed: SpeedPreset::Medium,
+        gop: Gop { frames: 48, min_frames: 12, scene_cuts: true, is_fixed: true },
+        b_frames: 1,
+        references: Some(3),
+        bit_depth: 8,
+    };
+    let pictures = vec![Picture { crop: None, size: picture, at: None }];
+    VideoRendition { index, scale_from, pictures, frame, noise_reducer: None, key_frame_every: None, coding }
 }
 
 fn three(source: SourceVideo) -> VideoEncode {
@@ -51,14 +60,15 @@ fn three(source: SourceVideo) -> VideoEncode {
         rendition(1, ScaleSource::Rendition(0), Size::new(1280, 720), Size::new(1280, 720)),
         rendition(2, ScaleSource::Rendition(1), Size::new(640, 360), Size::new(640, 480)),
     ];
-    VideoEncode { source, branches: vec![RateBranch { rate, frames: 1493, renditions }] }
+    let branch = RateBranch { rate, frames: 1493, clip_frames: vec![1493], keeps_range: false, renditions };
+    VideoEncode { clips: vec![source], branches: vec![branch] }
 }
 
 #[test]
 fn is_the_three_rendition_command_one_decode_and_a_cascade() {
     insta::assert_snapshot!(line(encode_video(
         &three(source()),
-        Path::new("/w/input"),
+        &["/w/input".into()],
         Path::new("/w/video"),
         None
     )));
@@ -71,7 +81,7 @@ fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
     odd.deinterlace = FieldOrder::TopFirst;
     odd.tone_map = ToneMap::Hable;
     odd.size = Size::new(3840, 2160);
-    let command = line(encode_video(&three(odd), Path::new("/w/i"), Path::new("/w"), Some(2)));
+    let command = line(encode_video(&three(odd), &["/w/i".into()], Path::new("/w"), Some(2)));
     let (graph, _) = command.split_once("[prepared]").unwrap();
     insta::assert_snapshot!(graph);
     assert!(!command.contains("-reinit_filter"), "fields must not be mixed over a size change");
@@ -84,7 +94,7 @@ fn do_two_rates_share_one_decode() {
     second.rate = FrameRate::new(50, 1).unwrap();
     second.renditions = vec![rendition(3, ScaleSource::Source, Size::new(960, 540), Size::new(640, 540))];
     encode.branches.push(second);
-    let command = line(encode_video(&encode, Path::new("/w/i"), Path::new("/w"), None));
+    let command = line(encode_video(&encode, &["/w/i".into()], Path::new("/w"), None));
     assert!(
         command.contains("[prepared]split=2[r0][r1]") && command.contains("[r1]fps=fps=50:"),
         "{command}"
@@ -92,52 +102,125 @@ fn do_two_rates_share_one_decode() {
     assert!(command.contains("[p3]crop=640:540,setsar=1[v3]"), "{command}");
 }
 
-#[test]
-fn is_sound_moved_by_start_and_offset() {
-    let encode = AudioEncode {
-        index: 2,
-        stream_index: 4,
+fn part(streams: &[u32], channels: u16, length: Option<i64>) -> AudioPart {
+    AudioPart {
+        input: 0,
+        streams: streams.to_vec(),
+        channels,
         start: ExactTime::from_millis(60),
         offset: ExactTime::from_millis(-40),
-        end: ExactTime::from_millis(1000),
-        sample_rate_hz: 48_000,
-        channels: 2,
-        bit_rate_bps: 160_000,
+        length: length.map(ExactTime::from_millis),
+    }
+}
+
+fn sound(parts: Vec<AudioPart>, channels: u16) -> AudioEncode {
+    let rate = AudioRate::BitRate(160_000);
+    let coding = AudioCoding { codec: AudioCodec::Aac, rate, sample_rate_hz: 48_000, channels };
+    AudioEncode { index: 2, parts, end: ExactTime::from_millis(1000), remix: None, loudness: None, coding }
+}
+
+fn graph(encode: &AudioEncode) -> String {
+    crate::audio_graph::audio_graph(encode, None)
+}
+
+#[test]
+fn is_sound_moved_by_start_and_offset() {
+    let encode = sound(vec![part(&[4], 2, None)], 2);
+    let command = encode_audio(&encode, None, &["/w/input".into()], Path::new("/w/audio-2"));
+    insta::assert_snapshot!(line(command));
+}
+
+#[test]
+fn do_parts_in_a_row_have_exact_lengths_and_silence_where_a_track_is_missing() {
+    let encode = sound(vec![part(&[1], 2, Some(1001)), part(&[], 0, Some(500)), part(&[1], 1, None)], 2);
+    let graph = graph(&encode);
+    assert!(graph.contains("apad=whole_len=48048,atrim=end_sample=48048[part0]"), "{graph}");
+    assert!(graph.contains("anullsrc=r=48000:cl=stereo,apad=whole_len=24000,atrim=end_sample=24000[part1]"));
+    assert!(graph.contains("[2:1]asetpts="), "the third file is the third part's: {graph}");
+    assert!(graph.ends_with("[part0][part1][part2]concat=n=3:v=0:a=1,anull[sound]"), "{graph}");
+}
+
+#[test]
+fn are_channels_put_together_as_the_job_says() {
+    let side_by_side = graph(&sound(vec![part(&[1, 2], 2, None)], 2));
+    assert!(side_by_side.contains("amerge=inputs=2,pan=stereo|c0=c0|c1=c1[part0]"), "{side_by_side}");
+    let mixed_down = graph(&sound(vec![part(&[1], 6, None)], 2));
+    assert!(mixed_down.contains("aformat=channel_layouts=stereo[part0]"), "{mixed_down}");
+    let mut remixed = sound(vec![part(&[1], 2, None)], 2);
+    remixed.remix = Some(Remix { gains: vec![vec![Some(0), Some(-6000), Some(0)], vec![None, None, None]] });
+    // The third input does not exist here, so it is silent.
+    assert!(graph(&remixed).contains("pan=stereo|c0=1.000000*c0+0.501187*c1|c1=0*c0"), "{}", graph(&remixed));
+}
+
+#[test]
+fn does_a_gain_stand_behind_all_parts() {
+    let encode = sound(vec![part(&[1], 2, None)], 2);
+    let gain = Gain { millidecibels: -1250, peak_millidbfs: Some(-1000) };
+    let command = line(encode_audio(&encode, Some(gain), &["/i".into()], Path::new("/w")));
+    assert!(command.contains("volume=-1.250dB,alimiter=limit=0.891251:level=0[sound]"), "{command}");
+}
+
+#[test]
+fn are_two_clips_scaled_apart_and_put_in_a_row() {
+    let mut encode = three(source());
+    let second = SourceVideo {
+        input: 1,
+        seek: ExactTime::from_millis(9000),
+        start: ExactTime::from_millis(10_000),
+        ..source()
     };
-    insta::assert_snapshot!(line(encode_audio(&encode, Path::new("/w/input"), Path::new("/w/audio-2"))));
+    encode.clips.push(second);
+    let branch = &mut encode.branches[0];
+    (branch.frames, branch.clip_frames) = (1593, vec![1493, 100]);
+    for rendition in &mut branch.renditions {
+        let crop = Rectangle { x: 10, y: 20, size: Size::new(400, 300) };
+        rendition.pictures.push(Picture { crop: Some(crop), size: Size::new(320, 240), at: Some((4, 8)) });
+    }
+    let command = line(encode_video(&encode, &["/a".into(), "/b".into()], Path::new("/w"), None));
+    assert!(command.contains("-ss 9.000000 ") && command.contains("file:/b "), "{command}");
+    assert!(command.contains("[1:1]setpts=round(PTS-(1)/(1)/TB)[c1prepared]"), "{command}");
+    assert!(command.contains("[c1s0]crop=400:300:10:20:exact=1,scale=320:240"), "{command}");
+    assert!(command.contains("[c1p2]pad=640:480:4:8:black,setsar=1[c1v2]"), "{command}");
+    assert!(command.contains("[c0v2][c1v2]concat=n=2:v=1:a=0[v2]"), "{command}");
+}
+
+fn file(container: Container, with_sound: bool) -> FileOutput {
+    let rate = AudioRate::BitRate(96_000);
+    let coding = AudioCoding { codec: AudioCodec::Aac, rate, sample_rate_hz: 48_000, channels: 2 };
+    let sound = AudioStream { index: 2, language: Some("spa".into()), name: Some("Español".into()), coding };
+    let streams = Streams { video: Some(0), audio: if with_sound { vec![sound] } else { vec![] } };
+    FileOutput { output: 1, streams, fast_start: container.has_boxes(), container }
 }
 
 #[test]
 fn does_packaging_copy_both_streams() {
-    let output =
-        Mp4Output { output: 1, video: 0, audio: Some(2), language: Some("spa".into()), fast_start: true };
-    let with =
-        package(&output, Path::new("/w/v.mp4"), Some(Path::new("/w/a.mp4")), Path::new("/w/package-1"));
+    let output = file(Container::Mp4, true);
+    let sounds = [PathBuf::from("/w/a.mp4")];
+    let with = package(&output, Some(Path::new("/w/v.mp4")), &sounds, Path::new("/w/package-1"));
     insta::assert_snapshot!(line(with));
-    let without = package(
-        &Mp4Output { audio: None, fast_start: false, ..output },
-        Path::new("/v"),
-        None,
-        Path::new("/w"),
-    );
-    assert!(!line(without).contains("1:a:0"));
+    let silent = FileOutput { fast_start: false, ..file(Container::Mp4, false) };
+    let without = line(package(&silent, Some(Path::new("/v")), &[], Path::new("/w")));
+    assert!(!without.contains("1:a:0") && !without.contains("faststart"), "{without}");
+}
+
+#[test]
+fn has_each_container_its_muxer() {
+    let of = |container: Container| {
+        line(package(&file(container, true), Some(Path::new("/v")), &["/a".into()], Path::new("/w")))
+    };
+    assert!(of(Container::Mov).ends_with("-f mov file:/w/output-1.mov"));
+    assert!(of(Container::WebM).ends_with("-f webm file:/w/output-1.webm"));
+    let raw = FileOutput {
+        streams: Streams { video: None, ..file(Container::Ogg, true).streams },
+        ..file(Container::Raw(AudioCodec::Aac), true)
+    };
+    let raw = line(package(&raw, None, &["/a".into()], Path::new("/w")));
+    assert!(raw.contains("-map 0:a:0") && raw.ends_with("-f adts file:/w/output-1.aac"), "{raw}");
 }
 
 #[test]
 fn is_a_path_never_taken_for_a_url_or_a_flag() {
-    let command = line(encode_audio(
-        &AudioEncode {
-            index: 0,
-            stream_index: 0,
-            start: ExactTime::ZERO,
-            offset: ExactTime::ZERO,
-            end: ExactTime::ZERO,
-            sample_rate_hz: 48_000,
-            channels: 1,
-            bit_rate_bps: 64_000,
-        },
-        Path::new("-y"),
-        Path::new("http:"),
-    ));
+    let encode = AudioEncode { index: 0, ..sound(vec![part(&[0], 1, None)], 1) };
+    let command = line(encode_audio(&encode, None, &["-y".into()], Path::new("http:")));
     assert!(command.contains("-i file:-y ") && command.ends_with("file:http:/audio-0.mp4"), "{command}");
 }

@@ -12,11 +12,11 @@ use crate::{Error, ErrorKind, Tools};
 /// Header output that is longer than this belongs to no sensible file.
 const LONGEST_HEADER_BYTES: usize = 8 << 20;
 
-const ENTRIES: &str = "format=format_name,start_time:\
-    stream=index,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
+const ENTRIES: &str = "format=format_name,start_time:format_tags=timecode:\
+    stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
     field_order,color_range,color_space,color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,\
     nb_frames,channels,channel_layout,sample_rate:\
-    stream_disposition=default,attached_pic:stream_tags=language:stream_side_data";
+    stream_disposition=default,attached_pic:stream_tags=language,timecode:stream_side_data";
 
 /// The whole answer.
 #[derive(Debug, Default, Deserialize)]
@@ -33,6 +33,8 @@ pub(crate) struct Format {
     #[serde(default)]
     pub format_name: String,
     start_time: Option<String>,
+    #[serde(default)]
+    tags: Tags,
 }
 
 /// One stream; what ffprobe leaves out is none.
@@ -40,6 +42,7 @@ pub(crate) struct Format {
 #[serde(default)]
 pub(crate) struct Stream {
     pub index: u32,
+    id: Option<String>,
     pub codec_name: Option<String>,
     pub codec_type: Option<String>,
     pub profile: Option<String>,
@@ -76,6 +79,7 @@ struct Disposition {
 #[serde(default)]
 struct Tags {
     language: Option<String>,
+    timecode: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,6 +119,15 @@ impl Format {
     /// Where the container's clock starts; zero when it does not say.
     pub fn clock_start(&self) -> ExactTime {
         self.start_time.as_deref().and_then(decimal).map_or(ExactTime::ZERO, ExactTime::from_seconds)
+    }
+}
+
+impl Header {
+    /// Timecode of the first frame: a video stream's own, else a timecode track's, else the container's.
+    pub fn timecode(&self) -> Option<String> {
+        let video = self.streams.iter().filter(|stream| stream.is_real_video());
+        let others = self.streams.iter().filter(|stream| !stream.is_real_video());
+        video.chain(others).find_map(Stream::timecode).or_else(|| self.format.tags.timecode.clone())
     }
 }
 
@@ -205,6 +218,17 @@ impl Stream {
     /// Language, if it says one.
     pub fn language(&self) -> Option<String> {
         self.tags.language.clone().filter(|language| language != "und")
+    }
+
+    /// Timecode of the first frame, if this stream says one.
+    pub fn timecode(&self) -> Option<String> {
+        self.tags.timecode.clone()
+    }
+
+    /// The container's number of the stream: ffprobe prints `0x101`.
+    pub fn container_id(&self) -> Option<u32> {
+        let text = self.id.as_deref()?;
+        text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
     }
 
     /// Whether the file marks it as the one to play.

@@ -36,6 +36,7 @@ pub(crate) fn video_track(stream: &Stream, packets: &Packets) -> Option<VideoTra
         field_order: stream.field_order(),
         colour: stream.colour(),
         bit_rate_bps: bit_rate_bps(packets.bytes, end - start),
+        timecode: stream.timecode(),
     })
 }
 
@@ -57,6 +58,7 @@ pub(crate) fn audio_track(stream: &Stream, packets: &Packets) -> Option<AudioTra
         end: time(end),
         language: stream.language(),
         is_default: stream.is_default(),
+        id: stream.container_id(),
     })
 }
 

@@ -3,11 +3,14 @@
 
 use super::State::{self, Harmless, Honoured, Only};
 
+mod audio;
+mod containers;
 mod video;
 
-use self::video::{H264_MEMBERS, VIDEO_MEMBERS};
+use self::audio::{AUDIO_MEMBERS, SELECTOR_MEMBERS};
+use self::containers::CONTAINER_MEMBERS;
+use self::video::{AV1_MEMBERS, H264_MEMBERS, H265_MEMBERS, VIDEO_MEMBERS, VP9_MEMBERS};
 
-const H264: &str = "outputGroups/outputs/videoDescription/codecSettings/h264Settings";
 const VIDEO: &str = "outputGroups/outputs/videoDescription";
 const AUDIO: &str = "outputGroups/outputs/audioDescriptions";
 
@@ -34,44 +37,48 @@ pub(super) const SECTIONS: &[Section] = &[
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
         ],
     ),
-    (
-        "outputGroups/outputs",
-        &[
-            ("preset", Honoured),
-            ("nameModifier", Honoured),
-            ("extension", Honoured),
-            ("containerSettings/container", Only(&["MP4", "M3U8", "RAW"])),
-            ("containerSettings/mp4Settings/moovPlacement", Honoured),
-            (
-                "containerSettings/mp4Settings/cslgAtom",
-                Harmless("players do not need the box: times are right without it"),
-            ),
-            ("containerSettings/mp4Settings/freeSpaceBox", Harmless("empty space that no player reads")),
-        ],
-    ),
+    ("outputGroups/outputs", &[("preset", Honoured), ("nameModifier", Honoured), ("extension", Honoured)]),
     ("outputGroups/outputGroupSettings/hlsGroupSettings", HLS_MEMBERS),
     ("outputGroups/outputs/outputSettings/hlsSettings", HLS_OUTPUT_MEMBERS),
-    ("outputGroups/outputs/containerSettings/m3u8Settings", M3U8_MEMBERS),
+    ("outputGroups/outputs/containerSettings", CONTAINER_MEMBERS),
+    ("inputs/audioSelectors/*", SELECTOR_MEMBERS),
     (VIDEO, VIDEO_MEMBERS),
-    (H264, H264_MEMBERS),
+    ("outputGroups/outputs/videoDescription/codecSettings/h264Settings", H264_MEMBERS),
+    ("outputGroups/outputs/videoDescription/codecSettings/h265Settings", H265_MEMBERS),
+    ("outputGroups/outputs/videoDescription/codecSettings/vp9Settings", VP9_MEMBERS),
+    ("outputGroups/outputs/videoDescription/codecSettings/av1Settings", AV1_MEMBERS),
     (AUDIO, AUDIO_MEMBERS),
 ];
 
 const INPUT: &[(&str, State)] = &[
     ("fileInput", Honoured),
-    ("timecodeSource", Harmless("no timecode is written or read")),
+    ("timecodeSource", Honoured),
+    ("timecodeStart", Honoured),
+    ("inputClippings/startTimecode", Honoured),
+    ("inputClippings/endTimecode", Honoured),
+    ("crop/x", Honoured),
+    ("crop/y", Honoured),
+    ("crop/width", Honoured),
+    ("crop/height", Honoured),
+    ("position/x", Honoured),
+    ("position/y", Honoured),
+    ("position/width", Honoured),
+    ("position/height", Honoured),
+    ("audioSelectorGroups/*/audioSelectorNames", Honoured),
+    ("inputScanType", Only(&["AUTO"])),
+    ("advancedInputFilter", Only(&["DISABLED"])),
     ("filterEnable", Harmless("the filters that it governs are refused when a job sets them")),
     ("filterStrength", Harmless("the filters that it governs are refused when a job sets them")),
     ("deblockFilter", Only(&["DISABLED"])),
     ("denoiseFilter", Only(&["DISABLED"])),
     ("psiControl", Harmless("the tables of a transport stream are always read as far as they are there")),
-    ("audioSelectors/*/defaultSelection", Honoured),
-    ("audioSelectors/*/tracks", Honoured),
-    ("audioSelectors/*/offset", Honoured),
-    ("audioSelectors/*/selectorType", Only(&["TRACK"])),
-    ("audioSelectors/*/programSelection", Harmless("the first program is taken")),
     ("videoSelector/rotate", Honoured),
     ("videoSelector/colorSpace", Only(&["FOLLOW"])),
+    ("videoSelector/colorSpaceUsage", Harmless("only what the file says of its colours is taken")),
+    ("videoSelector/alphaBehavior", Only(&["DISCARD"])),
+    ("videoSelector/sampleRange", Only(&["FOLLOW"])),
+    ("videoSelector/padVideo", Only(&["DISABLED"])),
+    ("videoSelector/embeddedTimecodeOverride", Only(&["NONE"])),
 ];
 
 const HLS_MEMBERS: &[(&str, State)] = &[
@@ -104,48 +111,9 @@ const HLS_MEMBERS: &[(&str, State)] = &[
 const HLS_OUTPUT_MEMBERS: &[(&str, State)] = &[
     ("segmentModifier", Honoured),
     ("iFrameOnlyManifest", Only(&["INCLUDE", "EXCLUDE"])),
-    ("audioOnlyContainer", Harmless("it tells of a variant with sound alone")),
-];
-
-const M3U8_MEMBERS: &[(&str, State)] = &[
-    ("transportStreamId", Honoured),
-    ("programNumber", Honoured),
-    ("pmtPid", Honoured),
-    ("videoPid", Honoured),
-    ("audioPids", Honoured),
-    ("ptsOffset", Honoured),
-    ("ptsOffsetMode", Honoured),
-    ("audioFramesPerPes", Harmless("how frames are packed in packets is not heard")),
-    ("pcrControl", Harmless("the clock is written often enough for every decoder")),
-    ("maxPcrInterval", Harmless("the clock is written often enough for every decoder")),
-    ("patInterval", Harmless("the tables stand at the start of each segment")),
-    ("pmtInterval", Harmless("the tables stand at the start of each segment")),
-    ("nielsenId3", Only(&["NONE"])),
-    ("scte35Source", Only(&["NONE"])),
-    ("timedMetadata", Only(&["NONE"])),
-    ("scte35Pid", Harmless("there are no ad markers")),
-    ("privateMetadataPid", Harmless("there is no private metadata")),
-    ("timedMetadataPid", Harmless("there is no timed metadata")),
-];
-
-const AUDIO_MEMBERS: &[(&str, State)] = &[
-    ("audioSourceName", Honoured),
-    ("languageCode", Honoured),
-    ("languageCodeControl", Harmless("the language of the job is written, the source's where it names none")),
-    ("audioTypeControl", Harmless("no audio type is written")),
-    ("codecSettings/codec", Only(&["AAC"])),
-    ("codecSettings/aacSettings/bitrate", Honoured),
-    ("codecSettings/aacSettings/sampleRate", Honoured),
-    (
-        "codecSettings/aacSettings/codingMode",
-        Only(&["CODING_MODE_1_0", "CODING_MODE_2_0", "CODING_MODE_5_1"]),
-    ),
-    ("codecSettings/aacSettings/rateControlMode", Harmless("the bit rate of the job holds in both modes")),
-    ("codecSettings/aacSettings/codecProfile", Only(&["LC"])),
-    ("codecSettings/aacSettings/rawFormat", Harmless("it tells of a container that is refused")),
-    ("codecSettings/aacSettings/specification", Harmless("both specifications give the same sound")),
-    (
-        "codecSettings/aacSettings/audioDescriptionBroadcasterMix",
-        Harmless("a mark for receivers that mix, which files here do not carry"),
-    ),
+    ("audioOnlyContainer", Harmless("sound alone lies in transport streams too, which players take alike")),
+    ("audioGroupId", Honoured),
+    ("audioRenditionSets", Honoured),
+    ("audioTrackType", Honoured),
+    ("descriptiveVideoServiceFlag", Honoured),
 ];

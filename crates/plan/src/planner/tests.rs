@@ -1,11 +1,14 @@
 //! Jobs are planned for sources of many kinds; the plans must follow MediaConvert's rules and ours.
 
-use abanico_media::{AudioTrack, Colour, ExactTime, FrameRate, Rational};
+use abanico_media::{AudioTrack, Colour, FieldOrder, FrameRate, Rational};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{ErrorKind, H264Profile, RateControl, SpeedPreset};
+use crate::{
+    CodecSettings, ErrorKind, H264Profile, RateControl, ScaleSource, SpeedPreset, TaskKind, ToneMap,
+    VideoEncode,
+};
 
 fn capabilities() -> Capabilities {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -34,6 +37,7 @@ fn video(width: u32, height: u32) -> VideoTrack {
         field_order: FieldOrder::Progressive,
         colour: Colour::default(),
         bit_rate_bps: 1,
+        timecode: None,
     }
 }
 
@@ -48,6 +52,7 @@ fn audio(stream_index: u32, is_default: bool) -> AudioTrack {
         end: ExactTime::from_millis(11_500),
         language: None,
         is_default,
+        id: None,
     }
 }
 
@@ -93,7 +98,8 @@ fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Result<Plan, Err
     plan(PlanRequest {
         settings: &settings,
         user_metadata: &user_metadata,
-        input: info,
+        inputs: std::slice::from_ref(info),
+        started_epoch_ms: 0,
         capabilities: &capabilities(),
     })
 }
@@ -122,15 +128,18 @@ fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
     assert_eq!(urls, ["s3://out/x/a.b_1080p.mp4", "s3://out/x/a.b_720p.mp4", "s3://out/x/a.b_480p.mp4"]);
     let sources: Vec<_> = encode(&plan).renditions().map(|(_, rendition)| rendition.scale_from).collect();
     assert_eq!(sources, [ScaleSource::Source, ScaleSource::Rendition(0), ScaleSource::Rendition(1)]);
-    assert_eq!(encode(&plan).source.start.millis(), 80, "the picture starts 80 ms after the container");
+    assert_eq!(encode(&plan).clips[0].start.millis(), 80, "the picture starts 80 ms after the container");
 }
 
 #[test]
 fn does_sound_start_and_end_on_the_pictures_clock() {
     let plan = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
     let TaskKind::EncodeAudio(audio) = &plan.tasks[1].kind else { panic!("the second task is the sound") };
-    assert_eq!((audio.stream_index, audio.start.millis(), audio.end.millis()), (2, 80, 10_020));
-    assert_eq!(plan.outputs[0].facts.audio_end.unwrap().millis(), 10_020);
+    assert_eq!(
+        (audio.parts[0].streams.clone(), audio.parts[0].start.millis(), audio.end.millis()),
+        (vec![2], 80, 10_020)
+    );
+    assert_eq!(plan.outputs[0].facts.audio[0].end.millis(), 10_020);
 }
 
 #[test]
@@ -139,10 +148,10 @@ fn is_a_named_track_taken_and_a_missing_one_told() {
     settings["inputs"][0]["audioSelectors"]["Audio Selector 1"] =
         json!({"selectorType": "TRACK", "tracks": [1]});
     let first = planned(&settings, &source(video(1920, 1080)), false).unwrap();
-    assert!(matches!(&first.tasks[1].kind, TaskKind::EncodeAudio(audio) if audio.stream_index == 1));
+    assert!(matches!(&first.tasks[1].kind, TaskKind::EncodeAudio(audio) if audio.parts[0].streams == [1]));
     settings["inputs"][0]["audioSelectors"]["Audio Selector 1"]["tracks"] = json!([7]);
     let none = planned(&settings, &source(video(1920, 1080)), false).unwrap();
-    assert_eq!(none.outputs[0].facts.audio_codec, None);
+    assert_eq!(none.outputs[0].facts.audio, []);
     assert!(none.notes.len() == 1 && none.notes[0].contains("no number 7"), "{:?}", none.notes);
 }
 
@@ -151,7 +160,7 @@ fn does_the_jobs_language_win_over_the_sources() {
     let mut info = source(video(1920, 1080));
     info.audio[1].language = Some("fra".into());
     let language = |settings: &Value| match &planned(settings, &info, false).unwrap().tasks[2].kind {
-        TaskKind::Package(packaged) => packaged.language.clone(),
+        TaskKind::Package(packaged) => packaged.streams.audio[0].language.clone(),
         other => panic!("the third task is {other:?}"),
     };
     let mut settings = job(ladder());
@@ -164,14 +173,18 @@ fn does_the_jobs_language_win_over_the_sources() {
 fn does_an_enlarged_picture_not_feed_the_others() {
     let plan = planned(&job(ladder()), &source(video(640, 360)), false).unwrap();
     assert!(encode(&plan).renditions().all(|(_, rendition)| rendition.scale_from == ScaleSource::Source));
-    assert_eq!(plan.outputs[0].facts.size, Size::new(1920, 1080), "MediaConvert enlarges when it is told to");
+    assert_eq!(
+        plan.outputs[0].facts.video.as_ref().unwrap().size,
+        Size::new(1920, 1080),
+        "MediaConvert enlarges when it is told to"
+    );
 }
 
 #[test]
 fn does_the_following_ladder_drop_what_would_enlarge_and_say_so() {
     let plan = planned(&job(ladder()), &source(video(640, 360)), true).unwrap();
     assert_eq!((plan.outputs.len(), plan.outputs[0].name_modifier.as_str()), (1, "_480p"));
-    assert_eq!(plan.outputs[0].facts.size, Size::new(640, 360));
+    assert_eq!(plan.outputs[0].facts.video.as_ref().unwrap().size, Size::new(640, 360));
     assert_eq!(plan.notes.len(), 2);
     assert!(plan.notes[0].contains("_1080p") && plan.notes[0].contains("640x360"), "{:?}", plan.notes);
 }
@@ -182,7 +195,8 @@ fn do_outputs_of_another_rate_get_their_own_exact_count() {
         json!({"framerateControl": "SPECIFIED", "framerateNumerator": 24000, "framerateDenominator": 1001});
     let outputs = vec![output("_a", 1280, 720, film), output("_b", 640, 360, json!({}))];
     let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
-    let frames: Vec<_> = plan.outputs.iter().map(|output| output.facts.frames).collect();
+    let frames: Vec<_> =
+        plan.outputs.iter().map(|output| output.facts.video.as_ref().unwrap().frames).collect();
     assert_eq!(frames, [240, 250], "10 s at 23.976 and at 25");
     assert_eq!(encode(&plan).branches.len(), 2);
 }
@@ -201,7 +215,13 @@ fn is_a_picture_turned_only_where_the_job_says_so() {
         let mut settings = job(vec![output("", 720, 720, json!({}))]);
         settings["outputGroups"][0]["outputs"][0]["videoDescription"]["scalingBehavior"] = json!("FIT");
         settings["inputs"][0]["videoSelector"]["rotate"] = rotate;
-        planned(&settings, &source(turned.clone()), false).unwrap().outputs[0].facts.size.to_string()
+        planned(&settings, &source(turned.clone()), false).unwrap().outputs[0]
+            .facts
+            .video
+            .as_ref()
+            .unwrap()
+            .size
+            .to_string()
     };
     assert_eq!(size_when(json!("AUTO")), "406x720");
     assert_eq!(size_when(Value::Null), "720x406");
@@ -217,16 +237,11 @@ fn are_encoder_settings_translated() {
     let plan =
         planned(&job(vec![output("", 1920, 1080, settings)]), &source(video(1920, 1080)), false).unwrap();
     let (_, rendition) = encode(&plan).renditions().next().unwrap();
-    let encode = &rendition.encode;
+    let encode = &rendition.coding;
+    let CodecSettings::H264(own) = &encode.codec else { panic!("{:?}", encode.codec) };
     assert_eq!(encode.rate_control, RateControl::Constant { bit_rate_bps: 6_000_000 });
-    assert_eq!(
-        (encode.gop.frames, encode.speed, encode.profile),
-        (50, SpeedPreset::Medium, H264Profile::High)
-    );
-    assert_eq!(
-        (encode.level.map(|level| level.0), encode.b_frames, encode.b_references),
-        (Some(41), 1, false)
-    );
+    assert_eq!((encode.gop.frames, encode.speed, own.profile), (50, SpeedPreset::Medium, H264Profile::High));
+    assert_eq!((own.level.map(|level| level.0), encode.b_frames, own.b_references), (Some(41), 1, false));
     assert_eq!((encode.buffer_bits, encode.references), (12_000_000, Some(3)));
 }
 
@@ -237,7 +252,7 @@ fn does_a_quality_level_follow_the_frame_when_it_is_left_out() {
         let plan =
             planned(&job(vec![output("", width, height, settings)]), &source(video(1920, 1080)), false)
                 .unwrap();
-        match encode(&plan).renditions().next().unwrap().1.encode.rate_control {
+        match encode(&plan).renditions().next().unwrap().1.coding.rate_control {
             RateControl::Quality { rate_factor_tenths, .. } => rate_factor_tenths,
             other => panic!("{other:?}"),
         }
@@ -266,7 +281,8 @@ fn is_what_cannot_be_done_refused_with_its_place() {
     let request = PlanRequest {
         settings: &settings,
         user_metadata: &BTreeMap::new(),
-        input: &info,
+        inputs: std::slice::from_ref(&info),
+        started_epoch_ms: 0,
         capabilities: &poor,
     };
     assert_eq!(plan(request).unwrap_err().kind(), ErrorKind::MissingCapability);
@@ -277,7 +293,7 @@ fn is_high_dynamic_range_mapped_or_the_user_told() {
     let mut hdr = video(1920, 1080);
     hdr.colour.transfer = Some("smpte2084".into());
     let plan = planned(&job(ladder()), &source(hdr), false).unwrap();
-    assert_eq!(encode(&plan).source.tone_map, ToneMap::Hable);
+    assert_eq!(encode(&plan).clips[0].tone_map, ToneMap::Hable);
     assert!(plan.notes[0].contains("dynamic range"), "{:?}", plan.notes);
 }
 
@@ -300,9 +316,9 @@ proptest! {
         let plan = planned(&job(ladder()), &source(track), true).unwrap();
         prop_assert!((1..=3).contains(&plan.outputs.len()));
         for output in &plan.outputs {
-            let size = output.facts.size;
+            let size = output.facts.video.as_ref().unwrap().size;
             prop_assert!(size.width % 2 == 0 && size.height % 2 == 0 && size.fits(shown), "{} of {}", size, shown);
-            prop_assert!(output.facts.frames == (millis as u64 * 25 + 500) / 1000 || output.facts.frames == 1);
+            prop_assert!(output.facts.video.as_ref().unwrap().frames == (millis as u64 * 25 + 500) / 1000 || output.facts.video.as_ref().unwrap().frames == 1);
         }
         let mut seen = Vec::new();
         for (_, rendition) in encode(&plan).renditions() {

@@ -29,7 +29,7 @@ fn record(stage: &str) -> JobRecord {
             finished_ms: None,
         },
         progress: Progress { probing_percent: 100, transcoding_percent: 50, ..Progress::default() },
-        input: None,
+        inputs: Vec::new(),
         plan: None,
         outputs: Vec::new(),
         published: Vec::new(),

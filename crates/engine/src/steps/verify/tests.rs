@@ -1,21 +1,26 @@
 //! Files that differ from their plan in one fact each must be refused for just that fact.
 
-use abanico_media::{FrameRate, Size};
+use abanico_media::Size;
 
 use super::*;
 
-fn planned() -> VideoOutputFacts {
-    VideoOutputFacts {
-        video_codec: "h264".into(),
-        size: Size::new(1280, 720),
-        rate: FrameRate::new(25, 1).unwrap(),
-        frames: 250,
-        video_bit_rate_bps: 4_500_000,
-        audio_codec: Some("aac".into()),
-        audio_channels: 2,
-        audio_sample_rate_hz: 48_000,
-        audio_lead: ExactTime::ZERO,
-        audio_end: Some(ExactTime::from_millis(10_010)),
+fn planned() -> PlannedFacts {
+    PlannedFacts {
+        video: Some(PlannedVideo {
+            codec: "h264".into(),
+            pixel_format: "yuv420p".into(),
+            size: Size::new(1280, 720),
+            rate: FrameRate::new(25, 1).unwrap(),
+            frames: 250,
+            bit_rate_bps: 4_500_000,
+        }),
+        audio: vec![PlannedAudio {
+            codec: "aac".into(),
+            channels: 2,
+            sample_rate_hz: 48_000,
+            lead: ExactTime::ZERO,
+            end: ExactTime::from_millis(10_010),
+        }],
         fast_start: true,
     }
 }
@@ -33,6 +38,7 @@ fn found() -> OutputFacts {
             frames: 250,
             rate: FrameRate::new(25, 1).unwrap(),
             constant: true,
+            ticks_a_second: 12_800,
             start: ExactTime::ZERO,
             end: ExactTime::from_millis(10_000),
             first_is_key: true,
@@ -40,13 +46,13 @@ fn found() -> OutputFacts {
             bit_rate_bps: 4_000_000,
             rotated: false,
         }),
-        audio: Some(AudioFacts {
+        audio: vec![AudioFacts {
             codec: "aac".into(),
             channels: 2,
             sample_rate_hz: 48_000,
             start: ExactTime::ZERO,
             end: ExactTime::from_millis(10_027),
-        }),
+        }],
     }
 }
 
@@ -58,7 +64,7 @@ fn does_a_right_file_pass() {
 #[test]
 fn is_each_wrong_fact_found_and_named() {
     type Spoil = fn(&mut OutputFacts);
-    let cases: [(Spoil, &str); 12] = [
+    let cases: [(Spoil, &str); 14] = [
         (|facts| facts.fast_start = false, "moov"),
         (|facts| facts.video.as_mut().unwrap().frames = 249, "249 frames instead of 250"),
         (|facts| facts.video.as_mut().unwrap().size = Size::new(1280, 718), "1280x718 instead of 1280x720"),
@@ -67,10 +73,12 @@ fn is_each_wrong_fact_found_and_named() {
         (|facts| facts.video.as_mut().unwrap().first_is_key = false, "no key frame"),
         (|facts| facts.video.as_mut().unwrap().rotated = true, "turned"),
         (|facts| facts.video.as_mut().unwrap().codec = "hevc".into(), "hevc instead of h264"),
-        (|facts| facts.audio = None, "no sound"),
-        (|facts| facts.audio.as_mut().unwrap().start = ExactTime::from_millis(21), "starts at 0.021"),
-        (|facts| facts.audio.as_mut().unwrap().end = ExactTime::from_millis(9_900), "ends at 9.900"),
-        (|facts| facts.audio.as_mut().unwrap().channels = 6, "6 audio channels"),
+        (|facts| facts.audio.clear(), "no sound"),
+        (|facts| facts.audio.push(facts.audio[0].clone()), "2 sounds instead of 1"),
+        (|facts| facts.video.as_mut().unwrap().pixel_format = "yuv444p".into(), "yuv444p instead of"),
+        (|facts| facts.audio[0].start = ExactTime::from_millis(21), "starts at 0.021"),
+        (|facts| facts.audio[0].end = ExactTime::from_millis(9_900), "ends at 9.900"),
+        (|facts| facts.audio[0].channels = 6, "6 audio channels"),
     ];
     for (spoil, expected) in cases {
         let mut facts = found();
@@ -82,7 +90,24 @@ fn is_each_wrong_fact_found_and_named() {
 
 #[test]
 fn is_unplanned_sound_refused() {
-    let silent = VideoOutputFacts { audio_codec: None, audio_end: None, ..planned() };
+    let silent = PlannedFacts { audio: vec![], ..planned() };
     assert_eq!(differences(&silent, &found()), ["there is sound that was not planned"]);
-    assert_eq!(differences(&silent, &OutputFacts { audio: None, ..found() }), Vec::<String>::new());
+    assert_eq!(differences(&silent, &OutputFacts { audio: vec![], ..found() }), Vec::<String>::new());
+}
+
+#[test]
+fn may_a_clock_of_milliseconds_round_times_but_not_lose_frames() {
+    let mut facts = found();
+    let video = facts.video.as_mut().unwrap();
+    (video.constant, video.ticks_a_second, video.rate) = (false, 1000, FrameRate::new(24_999, 1000).unwrap());
+    assert_eq!(differences(&planned(), &facts), Vec::<String>::new());
+    facts.video.as_mut().unwrap().rate = FrameRate::new(24, 1).unwrap();
+    assert_eq!(differences(&planned(), &facts).len(), 1);
+}
+
+#[test]
+fn does_sound_alone_need_no_picture() {
+    let alone = PlannedFacts { video: None, ..planned() };
+    assert_eq!(differences(&alone, &OutputFacts { video: None, ..found() }), Vec::<String>::new());
+    assert_eq!(differences(&alone, &found()), ["there is video that was not planned"]);
 }

@@ -1,0 +1,195 @@
+//! Which tracks of an input a description's sound comes from: in the input's audio selectors, out tracks in their order.
+//! Never a guess that the job did not allow: a selector that names what is not there gives nothing.
+
+use std::collections::BTreeMap;
+
+use abanico_media::AudioTrack;
+use abanico_model::generated::{AudioDescription, AudioSelector, AudioSelectorGroup};
+
+use crate::setting::text;
+
+/// The selectors of one input.
+#[derive(Clone, Copy)]
+pub(crate) struct Selectors<'a> {
+    /// By name.
+    pub single: &'a BTreeMap<String, AudioSelector>,
+    /// Groups of names, by their own names.
+    pub groups: &'a BTreeMap<String, AudioSelectorGroup>,
+}
+
+impl<'a> Selectors<'a> {
+    /// The selectors of the description's sound: the one it names or the members of the group it names, else the one
+    /// marked as default, else the first. None when the input has no selectors.
+    pub fn of(self, description: &AudioDescription) -> Vec<&'a AudioSelector> {
+        let name = description.audio_source_name.as_ref();
+        if let Some(group) = name.and_then(|name| self.groups.get(name)) {
+            let names = group.audio_selector_names.iter().flatten();
+            return names.filter_map(|name| self.single.get(name)).collect();
+        }
+        let named = name.and_then(|name| self.single.get(name));
+        let marked = || self.single.values().find(|one| text(&one.default_selection) == Some("DEFAULT"));
+        named.or_else(marked).or_else(|| self.single.values().next()).into_iter().collect()
+    }
+}
+
+/// The tracks that a selector means, in the order in which their channels are put together; none where one is missing.
+/// Without a selector the track to play by default, else the first.
+pub(crate) fn tracks<'a>(selector: Option<&AudioSelector>, all: &'a [AudioTrack]) -> Vec<&'a AudioTrack> {
+    let Some(selector) = selector else { return default_track(all) };
+    let found = match text(&selector.selector_type) {
+        Some("PID") => {
+            let by_id = |pid: &i64| all.iter().find(|track| track.id.map(i64::from) == Some(*pid));
+            selector.pids.iter().flatten().map(by_id).collect::<Option<Vec<_>>>()
+        }
+        Some("LANGUAGE_CODE") => {
+            return all.iter().filter(|track| speaks(track, selector)).take(1).collect();
+        }
+        Some("STREAM") => {
+            let by_index = |index: &i64| all.iter().find(|track| i64::from(track.stream_index) + 1 == *index);
+            selector.streams.iter().flatten().map(by_index).collect()
+        }
+        _ => {
+            let by_number = |number: &i64| all.get(usize::try_from(*number - 1).ok()?);
+            let numbers: Vec<i64> = selector.tracks.iter().flatten().copied().collect();
+            if numbers.is_empty() {
+                return default_track(all);
+            }
+            numbers.iter().map(by_number).collect()
+        }
+    };
+    found.unwrap_or_default()
+}
+
+fn default_track(all: &[AudioTrack]) -> Vec<&AudioTrack> {
+    all.iter().find(|track| track.is_default).or(all.first()).into_iter().collect()
+}
+
+/// AWS writes ISO 639-2 codes in capitals; files use either of the two codes that some languages have.
+fn speaks(track: &AudioTrack, selector: &AudioSelector) -> bool {
+    let wanted = selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code));
+    let (Some(wanted), Some(spoken)) = (wanted, track.language.as_deref()) else { return false };
+    terminological(&wanted.to_lowercase()) == terminological(&spoken.to_lowercase())
+}
+
+/// The one code of a language that has two in ISO 639-2.
+fn terminological(code: &str) -> String {
+    let pairs = [
+        ("alb", "sqi"),
+        ("arm", "hye"),
+        ("baq", "eus"),
+        ("bur", "mya"),
+        ("chi", "zho"),
+        ("cze", "ces"),
+        ("dut", "nld"),
+        ("fre", "fra"),
+        ("geo", "kat"),
+        ("ger", "deu"),
+        ("gre", "ell"),
+        ("ice", "isl"),
+        ("mac", "mkd"),
+        ("mao", "mri"),
+        ("may", "msa"),
+        ("per", "fas"),
+        ("rum", "ron"),
+        ("slo", "slk"),
+        ("tib", "bod"),
+        ("wel", "cym"),
+    ];
+    pairs.iter().find(|(other, _)| *other == code).map_or(code, |(_, own)| own).to_owned()
+}
+
+/// What the user should know about a selector that found nothing.
+pub(crate) fn nothing_found(selector: Option<&AudioSelector>, tracks: usize) -> String {
+    if tracks == 0 {
+        return "the input has no sound: the outputs have none either".to_owned();
+    }
+    let has = format!("the input has {tracks} audio track(s)");
+    let what = selector.map(|selector| match text(&selector.selector_type) {
+        Some("PID") => format!("no packet identifier of {:?}", selector.pids.as_deref().unwrap_or_default()),
+        Some("LANGUAGE_CODE") => {
+            let code = selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code));
+            format!("none in the language {}", code.unwrap_or("that was left out"))
+        }
+        Some("STREAM") => format!("no stream of {:?}", selector.streams.as_deref().unwrap_or_default()),
+        _ => {
+            let numbers = selector.tracks.as_deref().unwrap_or_default();
+            let missing =
+                numbers.iter().find(|number| usize::try_from(**number).is_ok_and(|one| one > tracks));
+            format!("no number {}", missing.copied().unwrap_or_default())
+        }
+    });
+    format!(
+        "{has} and {}: outputs that want it have no sound",
+        what.unwrap_or_else(|| "none to take".to_owned())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use abanico_media::ExactTime;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn track(stream_index: u32, language: &str, is_default: bool) -> AudioTrack {
+        AudioTrack {
+            stream_index,
+            codec: "aac".into(),
+            channels: 2,
+            channel_layout: None,
+            sample_rate_hz: 48_000,
+            start: ExactTime::ZERO,
+            end: ExactTime::from_millis(1000),
+            language: Some(language.to_owned()),
+            is_default,
+            id: Some(0x100 + stream_index),
+        }
+    }
+
+    fn found(selector: Value) -> Vec<u32> {
+        let all = [track(1, "eng", false), track(2, "fre", true), track(3, "spa", false)];
+        let selector: AudioSelector = serde_json::from_value(selector).unwrap();
+        tracks(Some(&selector), &all).iter().map(|track| track.stream_index).collect()
+    }
+
+    #[test]
+    fn is_each_kind_of_selector_followed() {
+        assert_eq!(found(json!({"selectorType": "TRACK", "tracks": [3, 1]})), [3, 1]);
+        assert_eq!(found(json!({"selectorType": "PID", "pids": [0x102]})), [2]);
+        assert_eq!(found(json!({"selectorType": "STREAM", "streams": [2]})), [1]);
+        assert_eq!(found(json!({"selectorType": "LANGUAGE_CODE", "languageCode": "FRA"})), [2]);
+        assert_eq!(found(json!({"selectorType": "LANGUAGE_CODE", "customLanguageCode": "spa"})), [3]);
+        assert_eq!(found(json!({})), [2], "the track that the file marks");
+    }
+
+    #[test]
+    fn does_a_selector_that_names_too_much_find_nothing() {
+        for selector in [
+            json!({"tracks": [1, 4]}),
+            json!({"selectorType": "PID", "pids": [1]}),
+            json!({"selectorType": "LANGUAGE_CODE", "languageCode": "DEU"}),
+        ] {
+            assert_eq!(found(selector.clone()), Vec::<u32>::new(), "{selector}");
+            let selector: AudioSelector = serde_json::from_value(selector).unwrap();
+            let why = nothing_found(Some(&selector), 3);
+            assert!(why.contains("no number 4") || why.contains("[1]") || why.contains("DEU"), "{why}");
+        }
+    }
+
+    #[test]
+    fn does_a_group_stand_for_its_selectors_and_an_unknown_name_for_the_default() {
+        let single: BTreeMap<String, AudioSelector> = serde_json::from_value(
+            json!({"a": {"tracks": [1]}, "b": {"tracks": [2], "defaultSelection": "DEFAULT"}, "c": {"tracks": [3]}}),
+        )
+        .unwrap();
+        let groups: BTreeMap<String, AudioSelectorGroup> =
+            serde_json::from_value(json!({"g": {"audioSelectorNames": ["c", "a"]}})).unwrap();
+        let selectors = Selectors { single: &single, groups: &groups };
+        let numbers = |name: &str| -> Vec<i64> {
+            let description: AudioDescription =
+                serde_json::from_value(json!({"audioSourceName": name})).unwrap();
+            selectors.of(&description).iter().flat_map(|one| one.tracks.clone().unwrap()).collect()
+        };
+        assert_eq!((numbers("g"), numbers("a"), numbers("x")), (vec![3, 1], vec![1], vec![2]));
+    }
+}

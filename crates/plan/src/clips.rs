@@ -1,0 +1,227 @@
+//! Which runs of which inputs the outputs are made of: in the job's inputs with their clippings, out clips in their order.
+//! Never a frame twice, never a clip without a frame.
+
+use abanico_media::{ExactTime, FrameRate, MediaInfo, Rational, VideoTrack};
+use abanico_model::generated::{Input, InputClipping};
+
+use crate::Error;
+use crate::setting::text;
+
+/// A run of one input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Clip {
+    /// Index of the input in the job, from 0.
+    pub input: usize,
+    /// Where it begins on the input file's own clock.
+    pub start: ExactTime,
+    /// How long it is, above zero.
+    pub length: ExactTime,
+    /// Whether it ends with its input: sound may then end a little later than the picture.
+    pub ends_with_input: bool,
+}
+
+/// All clips of a job; `infos` has the facts of each input. Without clippings an input is one clip.
+///
+/// # Errors
+/// [`crate::ErrorKind::Clipping`] when a timecode cannot be read or lies outside of the input.
+pub(crate) fn clips(inputs: &[Input], infos: &[MediaInfo]) -> Result<Vec<Clip>, Error> {
+    let mut clips = Vec::new();
+    for (index, (input, info)) in inputs.iter().zip(infos).enumerate() {
+        let whole = whole(index, info);
+        let clippings: Vec<&InputClipping> = input.input_clippings.iter().flatten().collect();
+        if clippings.is_empty() {
+            clips.push(whole);
+        }
+        for (number, clipping) in clippings.into_iter().enumerate() {
+            let pointer = format!("/inputs/{index}/inputClippings/{number}");
+            clips.push(clipped(whole, input, info, clipping, &pointer)?);
+        }
+    }
+    Ok(clips)
+}
+
+/// The whole input: its picture's length, or its sound's where it has no picture.
+fn whole(input: usize, info: &MediaInfo) -> Clip {
+    let (start, end) = info.video.as_ref().map_or_else(
+        || {
+            let start = info.audio.iter().map(|track| track.start).min().unwrap_or(ExactTime::ZERO);
+            (start, start + info.duration())
+        },
+        |video| (video.start, video.end),
+    );
+    Clip { input, start, length: end - start, ends_with_input: true }
+}
+
+fn clipped(
+    whole: Clip,
+    input: &Input,
+    info: &MediaInfo,
+    clipping: &InputClipping,
+    pointer: &str,
+) -> Result<Clip, Error> {
+    let rate = info.video.as_ref().map_or_else(default_rate, |video| video.frame_rate);
+    let zero = first_frame(input, info.video.as_ref(), rate, pointer)?;
+    let place = |member: &str, timecode: &Option<String>| -> Result<Option<i64>, Error> {
+        let Some(timecode) = timecode else { return Ok(None) };
+        let pointer = format!("{pointer}/{member}");
+        let number = frame_number(timecode, rate).ok_or_else(|| Error::timecode(&pointer, timecode))?;
+        Ok(Some(number - zero))
+    };
+    let first = place("startTimecode", &clipping.start_timecode)?;
+    let last = place("endTimecode", &clipping.end_timecode)?;
+    if first.is_none() && last.is_none() {
+        return Err(Error::clipping(pointer, "startTimecode or endTimecode is a required property"));
+    }
+    // As many frames as begin within the input.
+    let frames = (whole.length.seconds() * rate.per_second()).ceil().max(1);
+    let (start, end) = (first.unwrap_or(0), last.map_or(frames, |last| last + 1));
+    if start < 0 || start >= frames {
+        return Err(Error::outside(pointer, "startTimecode", &clock(frames, rate)));
+    }
+    if end <= start {
+        return Err(Error::clipping(pointer, "endTimecode lies before startTimecode"));
+    }
+    if last.is_some_and(|last| last >= frames) {
+        return Err(Error::outside(pointer, "endTimecode", &clock(frames, rate)));
+    }
+    let at = |frame: i64| ExactTime::of_frames(u64::try_from(frame).unwrap_or(0), rate);
+    let ends_with_input = end == frames;
+    let end = if ends_with_input { whole.length } else { at(end) };
+    Ok(Clip { start: whole.start + at(start), length: end - at(start), ends_with_input, ..whole })
+}
+
+/// Number of the input's first frame on the clock that its timecodes count by.
+fn first_frame(
+    input: &Input,
+    video: Option<&VideoTrack>,
+    rate: FrameRate,
+    pointer: &str,
+) -> Result<i64, Error> {
+    let timecode = match text(&input.timecode_source) {
+        Some("ZEROBASED") => None,
+        Some("SPECIFIEDSTART") => Some(input.timecode_start.as_deref().ok_or_else(|| {
+            Error::clipping(pointer, "timecodeSource SPECIFIEDSTART needs the input's timecodeStart")
+        })?),
+        _ => video.and_then(|video| video.timecode.as_deref()),
+    };
+    Ok(timecode.and_then(|timecode| frame_number(timecode, rate)).unwrap_or(0))
+}
+
+/// Frames from midnight to a timecode `HH:MM:SS:FF`, or `HH:MM:SS;FF` with numbers left out (SMPTE 12M: the first two, or
+/// four at 60, of each minute but every tenth).
+fn frame_number(timecode: &str, rate: FrameRate) -> Option<i64> {
+    let drops = timecode.contains([';', '.']);
+    let parts: Vec<i64> = timecode
+        .split([':', ';', '.'])
+        .map(|part| part.parse().ok().filter(|number| *number >= 0))
+        .collect::<Option<_>>()?;
+    let [hours, minutes, seconds, frames] = parts[..] else { return None };
+    let nominal = rate.per_second().round().max(1);
+    if hours > 23 || minutes > 59 || seconds > 59 || frames >= nominal {
+        return None;
+    }
+    let all_minutes = hours * 60 + minutes;
+    let number = (all_minutes * 60 + seconds) * nominal + frames;
+    let left_out =
+        if drops && nominal % 30 == 0 { nominal / 15 * (all_minutes - all_minutes / 10) } else { 0 };
+    Some(number - left_out)
+}
+
+/// A frame count as a timecode, for people.
+fn clock(frames: i64, rate: FrameRate) -> String {
+    let nominal = rate.per_second().round().max(1);
+    let seconds = frames / nominal;
+    format!("{:02}:{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60, frames % nominal)
+}
+
+/// Frames a second of timecodes for an input that has no picture.
+fn default_rate() -> FrameRate {
+    FrameRate::from_rational(Rational::from(25)).expect("25 is above zero")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    fn info(rate: (i64, i64), seconds: i64, timecode: Option<&str>) -> MediaInfo {
+        let start = ExactTime::from_millis(1480);
+        let video = serde_json::from_value(json!({"stream_index": 0, "codec": "h264", "profile": null,
+            "pixel_format": "yuv420p", "bit_depth": 8, "size": {"width": 640, "height": 360},
+            "sample_aspect": "1", "orientation": abanico_media::Orientation::UPRIGHT,
+            "frame_rate": FrameRate::new(rate.0, rate.1).unwrap(), "variable_frame_rate": false, "frames": 1,
+            "start": start, "end": start + ExactTime::from_millis(seconds * 1000),
+            "field_order": "progressive", "colour": abanico_media::Colour::default(), "bit_rate_bps": 1,
+            "timecode": timecode}))
+        .unwrap();
+        MediaInfo {
+            container: "mov".into(),
+            size_bytes: 1,
+            clock_start: ExactTime::ZERO,
+            video: Some(video),
+            audio: vec![],
+        }
+    }
+
+    fn one(input: serde_json::Value, info: &MediaInfo) -> Result<(i64, i64, bool), Error> {
+        let input: Input = serde_json::from_value(input).unwrap();
+        let clips = clips(&[input], std::slice::from_ref(info))?;
+        assert_eq!(clips.len(), 1);
+        Ok((clips[0].start.millis(), clips[0].length.millis(), clips[0].ends_with_input))
+    }
+
+    #[test]
+    fn does_a_clip_contain_the_frame_of_its_end() {
+        let clip = |clipping| {
+            one(
+                json!({"timecodeSource": "ZEROBASED", "inputClippings": [clipping]}),
+                &info((25, 1), 10, None),
+            )
+        };
+        let both = json!({"startTimecode": "00:00:01:00", "endTimecode": "00:00:02:24"});
+        assert_eq!(clip(both).unwrap(), (2480, 2000, false));
+        assert_eq!(clip(json!({"startTimecode": "00:00:09:24"})).unwrap(), (11_440, 40, true));
+        assert_eq!(clip(json!({"endTimecode": "00:00:00:00"})).unwrap(), (1480, 40, false));
+        assert_eq!(clip(json!({"endTimecode": "00:00:09:24"})).unwrap(), (1480, 10_000, true));
+        assert_eq!(one(json!({}), &info((25, 1), 10, None)).unwrap(), (1480, 10_000, true));
+    }
+
+    #[test]
+    fn do_timecodes_count_from_where_the_job_says() {
+        let clipping = json!([{"startTimecode": "01:00:01:00"}]);
+        let embedded = info((25, 1), 10, Some("01:00:00:00"));
+        let start = |input, info: &MediaInfo| one(input, info).map(|clip| clip.0);
+        assert_eq!(start(json!({"inputClippings": clipping}), &embedded).unwrap(), 2480);
+        let specified = json!({"timecodeSource": "SPECIFIEDSTART", "timecodeStart": "00:59:59:00", "inputClippings": clipping});
+        assert_eq!(start(specified, &embedded).unwrap(), 3480);
+        let zero =
+            start(json!({"timecodeSource": "ZEROBASED", "inputClippings": clipping}), &embedded).unwrap_err();
+        assert!(zero.kind() == ErrorKind::Clipping && zero.to_string().contains("00:00:10:00"), "{zero}");
+    }
+
+    #[test]
+    fn are_numbers_left_out_of_drop_frame_timecodes_only() {
+        let rate = FrameRate::new(30000, 1001).unwrap();
+        assert_eq!(frame_number("00:01:00;02", rate), Some(1800));
+        assert_eq!(frame_number("00:01:00:02", rate), Some(1802));
+        assert_eq!(frame_number("01:00:00;00", rate), Some(107_892));
+        assert_eq!(frame_number("01:00:00;00", FrameRate::new(60000, 1001).unwrap()), Some(215_784));
+        assert_eq!(frame_number("00:00:01;00", FrameRate::new(25, 1).unwrap()), Some(25));
+    }
+
+    #[test]
+    fn is_what_is_no_timecode_refused_by_name() {
+        for wrong in ["1", "00:00:60:00", "00:00:00:25", "aa:00:00:00", "-1:00:00:00"] {
+            let input = json!({"inputClippings": [{"startTimecode": wrong}]});
+            let error = one(input, &info((25, 1), 10, None)).unwrap_err();
+            assert!(error.to_string().contains("/inputs/0/inputClippings/0/startTimecode"), "{error}");
+        }
+        let swapped =
+            json!({"inputClippings": [{"startTimecode": "00:00:02:00", "endTimecode": "00:00:01:00"}]});
+        assert!(one(swapped, &info((25, 1), 10, None)).unwrap_err().to_string().contains("before"));
+        let empty = json!({"inputClippings": [{}]});
+        assert!(one(empty, &info((25, 1), 10, None)).is_err());
+    }
+}

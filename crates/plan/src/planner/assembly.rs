@@ -1,0 +1,228 @@
+//! The end of planning: in all outputs' streams, out the tasks that make them, in an order that works.
+//! Never a rendition that stands before what it is scaled from.
+
+use std::cmp::Reverse;
+
+use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Size, VideoTrack};
+
+use super::{Draft, Packaging, count, position_or_push};
+use crate::clips::Clip;
+use crate::renditions::Decision;
+use crate::{
+    Error, HlsGroup, Plan, RateBranch, ScaleSource, SourceVideo, Streams, Task, TaskId, TaskKind, ToneMap,
+    VideoEncode, VideoRendition,
+};
+
+/// A clip that begins this long after its file is looked for by seeking.
+const SEEK_FROM_SECONDS: i64 = 5;
+
+impl Draft<'_> {
+    pub(super) fn finish(mut self) -> Plan {
+        let mut tasks = Vec::new();
+        if let Some(video) = self.video_encode() {
+            self.note_about_pictures(&video);
+            let id = TaskId::new("video");
+            tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after: vec![] });
+        }
+        for audio in self.audio {
+            let id = TaskId::new(format!("audio-{}", audio.index));
+            tasks.push(Task { id, kind: TaskKind::EncodeAudio(audio), after: vec![] });
+        }
+        let mut outputs = Vec::new();
+        for (planned, packaged) in self.outputs {
+            tasks.extend(output_tasks(packaged));
+            outputs.push(planned);
+        }
+        tasks.extend(self.group_playlists.into_iter().map(group_playlist_task));
+        Plan { tasks, outputs, groups: self.groups, notes: self.notes }
+    }
+
+    fn video_encode(&self) -> Option<VideoEncode> {
+        if self.renditions.is_empty() {
+            return None;
+        }
+        // Renditions are planned only where every clip has a picture.
+        Some(VideoEncode { clips: self.source_videos().ok()?, branches: self.branches() })
+    }
+
+    fn note_about_pictures(&mut self, video: &VideoEncode) {
+        if video.clips.iter().any(|clip| clip.deinterlace != FieldOrder::Progressive) {
+            self.note("the source is interlaced: it is deinterlaced into whole frames".to_owned());
+        }
+        let is_mapped = video.branches.iter().any(|branch| !branch.keeps_range);
+        if is_mapped && video.clips.iter().any(|clip| clip.tone_map == ToneMap::Hable) {
+            self.note(
+                "the source has a high dynamic range: it is mapped to the standard one (BT.709)".to_owned(),
+            );
+        }
+        if is_mapped && video.clips.iter().any(|clip| clip.tone_map == ToneMap::Unavailable) {
+            self.note(
+                "the source has a high dynamic range, and this ffmpeg lacks `zscale` or `tonemap`: colours will look pale".to_owned(),
+            );
+        }
+    }
+
+    /// What is decoded for the pictures of all clips.
+    pub(super) fn source_videos(&self) -> Result<Vec<SourceVideo>, Error> {
+        let of = |clip: &Clip| Ok(self.source_video(clip, self.track(clip.input)?));
+        self.clips.iter().map(of).collect()
+    }
+
+    fn source_video(&self, clip: &Clip, track: &VideoTrack) -> SourceVideo {
+        let info = &self.request.inputs[clip.input];
+        let start = clip.start - info.clock_start;
+        SourceVideo {
+            input: count(clip.input),
+            seek: seek(clip, track, info),
+            stream_index: track.stream_index,
+            start,
+            size: track.size,
+            sample_aspect: track.sample_aspect,
+            orientation: track.orientation,
+            deinterlace: track.field_order,
+            tone_map: self.tone_map(track),
+            pixel_format: track.pixel_format.clone(),
+            colour: track.colour.clone(),
+        }
+    }
+
+    fn tone_map(&self, track: &VideoTrack) -> ToneMap {
+        let capabilities = self.request.capabilities;
+        if track.colour.dynamic_range() == DynamicRange::Sdr {
+            ToneMap::None
+        } else if capabilities.has_filter("zscale") && capabilities.has_filter("tonemap") {
+            ToneMap::Hable
+        } else {
+            ToneMap::Unavailable
+        }
+    }
+
+    /// Frames of each clip at a rate: together the nearest number to the whole length, each at least one.
+    pub(super) fn clip_frames(&self, rate: FrameRate) -> Vec<u64> {
+        let (mut at, mut counted) = (abanico_media::ExactTime::ZERO, 0);
+        let mut frames = Vec::with_capacity(self.clips.len());
+        for clip in &self.clips {
+            at = at + clip.length;
+            let of_clip = at.frames(rate).saturating_sub(counted).max(1);
+            counted += of_clip;
+            frames.push(of_clip);
+        }
+        frames
+    }
+
+    /// Frames of all clips at a rate, at least one.
+    pub(super) fn frames(&self, rate: FrameRate) -> u64 {
+        self.clip_frames(rate).iter().sum::<u64>().max(1)
+    }
+
+    /// Groups renditions by rate and range of brightness, and lets each be scaled from the next larger one.
+    fn branches(&self) -> Vec<RateBranch> {
+        let keeps_range = |decision: &Decision| decision.coding.bit_depth > 8;
+        let mut kinds = Vec::new();
+        for decision in &self.renditions {
+            position_or_push(&mut kinds, (decision.rate, keeps_range(decision)));
+        }
+        let sizes: Vec<Size> =
+            self.clips.iter().filter_map(|clip| Some(self.track(clip.input).ok()?.display_size())).collect();
+        let branch = |(rate, keeps): (FrameRate, bool)| {
+            let is_of = |decision: &Decision| decision.rate == rate && keeps_range(decision) == keeps;
+            let mut members: Vec<(usize, &Decision)> =
+                self.renditions.iter().enumerate().filter(|(_, decision)| is_of(decision)).collect();
+            members.sort_by_key(|(index, decision)| (Reverse(area(decision)), *index));
+            RateBranch {
+                rate,
+                frames: self.frames(rate),
+                clip_frames: self.clip_frames(rate),
+                keeps_range: keeps,
+                renditions: cascade(&members, &sizes),
+            }
+        };
+        kinds.into_iter().map(branch).collect()
+    }
+}
+
+/// Where reading begins. Files with an index are read from shortly before the clip; others from their start, because a
+/// search in them may land behind the key frame that is needed.
+fn seek(clip: &Clip, track: &VideoTrack, info: &MediaInfo) -> abanico_media::ExactTime {
+    use abanico_media::{ExactTime, Rational};
+    let into = (clip.start - track.start).seconds();
+    let has_index = info.container.contains("mp4") || info.container.contains("matroska");
+    if !has_index || into < Rational::from(SEEK_FROM_SECONDS) {
+        return ExactTime::ZERO;
+    }
+    // A whole second early: what is decoded before the clip is thrown away by its time.
+    ExactTime::from_seconds(Rational::from((clip.start - info.clock_start).seconds().floor() - 1))
+}
+
+fn area(decision: &Decision) -> u64 {
+    decision.pictures.iter().map(|picture| picture.size.area()).max().unwrap_or(0)
+}
+
+/// Scales each picture from the smallest one before it that is at least as large in every clip and shows the same part; from
+/// the source where that one is itself enlarged, because its detail would be smeared twice.
+fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRendition> {
+    let mut made: Vec<VideoRendition> = Vec::new();
+    for (index, decision) in members {
+        let serves = |larger: &VideoRendition| {
+            let mut pairs = larger.pictures.iter().zip(&decision.pictures).zip(sources);
+            pairs.all(|((above, own), source)| {
+                let shown = own.crop.map_or(*source, |crop| crop.size);
+                above.crop == own.crop && own.size.fits(above.size) && above.size.area() <= shown.area()
+            })
+        };
+        let parent = made.iter().rev().find(|larger| serves(larger)).map(|larger| larger.index);
+        made.push(VideoRendition {
+            index: count(*index),
+            scale_from: parent.map_or(ScaleSource::Source, ScaleSource::Rendition),
+            pictures: decision.pictures.clone(),
+            frame: decision.frame,
+            noise_reducer: decision.noise_reducer,
+            key_frame_every: decision.key_frame_every,
+            coding: decision.coding.clone(),
+        });
+    }
+    made
+}
+
+fn output_tasks(packaging: Packaging) -> Vec<Task> {
+    let (output, after, id, kind) = match packaging {
+        Packaging::Images(images) => {
+            let id = TaskId::new(format!("images-{}", images.output));
+            return vec![Task { id, kind: TaskKind::CaptureFrames(*images), after: vec![] }];
+        }
+        Packaging::File(file) => {
+            let id = TaskId::new(format!("package-{}", file.output));
+            (file.output, makers(&file.streams), id, TaskKind::Package(*file))
+        }
+        Packaging::Hls(hls) => {
+            (hls.output, makers(&hls.streams), segment_id(hls.output), TaskKind::Segment(*hls))
+        }
+    };
+    vec![
+        Task { id: id.clone(), kind, after },
+        Task {
+            id: TaskId::new(format!("verify-{output}")),
+            kind: TaskKind::Verify { output },
+            after: vec![id],
+        },
+    ]
+}
+
+/// Tasks that make the streams.
+fn makers(streams: &Streams) -> Vec<TaskId> {
+    let mut ids: Vec<TaskId> =
+        streams.audio.iter().map(|sound| TaskId::new(format!("audio-{}", sound.index))).collect();
+    ids.extend(streams.video.map(|_| TaskId::new("video")));
+    ids.dedup();
+    ids
+}
+
+fn group_playlist_task(group: HlsGroup) -> Task {
+    let after = group.variants.iter().map(|variant| segment_id(variant.output)).collect();
+    let id = TaskId::new(format!("playlist-{}", group.group));
+    Task { id, kind: TaskKind::GroupPlaylist(group), after }
+}
+
+fn segment_id(output: u32) -> TaskId {
+    TaskId::new(format!("segment-{output}"))
+}

@@ -1,0 +1,84 @@
+//! What H.264 has alone: profile, level, entropy coder, B-frames as references. Never what other codecs have too.
+
+use abanico_model::generated::VideoCodecSettings;
+use serde::{Deserialize, Serialize};
+
+use super::shared::{SharedSettings, from_itu_codec};
+use crate::Error;
+use crate::setting::text;
+
+/// Settings of H.264 alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct H264Settings {
+    /// Profile.
+    pub profile: H264Profile,
+    /// Level; none lets the encoder choose the lowest that fits.
+    pub level: Option<H264Level>,
+    /// Whether B-frames may be references.
+    pub b_references: bool,
+    /// Entropy coder.
+    pub entropy: EntropyCoder,
+}
+
+/// H.264 profile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum H264Profile {
+    /// Baseline: no B-frames, no CABAC.
+    Baseline,
+    /// Main.
+    Main,
+    /// High.
+    High,
+}
+
+/// H.264 level in tenths: 40 is level 4.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct H264Level(pub u8);
+
+/// Entropy coder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntropyCoder {
+    /// Context-adaptive arithmetic coding.
+    Cabac,
+    /// Context-adaptive variable-length coding.
+    Cavlc,
+}
+
+pub(super) fn shared(settings: &VideoCodecSettings) -> Option<SharedSettings> {
+    settings.h264_settings.as_ref().map(|settings| from_itu_codec!(settings, "h264Settings"))
+}
+
+pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<H264Settings, Error> {
+    let settings = settings.h264_settings.as_ref();
+    let profile = match settings.and_then(|settings| text(&settings.codec_profile)) {
+        Some("BASELINE") => H264Profile::Baseline,
+        None | Some("MAIN") => H264Profile::Main,
+        Some("HIGH") => H264Profile::High,
+        Some(other) => {
+            let why = format!("profile {other} is not made here: use BASELINE, MAIN or HIGH");
+            return Err(Error::setting(&format!("{pointer}/codecProfile"), &why));
+        }
+    };
+    let is_cavlc = settings.and_then(|settings| text(&settings.entropy_encoding)) == Some("CAVLC");
+    Ok(H264Settings {
+        profile,
+        level: settings.and_then(|settings| text(&settings.codec_level)).and_then(tenths).map(H264Level),
+        b_references: settings.and_then(|settings| text(&settings.gop_b_reference)) != Some("DISABLED"),
+        entropy: if is_cavlc || profile == H264Profile::Baseline {
+            EntropyCoder::Cavlc
+        } else {
+            EntropyCoder::Cabac
+        },
+    })
+}
+
+/// Reads `LEVEL_3_1` as 31; nothing for `AUTO`.
+pub(super) fn tenths(text: &str) -> Option<u8> {
+    let mut parts = text.strip_prefix("LEVEL_")?.split('_');
+    let major: u8 = parts.next()?.parse().ok()?;
+    let minor: u8 = parts.next().map_or(Some(0), |part| part.parse().ok())?;
+    Some(major * 10 + minor)
+}

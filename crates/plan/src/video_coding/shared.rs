@@ -1,0 +1,181 @@
+//! Settings that the codecs share under the same names: in one codec's settings, out one shape for all.
+//! Never a default of the encoder: those are set where the shape becomes a [`super::VideoCoding`].
+
+use abanico_media::{FrameRate, Size, VideoTrack};
+use abanico_model::generated::VideoCodecSettings;
+
+use super::{
+    Gop, RateControl, SpeedPreset, VideoCodec, av1, frames_in_seconds, h264, h265, rate_factor_tenths, vp9,
+};
+use crate::Error;
+
+/// What all codecs have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedSettings {
+    /// Name of the member that holds them.
+    pub member: &'static str,
+    /// `CBR`, `VBR` or `QVBR`.
+    pub rate_control_mode: Option<String>,
+    /// Bits a second.
+    pub bit_rate_bps: Option<u64>,
+    /// Most bits a second.
+    pub max_bit_rate_bps: Option<u64>,
+    /// Quality, 1 to 10.
+    pub quality_level: Option<i64>,
+    /// Part of a quality level.
+    pub quality_fine_tune: Option<f64>,
+    /// Size of the decoder's buffer.
+    pub buffer_bits: Option<u64>,
+    /// How full it is at the start.
+    pub buffer_fill_percent: Option<u8>,
+    /// Work for each frame.
+    pub speed: SpeedPreset,
+    /// Length of a group, in the units below.
+    pub gop_size: Option<f64>,
+    /// `FRAMES`, `SECONDS` or `AUTO`.
+    pub gop_size_units: Option<String>,
+    /// Fewest frames of a group.
+    pub min_i_interval: Option<u64>,
+    /// Whether scene cuts start no group.
+    pub no_scene_cuts: bool,
+    /// B-frames between references.
+    pub b_frames: Option<i64>,
+    /// Reference frames.
+    pub references: Option<u8>,
+    /// Frames a second where the job specifies them.
+    pub frame_rate: Option<(Option<i64>, Option<i64>)>,
+    /// Shape of a pixel where the job specifies it.
+    pub pixel_aspect: Option<(i64, i64)>,
+}
+
+/// Reads the members that H.264 and H.265 share.
+macro_rules! from_itu_codec {
+    ($settings:expr, $member:literal) => {{
+        let settings = $settings;
+        let qvbr = settings.qvbr_settings.as_ref();
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        $crate::video_coding::shared::SharedSettings {
+            member: $member,
+            rate_control_mode: text($crate::setting::text(&settings.rate_control_mode)),
+            bit_rate_bps: $crate::setting::whole(settings.bitrate),
+            max_bit_rate_bps: $crate::setting::whole(settings.max_bitrate),
+            quality_level: qvbr.and_then(|qvbr| qvbr.qvbr_quality_level),
+            quality_fine_tune: qvbr.and_then(|qvbr| qvbr.qvbr_quality_level_fine_tune),
+            buffer_bits: $crate::setting::whole(settings.hrd_buffer_size),
+            buffer_fill_percent: settings
+                .hrd_buffer_initial_fill_percentage
+                .and_then(|percent| u8::try_from(percent).ok()),
+            speed: match $crate::setting::text(&settings.quality_tuning_level) {
+                Some("SINGLE_PASS") => $crate::SpeedPreset::VeryFast,
+                Some("MULTI_PASS_HQ") => $crate::SpeedPreset::Medium,
+                _ => $crate::SpeedPreset::Fast,
+            },
+            gop_size: settings.gop_size,
+            gop_size_units: text($crate::setting::text(&settings.gop_size_units)),
+            min_i_interval: $crate::setting::whole(settings.min_i_interval),
+            no_scene_cuts: $crate::setting::text(&settings.scene_change_detect) == Some("DISABLED"),
+            b_frames: settings.number_b_frames_between_reference_frames,
+            references: $crate::setting::whole(settings.number_reference_frames)
+                .and_then(|count| u8::try_from(count).ok()),
+            frame_rate: ($crate::setting::text(&settings.framerate_control) == Some("SPECIFIED"))
+                .then_some((settings.framerate_numerator, settings.framerate_denominator)),
+            pixel_aspect: ($crate::setting::text(&settings.par_control) == Some("SPECIFIED"))
+                .then_some((settings.par_numerator.unwrap_or(1), settings.par_denominator.unwrap_or(1))),
+        }
+    }};
+}
+pub(super) use from_itu_codec;
+
+impl SharedSettings {
+    /// Reads the settings of the codec that an output names.
+    ///
+    /// # Errors
+    /// When they are missing, or the codec is not made here.
+    pub fn read(settings: &VideoCodecSettings, pointer: &str) -> Result<Self, Error> {
+        let (read, member) = match super::codec(settings, pointer)? {
+            VideoCodec::H264 => (h264::shared(settings), "h264Settings"),
+            VideoCodec::H265 => (h265::shared(settings), "h265Settings"),
+            VideoCodec::Vp9 => (vp9::shared(settings), "vp9Settings"),
+            VideoCodec::Av1 => (av1::shared(settings), "av1Settings"),
+        };
+        read.ok_or_else(|| Error::setting(pointer, &format!("{member} is a required property")))
+    }
+
+    /// The output's rate: the job's, else the source's.
+    ///
+    /// # Errors
+    /// When the job specifies half a rate.
+    pub fn rate(&self, source: &VideoTrack, pointer: &str) -> Result<FrameRate, Error> {
+        let Some((numerator, denominator)) = self.frame_rate else { return Ok(source.frame_rate) };
+        numerator.zip(denominator).and_then(|(num, den)| FrameRate::new(num, den)).ok_or_else(|| {
+            Error::setting(
+                &format!("{pointer}/{}", self.member),
+                "framerateControl SPECIFIED needs framerateNumerator and framerateDenominator above zero",
+            )
+        })
+    }
+
+    /// Outputs have square pixels: a job that specifies others is refused rather than answered with another picture.
+    pub fn check_square_pixels(&self, pointer: &str) -> Result<(), Error> {
+        match self.pixel_aspect {
+            Some((num, den)) if num != den => Err(Error::setting(
+                &format!("{pointer}/{}", self.member),
+                "parNumerator and parDenominator must be equal: pixels are square here",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Two seconds unless the settings say otherwise.
+    pub(super) fn gop(&self, rate: FrameRate) -> Gop {
+        let size = self.gop_size.filter(|size| *size > 0.0);
+        let fixed = match (self.gop_size_units.as_deref(), size) {
+            (Some("SECONDS"), Some(seconds)) => Some(frames_in_seconds(seconds, rate)),
+            (None | Some("FRAMES"), Some(frames)) => Some(frames.round().min(f64::from(u32::MAX)) as u32),
+            _ => None,
+        };
+        let frames = fixed.unwrap_or_else(|| frames_in_seconds(2.0, rate)).max(1);
+        // A scene cut right after an IDR would spend a second one within half a second.
+        let half_second = frames_in_seconds(0.5, rate);
+        let min_frames = self
+            .min_i_interval
+            .filter(|count| *count > 0)
+            .map_or(half_second, |count| u32::try_from(count).unwrap_or(u32::MAX));
+        Gop {
+            frames,
+            min_frames: min_frames.clamp(1, frames),
+            scene_cuts: !self.no_scene_cuts,
+            is_fixed: fixed.is_some(),
+        }
+    }
+
+    pub(super) fn rate_control(
+        &self,
+        codec: VideoCodec,
+        frame: Size,
+        pointer: &str,
+    ) -> Result<RateControl, Error> {
+        let missing = |member: &str, mode: &str| {
+            Error::setting(pointer, &format!("{member} is required when rateControlMode is {mode}"))
+        };
+        match self.rate_control_mode.as_deref() {
+            Some("QVBR") => Ok(RateControl::Quality {
+                rate_factor_tenths: rate_factor_tenths(
+                    codec,
+                    self.quality_level,
+                    self.quality_fine_tune,
+                    frame,
+                ),
+                max_bit_rate_bps: self.max_bit_rate_bps.ok_or_else(|| missing("maxBitrate", "QVBR"))?,
+            }),
+            Some("VBR") => {
+                let bit_rate_bps = self.bit_rate_bps.ok_or_else(|| missing("bitrate", "VBR"))?;
+                let most = self.max_bit_rate_bps.unwrap_or(bit_rate_bps + bit_rate_bps / 2);
+                Ok(RateControl::Average { bit_rate_bps, max_bit_rate_bps: most.max(bit_rate_bps) })
+            }
+            _ => Ok(RateControl::Constant {
+                bit_rate_bps: self.bit_rate_bps.ok_or_else(|| missing("bitrate", "CBR"))?,
+            }),
+        }
+    }
+}
