@@ -89,6 +89,6 @@ def seconds_of_sound(file: Path) -> Fraction:
 
 def loudness_lkfs(file: Path) -> float:
     """Programme loudness of the first sound."""
-    command = ["ffmpeg", "-hide_banner", "-i", str(file), "-map", "0:a:0", "-af", "ebur128=framelog=quiet", "-f", "null", "-"]
+    command = ["ffmpeg", "-hide_banner", "-i", str(file), "-map", "0:a:0", "-af", "ebur128=framelog=verbose", "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return float(done.stderr.rsplit("I:", 1)[1].split()[0])

@@ -38,6 +38,15 @@ impl Args {
         args
     }
 
+    /// As [`Args::new`], for users' files: their own clock is kept. Left to itself ffmpeg moves a file's start to zero, and
+    /// which start that is depends on the container and on the streams that are read (seen with 5.1.9: in a transport stream
+    /// the picture's own start when only the picture is read).
+    fn of_foreign_files() -> Self {
+        let mut args = Self::new();
+        args.all(["-copyts"]);
+        args
+    }
+
     /// Adds words.
     pub(crate) fn all<const N: usize>(&mut self, words: [&str; N]) -> &mut Self {
         self.0.extend(words.map(OsString::from));
@@ -104,7 +113,7 @@ pub fn encode_video(
     folder: &Path,
     threads: Option<u32>,
 ) -> Vec<OsString> {
-    let mut args = Args::new();
+    let mut args = Args::of_foreign_files();
     for clip in &encode.clips {
         clip_input(&mut args, clip, inputs);
     }
@@ -161,7 +170,7 @@ pub fn image_file_name(index: u64) -> String {
 
 /// Makes images of the clips in `folder`.
 pub fn capture_frames(capture: &FrameCapture, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
-    let mut args = Args::new();
+    let mut args = Args::of_foreign_files();
     for clip in &capture.clips {
         clip_input(&mut args, clip, inputs);
     }
@@ -187,7 +196,7 @@ pub fn encode_audio(
     inputs: &[PathBuf],
     folder: &Path,
 ) -> Vec<OsString> {
-    let mut args = Args::new();
+    let mut args = Args::of_foreign_files();
     part_inputs(&mut args, encode, inputs);
     args.pair("-filter_complex", audio_graph(encode, gain)).all(["-map", "[sound]"]);
     audio_args(&mut args, &encode.coding);
@@ -204,12 +213,12 @@ pub const LOUDNESS_FILE: &str = "loudness.txt";
 /// Measures the loudness of one sound before it is encoded, by ITU-R BS.1770 with the gates of EBU R 128; the last lines of
 /// [`LOUDNESS_FILE`] in `folder` have the result.
 pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
-    let mut args = Args::new();
+    let mut args = Args::of_foreign_files();
     part_inputs(&mut args, encode, inputs);
     let file = folder.join(LOUDNESS_FILE);
     // The path is ours: a job's folder and a task's name have no letter that means something in a graph.
     let graph = format!(
-        "{};[sound]ebur128=metadata=1:framelog=quiet,ametadata=print:key=lavfi.r128.I:file='{}'[measured]",
+        "{};[sound]ebur128=metadata=1:framelog=verbose,ametadata=print:key=lavfi.r128.I:file='{}'[measured]",
         audio_graph(encode, None),
         file.display()
     );
@@ -224,7 +233,8 @@ pub fn package(output: &FileOutput, video: Option<&Path>, audio: &[PathBuf], fol
     // All files start at the same zero; ffmpeg must not move any to its own first packet, which lies before zero where
     // B-frames or the encoder's priming need it.
     args.all(["-copyts"]);
-    streams(&mut args, &output.streams, video, audio);
+    let is_webm = output.container == Container::WebM;
+    streams(&mut args, &output.streams, video, audio, is_webm);
     args.all(["-c", "copy"]);
     if output.fast_start {
         args.all(["-movflags", "+faststart"]);
@@ -270,8 +280,16 @@ fn raw_format(codec: AudioCodec) -> &'static str {
 }
 
 /// Adds an output's streams, picture first.
-fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[PathBuf]) {
-    for file in video.into_iter().chain(audio.iter().map(PathBuf::as_path)) {
+fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[PathBuf], is_webm: bool) {
+    if let Some(video) = video {
+        args.path(Some("-i"), video);
+    }
+    for (sound, file) in streams.audio.iter().zip(audio) {
+        if is_webm && sound.coding.codec == AudioCodec::Opus {
+            // WebM states the encoder's start in the track's head, and players take it off the block times; ffmpeg's
+            // muxer (seen with 5.1.9) does not add it to them, so sound would come early by as much.
+            args.pair("-itsoffset", sound.coding.delay().decimal());
+        }
         args.path(Some("-i"), file);
     }
     if video.is_some() {
@@ -316,7 +334,7 @@ pub fn segment(output: &HlsOutput, video: Option<&Path>, audio: &[PathBuf], fold
     let mut args = Args::new();
     args.all(["-copyts"]);
     let transport = &output.transport;
-    streams(&mut args, &output.streams, video, audio);
+    streams(&mut args, &output.streams, video, audio, false);
     transport_args(&mut args, transport, &output.streams);
     args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);
     let starts: Vec<String> = output.segmentation.starts().iter().skip(1).map(u64::to_string).collect();

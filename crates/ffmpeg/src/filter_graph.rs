@@ -81,7 +81,7 @@ fn clip_chains(
 
 /// What is done once for all renditions: time, fields, turn.
 fn prepared(source: &SourceVideo, number: usize) -> String {
-    let mut filters = vec![format!("setpts={}", moved_to_zero(source.start - source.seek))];
+    let mut filters = vec![format!("setpts={}", moved_to_zero(source.start))];
     match source.deinterlace {
         FieldOrder::Progressive => {}
         FieldOrder::TopFirst => filters.push("bwdif=mode=send_frame:parity=tff:deint=all".to_owned()),
@@ -267,17 +267,15 @@ fn denoised(reducer: NoiseReducer) -> String {
         NoiseReducer::Sharpen(strength) => format!("unsharp=5:5:0.{}", 3 * radius(strength)),
         NoiseReducer::Conserve(_) => "removegrain=m0=1:m1=1:m2=1".to_owned(),
         NoiseReducer::Spatial(strength) => {
-            format!("hqdn3d=luma_spatial={0}:chroma_spatial={0}:luma_tmp=0:chroma_tmp=0", halves(strength))
+            format!(
+                "hqdn3d=luma_spatial={0}:chroma_spatial={0}:luma_tmp=0:chroma_tmp=0",
+                2 * u16::from(strength)
+            )
         }
         NoiseReducer::Temporal(strength) => {
-            format!("hqdn3d=luma_spatial=0:chroma_spatial=0:luma_tmp={0}:chroma_tmp={0}", halves(strength))
+            format!("hqdn3d=luma_spatial=0:chroma_spatial=0:luma_tmp={strength}:chroma_tmp={strength}")
         }
     }
-}
-
-/// Half of a number with one decimal.
-fn halves(number: u8) -> String {
-    format!("{}.{}", number / 2, number % 2 * 5)
 }
 
 /// The end of a chain that feeds several others.

@@ -48,8 +48,7 @@ pub struct AudioPart {
     pub streams: Vec<u32>,
     /// Channels of these streams together.
     pub channels: u16,
-    /// The clip's zero on ffmpeg's clock (container start moved to zero): sound before it is cut, sound that starts later
-    /// is preceded by silence.
+    /// The clip's zero on the file's own clock: sound before it is cut, sound that starts later is preceded by silence.
     pub start: ExactTime,
     /// Extra delay of the sound against the picture that the job asks for; negative means earlier.
     pub offset: ExactTime,
@@ -112,10 +111,6 @@ pub(crate) fn decide(
     let Some((track, channels)) = first else {
         return Ok(AudioDecision::Silent(silence.unwrap_or_else(|| "there is no sound".to_owned())));
     };
-    if end <= ExactTime::ZERO {
-        let why = "the sound ends before the picture starts: the outputs have none";
-        return Ok(AudioDecision::Silent(why.to_owned()));
-    }
     // Silence of a last clip is as long as the clip.
     let end = if parts.last().is_some_and(|part| part.streams.is_empty()) { at } else { end };
     let codec_pointer = format!("{pointer}/codecSettings");
@@ -170,11 +165,11 @@ fn part<'a>(
     let offset = chosen.first().and_then(|selector| selector.offset).unwrap_or(0);
     let offset = ExactTime::from_millis(offset);
     let is_free = is_last && clip.ends_with_input && !found.is_empty();
-    let part = AudioPart {
+    let mut part = AudioPart {
         input: u32::try_from(clip.input).unwrap_or(u32::MAX),
         streams: found.iter().map(|track| track.stream_index).collect(),
         channels: found.iter().map(|track| track.channels).sum(),
-        start: clip.start - info.clock_start,
+        start: clip.start,
         offset,
         length: (!is_free).then_some(clip.length),
     };
@@ -183,6 +178,10 @@ fn part<'a>(
     };
     let ends = found.iter().map(|track| track.end).max().unwrap_or(track.end);
     let heard = if is_free { ends - clip.start + offset } else { clip.length };
+    if heard <= ExactTime::ZERO {
+        part = AudioPart { streams: Vec::new(), channels: 0, length: Some(clip.length), ..part };
+        return (part, Err("the sound ends before the picture starts: the outputs have none".to_owned()));
+    }
     (part, Ok((track, heard)))
 }
 

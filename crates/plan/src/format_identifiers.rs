@@ -39,10 +39,12 @@ pub(crate) fn expand(text: &str, facts: &NameFacts) -> String {
     while let Some(start) = rest.find('$') {
         made.push_str(&rest[..start]);
         let after = &rest[start + 1..];
+        // What stands between two dollar signs and could be a variable is one, known or not.
         let variable = after.find('$').map(|end| (&after[..end], &after[end + 1..]));
-        match variable.and_then(|(name, following)| Some((value(name, facts)?, following))) {
-            Some((value, following)) => {
-                made.push_str(&value);
+        let is_name = |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '%');
+        match variable.filter(|(name, _)| is_name(name)) {
+            Some((name, following)) => {
+                made.push_str(&value(name, facts).unwrap_or_else(|| format!("${name}$")));
                 rest = following;
             }
             None => {

@@ -213,9 +213,10 @@ pub struct PlannedAudio {
     pub channels: u16,
     /// Samples a second.
     pub sample_rate_hz: u32,
-    /// How long before the picture the first packet starts: the encoder's delay, where the container has no edit list to
-    /// hide it.
+    /// How long the encoder's own start lasts, before the sound begins.
     pub lead: ExactTime,
+    /// Whether an edit list hides that start; elsewhere the first packet stands before the picture by as much.
+    pub hides_lead: bool,
     /// Where the source's sound ends on the output's clock.
     pub end: ExactTime,
 }

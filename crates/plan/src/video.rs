@@ -35,12 +35,11 @@ impl VideoEncode {
 pub struct SourceVideo {
     /// Index of the input in the job, from 0.
     pub input: u32,
-    /// Where reading may begin on ffmpeg's clock, zero for the file's start: a key frame before it is looked for.
+    /// Where reading may begin, counted from the file's start, zero for that start: a key frame before it is looked for.
     pub seek: ExactTime,
     /// Index of the stream in the file.
     pub stream_index: u32,
-    /// Presentation time of the clip's first frame after ffmpeg has moved the container's start to zero; becomes the
-    /// zero of every output.
+    /// Presentation time of the clip's first frame on the file's own clock; becomes the clip's zero.
     pub start: ExactTime,
     /// Stored size.
     pub size: Size,

@@ -146,15 +146,16 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
 }
 
 fn output_detail(made: &PublishedOutput) -> Value {
-    json!({
-        "durationInMs": made.duration_ms,
-        "outputFilePaths": [made.url],
-        "videoDetails": {
+    let mut detail = json!({"durationInMs": made.duration_ms, "outputFilePaths": [made.url]});
+    // Sound alone has no picture to tell of.
+    if made.width > 0 {
+        detail["videoDetails"] = json!({
             "widthInPx": made.width,
             "heightInPx": made.height,
             "averageBitrate": made.video_bit_rate_bps,
-        },
-    })
+        });
+    }
+    detail
 }
 
 #[cfg(test)]

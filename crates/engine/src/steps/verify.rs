@@ -178,11 +178,10 @@ fn check_audio(
     check(audio.channels == channels, format!("{} audio channels instead of {channels}", audio.channels));
     check(audio.sample_rate_hz == rate, format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz));
     let start = picture_start.unwrap_or(audio.start + planned.lead);
-    let late = (audio.start + planned.lead).distance(start);
-    check(
-        late <= ExactTime::from_millis(MAX_START_OFFSET_MS),
-        format!("sound starts at {} s instead of with the picture", audio.start - start),
-    );
+    let is_near = |time: ExactTime| time.distance(start) <= ExactTime::from_millis(MAX_START_OFFSET_MS);
+    // Where an edit list hides the lead, a packet of which only a part is hidden is still the first one.
+    let starts_right = is_near(audio.start + planned.lead) || planned.hides_lead && is_near(audio.start);
+    check(starts_right, format!("sound starts at {} s instead of with the picture", audio.start - start));
     check(
         (audio.end - start).distance(planned.end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
         format!("sound ends at {} s instead of {} s", audio.end - start, planned.end),

@@ -178,7 +178,7 @@ fn are_two_clips_scaled_apart_and_put_in_a_row() {
     }
     let command = line(encode_video(&encode, &["/a".into(), "/b".into()], Path::new("/w"), None));
     assert!(command.contains("-ss 9.000000 ") && command.contains("file:/b "), "{command}");
-    assert!(command.contains("[1:1]setpts=round(PTS-(1)/(1)/TB)[c1prepared]"), "{command}");
+    assert!(command.contains("[1:1]setpts=round(PTS-(10)/(1)/TB)[c1prepared]"), "{command}");
     assert!(command.contains("[c1s0]crop=400:300:10:20:exact=1,scale=320:240"), "{command}");
     assert!(command.contains("[c1p2]pad=640:480:4:8:black,setsar=1[c1v2]"), "{command}");
     assert!(command.contains("[c0v2][c1v2]concat=n=2:v=1:a=0[v2]"), "{command}");

@@ -70,12 +70,11 @@ impl Draft<'_> {
 
     fn source_video(&self, clip: &Clip, track: &VideoTrack) -> SourceVideo {
         let info = &self.request.inputs[clip.input];
-        let start = clip.start - info.clock_start;
         SourceVideo {
             input: count(clip.input),
             seek: seek(clip, track, info),
             stream_index: track.stream_index,
-            start,
+            start: clip.start,
             size: track.size,
             sample_aspect: track.sample_aspect,
             orientation: track.orientation,

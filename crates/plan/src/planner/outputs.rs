@@ -272,7 +272,8 @@ impl Draft<'_> {
             codec: sound.coding.probed_name().to_owned(),
             channels: sound.coding.channels,
             sample_rate_hz: sound.coding.sample_rate_hz,
-            lead: if hides_delay { ExactTime::ZERO } else { sound.coding.delay() },
+            lead: sound.coding.delay(),
+            hides_lead: hides_delay,
             end: self.audio.get(sound.index as usize).map_or(ExactTime::ZERO, |audio| audio.end),
         };
         PlannedFacts {

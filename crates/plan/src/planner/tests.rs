@@ -128,7 +128,7 @@ fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
     assert_eq!(urls, ["s3://out/x/a.b_1080p.mp4", "s3://out/x/a.b_720p.mp4", "s3://out/x/a.b_480p.mp4"]);
     let sources: Vec<_> = encode(&plan).renditions().map(|(_, rendition)| rendition.scale_from).collect();
     assert_eq!(sources, [ScaleSource::Source, ScaleSource::Rendition(0), ScaleSource::Rendition(1)]);
-    assert_eq!(encode(&plan).clips[0].start.millis(), 80, "the picture starts 80 ms after the container");
+    assert_eq!(encode(&plan).clips[0].start.millis(), 1480, "times are on the file's own clock");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn does_sound_start_and_end_on_the_pictures_clock() {
     let TaskKind::EncodeAudio(audio) = &plan.tasks[1].kind else { panic!("the second task is the sound") };
     assert_eq!(
         (audio.parts[0].streams.clone(), audio.parts[0].start.millis(), audio.end.millis()),
-        (vec![2], 80, 10_020)
+        (vec![2], 1480, 10_020)
     );
     assert_eq!(plan.outputs[0].facts.audio[0].end.millis(), 10_020);
 }

@@ -18,7 +18,8 @@ fn planned() -> PlannedFacts {
             codec: "aac".into(),
             channels: 2,
             sample_rate_hz: 48_000,
-            lead: ExactTime::ZERO,
+            lead: ExactTime::from_millis(21),
+            hides_lead: true,
             end: ExactTime::from_millis(10_010),
         }],
         fast_start: true,
@@ -76,7 +77,7 @@ fn is_each_wrong_fact_found_and_named() {
         (|facts| facts.audio.clear(), "no sound"),
         (|facts| facts.audio.push(facts.audio[0].clone()), "2 sounds instead of 1"),
         (|facts| facts.video.as_mut().unwrap().pixel_format = "yuv444p".into(), "yuv444p instead of"),
-        (|facts| facts.audio[0].start = ExactTime::from_millis(21), "starts at 0.021"),
+        (|facts| facts.audio[0].start = ExactTime::from_millis(12), "starts at 0.012"),
         (|facts| facts.audio[0].end = ExactTime::from_millis(9_900), "ends at 9.900"),
         (|facts| facts.audio[0].channels = 6, "6 audio channels"),
     ];
