@@ -14,7 +14,7 @@ use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
 /// Steps of the schema; a database that has seen the first n has `user_version` n.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -62,6 +62,14 @@ UPDATE jobs SET
         '$.machine.done', json('[]'), '$.machine.running', json('[]'), '$.machine.attempts', json('[]')
     )
 WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
+",
+    "
+CREATE TABLE kept (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+);
 ",
 ];
 

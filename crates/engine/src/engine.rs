@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use abanico_ffmpeg::{Tools, capabilities};
-use abanico_model::arn::ResourceKind;
+use abanico_model::arn::{ResourceKind, resource_name};
 use abanico_model::generated::JobSettings;
 use abanico_store::ObjectStore;
 use serde_json::Value;
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
+use crate::kept::Kept;
 use crate::resources::Resource;
 use crate::sandboxing::Sandboxing;
 use crate::steps::{JobContext, Workshop};
@@ -137,10 +138,19 @@ impl Engine {
             presets: self.bodies(ResourceKind::Preset).await.map_err(unreadable)?,
             templates: self.bodies(ResourceKind::JobTemplate).await.map_err(unreadable)?,
         };
-        match self.shared.forwarding {
-            None => submission::from_request_with(request, &catalogue),
-            Some(_) => submission::from_request_for_others(request, &catalogue),
+        if self.shared.forwarding.is_some() {
+            return submission::from_request_for_others(request, &catalogue);
         }
+        let submission = submission::from_request_with(request, &catalogue)?;
+        let queue = resource_name(&submission.queue, ResourceKind::Queue);
+        let known = self.resource(ResourceKind::Queue, &queue).await.map_err(unreadable)?;
+        if known.is_none() && queue != "Default" {
+            return Err(Refusal::NotFound(format!(
+                "The specified queue was not found: queueArn={}",
+                submission.queue
+            )));
+        }
+        Ok(submission)
     }
 
     async fn bodies(&self, kind: ResourceKind) -> Result<BTreeMap<String, Value>, Error> {
@@ -210,6 +220,47 @@ impl Engine {
     pub async fn queue_counts(&self, arn: &str) -> Result<(u64, u64), Error> {
         let arn = arn.to_owned();
         self.database(move |database| database.queue_counts(&arn)).await
+    }
+
+    /// Stores a small thing in the place of the one of that name.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn keep(&self, kind: Kept, name: &str, body: Value) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.database(move |database| database.keep(kind, &name, &body)).await
+    }
+
+    /// Reads a small thing; none when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn kept(&self, kind: Kept, name: &str) -> Result<Option<Value>, Error> {
+        let name = name.to_owned();
+        self.database(move |database| database.kept(kind, &name)).await
+    }
+
+    /// Removes a small thing; false when there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn forget(&self, kind: Kept, name: &str) -> Result<bool, Error> {
+        let name = name.to_owned();
+        self.database(move |database| database.forget(kind, &name)).await
+    }
+
+    /// A name for a new jobs query.
+    pub fn new_query_id(&self) -> String {
+        crate::ids::job(clock::now_ms()).as_str().to_owned()
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.shared.workshop
+    }
+
+    /// Where the engine's files are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.shared.options.folder
     }
 
     /// Makes a job, or finds the one that the same token made before. Durable when this returns.
@@ -446,8 +497,10 @@ impl Engine {
         let settings: JobSettings = serde_json::from_value(record.submission.settings.clone())
             .map_err(|error| Error::storage("read a job's settings", error))?;
         let inputs = settings.inputs.iter().flatten().map(|input| input.file_input.clone());
+        let policy = self.kept(Kept::Policy, "").await?;
         let notifier = self.clone();
         let context = JobContext {
+            policy: policy.unwrap_or_default(),
             workshop: self.shared.workshop.clone(),
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls: inputs.map(Option::unwrap_or_default).collect(),

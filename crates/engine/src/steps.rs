@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use abanico_ffmpeg::{Capabilities, Tools};
 use abanico_plan::TaskId;
 use abanico_store::ObjectStore;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,8 @@ pub(crate) struct Workshop {
 pub(crate) struct JobContext {
     /// What all jobs share.
     pub workshop: Arc<Workshop>,
+    /// Where inputs may come from, as PutPolicy has it; null allows all.
+    pub policy: Value,
     /// The job's files.
     pub work: WorkFolder,
     /// URLs of the inputs in the job's order.

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     NotFound,
     /// The thing's state does not allow it.
     Conflict,
+    /// The request is right, and what it names cannot be worked with.
+    Unprocessable,
     /// Too much at once: later it may do.
     TooMany,
     /// The server is stopping.
@@ -57,6 +59,7 @@ impl ErrorKind {
             Self::Forbidden => ("ForbiddenException", StatusCode::FORBIDDEN),
             Self::NotFound => ("NotFoundException", StatusCode::NOT_FOUND),
             Self::Conflict => ("ConflictException", StatusCode::CONFLICT),
+            Self::Unprocessable => ("UnprocessableEntityException", StatusCode::UNPROCESSABLE_ENTITY),
             Self::TooMany => ("TooManyRequestsException", StatusCode::TOO_MANY_REQUESTS),
             Self::Stopping => ("ServiceUnavailableException", StatusCode::SERVICE_UNAVAILABLE),
             Self::Internal => ("InternalServerErrorException", StatusCode::INTERNAL_SERVER_ERROR),

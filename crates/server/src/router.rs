@@ -12,7 +12,8 @@ use tower::ServiceExt;
 use crate::authentication::{require_media_convert, require_operator};
 use crate::edge::{Edge, ServerParts};
 use crate::operations::{
-    cancel_job, create_job, describe_endpoints, get_job, job_templates, list_jobs, presets, queues, unknown,
+    cancel_job, create_job, describe_endpoints, get_job, job_templates, jobs_queries, list_jobs, policy,
+    presets, probe, queues, sharing, tags, unknown, versions,
 };
 use crate::sigv4::credential_scope;
 use crate::{console, dead_letters, download, events_stream, metrics};
@@ -58,6 +59,17 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
             "/2017-08-29/endpoints",
             post(describe_endpoints::describe_endpoints).get(describe_endpoints::describe_endpoints),
         )
+        .route("/2017-08-29/jobsQueries", post(jobs_queries::start))
+        .route("/2017-08-29/jobsQueries/{id}", get(jobs_queries::results))
+        .route("/2017-08-29/policy", get(policy::get).put(policy::put).delete(policy::delete))
+        .route("/2017-08-29/probe", post(probe::probe))
+        .route("/2017-08-29/versions", get(versions::list))
+        // An ARN has slashes; SDKs encode them, people do not.
+        .route("/2017-08-29/tags", post(tags::tag))
+        .route("/2017-08-29/tags/{*arn}", get(tags::list).put(tags::untag))
+        .route("/2017-08-29/certificates", post(sharing::associate))
+        .route("/2017-08-29/certificates/{*arn}", axum::routing::delete(sharing::disassociate))
+        .route("/2017-08-29/resourceShares", post(sharing::share))
         .route("/2017-08-29/", any(unknown::unknown))
         .route("/2017-08-29/{*rest}", any(unknown::unknown))
         .method_not_allowed_fallback(unknown::unknown)

@@ -7,6 +7,7 @@ use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Plan, PlanRequest, plan};
 use abanico_store::ObjectUrl;
+use serde_json::Value;
 
 use super::JobContext;
 use crate::failure;
@@ -27,6 +28,7 @@ pub(crate) async fn prepare(
     settings: &JobSettings,
     record: &JobRecord,
 ) -> Result<Prepared, Failure> {
+    check_policy(context)?;
     let files = context.input_files();
     let mut looked_at: Vec<(PathBuf, MediaInfo)> = Vec::new();
     let mut inputs = Vec::with_capacity(files.len());
@@ -55,6 +57,24 @@ pub(crate) async fn prepare(
     let plan = plan(request).map_err(|error| failure::from_plan(&error))?;
     context.update(|progress| progress.probing_percent = 100);
     Ok(Prepared { inputs, plan })
+}
+
+/// Refuses inputs from where the policy allows none.
+fn check_policy(context: &JobContext) -> Result<(), Failure> {
+    for url in &context.input_urls {
+        let member = match url.split(':').next().unwrap_or_default() {
+            "http" => "httpInputs",
+            "https" => "httpsInputs",
+            _ => "s3Inputs",
+        };
+        if context.policy.get(member).and_then(Value::as_str) == Some("DISALLOWED") {
+            let message = format!(
+                "the policy's {member} is DISALLOWED, so `{url}` is not read: change the policy or the input"
+            );
+            return Err(Failure { code: 3457, message, is_retryable: false });
+        }
+    }
+    Ok(())
 }
 
 /// Fetches anew at every try: what an interrupted try left may be half a file.

@@ -1,6 +1,6 @@
 //! GetJob: in a job's id, out the job as it is now. Never a change.
 
-use abanico_engine::JobId;
+use abanico_engine::{JobId, Kept};
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
@@ -11,5 +11,9 @@ use crate::job_view;
 
 pub(crate) async fn get_job(State(edge): State<Edge>, Path(id): Path<String>) -> Result<Json<Value>, Error> {
     let record = edge.engine.get(&JobId::new(id)).await?;
-    Ok(Json(json!({ "job": job_view::job(&record) })))
+    let mut job = job_view::job(&record);
+    if edge.engine.kept(Kept::Share, record.id.as_str()).await?.is_some() {
+        job["shareStatus"] = json!("INITIATED");
+    }
+    Ok(Json(json!({ "job": job })))
 }

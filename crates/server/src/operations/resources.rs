@@ -1,7 +1,7 @@
 //! What presets, job templates and queues have in common: in a request about one, out its body checked against AWS's
 //! model, stored, and its view. Never the system's own changed.
 
-use abanico_engine::{Engine, Resource};
+use abanico_engine::{Engine, Kept, Resource};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use abanico_model::{keys, validate};
 use serde_json::{Value, json};
@@ -62,7 +62,12 @@ pub(super) fn refuse_system(kind: ResourceKind, name: &str) -> Error {
 /// Removes one of the user's own.
 pub(super) async fn delete(engine: &Engine, kind: ResourceKind, given: &str) -> Result<(), Error> {
     let name = resource_name(given, kind);
-    if engine.delete_resource(kind, &name).await? { Ok(()) } else { Err(not_found(kind, &name)) }
+    if !engine.delete_resource(kind, &name).await? {
+        return Err(not_found(kind, &name));
+    }
+    // One made later under the same name starts without its tags.
+    engine.forget(Kept::Tags, &Arn::local(kind, name.as_str()).to_string()).await?;
+    Ok(())
 }
 
 /// The body with what a request changes laid over it; the name stays.

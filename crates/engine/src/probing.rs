@@ -1,0 +1,51 @@
+//! Looking at a file without a job: in its URL, out its facts. Never a file that stays, never more than a few at a time.
+
+use std::time::Duration;
+
+use abanico_media::MediaInfo;
+use abanico_store::{ObjectMeta, ObjectUrl};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::failure;
+use crate::job_machine::Failure;
+
+/// How long one file may take, fetching and looking at it.
+const LIMIT: Duration = Duration::from_secs(120);
+
+impl Engine {
+    /// Fetches and probes a file.
+    ///
+    /// # Errors
+    /// What a job would say of that input, with MediaConvert's code.
+    pub async fn probe(&self, url: &str) -> Result<(ObjectMeta, MediaInfo), Failure> {
+        let parsed: ObjectUrl = url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
+            code: 1010,
+            message: error.to_string(),
+            is_retryable: false,
+        })?;
+        let workshop = self.workshop();
+        // As many at once as there are processors; the others wait.
+        let _permit =
+            workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
+        let folder = tempfile::Builder::new()
+            .prefix("probe-")
+            .tempdir_in(self.folder())
+            .map_err(|error| failure::from_disk("make a folder to look at a file", &error))?;
+        let file = folder.path().join("input");
+        let cancel = CancellationToken::new();
+        let _stopped = cancel.clone().drop_guard();
+        let look = async {
+            let meta =
+                workshop.store.fetch(&parsed, &file).await.map_err(|error| failure::from_store(&error))?;
+            let probed = abanico_ffmpeg::probe(&workshop.tools, &file, &cancel).await;
+            let info =
+                probed.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))?;
+            Ok((meta, info))
+        };
+        tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| {
+            let message = format!("looking at `{url}` took more than {} s", LIMIT.as_secs());
+            Err(Failure { code: 1999, message, is_retryable: true })
+        })
+    }
+}

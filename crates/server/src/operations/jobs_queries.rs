@@ -1,0 +1,141 @@
+//! StartJobsQuery, GetJobsQueryResults: in filters, out the jobs that pass all of them, page by page. A query is run when its
+//! results are asked for, so it is complete at once. Never a job that a filter refuses.
+
+use abanico_engine::{Engine, JobId, JobRecord, Kept, ListFilter};
+use abanico_model::arn::{ResourceKind, resource_name};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::resources::checked;
+use super::versions::ENGINE_VERSION;
+use crate::edge::Edge;
+use crate::error_table::Error;
+use crate::job_view;
+
+const MAX_RESULTS: usize = 20;
+/// Jobs that are read at once while looking for those that pass.
+const BATCH: usize = 200;
+
+pub(crate) async fn start(State(edge): State<Edge>, body: Bytes) -> Result<(StatusCode, Json<Value>), Error> {
+    let request = checked(&body, "StartJobsQueryRequest")?;
+    let place = request.get("nextToken").and_then(Value::as_str).map(read_token).transpose()?;
+    let id = edge.engine.new_query_id();
+    let query = json!({"request": request, "after": place.map(|(time, id)| json!([time, id]))});
+    edge.engine.keep(Kept::JobsQuery, &id, query).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
+}
+
+pub(crate) async fn results(State(edge): State<Edge>, Path(id): Path<String>) -> Result<Json<Value>, Error> {
+    let query = edge.engine.kept(Kept::JobsQuery, &id).await?;
+    let query =
+        query.ok_or_else(|| Error::not_found(format!("The specified jobs query was not found: id={id}")))?;
+    let request = &query["request"];
+    let most = request.get("maxResults").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok());
+    let most = most.unwrap_or(MAX_RESULTS).clamp(1, MAX_RESULTS);
+    let after = query["after"]
+        .as_array()
+        .and_then(|place| Some((place.first()?.as_i64()?, JobId::new(place.get(1)?.as_str()?))));
+    let found = passing(&edge.engine, request, after, most + 1).await?;
+    let mut answer =
+        json!({"jobs": found.iter().take(most).map(job_view::job).collect::<Vec<_>>(), "status": "COMPLETE"});
+    if let Some(last) = found.get(most - 1).filter(|_| found.len() > most) {
+        let place = format!("{} {}", last.times.submitted_ms, last.id);
+        answer["nextToken"] = json!(URL_SAFE_NO_PAD.encode(place));
+    }
+    Ok(Json(answer))
+}
+
+fn read_token(token: &str) -> Result<(i64, String), Error> {
+    let read = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+        let (time, id) = text.split_once(' ')?;
+        Some((time.parse().ok()?, id.to_owned()))
+    };
+    read().ok_or_else(|| Error::bad_request("/nextToken: is not one of a jobs query: query again without it"))
+}
+
+/// Up to `most` jobs that pass, behind a place.
+async fn passing(
+    engine: &Engine,
+    request: &Value,
+    after: Option<(i64, JobId)>,
+    most: usize,
+) -> Result<Vec<JobRecord>, Error> {
+    let filters: Vec<Filter> =
+        request.get("filterList").and_then(Value::as_array).into_iter().flatten().map(Filter::read).collect();
+    let newest_first = request.get("order").and_then(Value::as_str) != Some("ASCENDING");
+    let (mut found, mut after) = (Vec::new(), after);
+    loop {
+        let filter = ListFilter { newest_first, after: after.clone(), ..ListFilter::default() };
+        let batch = engine.list(filter, BATCH).await?;
+        let is_last = batch.len() < BATCH;
+        after = batch.last().map(|job| (job.times.submitted_ms, job.id.clone()));
+        found.extend(batch.into_iter().filter(|job| filters.iter().all(|filter| filter.takes(job))));
+        if is_last || found.len() >= most {
+            found.truncate(most);
+            return Ok(found);
+        }
+    }
+}
+
+/// One filter: a job passes when it has one of the values.
+struct Filter {
+    key: String,
+    values: Vec<String>,
+}
+
+impl Filter {
+    fn read(wire: &Value) -> Self {
+        let values = wire.get("values").and_then(Value::as_array).into_iter().flatten();
+        Self {
+            key: wire.get("key").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            values: values.filter_map(|value| value.as_str().map(str::to_owned)).collect(),
+        }
+    }
+
+    fn takes(&self, job: &JobRecord) -> bool {
+        self.values.iter().any(|value| match self.key.as_str() {
+            "queue" => {
+                resource_name(&job.submission.queue, ResourceKind::Queue)
+                    == resource_name(value, ResourceKind::Queue)
+            }
+            "status" => job_view::status(job.stage()) == value,
+            "fileInput" => {
+                texts(&job.submission.settings, "fileInput").any(|url| url.contains(value.as_str()))
+            }
+            "jobEngineVersionRequested" => {
+                job.submission.request.get("jobEngineVersion").and_then(Value::as_str) == Some(value)
+            }
+            "jobEngineVersionUsed" => value == ENGINE_VERSION,
+            "videoCodec" => codecs(&job.submission.settings, "videoDescription").any(|codec| codec == value),
+            "audioCodec" => codecs(&job.submission.settings, "audioDescriptions").any(|codec| codec == value),
+            _ => false,
+        })
+    }
+}
+
+/// Values of a member of all inputs.
+fn texts<'a>(settings: &'a Value, member: &'a str) -> impl Iterator<Item = &'a str> {
+    let inputs = settings.get("inputs").and_then(Value::as_array).into_iter().flatten();
+    inputs.filter_map(move |input| input.get(member)?.as_str())
+}
+
+/// Codecs of all outputs in a description, or in each of several.
+fn codecs<'a>(settings: &'a Value, description: &'a str) -> impl Iterator<Item = &'a str> {
+    let groups = settings.get("outputGroups").and_then(Value::as_array).into_iter().flatten();
+    let outputs =
+        groups.flat_map(|group| group.get("outputs").and_then(Value::as_array).into_iter().flatten());
+    outputs.flat_map(move |output| {
+        let found = output.get(description);
+        let each = match found {
+            Some(Value::Array(each)) => each.iter().collect(),
+            other => Vec::from_iter(other),
+        };
+        each.into_iter().filter_map(|one| one.pointer("/codecSettings/codec")?.as_str())
+    })
+}

@@ -1,0 +1,52 @@
+//! GetPolicy, PutPolicy, DeletePolicy: in what inputs may come from, out the same. A job with an input from elsewhere ends in
+//! error 3457. Never a change of jobs that run.
+
+use abanico_engine::Kept;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::resources::checked;
+use crate::edge::Edge;
+use crate::error_table::Error;
+
+const NAME: &str = "";
+
+pub(crate) async fn get(State(edge): State<Edge>) -> Result<Json<Value>, Error> {
+    let kept = edge.engine.kept(Kept::Policy, NAME).await?.unwrap_or_else(|| json!({}));
+    Ok(Json(json!({ "policy": whole(&kept) })))
+}
+
+pub(crate) async fn put(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
+    let request = checked(&body, "PutPolicyRequest")?;
+    let policy = whole(&request["policy"]);
+    edge.engine.keep(Kept::Policy, NAME, policy.clone()).await?;
+    Ok(Json(json!({ "policy": policy })))
+}
+
+pub(crate) async fn delete(State(edge): State<Edge>) -> Result<(StatusCode, Json<Value>), Error> {
+    edge.engine.forget(Kept::Policy, NAME).await?;
+    Ok((StatusCode::OK, Json(json!({}))))
+}
+
+/// A policy with every member: what it leaves out is allowed.
+fn whole(policy: &Value) -> Value {
+    let member = |name: &str| policy.get(name).cloned().filter(Value::is_string).unwrap_or(json!("ALLOWED"));
+    json!({"httpInputs": member("httpInputs"), "httpsInputs": member("httpsInputs"), "s3Inputs": member("s3Inputs")})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_what_a_policy_leaves_out_allowed() {
+        let policy = whole(&json!({"httpInputs": "DISALLOWED", "s3Inputs": null}));
+        assert_eq!(
+            policy,
+            json!({"httpInputs": "DISALLOWED", "httpsInputs": "ALLOWED", "s3Inputs": "ALLOWED"})
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! TagResource, UntagResource, ListTagsForResource: in an ARN and tags, out the tags of a queue, preset, job template or
+//! job. Never a tag of something that does not exist.
+
+use abanico_engine::{Engine, JobId, Kept};
+use abanico_model::arn::{Arn, ResourceKind};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use serde_json::{Map, Value, json};
+
+use super::resources::{checked, not_found};
+use crate::edge::Edge;
+use crate::error_table::Error;
+
+/// Most tags of one resource (AWS, "Tagging AWS resources").
+const MOST_TAGS: usize = 50;
+
+pub(crate) async fn tag(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
+    let request = checked(&body, "TagResourceRequest")?;
+    let arn = request.get("arn").and_then(Value::as_str).unwrap_or_default();
+    let mut tags = tags_of(&edge.engine, arn).await?;
+    tags.extend(request.get("tags").and_then(Value::as_object).cloned().unwrap_or_default());
+    if tags.len() > MOST_TAGS {
+        let what = format!("/tags: a resource has at most {MOST_TAGS} tags, these would be {}", tags.len());
+        return Err(Error::bad_request(what));
+    }
+    edge.engine.keep(Kept::Tags, arn, Value::Object(tags)).await?;
+    Ok(Json(json!({})))
+}
+
+pub(crate) async fn untag(
+    State(edge): State<Edge>,
+    Path(arn): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Error> {
+    let mut tags = tags_of(&edge.engine, &arn).await?;
+    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    let request: Value = serde_json::from_slice(body)
+        .map_err(|error| Error::bad_request(format!("the body is not JSON: {error}")))?;
+    let request = abanico_model::keys::to_wire(request, "UntagResourceRequest");
+    for key in request.get("tagKeys").and_then(Value::as_array).into_iter().flatten() {
+        let key = key.as_str().ok_or_else(|| Error::bad_request("/tagKeys: Should be strings"))?;
+        tags.remove(key);
+    }
+    edge.engine.keep(Kept::Tags, &arn, Value::Object(tags)).await?;
+    Ok(Json(json!({})))
+}
+
+pub(crate) async fn list(State(edge): State<Edge>, Path(arn): Path<String>) -> Result<Json<Value>, Error> {
+    let tags = tags_of(&edge.engine, &arn).await?;
+    Ok(Json(json!({"resourceTags": {"arn": arn, "tags": tags}})))
+}
+
+/// The tags of a resource: those that were set since, else those that it was made with.
+async fn tags_of(engine: &Engine, text: &str) -> Result<Map<String, Value>, Error> {
+    let arn = Arn::parse(text).ok_or_else(|| {
+        Error::bad_request(format!("`{text}` is not the ARN of a queue, preset, job template or job"))
+    })?;
+    let made_with = match arn.kind {
+        ResourceKind::Job => engine.get(&JobId::new(arn.name.as_str())).await?.submission.request,
+        kind => match engine.resource(kind, &arn.name).await? {
+            Some(resource) => resource.body,
+            None if kind == ResourceKind::Queue && arn.name == "Default" => json!({}),
+            None => return Err(not_found(kind, &arn.name)),
+        },
+    };
+    let kept = engine.kept(Kept::Tags, text).await?;
+    let tags = kept.as_ref().or_else(|| made_with.get("tags")).and_then(Value::as_object);
+    Ok(tags.cloned().unwrap_or_default())
+}

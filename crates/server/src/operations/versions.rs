@@ -1,0 +1,23 @@
+//! ListVersions: out the one version of the job engine that there is. Never a version that would not run.
+
+use axum::Json;
+use axum::extract::Query;
+use serde_json::{Value, json};
+
+use super::pages::{Item, ListParams, page};
+use crate::error_table::Error;
+
+/// The job engine's version is this program's.
+pub(crate) const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(crate) async fn list(Query(params): Query<ListParams>) -> Result<Json<Value>, Error> {
+    let item = Item {
+        name: ENGINE_VERSION.to_owned(),
+        created_ms: 0,
+        is_system: false,
+        category: None,
+        view: json!({"version": ENGINE_VERSION}),
+    };
+    let (versions, _) = page(vec![item], &params)?;
+    Ok(Json(json!({ "versions": versions })))
+}
