@@ -167,6 +167,63 @@ def test_are_there_segments_alone_where_no_manifest_is_wanted(masters: Server, c
     assert masters.keys(prefix="bare/") == [f"bare/film_360_0000{number}.ts" for number in (1, 2, 3)]
 
 
+def sound(name: str, language: str, kind: str) -> dict:
+    """An output of sound alone, in the group `speech`."""
+    aac = {"Bitrate": 64_000, "CodingMode": "CODING_MODE_2_0", "SampleRate": 48_000}
+    return {
+        "NameModifier": name,
+        "ContainerSettings": {"Container": "M3U8"},
+        "OutputSettings": {"HlsSettings": {"AudioGroupId": "speech", "AudioTrackType": kind}},
+        "AudioDescriptions": [
+            {"LanguageCode": language, "StreamName": name.strip("_"), "CodecSettings": {"Codec": "AAC", "AacSettings": aac}}
+        ],
+    }
+
+
+def test_do_variants_name_the_sounds_that_go_with_them(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    silent = rung("_360", 640, 360, {"AudioRenditionSets": "speech"})
+    del silent["AudioDescriptions"]
+    hevc = rung("_hevc", 320, 180, {"AudioRenditionSets": "speech"})
+    del hevc["AudioDescriptions"]
+    hevc["VideoDescription"]["CodecSettings"] = {
+        "Codec": "H_265",
+        "H265Settings": {"RateControlMode": "QVBR", "MaxBitrate": 600_000, "QualityTuningLevel": "SINGLE_PASS"},
+    }
+    outputs = [
+        silent,
+        hevc,
+        sound("_english", "ENG", "ALTERNATE_AUDIO_AUTO_SELECT_DEFAULT"),
+        sound("_spanish", "SPA", "ALTERNATE_AUDIO_NOT_AUTO_SELECT"),
+    ]
+    submit(masters, clips.file(FILM), "sounds", {}, outputs)
+    folder = download(masters, "sounds", tmp_path)
+    lines = (folder / "film.m3u8").read_text().splitlines()
+    media = [line for line in lines if line.startswith("#EXT-X-MEDIA:")]
+    assert len(media) == 2 and all('TYPE=AUDIO,GROUP-ID="speech"' in line for line in media)
+    assert 'LANGUAGE="eng",NAME="english",DEFAULT=YES,AUTOSELECT=YES' in media[0]
+    assert 'LANGUAGE="spa",NAME="spanish",DEFAULT=NO,AUTOSELECT=NO' in media[1]
+    assert 'URI="film_english.m3u8"' in media[0]
+    variants = [line for line in lines if line.startswith("#EXT-X-STREAM-INF:")]
+    assert len(variants) == 2 and all('AUDIO="speech"' in line for line in variants)
+    assert 'CODECS="avc1.4d401e,mp4a.40.2"' in variants[0] and 'CODECS="hvc1.1.6.L' in variants[1]
+    listed = segments(folder / "film_english.m3u8")
+    # The encoder's own start and end belong to the sound's segments: up to two packets of 1024 samples.
+    assert len(listed) == 3 and abs(sum(length for length, _ in listed) - Fraction(300 * 1001, 30000)) < Fraction(1, 20)
+    for name in ("film.m3u8", "film_english.m3u8", "film_spanish.m3u8", "film_hevc.m3u8"):
+        assert decode_complaints(folder / name) == "", name
+
+
+def test_is_a_sound_alone_a_variant_where_the_job_says_so(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    alone = sound("_radio", "ENG", "AUDIO_ONLY_VARIANT_STREAM")
+    submit(masters, clips.file(FILM), "radio", {}, [rung("_360", 640, 360), alone])
+    folder = download(masters, "radio", tmp_path)
+    lines = (folder / "film.m3u8").read_text().splitlines()
+    variants = [line for line in lines if line.startswith("#EXT-X-STREAM-INF:")]
+    assert len(variants) == 2 and "RESOLUTION" not in variants[1] and 'CODECS="mp4a.40.2"' in variants[1]
+    assert not any(line.startswith("#EXT-X-MEDIA:") for line in lines)
+    assert decode_complaints(folder / "film_radio.m3u8") == ""
+
+
 def _first_range(playlist: Path) -> int:
     line = next(line for line in playlist.read_text().splitlines() if line.startswith("#EXT-X-BYTERANGE:"))
     length, offset = map(int, line.removeprefix("#EXT-X-BYTERANGE:").split("@"))

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::problem::{Problem, step};
 use crate::shape::Shape;
 
+pub mod page;
 mod table;
 
 /// What becomes of a member.
