@@ -168,6 +168,10 @@ fn named_template(given: &str, catalogue: &Catalogue) -> Result<Value, Refusal> 
 /// MediaConvert's pointers start below `settings`.
 fn shortened(problems: Problems) -> Problems {
     let short = |problem: Problem| {
+        // Settings that are no object have no place below them.
+        if problem.pointer == "/settings" && problem.message.starts_with("Should be") {
+            return problem;
+        }
         let pointer = problem.pointer.strip_prefix("/settings").unwrap_or(&problem.pointer).to_owned();
         Problem { pointer, ..problem }
     };

@@ -33,13 +33,10 @@ pub(crate) async fn untag(
     Path(arn): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
+    let request = checked(&with_arn(&body, &arn), "UntagResourceRequest")?;
     let mut tags = tags_of(&edge.engine, &arn).await?;
-    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    let request: Value = serde_json::from_slice(body)
-        .map_err(|error| Error::bad_request(format!("the body is not JSON: {error}")))?;
-    let request = abanico_model::keys::to_wire(request, "UntagResourceRequest");
-    for key in request.get("tagKeys").and_then(Value::as_array).into_iter().flatten() {
-        let key = key.as_str().ok_or_else(|| Error::bad_request("/tagKeys: Should be strings"))?;
+    let keys = request.get("tagKeys").and_then(Value::as_array).into_iter().flatten();
+    for key in keys.filter_map(Value::as_str) {
         tags.remove(key);
     }
     edge.engine.keep(Kept::Tags, &arn, Value::Object(tags)).await?;
@@ -49,6 +46,18 @@ pub(crate) async fn untag(
 pub(crate) async fn list(State(edge): State<Edge>, Path(arn): Path<String>) -> Result<Json<Value>, Error> {
     let tags = tags_of(&edge.engine, &arn).await?;
     Ok(Json(json!({"resourceTags": {"arn": arn, "tags": tags}})))
+}
+
+/// A body with the ARN that the path has: the model asks for it. No body is an empty one; what is no object stays.
+fn with_arn(body: &[u8], arn: &str) -> Vec<u8> {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(mut request)) => {
+            request.insert("arn".to_owned(), json!(arn));
+            Value::Object(request).to_string().into_bytes()
+        }
+        _ => body.to_vec(),
+    }
 }
 
 /// The tags of a resource: those that were set since, else those that it was made with.

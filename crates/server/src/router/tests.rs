@@ -164,11 +164,11 @@ async fn are_faults_answered_in_awss_form() {
     let unknown = fixture.signed("GET", "/2017-08-29/jobs/17-abcdef", String::new()).await;
     assert_eq!(unknown.code(), (404, "NotFoundException"));
     for (method, path) in
-        [("GET", "/2017-08-29/versions"), ("PUT", "/2017-08-29/jobs"), ("GET", "/elsewhere")]
+        [("GET", "/2017-08-29/unheard-of"), ("PUT", "/2017-08-29/jobs"), ("GET", "/elsewhere")]
     {
         let unserved = fixture.signed(method, path, String::new()).await;
         assert_eq!(unserved.code(), (404, "NotFoundException"), "{path}");
-        assert!(unserved.text.contains("served are CreateJob"), "{}", unserved.text);
+        assert!(unserved.text.contains("has no operation at"), "{}", unserved.text);
     }
 }
 

@@ -1,0 +1,108 @@
+"""Does any request make the API fail, hang, or answer in another shape than AWS's? Thousands are made up from AWS's model."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from harness import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Server
+from request_maker import Made, RequestMaker
+
+REQUESTS = int(os.environ.get("ABANICO_FUZZ_REQUESTS", "4000"))
+CONNECTIONS = 4
+ANSWER_SECONDS = 10
+# Answers that MediaConvert's own table has.
+FINE = {200, 201, 202, 400, 402, 403, 404, 409, 413, 422, 429}
+
+
+@dataclass
+class Seen:
+    """What a connection saw."""
+
+    statuses: Counter = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    faults: int = 0
+
+
+def send(connection: http.client.HTTPConnection, endpoint: str, made: Made) -> tuple[int, dict[str, str], bytes]:
+    """Signs and sends one request."""
+    url = f"{endpoint}{made.path}" + (f"?{urlencode(made.query)}" if made.query else "")
+    body = b"" if made.body is None else json.dumps(made.body).encode()
+    request = AWSRequest(made.method, url, headers={"Content-Type": "application/json"}, data=body)
+    SigV4Auth(Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY), "mediaconvert", "us-east-1").add_auth(request)
+    prepared = request.prepare()
+    target = urlsplit(prepared.url)
+    path = target.path + (f"?{target.query}" if target.query else "")
+    connection.request(made.method, path, body=body, headers=dict(prepared.headers))
+    answer = connection.getresponse()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+
+def judge(made: Made, status: int, headers: dict[str, str], body: bytes, seen: Seen) -> None:
+    """Notes what is wrong with an answer."""
+    seen.statuses[status] += 1
+    shown = f"{made.operation} {made.path[:80]} {json.dumps(made.body)[:300]}"
+    if status not in FINE:
+        seen.wrong.append(f"status {status}: {shown}: {body[:200]!r}")
+        return
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        seen.wrong.append(f"no JSON at status {status}: {shown}: {body[:200]!r}")
+        return
+    if status < 400:
+        return
+    if not answer.get("message") or "x-amzn-errortype" not in headers:
+        seen.wrong.append(f"an error without message or type: {shown}: {body[:200]!r}")
+    if made.fault and status == 400:
+        seen.faults += 1
+        if made.fault.lower() not in answer["message"].lower():
+            seen.unnamed.append(f"`{made.fault}` is not named: {shown}: {answer['message'][:300]}")
+
+
+def run(server: Server, seed: int, count: int, seen: Seen) -> None:
+    """Sends so many requests over one connection."""
+    maker = RequestMaker(seed)
+    address = urlsplit(server.endpoint)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=ANSWER_SECONDS)
+    for _ in range(count):
+        made = maker.make()
+        try:
+            judge(made, *send(connection, server.endpoint, made), seen)
+        except (OSError, http.client.HTTPException) as error:
+            seen.wrong.append(f"{type(error).__name__} {error}: {made.operation} {json.dumps(made.body)[:300]}")
+            connection.close()
+    connection.close()
+
+
+def test_has_every_made_up_request_a_proper_answer(fresh_server: Server) -> None:
+    server = fresh_server.start()
+    server.mediaconvert.create_queue(Name="fuzz", Status="PAUSED")
+    seens = [Seen() for _ in range(CONNECTIONS)]
+    threads = [
+        threading.Thread(target=run, args=(server, 1000 + number, REQUESTS // CONNECTIONS, seen))
+        for number, seen in enumerate(seens)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    statuses = sum((seen.statuses for seen in seens), Counter())
+    wrong = [line for seen in seens for line in seen.wrong]
+    assert not wrong, f"{len(wrong)} of {REQUESTS}, among them:\n" + "\n".join(wrong[:10])
+    assert "panicked" not in server.log()
+    # The requests must reach every part: some are taken, many refused.
+    assert statuses[201] > 0 and statuses[200] > 0 and statuses[400] > REQUESTS // 10, statuses
+    unnamed = [line for seen in seens for line in seen.unnamed]
+    assert not unnamed, f"{len(unnamed)} planted faults, among them:\n" + "\n".join(unnamed[:10])
+    assert sum(seen.faults for seen in seens) > REQUESTS // 100
+    assert server.mediaconvert.list_queues()["Queues"], "the server still serves"
