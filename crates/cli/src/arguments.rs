@@ -42,6 +42,8 @@ pub enum Command {
     Transcode(Transcode),
     /// Print the facts of a file as JSON.
     Probe(Probe),
+    /// Look closely at a finished file: groups of pictures, bit rate over time, the decoder's buffer, the sound's offset.
+    Inspect(Inspect),
     /// Print what would be done with a file: renditions, tasks and ffmpeg commands.
     Plan(Plan),
     /// Check this machine: ffmpeg, encoders, disk, port, clock, sandbox.
@@ -107,6 +109,26 @@ pub struct Transcode {
 pub struct Probe {
     /// A file.
     pub file: PathBuf,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// A file.
+    pub file: PathBuf,
+    /// Bits a second that a decoder's buffer is filled with; with it the buffer is checked, and one that runs dry gives exit
+    /// status 1.
+    #[arg(long, value_name = "BITS_A_SECOND")]
+    pub max_bit_rate: Option<u64>,
+    /// Size of that buffer in bits; two seconds where it is not named.
+    #[arg(long, value_name = "BITS", requires = "max_bit_rate")]
+    pub buffer: Option<u64>,
+    /// How full it is at the start, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub fill: u8,
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `plan`.

@@ -5,6 +5,7 @@ pub mod aws;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
+pub mod inspect;
 pub mod local;
 pub mod plan;
 pub mod probe;

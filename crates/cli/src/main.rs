@@ -39,6 +39,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Demo(demo) => commands::demo::run(demo).await,
             Command::Transcode(transcode) => commands::transcode::run(transcode).await,
             Command::Probe(probe) => commands::probe::run(probe).await,
+            Command::Inspect(inspect) => commands::inspect::run(inspect).await,
             Command::Plan(plan) => commands::plan::run(plan).await,
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,

@@ -5,7 +5,7 @@ mod cadence;
 pub(crate) mod header;
 pub(crate) mod measure;
 pub(crate) mod packets;
-mod reader;
+pub(crate) mod reader;
 pub(crate) use reader::FORMATS;
 
 use std::collections::BTreeMap;

@@ -120,7 +120,7 @@ fn sound(parts: Vec<AudioPart>, channels: u16) -> AudioEncode {
 }
 
 fn graph(encode: &AudioEncode) -> String {
-    crate::audio_graph::audio_graph(encode, None)
+    audio_graph(encode, None)
 }
 
 #[test]

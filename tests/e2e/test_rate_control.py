@@ -1,0 +1,100 @@
+"""Does rate control hold? Means, buffers and the order of quality levels, on a clip that never gets easy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness import Server, binary
+from outputs import output, run, settings, upload
+
+SECONDS = 12
+
+
+def h264(name: str, **settings: object) -> dict:
+    """One H.264 output."""
+    codec = {"Codec": "H_264", "H264Settings": {"QualityTuningLevel": "SINGLE_PASS", "GopSize": 50.0} | settings}
+    return output("MP4", codec, None, NameModifier=f"_{name}")
+
+
+def h265(name: str, **settings: object) -> dict:
+    """One H.265 output."""
+    codec = {"Codec": "H_265", "H265Settings": {"QualityTuningLevel": "SINGLE_PASS", "GopSize": 50.0} | settings}
+    return output("MP4", codec, None, NameModifier=f"_{name}")
+
+
+def quality(level: int) -> dict:
+    """QVBR of this level under a ceiling that is out of reach."""
+    return {"RateControlMode": "QVBR", "MaxBitrate": 20_000_000, "QvbrSettings": {"QvbrQualityLevel": level}}
+
+
+# Name → (output, mean, ceiling, buffer in bits, how far the mean may be off).
+HELD = {
+    "cbr": (h264("cbr", RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.03),
+    "vbr": (h264("vbr", RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.03),
+    "small": (h264("small", RateControlMode="CBR", Bitrate=400_000, HrdBufferSize=400_000), 400_000, 400_000, 400_000, 0.03),
+    # libx265 gives away what its buffer holds at the start: a clip of 12 s may be that much above its mean.
+    "h265cbr": (h265("h265cbr", RateControlMode="CBR", Bitrate=300_000), 300_000, 300_000, 600_000, 0.05),
+    "h265vbr": (h265("h265vbr", RateControlMode="VBR", Bitrate=300_000, MaxBitrate=450_000), 300_000, 450_000, 900_000, 0.05),
+}
+LEVELS = {level: h264(f"q{level}", **quality(level)) for level in (2, 5, 7, 9)}
+GROUPS = h264("gop", RateControlMode="CBR", Bitrate=400_000, SceneChangeDetect="DISABLED")
+
+
+def inspected(file: Path, *options: str) -> tuple[int, dict]:
+    """What `abanico inspect` says of a file, and its exit status."""
+    command = [str(binary()), "inspect", str(file), "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def made(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All renditions, by the names of their outputs."""
+    folder = tmp_path_factory.mktemp("rates")
+    source = folder / "noisy.mp4"
+    picture = f"testsrc2=s=640x360:r=25:d={SECONDS},noise=alls=25:allf=t"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-preset", "ultrafast"]
+    subprocess.run([*command, "-crf", "12", "-pix_fmt", "yuv420p", str(source)], check=True, timeout=120)
+    server.s3.create_bucket(Bucket="masters")
+    outputs = [*(one for one, *_ in HELD.values()), *LEVELS.values(), GROUPS]
+    run(server, settings([{"FileInput": upload(server, source, "noisy.mp4")}], outputs, "s3://renditions/rates/x"))
+    files = {}
+    for one in outputs:
+        name = one["NameModifier"].removeprefix("_")
+        files[name] = folder / f"{name}.mp4"
+        server.download(f"rates/x_{name}.mp4", files[name])
+    return files
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_are_mean_and_buffer_held(name: str, made: dict[str, Path]) -> None:
+    _, mean, ceiling, buffer, off = HELD[name]
+    status, found = inspected(made[name], "--max-bit-rate", str(ceiling), "--buffer", str(buffer))
+    assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
+    assert abs(found["video"]["bitRateBps"] / mean - 1) <= off, found["video"]["bitRateBps"]
+    assert sum(found["video"]["bitsBySecond"]) == pytest.approx(found["video"]["bitRateBps"] * SECONDS, rel=0.01)
+
+
+def test_does_a_higher_quality_level_take_more_bits(made: dict[str, Path]) -> None:
+    sizes = [made[f"q{level}"].stat().st_size for level in LEVELS]
+    assert sizes == sorted(sizes) and sizes[-1] > 2 * sizes[0], sizes
+
+
+def test_does_a_buffer_that_is_too_small_run_dry_and_inspect_say_so(made: dict[str, Path]) -> None:
+    status, found = inspected(made["q9"], "--max-bit-rate", "400000", "--buffer", "400000")
+    assert status == 1 and found["buffer"]["missingFrames"] > 0 and found["buffer"]["lowestBits"] < 0
+
+
+def test_are_groups_as_long_as_the_job_says(made: dict[str, Path]) -> None:
+    _, found = inspected(made["gop"])
+    assert found["video"]["groups"] == {"count": 6, "shortestFrames": 50, "longestFrames": 50}
+
+
+def test_does_inspect_tell_people_what_it_found_and_what_is_missing(made: dict[str, Path]) -> None:
+    done = subprocess.run([str(binary()), "inspect", str(made["cbr"])], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "groups of pictures: " in done.stdout and "    11 s " in done.stdout
+    missing = subprocess.run([str(binary()), "inspect", "/nothing.mp4"], capture_output=True, text=True, timeout=60)
+    assert missing.returncode == 2 and "cannot find `/nothing.mp4`" in missing.stderr and "hint:" in missing.stderr
