@@ -11,7 +11,7 @@ VENV := .venv
 VIDEO ?=
 ARCH ?= x86_64
 
-.PHONY: osls help setup demo test unit e2e functions check codegen goldens style docs bench table clean
+.PHONY: node help setup demo test unit e2e functions check codegen goldens style docs bench table clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,7 @@ test: unit e2e ## Install what the tests need and run all of them
 unit: setup ## Rust tests
 	cargo test --workspace --features abanico-store/conformance
 
-e2e: setup functions $(VENV)/ready osls ## Tests by real clients: boto3, the AWS CLI, ffprobe, an AWS emulator
+e2e: setup functions $(VENV)/ready node ## Tests by real clients: boto3, the AWS CLI, the JavaScript SDK, ffprobe, an AWS emulator
 	cargo build -p abanico-cli
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(VENV)/bin/python -m pytest -q tests/e2e
 
@@ -50,8 +50,8 @@ check: setup ## Format, lints and docs, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	python3 scripts/check_crate_order.py
 
-osls:
-	@scripts/install_osls
+node:
+	@scripts/install_node_packages deploy tests/e2e/javascript
 
 codegen: setup ## Write the generated code anew from the extract of AWS's model
 	cargo run -p abanico-codegen

@@ -92,7 +92,7 @@ impl Container {
             return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
         }
         let audios = self.audio_codecs();
-        for (index, codec) in audio.iter().enumerate().filter(|(_, codec)| !audios.contains(codec)) {
+        if let Some((index, codec)) = audio.iter().enumerate().find(|(_, codec)| !audios.contains(codec)) {
             let names: Vec<&str> = audios.iter().map(|codec| codec.wire_name()).collect();
             let why =
                 format!("{} does not go in {name}, which takes {}", codec.wire_name(), names.join(", "));
