@@ -266,16 +266,31 @@ impl Database {
         Ok(counts)
     }
 
-    /// Ids of up to `limit` jobs that wait in queues that are not paused, most urgent first.
+    /// Ids of up to `limit` jobs that may start, most urgent first: none of a paused queue, and of a queue with
+    /// `concurrentJobs` only as many as are missing to that number.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn waiting(&self, limit: usize) -> Result<Vec<JobId>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT id FROM jobs WHERE stage = 'SUBMITTED'
-               AND queue NOT IN (SELECT arn FROM resources WHERE kind = 'queues' AND paused)
-             ORDER BY priority DESC, submitted_ms, id LIMIT ?1",
+            "SELECT waiting.id FROM (
+                 SELECT id, priority, submitted_ms, queue, ROW_NUMBER() OVER (
+                     PARTITION BY queue ORDER BY priority DESC, submitted_ms, id
+                 ) AS place
+                 FROM jobs WHERE stage = 'SUBMITTED'
+             ) AS waiting
+             LEFT JOIN resources AS own ON own.kind = 'queues' AND own.arn = waiting.queue
+             WHERE own.arn IS NULL OR (
+                 NOT own.paused AND (
+                     json_extract(own.body, '$.concurrentJobs') IS NULL
+                     OR waiting.place + (
+                         SELECT COUNT(*) FROM jobs AS running WHERE running.queue = waiting.queue
+                           AND running.stage IN ('PROBING', 'TRANSCODING', 'UPLOADING')
+                     ) <= json_extract(own.body, '$.concurrentJobs')
+                 )
+             )
+             ORDER BY waiting.priority DESC, waiting.submitted_ms, waiting.id LIMIT ?1",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let ids = statement.query_map([limit], |row| row.get(0).map(|id: String| JobId::new(id)))?;

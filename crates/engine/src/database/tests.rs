@@ -150,3 +150,72 @@ fn is_a_database_of_a_newer_version_refused() {
     let error = Database::open(&path).err().unwrap();
     assert!(error.to_string().contains("newer version"), "{error}");
 }
+
+#[test]
+fn does_a_queue_start_as_many_jobs_as_it_may() {
+    use abanico_model::arn::ResourceKind;
+
+    use crate::resources::Resource;
+
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("e")).unwrap();
+    let queue = |name: &str, body: Value| Resource {
+        kind: ResourceKind::Queue,
+        name: name.to_owned(),
+        body,
+        created_ms: 1,
+        updated_ms: 1,
+    };
+    let (narrow, paused) =
+        (queue("n", json!({"concurrentJobs": 2})), queue("p", json!({"status": "PAUSED"})));
+    database.insert_resource(&narrow).unwrap();
+    database.insert_resource(&paused).unwrap();
+    let job = |id: &str, at: i64, queue: &str, priority: i32| {
+        let mut job = record(id, at, None);
+        job.submission.queue = queue.to_owned();
+        job.submission.priority = priority;
+        database.insert(&job, &[], at).unwrap();
+        job
+    };
+    let first = job("1-a", 1, &narrow.arn(), 0);
+    for (id, at, queue, priority) in [
+        ("2-b", 2, narrow.arn(), 0),
+        ("3-c", 3, narrow.arn(), 5),
+        ("4-d", 4, paused.arn(), 50),
+        ("5-e", 5, "elsewhere".to_owned(), 0),
+    ] {
+        job(id, at, &queue, priority);
+    }
+    let waiting = |limit: usize| -> Vec<String> {
+        database.waiting(limit).unwrap().iter().map(|id| id.as_str().to_owned()).collect()
+    };
+    assert_eq!(waiting(10), ["3-c", "1-a", "5-e"], "two of the narrow queue, the urgent one first");
+    assert_eq!(waiting(1), ["3-c"]);
+    let mut running = first;
+    running.machine.apply(Event::Started);
+    database.update(&running, &[]).unwrap();
+    assert_eq!(waiting(10), ["3-c", "5-e"], "one runs, one may start");
+}
+
+#[test]
+fn is_a_job_that_an_older_version_worked_on_planned_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e");
+    {
+        let database = Database::open(&path).unwrap();
+        let mut job = record("1-a", 1, None);
+        job.machine.apply(Event::Started);
+        database.insert(&job, &[], 1).unwrap();
+        let connection = database.lock();
+        connection
+            .execute_batch(
+                "UPDATE jobs SET record = json_set(record, '$.plan', json('{\"tasks\": \"of another shape\"}'));
+                 DROP TABLE kept; PRAGMA user_version = 2;",
+            )
+            .unwrap();
+    }
+    let database = Database::open(&path).unwrap();
+    let job = database.get(&JobId::new("1-a")).unwrap();
+    assert_eq!((job.stage(), job.plan), (Stage::Submitted, None));
+    assert_eq!(database.waiting(1).unwrap(), [JobId::new("1-a")]);
+}

@@ -1,7 +1,7 @@
 //! The table behind `coverage`: paths of `JobSettings` and what becomes of them. Lists stand without their index, map
 //! keys as `*`. Data only.
 
-use super::State::{self, Harmless, Honoured, Only};
+use super::State::{self, Advised, Harmless, Honoured, Only};
 
 mod audio;
 mod containers;
@@ -35,6 +35,18 @@ pub(super) const SECTIONS: &[Section] = &[
             ("customName", Harmless("a label of the job, kept and given back")),
             ("outputGroupSettings/type", Only(&["FILE_GROUP_SETTINGS", "HLS_GROUP_SETTINGS"])),
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
+            (
+                "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/accessControl/cannedAcl",
+                Only(OWNERS_ACLS),
+            ),
+            (
+                "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/storageClass",
+                Harmless(ONE_CLASS),
+            ),
+            (
+                "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/encryption",
+                Advised(NO_ENCRYPTION),
+            ),
         ],
     ),
     ("outputGroups/outputs", &[("preset", Honoured), ("nameModifier", Honoured), ("extension", Honoured)]),
@@ -81,8 +93,16 @@ const INPUT: &[(&str, State)] = &[
     ("videoSelector/embeddedTimecodeOverride", Only(&["NONE"])),
 ];
 
+/// Grants to the bucket's owner, who owns all objects here.
+const OWNERS_ACLS: &[&str] = &["BUCKET_OWNER_FULL_CONTROL", "BUCKET_OWNER_READ"];
+const ONE_CLASS: &str = "objects lie on one disk, or in the class of the bucket they go to";
+const NO_ENCRYPTION: &str = "objects are written as they are: encrypt the disk, or the bucket by its default";
+
 const HLS_MEMBERS: &[(&str, State)] = &[
     ("destination", Honoured),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
+    ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
     ("segmentLength", Honoured),
     ("minSegmentLength", Harmless("no segment but the last is shorter than the others")),
     ("minFinalSegmentLength", Honoured),
