@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from browser import browser, play
 from clips import Clip, Clips
 from harness import Server
 from media_facts import decode_complaints
@@ -209,6 +210,10 @@ def test_do_variants_name_the_sounds_that_go_with_them(masters: Server, clips: C
     listed = segments(folder / "film_english.m3u8")
     # The encoder's own start and end belong to the sound's segments: up to two packets of 1024 samples.
     assert len(listed) == 3 and abs(sum(length for length, _ in listed) - Fraction(300 * 1001, 30000)) < Fraction(1, 20)
+    starts = {name: _first_time(folder / f"film{name}_00001.ts") for name in ("_360", "_hevc", "_english", "_spanish")}
+    # Pictures start together; sound a packet earlier, which is the encoder's own start.
+    assert starts["_360"] == starts["_hevc"] and starts["_english"] == starts["_spanish"]
+    assert abs(starts["_360"] - starts["_english"] - Fraction(1024, 48_000)) < Fraction(1, 10_000), starts
     for name in ("film.m3u8", "film_english.m3u8", "film_spanish.m3u8", "film_hevc.m3u8"):
         assert decode_complaints(folder / name) == "", name
 
@@ -222,6 +227,38 @@ def test_is_a_sound_alone_a_variant_where_the_job_says_so(masters: Server, clips
     assert len(variants) == 2 and "RESOLUTION" not in variants[1] and 'CODECS="mp4a.40.2"' in variants[1]
     assert not any(line.startswith("#EXT-X-MEDIA:") for line in lines)
     assert decode_complaints(folder / "film_radio.m3u8") == ""
+
+
+@pytest.mark.parametrize("kind", ["muxed", "groups", "single-file"])
+def test_plays_hls_js_in_a_browser_to_the_end(masters: Server, clips: Clips, tmp_path: Path, kind: str) -> None:
+    browser()
+    rungs = [rung("_360", 640, 360), rung("_180", 320, 180)]
+    group = {"SegmentControl": "SINGLE_FILE"} if kind == "single-file" else {}
+    if kind == "groups":
+        for one in rungs:
+            del one["AudioDescriptions"]
+            one["OutputSettings"]["HlsSettings"] = {"AudioRenditionSets": "speech"}
+        rungs += [
+            sound("_english", "ENG", "ALTERNATE_AUDIO_AUTO_SELECT_DEFAULT"),
+            sound("_spanish", "SPA", "ALTERNATE_AUDIO_AUTO_SELECT"),
+        ]
+    submit(masters, clips.file(FILM), f"browser-{kind}", group, rungs)
+    folder = download(masters, f"browser-{kind}", tmp_path)
+    seen = play(folder, "film.m3u8", tmp_path / "profile")
+    # The player tells of things that it mends by itself: the start, where B-frames lie before the first picture, and what a
+    # switch cuts short.
+    mended = ("bufferSeekOverHole fatal=false fragment loaded with buffer holes, seeking from 0 ", "bufferAppendNoProgress fatal=false", "aborted fatal=false")
+    assert seen["ended"] and all(error.startswith(mended) for error in seen["errors"]), seen
+    assert set(seen["levels"]) == {0, 1} and abs(seen["duration"] - 10.01) < 0.1, seen
+    assert seen["sounds"] == (["english", "spanish"] if kind == "groups" else []), seen
+    assert seen["frames"] > 0 and seen["width"] in (320, 640)
+
+
+def _first_time(file: Path) -> Fraction:
+    """The earliest presentation time in a segment."""
+    command = ["ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "default=nk=1:nw=1", file]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return min(Fraction(line) for line in out.stdout.split() if line != "N/A")
 
 
 def _first_range(playlist: Path) -> int:

@@ -207,6 +207,9 @@ pub fn encode_audio(
     args.0
 }
 
+/// Room before a transport stream's first frame that is enough for every reordering and priming.
+const LEAST_ROOM_MS: i64 = 1000;
+
 /// Name of the file that a measurement of loudness writes.
 pub const LOUDNESS_FILE: &str = "loudness.txt";
 
@@ -309,6 +312,11 @@ fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[Pa
     }
 }
 
+/// Whether a transport stream's clock starts late enough for what lies before its first frame.
+fn has_room(transport: &TransportStream) -> bool {
+    transport.first_pts >= ExactTime::from_millis(LEAST_ROOM_MS)
+}
+
 /// Adds the numbers of a transport stream.
 fn transport_args(args: &mut Args, transport: &TransportStream, streams: &Streams) {
     let first = usize::from(streams.video.is_some());
@@ -321,6 +329,12 @@ fn transport_args(args: &mut Args, transport: &TransportStream, streams: &Stream
     // The muxer puts the clock two delays ahead of the first packet.
     let delay = ExactTime::from_seconds(transport.first_pts.seconds() / Rational::from(2));
     args.pair("-muxdelay", delay.decimal());
+    // What lies before zero (B-frames, the encoder's priming) stays there, so that the picture starts at the same time in
+    // every stream of a group; moved to zero, a sound alone would start earlier than a picture alone. Clocks near zero have
+    // no room before them.
+    if has_room(transport) {
+        args.all(["-avoid_negative_ts", "disabled"]);
+    }
 }
 
 /// Name of segment `index`, counted from 0, in the folder of a segmenting task.
@@ -346,8 +360,10 @@ pub fn segment(output: &HlsOutput, video: Option<&Path>, audio: &[PathBuf], fold
     }
     // One stream across all segments: continuity counters go on, the tables are written anew at each start.
     args.all(["-individual_header_trailer", "0", "-segment_start_number", "1", "-segment_format", "mpegts"]);
+    // The muxer of the segments decides for itself too.
+    let room = if has_room(transport) { "avoid_negative_ts=0:" } else { "" };
     let format = format!(
-        "mpegts_transport_stream_id={}:mpegts_service_id={}:mpegts_pmt_start_pid={}",
+        "{room}mpegts_transport_stream_id={}:mpegts_service_id={}:mpegts_pmt_start_pid={}",
         transport.id, transport.program, transport.pmt_pid
     );
     args.pair("-segment_format_options", format).all(["-f", "segment"]);

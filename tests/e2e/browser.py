@@ -1,0 +1,65 @@
+"""A real browser that plays what a folder holds.
+
+In: a folder and the name of a playlist in it. Out: what hls.js in headless Chromium saw. Never an address but loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+FOLDER = Path(__file__).with_name("javascript")
+PLAY_SECONDS = 120
+
+
+def browser() -> str:
+    """The browser; skips where it or hls.js is not."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None or not (FOLDER / "node_modules" / "hls.js").is_dir():
+        pytest.skip("Chromium or the packages of tests/e2e/javascript are not here: `make e2e` installs the latter")
+    return program
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    results: queue.Queue[dict]
+
+    def translate_path(self, path: str) -> str:
+        own = {"/hls.js": FOLDER / "node_modules/hls.js/dist/hls.js", "/player.html": FOLDER / "player.html"}
+        return str(own.get(path.split("?")[0], super().translate_path(path)))
+
+    def do_POST(self) -> None:  # noqa: N802
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.results.put(json.loads(body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def play(folder: Path, playlist: str, profile: Path) -> dict:
+    """Plays a playlist of a folder to its end; `profile` is an empty folder for the browser."""
+    program = browser()
+    results: queue.Queue[dict] = queue.Queue()
+    handler = type("Handler", (_Handler,), {"results": results})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/player.html?playlist=/{quote(playlist)}"
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", f"--user-data-dir={profile}"]
+    options += ["--autoplay-policy=no-user-gesture-required", "--disable-dev-shm-usage", "--no-first-run"]
+    process = subprocess.Popen([program, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        return results.get(timeout=PLAY_SECONDS)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+        server.shutdown()
