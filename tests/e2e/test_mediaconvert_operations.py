@@ -155,3 +155,20 @@ def test_is_a_queue_that_does_not_exist_refused(server: Server, film: str) -> No
     with pytest.raises(ClientError, match="queues/nowhere") as unknown:
         server.mediaconvert.create_job(Role=ROLE, Settings=job, Queue="nowhere")
     assert code(unknown) == ("NotFoundException", 404)
+
+
+def test_does_a_job_hop_to_a_queue_that_is_not_paused(server: Server, film: str) -> None:
+    client = server.mediaconvert
+    stuck = client.create_queue(Name="stuck", Status="PAUSED")["Queue"]["Arn"]
+    job = settings([{"FileInput": film}], [output("MP4", h264())], "s3://renditions/hop/x")
+    with pytest.raises(ClientError, match="/hopDestinations/0/queue"):
+        client.create_job(Role=ROLE, Settings=job, Queue=stuck, HopDestinations=[{"Queue": "stuck", "WaitMinutes": 1}])
+    hops = [{"Queue": "Default", "WaitMinutes": 1, "Priority": 9}]
+    made = client.create_job(Role=ROLE, Settings=job, Queue=stuck, HopDestinations=hops)["Job"]
+    # A minute is the shortest wait that there is.
+    done = server.wait_status(made["Id"])
+    assert (done["Status"], done["Priority"]) == ("COMPLETE", 9)
+    assert done["Queue"].endswith("queues/Default")
+    (transition,) = done["QueueTransitions"]
+    assert (transition["SourceQueue"], transition["DestinationQueue"]) == (stuck, done["Queue"])
+    assert (transition["Timestamp"] - made["CreatedAt"]).total_seconds() >= 59

@@ -196,8 +196,14 @@ impl Database {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let changed = transaction.execute(
-            "UPDATE jobs SET stage = ?2, record = ?3 WHERE id = ?1",
-            params![record.id.as_str(), stage_text(record.stage()), to_text(record)],
+            "UPDATE jobs SET stage = ?2, record = ?3, queue = ?4, priority = ?5 WHERE id = ?1",
+            params![
+                record.id.as_str(),
+                stage_text(record.stage()),
+                to_text(record),
+                record.submission.queue,
+                record.submission.priority
+            ],
         )?;
         if changed == 0 {
             return Err(Error::job_not_found(&record.id));
@@ -297,6 +303,21 @@ impl Database {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
+    /// Jobs that wait and name queues to hop to.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn hopping(&self) -> Result<Vec<JobRecord>, Error> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT record FROM jobs WHERE stage = 'SUBMITTED'
+               AND json_array_length(record, '$.submission.request.hopDestinations') > 0",
+        )?;
+        let records = statement
+            .query_map([], |row| serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable))?;
+        Ok(records.collect::<Result<_, _>>()?)
+    }
+
     /// Up to `limit` events after `seq`, in order.
     ///
     /// # Errors
@@ -386,6 +407,9 @@ fn stage_text(stage: Stage) -> String {
         _ => unreachable!("a stage serialises to its name"),
     }
 }
+
+#[cfg(test)]
+pub(crate) use tests::record_at as sample_record;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use abanico_ffmpeg::{Tools, capabilities};
 use abanico_model::arn::{ResourceKind, resource_name};
 use abanico_model::generated::JobSettings;
+use abanico_model::problem::{Problem, Problems};
 use abanico_store::ObjectStore;
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -21,6 +22,7 @@ use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::error::Error;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
+use crate::hops;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
 use crate::kept::Kept;
@@ -142,13 +144,18 @@ impl Engine {
             return submission::from_request_for_others(request, &catalogue);
         }
         let submission = submission::from_request_with(request, &catalogue)?;
-        let queue = resource_name(&submission.queue, ResourceKind::Queue);
-        let known = self.resource(ResourceKind::Queue, &queue).await.map_err(unreadable)?;
-        if known.is_none() && queue != "Default" {
-            return Err(Refusal::NotFound(format!(
-                "The specified queue was not found: queueArn={}",
-                submission.queue
-            )));
+        let destinations = hops::destinations(&submission);
+        for arn in std::iter::once(&submission.queue).chain(&destinations) {
+            let queue = resource_name(arn, ResourceKind::Queue);
+            let known = self.resource(ResourceKind::Queue, &queue).await.map_err(unreadable)?;
+            if known.is_none() && queue != "Default" {
+                return Err(Refusal::NotFound(format!("The specified queue was not found: queueArn={arn}")));
+            }
+        }
+        if let Some(index) = destinations.iter().position(|arn| *arn == submission.queue) {
+            let why = "Should be another queue than the one that the job is submitted to";
+            let problem = Problem::new(format!("/hopDestinations/{index}/queue"), why);
+            return Err(Refusal::Invalid(Problems(vec![problem])));
         }
         Ok(submission)
     }
@@ -283,6 +290,7 @@ impl Engine {
             outputs: Vec::new(),
             published: Vec::new(),
             child_cpu_ms: 0,
+            transitions: Vec::new(),
             forwarded: Forwarded::default(),
         };
         let inserted = record.clone();
@@ -431,6 +439,7 @@ impl Engine {
             if self.shared.tracker.is_closed() || self.shared.stop.is_cancelled() {
                 return;
             }
+            self.hop().await;
             let free = self.shared.options.max_active_jobs.max(1).saturating_sub(self.active().len());
             if free > 0 {
                 match self.database(move |database| database.waiting(free)).await {
@@ -444,6 +453,18 @@ impl Engine {
                 // A failed look is repeated.
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
             }
+        }
+    }
+
+    /// Lets jobs that have waited long enough go to the queues that they name.
+    async fn hop(&self) {
+        let active: std::collections::BTreeSet<JobId> = self.active().keys().cloned().collect();
+        let hopped =
+            self.database(move |database| database.hop(clock::now_ms(), |id| active.contains(id))).await;
+        match hopped {
+            Ok(0) => {}
+            Ok(_) => self.changed(),
+            Err(error) => tracing::error!(%error, "cannot look for jobs that hop"),
         }
     }
 

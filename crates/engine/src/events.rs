@@ -79,6 +79,16 @@ fn event(record: &JobRecord, status: Status, now_ms: i64) -> Value {
     serde_json::to_value(JobEvent::new(ids::uuid(), now, facts, status)).unwrap_or_default()
 }
 
+/// The event of a job that hopped: `record` is in its new queue, with the priority that it had before.
+pub(crate) fn queue_hop(record: &JobRecord, left: &str, priority: i32, now_ms: i64) -> Value {
+    let status = Status::QueueHop {
+        previous_queue: left.to_owned(),
+        priority,
+        previous_priority: record.submission.priority,
+    };
+    event(record, status, now_ms)
+}
+
 fn failed(record: &JobRecord) -> Status {
     let failure = record.machine.failure();
     Status::Error {

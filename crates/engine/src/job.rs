@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::forwarding::Forwarded;
+use crate::hops::QueueTransition;
 use crate::job_machine::{JobMachine, Stage};
 
 /// Names a job, `<milliseconds>-<six letters or digits>`, as MediaConvert's ids do.
@@ -143,6 +144,9 @@ pub struct JobRecord {
     pub published: Vec<String>,
     /// CPU time of the ffmpeg processes that finished, in milliseconds.
     pub child_cpu_ms: u64,
+    /// Queues that it hopped from and to while it waited.
+    #[serde(default)]
+    pub transitions: Vec<QueueTransition>,
     /// The job of another service that does this one's work, where jobs are handed on.
     #[serde(default)]
     pub forwarded: Forwarded,

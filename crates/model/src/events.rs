@@ -89,6 +89,15 @@ pub enum Status {
     },
     /// The job was cancelled.
     Canceled {},
+    /// The job waits in another queue now, the one that all events name.
+    QueueHop {
+        /// The queue that it left.
+        previous_queue: String,
+        /// Its priority now.
+        priority: i32,
+        /// Its priority before.
+        previous_priority: i32,
+    },
     /// The newest warning.
     NewWarning {
         /// Number as text.

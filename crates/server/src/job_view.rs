@@ -45,6 +45,12 @@ pub fn job(record: &JobRecord) -> Value {
     if let Some(version) = submission.request.get("jobEngineVersion") {
         put("jobEngineVersionRequested", version.clone());
     }
+    if !record.transitions.is_empty() {
+        let transitions = record.transitions.iter().map(|hop| {
+            json!({"sourceQueue": hop.source, "destinationQueue": hop.destination, "timestamp": seconds(hop.at_ms)})
+        });
+        put("queueTransitions", json!(transitions.collect::<Vec<_>>()));
+    }
     put_course(record, &mut put);
     Value::Object(job)
 }

@@ -27,8 +27,14 @@ fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
         outputs: vec![],
         published: vec![],
         child_cpu_ms: 0,
+        transitions: vec![],
         forwarded: crate::Forwarded::default(),
     }
+}
+
+/// A job without a token, for tests of other files too.
+pub(crate) fn record_at(id: &str, submitted_ms: i64) -> JobRecord {
+    record(id, submitted_ms, None)
 }
 
 fn token(remembered_ms: Option<i64>) -> Option<Token> {

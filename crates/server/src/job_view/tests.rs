@@ -34,6 +34,7 @@ fn record(stage: &str) -> JobRecord {
         outputs: Vec::new(),
         published: Vec::new(),
         child_cpu_ms: 0,
+        transitions: Vec::new(),
         forwarded: abanico_engine::Forwarded::default(),
     }
 }
