@@ -10,16 +10,16 @@ use crate::{
     VideoEncode,
 };
 
-fn capabilities() -> Capabilities {
+pub(super) fn capabilities() -> Capabilities {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Capabilities {
         version: "5.1.9".into(),
-        encoders: names(&["libx264", "aac"]),
+        encoders: names(&["libx264", "libx265", "aac", "libmp3lame"]),
         filters: names(&["zscale", "tonemap"]),
     }
 }
 
-fn video(width: u32, height: u32) -> VideoTrack {
+pub(super) fn video(width: u32, height: u32) -> VideoTrack {
     VideoTrack {
         stream_index: 0,
         codec: "h264".into(),
@@ -56,7 +56,7 @@ fn audio(stream_index: u32, is_default: bool) -> AudioTrack {
     }
 }
 
-fn source(video: VideoTrack) -> MediaInfo {
+pub(super) fn source(video: VideoTrack) -> MediaInfo {
     let audio = vec![audio(1, false), audio(2, true)];
     MediaInfo {
         container: "mpegts".into(),
@@ -67,7 +67,7 @@ fn source(video: VideoTrack) -> MediaInfo {
     }
 }
 
-fn output(modifier: &str, width: u32, height: u32, extra: Value) -> Value {
+pub(super) fn output(modifier: &str, width: u32, height: u32, extra: Value) -> Value {
     let mut h264 = json!({"rateControlMode": "QVBR", "maxBitrate": 4_000_000});
     h264.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     json!({
@@ -80,7 +80,7 @@ fn output(modifier: &str, width: u32, height: u32, extra: Value) -> Value {
     })
 }
 
-fn job(outputs: Vec<Value>) -> Value {
+pub(super) fn job(outputs: Vec<Value>) -> Value {
     json!({
         "inputs": [{"fileInput": "s3://in/dir/a.b.mp4", "videoSelector": {"rotate": "AUTO"},
             "audioSelectors": {"Audio Selector 1": {"defaultSelection": "DEFAULT"}}}],
@@ -91,7 +91,7 @@ fn job(outputs: Vec<Value>) -> Value {
     })
 }
 
-fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Result<Plan, Error> {
+pub(super) fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Result<Plan, Error> {
     let settings: JobSettings = serde_json::from_value(settings.clone()).unwrap();
     let marker = (LADDER_KEY.to_owned(), FOLLOW_SOURCE.to_owned());
     let user_metadata: BTreeMap<_, _> = follow.then_some(marker).into_iter().collect();

@@ -1,0 +1,170 @@
+//! Jobs with other outputs than an MP4 from one input: sound alone, several inputs, HLS with groups, 10 bits.
+
+use abanico_media::{ExactTime, FrameRate};
+use serde_json::{Value, json};
+
+use super::tests::{capabilities, job, output, planned, source, video};
+use super::*;
+use crate::{AudioCodec, Container, ErrorKind, HlsRole, PlanRequest, TaskKind, ToneMap};
+
+fn sound(codec: Value) -> Value {
+    json!({"containerSettings": {"container": "RAW"}, "audioDescriptions": [{"codecSettings": codec}]})
+}
+
+fn kinds(plan: &Plan) -> Vec<String> {
+    plan.tasks.iter().map(|task| task.id.as_str().to_owned()).collect()
+}
+
+#[test]
+fn does_sound_alone_need_no_picture_and_no_video_task() {
+    let alone = job(vec![sound(json!({"codec": "MP3", "mp3Settings": {"bitrate": 128_000}}))]);
+    let plan = planned(&alone, &source(video(1920, 1080)), false).unwrap();
+    assert_eq!(kinds(&plan), ["audio-0", "package-0", "verify-0"]);
+    assert_eq!(
+        (plan.outputs[0].url.as_str(), plan.outputs[0].content_type.as_str()),
+        ("s3://out/x/a.b.mp3", "audio/mpeg")
+    );
+    let radio = MediaInfo { video: None, ..source(video(16, 16)) };
+    let plan = planned(&alone, &radio, false).unwrap();
+    let TaskKind::Package(file) = &plan.tasks[1].kind else { panic!("{:?}", plan.tasks[1]) };
+    assert_eq!((&file.container, file.streams.video), (&Container::Raw(AudioCodec::Mp3), None));
+    let both = job(vec![sound(json!({"codec": "MP3"})), output("_v", 640, 360, json!({}))]);
+    assert_eq!(planned(&both, &radio, false).unwrap_err().kind(), ErrorKind::NoVideo);
+}
+
+#[test]
+fn is_a_missing_encoder_named_only_where_a_job_needs_it() {
+    let opus = json!({"containerSettings": {"container": "OGG"},
+        "audioDescriptions": [{"codecSettings": {"codec": "OPUS"}}]});
+    let error = planned(&job(vec![opus]), &source(video(640, 360)), false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MissingCapability);
+    assert!(error.to_string().contains("`libopus`"), "{error}");
+}
+
+fn two_inputs() -> (JobSettings, [MediaInfo; 2]) {
+    let mut settings = job(vec![output("_a", 1280, 720, json!({})), output("_b", 640, 360, json!({}))]);
+    let first = settings["inputs"][0].clone();
+    settings["inputs"] = json!([first, first]);
+    settings["inputs"][1]["inputClippings"] =
+        json!([{"startTimecode": "00:00:02:00", "endTimecode": "00:00:02:24"}]);
+    let square = VideoTrack { frame_rate: FrameRate::new(25, 1).unwrap(), ..video(720, 720) };
+    let mut silent = source(square);
+    silent.audio.clear();
+    (serde_json::from_value(settings).unwrap(), [source(video(1920, 1080)), silent])
+}
+
+fn planned_both(settings: &JobSettings, infos: &[MediaInfo]) -> Plan {
+    plan(PlanRequest {
+        settings,
+        user_metadata: &BTreeMap::new(),
+        inputs: infos,
+        capabilities: &capabilities(),
+        started_epoch_ms: 0,
+    })
+    .unwrap()
+}
+
+#[test]
+fn do_clips_of_two_inputs_tile_the_outputs_and_fit_the_first_ones_frame() {
+    let (settings, infos) = two_inputs();
+    let plan = planned_both(&settings, &infos);
+    let TaskKind::EncodeVideo(encode) = &plan.tasks[0].kind else { panic!("{:?}", plan.tasks[0]) };
+    assert_eq!(encode.clips.iter().map(|clip| clip.input).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(encode.clips[1].start, ExactTime::from_millis(1480 + 2000));
+    let branch = &encode.branches[0];
+    assert_eq!((branch.clip_frames.as_slice(), branch.frames), ([250, 25].as_slice(), 275));
+    let pictures = &branch.renditions[0].pictures;
+    assert_eq!((pictures[0].size, pictures[1].size), (Size::new(1280, 720), Size::new(720, 720)));
+    assert_eq!(branch.renditions[0].frame, Size::new(1280, 720));
+    let TaskKind::EncodeAudio(audio) = &plan.tasks[1].kind else { panic!("{:?}", plan.tasks[1]) };
+    assert_eq!(
+        audio.parts.iter().map(|part| part.streams.len()).collect::<Vec<_>>(),
+        [1, 0],
+        "silence where a track is missing"
+    );
+    assert_eq!(
+        (audio.parts[0].length, audio.parts[1].length),
+        (Some(ExactTime::from_millis(10_000)), Some(ExactTime::from_millis(1000)))
+    );
+    assert_eq!(audio.end.millis(), 11_000);
+}
+
+#[test]
+fn is_a_high_dynamic_range_kept_in_ten_bits_and_mapped_in_eight() {
+    let mut hdr = video(1920, 1080);
+    hdr.colour.transfer = Some("smpte2084".into());
+    let mut ten = output("_ten", 1280, 720, json!({}));
+    ten["videoDescription"]["codecSettings"] = json!({"codec": "H_265", "h265Settings": {
+        "rateControlMode": "QVBR", "maxBitrate": 2_000_000, "codecProfile": "MAIN10_MAIN"}});
+    let settings = job(vec![ten, output("_eight", 640, 360, json!({}))]);
+    let settings: JobSettings = serde_json::from_value(settings).unwrap();
+    let plan = planned_both(&settings, &[source(hdr)]);
+    let TaskKind::EncodeVideo(encode) = &plan.tasks[0].kind else { panic!("{:?}", plan.tasks[0]) };
+    assert_eq!(encode.clips[0].tone_map, ToneMap::Hable);
+    assert_eq!(encode.branches.iter().map(|branch| branch.keeps_range).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(plan.outputs[0].facts.video.as_ref().unwrap().pixel_format, "yuv420p10le");
+}
+
+#[test]
+fn are_sounds_of_a_group_listed_and_cut_by_themselves() {
+    let hls = |name: &str, more: Value| {
+        let mut made = json!({"nameModifier": name, "containerSettings": {"container": "M3U8"}});
+        made.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        made
+    };
+    let mut picture = output("_v", 640, 360, json!({}));
+    picture.as_object_mut().unwrap().remove("audioDescriptions");
+    let picture = hls(
+        "_v",
+        json!({"videoDescription": picture["videoDescription"],
+        "outputSettings": {"hlsSettings": {"audioRenditionSets": "a, b"}}}),
+    );
+    let aac = json!({"codec": "AAC", "aacSettings": {"codingMode": "CODING_MODE_2_0", "sampleRate": 48_000}});
+    let speech = hls(
+        "_s",
+        json!({"audioDescriptions": [{"codecSettings": aac, "streamName": "Speech"}],
+        "outputSettings": {"hlsSettings": {"audioGroupId": "a", "audioTrackType": "ALTERNATE_AUDIO_AUTO_SELECT"}}}),
+    );
+    let mut settings = job(vec![picture, speech]);
+    settings["outputGroups"][0]["outputGroupSettings"] = json!({"type": "HLS_GROUP_SETTINGS",
+        "hlsGroupSettings": {"destination": "s3://out/x/", "segmentLength": 4, "minSegmentLength": 0}});
+    let plan = planned(&settings, &source(video(1280, 720)), false).unwrap();
+    let roles: Vec<HlsRole> = plan
+        .tasks
+        .iter()
+        .filter_map(|task| match &task.kind {
+            TaskKind::Segment(cut) => Some(cut.role.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(roles[0], HlsRole::Variant { audio_groups: vec!["a".into(), "b".into()] });
+    let speech = HlsRole::Audio {
+        group: "a".into(),
+        name: "Speech".into(),
+        is_default: false,
+        auto_select: true,
+        describes_video: false,
+    };
+    assert_eq!(roles[1], speech);
+    let TaskKind::Segment(cut) =
+        &plan.tasks.iter().find(|task| task.id.as_str() == "segment-1").unwrap().kind
+    else {
+        panic!()
+    };
+    // 10.02 s and the encoder's 1024 samples are 471 packets; the first at or after 4 s of 1024/48000 s is the 188th.
+    assert_eq!(
+        (cut.segmentation.starts(), cut.segmentation.durations().len()),
+        ([0, 188, 375].as_slice(), 3)
+    );
+}
+
+#[test]
+fn do_names_tell_what_the_job_asks_for() {
+    let mut named = output("_$w$x$h$_$rv$", 640, 360, json!({}));
+    named["extension"] = json!("m4v");
+    let mut settings = job(vec![named]);
+    settings["outputGroups"][0]["outputGroupSettings"]["fileGroupSettings"]["destination"] =
+        json!("s3://out/$fn$/$d$/");
+    let plan = planned(&settings, &source(video(1280, 720)), false).unwrap();
+    assert_eq!(plan.outputs[0].url, "s3://out/a.b/19700101/a.b_640x360_4000.m4v");
+}
