@@ -13,6 +13,11 @@ from harness import binary, eventually, is_ffmpeg, processes_of
 from media_facts import facts
 from transcoding import all_files, transcode
 
+RADIO = {
+    "NameModifier": "_radio",
+    "ContainerSettings": {"Container": "RAW"},
+    "AudioDescriptions": [{"CodecSettings": {"Codec": "MP3", "Mp3Settings": {"Bitrate": 128_000, "RateControlMode": "CBR"}}}],
+}
 SMALL = Clip(width=640, height=360, frames=50)
 
 
@@ -34,6 +39,19 @@ def test_does_transcode_print_outputs_on_stdout_and_all_else_on_stderr(small: Pa
     assert line.split()[:2] == [str(tmp_path / f"{small.stem}_480p.mp4"), "640x360"]
     assert "%" in ran.stderr
     assert "\r" not in ran.stderr and "\x1b" not in ran.stderr, "no terminal, so plain lines"
+
+
+def test_is_a_sound_alone_told_without_a_size_of_a_picture(small: Path, tmp_path: Path) -> None:
+    job = tmp_path / "radio.json"
+    group = {"OutputGroupSettings": {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": "s3://o/x"}}}
+    settings = {"Inputs": [{"FileInput": "s3://i/x"}], "OutputGroups": [group | {"Outputs": [RADIO]}]}
+    job.write_text(json.dumps({"Role": "arn:aws:iam::000000000000:role/r", "Settings": settings}))
+    ran = abanico("transcode", small, "--job", job, "--out", tmp_path / "out")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = ran.stdout.splitlines()
+    assert line.split()[:2] == [str(tmp_path / "out" / f"{small.stem}_radio.mp3"), "sound"] and "0x0" not in line
+    planned = abanico("plan", small, "--job", job)
+    assert planned.returncode == 0 and "mp3 2 ch" in planned.stdout and "-f mp3" in planned.stdout
 
 
 def test_do_outputs_land_in_the_current_folder_without_out(small: Path, tmp_path: Path) -> None:

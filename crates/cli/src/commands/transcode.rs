@@ -68,14 +68,14 @@ fn print_people(places: &Places, name: &str, record: &JobRecord) {
         return;
     }
     for made in &record.outputs {
-        output::line(format!(
-            "{}  {}x{}  {}  {} kb/s",
-            places.readable(&made.url),
-            made.width,
-            made.height,
-            output::bytes(made.size_bytes),
-            made.video_bit_rate_bps / 1000
-        ));
+        let (place, size) = (places.readable(&made.url), output::bytes(made.size_bytes));
+        // Sound alone has no picture to tell of.
+        let picture = if made.width > 0 {
+            format!("{}x{}  {size}  {} kb/s", made.width, made.height, made.video_bit_rate_bps / 1000)
+        } else {
+            format!("sound  {size}")
+        };
+        output::line(format!("{place}  {picture}"));
     }
 }
 
