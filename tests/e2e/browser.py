@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 
 FOLDER = Path(__file__).with_name("javascript")
-PLAY_SECONDS = 120
+PLAY_SECONDS = 300
 
 
 def browser() -> str:
