@@ -2,6 +2,7 @@
 //!
 //! Never: a decision about a job. Blocking; callers use it off the async threads.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -70,6 +71,8 @@ CREATE TABLE kept (
     body TEXT NOT NULL,
     PRIMARY KEY (kind, name)
 );
+CREATE INDEX jobs_that_hop ON jobs (id)
+WHERE stage = 'SUBMITTED' AND json_array_length(record, '$.submission.request.hopDestinations') > 0;
 ",
 ];
 
@@ -279,28 +282,37 @@ impl Database {
     /// When the disk fails.
     pub fn waiting(&self, limit: usize) -> Result<Vec<JobId>, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(
-            "SELECT waiting.id FROM (
-                 SELECT id, priority, submitted_ms, queue, ROW_NUMBER() OVER (
-                     PARTITION BY queue ORDER BY priority DESC, submitted_ms, id
-                 ) AS place
-                 FROM jobs WHERE stage = 'SUBMITTED'
-             ) AS waiting
-             LEFT JOIN resources AS own ON own.kind = 'queues' AND own.arn = waiting.queue
-             WHERE own.arn IS NULL OR (
-                 NOT own.paused AND (
-                     json_extract(own.body, '$.concurrentJobs') IS NULL
-                     OR waiting.place + (
-                         SELECT COUNT(*) FROM jobs AS running WHERE running.queue = waiting.queue
-                           AND running.stage IN ('PROBING', 'TRANSCODING', 'UPLOADING')
-                     ) <= json_extract(own.body, '$.concurrentJobs')
-                 )
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = |row: &Row<'_>| {
+            Ok((Reverse(row.get::<_, i64>(1)?), row.get::<_, i64>(2)?, row.get::<_, String>(0)?))
+        };
+        let mut free = connection.prepare_cached(
+            "SELECT id, priority, submitted_ms FROM jobs WHERE stage = 'SUBMITTED' AND queue NOT IN (
+                 SELECT arn FROM resources WHERE kind = 'queues'
+                   AND (paused OR json_extract(body, '$.concurrentJobs') IS NOT NULL)
              )
-             ORDER BY waiting.priority DESC, waiting.submitted_ms, waiting.id LIMIT ?1",
+             ORDER BY priority DESC, submitted_ms, id LIMIT ?1",
         )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let ids = statement.query_map([limit], |row| row.get(0).map(|id: String| JobId::new(id)))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+        let mut found = free.query_map([most], read)?.collect::<Result<Vec<_>, _>>()?;
+        // Bounded queues one by one: few queues have a bound, and each is read by its index.
+        let mut bounded = connection.prepare_cached(
+            "SELECT arn, json_extract(body, '$.concurrentJobs') - (
+                 SELECT COUNT(*) FROM jobs WHERE queue = arn AND stage IN ('PROBING', 'TRANSCODING', 'UPLOADING')
+             )
+             FROM resources WHERE kind = 'queues' AND NOT paused
+               AND json_extract(body, '$.concurrentJobs') IS NOT NULL",
+        )?;
+        let rooms = bounded.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        let mut of_queue = connection.prepare_cached(
+            "SELECT id, priority, submitted_ms FROM jobs WHERE queue = ?1 AND stage = 'SUBMITTED'
+             ORDER BY priority DESC, submitted_ms, id LIMIT ?2",
+        )?;
+        for (arn, room) in rooms.collect::<Result<Vec<_>, _>>()? {
+            let some = of_queue.query_map(params![arn, room.clamp(0, most)], read)?;
+            found.extend(some.collect::<Result<Vec<_>, _>>()?);
+        }
+        found.sort();
+        Ok(found.into_iter().take(limit).map(|(_, _, id)| JobId::new(id)).collect())
     }
 
     /// Jobs that wait and name queues to hop to.
@@ -310,7 +322,7 @@ impl Database {
     pub(crate) fn hopping(&self) -> Result<Vec<JobRecord>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT record FROM jobs WHERE stage = 'SUBMITTED'
+            "SELECT record FROM jobs INDEXED BY jobs_that_hop WHERE stage = 'SUBMITTED'
                AND json_array_length(record, '$.submission.request.hopDestinations') > 0",
         )?;
         let records = statement
