@@ -14,10 +14,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from harness import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Server
+from planted_faults import PATHS, FaultPlanter, Planted
 from request_maker import Made, RequestMaker
 
-REQUESTS = int(os.environ.get("ABANICO_FUZZ_REQUESTS", "4000"))
+REQUESTS = int(os.environ.get("ABANICO_FUZZ_REQUESTS", "5000"))
 CONNECTIONS = 4
+PLANTED = max(200, REQUESTS // 5)
 ANSWER_SECONDS = 10
 # Answers that MediaConvert's own table has.
 FINE = {200, 201, 202, 400, 402, 403, 404, 409, 413, 422, 429}
@@ -33,16 +35,17 @@ class Seen:
     faults: int = 0
 
 
-def send(connection: http.client.HTTPConnection, endpoint: str, made: Made) -> tuple[int, dict[str, str], bytes]:
+def send(connection: http.client.HTTPConnection, endpoint: str, made: Made | Planted) -> tuple[int, dict[str, str], bytes]:
     """Signs and sends one request."""
-    url = f"{endpoint}{made.path}" + (f"?{urlencode(made.query)}" if made.query else "")
+    query = getattr(made, "query", {})
+    url = f"{endpoint}{made.path}" + (f"?{urlencode(query)}" if query else "")
     body = b"" if made.body is None else json.dumps(made.body).encode()
-    request = AWSRequest(made.method, url, headers={"Content-Type": "application/json"}, data=body)
+    request = AWSRequest(getattr(made, "method", "POST"), url, headers={"Content-Type": "application/json"}, data=body)
     SigV4Auth(Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY), "mediaconvert", "us-east-1").add_auth(request)
     prepared = request.prepare()
     target = urlsplit(prepared.url)
     path = target.path + (f"?{target.query}" if target.query else "")
-    connection.request(made.method, path, body=body, headers=dict(prepared.headers))
+    connection.request(prepared.method, path, body=body, headers=dict(prepared.headers))
     answer = connection.getresponse()
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
@@ -78,6 +81,9 @@ def run(server: Server, seed: int, count: int, seen: Seen) -> None:
         made = maker.make()
         try:
             judge(made, *send(connection, server.endpoint, made), seen)
+            # A client opens a closed connection anew without a word, so it is asked whether this one is still open.
+            if connection.sock is None:
+                seen.wrong.append(f"the connection was closed after {made.operation} {json.dumps(made.body)[:300]}")
         except (OSError, http.client.HTTPException) as error:
             seen.wrong.append(f"{type(error).__name__} {error}: {made.operation} {json.dumps(made.body)[:300]}")
             connection.close()
@@ -106,3 +112,35 @@ def test_has_every_made_up_request_a_proper_answer(fresh_server: Server) -> None
     assert not unnamed, f"{len(unnamed)} planted faults, among them:\n" + "\n".join(unnamed[:10])
     assert sum(seen.faults for seen in seens) > REQUESTS // 100
     assert server.mediaconvert.list_queues()["Queues"], "the server still serves"
+
+
+def names(message: str, planted: Planted) -> bool:
+    """Whether one of the problems in a message is at exactly this member; a missing one is told by what should have it."""
+    problems = message.split(" | ")
+    if planted.kind == "missing":
+        return f"/: {planted.pointer[1:]} is a required property" in problems
+    places = {problem.partition(": ")[0] for problem in problems}
+    return planted.pointer in places or f"/settings{planted.pointer}" in places
+
+
+def test_is_one_fault_in_good_settings_told_by_its_pointer(fresh_server: Server) -> None:
+    server = fresh_server.start()
+    server.mediaconvert.create_queue(Name="fuzz", Status="PAUSED")
+    planter, address = FaultPlanter(7), urlsplit(server.endpoint)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=ANSWER_SECONDS)
+    for operation in PATHS:
+        for _ in range(4):
+            # Without the fault they are taken, so it is the fault that is refused.
+            status, _, body = send(connection, server.endpoint, planter.good(operation))
+            assert status == 201, (operation, body)
+    unnamed, kinds = [], Counter()
+    for _ in range(PLANTED):
+        planted = planter.make()
+        status, _, body = send(connection, server.endpoint, planted)
+        kinds[planted.kind] += 1
+        if status != 400 or not names(json.loads(body)["message"], planted):
+            unnamed.append(f"{planted.kind} at {planted.operation} {planted.pointer}: {status} {body[:300]!r}")
+    connection.close()
+    distinct = sorted(set(unnamed))
+    assert not unnamed, f"{len(unnamed)} of {PLANTED}, among them:\n" + "\n".join(distinct[:10])
+    assert len(kinds) == 11 and min(kinds.values()) > 1, kinds
