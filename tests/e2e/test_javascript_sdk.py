@@ -37,6 +37,10 @@ def test_runs_the_javascript_sdk_unchanged(server: Server, clips: Clips) -> None
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert seen["largeBytes"] == 12 * 1024 * 1024 and seen["endpoints"] == 1
+    assert (seen["largeParts"], seen["largeIsTheSame"]) == (3, True)
+    assert seen["presets"] == ["from-js"] and sorted(seen["queues"]) == ["Default", "js"]
+    assert (seen["canceled"], seen["queue"]) == ("CANCELED", "ACTIVE")
+    assert (seen["noPreset"], seen["noQueue"]) == ("NotFoundException", "NotFoundException")
     assert seen["probe"] == ["AVC", "AAC"] and seen["preset"] == "changed"
     assert (seen["status"], seen["createdAt"], seen["labels"]) == ("COMPLETE", True, {"from": "js"})
     assert seen["renditionBytes"] > 1000 and seen["tags"] == {"b": "2"}
