@@ -92,14 +92,16 @@ impl Driver {
     }
 
     async fn drive(&mut self, inbox: &mut Inbox, signals: &Signals) -> Result<Outcome, crate::Error> {
-        let mut ended = self.apply(Event::Started).await?;
+        let first = if signals.cancel.is_cancelled() { Event::CancelRequested } else { Event::Started };
+        let mut ended = self.apply(first).await?;
         let mut status = tokio::time::interval(status_interval(&self.record.submission.request));
         status.tick().await;
         while !ended {
             tokio::select! {
-                Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
+                biased;
                 () = signals.cancel.cancelled() => ended = self.apply(Event::CancelRequested).await?,
                 () = signals.stop.cancelled() => return Ok(Outcome::Stopped),
+                Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
                 _ = status.tick() => self.store(vec![events::status_update(&self.current(), clock::now_ms())]).await?,
             }
         }
@@ -189,7 +191,7 @@ impl Driver {
         let commands = self.record.machine.apply(event);
         let now_ms = clock::now_ms();
         let after = self.record.stage();
-        if before == Stage::Submitted && after != before {
+        if before == Stage::Submitted && after != before && after != Stage::Canceled {
             self.record.times.started_ms.get_or_insert(now_ms);
         }
         if after.is_final() {

@@ -5,6 +5,7 @@
 mod common;
 
 use abanico_engine::{Engine, JobId, JobRecord, ListFilter, Stage, submission};
+use abanico_model::arn::ResourceKind;
 use abanico_testkit::{Clip, Sound};
 use common::{Bench, finished, submit};
 use serde_json::json;
@@ -122,6 +123,27 @@ async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
     }
     assert!(engine.cancel(&ids[0]).await.is_err() && engine.cancel(&JobId::new("none")).await.is_err());
     assert!(bench.published().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_cancelling_jobs_that_never_ran_start_nothing_of_them() {
+    let bench = Bench::new();
+    let engine = bench.engine().await;
+    engine.create_resource(ResourceKind::Queue, "still", json!({"status": "PAUSED"})).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        let mut request = bench.request("missing.mp4", "ladder");
+        request["queue"] = json!("still");
+        ids.push(submit(&engine, request).await.id);
+    }
+    for id in &ids {
+        engine.cancel(id).await.unwrap();
+    }
+    for id in &ids {
+        let record = finished(&engine, id).await;
+        assert_eq!((record.stage(), record.times.started_ms), (Stage::Canceled, None));
+    }
+    assert_eq!(statuses(engine.events_after(0, 100).await.unwrap()), ["CANCELED"; 20]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
