@@ -1,0 +1,119 @@
+//! What can be wrong with a caption file. Each message names the line, the thing and the remedy.
+
+/// The longest excerpt of a file that a message shows, in characters.
+const EXCERPT_CHARS: usize = 80;
+
+/// The format of a caption file, as messages name it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CaptionFormat {
+    /// SubRip, usually `.srt`.
+    SubRip,
+    /// WebVTT, usually `.vtt`.
+    WebVtt,
+}
+
+impl std::fmt::Display for CaptionFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::SubRip => "SubRip",
+            Self::WebVtt => "WebVTT",
+        })
+    }
+}
+
+/// What sort of error it is, for callers that do not read messages.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The file is of another format, or of none.
+    WrongFormat,
+    /// The file is of this format, but a line of it cannot be read.
+    Unreadable,
+}
+
+/// Why captions cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A line that has to hold two times does not.
+    #[error(
+        "line {line} of the {format} file holds no two times: `{excerpt}`; write it as `00:00:01,000 --> 00:00:02,500`"
+    )]
+    UnreadableTiming {
+        /// The format that was expected.
+        format: CaptionFormat,
+        /// The line's number, from 1.
+        line: usize,
+        /// The line, cut to 80 characters.
+        excerpt: String,
+    },
+    /// A file with text in it has not one cue.
+    #[error(
+        "the {format} file has text but no cue, from line {line} on: `{excerpt}`; give a file with lines such as `00:00:01,000 --> 00:00:02,500`, or name the format that it is of"
+    )]
+    NoCue {
+        /// The format that was expected.
+        format: CaptionFormat,
+        /// The number of the first line with text, from 1.
+        line: usize,
+        /// That line, cut to 80 characters.
+        excerpt: String,
+    },
+    /// A WebVTT file does not begin with `WEBVTT`.
+    #[error("line 1 of the WebVTT file is `{excerpt}`; it has to begin with `WEBVTT`")]
+    NoHeader {
+        /// The first line, cut to 80 characters.
+        excerpt: String,
+    },
+}
+
+impl Error {
+    /// What sort of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnreadableTiming { .. } => ErrorKind::Unreadable,
+            Self::NoCue { .. } | Self::NoHeader { .. } => ErrorKind::WrongFormat,
+        }
+    }
+
+    /// Whether another try may do: never, the same file gives the same error.
+    pub fn is_retryable(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn unreadable_timing(format: CaptionFormat, line: usize, text: &str) -> Self {
+        Self::UnreadableTiming { format, line, excerpt: excerpt(text) }
+    }
+
+    pub(crate) fn no_cue(format: CaptionFormat, line: usize, text: &str) -> Self {
+        Self::NoCue { format, line, excerpt: excerpt(text) }
+    }
+
+    pub(crate) fn no_header(text: &str) -> Self {
+        Self::NoHeader { excerpt: excerpt(text) }
+    }
+}
+
+/// The line's beginning without control characters, so that a message stays one line.
+fn excerpt(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn do_messages_name_line_thing_and_remedy() {
+        let error = Error::unreadable_timing(CaptionFormat::SubRip, 7, "00:00:xx --> \u{7}never\n");
+        assert_eq!(
+            error.to_string(),
+            "line 7 of the SubRip file holds no two times: `00:00:xx --> never`; \
+             write it as `00:00:01,000 --> 00:00:02,500`"
+        );
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unreadable, false));
+        let error = Error::no_header(&"x".repeat(500));
+        assert!(error.to_string().len() < 160, "{error}");
+        assert_eq!(error.kind(), ErrorKind::WrongFormat);
+    }
+}

@@ -1,0 +1,9 @@
+//! Captions as text, read, put on a clock and written: in the bytes or text of a file, out cues with exact times, and
+//! from them SubRip, WebVTT (whole or in segments) and scripts for burning in. Never does I/O, never panics on any
+//! input, never holds time as a float.
+
+mod error;
+mod text;
+
+pub use error::{CaptionFormat, Error, ErrorKind};
+pub use text::{DecodedText, TextEncoding, decode};
