@@ -2,8 +2,12 @@
 //! from them SubRip, WebVTT (whole or in segments) and scripts for burning in. Never does I/O, never panics on any
 //! input, never holds time as a float.
 
+mod cue;
 mod error;
+mod placement;
 mod text;
 
+pub use cue::{CaptionTrack, Cue, Rgb, Span, Style};
 pub use error::{CaptionFormat, Error, ErrorKind};
+pub use placement::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing};
 pub use text::{DecodedText, TextEncoding, decode};
