@@ -4,8 +4,10 @@
 
 mod cue;
 mod error;
+mod line_builder;
 mod placement;
 mod text;
+mod timestamp;
 
 pub use cue::{CaptionTrack, Cue, Rgb, Span, Style};
 pub use error::{CaptionFormat, Error, ErrorKind};
