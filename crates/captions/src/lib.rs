@@ -2,14 +2,22 @@
 //! from them SubRip, WebVTT (whole or in segments) and scripts for burning in. Never does I/O, never panics on any
 //! input, never holds time as a float.
 
+mod colour_names;
 mod cue;
 mod error;
 mod line_builder;
 mod placement;
+mod srt;
+mod srt_markup;
+mod style_passthrough;
+#[cfg(test)]
+mod test_tracks;
 mod text;
 mod timestamp;
 
 pub use cue::{CaptionTrack, Cue, Rgb, Span, Style};
 pub use error::{CaptionFormat, Error, ErrorKind};
 pub use placement::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing};
+pub use srt::{parse_srt, write_srt};
+pub use style_passthrough::StylePassthrough;
 pub use text::{DecodedText, TextEncoding, decode};

@@ -1,0 +1,88 @@
+//! Colours that caption files call by name. In a name, out its colour, and back. Never all of CSS's names: the sixteen
+//! of HTML 4 with their second names, and a few that SubRip files are known to use.
+
+use crate::Rgb;
+
+/// WebVTT's default colour classes (section 5 of the standard); a background's class is the same with `bg_` before it.
+const WEBVTT: [(&str, u32); 8] = [
+    ("white", 0xff_ff_ff),
+    ("lime", 0x00_ff_00),
+    ("cyan", 0x00_ff_ff),
+    ("red", 0xff_00_00),
+    ("yellow", 0xff_ff_00),
+    ("magenta", 0xff_00_ff),
+    ("blue", 0x00_00_ff),
+    ("black", 0x00_00_00),
+];
+
+const OTHERS: [(&str, u32); 16] = [
+    ("silver", 0xc0_c0_c0),
+    ("gray", 0x80_80_80),
+    ("grey", 0x80_80_80),
+    ("maroon", 0x80_00_00),
+    ("olive", 0x80_80_00),
+    ("green", 0x00_80_00),
+    ("aqua", 0x00_ff_ff),
+    ("teal", 0x00_80_80),
+    ("navy", 0x00_00_80),
+    ("fuchsia", 0xff_00_ff),
+    ("purple", 0x80_00_80),
+    ("orange", 0xff_a5_00),
+    ("gold", 0xff_d7_00),
+    ("pink", 0xff_c0_cb),
+    ("brown", 0xa5_2a_2a),
+    ("violet", 0xee_82_ee),
+];
+
+/// The colour of a WebVTT default class, without `bg_`.
+pub(crate) fn of_webvtt_class(class: &str) -> Option<Rgb> {
+    find(&WEBVTT, class)
+}
+
+/// The WebVTT default class of a colour, without `bg_`, if it has one.
+pub(crate) fn webvtt_class(colour: Rgb) -> Option<&'static str> {
+    WEBVTT.iter().find(|(_, hex)| Rgb::from_hex(*hex) == colour).map(|(name, _)| *name)
+}
+
+/// The colour of HTML's attribute `color`: a name in any case, or three, six or eight hexadecimal digits with or
+/// without `#`, of which the last two of eight, the transparency, are ignored.
+pub(crate) fn of_html(value: &str) -> Option<Rgb> {
+    let name = value.to_ascii_lowercase();
+    let digits = name.strip_prefix('#').unwrap_or(&name);
+    let digits = match digits.len() {
+        3 => digits.chars().flat_map(|digit| [digit, digit]).collect(),
+        8 if digits.is_ascii() => digits[..6].to_owned(),
+        _ => digits.to_owned(),
+    };
+    find(&WEBVTT, &name).or_else(|| find(&OTHERS, &name)).or_else(|| Rgb::parse_hex(&digits))
+}
+
+fn find(table: &[(&str, u32)], name: &str) -> Option<Rgb> {
+    table.iter().find(|(candidate, _)| *candidate == name).map(|(_, hex)| Rgb::from_hex(*hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_names_and_digits_read() {
+        let orange = Some(Rgb::from_hex(0xff_a5_00));
+        for value in ["orange", "Orange", "#FFA500", "ffa500", "#ffa50080"] {
+            assert_eq!(of_html(value), orange, "{value}");
+        }
+        assert_eq!(of_html("#f0f"), of_html("fuchsia"));
+        for value in ["", "#", "#ff", "nocolour", "ñññ", "ññññ"] {
+            assert_eq!(of_html(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn does_each_webvtt_class_come_back() {
+        for (name, hex) in WEBVTT {
+            assert_eq!(of_webvtt_class(name).and_then(webvtt_class), Some(name));
+            assert_eq!(of_webvtt_class(name), Some(Rgb::from_hex(hex)));
+        }
+        assert_eq!(of_webvtt_class("orange"), None);
+    }
+}

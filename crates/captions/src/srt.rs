@@ -1,0 +1,118 @@
+//! SubRip (`.srt`): in a file's text, out a track, and back. There is no standard, so reading forgives what real files
+//! have: missing or wrong counters, `.` for `,`, missing hours, coordinates, blank lines within and between. Never a
+//! cue that was guessed: a line that is meant to hold times and does not is an error.
+
+use crate::text::normalised;
+use crate::timestamp::{self, Timing};
+use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, srt_markup};
+
+/// Reads a SubRip file. A text without a character other than white space is a track without cues.
+///
+/// # Errors
+/// [`Error::UnreadableTiming`] when a line is meant to hold two times but they cannot be read, and [`Error::NoCue`]
+/// when there is text but no cue.
+///
+/// ```
+/// let track = abanico_captions::parse_srt("1\n00:00:01,000 --> 00:00:02,500\n<i>Hola</i>\n")?;
+/// assert_eq!(track.cues()[0].text(), "Hola");
+/// assert_eq!(track.cues()[0].end.millis(), 2500);
+/// # Ok::<(), abanico_captions::Error>(())
+/// ```
+pub fn parse_srt(text: &str) -> Result<CaptionTrack, Error> {
+    let text = normalised(text);
+    let lines: Vec<&str> = text.split('\n').collect();
+    let timed = timed_lines(&lines)?;
+    if timed.is_empty()
+        && let Some(at) = lines.iter().position(|line| !line.trim().is_empty())
+    {
+        return Err(Error::no_cue(CaptionFormat::SubRip, at + 1, lines[at]));
+    }
+    let ends = timed.iter().skip(1).map(|&(at, ..)| before_counter(&lines, at)).chain([lines.len()]);
+    let cue = |(&(at, start, end), until): (&(usize, _, _), usize)| {
+        let body = lines.get(at + 1..until).unwrap_or_default().join("\n");
+        let (lines, placement) = srt_markup::parse(&body);
+        Cue { start, end, lines, placement }
+    };
+    Ok(CaptionTrack::new(timed.iter().zip(ends).map(cue).collect()))
+}
+
+type TimedLine = (usize, abanico_media::ExactTime, abanico_media::ExactTime);
+
+/// The indices of lines that hold two times, with these.
+fn timed_lines(lines: &[&str]) -> Result<Vec<TimedLine>, Error> {
+    let mut timed = Vec::new();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("-->")) {
+        match timestamp::timing(&squeezed(line), timestamp::subrip) {
+            Some(Timing { start, end, .. }) => timed.push((at, start, end)),
+            None if is_meant_as_times(lines, at) => {
+                return Err(Error::unreadable_timing(CaptionFormat::SubRip, at + 1, line));
+            }
+            None => {}
+        }
+    }
+    Ok(timed)
+}
+
+/// The line without white space beside the signs within a time, as in `00:00:01, 500`.
+fn squeezed(line: &str) -> String {
+    let mut squeezed = String::with_capacity(line.len());
+    let mut after_sign = true;
+    for c in line.chars() {
+        let is_sign = matches!(c, ':' | ',' | '.');
+        if is_sign {
+            squeezed.truncate(squeezed.trim_end().len());
+        }
+        if !(after_sign && c.is_whitespace()) {
+            squeezed.push(c);
+            after_sign = is_sign;
+        }
+    }
+    squeezed
+}
+
+/// Whether a line with an arrow is no text: since it begins as a time does, or follows a counter.
+fn is_meant_as_times(lines: &[&str], at: usize) -> bool {
+    let is_blank = |at: usize| lines[at].trim().is_empty();
+    let follows_counter = at >= 1 && is_counter(lines[at - 1]) && (at == 1 || is_blank(at - 2));
+    let digits_end = lines[at].trim().split_once(':').is_some_and(|(before, after)| {
+        let mut before = before.trim().bytes().peekable();
+        before.peek().is_some()
+            && before.all(|byte| byte.is_ascii_digit())
+            && after.trim_start().starts_with(|c: char| c.is_ascii_digit())
+    });
+    follows_counter || digits_end
+}
+
+fn is_counter(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The index of the first line that belongs to the cue timed in line `at`: its counter's, or its own. Blank lines may
+/// stand between the two when one stands before the counter too (files whose every line end was doubled).
+fn before_counter(lines: &[&str], at: usize) -> usize {
+    let blanks = lines[..at].iter().rev().take_while(|line| line.trim().is_empty()).count();
+    let Some(counter) = (at - blanks).checked_sub(1).filter(|&counter| is_counter(lines[counter])) else {
+        return at;
+    };
+    let parted = counter.checked_sub(1).is_none_or(|before| lines[before].trim().is_empty());
+    if blanks == 0 || parted { counter } else { at }
+}
+
+/// Writes a SubRip file in UTF-8: ends of lines are `\n`, counters go from 1, times are rounded to milliseconds. Cues
+/// that are over by zero are left out. With styles passed through, looks become tags and the placement becomes
+/// `{\anN}`, the nearest of nine; without, text stands alone.
+pub fn write_srt(track: &CaptionTrack, passthrough: StylePassthrough) -> String {
+    let mut file = String::new();
+    let timed = track.cues().iter().filter_map(|cue| Some((cue, cue.range_in(1000)?)));
+    for (index, (cue, (start, end))) in timed.enumerate() {
+        let (start, end) = (timestamp::written(start, ','), timestamp::written(end, ','));
+        let text = srt_markup::written(&cue.lines, &cue.placement, passthrough);
+        file += &format!("{}\n{start} --> {end}\n{text}\n\n", index + 1);
+    }
+    file
+}
+
+#[cfg(test)]
+#[path = "srt_tests.rs"]
+mod tests;

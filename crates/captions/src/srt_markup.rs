@@ -1,0 +1,229 @@
+//! SubRip's tags: in the text of a cue with `<b>`, `<font color=…>` and `{\an8}`, out styled lines and a placement, and
+//! back. Never an error: what is no tag is text. SubRip has no way to write a `<` that is none, so text that looks like
+//! a tag becomes one when it is read again.
+
+use crate::colour_names::of_html;
+use crate::line_builder::LineBuilder;
+use crate::{Placement, Rgb, Span, Style, StylePassthrough};
+
+/// The longest tag that is looked for, in characters, and the most tags that are open at once: bounds that keep the
+/// work in proportion to the text, whatever it is.
+const LONGEST_TAG: usize = 300;
+const MOST_OPEN: usize = 32;
+
+/// A tag that is open.
+enum Tag {
+    Bold,
+    Italic,
+    Underline,
+    Strike,
+    Font(Option<Rgb>),
+}
+
+/// What a piece of markup asks for.
+enum Markup {
+    Open(Tag),
+    Close(Tag),
+    Place(Placement),
+    Nothing,
+}
+
+/// The lines and the placement of a cue's text.
+pub(crate) fn parse(text: &str) -> (Vec<Vec<Span>>, Placement) {
+    let mut builder = LineBuilder::new();
+    let mut open: Vec<Tag> = Vec::new();
+    let mut placement = None;
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '{']) {
+        let (before, tail) = rest.split_at(at);
+        builder.push(before, style_of(&open));
+        match markup(tail) {
+            Some((markup, length)) => {
+                apply(markup, &mut open, &mut placement);
+                rest = &tail[length..];
+            }
+            None => {
+                builder.push(&tail[..1], style_of(&open));
+                rest = &tail[1..];
+            }
+        }
+    }
+    builder.push(rest, style_of(&open));
+    (builder.finish(), placement.unwrap_or_default())
+}
+
+fn apply(markup: Markup, open: &mut Vec<Tag>, placement: &mut Option<Placement>) {
+    match markup {
+        Markup::Open(tag) if open.len() < MOST_OPEN => open.push(tag),
+        Markup::Open(_) => {}
+        Markup::Close(tag) => {
+            let same = |other: &Tag| std::mem::discriminant(other) == std::mem::discriminant(&tag);
+            if let Some(at) = open.iter().rposition(same) {
+                open.remove(at);
+            }
+        }
+        // As players do, the first one counts.
+        Markup::Place(place) => *placement = placement.or(Some(place)),
+        Markup::Nothing => {}
+    }
+}
+
+fn style_of(open: &[Tag]) -> Style {
+    let mut style = Style::default();
+    for tag in open {
+        match tag {
+            Tag::Bold => style.bold = true,
+            Tag::Italic => style.italic = true,
+            Tag::Underline => style.underline = true,
+            Tag::Strike | Tag::Font(None) => {}
+            Tag::Font(colour) => style.colour = *colour,
+        }
+    }
+    style
+}
+
+/// The markup that `text` begins with, and its length in bytes.
+fn markup(text: &str) -> Option<(Markup, usize)> {
+    let close = if text.starts_with('<') { '>' } else { '}' };
+    let mut near = text.char_indices().take(LONGEST_TAG);
+    let (end, _) = near.find(|&(_, c)| c == close || c == '\n').filter(|&(_, c)| c == close)?;
+    let inner = &text[1..end];
+    let markup = match inner.strip_prefix('\\') {
+        Some(command) if close == '}' => override_block(command),
+        _ => tag(inner, close == '>')?,
+    };
+    Some((markup, end + 1))
+}
+
+/// A block such as `{\an8}`; other commands of ASS scripts mean nothing here and are not text either.
+fn override_block(commands: &str) -> Markup {
+    let key =
+        |command: &str| command.strip_prefix("an")?.trim().parse().ok().and_then(Placement::from_keypad);
+    commands.split('\\').find_map(key).map_or(Markup::Nothing, Markup::Place)
+}
+
+/// A tag such as `i`, `/i` or `font color="red"`; in braces (`{i}`) only those of one letter.
+fn tag(inner: &str, has_attributes: bool) -> Option<Markup> {
+    let (inner, closes) = inner.strip_prefix('/').map_or((inner, false), |rest| (rest, true));
+    let inner = inner.trim();
+    let (name, attributes) = inner.split_once(char::is_whitespace).unwrap_or((inner, ""));
+    let tag = match name.to_ascii_lowercase().as_str() {
+        "b" => Tag::Bold,
+        "i" => Tag::Italic,
+        "u" => Tag::Underline,
+        "s" | "strike" => Tag::Strike,
+        "font" if has_attributes => Tag::Font(font_colour(attributes)),
+        _ => return None,
+    };
+    Some(if closes { Markup::Close(tag) } else { Markup::Open(tag) })
+}
+
+/// The attribute `color`, with double quotes, single quotes or none.
+fn font_colour(attributes: &str) -> Option<Rgb> {
+    // Lowering ASCII letters keeps every byte where it is.
+    let at = attributes.to_ascii_lowercase().find("color")?;
+    let value = attributes[at + "color".len()..].trim_start().strip_prefix('=')?.trim_start();
+    let value = match value.chars().next()? {
+        quote @ ('"' | '\'') => value[1..].split(quote).next()?,
+        _ => value.split(char::is_whitespace).next()?,
+    };
+    of_html(value.trim())
+}
+
+/// The text of a cue, lines parted by `\n`.
+pub(crate) fn written(lines: &[Vec<Span>], placement: &Placement, passthrough: StylePassthrough) -> String {
+    let enabled = passthrough.is_enabled();
+    let key = Some(placement.keypad()).filter(|&key| enabled && key != 2);
+    let span = |span: &Span| if enabled { tagged(span) } else { span.text.clone() };
+    let line = |line: &Vec<Span>| line.iter().map(span).collect::<String>();
+    let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
+    // An arrow in the text must not make its line one of times.
+    key.map_or_else(String::new, |key| format!("{{\\an{key}}}")) + &text.replace("-->", "→")
+}
+
+fn tagged(span: &Span) -> String {
+    let style = span.style;
+    let mut text = span.text.clone();
+    if let Some(colour) = style.colour {
+        text = format!("<font color=\"#{colour:x}\">{text}</font>");
+    }
+    for (on, name) in [(style.underline, 'u'), (style.italic, 'i'), (style.bold, 'b')] {
+        if on {
+            text = format!("<{name}>{text}</{name}>");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(text: &str) -> String {
+        let (lines, placement) = parse(text);
+        written(&lines, &placement, StylePassthrough::Enabled)
+    }
+
+    #[test]
+    fn are_tags_read_in_all_their_spellings() {
+        let red = "<font color=\"#ff0000\">a</font>";
+        for text in [
+            "<font color=\"#FF0000\">a</font>",
+            "<FONT Color='red'>a</FONT>",
+            "<font face=\"Arial\" size=12 color=#f00>a</font>",
+            "<font color = red >a",
+        ] {
+            assert_eq!(again(text), red, "{text}");
+        }
+        assert_eq!(again("{i}a{/i} <B>b</B >< i >c</i><s>d</s>"), "<i>a</i> <b>b</b><i>c</i>d");
+        assert_eq!(again("<font face=x>a</font>"), "a");
+    }
+
+    #[test]
+    fn do_tags_cross_lines_and_each_other() {
+        assert_eq!(again("<i>a\nb</i>c"), "<i>a</i>\n<i>b</i>c");
+        assert_eq!(again("<b>a<i>b</b>c</i>d"), "<b>a</b><b><i>b</i></b><i>c</i>d");
+        assert_eq!(
+            again("<font color=red>a<font color=blue>b</font>c</font>d</font>"),
+            "<font color=\"#ff0000\">a</font><font color=\"#0000ff\">b</font><font color=\"#ff0000\">c</font>d"
+        );
+    }
+
+    #[test]
+    fn is_only_the_first_place_taken_and_other_commands_dropped() {
+        assert_eq!(again("{\\an8}a{\\an1}"), "{\\an8}a");
+        assert_eq!(again("{\\fad(1,2)\\an4}{\\b1}a"), "{\\an4}a");
+        assert_eq!(again("{\\an0}a"), "a");
+    }
+
+    #[test]
+    fn is_what_is_no_tag_text() {
+        for text in [
+            "1 < 2 > 0",
+            "<3",
+            "{set} {font color=red}",
+            "<unknown>",
+            "a &amp; b",
+            "{\\an8",
+            "<i\n>",
+            "<",
+            "{",
+        ] {
+            assert_eq!(again(text), text);
+        }
+    }
+
+    #[test]
+    fn is_hostile_text_read_in_proportion_to_its_length() {
+        for piece in ["<", "<i>", "</i>", "{\\an8}", "<i>a"] {
+            let text = piece.repeat(200_000);
+            assert!(parse(&text).0.len() == 1, "{piece}");
+        }
+    }
+
+    #[test]
+    fn is_nothing_but_text_left_without_passthrough() {
+        let (lines, placement) = parse("{\\an8}<b>a</b> --> b");
+        assert_eq!(written(&lines, &placement, StylePassthrough::Disabled), "a → b");
+    }
+}
