@@ -10,11 +10,12 @@ mod placement;
 mod srt;
 mod srt_markup;
 mod style_passthrough;
-#[cfg(test)]
 mod test_tracks;
 mod text;
 mod timestamp;
+mod webvtt_settings;
 
+#[cfg(test)]
 pub use cue::{CaptionTrack, Cue, Rgb, Span, Style};
 pub use error::{CaptionFormat, Error, ErrorKind};
 pub use placement::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing};
