@@ -10,15 +10,22 @@ mod placement;
 mod srt;
 mod srt_markup;
 mod style_passthrough;
+#[cfg(test)]
 mod test_tracks;
 mod text;
 mod timestamp;
+mod timestamp_map;
+mod webvtt;
 mod webvtt_settings;
+mod webvtt_text;
+mod webvtt_writer;
 
-#[cfg(test)]
 pub use cue::{CaptionTrack, Cue, Rgb, Span, Style};
 pub use error::{CaptionFormat, Error, ErrorKind};
 pub use placement::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing};
 pub use srt::{parse_srt, write_srt};
 pub use style_passthrough::StylePassthrough;
 pub use text::{DecodedText, TextEncoding, decode};
+pub use timestamp_map::TimestampMap;
+pub use webvtt::{parse_webvtt, webvtt_timestamp_map};
+pub use webvtt_writer::{write_webvtt, write_webvtt_segments};

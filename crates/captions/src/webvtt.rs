@@ -1,0 +1,102 @@
+//! WebVTT files (W3C, <https://www.w3.org/TR/webvtt1/>): in a file's text, out a track, by the standard's own steps
+//! (section 6.1), which drop a cue that cannot be read and go on. Comments, style sheets, regions and the names of cues
+//! are read over. Never an error but for a file that does not begin with `WEBVTT`.
+
+use crate::text::normalised;
+use crate::timestamp::{self, Timing};
+use crate::{CaptionTrack, Cue, Error, TimestampMap, webvtt_settings, webvtt_text};
+
+/// Reads a WebVTT file. When its header has `X-TIMESTAMP-MAP`, times are on MPEG-TS's clock; take
+/// [`webvtt_timestamp_map`]'s offset away again for times on the file's own. Cues whose times cannot be read are
+/// dropped and counted.
+///
+/// # Errors
+/// [`Error::NoHeader`] when the text does not begin with `WEBVTT`.
+///
+/// ```
+/// let file = "WEBVTT\n\n00:01.000 --> 00:02.500 line:0\n<c.yellow>R&amp;D</c>\n";
+/// let track = abanico_captions::parse_webvtt(file)?;
+/// assert_eq!(track.cues()[0].text(), "R&D");
+/// # Ok::<(), abanico_captions::Error>(())
+/// ```
+pub fn parse_webvtt(text: &str) -> Result<CaptionTrack, Error> {
+    let text = normalised(text);
+    let lines: Vec<&str> = text.split('\n').collect();
+    if !is_signature(lines[0]) {
+        return Err(Error::no_header(lines[0]));
+    }
+    let body = header_end(&lines);
+    let offset = timestamp_map(&lines[1..body]).map(TimestampMap::offset);
+    let (mut cues, unreadable) = cues(&lines[body..]);
+    if let Some(offset) = offset {
+        cues.iter_mut().for_each(|cue| (cue.start, cue.end) = (cue.start + offset, cue.end + offset));
+    }
+    Ok(CaptionTrack::new(cues).with_dropped(unreadable))
+}
+
+/// The `X-TIMESTAMP-MAP` of a WebVTT file's header, which [`parse_webvtt`] applies to its times. Absent: no such line,
+/// one that cannot be read, or no WebVTT file.
+pub fn webvtt_timestamp_map(text: &str) -> Option<TimestampMap> {
+    let text = normalised(text);
+    let lines: Vec<&str> = text.split('\n').collect();
+    is_signature(lines[0]).then(|| timestamp_map(&lines[1..header_end(&lines)])).flatten()
+}
+
+fn is_signature(line: &str) -> bool {
+    line.strip_prefix("WEBVTT").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+}
+
+/// The index of the first line after the signature that is blank or begins the cues.
+fn header_end(lines: &[&str]) -> usize {
+    let header = lines.iter().skip(1).take_while(|line| !line.is_empty() && !line.contains("-->"));
+    1 + header.count()
+}
+
+fn timestamp_map(header: &[&str]) -> Option<TimestampMap> {
+    header.iter().find_map(|line| TimestampMap::parse(line))
+}
+
+/// The cues of a file's body, and how many of them had no times that can be read.
+fn cues(lines: &[&str]) -> (Vec<Cue>, usize) {
+    let (mut cues, mut unreadable) = (Vec::new(), 0);
+    let mut at = 0;
+    while at < lines.len() {
+        let block = block_length(&lines[at..]);
+        // The times stand in a block's first line, or in its second after the cue's name.
+        if let Some(timing) = lines[at..at + block].iter().take(2).position(|line| line.contains("-->")) {
+            match cue(lines[at + timing], &lines[at + timing + 1..at + block]) {
+                Some(cue) => cues.push(cue),
+                None => unreadable += 1,
+            }
+        }
+        at += block.max(1);
+    }
+    (cues, unreadable)
+}
+
+/// The number of lines up to a blank one, or to an arrow that is not this block's own.
+fn block_length(lines: &[&str]) -> usize {
+    let mut seen_arrow = false;
+    for (at, line) in lines.iter().enumerate() {
+        if line.is_empty() {
+            return at;
+        }
+        if line.contains("-->") {
+            if seen_arrow || at > 1 {
+                return at;
+            }
+            seen_arrow = true;
+        }
+    }
+    lines.len()
+}
+
+fn cue(timing: &str, text: &[&str]) -> Option<Cue> {
+    let Timing { start, end, rest } = timestamp::timing(timing, timestamp::webvtt)?;
+    let lines = webvtt_text::parse(&text.join("\n"));
+    Some(Cue { start, end, lines, placement: webvtt_settings::parse(rest) })
+}
+
+#[cfg(test)]
+#[path = "webvtt_tests.rs"]
+mod tests;

@@ -1,0 +1,284 @@
+//! The text of a WebVTT cue (section 4.2.2 of the standard, parsed as in 6.4): in text with tags and entities, out
+//! styled lines, and back. Never an error, as in the standard: a tag that means nothing is left out. Voices, languages
+//! and times within text leave their text; ruby text follows its base in parentheses.
+
+use crate::colour_names::{of_webvtt_class, webvtt_class};
+use crate::line_builder::LineBuilder;
+use crate::{Rgb, Span, Style, StylePassthrough};
+
+/// The class of a colour that has no default class is this and six hexadecimal digits.
+const OWN_CLASS: &str = "rgb_";
+
+/// The prefix of a class that colours the background.
+const BACKGROUND: &str = "bg_";
+
+/// Characters that stand as an entity, with it. Some players need `&gt;` too, so that no arrow is within text.
+const ENTITIES: [(char, &str); 6] = [
+    ('&', "&amp;"),
+    ('<', "&lt;"),
+    ('>', "&gt;"),
+    ('\u{200e}', "&lrm;"),
+    ('\u{200f}', "&rlm;"),
+    ('\u{a0}', "&nbsp;"),
+];
+
+/// An element that is open: its name, and the style of text within.
+struct Open<'a> {
+    name: &'a str,
+    style: Style,
+}
+
+/// The lines of a cue's text.
+pub(crate) fn parse(text: &str) -> Vec<Vec<Span>> {
+    let mut builder = LineBuilder::new();
+    let mut open: Vec<Open> = Vec::new();
+    let mut rest = text;
+    while let Some((before, tail)) = rest.split_once('<') {
+        builder.push(&unescaped(before), style_of(&open));
+        // As in the standard, a tag without an end takes the rest of the text.
+        let (tag, after) = tail.split_once('>').unwrap_or((tail, ""));
+        match tag.strip_prefix('/') {
+            Some(name) => close(name, &mut open, &mut builder),
+            None => begin(tag, &mut open, &mut builder),
+        }
+        rest = after;
+    }
+    builder.push(&unescaped(rest), style_of(&open));
+    while let Some(element) = open.pop() {
+        end(&element, &mut builder);
+    }
+    builder.finish()
+}
+
+fn style_of(open: &[Open]) -> Style {
+    open.last().map(|element| element.style).unwrap_or_default()
+}
+
+/// Opens an element. Names that the standard does not have, and times, open none.
+fn begin<'a>(tag: &'a str, open: &mut Vec<Open<'a>>, builder: &mut LineBuilder) {
+    let tag = tag.split(|c: char| c.is_ascii_whitespace()).next().unwrap_or("");
+    let mut parts = tag.split('.');
+    let name = parts.next().unwrap_or("");
+    let within_ruby = open.last().is_some_and(|element| element.name == "ruby");
+    let known =
+        matches!(name, "c" | "i" | "b" | "u" | "v" | "lang" | "ruby") || (name == "rt" && within_ruby);
+    if !known {
+        return;
+    }
+    let mut style = style_of(open);
+    match name {
+        "b" => style.bold = true,
+        "i" => style.italic = true,
+        "u" => style.underline = true,
+        "rt" => builder.push("(", style),
+        _ => {}
+    }
+    parts.for_each(|class| apply_class(class, &mut style));
+    open.push(Open { name, style });
+}
+
+/// Closes the innermost element when it has this name; the end of `ruby` also ends a ruby text.
+fn close(name: &str, open: &mut Vec<Open>, builder: &mut LineBuilder) {
+    let innermost = open.last().map(|element| element.name);
+    let count = match innermost {
+        Some(inner) if inner == name => 1,
+        Some("rt") if name == "ruby" => 2,
+        _ => 0,
+    };
+    for _ in 0..count {
+        if let Some(element) = open.pop() {
+            end(&element, builder);
+        }
+    }
+}
+
+fn end(element: &Open, builder: &mut LineBuilder) {
+    if element.name == "rt" {
+        builder.push(")", element.style);
+    }
+}
+
+fn apply_class(class: &str, style: &mut Style) {
+    let colour = |name: &str| of_webvtt_class(name).or_else(|| Rgb::parse_hex(name.strip_prefix(OWN_CLASS)?));
+    match class.strip_prefix(BACKGROUND) {
+        Some(name) => style.background = colour(name).or(style.background),
+        None => style.colour = colour(class).or(style.colour),
+    }
+}
+
+/// The text with the characters that entities stand for. An ampersand that begins no known entity is text.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match entity(rest) {
+            Some((c, length)) => {
+                out.push(c);
+                length
+            }
+            None => {
+                out.push('&');
+                1
+            }
+        };
+        rest = &rest[length..];
+    }
+    out + rest
+}
+
+/// The character of the entity that `text` begins with, and the entity's length in bytes.
+fn entity(text: &str) -> Option<(char, usize)> {
+    const OTHERS: [(char, &str); 2] = [('"', "&quot;"), ('\'', "&apos;")];
+    let named = ENTITIES.iter().chain(&OTHERS).find(|(_, name)| text.starts_with(name));
+    named.map(|(c, name)| (*c, name.len())).or_else(|| numeric(text))
+}
+
+/// `&#233;` or `&#xe9;`, of at most ten digits; a number that is no character is U+FFFD.
+fn numeric(text: &str) -> Option<(char, usize)> {
+    let number = text.strip_prefix("&#")?;
+    let (digits, radix) = number.strip_prefix(['x', 'X']).map_or((number, 10), |digits| (digits, 16));
+    let length = digits.bytes().take(10).take_while(|byte| char::from(*byte).is_digit(radix)).count();
+    if length == 0 || !digits[length..].starts_with(';') {
+        return None;
+    }
+    let value = u32::from_str_radix(&digits[..length], radix).unwrap_or(u32::MAX);
+    let c = char::from_u32(value).filter(|&c| c != '\0').unwrap_or(char::REPLACEMENT_CHARACTER);
+    Some((c, text.len() - digits.len() + length + 1))
+}
+
+/// The text of a cue, lines parted by `\n`.
+pub(crate) fn written(lines: &[Vec<Span>], passthrough: StylePassthrough) -> String {
+    let span = |span: &Span| match passthrough {
+        StylePassthrough::Enabled => tagged(span),
+        StylePassthrough::Disabled => escaped(&span.text),
+    };
+    let line = |line: &Vec<Span>| line.iter().map(span).collect::<String>();
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn tagged(span: &Span) -> String {
+    let style = span.style;
+    let mut text = escaped(&span.text);
+    for (on, name) in [(style.underline, 'u'), (style.italic, 'i'), (style.bold, 'b')] {
+        if on {
+            text = format!("<{name}>{text}</{name}>");
+        }
+    }
+    let classes: String = classes(&style).map(|(class, ..)| format!(".{class}")).collect();
+    if classes.is_empty() { text } else { format!("<c{classes}>{text}</c>") }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match ENTITIES.iter().find(|(special, _)| *special == c) {
+            Some((_, entity)) => out.push_str(entity),
+            None => out.push(c),
+        }
+    }
+    out
+}
+
+/// The classes of a style's colours; with each the CSS property and colour that it stands for, when it is not one of
+/// the default classes that players know.
+fn classes(style: &Style) -> impl Iterator<Item = (String, Option<(&'static str, Rgb)>)> {
+    let colours = [("", "color", style.colour), (BACKGROUND, "background-color", style.background)];
+    colours.into_iter().filter_map(|(prefix, property, colour)| {
+        let colour = colour?;
+        Some(match webvtt_class(colour) {
+            Some(name) => (format!("{prefix}{name}"), None),
+            None => (format!("{prefix}{OWN_CLASS}{colour:x}"), Some((property, colour))),
+        })
+    })
+}
+
+/// A rule of CSS for each colour of these styles that has no default class, in order and each once.
+pub(crate) fn style_rules<'a>(styles: impl Iterator<Item = &'a Style>) -> Vec<String> {
+    let own = styles.flat_map(classes).filter_map(|(class, own)| Some((class, own?)));
+    let mut rules: Vec<String> = own
+        .map(|(class, (property, colour))| format!("::cue(.{class}) {{ {property}: #{colour:x}; }}"))
+        .collect();
+    rules.sort();
+    rules.dedup();
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(text: &str) -> String {
+        written(&parse(text), StylePassthrough::Enabled)
+    }
+
+    #[test]
+    fn are_tags_read_by_the_standard() {
+        let cases = [
+            ("<b>a</b><i.foreign>b</i><u>c</u>", "<b>a</b><i>b</i><u>c</u>"),
+            ("<v.loud Ana María>Hola</v> <lang es>a</lang>", "Hola a"),
+            ("<b>a<i>b</b>c</i>d", "<b>a</b><b><i>bc</i></b><b>d</b>"),
+            ("a<00:00:01.000>b<unknown>c</unknown><>d</>", "abcd"),
+            ("a<b\nx>b", "a<b>b</b>"),
+            ("a<b", "a"),
+            ("<ruby>漢<rt>kan</rt>字<rt>ji</ruby>. <rt>x</rt>", "漢(kan)字(ji). x"),
+            ("<ruby>a<rt>b", "a(b)"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(again(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn are_colour_classes_read_and_others_left_out() {
+        let cases = [
+            ("<c.yellow.bg_blue.big>a</c>b", "<c.yellow.bg_blue>a</c>b"),
+            ("<c.red>a<c.lime>b</c>c</c>", "<c.red>a</c><c.lime>b</c><c.red>c</c>"),
+            ("<b.cyan>a</b>", "<c.cyan><b>a</b></c>"),
+            ("<c.rgb_ff8800.bg_rgb_000001>a</c>", "<c.rgb_ff8800.bg_rgb_000001>a</c>"),
+            ("<c.orange.bg_.rgb_12.YELLOW>a</c>", "a"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(again(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn are_entities_read_and_written() {
+        let text = |text: &str| parse(text)[0].iter().map(|span| span.text.clone()).collect::<String>();
+        assert_eq!(text("&amp;lt; &lt;&gt;&nbsp;&lrm;&rlm;&quot;&apos;"), "&lt; <>\u{a0}\u{200e}\u{200f}\"'");
+        assert_eq!(
+            text("&#233;&#xE9;&#x1F600;&#0;&#xd800;&#99999999999;&#9999999999;"),
+            "éé😀\u{fffd}\u{fffd}&#99999999999;\u{fffd}"
+        );
+        assert_eq!(text("R&D &unknown; &#; &#x; &#12 &"), "R&D &unknown; &#; &#x; &#12 &");
+        assert_eq!(again("a&#10;b"), "a\nb");
+        assert_eq!(again("&lt;b&gt; --&gt; &nbsp;"), "&lt;b&gt; --&gt; &nbsp;");
+    }
+
+    #[test]
+    fn are_rules_written_for_colours_without_a_class() {
+        let lines = parse("<c.rgb_ff8800>a</c><c.bg_rgb_ff8800.yellow>b</c><c.rgb_ff8800>c</c>");
+        let rules = style_rules(lines.iter().flatten().map(|span| &span.style));
+        assert_eq!(
+            rules,
+            [
+                "::cue(.bg_rgb_ff8800) { background-color: #ff8800; }",
+                "::cue(.rgb_ff8800) { color: #ff8800; }"
+            ]
+        );
+    }
+
+    #[test]
+    fn is_plain_text_escaped_too() {
+        assert_eq!(written(&parse("<c.red>1 &lt; 2</c>"), StylePassthrough::Disabled), "1 &lt; 2");
+    }
+
+    #[test]
+    fn is_hostile_text_read_in_proportion_to_its_length() {
+        for piece in ["<", "<i>", "</i>", "&", "&#", "<i>a", "<ruby><rt>"] {
+            assert!(!parse(&piece.repeat(200_000)).is_empty(), "{piece}");
+        }
+    }
+}

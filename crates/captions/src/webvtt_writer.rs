@@ -1,0 +1,158 @@
+//! WebVTT as text: in a track, out one file, or one file per segment of an HLS media playlist (RFC 8216, section 3.5).
+//! Never a segment without its header: one that has no cue is a valid file too.
+
+use abanico_media::ExactTime;
+
+use crate::{CaptionTrack, Cue, StylePassthrough, TimestampMap, timestamp, webvtt_settings, webvtt_text};
+
+/// Writes a WebVTT file: times rounded to milliseconds, cues that are over by zero left out. With styles passed
+/// through, looks become tags, colours become classes (those without a default class get one of their own and a rule
+/// in a `STYLE` block) and placements become settings; without, text stands alone.
+pub fn write_webvtt(track: &CaptionTrack, passthrough: StylePassthrough) -> String {
+    let cues: Vec<&Cue> = track.cues().iter().collect();
+    file(&cues, None, passthrough)
+}
+
+/// Writes one WebVTT file for each segment, whose starts are `segment_starts` in order; a segment ends where the next
+/// one starts, the last one at `end`. A cue stands in each segment that it is shown in, always with its whole times on
+/// the track's clock. With `mpegts_offset`, each file tells which 90 kHz tick of MPEG-TS's clock the track's zero is.
+pub fn write_webvtt_segments(
+    track: &CaptionTrack,
+    segment_starts: &[ExactTime],
+    end: ExactTime,
+    mpegts_offset: Option<u64>,
+    passthrough: StylePassthrough,
+) -> Vec<String> {
+    let map = mpegts_offset.map(TimestampMap::from_zero);
+    let ends = segment_starts.iter().skip(1).copied().chain([end]);
+    let segment = |(&start, end): (&ExactTime, ExactTime)| {
+        let begun = track.cues().partition_point(|cue| cue.start < end);
+        let shown = track.cues()[..begun].iter().filter(|cue| cue.end > start);
+        file(&shown.collect::<Vec<_>>(), map, passthrough)
+    };
+    segment_starts.iter().zip(ends).map(segment).collect()
+}
+
+fn file(cues: &[&Cue], map: Option<TimestampMap>, passthrough: StylePassthrough) -> String {
+    let mut file = "WEBVTT\n".to_owned();
+    if let Some(map) = map {
+        file += &format!("{}\n", map.written());
+    }
+    if passthrough.is_enabled() {
+        file += &style_block(cues);
+    }
+    for cue in cues {
+        if let Some((start, end)) = cue.range_in(1000) {
+            file += &block(cue, start, end, passthrough);
+        }
+    }
+    file
+}
+
+fn style_block(cues: &[&Cue]) -> String {
+    let styles = cues.iter().flat_map(|cue| cue.lines.iter().flatten()).map(|span| &span.style);
+    let rules = webvtt_text::style_rules(styles);
+    if rules.is_empty() { String::new() } else { format!("\nSTYLE\n{}\n", rules.join("\n")) }
+}
+
+fn block(cue: &Cue, start_ms: u64, end_ms: u64, passthrough: StylePassthrough) -> String {
+    let (start, end) = (timestamp::written(start_ms, '.'), timestamp::written(end_ms, '.'));
+    let settings =
+        if passthrough.is_enabled() { webvtt_settings::written(&cue.placement) } else { String::new() };
+    let text = webvtt_text::written(&cue.lines, passthrough);
+    format!("\n{start} --> {end}{settings}\n{text}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::test_tracks::{TextOf, track};
+    use crate::{parse_webvtt, webvtt_timestamp_map};
+
+    fn at(millis: i64) -> ExactTime {
+        ExactTime::from_millis(millis)
+    }
+
+    #[test]
+    fn is_the_whole_text_as_it_should_be() {
+        let file = "WEBVTT\n\nSTYLE\n::cue(.rgb_ff8800) { color: #ff8800; }\n\n\
+            00:00:01.000 --> 00:00:02.500 line:0 align:start\n<c.yellow><b>A</b></c> &lt;b&gt;\nB\n\n\
+            01:00:00.000 --> 01:00:01.000\n<c.rgb_ff8800>C</c>\n";
+        let track = parse_webvtt(file).unwrap();
+        assert_eq!(write_webvtt(&track, StylePassthrough::Enabled), file);
+        assert_eq!(
+            write_webvtt(&track, StylePassthrough::Disabled),
+            "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nA &lt;b&gt;\nB\n\n01:00:00.000 --> 01:00:01.000\nC\n"
+        );
+    }
+
+    #[test]
+    fn does_a_cue_stand_whole_in_each_of_its_segments() {
+        let track = CaptionTrack::new(vec![
+            Cue::plain(at(0), at(1000), "first"),
+            Cue::plain(at(3000), at(13_000), "long"),
+            Cue::plain(at(4000), at(6000), "to the border"),
+            Cue::plain(at(30_000), at(31_000), "after the end"),
+        ]);
+        let starts = [at(0), at(6000), at(12_000), at(18_000)];
+        let segments =
+            write_webvtt_segments(&track, &starts, at(24_000), Some(900_000), StylePassthrough::Disabled);
+        let header = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n";
+        let long = "\n00:00:03.000 --> 00:00:13.000\nlong\n";
+        assert_eq!(
+            segments,
+            [
+                format!(
+                    "{header}\n00:00:00.000 --> 00:00:01.000\nfirst\n{long}\n00:00:04.000 --> 00:00:06.000\nto the border\n"
+                ),
+                format!("{header}{long}"),
+                format!("{header}{long}"),
+                header.to_owned(),
+            ]
+        );
+        assert_eq!(webvtt_timestamp_map(&segments[1]), Some(TimestampMap::from_zero(900_000)));
+        assert_eq!(parse_webvtt(&segments[1]).unwrap().cues()[0].start, at(13_000));
+    }
+
+    #[test]
+    fn are_segments_without_an_offset_without_a_map() {
+        let none = CaptionTrack::default();
+        assert_eq!(
+            write_webvtt_segments(&none, &[at(0)], at(1), None, StylePassthrough::Enabled),
+            ["WEBVTT\n"]
+        );
+        assert!(write_webvtt_segments(&none, &[], at(1), None, StylePassthrough::Enabled).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn does_what_is_written_with_styles_come_back(track in track(TextOf::WebVtt)) {
+            prop_assert_eq!(parse_webvtt(&write_webvtt(&track, StylePassthrough::Enabled)).unwrap(), track);
+        }
+
+        #[test]
+        fn does_plain_writing_keep_times_and_text(track in track(TextOf::WebVtt)) {
+            let plain = parse_webvtt(&write_webvtt(&track, StylePassthrough::Disabled)).unwrap();
+            let facts = |track: &CaptionTrack| {
+                track.cues().iter().map(|cue| (cue.start, cue.end, cue.text())).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(facts(&plain), facts(&track));
+        }
+
+        #[test]
+        fn is_each_cue_in_exactly_the_segments_that_show_it(track in track(TextOf::WebVtt), length in 1..40_000_i64) {
+            let end = track.end() + at(1);
+            let length = length.max(end.millis() / 50);
+            let starts: Vec<_> = (0..).map(|n| at(n * length)).take_while(|&start| start < end).collect();
+            let segments = write_webvtt_segments(&track, &starts, end, None, StylePassthrough::Enabled);
+            for (start, segment) in starts.iter().zip(&segments) {
+                let until = *start + at(length);
+                let shown: Vec<_> = track.cues().iter().filter(|cue| cue.start < until && cue.end > *start).collect();
+                let read = parse_webvtt(segment).unwrap();
+                prop_assert_eq!(read.cues().iter().collect::<Vec<_>>(), shown);
+            }
+        }
+    }
+}
