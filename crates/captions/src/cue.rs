@@ -9,6 +9,11 @@ use crate::Placement;
 /// arithmetic on times can overflow.
 const FARTHEST_SECONDS: i64 = 1_000_000 * 3600;
 
+/// [`FARTHEST_SECONDS`] as a time.
+pub(crate) fn farthest() -> ExactTime {
+    ExactTime::from_seconds(Rational::from(FARTHEST_SECONDS))
+}
+
 /// A colour without transparency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Rgb {
@@ -101,9 +106,8 @@ impl Cue {
     }
 
     fn is_shown(&self) -> bool {
-        let limit = ExactTime::from_seconds(Rational::from(FARTHEST_SECONDS));
-        let earliest = ExactTime::ZERO - limit;
-        earliest <= self.start && self.start < self.end && self.end <= limit && !self.lines.is_empty()
+        let earliest = ExactTime::ZERO - farthest();
+        earliest <= self.start && self.start < self.end && self.end <= farthest() && !self.lines.is_empty()
     }
 }
 

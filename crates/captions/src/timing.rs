@@ -1,0 +1,209 @@
+//! Tracks on another clock: in a track and exact times, out the track moved, stretched, cut or joined. Never a float,
+//! and never a cue outside the clips that were asked for.
+
+use abanico_media::{ExactTime, Rational};
+
+use crate::cue::farthest;
+use crate::{CaptionTrack, Cue};
+
+/// A stretch of a source's clock.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Clip {
+    /// Where it starts on the source's clock.
+    pub start: ExactTime,
+    /// How long it is; a negative length is none.
+    pub length: ExactTime,
+}
+
+impl Clip {
+    /// The same clip within the times that a cue can have, its length not below zero.
+    fn bounded(&self) -> Self {
+        let farthest = farthest();
+        let start = self.start.clamp(ExactTime::ZERO - farthest, farthest);
+        Self { start, length: self.length.clamp(ExactTime::ZERO, farthest) }
+    }
+
+    fn end(&self) -> ExactTime {
+        self.start + self.length
+    }
+}
+
+/// The track with each cue so much later; earlier when `delta` is negative. What comes to lie before zero stays in the
+/// track, and the writers leave it out.
+pub fn shift(track: &CaptionTrack, delta: ExactTime) -> CaptionTrack {
+    map_times(track, |time| time + delta)
+}
+
+/// The track with each time multiplied. For captions made for 25 frames per second that are shown with the same frames
+/// at 24000/1001, the factor is 25 / (24000/1001). A factor that is not above zero leaves no cue: all are dropped.
+///
+/// ```
+/// use abanico_captions::{CaptionTrack, Cue, scale};
+/// use abanico_media::{ExactTime, Rational};
+/// let at = ExactTime::from_millis;
+/// let track = CaptionTrack::new(vec![Cue::plain(at(24_000), at(48_000), "a")]);
+/// let scaled = scale(&track, Rational::from(25) / Rational::new(24_000, 1001));
+/// assert_eq!(scaled.cues()[0].start, at(25_025));
+/// ```
+pub fn scale(track: &CaptionTrack, factor: Rational) -> CaptionTrack {
+    map_times(track, |time| ExactTime::from_seconds(time.seconds() * factor))
+}
+
+fn map_times(track: &CaptionTrack, time: impl Fn(ExactTime) -> ExactTime) -> CaptionTrack {
+    let moved = |cue: &Cue| Cue { start: time(cue.start), end: time(cue.end), ..cue.clone() };
+    CaptionTrack::new(track.cues().iter().map(moved).collect()).with_dropped(track.dropped())
+}
+
+/// The part of the track that clips show, on the clock of an output in which these follow each other from zero. Cues
+/// are cut at the borders of clips and left out outside of them. A cue that goes on over a border, since the next clip
+/// starts in the source where the one before ends, stays one cue; of a clip that comes twice, so do its cues.
+pub fn clip(track: &CaptionTrack, clips: &[Clip]) -> CaptionTrack {
+    let mut pieces: Vec<Cue> = Vec::new();
+    // For each cue of the source the index of its last piece.
+    let mut last_piece: Vec<Option<usize>> = vec![None; track.cues().len()];
+    let mut out = ExactTime::ZERO;
+    for clip in clips.iter().map(Clip::bounded) {
+        for (cue, last) in track.cues().iter().zip(&mut last_piece) {
+            let (start, end) = (cue.start.max(clip.start), cue.end.min(clip.end()));
+            if start >= end {
+                continue;
+            }
+            let (start, end) = (start - clip.start + out, end - clip.start + out);
+            match last.and_then(|at| pieces.get_mut(at)).filter(|piece| piece.end == start) {
+                Some(piece) if cue.start < clip.start => piece.end = end,
+                _ => {
+                    *last = Some(pieces.len());
+                    pieces.push(Cue { start, end, ..cue.clone() });
+                }
+            }
+        }
+        out = out + clip.length;
+    }
+    CaptionTrack::new(pieces).with_dropped(track.dropped())
+}
+
+/// One track of several, each with the time at which its zero comes to lie.
+pub fn join(tracks: Vec<(CaptionTrack, ExactTime)>) -> CaptionTrack {
+    let dropped = tracks.iter().map(|(track, _)| track.dropped()).sum();
+    let moved = tracks.iter().flat_map(|(track, offset)| {
+        track.cues().iter().map(|cue| Cue {
+            start: cue.start + *offset,
+            end: cue.end + *offset,
+            ..cue.clone()
+        })
+    });
+    CaptionTrack::new(moved.collect()).with_dropped(dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::test_tracks::{TextOf, track};
+
+    fn at(millis: i64) -> ExactTime {
+        ExactTime::from_millis(millis)
+    }
+
+    fn track_of(cues: &[(i64, i64, &str)]) -> CaptionTrack {
+        CaptionTrack::new(
+            cues.iter().map(|&(start, end, text)| Cue::plain(at(start), at(end), text)).collect(),
+        )
+    }
+
+    fn clip_of(start: i64, length: i64) -> Clip {
+        Clip { start: at(start), length: at(length) }
+    }
+
+    #[test]
+    fn is_a_shift_undone_by_its_opposite() {
+        let track = track_of(&[(0, 1000, "a"), (5000, 6000, "b")]);
+        let earlier = shift(&track, at(-3000));
+        assert_eq!(earlier, track_of(&[(-3000, -2000, "a"), (2000, 3000, "b")]));
+        assert_eq!(shift(&earlier, at(3000)), track);
+    }
+
+    #[test]
+    fn is_a_frame_rate_changed_exactly() {
+        let third = Rational::new(1, 3);
+        let scaled = scale(&track_of(&[(1000, 2000, "a")]), third);
+        assert_eq!(scaled.cues()[0].start.seconds(), third);
+        for factor in [Rational::ZERO, Rational::from(-1)] {
+            let none = scale(&track_of(&[(1000, 2000, "a")]), factor);
+            assert_eq!((none.is_empty(), none.dropped()), (true, 1));
+        }
+    }
+
+    #[test]
+    fn are_cues_cut_at_the_borders_of_clips() {
+        let track =
+            track_of(&[(0, 2000, "before"), (4000, 6000, "into"), (7000, 8000, "in"), (9000, 12_000, "out")]);
+        assert_eq!(
+            clip(&track, &[clip_of(5000, 5000)]),
+            track_of(&[(0, 1000, "into"), (2000, 3000, "in"), (4000, 5000, "out")])
+        );
+        assert_eq!(clip(&track, &[clip_of(2000, 2000), clip_of(5000, -1)]), CaptionTrack::default());
+    }
+
+    #[test]
+    fn do_clips_follow_each_other_in_the_output() {
+        let track = track_of(&[(1000, 3000, "a"), (8000, 12_000, "b")]);
+        let clips = [clip_of(10_000, 4000), clip_of(0, 2000), clip_of(0, 2000)];
+        assert_eq!(clip(&track, &clips), track_of(&[(0, 2000, "b"), (5000, 6000, "a"), (7000, 8000, "a")]));
+    }
+
+    #[test]
+    fn does_a_cue_over_a_seamless_border_stay_one() {
+        let track = track_of(&[(1000, 9000, "long"), (4000, 6000, "short")]);
+        let clips = [clip_of(2000, 3000), clip_of(5000, 2000), clip_of(7000, 1000)];
+        assert_eq!(clip(&track, &clips), track_of(&[(0, 6000, "long"), (2000, 4000, "short")]));
+        // The same stretch twice begins the cue anew only where the cue itself begins.
+        let twice = [clip_of(1000, 8000), clip_of(1000, 8000)];
+        assert_eq!(
+            clip(&track_of(&[(1000, 9000, "long")]), &twice),
+            track_of(&[(0, 8000, "long"), (8000, 16_000, "long")])
+        );
+    }
+
+    #[test]
+    fn are_tracks_joined_at_their_offsets() {
+        let joined =
+            join(vec![(track_of(&[(0, 1000, "b")]), at(5000)), (track_of(&[(0, 1000, "a")]), at(0))]);
+        assert_eq!(joined, track_of(&[(0, 1000, "a"), (5000, 6000, "b")]));
+    }
+
+    proptest! {
+        #[test]
+        fn do_seamless_clips_change_nothing(track in track(TextOf::SubRip), cuts in prop::collection::vec(1..200_000_000_i64, 0..6)) {
+            let mut borders = cuts;
+            borders.extend([0, track.end().millis() + 1]);
+            borders.sort_unstable();
+            let clips: Vec<_> = borders.windows(2).map(|pair| clip_of(pair[0], pair[1] - pair[0])).collect();
+            prop_assert_eq!(clip(&track, &clips), track);
+        }
+
+        #[test]
+        fn do_clips_hold_only_what_they_have_room_for(track in track(TextOf::SubRip), start in 0..500_000_000_i64, length in 0..500_000_000_i64) {
+            let cut = clip(&track, &[clip_of(start, length)]);
+            for cue in cut.cues() {
+                prop_assert!(at(0) <= cue.start && cue.end <= at(length));
+            }
+            let inside = track.cues().iter().filter(|cue| cue.start < at(start + length) && cue.end > at(start));
+            prop_assert_eq!(cut.cues().len(), if length > 0 { inside.count() } else { 0 });
+        }
+
+        #[test]
+        fn does_no_time_panic(
+            track in track(TextOf::SubRip),
+            num in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
+            den in prop_oneof![1..i64::MAX, Just(1)],
+        ) {
+            let time = ExactTime::from_seconds(Rational::new(num, den));
+            shift(&track, time);
+            scale(&track, time.seconds());
+            clip(&track, &[Clip { start: time, length: time }, Clip { start: at(0), length: time }]);
+            join(vec![(track, time)]);
+        }
+    }
+}
