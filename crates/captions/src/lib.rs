@@ -2,6 +2,7 @@
 //! from them SubRip, WebVTT (whole or in segments) and scripts for burning in. Never does I/O, never panics on any
 //! input, never holds time as a float.
 
+mod burn_in_style;
 mod colour_names;
 mod cue;
 mod error;
@@ -21,6 +22,9 @@ mod webvtt_settings;
 mod webvtt_text;
 mod webvtt_writer;
 
+pub use burn_in_style::{
+    ApplyFontColour, BackdropColour, BurnInAlignment, BurnInStyle, FontColour, NamedColour,
+};
 pub use cue::{CaptionTrack, Cue, Rgb, Span, Style};
 pub use error::{CaptionFormat, Error, ErrorKind};
 pub use placement::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing};
