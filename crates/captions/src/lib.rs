@@ -2,6 +2,8 @@
 //! from them SubRip, WebVTT (whole or in segments) and scripts for burning in. Never does I/O, never panics on any
 //! input, never holds time as a float.
 
+mod ass;
+mod ass_placement;
 mod burn_in_style;
 mod colour_names;
 mod cue;
@@ -22,6 +24,7 @@ mod webvtt_settings;
 mod webvtt_text;
 mod webvtt_writer;
 
+pub use ass::write_ass;
 pub use burn_in_style::{
     ApplyFontColour, BackdropColour, BurnInAlignment, BurnInStyle, FontColour, NamedColour,
 };

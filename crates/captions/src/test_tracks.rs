@@ -61,7 +61,8 @@ fn placement(kind: TextOf) -> BoxedStrategy<Placement> {
     }
 }
 
-fn any_placement() -> impl Strategy<Value = Placement> {
+/// Any placement that WebVTT can tell.
+pub(crate) fn any_placement() -> impl Strategy<Value = Placement> {
     let percent = || (0..=100_000_u32).prop_map(Percent::from_thousandths);
     let line = prop_oneof![any::<i32>().prop_map(Line::Number), percent().prop_map(Line::Percent)];
     let writing = [

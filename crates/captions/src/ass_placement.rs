@@ -1,0 +1,157 @@
+//! Where a burnt-in caption stands: in a cue's placement, the style's position and the picture, out an alignment of ASS
+//! with margins, or with a point. Margins are preferred: text at a point does not give way to another cue's.
+
+use abanico_media::Size;
+
+use crate::{
+    Align, BurnInAlignment, BurnInStyle, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing,
+};
+
+/// A place as ASS has it, in pixels of the picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// The key of a numeric keypad that `\an` takes.
+    pub keypad: u32,
+    /// The margin at the left, within which lines are broken too.
+    pub left: u32,
+    /// The margin at the right.
+    pub right: u32,
+    /// The margin above or below, by the row of `keypad`.
+    pub vertical: u32,
+    /// The point that stands in for the margins, which then only break lines.
+    pub point: Option<(u32, u32)>,
+}
+
+/// The picture and what in it has a fixed size.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    pub picture: Size,
+    pub line_height: u32,
+}
+
+impl Frame {
+    /// The margin that text keeps from an edge of so many pixels by itself: a twentieth (our choice).
+    fn margin(side: u32) -> u32 {
+        side / 20
+    }
+}
+
+/// The place of a cue. What the style says counts more than what the cue does.
+pub(crate) fn place(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Place {
+    let cue = &Some(*cue).filter(|cue| is_used(cue, style)).unwrap_or_default();
+    let (row, vertical, middle) = rows(cue, style, frame);
+    let Columns { column, left, right, center } = columns(cue, style, frame);
+    let keypad = match row {
+        Third::First => 7,
+        Third::Middle => 4,
+        Third::Last => 1,
+    } + match column {
+        Third::First => 0,
+        Third::Middle => 1,
+        Third::Last => 2,
+    };
+    let width = frame.picture.width;
+    let point = (center.is_some() || middle.is_some()).then(|| {
+        let x = center.unwrap_or(match column {
+            Third::First => left,
+            Third::Middle => left + (width - left - right) / 2,
+            Third::Last => width - right,
+        });
+        let y =
+            middle.unwrap_or(if row == Third::First { vertical } else { frame.picture.height - vertical });
+        (x, y)
+    });
+    Place { keypad, left, right, vertical, point }
+}
+
+/// Standing lines are burnt in as lying ones, at the default place.
+fn is_used(cue: &Placement, style: &BurnInStyle) -> bool {
+    style.style_passthrough.is_enabled() && cue.writing == Writing::Horizontal
+}
+
+/// The row, the margin from its edge, and where the text's middle is, when that is told instead.
+fn rows(cue: &Placement, style: &BurnInStyle, frame: Frame) -> (Third, u32, Option<u32>) {
+    let height = frame.picture.height;
+    let margin = Frame::margin(height);
+    let most = height.saturating_sub(1);
+    let lines = |count: u32| count.saturating_mul(frame.line_height).saturating_add(margin).min(most);
+    if let Some(y) = style.y_position {
+        return (Third::First, y.min(most), None);
+    }
+    match (cue.line, cue.line_align) {
+        (None, _) => (Third::Last, margin, None),
+        (Some(Line::Number(line)), _) if line >= 0 => (Third::First, lines(line.unsigned_abs()), None),
+        (Some(Line::Number(line)), _) => (Third::Last, lines(line.unsigned_abs() - 1), None),
+        (Some(Line::Percent(at)), LineAlign::Start) => (Third::First, at.of_pixels(height).min(most), None),
+        (Some(Line::Percent(at)), LineAlign::Center) => (Third::Middle, 0, Some(at.of_pixels(height))),
+        (Some(Line::Percent(at)), LineAlign::End) => {
+            (Third::Last, (height - at.of_pixels(height)).min(most), None)
+        }
+    }
+}
+
+struct Columns {
+    column: Third,
+    left: u32,
+    right: u32,
+    /// Where the middle of centred text is, when margins do not tell it.
+    center: Option<u32>,
+}
+
+fn columns(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Columns {
+    let width = frame.picture.width;
+    let margin = Frame::margin(width);
+    match (style.alignment, style.x_position.map(|x| x.min(width.saturating_sub(1)))) {
+        (BurnInAlignment::Centered, center) => {
+            Columns { column: Third::Middle, left: margin, right: margin, center }
+        }
+        (_, Some(x)) => {
+            let right = margin.min(width - x - 1);
+            Columns { column: Third::First, left: x, right, center: None }
+        }
+        (BurnInAlignment::Left, None) => {
+            Columns { column: Third::First, left: margin, right: margin, center: None }
+        }
+        (BurnInAlignment::Auto, None) => {
+            let (left, right) = cue_box(cue, width);
+            let column = match cue.align {
+                Align::Start | Align::Left => Third::First,
+                Align::Center => Third::Middle,
+                Align::End | Align::Right => Third::Last,
+            };
+            Columns { column, left, right, center: None }
+        }
+    }
+}
+
+/// The margins beside a cue's box, by WebVTT's rules for its position and size (section 7.2), but not nearer to the
+/// picture's edge than text keeps by itself. A box narrower than a tenth of the picture is as good as none.
+fn cue_box(cue: &Placement, width: u32) -> (u32, u32) {
+    let margin = Frame::margin(width);
+    let whole = Percent::WHOLE.thousandths();
+    let (position, edge) = match cue.align {
+        Align::Start | Align::Left => (0, PositionAlign::LineLeft),
+        Align::Center => (whole / 2, PositionAlign::Center),
+        Align::End | Align::Right => (whole, PositionAlign::LineRight),
+    };
+    let position = cue.position.map_or(position, Percent::thousandths);
+    let edge = cue.position_align.unwrap_or(edge);
+    let most = match edge {
+        PositionAlign::LineLeft => whole - position,
+        PositionAlign::Center => 2 * position.min(whole - position),
+        PositionAlign::LineRight => position,
+    };
+    let size = cue.size.map_or(whole, Percent::thousandths).min(most);
+    let left = match edge {
+        PositionAlign::LineLeft => position,
+        PositionAlign::Center => position - size / 2,
+        PositionAlign::LineRight => position - size,
+    };
+    let pixels = |thousandths| Percent::from_thousandths(thousandths).of_pixels(width);
+    let (left, right) = (pixels(left).max(margin), pixels(whole - left - size).max(margin));
+    if left + right + width / 10 > width { (margin, margin) } else { (left, right) }
+}
+
+#[cfg(test)]
+#[path = "ass_placement_tests.rs"]
+mod tests;
