@@ -44,9 +44,12 @@ pub fn write_ass(track: &CaptionTrack, style: &BurnInStyle, picture: Size) -> St
         picture.height,
         styles(style, frame.line_height),
     );
+    // One cue's box asks for a box of every cue, if an unseen one: else the lower layer would not see all that a cue
+    // gives way to in the upper one.
+    let boxed = track.cues().iter().any(|cue| backdrop(cue, style).is_some());
     for cue in track.cues() {
         if let Some((start, end)) = cue.range_in(100) {
-            script += &events(cue, &format!("{},{}", time(start), time(end)), style, frame);
+            script += &events(cue, &format!("{},{}", time(start), time(end)), style, frame, boxed);
         }
     }
     script
@@ -74,19 +77,23 @@ fn styles(style: &BurnInStyle, line_height: u32) -> String {
         + &line("Text", &text, &colour(outline_colour, opacity), &colour(shadow, shadow_opacity), 1, 0)
 }
 
-/// The events of a cue: its box, if it has one, and its text.
-fn events(cue: &Cue, times: &str, style: &BurnInStyle, frame: Frame) -> String {
+/// Colour and opacity of a cue's box: one for the whole cue, that of the first text whose background the input tells.
+fn backdrop(cue: &Cue, style: &BurnInStyle) -> Option<(Rgb, u8)> {
+    style.background(cue.lines.iter().flatten().find_map(|span| span.style.background))
+}
+
+/// The events of a cue: its box, where there are boxes, and its text.
+fn events(cue: &Cue, times: &str, style: &BurnInStyle, frame: Frame, boxed: bool) -> String {
     let place = place(&cue.placement, style, frame);
     let text = text(&cue.lines, style);
-    let background = cue.lines.iter().flatten().find_map(|span| span.style.background);
     let event = |layer: u32, name: &str, tags: &str| {
         let Place { left, right, vertical, .. } = place;
         let position = position(place);
         format!("Dialogue: {layer},{times},{name},,{left},{right},{vertical},,{{{position}{tags}}}{text}\n")
     };
-    let backdrop = style.background(background).map(|(rgb, opacity)| {
-        let tags = format!("\\4c&H{}&\\4a&H{:02X}&", bgr(rgb), 255 - opacity);
-        event(0, "Box", &tags)
+    let backdrop = boxed.then(|| {
+        let (rgb, opacity) = backdrop(cue, style).unwrap_or((Rgb::from_hex(0), 0));
+        event(0, "Box", &format!("\\4c&H{}&\\4a&H{:02X}&", bgr(rgb), 255 - opacity))
     });
     let shadow = style.shadow().map(|_| {
         let (x, y) = style.shadow_offset();

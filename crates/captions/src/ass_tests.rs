@@ -99,6 +99,23 @@ fn do_looks_and_places_pass_through() {
 }
 
 #[test]
+fn does_each_cue_have_a_box_when_one_has() {
+    let track =
+        parse_webvtt("WEBVTT\n\n00:00.000 --> 00:01.000\na\n\n00:00.500 --> 00:01.000\n<c.bg_red>b</c>\n")
+            .unwrap();
+    let style = BurnInStyle { style_passthrough: StylePassthrough::Enabled, ..BurnInStyle::default() };
+    assert_eq!(
+        events_of(&write_ass(&track, &style, HD)),
+        [
+            "0,0:00:00.00,0:00:01.00,Box,,96,96,54,,{\\an2\\4c&H000000&\\4a&HFF&}a",
+            "1,0:00:00.00,0:00:01.00,Text,,96,96,54,,{\\an2}a",
+            "0,0:00:00.50,0:00:01.00,Box,,96,96,54,,{\\an2\\4c&H0000FF&\\4a&H00&}b",
+            "1,0:00:00.50,0:00:01.00,Text,,96,96,54,,{\\an2}b",
+        ]
+    );
+}
+
+#[test]
 fn is_text_never_a_command() {
     let script = write_ass(&cue("{\\pos(0,0)}a\\Nb\\{c}\\"), &BurnInStyle::default(), HD);
     let expected = "{\\an2}\\{\\\u{2060}pos(0,0)}a\\\u{2060}Nb\\\u{2060}\\{c}\\\u{2060}\n";
