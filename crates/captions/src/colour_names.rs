@@ -83,6 +83,8 @@ mod tests {
             assert_eq!(of_webvtt_class(name).and_then(webvtt_class), Some(name));
             assert_eq!(of_webvtt_class(name), Some(Rgb::from_hex(hex)));
         }
+        assert_eq!(of_webvtt_class("lime"), Some(Rgb { red: 0, green: 255, blue: 0 }));
+        assert_eq!(of_webvtt_class("magenta"), Some(Rgb { red: 255, green: 0, blue: 255 }));
         assert_eq!(of_webvtt_class("orange"), None);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 /// Which characters, styles and placements a track is made of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TextOf {
-    /// What SubRip can say: no `<`, `{` or arrow, no background, one of nine places.
+    /// What SubRip can say: no `<`, `{`, or `>` (which may end an arrow), no background, one of nine places.
     SubRip,
     /// What WebVTT can say: everything.
     WebVtt,
@@ -38,12 +38,12 @@ fn cue(kind: TextOf) -> impl Strategy<Value = Cue> {
 
 fn span(kind: TextOf) -> impl Strategy<Value = Span> {
     let text = match kind {
-        TextOf::SubRip => "[a-zñ0-9 .,:;&>}\\\\-]{1,8}",
+        TextOf::SubRip => "[a-zñ0-9 .,:;&}\\\\-]{1,8}",
         TextOf::WebVtt => "[a-zñ0-9 .,:;&<>{}/\\\\\u{a0}\u{200e}-]{1,8}",
     };
     (text, any::<[bool; 3]>(), colour(true), colour(kind == TextOf::WebVtt)).prop_map(
         |(text, [bold, italic, underline], colour, background)| Span {
-            text: text.replace("-->", ">"),
+            text,
             style: Style { bold, italic, underline, colour, background },
         },
     )

@@ -175,6 +175,7 @@ mod tests {
     fn are_words_of_old_drafts_read() {
         let placement = parse("position:10%,start line:50%,middle align:middle region:fred");
         assert_eq!(written(&placement), " line:50%,center position:10%,line-left");
+        assert_eq!(written(&parse("align:left align:middle")), "");
         assert_eq!(written(&parse("line:1.7 line:2.0")), " line:2");
     }
 
