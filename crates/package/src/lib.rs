@@ -3,10 +3,13 @@
 //! Words are RFC 8216's (HLS, with the names of its successor draft): a *multivariant playlist* lists variants, a
 //! *media playlist* lists the *media segments* of one.
 
+mod boxes;
 mod byte_range;
 mod codecs_attribute;
 mod error;
+mod fragments;
 mod media_playlist;
+mod mp4_track;
 mod multivariant_playlist;
 mod program_date_time;
 mod sample_entry;
@@ -14,9 +17,11 @@ mod text;
 mod transport_stream;
 
 pub use byte_range::ByteRange;
-pub use codecs_attribute::{aac_codec, avc_codec, hevc_codec};
+pub use codecs_attribute::{aac_codec, av1_codec, avc_codec, hevc_codec, vp9_codec};
 pub use error::Error;
+pub use fragments::{CompositionOffsets, FragmentBrand, FragmentedTrack, IndexedSegment, segment_type};
 pub use media_playlist::{DurationFormat, MediaPlaylist, MediaSegment, ProgramDateTime};
+pub use mp4_track::{Mp4Track, Sample};
 pub use multivariant_playlist::{
     IFrameVariant, MultivariantPlaylist, Rendition, RenditionKind, Variant, VariantVideo,
 };
