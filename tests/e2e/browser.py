@@ -1,12 +1,14 @@
 """A real browser that plays what a folder holds.
 
-In: a folder and the name of a playlist in it. Out: what hls.js in headless Chromium saw. Never an address but loopback.
+In: a folder and the name of a manifest in it. Out: what hls.js or dash.js in headless Chromium saw. Never an address but
+loopback.
 """
 
 from __future__ import annotations
 
 import json
 import queue
+import re
 import shutil
 import subprocess
 import threading
@@ -24,7 +26,7 @@ PLAY_SECONDS = 300
 def browser() -> str:
     """The browser; skips where it or hls.js is not."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None or not (FOLDER / "node_modules" / "hls.js").is_dir():
+    if program is None or not (FOLDER / "node_modules" / "dashjs").is_dir():
         pytest.skip("Chromium or the packages of tests/e2e/javascript are not here: `make e2e` installs the latter")
     return program
 
@@ -33,8 +35,31 @@ class _Handler(SimpleHTTPRequestHandler):
     results: queue.Queue[dict]
 
     def translate_path(self, path: str) -> str:
-        own = {"/hls.js": FOLDER / "node_modules/hls.js/dist/hls.js", "/player.html": FOLDER / "player.html"}
+        own = {
+            "/hls.js": FOLDER / "node_modules/hls.js/dist/hls.js",
+            "/dash.js": FOLDER / "node_modules/dashjs/dist/modern/umd/dash.all.min.js",
+            "/player.html": FOLDER / "player.html",
+            "/dash_player.html": FOLDER / "dash_player.html",
+        }
         return str(own.get(path.split("?")[0], super().translate_path(path)))
+
+    def do_GET(self) -> None:  # noqa: N802
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        file = Path(self.translate_path(self.path))
+        if asked is None or not file.is_file():
+            super().do_GET()
+            return
+        first, size = int(asked[1]), file.stat().st_size
+        last = min(int(asked[2] or size - 1), size - 1)
+        with file.open("rb") as opened:
+            opened.seek(first)
+            body = opened.read(last - first + 1)
+        self.send_response(206)
+        self.send_header("Content-Type", self.guess_type(str(file)))
+        self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def do_POST(self) -> None:  # noqa: N802
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -47,13 +72,14 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 def play(folder: Path, playlist: str, profile: Path) -> dict:
-    """Plays a playlist of a folder to its end; `profile` is an empty folder for the browser."""
+    """Plays a playlist or an MPD of a folder to its end; `profile` is an empty folder for the browser."""
     program = browser()
     results: queue.Queue[dict] = queue.Queue()
     handler = type("Handler", (_Handler,), {"results": results})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/player.html?playlist=/{quote(playlist)}"
+    page = "dash_player.html" if playlist.endswith(".mpd") else "player.html"
+    url = f"http://127.0.0.1:{server.server_port}/{page}?playlist=/{quote(playlist)}"
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", f"--user-data-dir={profile}"]
     options += ["--autoplay-policy=no-user-gesture-required", "--disable-dev-shm-usage", "--no-first-run"]
     process = subprocess.Popen([program, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
