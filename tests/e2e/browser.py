@@ -7,8 +7,10 @@ address but loopback. Debian's Chromium has the decoders of H.264 and AAC; one w
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
 from functools import partial
@@ -76,10 +78,12 @@ def _visit(program: str, folder: Path, page: str, profile: Path) -> dict:
     url = f"http://127.0.0.1:{server.server_port}/{page}"
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", f"--user-data-dir={profile}"]
     options += ["--autoplay-policy=no-user-gesture-required", "--disable-dev-shm-usage", "--no-first-run"]
-    process = subprocess.Popen([program, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [program, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         return results.get(timeout=PLAY_SECONDS)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
         server.shutdown()

@@ -1,4 +1,4 @@
-"""Does a browser play a file output by itself? A page's video element takes it from the S3 endpoint, seeks, and plays to the end."""
+"""Does a browser play a file output by itself? A page takes it from the S3 endpoint, seeks, and plays to the end."""
 
 from __future__ import annotations
 
