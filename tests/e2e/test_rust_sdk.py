@@ -125,6 +125,14 @@ def test_are_waiting_jobs_listed_found_and_canceled(seen: dict) -> None:
     assert (waiting["priority"], waiting["template"]) == (-7, "rust-template")
 
 
+def test_do_the_other_operations_answer(seen: dict) -> None:
+    rest = seen["rest"]
+    assert (rest["priority"], rest["queue"], rest["versions"]) == (9, "ACTIVE", 1)
+    assert (rest["share"], rest["certificateIsGone"]) == ("INITIATED", True)
+    assert rest["policy"] == {"put": ["DISALLOWED", "ALLOWED"], "gone": ["ALLOWED", "ALLOWED"]}
+    assert rest["query"] == {"status": "COMPLETE", "isFound": True}
+
+
 @pytest.mark.parametrize(
     ("which", "code", "status", "words"),
     [

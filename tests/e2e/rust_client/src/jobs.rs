@@ -50,6 +50,7 @@ async fn made(clients: &Clients, film: &str, folder: &Path) -> Outcome<Value> {
     let tags = client.list_tags_for_resource().arn(job.arn().ok_or("a job without an ARN")?).send().await?;
     let timing = end.timing();
     Ok(json!({
+        "id": id,
         "first": job.status().map(JobStatus::as_str),
         "sameByToken": again.id() == job.id(),
         "status": end.status().map(JobStatus::as_str),

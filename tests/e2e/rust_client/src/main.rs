@@ -6,6 +6,7 @@ mod jobs;
 mod objects;
 mod refusals;
 mod resources;
+mod rest;
 mod settings;
 
 use std::error::Error;
@@ -60,7 +61,10 @@ async fn walk(clients: &Clients, film: &std::path::Path, folder: &std::path::Pat
     let objects = objects::seen(s3, film).await?;
     let resources = resources::seen(mediaconvert).await?;
     let jobs = jobs::seen(clients, folder).await?;
+    let rest = rest::seen(mediaconvert, jobs["made"]["id"].as_str().unwrap_or_default()).await?;
     let refusals = refusals::seen(clients).await?;
     let gone = resources::removed(mediaconvert).await?;
-    Ok(json!({"objects": objects, "resources": resources, "jobs": jobs, "refusals": refusals, "gone": gone}))
+    Ok(json!({
+        "objects": objects, "resources": resources, "jobs": jobs, "rest": rest, "refusals": refusals, "gone": gone,
+    }))
 }
