@@ -8,6 +8,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Cargo's folder; CARGO_TARGET_DIR moves it, for a build cache outside of the checkout.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
+# The client with AWS's SDK for Rust has its own workspace, lock file and place for what is built of it.
+RUST_CLIENT := --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir $(TARGET)/rust-client
 VIDEO ?=
 ARCH ?= x86_64
 
@@ -29,8 +31,9 @@ test: unit e2e ## Install what the tests need and run all of them
 unit: setup ## Rust tests
 	cargo test --workspace --features abanico-store/conformance
 
-e2e: setup functions $(VENV)/ready node ## Tests by real clients: boto3, the AWS CLI, the JavaScript SDK, ffprobe, an AWS emulator
+e2e: setup functions $(VENV)/ready node ## Tests by real clients: boto3, the AWS CLI, the SDKs for JavaScript and Rust, ffprobe, an AWS emulator
 	cargo build -p abanico-cli
+	cargo build --locked $(RUST_CLIENT)
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(VENV)/bin/python -m pytest -q tests/e2e
 
 functions: setup ## Build the AWS Lambda functions into deploy/dist (ARCH=arm64 for Graviton)
@@ -46,7 +49,9 @@ $(VENV)/ready: tests/requirements.txt
 check: setup ## Format, lints and docs, warnings denied
 	@scripts/need_cargo fmt clippy
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/e2e/rust_client/Cargo.toml --check -- --config-path .
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked $(RUST_CLIENT) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	python3 scripts/check_crate_order.py
 

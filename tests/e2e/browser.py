@@ -1,13 +1,18 @@
-"""A real browser that plays what a folder holds.
+"""A real browser that plays a folder's playlists, and films by their addresses.
 
-In: a folder and the name of a playlist in it. Out: what hls.js in headless Chromium saw. Never an address but loopback.
+In: a folder and the name of a manifest in it, or an address. Out: what headless Chromium saw, of playlists by hls.js, of MPDs
+by dash.js. Never an address but loopback. Debian's Chromium has the decoders of H.264 and AAC; one without them says of such
+films that it cannot.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import queue
+import re
 import shutil
+import signal
 import subprocess
 import threading
 from functools import partial
@@ -21,11 +26,19 @@ FOLDER = Path(__file__).with_name("javascript")
 PLAY_SECONDS = 300
 
 
-def browser() -> str:
-    """The browser; skips where it or hls.js is not."""
+def chromium() -> str:
+    """The browser; skips where it is not."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None or not (FOLDER / "node_modules" / "hls.js").is_dir():
-        pytest.skip("Chromium or the packages of tests/e2e/javascript are not here: `make e2e` installs the latter")
+    if program is None:
+        pytest.skip("Chromium is not here: Debian's package `chromium` has it")
+    return program
+
+
+def browser() -> str:
+    """The browser; skips where it or the players are not."""
+    program = chromium()
+    if not (FOLDER / "node_modules" / "dashjs").is_dir():
+        pytest.skip("the packages of tests/e2e/javascript are not here: `make e2e` installs them")
     return program
 
 
@@ -33,8 +46,28 @@ class _Handler(SimpleHTTPRequestHandler):
     results: queue.Queue[dict]
 
     def translate_path(self, path: str) -> str:
-        own = {"/hls.js": FOLDER / "node_modules/hls.js/dist/hls.js", "/player.html": FOLDER / "player.html"}
+        own = {f"/{page}.html": FOLDER / f"{page}.html" for page in ("player", "dash_player", "film")}
+        own["/hls.js"] = FOLDER / "node_modules/hls.js/dist/hls.js"
+        own["/dash.js"] = FOLDER / "node_modules/dashjs/dist/modern/umd/dash.all.min.js"
         return str(own.get(path.split("?")[0], super().translate_path(path)))
+
+    def do_GET(self) -> None:  # noqa: N802
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        file = Path(self.translate_path(self.path))
+        if asked is None or not file.is_file():
+            super().do_GET()
+            return
+        first, size = int(asked[1]), file.stat().st_size
+        last = min(int(asked[2] or size - 1), size - 1)
+        with file.open("rb") as opened:
+            opened.seek(first)
+            body = opened.read(last - first + 1)
+        self.send_response(206)
+        self.send_header("Content-Type", self.guess_type(str(file)))
+        self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def do_POST(self) -> None:  # noqa: N802
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -47,19 +80,32 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 def play(folder: Path, playlist: str, profile: Path) -> dict:
-    """Plays a playlist of a folder to its end; `profile` is an empty folder for the browser."""
-    program = browser()
+    """Plays a playlist or an MPD of a folder to its end; `profile` is an empty folder for the browser."""
+    page = "dash_player.html" if playlist.endswith(".mpd") else "player.html"
+    return _visit(browser(), folder, f"{page}?playlist=/{quote(playlist)}", profile)
+
+
+def play_film(url: str, profile: Path) -> dict:
+    """Plays the film at an address to its end, as a page with a bare video element does."""
+    profile.mkdir(parents=True, exist_ok=True)
+    return _visit(chromium(), profile, f"film.html?film={quote(url, safe='')}", profile)
+
+
+def _visit(program: str, folder: Path, page: str, profile: Path) -> dict:
+    """Opens a page in the browser and waits for what it tells."""
     results: queue.Queue[dict] = queue.Queue()
     handler = type("Handler", (_Handler,), {"results": results})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/player.html?playlist=/{quote(playlist)}"
+    url = f"http://127.0.0.1:{server.server_port}/{page}"
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", f"--user-data-dir={profile}"]
     options += ["--autoplay-policy=no-user-gesture-required", "--disable-dev-shm-usage", "--no-first-run"]
-    process = subprocess.Popen([program, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [program, *options, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         return results.get(timeout=PLAY_SECONDS)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
         server.shutdown()

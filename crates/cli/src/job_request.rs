@@ -78,7 +78,7 @@ fn from_file(file: &Path, input: &str, destination: &str) -> anyhow::Result<Valu
     replace_input(&mut request, input);
     let groups = request.pointer_mut("/settings/outputGroups").and_then(Value::as_array_mut);
     for group in groups.into_iter().flatten() {
-        for kind in ["fileGroupSettings", "hlsGroupSettings"] {
+        for kind in ["fileGroupSettings", "hlsGroupSettings", "cmafGroupSettings", "dashIsoGroupSettings"] {
             let settings = group.pointer_mut(&format!("/outputGroupSettings/{kind}"));
             if let Some(settings) = settings.and_then(Value::as_object_mut) {
                 settings.insert("destination".to_owned(), json!(destination));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use abanico_package::{avc_codec, hevc_codec, video_sample_entry};
+use abanico_package::{av1_codec, avc_codec, hevc_codec, video_sample_entry, vp9_codec};
 
 /// Largest `moov` that is read: an hour of video has some megabytes.
 const MOST_MOOV_BYTES: u64 = 256 * 1024 * 1024;
@@ -22,13 +22,15 @@ pub(crate) fn video_codec_name(file: &Path) -> io::Result<String> {
     let name = match entry.name.as_str() {
         "avc1" | "avc3" => avc_codec(&entry.configuration),
         "hvc1" | "hev1" => hevc_codec(&entry.name, &entry.configuration),
+        "av01" => av1_codec(&entry.configuration),
+        "vp09" => vp9_codec(&entry.configuration),
         other => return Err(invalid(format!("`{other}` has no name for manifests here"))),
     };
     name.map_err(|error| invalid(error.to_string()))
 }
 
 /// Payload of the file's `moov` box.
-fn moov(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn moov(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut at = 0;

@@ -15,7 +15,7 @@ use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
 /// Steps of the schema; a database that has seen the first n has `user_version` n.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -53,17 +53,7 @@ CREATE TABLE resources (
 );
 CREATE INDEX jobs_by_queue ON jobs (queue, stage);
 ",
-    // Plans got another shape: a job that was being worked on is planned anew, an ended one is told without its plan.
-    "
-UPDATE jobs SET record = json_set(record, '$.plan', NULL);
-UPDATE jobs SET
-    stage = 'SUBMITTED',
-    record = json_set(
-        record, '$.outputs', json('[]'), '$.machine.stage', 'SUBMITTED', '$.machine.tasks', json('{}'),
-        '$.machine.done', json('[]'), '$.machine.running', json('[]'), '$.machine.attempts', json('[]')
-    )
-WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
-",
+    FORGET_PLANS,
     "
 CREATE TABLE kept (
     kind TEXT NOT NULL,
@@ -74,7 +64,20 @@ CREATE TABLE kept (
 CREATE INDEX jobs_that_hop ON jobs (id)
 WHERE stage = 'SUBMITTED' AND json_array_length(record, '$.submission.request.hopDestinations') > 0;
 ",
+    FORGET_PLANS,
 ];
+
+/// Plans got another shape: a job that was being worked on is planned anew, an ended one is told without its plan.
+const FORGET_PLANS: &str = "
+UPDATE jobs SET record = json_set(record, '$.plan', NULL);
+UPDATE jobs SET
+    stage = 'SUBMITTED',
+    record = json_set(
+        record, '$.outputs', json('[]'), '$.machine.stage', 'SUBMITTED', '$.machine.tasks', json('{}'),
+        '$.machine.done', json('[]'), '$.machine.running', json('[]'), '$.machine.attempts', json('[]')
+    )
+WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
+";
 
 /// How many events are kept; readers that are further behind lose the oldest.
 const EVENTS_KEPT: i64 = 100_000;

@@ -22,7 +22,7 @@ use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
-use crate::steps::{JobContext, Report, capture, encode, package, playlist, segment};
+use crate::steps::{JobContext, Report, capture, encode, manifests, package, segment};
 
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
@@ -307,9 +307,12 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
             let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: Some(made) });
         }
-        TaskKind::Segment(output) => segment::segment(context, id, output).await?,
-        TaskKind::GroupPlaylist(group) => {
-            playlist::group_playlist(context, id, group)?;
+        TaskKind::Segment(output) => {
+            let cpu_ms = segment::segment(context, id, output).await?;
+            return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: None });
+        }
+        TaskKind::GroupManifests(group) => {
+            manifests::group_manifests(context, id, group)?;
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: None });
         }
         TaskKind::Verify { output } => {

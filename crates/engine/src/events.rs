@@ -139,28 +139,30 @@ fn groups(record: &JobRecord) -> Vec<OutputGroupDetail> {
     let mut groups: BTreeMap<u32, Vec<OutputDetail>> = BTreeMap::new();
     let planned = record.plan.iter().flat_map(|plan| plan.outputs.iter());
     for (planned, made) in planned.zip(&record.outputs) {
-        groups.entry(planned.group).or_default().push(output_detail(made));
+        let kind = record.group_kind(planned.group);
+        groups.entry(planned.group).or_default().push(output_detail(kind, made));
     }
     groups.into_iter().map(|(index, output_details)| group_detail(record, index, output_details)).collect()
 }
 
 fn group_detail(record: &JobRecord, index: u32, output_details: Vec<OutputDetail>) -> OutputGroupDetail {
     let planned = record.plan.iter().flat_map(|plan| &plan.groups).find(|group| group.group == index);
-    let kind = planned.map_or(GroupKind::File, |group| group.kind);
     OutputGroupDetail {
         output_details,
-        playlist_file_paths: planned.and_then(|group| group.playlist_url.clone()).into_iter().collect(),
-        group_type: match kind {
+        playlist_file_paths: planned.map(|group| group.manifest_urls.clone()).unwrap_or_default(),
+        group_type: match record.group_kind(index) {
             GroupKind::File => "FILE_GROUP",
             GroupKind::Hls => "HLS_GROUP",
+            GroupKind::Cmaf => "CMAF_GROUP",
+            GroupKind::Dash => "DASH_ISO_GROUP",
         }
         .to_owned(),
     }
 }
 
-fn output_detail(made: &PublishedOutput) -> OutputDetail {
+fn output_detail(kind: GroupKind, made: &PublishedOutput) -> OutputDetail {
     OutputDetail {
-        output_file_paths: vec![made.url.clone()],
+        output_file_paths: if kind.tells_paths() { vec![made.url.clone()] } else { Vec::new() },
         duration_in_ms: u64::try_from(made.duration_ms).unwrap_or(0),
         video_details: (made.width > 0).then(|| VideoDetails {
             width_in_px: made.width,

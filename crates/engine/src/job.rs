@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use abanico_media::MediaInfo;
-use abanico_plan::Plan;
+use abanico_plan::{GroupKind, Plan};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -156,6 +156,12 @@ impl JobRecord {
     /// Where the job stands.
     pub fn stage(&self) -> Stage {
         self.machine.stage()
+    }
+
+    /// What an output group is made as; files where no plan tells.
+    pub fn group_kind(&self, group: u32) -> GroupKind {
+        let planned = self.plan.iter().flat_map(|plan| &plan.groups).find(|planned| planned.group == group);
+        planned.map_or(GroupKind::File, |planned| planned.kind)
     }
 
     /// Remarks of submission and plan.

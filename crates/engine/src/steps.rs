@@ -4,9 +4,9 @@
 
 pub(crate) mod capture;
 pub(crate) mod encode;
+pub(crate) mod manifests;
 pub(crate) mod package;
 pub(crate) mod packaged_files;
-pub(crate) mod playlist;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod segment;

@@ -126,7 +126,7 @@ fn billed_seconds(duration: ExactTime) -> i64 {
 fn speed(plan: &Plan, output: usize) -> Option<SpeedPreset> {
     let rendition = plan.tasks.iter().find_map(|task| match &task.kind {
         TaskKind::Package(file) if file.output as usize == output => file.streams.video,
-        TaskKind::Segment(hls) if hls.output as usize == output => hls.streams.video,
+        TaskKind::Segment(cut) if cut.output as usize == output => cut.streams.video,
         _ => None,
     })?;
     plan.tasks.iter().find_map(|task| match &task.kind {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use abanico_media::{ExactTime, Rational};
 use abanico_plan::{
-    AudioCodec, AudioEncode, Container, FileOutput, FrameCapture, HlsOutput, SourceVideo, Streams,
+    AudioCodec, AudioEncode, Container, FileOutput, FrameCapture, SegmentedOutput, SourceVideo, Streams,
     TransportStream, VideoEncode,
 };
 
@@ -344,10 +344,15 @@ pub fn segment_file_name(index: usize) -> String {
 
 /// Cuts encoded streams into MPEG-2 TS segments in `folder`, each beginning with the tables and a key frame. Together
 /// they are one transport stream. `video` and `audio` are the intermediate files.
-pub fn segment(output: &HlsOutput, video: Option<&Path>, audio: &[PathBuf], folder: &Path) -> Vec<OsString> {
+pub fn segment(
+    output: &SegmentedOutput,
+    transport: &TransportStream,
+    video: Option<&Path>,
+    audio: &[PathBuf],
+    folder: &Path,
+) -> Vec<OsString> {
     let mut args = Args::new();
     args.all(["-copyts"]);
-    let transport = &output.transport;
     streams(&mut args, &output.streams, video, audio, false);
     transport_args(&mut args, transport, &output.streams);
     args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);

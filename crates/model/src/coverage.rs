@@ -193,7 +193,7 @@ mod tests {
             told(&settings),
             [
                 "/kantarWatermark: kantarWatermark is not supported",
-                "/outputGroups/0/outputs/0/containerSettings/container: container MXF is not supported, only [MP4, MOV, M2TS, WEBM, OGG, M3U8, RAW]",
+                "/outputGroups/0/outputs/0/containerSettings/container: container MXF is not supported, only [MP4, MOV, M2TS, WEBM, OGG, M3U8, CMFC, MPD, RAW]",
                 "/outputGroups/0/outputs/0/captionDescriptions: captionDescriptions is not supported",
             ]
         );

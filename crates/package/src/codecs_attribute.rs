@@ -40,6 +40,43 @@ pub fn hevc_codec(entry: &str, hvcc: &[u8]) -> Result<String, Error> {
     Ok(format!("{entry}.{space}{profile}.{flags:X}.{tier}{}{constraints}", record[12]))
 }
 
+/// `av01.P.LLT.DD` of an `av1C` record: profile, level, tier and bit depth (AV1 codec ISO media file format binding,
+/// section 5).
+///
+/// # Errors
+/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+pub fn av1_codec(av1c: &[u8]) -> Result<String, Error> {
+    let [0x81, profile_and_level, flags, ..] = av1c else {
+        return Err(Error::CodecConfiguration {
+            what: "av1C",
+            why: "it is too short, or its version is not 1",
+        });
+    };
+    let (profile, level) = (profile_and_level >> 5, profile_and_level & 0x1f);
+    let tier = if flags & 0x80 == 0 { 'M' } else { 'H' };
+    let depth = match (flags & 0x40 != 0, flags & 0x20 != 0) {
+        (false, _) => 8,
+        (true, false) => 10,
+        (true, true) => 12,
+    };
+    Ok(format!("av01.{profile}.{level:02}{tier}.{depth:02}"))
+}
+
+/// `vp09.PP.LL.DD` of a `vpcC` record, its version and flags before it: profile, level and bit depth (VP codec ISO media
+/// file format binding).
+///
+/// # Errors
+/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+pub fn vp9_codec(vpcc: &[u8]) -> Result<String, Error> {
+    let [1, _, _, _, profile, level, depth, ..] = vpcc else {
+        return Err(Error::CodecConfiguration {
+            what: "vpcC",
+            why: "it is too short, or its version is not 1",
+        });
+    };
+    Ok(format!("vp09.{profile:02}.{level:02}.{:02}", depth >> 4))
+}
+
 /// Name of AAC by its MPEG-4 object type (2 is AAC-LC, 5 HE-AAC, 29 HE-AAC v2).
 pub fn aac_codec(object_type: u8) -> String {
     format!("mp4a.40.{object_type}")
@@ -68,6 +105,15 @@ mod tests {
         let high_tier_main10 = [1, 0x22, 0x20, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 153];
         assert_eq!(hevc_codec("hev1", &high_tier_main10).unwrap(), "hev1.2.4.H153.B0");
         assert!(hevc_codec("hvc1", &record[..12]).is_err());
+    }
+
+    #[test]
+    fn are_av1_and_vp9_named_by_profile_level_and_depth() {
+        assert_eq!(av1_codec(&[0x81, 0x04, 0x0c, 0]).unwrap(), "av01.0.04M.08");
+        assert_eq!(av1_codec(&[0x81, 0x2d, 0xc0]).unwrap(), "av01.1.13H.10");
+        assert!(av1_codec(&[0x82, 4, 0]).is_err() && av1_codec(&[0x81, 4]).is_err());
+        assert_eq!(vp9_codec(&[1, 0, 0, 0, 2, 31, 0xa2, 1]).unwrap(), "vp09.02.31.10");
+        assert!(vp9_codec(&[0, 0, 0, 0, 2, 31, 0xa2]).is_err() && vp9_codec(&[1, 0, 0, 0, 2, 31]).is_err());
     }
 
     #[test]

@@ -12,6 +12,18 @@ pub enum Error {
         /// What is wrong.
         why: &'static str,
     },
+    /// A file's track has no such box.
+    #[error("the track cannot be cut: its box `{name}` is missing or cut off")]
+    TrackBox {
+        /// Type of the box, or what is missing in it.
+        name: &'static str,
+    },
+    /// A file's track is not of the plain kind that is cut here.
+    #[error("the track cannot be cut: {why}")]
+    Track {
+        /// What is wrong.
+        why: &'static str,
+    },
 }
 
 impl Error {

@@ -1,6 +1,8 @@
 //! The sample entry of an MP4 track: in the bytes of a `moov` box, out its name and codec configuration.
 //! Never the media: only boxes on the way to the first sample entry of a kind are opened.
 
+use crate::boxes::boxes;
+
 /// Boxes on the way from `moov` to the sample entries.
 const WAY: [&[u8; 4]; 5] = [b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
 /// Bytes of a visual sample entry before its own boxes (ISO/IEC 14496-12 section 12.1.3).
@@ -37,25 +39,13 @@ fn entry_of_track(track: &[u8]) -> Option<VideoSampleEntry> {
     })
 }
 
-/// Type and payload of the boxes that lie one after the other in `bytes`; ends where they make no sense.
-fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
-    std::iter::from_fn(move || {
-        let (size, rest) = bytes.split_first_chunk::<4>()?;
-        let (kind, _) = rest.split_first_chunk::<4>()?;
-        let size = usize::try_from(u32::from_be_bytes(*size)).ok().filter(|size| *size >= 8)?;
-        let payload = bytes.get(8..size)?;
-        bytes = &bytes[size..];
-        Some((kind, payload))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boxes::boxed as boxed_parts;
 
     fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
-        let size = u32::try_from(payload.len() + 8).unwrap();
-        [size.to_be_bytes().as_slice(), kind, payload].concat()
+        boxed_parts(kind, &[payload])
     }
 
     fn track(entry: &[u8]) -> Vec<u8> {

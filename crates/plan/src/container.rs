@@ -5,7 +5,7 @@ use abanico_model::generated::{ContainerSettings, M2tsSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::setting::{text, whole};
-use crate::{AudioCodec, Error, TransportStream, VideoCodec, hls};
+use crate::{AudioCodec, Error, TransportStream, VideoCodec, transport_stream};
 
 /// The kind of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -180,7 +180,7 @@ impl Container {
 fn program_stream(settings: Option<&M2tsSettings>) -> ProgramStream {
     let is_constant = settings.and_then(|settings| text(&settings.rate_mode)) == Some("CBR");
     let rate = settings.and_then(|settings| whole(settings.bitrate)).filter(|rate| is_constant && *rate > 0);
-    ProgramStream { transport: hls::program_numbers(settings), constant_bps: rate }
+    ProgramStream { transport: transport_stream::program_numbers(settings), constant_bps: rate }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod clips;
 mod container;
 mod error;
 mod format_identifiers;
+mod fragmented;
 mod frame_capture;
 mod hls;
 mod ladder;
@@ -16,8 +17,10 @@ mod planner;
 mod renditions;
 mod scaling;
 mod segmentation;
+mod segmented;
 mod setting;
 mod task;
+mod transport_stream;
 mod video;
 mod video_coding;
 
@@ -28,16 +31,20 @@ pub use capabilities::Capabilities;
 pub use container::{Container, ProgramStream};
 pub use error::{Error, ErrorKind};
 pub use frame_capture::{FrameCapture, quantiser};
-pub use hls::{HlsGroup, HlsNames, HlsOutput, HlsRole, HlsVariant, PlaylistStyle, TransportStream};
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
 pub(crate) use output_names::DestinationNames;
 pub use planner::{PlanRequest, plan};
 pub use scaling::Rectangle;
 pub use segmentation::{SegmentRule, Segmentation};
+pub use segmented::{
+    DashStyle, Fragmentation, GroupManifests, ListedStream, ListedVideo, PlaylistStyle, SegmentFormat,
+    SegmentNames, SegmentedOutput, StreamRole,
+};
 pub use task::{
     AudioStream, FileOutput, GroupKind, Plan, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput,
     PlannedVideo, Streams, Task, TaskId, TaskKind,
 };
+pub use transport_stream::TransportStream;
 pub use video::{
     NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition,
 };

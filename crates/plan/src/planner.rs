@@ -10,18 +10,20 @@ use abanico_model::generated::{HlsGroupSettings, Input, JobSettings, Output, Out
 use crate::audio::Sources;
 use crate::clips::{Clip, clips};
 use crate::format_identifiers::NameFacts;
-use crate::hls;
 use crate::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
 use crate::output_names::file_stem;
 use crate::renditions::{self, Decision, Source};
+use crate::segmented::SegmentedGroup;
 use crate::setting::text;
 use crate::{
-    AudioEncode, Capabilities, DestinationNames, Error, FileOutput, FrameCapture, GroupKind, HlsGroup,
-    HlsOutput, HlsVariant, Plan, PlannedGroup, PlannedOutput,
+    AudioEncode, Capabilities, DestinationNames, Error, FileOutput, FrameCapture, GroupKind, GroupManifests,
+    Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
 };
 
 mod assembly;
+mod groups;
 mod outputs;
+mod segmented_outputs;
 
 /// Everything that a plan follows from.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         audio: Vec::new(),
         outputs: Vec::new(),
         groups: Vec::new(),
-        group_playlists: Vec::new(),
+        manifests: Vec::new(),
         notes: Vec::new(),
     };
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
@@ -81,22 +83,23 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
 /// What becomes of the streams of an output.
 enum Packaging {
     File(Box<FileOutput>),
-    Hls(Box<HlsOutput>),
+    Segments(Box<SegmentedOutput>),
     Images(Box<FrameCapture>),
 }
 
 /// How the outputs of one group are packaged.
 enum GroupSettings<'a> {
     File(DestinationNames),
-    Hls(DestinationNames, &'a HlsGroupSettings),
+    Segmented(Box<SegmentedSettings<'a>>),
 }
 
-impl GroupSettings<'_> {
-    fn names(&self) -> &DestinationNames {
-        match self {
-            Self::File(names) | Self::Hls(names, _) => names,
-        }
-    }
+/// What a group of outputs in segments says.
+struct SegmentedSettings<'a> {
+    kind: GroupKind,
+    names: DestinationNames,
+    group: SegmentedGroup,
+    /// Of an HLS group, for what only its names follow from.
+    hls: Option<&'a HlsGroupSettings>,
 }
 
 /// A plan in the making.
@@ -111,7 +114,7 @@ struct Draft<'a> {
     audio: Vec<AudioEncode>,
     outputs: Vec<(PlannedOutput, Packaging)>,
     groups: Vec<PlannedGroup>,
-    group_playlists: Vec<HlsGroup>,
+    manifests: Vec<GroupManifests>,
     notes: Vec<String>,
 }
 
@@ -131,44 +134,6 @@ impl Draft<'_> {
         }
         self.end_group(index, first, &settings);
         Ok(())
-    }
-
-    fn group_settings<'a>(&self, index: usize, group: &'a OutputGroup) -> Result<GroupSettings<'a>, Error> {
-        let pointer = format!("/outputGroups/{index}/outputGroupSettings");
-        let missing = |member: &str, what: &str| {
-            Error::setting(&format!("{pointer}{member}"), &format!("{what} is a required property"))
-        };
-        let settings = group.output_group_settings.as_ref();
-        let named = |destination: &str| DestinationNames::new(destination, &self.names);
-        if settings.and_then(|settings| text(&settings.r#type)) == Some("HLS_GROUP_SETTINGS") {
-            let hls = settings.and_then(|settings| settings.hls_group_settings.as_ref());
-            let hls = hls.ok_or_else(|| missing("", "hlsGroupSettings"))?;
-            let destination = hls.destination.as_deref();
-            let destination = destination.ok_or_else(|| missing("/hlsGroupSettings", "destination"))?;
-            return Ok(GroupSettings::Hls(named(destination), hls));
-        }
-        let file = settings.and_then(|settings| settings.file_group_settings.as_ref());
-        let destination = file.and_then(|settings| settings.destination.as_deref());
-        let destination = destination.ok_or_else(|| missing("/fileGroupSettings", "destination"))?;
-        Ok(GroupSettings::File(named(destination)))
-    }
-
-    /// Notes the group, and plans its playlist where it has one; `first` is its first output.
-    fn end_group(&mut self, index: usize, first: usize, settings: &GroupSettings<'_>) {
-        let (kind, playlist_url) = match settings {
-            GroupSettings::File(_) => (GroupKind::File, None),
-            GroupSettings::Hls(names, settings) => {
-                let style = hls::playlist_style(settings);
-                let url = style.written.then(|| names.file_url("", "m3u8"));
-                if let Some(url) = &url {
-                    let variants = self.outputs[first..].iter().filter_map(variant).collect();
-                    let group = HlsGroup { group: count(index), url: url.clone(), variants, style };
-                    self.group_playlists.push(group);
-                }
-                (GroupKind::Hls, url)
-            }
-        };
-        self.groups.push(PlannedGroup { group: count(index), kind, playlist_url });
     }
 
     /// What becomes of each output as a rung, where the job asks for a ladder that follows its source.
@@ -245,21 +210,6 @@ impl Draft<'_> {
             self.notes.push(note);
         }
     }
-}
-
-/// How a group's playlist lists an output.
-fn variant((planned, packaging): &(PlannedOutput, Packaging)) -> Option<HlsVariant> {
-    let Packaging::Hls(hls) = packaging else { return None };
-    let sound = hls.streams.audio.first();
-    Some(HlsVariant {
-        output: hls.output,
-        playlist: hls.names.playlist.clone(),
-        i_frame_playlist: hls.i_frames.then(|| hls.names.i_frame_playlist()),
-        video: planned.facts.video.as_ref().map(|video| (video.size, video.rate)),
-        language: sound.and_then(|sound| sound.language.clone()),
-        channels: sound.map_or(0, |sound| sound.coding.channels),
-        role: hls.role.clone(),
-    })
 }
 
 /// MediaConvert turns a picture only where the job says so: `AUTO` follows the file, degrees do not.

@@ -6,7 +6,9 @@ use std::fmt;
 use abanico_media::{ExactTime, FrameRate, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioCoding, AudioEncode, Container, FrameCapture, HlsGroup, HlsOutput, VideoEncode};
+use crate::{
+    AudioCoding, AudioEncode, Container, FrameCapture, GroupManifests, SegmentedOutput, VideoEncode,
+};
 
 /// Everything that a job will do and make, decided before the first frame is decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,12 +84,12 @@ pub enum TaskKind {
     EncodeAudio(AudioEncode),
     /// Join streams into the file that the user gets.
     Package(FileOutput),
-    /// Cut the streams of an output into segments and list them in a media playlist.
-    Segment(HlsOutput),
+    /// Cut the streams of an output into segments and list them.
+    Segment(SegmentedOutput),
     /// Decode the video and make images of it; they are measured as they are made.
     CaptureFrames(FrameCapture),
-    /// List the streams of a group in its multivariant playlist.
-    GroupPlaylist(HlsGroup),
+    /// List the streams of a group in its manifests.
+    GroupManifests(GroupManifests),
     /// Compare the packaged file with [`PlannedOutput::facts`]; makes nothing.
     Verify {
         /// Index of the output in [`Plan::outputs`].
@@ -98,7 +100,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// Whether the task makes files that the user gets.
     pub fn is_packaging(&self) -> bool {
-        matches!(self, Self::Package(_) | Self::Segment(_) | Self::GroupPlaylist(_) | Self::CaptureFrames(_))
+        matches!(self, Self::Package(_) | Self::Segment(_) | Self::GroupManifests(_) | Self::CaptureFrames(_))
     }
 }
 
@@ -145,6 +147,18 @@ pub enum GroupKind {
     File,
     /// Apple HLS: each output is a stream of segments.
     Hls,
+    /// CMAF: each output is a stream in fragments, listed for HLS and DASH.
+    Cmaf,
+    /// MPEG-DASH: each output is a stream in fragments.
+    Dash,
+}
+
+impl GroupKind {
+    /// Whether events and jobs tell the path of each output: for DASH and CMAF they tell the manifests' alone (MediaConvert's
+    /// user guide on events).
+    pub fn tells_paths(self) -> bool {
+        matches!(self, Self::File | Self::Hls)
+    }
 }
 
 /// One output group of the job.
@@ -154,8 +168,8 @@ pub struct PlannedGroup {
     pub group: u32,
     /// What it is made as.
     pub kind: GroupKind,
-    /// Whole URL of the playlist that lists its outputs, if it has one.
-    pub playlist_url: Option<String>,
+    /// Whole URLs of the manifests that list its outputs: the MPD before the playlist, as events tell them.
+    pub manifest_urls: Vec<String>,
 }
 
 /// One output that the user gets: a file, or a stream of segments with the media playlist that lists them.
@@ -166,7 +180,7 @@ pub struct PlannedOutput {
     /// Index of the output in its group as the job lists it, from 0.
     pub output: u32,
     /// Whole destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`; of the media playlist when the
-    /// output is a stream of segments.
+    /// output is a stream of segments that has one, of its first file otherwise.
     pub url: String,
     /// NameModifier of the output, empty when it has none.
     pub name_modifier: String,

@@ -98,6 +98,7 @@ impl LocalS3 {
         let received = taken.await?;
         let attributes = Attributes {
             content_type: attributes.content_type.clone(),
+            content_encoding: attributes.content_encoding.clone(),
             metadata: attributes.metadata.clone(),
             ..Attributes::default()
         };

@@ -138,21 +138,24 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
     for (index, planned) in planned {
         let details = groups.entry(planned.group).or_default();
         let made = record.outputs.iter().find(|made| usize::try_from(made.output) == Ok(index));
-        details.extend(made.map(output_detail));
+        let tells_paths = record.group_kind(planned.group).tells_paths();
+        details.extend(made.map(|made| output_detail(tells_paths, made)));
     }
-    let playlist = |index| {
-        let planned = record.plan.iter().flat_map(|plan| &plan.groups).find(|group| group.group == index);
-        planned.and_then(|group| group.playlist_url.clone())
-    };
-    let with_playlist = |(index, details)| match playlist(index) {
-        Some(url) => json!({"outputDetails": details, "playlistFilePaths": [url]}),
+    let of_plan = record.plan.iter().flat_map(|plan| &plan.groups);
+    let manifests =
+        |index| of_plan.clone().find(|group| group.group == index).map(|group| &group.manifest_urls);
+    let with_manifests = |(index, details)| match manifests(index).filter(|urls| !urls.is_empty()) {
+        Some(urls) => json!({"outputDetails": details, "playlistFilePaths": urls}),
         None => json!({"outputDetails": details}),
     };
-    groups.into_iter().map(with_playlist).collect()
+    groups.into_iter().map(with_manifests).collect()
 }
 
-fn output_detail(made: &PublishedOutput) -> Value {
-    let mut detail = json!({"durationInMs": made.duration_ms, "outputFilePaths": [made.url]});
+fn output_detail(tells_paths: bool, made: &PublishedOutput) -> Value {
+    let mut detail = json!({"durationInMs": made.duration_ms});
+    if tells_paths {
+        detail["outputFilePaths"] = json!([made.url]);
+    }
     // Sound alone has no picture to tell of.
     if made.width > 0 {
         detail["videoDetails"] = json!({

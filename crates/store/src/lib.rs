@@ -39,6 +39,8 @@ pub struct ObjectMeta {
 pub struct ObjectAttributes {
     /// MIME type; none stores the back end's default.
     pub content_type: Option<String>,
+    /// How the bytes are compressed, such as `gzip`; back ends that keep no attributes do not tell it.
+    pub content_encoding: Option<String>,
     /// User metadata, keys without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
 }

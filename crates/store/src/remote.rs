@@ -175,6 +175,9 @@ async fn send(source: &Path, url: &ObjectUrl, writer: &mut WriteMultipart) -> Re
 
 fn to_remote(attributes: &ObjectAttributes) -> Attributes {
     let mut remote = Attributes::new();
+    if let Some(encoding) = &attributes.content_encoding {
+        remote.insert(Attribute::ContentEncoding, encoding.clone().into());
+    }
     if let Some(content_type) = &attributes.content_type {
         remote.insert(Attribute::ContentType, content_type.clone().into());
     }

@@ -8,7 +8,8 @@ use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{
-    Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, Streams, Task, TaskId, TaskKind,
+    Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, SegmentFormat, Streams, Task, TaskId,
+    TaskKind,
 };
 
 use super::local::{Toolbox, toolbox};
@@ -117,13 +118,24 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
             let (video, audio) = stream_files(&file.streams);
             command::package(file, video.as_deref(), &audio, here)
         }
-        TaskKind::Segment(hls) => {
-            let (video, audio) = stream_files(&hls.streams);
-            command::segment(hls, video.as_deref(), &audio, here)
-        }
+        TaskKind::Segment(cut) => match &cut.format {
+            SegmentFormat::TransportStream(numbers) => {
+                let (video, audio) = stream_files(&cut.streams);
+                command::segment(cut, numbers, video.as_deref(), &audio, here)
+            }
+            SegmentFormat::Fragmented(_) => {
+                return format!(
+                    "cut output {} into {} segments of fragments",
+                    cut.output,
+                    cut.segmentation.count()
+                );
+            }
+        },
         TaskKind::CaptureFrames(capture) => command::capture_frames(capture, inputs, here),
-        TaskKind::GroupPlaylist(group) => {
-            return format!("list {} streams in {}", group.variants.len(), group.url);
+        TaskKind::GroupManifests(group) => {
+            let urls = group.dash.iter().map(|(url, _)| url).chain(group.hls.iter().map(|(url, _)| url));
+            let urls: Vec<&str> = urls.map(String::as_str).collect();
+            return format!("list {} streams in {}", group.streams.len(), urls.join(" and "));
         }
         TaskKind::Verify { output } => return format!("check output {output} against the plan"),
     };

@@ -56,6 +56,7 @@ fn measured(capture: &FrameCapture, folder: &Path) -> Result<PublishedOutput, Fa
             name,
             url: capture.url(index),
             content_type: "image/jpeg".to_owned(),
+            is_gzip: false,
             turn: Turn::Media,
         });
     }

@@ -34,6 +34,7 @@ pub(crate) async fn package(
         name,
         url: planned.url.clone(),
         content_type: planned.content_type.clone(),
+        is_gzip: false,
         turn: Turn::Media,
     };
     list(&folder, &[file]).map_err(|error| failure::from_disk("list the packaged files", &error))?;

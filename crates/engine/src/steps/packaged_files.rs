@@ -1,9 +1,11 @@
 //! What a packaging task made for the user: in names and places, out a list that lies beside the files until they are
 //! published. Never a file of an intermediate task.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 /// The list's own name in the task's folder.
@@ -30,8 +32,22 @@ pub(crate) struct PackagedFile {
     pub url: String,
     /// MIME type.
     pub content_type: String,
+    /// Whether it is compressed, which whoever fetches it is told.
+    #[serde(default)]
+    pub is_gzip: bool,
     /// When it may become visible.
     pub turn: Turn,
+}
+
+/// Writes a manifest into the task's folder, compressed where that is wanted.
+pub(super) fn write_manifest(folder: &Path, file: &PackagedFile, text: &str) -> io::Result<()> {
+    let path = folder.join(&file.name);
+    if !file.is_gzip {
+        return std::fs::write(path, text);
+    }
+    let mut packed = GzEncoder::new(std::fs::File::create(path)?, Compression::default());
+    packed.write_all(text.as_bytes())?;
+    packed.finish().map(drop)
 }
 
 /// Writes the list into the folder of a task that is about to complete.
@@ -56,10 +72,26 @@ mod tests {
             name: "output-0.mp4".to_owned(),
             url: "s3://b/día.mp4".to_owned(),
             content_type: "video/mp4".to_owned(),
+            is_gzip: false,
             turn: Turn::Media,
         };
         list(folder.path(), std::slice::from_ref(&file)).unwrap();
         assert_eq!(listed(folder.path()).unwrap(), [(folder.path().join("output-0.mp4"), file)]);
+    }
+
+    #[test]
+    fn does_a_compressed_manifest_give_its_text_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PackagedFile {
+            name: "a.m3u8".to_owned(),
+            url: "s3://b/a.m3u8".to_owned(),
+            content_type: "application/vnd.apple.mpegurl".to_owned(),
+            is_gzip: true,
+            turn: Turn::Playlist,
+        };
+        write_manifest(folder.path(), &file, "#EXTM3U").unwrap();
+        let packed = std::fs::File::open(folder.path().join("a.m3u8")).unwrap();
+        assert_eq!(io::read_to_string(flate2::read::GzDecoder::new(packed)).unwrap(), "#EXTM3U");
     }
 
     #[test]

@@ -74,6 +74,7 @@ async fn publish_one(
     })?;
     let attributes = ObjectAttributes {
         content_type: Some(file.content_type.clone()),
+        content_encoding: file.is_gzip.then(|| "gzip".to_owned()),
         metadata: [("abanico-job".to_owned(), job.to_owned())].into(),
     };
     let published = context.workshop.store.publish(path, &url, &attributes).await;

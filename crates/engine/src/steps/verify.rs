@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use abanico_ffmpeg::command::output_file_name;
 use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 use abanico_media::{ExactTime, FrameRate, Rational};
-use abanico_plan::{HlsOutput, Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, TaskKind};
+use abanico_plan::{
+    Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentedOutput, TaskKind,
+};
 
 use super::JobContext;
 use super::segment::join_segments;
@@ -91,9 +93,13 @@ fn whole_output(context: &JobContext, plan: &Plan, index: u32) -> Result<WholeOu
     made.unwrap_or_else(|| Err(failure::broken("an output that no task makes")))
 }
 
-fn joined(context: &JobContext, cut: &HlsOutput, folder: &Path) -> Result<WholeOutput, Failure> {
+fn joined(context: &JobContext, cut: &SegmentedOutput, folder: &Path) -> Result<WholeOutput, Failure> {
     let make = || {
-        let file = tempfile::Builder::new().suffix(".ts").tempfile_in(context.work.root())?;
+        let suffix = match cut.format {
+            SegmentFormat::TransportStream(_) => ".ts",
+            SegmentFormat::Fragmented(_) => ".mp4",
+        };
+        let file = tempfile::Builder::new().suffix(suffix).tempfile_in(context.work.root())?;
         let path = file.into_temp_path();
         join_segments(cut, folder, &path)?;
         Ok(WholeOutput::Joined(path))

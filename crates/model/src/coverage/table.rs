@@ -5,10 +5,12 @@ use super::State::{self, Advised, Harmless, Honoured, Only};
 
 mod audio;
 mod containers;
+mod groups;
 mod video;
 
 use self::audio::{AUDIO_MEMBERS, SELECTOR_MEMBERS};
 use self::containers::CONTAINER_MEMBERS;
+use self::groups::{CMAF_MEMBERS, DASH_MEMBERS, HLS_MEMBERS, HLS_OUTPUT_MEMBERS};
 use self::video::{AV1_MEMBERS, H264_MEMBERS, H265_MEMBERS, VIDEO_MEMBERS, VP9_MEMBERS};
 
 const VIDEO: &str = "outputGroups/outputs/videoDescription";
@@ -33,7 +35,15 @@ pub(super) const SECTIONS: &[Section] = &[
         &[
             ("name", Harmless("a label of the job, kept and given back")),
             ("customName", Harmless("a label of the job, kept and given back")),
-            ("outputGroupSettings/type", Only(&["FILE_GROUP_SETTINGS", "HLS_GROUP_SETTINGS"])),
+            (
+                "outputGroupSettings/type",
+                Only(&[
+                    "FILE_GROUP_SETTINGS",
+                    "HLS_GROUP_SETTINGS",
+                    "CMAF_GROUP_SETTINGS",
+                    "DASH_ISO_GROUP_SETTINGS",
+                ]),
+            ),
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
             (
                 "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/accessControl/cannedAcl",
@@ -51,6 +61,8 @@ pub(super) const SECTIONS: &[Section] = &[
     ),
     ("outputGroups/outputs", &[("preset", Honoured), ("nameModifier", Honoured), ("extension", Honoured)]),
     ("outputGroups/outputGroupSettings/hlsGroupSettings", HLS_MEMBERS),
+    ("outputGroups/outputGroupSettings/cmafGroupSettings", CMAF_MEMBERS),
+    ("outputGroups/outputGroupSettings/dashIsoGroupSettings", DASH_MEMBERS),
     ("outputGroups/outputs/outputSettings/hlsSettings", HLS_OUTPUT_MEMBERS),
     ("outputGroups/outputs/containerSettings", CONTAINER_MEMBERS),
     ("inputs/audioSelectors/*", SELECTOR_MEMBERS),
@@ -97,43 +109,3 @@ const INPUT: &[(&str, State)] = &[
 const OWNERS_ACLS: &[&str] = &["BUCKET_OWNER_FULL_CONTROL", "BUCKET_OWNER_READ"];
 const ONE_CLASS: &str = "objects lie on one disk, or in the class of the bucket they go to";
 const NO_ENCRYPTION: &str = "objects are written as they are: encrypt the disk, or the bucket by its default";
-
-const HLS_MEMBERS: &[(&str, State)] = &[
-    ("destination", Honoured),
-    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
-    ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
-    ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
-    ("segmentLength", Honoured),
-    ("minSegmentLength", Harmless("no segment but the last is shorter than the others")),
-    ("minFinalSegmentLength", Honoured),
-    ("segmentLengthControl", Only(&["EXACT", "GOP_MULTIPLE"])),
-    ("segmentControl", Honoured),
-    ("directoryStructure", Honoured),
-    ("segmentsPerSubdirectory", Honoured),
-    ("manifestDurationFormat", Honoured),
-    ("targetDurationCompatibilityMode", Honoured),
-    ("outputSelection", Honoured),
-    ("streamInfResolution", Honoured),
-    ("clientCache", Honoured),
-    ("baseUrl", Honoured),
-    ("programDateTime", Honoured),
-    ("programDateTimePeriod", Honoured),
-    ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
-    ("manifestCompression", Only(&["NONE"])),
-    ("captionLanguageSetting", Only(&["NONE", "OMIT"])),
-    ("audioOnlyHeader", Harmless("it tells of a variant with sound alone")),
-    ("imageBasedTrickPlay", Only(&["NONE"])),
-    ("timedMetadataId3Frame", Harmless("there is no timed metadata")),
-    ("timedMetadataId3Period", Harmless("there is no timed metadata")),
-    ("progressiveWriteHlsManifest", Only(&["DISABLED"])),
-];
-
-const HLS_OUTPUT_MEMBERS: &[(&str, State)] = &[
-    ("segmentModifier", Honoured),
-    ("iFrameOnlyManifest", Only(&["INCLUDE", "EXCLUDE"])),
-    ("audioOnlyContainer", Harmless("sound alone lies in transport streams too, which players take alike")),
-    ("audioGroupId", Honoured),
-    ("audioRenditionSets", Honoured),
-    ("audioTrackType", Honoured),
-    ("descriptiveVideoServiceFlag", Honoured),
-];

@@ -9,8 +9,8 @@ use super::{Draft, Packaging, count, position_or_push};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
-    Error, HlsGroup, Plan, RateBranch, ScaleSource, SourceVideo, Streams, Task, TaskId, TaskKind, ToneMap,
-    VideoEncode, VideoRendition,
+    Error, GroupManifests, Plan, RateBranch, ScaleSource, SourceVideo, Streams, Task, TaskId, TaskKind,
+    ToneMap, VideoEncode, VideoRendition,
 };
 
 /// A clip that begins this long after its file is looked for by seeking.
@@ -33,7 +33,7 @@ impl Draft<'_> {
             tasks.extend(output_tasks(packaged));
             outputs.push(planned);
         }
-        tasks.extend(self.group_playlists.into_iter().map(group_playlist_task));
+        tasks.extend(self.manifests.into_iter().map(manifests_task));
         Plan { tasks, outputs, groups: self.groups, notes: self.notes }
     }
 
@@ -193,8 +193,8 @@ fn output_tasks(packaging: Packaging) -> Vec<Task> {
             let id = TaskId::new(format!("package-{}", file.output));
             (file.output, makers(&file.streams), id, TaskKind::Package(*file))
         }
-        Packaging::Hls(hls) => {
-            (hls.output, makers(&hls.streams), segment_id(hls.output), TaskKind::Segment(*hls))
+        Packaging::Segments(cut) => {
+            (cut.output, makers(&cut.streams), segment_id(cut.output), TaskKind::Segment(*cut))
         }
     };
     vec![
@@ -216,10 +216,10 @@ fn makers(streams: &Streams) -> Vec<TaskId> {
     ids
 }
 
-fn group_playlist_task(group: HlsGroup) -> Task {
-    let after = group.variants.iter().map(|variant| segment_id(variant.output)).collect();
-    let id = TaskId::new(format!("playlist-{}", group.group));
-    Task { id, kind: TaskKind::GroupPlaylist(group), after }
+fn manifests_task(group: GroupManifests) -> Task {
+    let after = group.streams.iter().map(|stream| segment_id(stream.output)).collect();
+    let id = TaskId::new(format!("manifests-{}", group.group));
+    Task { id, kind: TaskKind::GroupManifests(group), after }
 }
 
 fn segment_id(output: u32) -> TaskId {

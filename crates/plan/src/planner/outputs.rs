@@ -2,22 +2,39 @@
 //! Never two outputs of one name, never a stream twice.
 
 use abanico_media::{ExactTime, Size};
-use abanico_model::generated::{FrameCaptureSettings, HlsGroupSettings, Output, VideoDescription};
+use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
 use crate::audio::{self, AudioDecision};
 use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::frame_capture;
-use crate::hls;
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioStream, Container, Error, FileOutput, FrameCapture, HlsOutput, PlannedAudio,
-    PlannedFacts, PlannedOutput, PlannedVideo, SegmentRule, Segmentation, Streams,
+    AudioEncode, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture, PlannedAudio,
+    PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
 };
 
-/// MIME type of a playlist (RFC 8216 section 4).
-const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+/// An output in its job.
+#[derive(Clone, Copy)]
+pub(super) struct OutputPlace<'a> {
+    /// Its place in its group, from 0.
+    pub number: usize,
+    /// Its settings.
+    pub output: &'a Output,
+    /// Where they stand.
+    pub pointer: &'a str,
+}
+
+/// Where an output goes.
+pub(super) struct NamedOutput {
+    /// Its URL.
+    pub url: String,
+    /// Its name modifier, completed.
+    pub modifier: String,
+    /// MIME type of what lies at the URL.
+    pub content_type: &'static str,
+}
 
 impl Draft<'_> {
     pub(super) fn add_output(
@@ -57,41 +74,42 @@ impl Draft<'_> {
         let video =
             decision.as_ref().map(|decision| position_or_push(&mut self.renditions, decision.clone()));
         let streams = Streams { video, audio };
-        let (packaging, extension) = match settings {
-            GroupSettings::Hls(..) => (None, "m3u8".to_owned()),
-            GroupSettings::File(_) => {
-                let file = self.file_output(output, streams.clone(), decision.as_ref(), &pointer)?;
-                let extension = output.extension.clone();
-                let extension = extension.unwrap_or_else(|| file.container.extension().to_owned());
-                (Some(file), extension)
+        let place = OutputPlace { number, output, pointer: &pointer };
+        let (packaging, made) = match settings {
+            GroupSettings::Segmented(segmented) => {
+                let rule = rule.unwrap_or_else(|| segmented.group.rule(None));
+                self.segmented_output(segmented, rule, (decision.as_ref(), streams), place)?
             }
-        };
-        let named = self.name_facts(decision.as_ref(), &streams, &extension);
-        let modifier = expand(output.name_modifier.as_deref().unwrap_or_default(), &named);
-        let (url, content_type, packaging) = match (settings, packaging) {
-            (GroupSettings::Hls(_, hls), _) => {
-                let rule = rule.unwrap_or_else(|| hls::segment_rule(hls, None));
-                let names = (settings.names().base(), modifier.as_str(), &named);
-                let made =
-                    self.hls_output(names, hls, rule, output, (decision.as_ref(), streams), &pointer)?;
-                (made.names.url(&made.names.playlist), PLAYLIST_TYPE, Packaging::Hls(Box::new(made)))
-            }
-            (GroupSettings::File(names), file) => {
-                let file = file.expect("outputs of file groups have been made files above");
-                let url = names.file_url(&modifier, &extension);
-                let content_type = file.container.content_type(decision.is_some());
-                (url, content_type, Packaging::File(Box::new(file)))
-            }
+            GroupSettings::File(names) => self.named_file(names, (decision.as_ref(), streams), place)?,
         };
         let planned = PlannedOutput {
             group: count(group),
             output: count(number),
-            url,
-            name_modifier: modifier,
-            content_type: content_type.to_owned(),
+            url: made.url,
+            name_modifier: made.modifier,
+            content_type: made.content_type.to_owned(),
             facts: self.facts(decision.as_ref(), &packaging),
         };
         self.push(planned, packaging, &pointer)
+    }
+
+    fn named_file(
+        &self,
+        names: &DestinationNames,
+        (decision, streams): (Option<&Decision>, Streams),
+        place: OutputPlace<'_>,
+    ) -> Result<(Packaging, NamedOutput), Error> {
+        let file = self.file_output(place.output, streams.clone(), decision, place.pointer)?;
+        let extension = place.output.extension.clone();
+        let extension = extension.unwrap_or_else(|| file.container.extension().to_owned());
+        let modifier = self.modifier(place.output, &self.name_facts(decision, &streams, &extension));
+        let url = names.file_url(&modifier, &extension);
+        let content_type = file.container.content_type(decision.is_some());
+        Ok((Packaging::File(Box::new(file)), NamedOutput { url, modifier, content_type }))
+    }
+
+    pub(super) fn modifier(&self, output: &Output, named: &NameFacts) -> String {
+        expand(output.name_modifier.as_deref().unwrap_or_default(), named)
     }
 
     fn push(&mut self, planned: PlannedOutput, packaging: Packaging, pointer: &str) -> Result<(), Error> {
@@ -180,50 +198,6 @@ impl Draft<'_> {
         Ok(FileOutput { output: count(self.outputs.len()), streams, container, fast_start })
     }
 
-    fn hls_output(
-        &self,
-        (base, modifier, named): (&str, &str, &NameFacts),
-        settings: &HlsGroupSettings,
-        rule: SegmentRule,
-        output: &Output,
-        (decision, streams): (Option<&Decision>, Streams),
-        pointer: &str,
-    ) -> Result<HlsOutput, Error> {
-        if modifier.is_empty() {
-            return Err(Error::setting(pointer, "nameModifier is a required property"));
-        }
-        if let Some(codec) = hls::unfit_codec(&streams) {
-            let why = format!("{} does not go in HLS: use AAC, MP3, AC3 or EAC3", codec.wire_name());
-            return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
-        }
-        if let Some(decision) =
-            decision.filter(|decision| !decision.coding.codec().goes_in_transport_streams())
-        {
-            let name = decision.coding.codec().wire_name();
-            let why = format!("{name} does not go in MPEG-2 TS segments: use H_264 or H_265");
-            return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
-        }
-        let container = output.container_settings.as_ref();
-        let segmentation = match (decision, streams.audio.first()) {
-            (None, Some(sound)) => hls::sound_segments(&rule, sound, self.audio[sound.index as usize].end),
-            (decision, _) => {
-                let rate = decision.map_or(self.first_track()?.frame_rate, |decision| decision.rate);
-                Segmentation::cut(&rule, rate, self.frames(rate))
-            }
-        };
-        Ok(HlsOutput {
-            output: count(self.outputs.len()),
-            role: hls::role(output, &streams),
-            i_frames: hls::has_i_frames(output) && streams.video.is_some(),
-            streams,
-            segmentation,
-            names: hls::names(base, settings, output, modifier, named),
-            single_file: text(&settings.segment_control) == Some("SINGLE_FILE"),
-            transport: hls::transport_stream(container.and_then(|one| one.m3u8_settings.as_ref())),
-            style: hls::playlist_style(settings),
-        })
-    }
-
     /// The output's sounds, each encoded once for all outputs that want the same.
     fn add_sounds(&mut self, output: &Output, pointer: &str) -> Result<Vec<AudioStream>, Error> {
         let mut streams = Vec::new();
@@ -247,7 +221,12 @@ impl Draft<'_> {
     }
 
     /// What the output's name may tell.
-    fn name_facts(&self, decision: Option<&Decision>, streams: &Streams, extension: &str) -> NameFacts {
+    pub(super) fn name_facts(
+        &self,
+        decision: Option<&Decision>,
+        streams: &Streams,
+        extension: &str,
+    ) -> NameFacts {
         let sound = streams.audio.first().and_then(|sound| sound.coding.bit_rate_bps());
         let facts = OutputNameFacts {
             video_kbps: decision.map(|decision| decision.coding.rate_control.ceiling_bps() / 1000),
@@ -263,7 +242,9 @@ impl Draft<'_> {
     fn facts(&self, decision: Option<&Decision>, packaging: &Packaging) -> PlannedFacts {
         let (streams, hides_delay, fast_start) = match packaging {
             Packaging::File(file) => (&file.streams, file.container.hides_delay(), file.fast_start),
-            Packaging::Hls(hls) => (&hls.streams, false, false),
+            Packaging::Segments(cut) => {
+                (&cut.streams, matches!(cut.format, SegmentFormat::Fragmented(_)), false)
+            }
             Packaging::Images(_) => {
                 return PlannedFacts { video: None, audio: Vec::new(), fast_start: false };
             }
@@ -291,9 +272,9 @@ impl Draft<'_> {
     }
 }
 
-/// How an HLS group cuts an output; none for other groups.
+/// How a group cuts an output; none for groups of files.
 fn segment_rule(settings: &GroupSettings<'_>, decision: Option<&Decision>) -> Option<SegmentRule> {
-    let GroupSettings::Hls(_, hls) = settings else { return None };
+    let GroupSettings::Segmented(segmented) = settings else { return None };
     let fixed = decision.map(|decision| decision.coding.gop).filter(|gop| gop.is_fixed);
-    Some(hls::segment_rule(hls, fixed.map(|gop| gop.frames.into())))
+    Some(segmented.group.rule(fixed.map(|gop| gop.frames.into())))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::tests::{capabilities, job, output, planned, source, video};
 use super::*;
-use crate::{AudioCodec, Container, ErrorKind, HlsRole, PlanRequest, TaskKind, ToneMap};
+use crate::{AudioCodec, Container, ErrorKind, PlanRequest, StreamRole, TaskKind, ToneMap};
 
 fn sound(codec: Value) -> Value {
     json!({"containerSettings": {"container": "RAW"}, "audioDescriptions": [{"codecSettings": codec}]})
@@ -129,7 +129,7 @@ fn are_sounds_of_a_group_listed_and_cut_by_themselves() {
     settings["outputGroups"][0]["outputGroupSettings"] = json!({"type": "HLS_GROUP_SETTINGS",
         "hlsGroupSettings": {"destination": "s3://out/x/", "segmentLength": 4, "minSegmentLength": 0}});
     let plan = planned(&settings, &source(video(1280, 720)), false).unwrap();
-    let roles: Vec<HlsRole> = plan
+    let roles: Vec<StreamRole> = plan
         .tasks
         .iter()
         .filter_map(|task| match &task.kind {
@@ -137,8 +137,8 @@ fn are_sounds_of_a_group_listed_and_cut_by_themselves() {
             _ => None,
         })
         .collect();
-    assert_eq!(roles[0], HlsRole::Variant { audio_groups: vec!["a".into(), "b".into()] });
-    let speech = HlsRole::Audio {
+    assert_eq!(roles[0], StreamRole::Variant { audio_groups: vec!["a".into(), "b".into()] });
+    let speech = StreamRole::Audio {
         group: "a".into(),
         name: "Speech".into(),
         is_default: false,

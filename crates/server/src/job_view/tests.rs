@@ -82,7 +82,7 @@ fn are_outputs_shown_as_documented() {
         "durationInMs": 2000, "outputFilePaths": ["s3://out/a/a_720p.mp4"],
         "videoDetails": {"widthInPx": 1280, "heightInPx": 720, "averageBitrate": 3_000_000},
     });
-    assert_eq!(output_detail(&made), expected);
+    assert_eq!(output_detail(true, &made), expected);
 }
 
 #[test]

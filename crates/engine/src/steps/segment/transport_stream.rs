@@ -1,0 +1,60 @@
+//! Cutting into MPEG-2 TS: in encoded streams, out one transport stream in pieces, each beginning with the tables and a
+//! key frame. Never another number of pieces than planned.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use abanico_ffmpeg::command;
+use abanico_package::key_frame_bytes;
+use abanico_plan::{SegmentedOutput, TransportStream};
+
+use super::super::JobContext;
+use super::super::encode::ffmpeg;
+use super::{CutSegment, CutStream, segment_name};
+use crate::failure;
+use crate::job_machine::Failure;
+
+/// Lets ffmpeg cut; answers its processor time in milliseconds too.
+pub(super) async fn cut(
+    context: &JobContext,
+    output: &SegmentedOutput,
+    numbers: &TransportStream,
+    (video, audio): (Option<&Path>, &[PathBuf]),
+    folder: &Path,
+) -> Result<(CutStream, u64), Failure> {
+    let args = command::segment(output, numbers, video, audio, folder);
+    let inputs: Vec<PathBuf> =
+        video.iter().map(|path| path.to_path_buf()).chain(audio.iter().cloned()).collect();
+    let finished = ffmpeg(context, "cutting segments", args, &inputs, folder, None).await?;
+    check_count(output, folder)?;
+    let segments = segments(output, numbers, folder);
+    let segments = segments.map_err(|error| failure::from_disk("measure the segments", &error))?;
+    Ok((CutStream { segments, fragmented: None }, finished.user_cpu_ms + finished.system_cpu_ms))
+}
+
+fn check_count(output: &SegmentedOutput, folder: &Path) -> Result<(), Failure> {
+    let planned = output.segmentation.count();
+    let is_there = |index| folder.join(segment_name(output, index)).exists();
+    if is_there(planned - 1) && !is_there(planned) {
+        return Ok(());
+    }
+    Err(failure::broken(&format!(
+        "ffmpeg did not cut {planned} segments: a key frame is not where one was forced"
+    )))
+}
+
+fn segments(
+    output: &SegmentedOutput,
+    numbers: &TransportStream,
+    folder: &Path,
+) -> io::Result<Vec<CutSegment>> {
+    let segment = |(index, duration)| {
+        let file = File::open(folder.join(segment_name(output, index)))?;
+        let size_bytes = file.metadata()?.len();
+        let key_frame_bytes =
+            if output.i_frames { key_frame_bytes(io::BufReader::new(file), numbers.video_pid)? } else { 0 };
+        Ok(CutSegment { size_bytes, duration, ticks: 0, key_frame_bytes })
+    };
+    output.segmentation.durations().into_iter().enumerate().map(segment).collect()
+}

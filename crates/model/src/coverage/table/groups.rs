@@ -1,0 +1,103 @@
+//! The table's rows for output groups in segments: members of each one's settings. Data only.
+
+use super::super::State::{self, Advised, Harmless, Honoured, Only};
+use super::{NO_ENCRYPTION, ONE_CLASS, OWNERS_ACLS};
+
+/// Members of `HlsGroupSettings`.
+pub(super) const HLS_MEMBERS: &[(&str, State)] = &[
+    ("destination", Honoured),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
+    ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
+    ("segmentLength", Honoured),
+    ("minSegmentLength", Harmless("no segment but the last is shorter than the others")),
+    ("minFinalSegmentLength", Honoured),
+    ("segmentLengthControl", Only(&["EXACT", "GOP_MULTIPLE"])),
+    ("segmentControl", Honoured),
+    ("directoryStructure", Honoured),
+    ("segmentsPerSubdirectory", Honoured),
+    ("manifestDurationFormat", Honoured),
+    ("targetDurationCompatibilityMode", Honoured),
+    ("outputSelection", Honoured),
+    ("streamInfResolution", Honoured),
+    ("clientCache", Honoured),
+    ("baseUrl", Honoured),
+    ("programDateTime", Honoured),
+    ("programDateTimePeriod", Honoured),
+    ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
+    ("manifestCompression", Honoured),
+    ("captionLanguageSetting", Only(&["NONE", "OMIT"])),
+    ("audioOnlyHeader", Harmless("it tells of a variant with sound alone")),
+    ("imageBasedTrickPlay", Only(&["NONE"])),
+    ("timedMetadataId3Frame", Harmless("there is no timed metadata")),
+    ("timedMetadataId3Period", Harmless("there is no timed metadata")),
+    ("progressiveWriteHlsManifest", Only(&["DISABLED"])),
+];
+
+/// Members of `HlsSettings`, which an output has.
+pub(super) const HLS_OUTPUT_MEMBERS: &[(&str, State)] = &[
+    ("segmentModifier", Honoured),
+    ("iFrameOnlyManifest", Only(&["INCLUDE", "EXCLUDE"])),
+    ("audioOnlyContainer", Harmless("sound alone lies in transport streams too, which players take alike")),
+    ("audioGroupId", Honoured),
+    ("audioRenditionSets", Honoured),
+    ("audioTrackType", Honoured),
+    ("descriptiveVideoServiceFlag", Honoured),
+];
+
+/// What a video stream's first picture is called in a manifest.
+const FROM_ZERO: &[&str] = &["ZERO_BASED"];
+
+/// Members of `CmafGroupSettings`.
+pub(super) const CMAF_MEMBERS: &[(&str, State)] = &[
+    ("destination", Honoured),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
+    ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
+    ("baseUrl", Honoured),
+    ("clientCache", Honoured),
+    ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
+    ("dashManifestStyle", Only(&["BASIC"])),
+    ("fragmentLength", Honoured),
+    ("imageBasedTrickPlay", Only(&["NONE"])),
+    ("manifestCompression", Honoured),
+    ("manifestDurationFormat", Honoured),
+    ("minBufferTime", Honoured),
+    ("minFinalSegmentLength", Honoured),
+    ("mpdManifestBandwidthType", Honoured),
+    ("mpdProfile", Honoured),
+    ("ptsOffsetHandlingForBFrames", Only(FROM_ZERO)),
+    ("segmentControl", Honoured),
+    ("segmentLength", Honoured),
+    ("segmentLengthControl", Only(&["EXACT", "GOP_MULTIPLE"])),
+    ("streamInfResolution", Honoured),
+    ("targetDurationCompatibilityMode", Honoured),
+    ("videoCompositionOffsets", Honoured),
+    ("writeDashManifest", Honoured),
+    ("writeHlsManifest", Honoured),
+    ("writeSegmentTimelineInRepresentation", Honoured),
+];
+
+/// Members of `DashIsoGroupSettings`.
+pub(super) const DASH_MEMBERS: &[(&str, State)] = &[
+    ("destination", Honoured),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
+    ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
+    ("audioChannelConfigSchemeIdUri", Only(&["MPEG_CHANNEL_CONFIGURATION"])),
+    ("baseUrl", Honoured),
+    ("dashManifestStyle", Only(&["BASIC"])),
+    ("fragmentLength", Honoured),
+    ("hbbtvCompliance", Only(&["NONE"])),
+    ("imageBasedTrickPlay", Only(&["NONE"])),
+    ("minBufferTime", Honoured),
+    ("minFinalSegmentLength", Honoured),
+    ("mpdManifestBandwidthType", Honoured),
+    ("mpdProfile", Honoured),
+    ("ptsOffsetHandlingForBFrames", Only(FROM_ZERO)),
+    ("segmentControl", Honoured),
+    ("segmentLength", Honoured),
+    ("segmentLengthControl", Only(&["EXACT", "GOP_MULTIPLE"])),
+    ("videoCompositionOffsets", Honoured),
+    ("writeSegmentTimelineInRepresentation", Honoured),
+];

@@ -1,0 +1,417 @@
+//! Fragments of a track: in the samples of a plain MP4 file, out the initialisation section, the head of each fragment and
+//! the index of a file of them (ISO/IEC 14496-12 sections 8.8 and 8.16.3; ISO/IEC 23000-19). Never the media itself: the
+//! caller writes each fragment's samples behind its head.
+
+use std::ops::Range;
+
+use crate::boxes::{boxed, full_boxed};
+use crate::{Error, Mp4Track, Sample};
+
+/// Number of the only track.
+const TRACK_ID: u32 = 1;
+/// `sample_depends_on` 2 and nothing else: decoding can begin here (section 8.8.3.1).
+const SYNC_FLAGS: u32 = 0x0200_0000;
+/// `sample_depends_on` 1 and `sample_is_non_sync_sample`.
+const NON_SYNC_FLAGS: u32 = 0x0101_0000;
+/// Upright, as section 6.2.2 has it.
+const UPRIGHT: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
+/// Segments that an index can list.
+const MOST_REFERENCES: usize = 0xffff;
+
+/// How the time between decoding and showing is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CompositionOffsets {
+    /// Never negative; an edit list says which tick is shown first.
+    Unsigned,
+    /// Such that the first picture is shown at tick 0, without an edit list.
+    Signed,
+}
+
+/// For whom files are marked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FragmentBrand {
+    /// Common Media Application Format (ISO/IEC 23000-19).
+    Cmaf,
+    /// MPEG-DASH (ISO/IEC 23009-1).
+    Dash,
+}
+
+/// A track that is written in fragments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FragmentedTrack {
+    track: Mp4Track,
+    brand: FragmentBrand,
+    offsets: CompositionOffsets,
+    language: [u8; 2],
+    /// When each sample is decoded, and behind them the end of the last.
+    decode_times: Vec<u64>,
+}
+
+/// One segment of an index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IndexedSegment {
+    /// Its bytes, fragments and all.
+    pub size_bytes: u64,
+    /// Ticks that it shows.
+    pub duration: u64,
+}
+
+impl FragmentedTrack {
+    /// Takes a track as it is to be written; `language` is an ISO 639-2 code. Sound keeps its edit list: an encoder's own
+    /// start is not heard.
+    pub fn new(
+        track: Mp4Track,
+        brand: FragmentBrand,
+        offsets: CompositionOffsets,
+        language: Option<&str>,
+    ) -> Self {
+        let offsets = if track.is_video() { offsets } else { CompositionOffsets::Unsigned };
+        let mut decode_times = vec![0];
+        decode_times.extend(track.samples.iter().scan(0, |at, sample| {
+            *at += u64::from(sample.duration);
+            Some(*at)
+        }));
+        Self { track, brand, offsets, language: packed_language(language.unwrap_or("und")), decode_times }
+    }
+
+    /// The track.
+    pub fn track(&self) -> &Mp4Track {
+        &self.track
+    }
+
+    /// Which samples make each fragment of each segment. `starts` are the first samples of segments in the order of
+    /// decoding, ascending from 0; a fragment ends before the first sync sample that is `least_ticks` or more behind its
+    /// own first.
+    ///
+    /// # Errors
+    /// [`Error::Track`] when decoding cannot begin where a segment does, or when one would be empty.
+    pub fn cut(&self, starts: &[u64], least_ticks: u64) -> Result<Vec<Vec<Range<usize>>>, Error> {
+        let samples = &self.track.samples;
+        let mut bounds: Vec<usize> = starts.iter().filter_map(|start| usize::try_from(*start).ok()).collect();
+        bounds.push(samples.len());
+        if bounds.first() != Some(&0) || bounds.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Error::Track { why: "it has fewer samples than its segments need" });
+        }
+        if bounds[..bounds.len() - 1].iter().any(|start| !samples[*start].is_sync) {
+            return Err(Error::Track { why: "a key frame is not where one was forced" });
+        }
+        Ok(bounds.windows(2).map(|pair| self.fragments(pair[0]..pair[1], least_ticks)).collect())
+    }
+
+    fn fragments(&self, segment: Range<usize>, least_ticks: u64) -> Vec<Range<usize>> {
+        let (mut made, mut first, mut ticks) = (Vec::new(), segment.start, 0);
+        for index in segment.clone() {
+            if index > first && ticks >= least_ticks && self.track.samples[index].is_sync {
+                made.push(first..index);
+                (first, ticks) = (index, 0);
+            }
+            ticks += u64::from(self.track.samples[index].duration);
+        }
+        made.push(first..segment.end);
+        made
+    }
+
+    /// Ticks that a run of samples shows: what lies before the first tick that is shown does not count.
+    pub fn shown_ticks(&self, samples: Range<usize>) -> u64 {
+        let hidden = u64::try_from(self.track.presentation_start).unwrap_or(0);
+        let lead = if self.track.is_video() { 0 } else { hidden };
+        let shown = |count: usize| self.decode_time(count).saturating_sub(lead);
+        shown(samples.end) - shown(samples.start)
+    }
+
+    /// Ticks before sample `index` is decoded; the length of all for the index behind the last.
+    pub fn decode_time(&self, index: usize) -> u64 {
+        self.decode_times.get(index).or(self.decode_times.last()).copied().unwrap_or(0)
+    }
+
+    /// File type and movie: what a decoder needs before any fragment.
+    pub fn initialisation(&self) -> Vec<u8> {
+        let brands: [&[u8; 4]; 3] = match (self.brand, self.offsets) {
+            (FragmentBrand::Cmaf, CompositionOffsets::Unsigned) => [b"iso6", b"cmfc", b"dash"],
+            (FragmentBrand::Cmaf, CompositionOffsets::Signed) => [b"iso6", b"cmf2", b"cmfc"],
+            (FragmentBrand::Dash, _) => [b"iso6", b"dash", b"mp41"],
+        };
+        let major = if self.brand == FragmentBrand::Cmaf { brands[1] } else { brands[0] };
+        let parts: Vec<&[u8]> =
+            [major as &[u8], &[0; 4]].into_iter().chain(brands.map(|brand| brand as &[u8])).collect();
+        let mut made = boxed(b"ftyp", &parts);
+        let ticks = self.shown_ticks(0..self.track.samples.len());
+        let defaults = numbers(&[TRACK_ID, 1, 0, 0, 0]);
+        let extends = boxed(
+            b"mvex",
+            &[&full_boxed(b"mehd", 1, 0, &[&ticks.to_be_bytes()]), &full_boxed(b"trex", 0, 0, &[&defaults])],
+        );
+        made.extend(boxed(b"moov", &[&self.movie_header(), &self.track_box(), &extends]));
+        made
+    }
+
+    /// Rate and volume 1, upright, no length of its own: that of the fragments counts (section 8.2.2).
+    fn movie_header(&self) -> Vec<u8> {
+        let times = numbers(&[0, 0, self.track.timescale, 0, 0x1_0000, 0x0100_0000, 0, 0]);
+        full_boxed(b"mvhd", 0, 0, &[&times, &numbers(&UPRIGHT), &[0; 24], &numbers(&[TRACK_ID + 1])])
+    }
+
+    fn track_box(&self) -> Vec<u8> {
+        let described = &self.track.boxes;
+        let empty = |kind: &[u8; 4], payload: &[u32]| full_boxed(kind, 0, 0, &[&numbers(payload)]);
+        let table = boxed(
+            b"stbl",
+            &[
+                &boxed(b"stsd", &[&described.sample_descriptions]),
+                &empty(b"stts", &[0]),
+                &empty(b"stsc", &[0]),
+                &empty(b"stsz", &[0, 0]),
+                &empty(b"stco", &[0]),
+            ],
+        );
+        let (kind, header) = &described.kind_header;
+        let information = boxed(
+            b"minf",
+            &[&boxed(kind, &[header]), &boxed(b"dinf", &[&described.data_information]), &table],
+        );
+        let times = numbers(&[0, 0, self.track.timescale, 0]);
+        let media_header = full_boxed(b"mdhd", 0, 0, &[&times, &self.language, &[0; 2]]);
+        let media = boxed(b"mdia", &[&media_header, &boxed(b"hdlr", &[&described.handler]), &information]);
+        boxed(b"trak", &[&self.track_header(), &self.edits(), &media])
+    }
+
+    /// Enabled and in the movie, upright; layer, group, volume and size as they were.
+    fn track_header(&self) -> Vec<u8> {
+        let old = &self.track.boxes.track_header;
+        let tail = old.len().saturating_sub(60);
+        let part = |range: Range<usize>| {
+            old.get(tail + range.start..tail + range.end).unwrap_or(&[0; 8][..range.len()])
+        };
+        let times = numbers(&[0, 0, TRACK_ID, 0, 0]);
+        full_boxed(b"tkhd", 0, 3, &[&times, part(0..8), part(8..16), &numbers(&UPRIGHT), part(52..60)])
+    }
+
+    fn edits(&self) -> Vec<u8> {
+        let start = self.track.presentation_start;
+        if start == 0 || self.offsets == CompositionOffsets::Signed {
+            return Vec::new();
+        }
+        let rate = numbers(&[0x1_0000]);
+        let edit =
+            full_boxed(b"elst", 1, 0, &[&numbers(&[1]), &0_u64.to_be_bytes(), &start.to_be_bytes(), &rate]);
+        boxed(b"edts", &[&edit])
+    }
+
+    /// What stands before the samples of one fragment, up to their first byte; `sequence` counts fragments from 1.
+    ///
+    /// # Errors
+    /// [`Error::Track`] when its samples are larger than a box of media can be.
+    pub fn fragment_head(&self, sequence: u32, samples: Range<usize>) -> Result<Vec<u8>, Error> {
+        let run = &self.track.samples[samples.clone()];
+        let media_bytes: u64 = run.iter().map(|sample| u64::from(sample.size_bytes)).sum();
+        let media_box = u32::try_from(media_bytes + 8)
+            .map_err(|_| Error::Track { why: "a fragment is larger than 4 GiB" })?;
+        let decode_time = self.decode_time(samples.start);
+        let duration = run.first().map_or(0, |sample| sample.duration);
+        let defaults =
+            numbers(&[TRACK_ID, duration, if self.all_sync(run) { SYNC_FLAGS } else { NON_SYNC_FLAGS }]);
+        // Default duration and flags, and data that is counted from the fragment's own start.
+        let header = full_boxed(b"tfhd", 0, 0x02_0028, &[&defaults]);
+        let time = full_boxed(b"tfdt", 1, 0, &[&decode_time.to_be_bytes()]);
+        let with_data_at = |offset: u32| {
+            let track = boxed(b"traf", &[&header, &time, &self.run_box(run, offset)]);
+            boxed(b"moof", &[&full_boxed(b"mfhd", 0, 0, &[&numbers(&[sequence])]), &track])
+        };
+        let size = with_data_at(0).len();
+        let offset =
+            u32::try_from(size + 8).map_err(|_| Error::Track { why: "a fragment has too many samples" })?;
+        let mut made = with_data_at(offset);
+        made.extend(media_box.to_be_bytes());
+        made.extend(b"mdat");
+        Ok(made)
+    }
+
+    fn all_sync(&self, run: &[Sample]) -> bool {
+        run.iter().all(|sample| sample.is_sync)
+    }
+
+    /// The table of a fragment's samples (section 8.8.8).
+    fn run_box(&self, run: &[Sample], data_offset: u32) -> Vec<u8> {
+        let shift =
+            if self.offsets == CompositionOffsets::Signed { self.track.presentation_start } else { 0 };
+        let first = run.first().copied();
+        let same_duration =
+            run.iter().all(|sample| Some(sample.duration) == first.map(|first| first.duration));
+        let has_offsets = run.iter().any(|sample| sample.composition != shift);
+        let only_first_is_sync = run.iter().enumerate().all(|(index, sample)| sample.is_sync == (index == 0));
+        let has_flags = !only_first_is_sync && !self.all_sync(run);
+        let has_first_flags = only_first_is_sync && run.len() > 1;
+        let mut flags = 0x201;
+        let mut parts = numbers(&[u32::try_from(run.len()).unwrap_or(u32::MAX), data_offset]);
+        for (is_used, flag) in
+            [(has_first_flags, 0x4), (!same_duration, 0x100), (has_flags, 0x400), (has_offsets, 0x800)]
+        {
+            flags |= if is_used { flag } else { 0 };
+        }
+        if has_first_flags {
+            parts.extend(SYNC_FLAGS.to_be_bytes());
+        }
+        for sample in run {
+            let offset = i32::try_from(sample.composition - shift).unwrap_or(i32::MAX).cast_unsigned();
+            let own_flags = if sample.is_sync { SYNC_FLAGS } else { NON_SYNC_FLAGS };
+            let values = [
+                (!same_duration, sample.duration),
+                (true, sample.size_bytes),
+                (has_flags, own_flags),
+                (has_offsets, offset),
+            ];
+            parts.extend(
+                values.into_iter().filter(|(is_used, _)| *is_used).flat_map(|(_, value)| value.to_be_bytes()),
+            );
+        }
+        let version = u8::from(self.offsets == CompositionOffsets::Signed);
+        full_boxed(b"trun", version, flags, &[&parts])
+    }
+
+    /// The index of a file whose segments follow it at once; each begins with a sync sample.
+    ///
+    /// # Errors
+    /// [`Error::Track`] when there are more segments than an index can list, or one is larger than 2 GiB.
+    pub fn segment_index(&self, segments: &[IndexedSegment]) -> Result<Vec<u8>, Error> {
+        if segments.len() > MOST_REFERENCES {
+            return Err(Error::Track { why: "a single file has room for 65,535 segments: use longer ones" });
+        }
+        let mut list = Vec::with_capacity(segments.len() * 12);
+        for segment in segments {
+            let size = u32::try_from(segment.size_bytes).ok().filter(|size| *size < 1 << 31);
+            let size = size.ok_or(Error::Track { why: "a segment is larger than 2 GiB" })?;
+            let duration = u32::try_from(segment.duration).unwrap_or(u32::MAX);
+            // It begins with a sync sample of type 1.
+            list.extend(numbers(&[size, duration, 0x9000_0000]));
+        }
+        let count = u32::try_from(segments.len()).unwrap_or(u32::MAX);
+        let head = numbers(&[TRACK_ID, self.track.timescale]);
+        Ok(full_boxed(b"sidx", 1, 0, &[&head, &[0; 16], &numbers(&[count]), &list]))
+    }
+}
+
+/// What a segment in a file of its own begins with.
+pub fn segment_type(brand: FragmentBrand) -> Vec<u8> {
+    let also: &[u8] = if brand == FragmentBrand::Cmaf { b"cmfs" } else { b"" };
+    boxed(b"styp", &[b"msdh", &[0; 4], b"msdh", also])
+}
+
+/// Three letters of five bits each (section 8.4.2).
+fn packed_language(code: &str) -> [u8; 2] {
+    let letters: Vec<u16> =
+        code.bytes().filter(u8::is_ascii_lowercase).map(|letter| u16::from(letter - 0x60)).collect();
+    let [a, b, c] = letters.try_into().unwrap_or([21, 14, 4]);
+    (a << 10 | b << 5 | c).to_be_bytes()
+}
+
+fn numbers(list: &[u32]) -> Vec<u8> {
+    list.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boxes::{Numbers, find};
+    use crate::mp4_track::tests::{FROM_200, moov};
+
+    fn made(offsets: CompositionOffsets) -> FragmentedTrack {
+        let track = Mp4Track::read(&moov(FROM_200)).unwrap();
+        FragmentedTrack::new(track, FragmentBrand::Cmaf, offsets, Some("spa"))
+    }
+
+    fn words(bytes: &[u8]) -> Vec<u32> {
+        let mut numbers = Numbers(bytes);
+        std::iter::from_fn(|| numbers.u32()).collect()
+    }
+
+    #[test]
+    fn do_fragments_end_at_key_frames_and_tile_their_segments() {
+        let track = made(CompositionOffsets::Unsigned);
+        let ends = |starts: &[u64], least: u64| -> Vec<Vec<usize>> {
+            let segments = track.cut(starts, least).unwrap();
+            segments.iter().map(|fragments| fragments.iter().map(|samples| samples.end).collect()).collect()
+        };
+        assert_eq!(ends(&[0], 100), [vec![3, 5]]);
+        assert_eq!(ends(&[0], 301), [vec![5]]);
+        assert_eq!(ends(&[0, 3], 301), [vec![3], vec![5]]);
+        let told = |starts: &[u64]| track.cut(starts, 1).unwrap_err().to_string();
+        assert!(told(&[0, 2]).contains("key frame is not where one was forced"));
+        assert!(told(&[0, 5]).contains("fewer samples") && told(&[1]).contains("fewer samples"));
+    }
+
+    #[test]
+    fn does_an_initialisation_hold_what_the_file_said_and_no_samples() {
+        let bytes = made(CompositionOffsets::Unsigned).initialisation();
+        let movie = find(&bytes, &[b"moov"]).unwrap();
+        let track = Mp4Track::read(movie);
+        assert_eq!(track.unwrap_err().to_string(), "the track cannot be cut: it has no samples");
+        let entry = find(movie, &[b"trak", b"mdia", b"minf", b"stbl", b"stsd"]).unwrap();
+        assert_eq!(&entry[12..16], b"avc1");
+        let header = find(movie, &[b"trak", b"tkhd"]).unwrap();
+        assert_eq!(words(&header[header.len() - 8..]), [640 << 16, 360 << 16]);
+        assert_eq!(
+            words(&header[header.len() - 44..header.len() - 8]),
+            UPRIGHT,
+            "whatever the file's own turn"
+        );
+        assert_eq!(header.len(), 84);
+        let edits = words(find(movie, &[b"trak", b"edts", b"elst"]).unwrap());
+        assert_eq!(edits, [0x0100_0000, 1, 0, 0, 0, 200, 0x1_0000]);
+        assert_eq!(words(find(movie, &[b"mvex", b"mehd"]).unwrap()), [0x0100_0000, 0, 500]);
+        let media = find(movie, &[b"trak", b"mdia", b"mdhd"]).unwrap();
+        let spanish = (19 << 10 | 16 << 5 | 1_u32) << 16;
+        assert_eq!(words(media)[3..], [1000, 0, spanish]);
+        let signed = made(CompositionOffsets::Signed).initialisation();
+        assert_eq!(find(&signed, &[b"moov", b"trak", b"edts"]), None);
+        assert_eq!((&bytes[8..12], &signed[8..12]), (b"cmfc".as_slice(), b"cmf2".as_slice()));
+    }
+
+    #[test]
+    fn does_a_fragment_tell_each_sample_and_where_its_data_begins() {
+        let head = made(CompositionOffsets::Unsigned).fragment_head(7, 3..5).unwrap();
+        let track = find(&head, &[b"moof", b"traf"]).unwrap();
+        assert_eq!(words(find(&head, &[b"moof", b"mfhd"]).unwrap()), [0, 7]);
+        assert_eq!(words(find(track, &[b"tfdt"]).unwrap()), [0x0100_0000, 0, 300]);
+        assert_eq!(words(find(track, &[b"tfhd"]).unwrap()), [0x02_0028, 1, 100, NON_SYNC_FLAGS]);
+        let length = u32::try_from(head.len()).unwrap();
+        let run = words(find(track, &[b"trun"]).unwrap());
+        assert_eq!(run, [0xa05, 2, length, SYNC_FLAGS, 60, 200, 30, 200]);
+        assert_eq!(head[head.len() - 8..], [0, 0, 0, 98, b'm', b'd', b'a', b't']);
+    }
+
+    #[test]
+    fn do_signed_offsets_show_the_first_picture_at_zero() {
+        let head = made(CompositionOffsets::Signed).fragment_head(1, 0..3).unwrap();
+        let run = words(find(&head, &[b"moof", b"traf", b"trun"]).unwrap());
+        assert_eq!(run[0], 0x0100_0a05);
+        assert_eq!(run[4..], [50, 0, 10, 100, 20, 0]);
+    }
+
+    #[test]
+    fn do_key_frames_within_a_fragment_have_flags_of_their_own() {
+        let head = made(CompositionOffsets::Unsigned).fragment_head(1, 0..5).unwrap();
+        let run = words(find(&head, &[b"moof", b"traf", b"trun"]).unwrap());
+        assert_eq!(run[0], 0xe01);
+        let flags: Vec<u32> = run[3..].chunks(3).map(|sample| sample[1]).collect();
+        assert_eq!(flags, [SYNC_FLAGS, NON_SYNC_FLAGS, NON_SYNC_FLAGS, SYNC_FLAGS, NON_SYNC_FLAGS]);
+    }
+
+    #[test]
+    fn does_an_index_list_every_segment() {
+        let track = made(CompositionOffsets::Unsigned);
+        let segment = |size_bytes, duration| IndexedSegment { size_bytes, duration };
+        let index = track.segment_index(&[segment(500, 300), segment(400, 200)]).unwrap();
+        let payload = words(find(&index, &[b"sidx"]).unwrap());
+        assert_eq!(payload[..3], [0x0100_0000, 1, 1000]);
+        assert_eq!(payload[7..], [2, 500, 300, 0x9000_0000, 400, 200, 0x9000_0000]);
+        assert!(track.segment_index(&[segment(1 << 31, 1)]).is_err());
+        assert!(track.segment_index(&vec![segment(1, 1); 65_536]).is_err());
+        assert_eq!((track.shown_ticks(0..3), track.shown_ticks(3..5)), (300, 200));
+    }
+
+    #[test]
+    fn is_a_language_three_letters_or_undetermined() {
+        assert_eq!(packed_language("und"), [0x55, 0xc4]);
+        assert_eq!(packed_language("x"), packed_language("und"));
+    }
+}

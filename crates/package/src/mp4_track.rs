@@ -1,0 +1,285 @@
+//! A track of a plain MP4 file: in the bytes of its `moov` box, out where each of its samples lies, when it is decoded and
+//! shown, and the boxes that say what it is. Never the media: samples are told by their places.
+
+use crate::Error;
+use crate::boxes::{Numbers, boxes, find};
+
+/// Samples of a track at most: a day of pictures at 120 a second has a tenth of it.
+const MOST_SAMPLES: usize = 100_000_000;
+
+/// One access unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// First byte in the file.
+    pub offset_bytes: u64,
+    /// Length.
+    pub size_bytes: u32,
+    /// Ticks from its decoding to that of the next one.
+    pub duration: u32,
+    /// Ticks from its decoding to its showing.
+    pub composition: i64,
+    /// Whether decoding can begin with it.
+    pub is_sync: bool,
+}
+
+/// The one track of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mp4Track {
+    /// Ticks a second.
+    pub timescale: u32,
+    /// Its samples in the order of decoding, at least one.
+    pub samples: Vec<Sample>,
+    /// The tick that is shown first: an encoder's own start and reordered pictures lie before it.
+    pub presentation_start: i64,
+    pub(crate) boxes: DescribingBoxes,
+}
+
+/// Payloads of the boxes that tell what a track is, as they stand in the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct DescribingBoxes {
+    pub track_header: Vec<u8>,
+    pub media_header: Vec<u8>,
+    pub handler: Vec<u8>,
+    pub data_information: Vec<u8>,
+    pub sample_descriptions: Vec<u8>,
+    /// `vmhd` or `smhd`, by its type.
+    pub kind_header: ([u8; 4], Vec<u8>),
+}
+
+impl Mp4Track {
+    /// Reads the first track below `moov`, whose payload is given.
+    ///
+    /// # Errors
+    /// [`Error::Track`] when boxes are missing or contradict each other, or when it is edited in a way that has no place
+    /// here: more than one edit, or an empty one.
+    pub fn read(moov: &[u8]) -> Result<Self, Error> {
+        let track = find(moov, &[b"trak"]).ok_or(missing("trak"))?;
+        let media = find(track, &[b"mdia"]).ok_or(missing("mdia"))?;
+        let information = find(media, &[b"minf"]).ok_or(missing("minf"))?;
+        let table = find(information, &[b"stbl"]).ok_or(missing("stbl"))?;
+        let copy = |inside: &[u8], kind: &'static [u8; 4], name| {
+            find(inside, &[kind]).map(<[u8]>::to_vec).ok_or(missing(name))
+        };
+        let media_header = copy(media, b"mdhd", "mdhd")?;
+        let kinds = boxes(information).find(|(kind, _)| [b"vmhd", b"smhd"].contains(kind));
+        let (kind, header) = kinds.ok_or(missing("vmhd or smhd"))?;
+        let track = Self {
+            timescale: timescale(&media_header).ok_or(missing("timescale"))?,
+            samples: samples(table)?,
+            presentation_start: presentation_start(track)?,
+            boxes: DescribingBoxes {
+                track_header: copy(track, b"tkhd", "tkhd")?,
+                handler: copy(media, b"hdlr", "hdlr")?,
+                data_information: copy(information, b"dinf", "dinf")?,
+                sample_descriptions: copy(table, b"stsd", "stsd")?,
+                kind_header: (*kind, header.to_vec()),
+                media_header,
+            },
+        };
+        if track.samples.is_empty() { Err(Error::Track { why: "it has no samples" }) } else { Ok(track) }
+    }
+
+    /// Whether it is a picture.
+    pub fn is_video(&self) -> bool {
+        self.boxes.kind_header.0 == *b"vmhd"
+    }
+}
+
+fn missing(name: &'static str) -> Error {
+    Error::TrackBox { name }
+}
+
+fn timescale(media_header: &[u8]) -> Option<u32> {
+    let mut numbers = Numbers(media_header);
+    let version = numbers.version()?;
+    numbers.sized(version)?;
+    numbers.sized(version)?;
+    numbers.u32().filter(|ticks| *ticks > 0)
+}
+
+/// The media time of the one edit (ISO/IEC 14496-12 section 8.6.6), 0 without one.
+fn presentation_start(track: &[u8]) -> Result<i64, Error> {
+    let Some(list) = find(track, &[b"edts", b"elst"]) else { return Ok(0) };
+    let mut numbers = Numbers(list);
+    let mut read = || {
+        let version = numbers.version()?;
+        let count = numbers.u32()?;
+        numbers.sized(version)?;
+        let time = numbers.sized(version)?;
+        // A negative time says that nothing is shown for a while.
+        let time =
+            if version == 1 { i64::try_from(time).ok() } else { i32::try_from(time).ok().map(i64::from) };
+        Some((count, time))
+    };
+    match read() {
+        Some((0, _)) | None => Err(Error::Track { why: "its edit list is cut off" }),
+        Some((1, Some(time))) => Ok(time),
+        Some(_) => Err(Error::Track { why: "its edit list has more than a start" }),
+    }
+}
+
+/// Everything that the sample table says, joined by sample.
+fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
+    let sizes = sizes(find(table, &[b"stsz"]).ok_or(missing("stsz"))?).ok_or(missing("stsz"))?;
+    let offsets = offsets(table, &sizes)?;
+    let durations = runs(find(table, &[b"stts"]).ok_or(missing("stts"))?, sizes.len());
+    let compositions = find(table, &[b"ctts"]).map(|list| runs(list, sizes.len()));
+    let syncs = find(table, &[b"stss"]).map(sync_numbers);
+    if durations.len() < sizes.len() || compositions.as_ref().is_some_and(|list| list.len() < sizes.len()) {
+        return Err(Error::Track { why: "its samples have no times" });
+    }
+    let sample = |(index, (size, offset)): (usize, (&u32, u64))| Sample {
+        offset_bytes: offset,
+        size_bytes: *size,
+        duration: durations[index],
+        // Version 0 holds no value above what 31 bits hold, and version 1 is signed.
+        composition: compositions.as_ref().map_or(0, |list| i64::from(list[index].cast_signed())),
+        is_sync: syncs.as_ref().is_none_or(|numbers| numbers.binary_search(&(index + 1)).is_ok()),
+    };
+    Ok(sizes.iter().zip(offsets).enumerate().map(sample).collect())
+}
+
+fn sizes(list: &[u8]) -> Option<Vec<u32>> {
+    let mut numbers = Numbers(list);
+    numbers.version()?;
+    let (common, count) = (numbers.u32()?, numbers.u32()? as usize);
+    if common > 0 {
+        return (count <= MOST_SAMPLES).then(|| vec![common; count]);
+    }
+    (0..count).map(|_| numbers.u32()).collect()
+}
+
+/// Values of run-length pairs (count, value), `most` at most.
+fn runs(list: &[u8], most: usize) -> Vec<u32> {
+    let mut numbers = Numbers(list.get(8..).unwrap_or_default());
+    let mut values = Vec::with_capacity(most);
+    while let Some((count, value)) = numbers.u32().zip(numbers.u32()) {
+        let room = most - values.len();
+        values.extend(std::iter::repeat_n(value, room.min(count as usize)));
+    }
+    values
+}
+
+fn sync_numbers(list: &[u8]) -> Vec<usize> {
+    let mut numbers = Numbers(list.get(8..).unwrap_or_default());
+    std::iter::from_fn(|| numbers.u32()).map(|number| number as usize).collect()
+}
+
+/// Where each sample begins: samples lie one after the other in chunks (sections 8.7.4 and 8.7.5).
+fn offsets(table: &[u8], sizes: &[u32]) -> Result<Vec<u64>, Error> {
+    let chunks = chunk_offsets(table).ok_or(missing("stco or co64"))?;
+    let list = find(table, &[b"stsc"]).ok_or(missing("stsc"))?;
+    let mut numbers = Numbers(list.get(8..).unwrap_or_default());
+    let mut entries = Vec::new();
+    while let (Some(first), Some(samples), Some(_)) = (numbers.u32(), numbers.u32(), numbers.u32()) {
+        entries.push((first as usize, samples as usize));
+    }
+    let mut offsets = Vec::with_capacity(sizes.len());
+    for (index, (first, samples)) in entries.iter().enumerate() {
+        let end = entries.get(index + 1).map_or(chunks.len() + 1, |(next, _)| *next);
+        for chunk in chunks.get(first.saturating_sub(1)..end.saturating_sub(1)).unwrap_or_default() {
+            let mut at = *chunk;
+            for _ in 0..*samples {
+                let Some(size) = sizes.get(offsets.len()) else { break };
+                offsets.push(at);
+                at += u64::from(*size);
+            }
+        }
+    }
+    if offsets.len() == sizes.len() {
+        Ok(offsets)
+    } else {
+        Err(Error::Track { why: "its samples have no places" })
+    }
+}
+
+fn chunk_offsets(table: &[u8]) -> Option<Vec<u64>> {
+    let (list, version) =
+        find(table, &[b"stco"]).map(|list| (list, 0)).or(find(table, &[b"co64"]).map(|list| (list, 1)))?;
+    let mut numbers = Numbers(list.get(8..)?);
+    Some(std::iter::from_fn(|| numbers.sized(version)).collect())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::boxes::{boxed, full_boxed};
+
+    fn numbers(list: &[u32]) -> Vec<u8> {
+        list.iter().flat_map(|number| number.to_be_bytes()).collect()
+    }
+
+    /// A `moov` of one picture: 5 frames of 100 ticks, 1000 ticks a second, the first and the fourth key frames, shown
+    /// two frames after they are decoded, one of them reordered; in chunks of 2 frames.
+    pub(crate) fn moov(edits: &[u32]) -> Vec<u8> {
+        let sizes = full_boxed(b"stsz", 0, 0, &[&numbers(&[0, 5, 50, 10, 20, 60, 30])]);
+        let table = boxed(
+            b"stbl",
+            &[
+                &full_boxed(b"stsd", 0, 0, &[&numbers(&[1]), &boxed(b"avc1", &[&[7; 78]])]),
+                &full_boxed(b"stts", 0, 0, &[&numbers(&[1, 5, 100])]),
+                &full_boxed(b"ctts", 0, 0, &[&numbers(&[3, 1, 200, 1, 300, 3, 200])]),
+                &full_boxed(b"stss", 0, 0, &[&numbers(&[2, 1, 4])]),
+                &full_boxed(b"stsc", 0, 0, &[&numbers(&[2, 1, 2, 1, 3, 1, 1])]),
+                &sizes,
+                &full_boxed(b"stco", 0, 0, &[&numbers(&[3, 1000, 2000, 3000])]),
+            ],
+        );
+        let information =
+            boxed(b"minf", &[&full_boxed(b"vmhd", 0, 1, &[&[0; 8]]), &boxed(b"dinf", &[&[9; 4]]), &table]);
+        let media = boxed(
+            b"mdia",
+            &[
+                &full_boxed(b"mdhd", 0, 0, &[&numbers(&[0, 0, 1000, 500, 0x55c4_0000])]),
+                &full_boxed(b"hdlr", 0, 0, &[&[0; 4], b"vide", &[0; 13]]),
+                &information,
+            ],
+        );
+        let header =
+            full_boxed(b"tkhd", 0, 3, &[&[0; 20], &[0; 16], &[5; 36], &numbers(&[640 << 16, 360 << 16])]);
+        let list = full_boxed(b"elst", 0, 0, &[&numbers(edits)]);
+        let edits = if edits.is_empty() { Vec::new() } else { boxed(b"edts", &[&list]) };
+        boxed(b"trak", &[&header, &edits, &media])
+    }
+
+    /// One edit that begins at tick 200.
+    pub(crate) const FROM_200: &[u32] = &[1, 500, 200, 0x1_0000];
+
+    #[test]
+    fn is_every_sample_found_with_its_times() {
+        let track = Mp4Track::read(&moov(FROM_200)).unwrap();
+        assert_eq!((track.timescale, track.presentation_start, track.is_video()), (1000, 200, true));
+        let of = |read: fn(&Sample) -> u64| track.samples.iter().map(read).collect::<Vec<_>>();
+        assert_eq!(of(|sample| sample.offset_bytes), [1000, 1050, 2000, 2020, 3000]);
+        assert_eq!(of(|sample| sample.size_bytes.into()), [50, 10, 20, 60, 30]);
+        assert_eq!(of(|sample| sample.duration.into()), [100; 5]);
+        assert_eq!(of(|sample| u64::try_from(sample.composition).unwrap()), [200, 300, 200, 200, 200]);
+        assert_eq!(of(|sample| sample.is_sync.into()), [1, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn is_a_track_that_begins_late_or_twice_refused() {
+        let told = |edits: &[u32]| Mp4Track::read(&moov(edits)).unwrap_err().to_string();
+        assert_eq!(
+            told(&[1, 500, u32::MAX, 0x1_0000]),
+            "the track cannot be cut: its edit list has more than a start"
+        );
+        assert_eq!(
+            told(&[2, 500, 0, 0x1_0000]),
+            "the track cannot be cut: its edit list has more than a start"
+        );
+        assert_eq!(told(&[1]), "the track cannot be cut: its edit list is cut off");
+    }
+
+    #[test]
+    fn does_nonsense_name_the_box_that_is_missing() {
+        assert_eq!(Mp4Track::read(&[]).unwrap_err(), Error::TrackBox { name: "trak" });
+        let whole = moov(FROM_200);
+        for length in 0..whole.len() {
+            let mut cut = whole.clone();
+            cut[length] ^= 0xff;
+            let _ = Mp4Track::read(&cut);
+            let _ = Mp4Track::read(&whole[..length]);
+        }
+    }
+}

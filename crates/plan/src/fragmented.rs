@@ -1,0 +1,161 @@
+//! CMAF and DASH groups: in a group's settings, out how its streams are cut into fragments, named and listed.
+//! Never a manifest's text, never a box.
+
+use abanico_model::generated::{CmafGroupSettings, DashIsoGroupSettings, Output};
+
+use crate::segmented::{DashStyle, Fragmentation, PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup};
+use crate::setting::{decimal_seconds, seconds, text, whole};
+
+/// Lengths in seconds where the job names none (AWS's service model).
+const CMAF_SEGMENT_SECONDS: u64 = 10;
+const DASH_SEGMENT_SECONDS: u64 = 30;
+const FRAGMENT_SECONDS: u64 = 2;
+/// Digits of a segment's number.
+const DIGITS: usize = 9;
+
+/// Reads the settings of a CMAF group.
+pub(crate) fn cmaf_group(settings: &CmafGroupSettings) -> SegmentedGroup {
+    let segment = whole(settings.segment_length).filter(|length| *length > 0).unwrap_or(CMAF_SEGMENT_SECONDS);
+    let base_url = settings.base_url.clone().unwrap_or_default();
+    let dash = (text(&settings.write_dash_manifest) != Some("DISABLED")).then(|| DashStyle {
+        on_demand: text(&settings.mpd_profile) == Some("ON_DEMAND_PROFILE"),
+        exact_timeline: text(&settings.write_segment_timeline_in_representation) == Some("ENABLED"),
+        min_buffer: seconds(whole(settings.min_buffer_time).unwrap_or(segment)),
+        tells_maximum: text(&settings.mpd_manifest_bandwidth_type) == Some("MAX"),
+        base_url: base_url.clone(),
+    });
+    let playlists = (text(&settings.write_hls_manifest) != Some("DISABLED")).then(|| PlaylistStyle {
+        whole_seconds: text(&settings.manifest_duration_format) == Some("INTEGER"),
+        target_rounds: text(&settings.target_duration_compatibility_mode) == Some("SPEC_COMPLIANT"),
+        client_cache: text(&settings.client_cache) != Some("DISABLED"),
+        base_url,
+        date_period: None,
+        shows_resolution: text(&settings.stream_inf_resolution) != Some("EXCLUDE"),
+        is_compressed: text(&settings.manifest_compression) == Some("GZIP"),
+    });
+    SegmentedGroup {
+        segment_length: seconds(segment),
+        min_final_length: decimal_seconds(settings.min_final_segment_length),
+        is_exact: text(&settings.segment_length_control) == Some("EXACT"),
+        single_file: text(&settings.segment_control) != Some("SEGMENTED_FILES"),
+        fragments: Some(Fragmentation {
+            is_cmaf: true,
+            least_length: seconds(whole(settings.fragment_length).unwrap_or(FRAGMENT_SECONDS)),
+            signed_offsets: text(&settings.video_composition_offsets) == Some("SIGNED"),
+        }),
+        playlists,
+        dash,
+    }
+}
+
+/// Reads the settings of a DASH group.
+pub(crate) fn dash_group(settings: &DashIsoGroupSettings) -> SegmentedGroup {
+    let segment = whole(settings.segment_length).filter(|length| *length > 0).unwrap_or(DASH_SEGMENT_SECONDS);
+    SegmentedGroup {
+        segment_length: seconds(segment),
+        min_final_length: decimal_seconds(settings.min_final_segment_length),
+        is_exact: text(&settings.segment_length_control) == Some("EXACT"),
+        single_file: text(&settings.segment_control) != Some("SEGMENTED_FILES"),
+        fragments: Some(Fragmentation {
+            is_cmaf: false,
+            least_length: seconds(whole(settings.fragment_length).unwrap_or(FRAGMENT_SECONDS)),
+            signed_offsets: text(&settings.video_composition_offsets) == Some("SIGNED"),
+        }),
+        playlists: None,
+        dash: Some(DashStyle {
+            on_demand: text(&settings.mpd_profile) == Some("ON_DEMAND_PROFILE"),
+            exact_timeline: text(&settings.write_segment_timeline_in_representation) == Some("ENABLED"),
+            min_buffer: seconds(whole(settings.min_buffer_time).unwrap_or(segment)),
+            tells_maximum: text(&settings.mpd_manifest_bandwidth_type) == Some("MAX"),
+            base_url: settings.base_url.clone().unwrap_or_default(),
+        }),
+    }
+}
+
+/// Names of a stream's files; `base` is the group's destination with its last part completed.
+pub(crate) fn names(base: &str, modifier: &str, is_cmaf: bool, is_video: bool) -> SegmentNames {
+    let (folder, stem) = base.rsplit_once('/').unwrap_or(("", base));
+    let extension = match (is_cmaf, is_video) {
+        (true, true) => "cmfv",
+        (true, false) => "cmfa",
+        (false, _) => "mp4",
+    };
+    SegmentNames {
+        folder_url: format!("{folder}/"),
+        playlist: format!("{stem}{modifier}.m3u8"),
+        media: format!("{stem}{modifier}"),
+        extension: extension.to_owned(),
+        digits: DIGITS,
+        segments_per_folder: None,
+    }
+}
+
+/// What a CMAF or DASH output says of its place: a sound is an alternative, by default in a group of its own (AWS's
+/// service model); `number` is the output's place in its group.
+pub(crate) fn role_settings(output: &Output, number: usize) -> RoleSettings<'_> {
+    let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
+    RoleSettings {
+        kind: cmfc.and_then(|cmfc| text(&cmfc.audio_track_type)),
+        group: cmfc.and_then(|cmfc| cmfc.audio_group_id.as_deref()),
+        sets: cmfc.and_then(|cmfc| cmfc.audio_rendition_sets.as_deref()),
+        describes_video: cmfc.and_then(|cmfc| text(&cmfc.descriptive_video_service_flag)) == Some("FLAG"),
+        default_group: Some(format!("program_audio_{number}")),
+    }
+}
+
+/// Whether a CMAF output asks for a playlist of key frames.
+pub(crate) fn has_i_frames(output: &Output) -> bool {
+    let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
+    cmfc.and_then(|cmfc| text(&cmfc.i_frame_only_manifest)) == Some("INCLUDE")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn cmaf(settings: Value) -> SegmentedGroup {
+        cmaf_group(&serde_json::from_value(settings).unwrap())
+    }
+
+    fn dash(settings: Value) -> SegmentedGroup {
+        dash_group(&serde_json::from_value(settings).unwrap())
+    }
+
+    #[test]
+    fn are_lengths_the_services_unless_the_job_has_its_own() {
+        let plain = cmaf(json!({}));
+        assert_eq!((plain.segment_length.millis(), plain.single_file, plain.is_exact), (10_000, true, false));
+        assert_eq!(plain.fragments.unwrap().least_length.millis(), 2000);
+        assert_eq!(plain.dash.unwrap().min_buffer.millis(), 10_000);
+        let own = cmaf(json!({"segmentLength": 6, "fragmentLength": 3, "segmentControl": "SEGMENTED_FILES",
+            "segmentLengthControl": "EXACT", "minFinalSegmentLength": 1.5, "minBufferTime": 7}));
+        assert_eq!((own.segment_length.millis(), own.single_file, own.is_exact), (6000, false, true));
+        assert_eq!((own.min_final_length.millis(), own.dash.unwrap().min_buffer.millis()), (1500, 7000));
+        assert_eq!(dash(json!({})).segment_length.millis(), 30_000);
+        assert_eq!(own.fragments.unwrap().least_length.millis(), 3000);
+    }
+
+    #[test]
+    fn are_manifests_written_unless_the_job_forbids_them() {
+        let group = cmaf(json!({"writeHlsManifest": "DISABLED", "mpdProfile": "ON_DEMAND_PROFILE",
+            "mpdManifestBandwidthType": "MAX", "writeSegmentTimelineInRepresentation": "ENABLED", "baseUrl": "x/"}));
+        assert_eq!(group.playlists, None);
+        let style = group.dash.unwrap();
+        assert!(style.on_demand && style.tells_maximum && style.exact_timeline && style.base_url == "x/");
+        let group = cmaf(json!({"writeDashManifest": "DISABLED", "manifestCompression": "GZIP",
+            "clientCache": "DISABLED", "manifestDurationFormat": "INTEGER", "streamInfResolution": "EXCLUDE"}));
+        let style = group.playlists.unwrap();
+        assert!(group.dash.is_none() && style.is_compressed && !style.client_cache && style.whole_seconds);
+        assert!(!style.shows_resolution);
+        assert!(dash(json!({})).playlists.is_none() && dash(json!({})).dash.is_some());
+    }
+
+    #[test]
+    fn do_names_tell_picture_from_sound() {
+        assert_eq!(names("s3://o/a/film", "_v", true, true).single_file(), "film_v.cmfv");
+        assert_eq!(names("s3://o/a/film", "_v", true, false).segment(1), "film_v_000000002.cmfa");
+        assert_eq!(names("s3://o/a/film", "_v", false, false).initialisation(), "film_vinit.mp4");
+    }
+}

@@ -1,0 +1,132 @@
+//! One output group of a plan: in its settings, out how its outputs are packaged; in its outputs, out its manifests.
+//! Never an output's own settings.
+
+use abanico_model::generated::{OutputGroup, OutputGroupSettings};
+
+use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count};
+use crate::segmented::{SegmentedGroup, pair_by_default};
+use crate::setting::text;
+use crate::{
+    DestinationNames, Error, GroupKind, GroupManifests, ListedStream, ListedVideo, PlannedGroup,
+    PlannedOutput, fragmented, hls,
+};
+
+impl Draft<'_> {
+    pub(super) fn group_settings<'a>(
+        &self,
+        index: usize,
+        group: &'a OutputGroup,
+    ) -> Result<GroupSettings<'a>, Error> {
+        let pointer = format!("/outputGroups/{index}/outputGroupSettings");
+        let settings = group.output_group_settings.as_ref();
+        let kind = kind(settings);
+        let member = member(kind);
+        let missing =
+            |pointer: &str, what: &str| Error::setting(pointer, &format!("{what} is a required property"));
+        let read = settings.and_then(|settings| read(kind, settings));
+        let (destination, segmented) = read.ok_or_else(|| missing(&pointer, member))?;
+        let destination =
+            destination.ok_or_else(|| missing(&format!("{pointer}/{member}"), "destination"))?;
+        let names = DestinationNames::new(destination, &self.names);
+        let Some(group) = segmented else { return Ok(GroupSettings::File(names)) };
+        if group.dash.as_ref().is_some_and(|dash| dash.on_demand) && !group.single_file {
+            let why = "ON_DEMAND_PROFILE needs segmentControl SINGLE_FILE";
+            return Err(Error::setting(&format!("{pointer}/{member}/mpdProfile"), why));
+        }
+        let hls = settings.and_then(|settings| settings.hls_group_settings.as_ref());
+        let hls = hls.filter(|_| kind == GroupKind::Hls);
+        Ok(GroupSettings::Segmented(Box::new(SegmentedSettings { kind, names, group, hls })))
+    }
+
+    /// Notes the group, and plans its manifests where it has any; `first` is its first output.
+    pub(super) fn end_group(&mut self, index: usize, first: usize, settings: &GroupSettings<'_>) {
+        let mut planned =
+            PlannedGroup { group: count(index), kind: GroupKind::File, manifest_urls: Vec::new() };
+        if let GroupSettings::Segmented(segmented) = settings {
+            planned.kind = segmented.kind;
+            let group = &segmented.group;
+            let mut streams: Vec<ListedStream> =
+                self.outputs[first..].iter().filter_map(|output| listed(output, group)).collect();
+            if group.fragments.is_some() {
+                pair_by_default(&mut streams);
+            }
+            let url = |extension: &str| segmented.names.file_url("", extension);
+            let manifests = GroupManifests {
+                group: count(index),
+                duration: self.length(),
+                hls: group.playlists.clone().map(|style| (url("m3u8"), style)),
+                dash: group.dash.clone().map(|style| (url("mpd"), style)),
+                streams,
+            };
+            planned.manifest_urls.extend(manifests.dash.iter().map(|(url, _)| url.clone()));
+            planned.manifest_urls.extend(manifests.hls.iter().map(|(url, _)| url.clone()));
+            if !planned.manifest_urls.is_empty() {
+                self.manifests.push(manifests);
+            }
+        }
+        self.groups.push(planned);
+    }
+}
+
+fn kind(settings: Option<&OutputGroupSettings>) -> GroupKind {
+    match settings.and_then(|settings| text(&settings.r#type)) {
+        Some("HLS_GROUP_SETTINGS") => GroupKind::Hls,
+        Some("CMAF_GROUP_SETTINGS") => GroupKind::Cmaf,
+        Some("DASH_ISO_GROUP_SETTINGS") => GroupKind::Dash,
+        _ => GroupKind::File,
+    }
+}
+
+/// The member with the settings of groups of a kind.
+fn member(kind: GroupKind) -> &'static str {
+    match kind {
+        GroupKind::File => "fileGroupSettings",
+        GroupKind::Hls => "hlsGroupSettings",
+        GroupKind::Cmaf => "cmafGroupSettings",
+        GroupKind::Dash => "dashIsoGroupSettings",
+    }
+}
+
+/// The destination of a group and how it is cut, where its member is there.
+fn read(kind: GroupKind, settings: &OutputGroupSettings) -> Option<(Option<&str>, Option<SegmentedGroup>)> {
+    match kind {
+        GroupKind::File => {
+            settings.file_group_settings.as_ref().map(|file| (file.destination.as_deref(), None))
+        }
+        GroupKind::Hls => settings
+            .hls_group_settings
+            .as_ref()
+            .map(|group| (group.destination.as_deref(), Some(hls::group(group)))),
+        GroupKind::Cmaf => settings
+            .cmaf_group_settings
+            .as_ref()
+            .map(|group| (group.destination.as_deref(), Some(fragmented::cmaf_group(group)))),
+        GroupKind::Dash => settings
+            .dash_iso_group_settings
+            .as_ref()
+            .map(|group| (group.destination.as_deref(), Some(fragmented::dash_group(group)))),
+    }
+}
+
+/// How a group's manifests list an output.
+fn listed((planned, packaging): &(PlannedOutput, Packaging), group: &SegmentedGroup) -> Option<ListedStream> {
+    let Packaging::Segments(cut) = packaging else { return None };
+    let sound = cut.streams.audio.first();
+    let video = planned.facts.video.as_ref();
+    Some(ListedStream {
+        output: cut.output,
+        names: cut.names.clone(),
+        i_frames: cut.i_frames,
+        single_file: cut.single_file,
+        segment_length: cut.segmentation.durations().first().copied().unwrap_or(group.segment_length),
+        video: video.map(|video| ListedVideo {
+            size: video.size,
+            rate: video.rate,
+            max_bps: video.bit_rate_bps,
+        }),
+        language: sound.and_then(|sound| sound.language.clone()),
+        channels: sound.map_or(0, |sound| sound.coding.channels),
+        sample_rate_hz: sound.map_or(0, |sound| sound.coding.sample_rate_hz),
+        role: cut.role.clone(),
+    })
+}

@@ -1,0 +1,145 @@
+//! One output in segments: in its settings and streams, out how it is cut, named and listed.
+//! Never a codec that its segments have no place for.
+
+use abanico_model::generated::Output;
+
+use super::outputs::{NamedOutput, OutputPlace};
+use super::{Draft, Packaging, SegmentedSettings, count};
+use crate::renditions::Decision;
+use crate::setting::text;
+use crate::{
+    AudioCodec, Error, Fragmentation, GroupKind, SegmentFormat, SegmentRule, Segmentation, SegmentedOutput,
+    Streams, fragmented, hls, transport_stream,
+};
+
+/// MIME type of a playlist (RFC 8216 section 4).
+const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+
+impl Draft<'_> {
+    pub(super) fn segmented_output(
+        &self,
+        settings: &SegmentedSettings<'_>,
+        rule: SegmentRule,
+        (decision, streams): (Option<&Decision>, Streams),
+        place: OutputPlace<'_>,
+    ) -> Result<(Packaging, NamedOutput), Error> {
+        let OutputPlace { number, output, pointer } = place;
+        check_container(settings.kind, output, pointer)?;
+        let named = self.name_facts(decision, &streams, "m3u8");
+        let modifier = self.modifier(output, &named);
+        if modifier.is_empty() && settings.group.playlists.is_some() {
+            return Err(Error::setting(pointer, "nameModifier is a required property"));
+        }
+        let base = settings.names.base();
+        let group = &settings.group;
+        let (format, names, role, i_frames) = match &group.fragments {
+            None => {
+                check_transport_stream(decision, &streams, pointer)?;
+                let container = output.container_settings.as_ref();
+                let numbers =
+                    transport_stream::transport_stream(container.and_then(|one| one.m3u8_settings.as_ref()));
+                let group = settings.hls.cloned().unwrap_or_default();
+                let names = hls::names(base, &group, output, &modifier, &named);
+                let role = hls::role_settings(output).role(&streams, &modifier);
+                (SegmentFormat::TransportStream(numbers), names, role, hls::has_i_frames(output))
+            }
+            Some(fragments) => {
+                check_fragments(fragments, &streams, pointer)?;
+                let names = fragmented::names(base, &modifier, fragments.is_cmaf, streams.video.is_some());
+                let role = fragmented::role_settings(output, number).role(&streams, &modifier);
+                let format = SegmentFormat::Fragmented(fragments.clone());
+                (format, names, role, fragmented::has_i_frames(output))
+            }
+        };
+        let cut = SegmentedOutput {
+            output: count(self.outputs.len()),
+            role,
+            i_frames: i_frames && streams.video.is_some() && group.playlists.is_some(),
+            segmentation: self.segmentation(&rule, decision, &streams)?,
+            streams,
+            format,
+            names,
+            single_file: group.single_file,
+            playlist: group.playlists.clone(),
+        };
+        let (path, content_type) = first_file(&cut);
+        let made = NamedOutput { url: cut.names.url(&path), modifier, content_type };
+        Ok((Packaging::Segments(Box::new(cut)), made))
+    }
+
+    fn segmentation(
+        &self,
+        rule: &SegmentRule,
+        decision: Option<&Decision>,
+        streams: &Streams,
+    ) -> Result<Segmentation, Error> {
+        if let (None, Some(sound)) = (decision, streams.audio.first()) {
+            return Ok(hls::sound_segments(rule, sound, self.audio[sound.index as usize].end));
+        }
+        let rate = decision.map_or(self.first_track()?.frame_rate, |decision| decision.rate);
+        Ok(Segmentation::cut(rule, rate, self.frames(rate)))
+    }
+}
+
+/// What stands for the output among what a user gets: its media playlist, or its first file.
+fn first_file(cut: &SegmentedOutput) -> (String, &'static str) {
+    match (&cut.playlist, &cut.format) {
+        // The name stands for the stream even where no playlist is written: jobs have had it so.
+        (Some(_), _) | (None, SegmentFormat::TransportStream(_)) => {
+            (cut.names.playlist.clone(), PLAYLIST_TYPE)
+        }
+        _ if cut.single_file => (cut.names.single_file(), cut.media_type()),
+        _ => (cut.names.initialisation(), cut.media_type()),
+    }
+}
+
+/// The container that a group's outputs are in, where they name one.
+fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<(), Error> {
+    let (name, wanted) = match kind {
+        GroupKind::File => return Ok(()),
+        GroupKind::Hls => ("HLS", "M3U8"),
+        GroupKind::Cmaf => ("CMAF", "CMFC"),
+        GroupKind::Dash => ("DASH ISO", "MPD"),
+    };
+    let container = output.container_settings.as_ref().and_then(|settings| text(&settings.container));
+    match container.filter(|container| *container != wanted) {
+        None => Ok(()),
+        Some(other) => {
+            let why = format!("container {other} does not go in {name} output groups: use {wanted}");
+            Err(Error::setting(&format!("{pointer}/containerSettings/container"), &why))
+        }
+    }
+}
+
+fn check_transport_stream(
+    decision: Option<&Decision>,
+    streams: &Streams,
+    pointer: &str,
+) -> Result<(), Error> {
+    if let Some(codec) = hls::unfit_codec(streams) {
+        let why = format!("{} does not go in HLS: use AAC, MP3, AC3 or EAC3", codec.wire_name());
+        return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
+    }
+    if let Some(decision) = decision.filter(|decision| !decision.coding.codec().goes_in_transport_streams()) {
+        let name = decision.coding.codec().wire_name();
+        let why = format!("{name} does not go in MPEG-2 TS segments: use H_264 or H_265");
+        return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
+    }
+    Ok(())
+}
+
+/// Fragments hold one stream, so that players can join any picture with any sound.
+fn check_fragments(fragments: &Fragmentation, streams: &Streams, pointer: &str) -> Result<(), Error> {
+    let name = if fragments.is_cmaf { "CMAF" } else { "DASH ISO" };
+    if usize::from(streams.video.is_some()) + streams.audio.len() != 1 {
+        let why =
+            format!("an output of a {name} group holds one stream: give the sound an output of its own");
+        return Err(Error::setting(pointer, &why));
+    }
+    let fits = |codec: &AudioCodec| matches!(codec, AudioCodec::Aac | AudioCodec::Ac3 | AudioCodec::Eac3);
+    if let Some(codec) = streams.audio.iter().map(|sound| sound.coding.codec).find(|codec| !fits(codec)) {
+        let why = format!("{} does not go in {name} groups: use AAC, AC3 or EAC3", codec.wire_name());
+        return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
+    }
+    Ok(())
+}

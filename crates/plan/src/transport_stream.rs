@@ -1,0 +1,103 @@
+//! Numbers of transport streams: in the settings of an HLS or an M2TS output, out identifiers and the first presentation
+//! time, as the job or the service's defaults have them. Never a muxer's flag.
+
+use abanico_media::ExactTime;
+use abanico_model::generated::{M2tsSettings, M3u8Settings};
+use serde::{Deserialize, Serialize};
+
+use crate::setting::{seconds, text, whole};
+
+/// Packet identifiers where the job names none (AWS's service model): PMT, video, audio.
+const PIDS: (u16, u16, u16) = (480, 481, 482);
+
+/// Numbers in a transport stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransportStream {
+    /// `transport_stream_id`.
+    pub id: u16,
+    /// `program_number`.
+    pub program: u16,
+    /// Packet identifier of the program map.
+    pub pmt_pid: u16,
+    /// Packet identifier of the video.
+    pub video_pid: u16,
+    /// Packet identifiers of the sound, one for each track; further tracks count on from the last.
+    pub audio_pids: Vec<u16>,
+    /// Presentation time of the first frame.
+    pub first_pts: ExactTime,
+}
+
+/// Numbers of the transport stream of an HLS output as the job or the service's defaults have them.
+pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStream {
+    let of = |read: fn(&M3u8Settings) -> Option<i64>| settings.and_then(read);
+    let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
+    TransportStream {
+        id: number(of(|settings| settings.transport_stream_id), 1),
+        program: number(of(|settings| settings.program_number), 1),
+        pmt_pid: number(of(|settings| settings.pmt_pid), PIDS.0),
+        video_pid: number(of(|settings| settings.video_pid), PIDS.1),
+        audio_pids: audio_pids(settings.and_then(|settings| settings.audio_pids.as_deref())),
+        first_pts: first_pts(mode, of(|settings| settings.pts_offset)),
+    }
+}
+
+/// Numbers of a transport stream that lies in a file.
+pub(crate) fn program_numbers(settings: Option<&M2tsSettings>) -> TransportStream {
+    let of = |read: fn(&M2tsSettings) -> Option<i64>| settings.and_then(read);
+    let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
+    TransportStream {
+        id: number(of(|settings| settings.transport_stream_id), 1),
+        program: number(of(|settings| settings.program_number), 1),
+        pmt_pid: number(of(|settings| settings.pmt_pid), PIDS.0),
+        video_pid: number(of(|settings| settings.video_pid), PIDS.1),
+        audio_pids: audio_pids(settings.and_then(|settings| settings.audio_pids.as_deref())),
+        first_pts: first_pts(mode, of(|settings| settings.pts_offset)),
+    }
+}
+
+fn number(member: Option<i64>, default: u16) -> u16 {
+    member.and_then(|number| u16::try_from(number).ok()).unwrap_or(default)
+}
+
+fn audio_pids(named: Option<&[i64]>) -> Vec<u16> {
+    let pids: Vec<u16> =
+        named.unwrap_or_default().iter().filter_map(|pid| u16::try_from(*pid).ok()).collect();
+    if pids.is_empty() { vec![PIDS.2] } else { pids }
+}
+
+fn first_pts(mode: Option<&str>, offset: Option<i64>) -> ExactTime {
+    match mode {
+        Some("SECONDS") => seconds(whole(offset).unwrap_or(2)),
+        Some("MILLISECONDS") => ExactTime::from_millis(offset.unwrap_or(2000).max(0)),
+        _ => seconds(2),
+    }
+}
+
+impl TransportStream {
+    /// Packet identifier of audio track `index`, counted from 0.
+    pub fn audio_pid(&self, index: usize) -> u16 {
+        let last = self.audio_pids.last().copied().unwrap_or(PIDS.2);
+        let more = u16::try_from(index.saturating_sub(self.audio_pids.len().saturating_sub(1))).unwrap_or(0);
+        self.audio_pids.get(index).copied().unwrap_or(last.saturating_add(more))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn are_numbers_the_services_unless_the_job_has_its_own() {
+        let own: M3u8Settings = serde_json::from_value(
+            json!({"videoPid": 500, "audioPids": [501, 502], "ptsOffset": 5, "ptsOffsetMode": "SECONDS"}),
+        )
+        .unwrap();
+        let stream = transport_stream(Some(&own));
+        assert_eq!((stream.pmt_pid, stream.video_pid, stream.audio_pid(1)), (480, 500, 502));
+        assert_eq!(stream.audio_pid(3), 504);
+        assert_eq!(stream.first_pts.millis(), 5000);
+        assert_eq!(transport_stream(None).first_pts.millis(), 2000);
+    }
+}
