@@ -44,6 +44,16 @@ pub(crate) fn webvtt_class(colour: Rgb) -> Option<&'static str> {
     WEBVTT.iter().find(|(_, hex)| Rgb::from_hex(*hex) == colour).map(|(name, _)| *name)
 }
 
+/// The WebVTT default class of the nearest colour, without `bg_`.
+pub(crate) fn nearest_webvtt_class(colour: Rgb) -> &'static str {
+    let distance = |hex: u32| {
+        let other = Rgb::from_hex(hex);
+        let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
+        square(colour.red, other.red) + square(colour.green, other.green) + square(colour.blue, other.blue)
+    };
+    WEBVTT.iter().min_by_key(|(_, hex)| distance(*hex)).map_or("white", |(name, _)| name)
+}
+
 /// The colour of HTML's attribute `color`: a name in any case, or three, six or eight hexadecimal digits with or
 /// without `#`, of which the last two of eight, the transparency, are ignored.
 pub(crate) fn of_html(value: &str) -> Option<Rgb> {
@@ -75,6 +85,16 @@ mod tests {
         for value in ["", "#", "#ff", "nocolour", "ñññ", "ññññ"] {
             assert_eq!(of_html(value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn is_the_nearest_class_found() {
+        for (hex, class) in
+            [(0xf0_10_20, "red"), (0xff_a5_00, "yellow"), (0x00_80_80, "cyan"), (0xc0_c0_c0, "white")]
+        {
+            assert_eq!(nearest_webvtt_class(Rgb::from_hex(hex)), class, "{hex:x}");
+        }
+        assert!(WEBVTT.iter().all(|(name, hex)| nearest_webvtt_class(Rgb::from_hex(*hex)) == *name));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! styled lines, and back. Never an error, as in the standard: a tag that means nothing is left out. Voices, languages
 //! and times within text leave their text; ruby text follows its base in parentheses.
 
-use crate::colour_names::{of_webvtt_class, webvtt_class};
+use crate::colour_names::{nearest_webvtt_class, of_webvtt_class, webvtt_class};
 use crate::line_builder::LineBuilder;
 use crate::{Rgb, Span, Style, StylePassthrough};
 
-/// The class of a colour that has no default class is this and six hexadecimal digits.
+/// The class of our own of a colour that has no default class is this and six hexadecimal digits.
 const OWN_CLASS: &str = "rgb_";
 
 /// The prefix of a class that colours the background.
@@ -166,7 +166,7 @@ fn tagged(span: &Span) -> String {
             text = format!("<{name}>{text}</{name}>");
         }
     }
-    let classes: String = classes(&style).map(|(class, ..)| format!(".{class}")).collect();
+    let classes: String = classes(&style).map(|class| format!(".{class}")).collect();
     if classes.is_empty() { text } else { format!("<c{classes}>{text}</c>") }
 }
 
@@ -181,28 +181,16 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The classes of a style's colours; with each the CSS property and colour that it stands for, when it is not one of
-/// the default classes that players know.
-fn classes(style: &Style) -> impl Iterator<Item = (String, Option<(&'static str, Rgb)>)> {
-    let colours = [("", "color", style.colour), (BACKGROUND, "background-color", style.background)];
-    colours.into_iter().filter_map(|(prefix, property, colour)| {
-        let colour = colour?;
-        Some(match webvtt_class(colour) {
-            Some(name) => (format!("{prefix}{name}"), None),
-            None => (format!("{prefix}{OWN_CLASS}{colour:x}"), Some((property, colour))),
-        })
+/// The classes of a style's colours. A colour without a default class has two: the nearest default one, which players
+/// show, and one of its own, which [`parse`] reads. A rule in a `STYLE` block would let players show the colour itself,
+/// but ffmpeg 5.1 reads no cue of a file that has such a block.
+fn classes(style: &Style) -> impl Iterator<Item = String> {
+    let colours = [("", style.colour), (BACKGROUND, style.background)];
+    colours.into_iter().flat_map(|(prefix, colour)| {
+        let nearest = colour.map(|colour| format!("{prefix}{}", nearest_webvtt_class(colour)));
+        let own = colour.filter(|&colour| webvtt_class(colour).is_none());
+        nearest.into_iter().chain(own.map(|colour| format!("{prefix}{OWN_CLASS}{colour:x}")))
     })
-}
-
-/// A rule of CSS for each colour of these styles that has no default class, in order and each once.
-pub(crate) fn style_rules<'a>(styles: impl Iterator<Item = &'a Style>) -> Vec<String> {
-    let own = styles.flat_map(classes).filter_map(|(class, own)| Some((class, own?)));
-    let mut rules: Vec<String> = own
-        .map(|(class, (property, colour))| format!("::cue(.{class}) {{ {property}: #{colour:x}; }}"))
-        .collect();
-    rules.sort();
-    rules.dedup();
-    rules
 }
 
 #[cfg(test)]
@@ -236,7 +224,7 @@ mod tests {
             ("<c.yellow.bg_blue.big>a</c>b", "<c.yellow.bg_blue>a</c>b"),
             ("<c.red>a<c.lime>b</c>c</c>", "<c.red>a</c><c.lime>b</c><c.red>c</c>"),
             ("<b.cyan>a</b>", "<c.cyan><b>a</b></c>"),
-            ("<c.rgb_ff8800.bg_rgb_000001>a</c>", "<c.rgb_ff8800.bg_rgb_000001>a</c>"),
+            ("<c.rgb_ff9900.bg_rgb_000001>a</c>", "<c.yellow.rgb_ff9900.bg_black.bg_rgb_000001>a</c>"),
             ("<c.orange.bg_.rgb_12.YELLOW>a</c>", "a"),
         ];
         for (text, expected) in cases {
@@ -255,19 +243,6 @@ mod tests {
         assert_eq!(text("R&D &unknown; &#; &#x; &#12 &"), "R&D &unknown; &#; &#x; &#12 &");
         assert_eq!(again("a&#10;b"), "a\nb");
         assert_eq!(again("&lt;b&gt; --&gt; &nbsp;"), "&lt;b&gt; --&gt; &nbsp;");
-    }
-
-    #[test]
-    fn are_rules_written_for_colours_without_a_class() {
-        let lines = parse("<c.rgb_ff8800>a</c><c.bg_rgb_ff8800.yellow>b</c><c.rgb_ff8800>c</c>");
-        let rules = style_rules(lines.iter().flatten().map(|span| &span.style));
-        assert_eq!(
-            rules,
-            [
-                "::cue(.bg_rgb_ff8800) { background-color: #ff8800; }",
-                "::cue(.rgb_ff8800) { color: #ff8800; }"
-            ]
-        );
     }
 
     #[test]

@@ -6,8 +6,9 @@ use abanico_media::ExactTime;
 use crate::{CaptionTrack, Cue, StylePassthrough, TimestampMap, timestamp, webvtt_settings, webvtt_text};
 
 /// Writes a WebVTT file: times rounded to milliseconds, cues that are over by zero left out. With styles passed
-/// through, looks become tags, colours become classes (those without a default class get one of their own and a rule
-/// in a `STYLE` block) and placements become settings; without, text stands alone.
+/// through, looks become tags, colours become classes (that of the nearest default colour, and when it is not the same
+/// one more that only [`parse_webvtt`](crate::parse_webvtt) knows) and placements become settings; without, text stands
+/// alone.
 pub fn write_webvtt(track: &CaptionTrack, passthrough: StylePassthrough) -> String {
     let cues: Vec<&Cue> = track.cues().iter().collect();
     file(&cues, None, passthrough)
@@ -38,21 +39,12 @@ fn file(cues: &[&Cue], map: Option<TimestampMap>, passthrough: StylePassthrough)
     if let Some(map) = map {
         file += &format!("{}\n", map.written());
     }
-    if passthrough.is_enabled() {
-        file += &style_block(cues);
-    }
     for cue in cues {
         if let Some((start, end)) = cue.range_in(1000) {
             file += &block(cue, start, end, passthrough);
         }
     }
     file
-}
-
-fn style_block(cues: &[&Cue]) -> String {
-    let styles = cues.iter().flat_map(|cue| cue.lines.iter().flatten()).map(|span| &span.style);
-    let rules = webvtt_text::style_rules(styles);
-    if rules.is_empty() { String::new() } else { format!("\nSTYLE\n{}\n", rules.join("\n")) }
 }
 
 fn block(cue: &Cue, start_ms: u64, end_ms: u64, passthrough: StylePassthrough) -> String {
@@ -77,9 +69,9 @@ mod tests {
 
     #[test]
     fn is_the_whole_text_as_it_should_be() {
-        let file = "WEBVTT\n\nSTYLE\n::cue(.rgb_ff8800) { color: #ff8800; }\n\n\
+        let file = "WEBVTT\n\n\
             00:00:01.000 --> 00:00:02.500 line:0 align:start\n<c.yellow><b>A</b></c> &lt;b&gt;\nB\n\n\
-            01:00:00.000 --> 01:00:01.000\n<c.rgb_ff8800>C</c>\n";
+            01:00:00.000 --> 01:00:01.000\n<c.yellow.rgb_ff9900>C</c>\n";
         let track = parse_webvtt(file).unwrap();
         assert_eq!(write_webvtt(&track, StylePassthrough::Enabled), file);
         assert_eq!(
