@@ -35,6 +35,6 @@ pub use srt::{parse_srt, write_srt};
 pub use style_passthrough::StylePassthrough;
 pub use text::{DecodedText, TextEncoding, decode};
 pub use timestamp_map::TimestampMap;
-pub use timing::{Clip, clip, join, scale, shift};
+pub use timing::{Clip, clip, join, merge_simultaneous, scale, shift};
 pub use webvtt::{parse_webvtt, webvtt_timestamp_map};
 pub use webvtt_writer::{write_webvtt, write_webvtt_segments};

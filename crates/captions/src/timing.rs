@@ -1,6 +1,8 @@
 //! Tracks on another clock: in a track and exact times, out the track moved, stretched, cut or joined. Never a float,
 //! and never a cue outside the clips that were asked for.
 
+use std::collections::HashMap;
+
 use abanico_media::{ExactTime, Rational};
 
 use crate::cue::farthest;
@@ -95,6 +97,21 @@ pub fn join(tracks: Vec<(CaptionTrack, ExactTime)>) -> CaptionTrack {
     CaptionTrack::new(moved.collect()).with_dropped(dropped)
 }
 
+/// The track with cues of the same start and end made one: its lines are theirs, in their order, and it stands where
+/// the first one does. For players that show one cue at a time.
+pub fn merge_simultaneous(track: &CaptionTrack) -> CaptionTrack {
+    let mut merged: Vec<Cue> = Vec::with_capacity(track.cues().len());
+    let mut index_of: HashMap<(ExactTime, ExactTime), usize> = HashMap::new();
+    for cue in track.cues() {
+        let index = *index_of.entry((cue.start, cue.end)).or_insert(merged.len());
+        match merged.get_mut(index) {
+            Some(same) => same.lines.extend(cue.lines.iter().cloned()),
+            None => merged.push(cue.clone()),
+        }
+    }
+    CaptionTrack::new(merged).with_dropped(track.dropped())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -164,6 +181,22 @@ mod tests {
             clip(&track_of(&[(1000, 9000, "long")]), &twice),
             track_of(&[(0, 8000, "long"), (8000, 16_000, "long")])
         );
+    }
+
+    #[test]
+    fn are_cues_of_the_same_times_merged() {
+        let track = track_of(&[
+            (0, 1000, "a"),
+            (0, 2000, "other end"),
+            (0, 1000, "b\nc"),
+            (500, 1000, "other start"),
+            (500, 1000, "d"),
+        ]);
+        assert_eq!(
+            merge_simultaneous(&track),
+            track_of(&[(0, 1000, "a\nb\nc"), (0, 2000, "other end"), (500, 1000, "other start\nd")])
+        );
+        assert!(merge_simultaneous(&CaptionTrack::default()).is_empty());
     }
 
     #[test]
