@@ -4,13 +4,16 @@
 //! The members are those of MediaConvert's `BurninDestinationSettings`, with the meaning that AWS's service model gives
 //! them. What AWS leaves open is marked as our choice.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Rgb, Span, Style, StylePassthrough};
 
 /// White, the colour of text when nobody says another.
 const WHITE: Rgb = Rgb::from_hex(0xff_ff_ff);
 
 /// A colour that settings call by name, at full strength (our choice: AWS tells no values).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NamedColour {
     /// `WHITE`.
     White,
@@ -41,7 +44,8 @@ impl NamedColour {
 }
 
 /// The colour of text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FontColour {
     /// `AUTO` or left out: the input's colour where styles pass through and it has one, else white.
     #[default]
@@ -80,7 +84,8 @@ impl FontColour {
 }
 
 /// The colour of what lies behind text: of its box or its shadow.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BackdropColour {
     /// `AUTO` or left out: the input's where styles pass through and it has one, else black.
     #[default]
@@ -106,7 +111,8 @@ impl BackdropColour {
 }
 
 /// How lines lie.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BurnInAlignment {
     /// `AUTO` or left out: as the input says where styles pass through, else centred.
     #[default]
@@ -118,7 +124,8 @@ pub enum BurnInAlignment {
 }
 
 /// Which text a font colour is for, where styles pass through.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ApplyFontColour {
     /// `WHITE_TEXT_ONLY`, the default: text that is white or has no colour in the input.
     #[default]
@@ -129,7 +136,7 @@ pub enum ApplyFontColour {
 
 /// How burnt-in captions look. The default is MediaConvert's: white, outlined in black, at the bottom, in the middle,
 /// as large as the picture wants, without box or shadow, whatever the input says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct BurnInStyle {
     /// The family of the font, as the system names it; none or empty: `Sans`, which every fontconfig knows.
     pub font_family: Option<String>,

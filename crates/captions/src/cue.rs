@@ -1,6 +1,8 @@
 //! Cues and tracks of them: in what a parser found, out cues in order, each with text and an end after its start.
 //! Never a cue that no player could show: those are dropped and counted.
 
+use serde::{Deserialize, Serialize};
+
 use abanico_media::{ExactTime, Rational};
 
 use crate::Placement;
@@ -15,7 +17,7 @@ pub(crate) fn farthest() -> ExactTime {
 }
 
 /// A colour without transparency.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Rgb {
     /// Red, 0 to 255.
     pub red: u8,

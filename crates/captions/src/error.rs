@@ -1,10 +1,13 @@
 //! What can be wrong with a caption file. Each message names the line, the thing and the remedy.
 
+use serde::{Deserialize, Serialize};
+
 /// The longest excerpt of a file that a message shows, in characters.
 const EXCERPT_CHARS: usize = 80;
 
 /// The format of a caption file, as messages name it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CaptionFormat {
     /// SubRip, usually `.srt`.
     SubRip,

@@ -1,7 +1,10 @@
 //! Whether looks and places of the input's captions reach the output. Never more than that choice.
 
+use serde::{Deserialize, Serialize};
+
 /// Whether a writer keeps styles, colours and placement. The default is not to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StylePassthrough {
     /// Plain text at the default place.
     #[default]

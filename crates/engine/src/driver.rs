@@ -22,7 +22,7 @@ use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
-use crate::steps::{JobContext, Report, capture, encode, manifests, package, segment};
+use crate::steps::{JobContext, Report, captions, capture, encode, manifests, package, segment};
 
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
@@ -143,7 +143,10 @@ impl Driver {
             task.is_some_and(|task| matches!(task.kind, TaskKind::Verify { .. }))
         };
         let with_files = self.record.machine.done().iter().filter(|id| !is_verify(id));
-        if !self.context.work.has_all(&self.context.input_files(), with_files) {
+        let caption_files = self.record.plan.as_ref().map_or(0, |plan| plan.caption_files.len());
+        let mut read = self.context.input_files();
+        read.extend((0..caption_files).map(|index| self.context.work.caption_file(index)));
+        if !self.context.work.has_all(&read, with_files) {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are gone: it begins anew");
             self.record.machine.start_over();
             self.record.outputs.clear();
@@ -306,6 +309,10 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
             let (finished, made) = capture::capture_frames(context, id, capture).await?;
             let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: Some(made) });
+        }
+        TaskKind::MakeCaptions(captions) => {
+            let verified = captions::make_captions(context, plan, id, captions).await?;
+            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified });
         }
         TaskKind::Segment(output) => {
             let cpu_ms = segment::segment(context, id, output).await?;

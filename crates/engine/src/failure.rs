@@ -56,6 +56,15 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
     Failure { code: UNKNOWN, message: format!("{message}{hint}"), is_retryable: error.is_retryable() }
 }
 
+/// A caption file is none that can be read.
+pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
+    Failure {
+        code: 1010,
+        message: format!("the caption file `{url}` cannot be read: {why}"),
+        is_retryable: false,
+    }
+}
+
 /// An object could not be fetched or published.
 pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
     let code = match error.kind() {

@@ -2,6 +2,7 @@
 //!
 //! Never: a change of a job's record. That is the driver's.
 
+pub(crate) mod captions;
 pub(crate) mod capture;
 pub(crate) mod encode;
 pub(crate) mod manifests;

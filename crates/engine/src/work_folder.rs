@@ -31,6 +31,11 @@ impl WorkFolder {
         self.root.join(format!("input-{index}"))
     }
 
+    /// The fetched caption file with this index.
+    pub fn caption_file(&self, index: usize) -> PathBuf {
+        self.root.join(format!("caption-file-{index}"))
+    }
+
     /// The finished files of a task.
     pub fn task(&self, task: &TaskId) -> PathBuf {
         self.root.join(task.as_str())

@@ -52,15 +52,15 @@ async fn does_a_cmaf_group_tell_its_mpd_before_its_playlist_and_no_paths_of_outp
     assert_eq!(told["playlistFilePaths"], json!(["s3://out/made/film.mpd", "s3://out/made/film.m3u8"]));
     assert_eq!(told["outputDetails"][0].get("outputFilePaths"), None);
     assert_eq!(told["outputDetails"][0]["videoDetails"]["widthInPx"], 320);
-    let wanted =
-        ["film.m3u8", "film.mpd", "film_a.cmfa", "film_a.m3u8", "film_v.cmfv", "film_v.m3u8"];
+    let wanted = ["film.m3u8", "film.mpd", "film_a.cmfa", "film_a.m3u8", "film_v.cmfv", "film_v.m3u8"];
     assert_eq!(files, wanted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn does_a_dash_group_tell_its_mpd_alone() {
     let settings = json!({"segmentControl": "SEGMENTED_FILES"});
-    let (told, files) = made(request("DASH_ISO_GROUP_SETTINGS", "dashIsoGroupSettings", "MPD", &settings)).await;
+    let (told, files) =
+        made(request("DASH_ISO_GROUP_SETTINGS", "dashIsoGroupSettings", "MPD", &settings)).await;
     assert_eq!(told["type"], "DASH_ISO_GROUP");
     assert_eq!(told["playlistFilePaths"], json!(["s3://out/made/film.mpd"]));
     // 90 frames at 24000/1001 are 3.75 s: two segments of each stream.

@@ -13,7 +13,7 @@ use abanico_plan::{
 
 use crate::audio_graph::audio_graph;
 use crate::encoder_args::{audio_args, video_args};
-use crate::filter_graph::{capture_graph, video_graph};
+use crate::filter_graph::{capture_graph, escaped, video_graph};
 
 pub use crate::audio_graph::Gain;
 
@@ -106,10 +106,10 @@ pub fn output_file_name(output: &FileOutput) -> String {
 }
 
 /// Decodes the inputs once and encodes every rendition into its own file in `folder`. `inputs` are the job's files by their
-/// index. `threads` is for each encoder; none leaves it to the encoder.
+/// index, `captions` the scripts of captions by theirs. `threads` is for each encoder; none leaves it to the encoder.
 pub fn encode_video(
     encode: &VideoEncode,
-    inputs: &[PathBuf],
+    (inputs, captions): (&[PathBuf], &[PathBuf]),
     folder: &Path,
     threads: Option<u32>,
 ) -> Vec<OsString> {
@@ -117,7 +117,7 @@ pub fn encode_video(
     for clip in &encode.clips {
         clip_input(&mut args, clip, inputs);
     }
-    args.pair("-filter_complex", video_graph(encode));
+    args.pair("-filter_complex", video_graph(encode, captions));
     for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
         video_args(&mut args, &rendition.coding);
@@ -219,26 +219,33 @@ pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path)
     let mut args = Args::of_foreign_files();
     part_inputs(&mut args, encode, inputs);
     let file = folder.join(LOUDNESS_FILE);
-    // The path is ours: a job's folder and a task's name have no letter that means something in a graph.
     let graph = format!(
-        "{};[sound]ebur128=metadata=1:framelog=verbose,ametadata=print:key=lavfi.r128.I:file='{}'[measured]",
+        "{};[sound]ebur128=metadata=1:framelog=verbose,ametadata=print:key=lavfi.r128.I:file={}[measured]",
         audio_graph(encode, None),
-        file.display()
+        escaped(&file.to_string_lossy())
     );
     args.pair("-filter_complex", graph).all(["-map", "[measured]", "-f", "null", "-"]);
     args.0
 }
 
 /// Joins encoded streams without touching them; the finished file lies in `folder`. `video` and `audio` are the
-/// intermediate files.
-pub fn package(output: &FileOutput, video: Option<&Path>, audio: &[PathBuf], folder: &Path) -> Vec<OsString> {
+/// intermediate files, `texts` those of the streams of text.
+pub fn package(
+    output: &FileOutput,
+    (video, audio, texts): (Option<&Path>, &[PathBuf], &[PathBuf]),
+    folder: &Path,
+) -> Vec<OsString> {
     let mut args = Args::new();
     // All files start at the same zero; ffmpeg must not move any to its own first packet, which lies before zero where
     // B-frames or the encoder's priming need it.
     args.all(["-copyts"]);
     let is_webm = output.container == Container::WebM;
     streams(&mut args, &output.streams, video, audio, is_webm);
+    text_streams(&mut args, output, texts);
     args.all(["-c", "copy"]);
+    if !texts.is_empty() {
+        args.all(["-c:s", "mov_text"]);
+    }
     if output.fast_start {
         args.all(["-movflags", "+faststart"]);
     }
@@ -309,6 +316,22 @@ fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[Pa
         }
         // The first sound is the one to play, whatever the intermediate files say.
         args.pair(&format!("-disposition:a:{index}"), if index == 0 { "default" } else { "0" });
+    }
+}
+
+/// Adds an output's streams of text behind the others. None is shown until the viewer chooses it.
+fn text_streams(args: &mut Args, output: &FileOutput, files: &[PathBuf]) {
+    let first = usize::from(output.streams.video.is_some()) + output.streams.audio.len();
+    for (index, (text, file)) in output.texts.iter().zip(files).enumerate() {
+        args.all(["-f", "srt"]).path(Some("-i"), file);
+        args.pair("-map", format!("{}:s:0", first + index));
+        if let Some(language) = &text.language {
+            args.pair(&format!("-metadata:s:s:{index}"), format!("language={language}"));
+        }
+        if let Some(name) = &text.name {
+            args.pair(&format!("-metadata:s:s:{index}"), format!("title={name}"));
+        }
+        args.pair(&format!("-disposition:s:{index}"), "0");
     }
 }
 

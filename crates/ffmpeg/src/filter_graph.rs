@@ -1,9 +1,11 @@
 //! Filter graphs: in the video part of a plan, out the text that ffmpeg's filters are set up by.
 //! Never a frame too many: the graph delivers exactly the planned number of frames at the planned rate.
 
+use std::path::{Path, PathBuf};
+
 use abanico_media::{ExactTime, FieldOrder, Orientation, Rational, Size};
 use abanico_plan::{
-    FrameCapture, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
+    FrameCapture, NoiseReducer, Overlay, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
     VideoRendition,
 };
 
@@ -11,8 +13,9 @@ use abanico_plan::{
 /// decoding ended early: verification must see that.
 const REPEATED_AT_END: u32 = 2;
 
-/// The graph from the decoded video to one labelled output `[vINDEX]` for each rendition.
-pub(crate) fn video_graph(encode: &VideoEncode) -> String {
+/// The graph from the decoded video to one labelled output `[vINDEX]` for each rendition. `captions` are scripts by the index
+/// that overlays name.
+pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String {
     let mut chains = Vec::new();
     let clips = encode.clips.len();
     for (number, clip) in encode.clips.iter().enumerate() {
@@ -23,10 +26,42 @@ pub(crate) fn video_graph(encode: &VideoEncode) -> String {
         for (_, rendition) in encode.renditions() {
             let parts: String =
                 (0..clips).map(|number| Labels::of(number, clips).name("v", rendition.index)).collect();
-            chains.push(format!("{parts}concat=n={clips}:v=1:a=0[v{}]", rendition.index));
+            chains.push(format!("{parts}concat=n={clips}:v=1:a=0{}", finished(rendition)));
         }
     }
+    for (_, rendition) in encode.renditions().filter(|(_, rendition)| !rendition.overlays.is_empty()) {
+        let overlays: Vec<String> =
+            rendition.overlays.iter().map(|overlay| drawn(overlay, captions)).collect();
+        chains.push(format!("{}{}[v{}]", finished(rendition), overlays.join(","), rendition.index));
+    }
     chains.join(";")
+}
+
+/// The pad of the finished frames, before anything is drawn over them.
+fn finished(rendition: &VideoRendition) -> String {
+    let kind = if rendition.overlays.is_empty() { "v" } else { "f" };
+    format!("[{kind}{}]", rendition.index)
+}
+
+/// What draws an overlay.
+fn drawn(overlay: &Overlay, captions: &[PathBuf]) -> String {
+    match overlay {
+        Overlay::Captions(index) => {
+            let script = captions.get(*index as usize).map_or(Path::new("missing"), PathBuf::as_path);
+            format!("ass=filename={}", escaped(&script.to_string_lossy()))
+        }
+    }
+}
+
+/// A value within a graph, where it is read twice: as an option of a filter, and before that as a part of the graph
+/// (ffmpeg's documentation of filters, "Notes on filtergraph escaping").
+pub(crate) fn escaped(value: &str) -> String {
+    let with_slashes = |text: &str, special: &str| -> String {
+        text.chars()
+            .flat_map(|letter| special.contains(letter).then_some('\\').into_iter().chain([letter]))
+            .collect()
+    };
+    with_slashes(&with_slashes(value, "\\':"), "\\'[],;")
 }
 
 /// Names of pads: those of one clip among several begin with its number.
@@ -215,7 +250,7 @@ fn scaled(
         "{}{denoise}{}setsar=1{}",
         labels.name("p", rendition.index),
         framed(picture, rendition.frame),
-        labels.name("v", rendition.index)
+        if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }
     ));
 }
 

@@ -186,7 +186,7 @@ mod tests {
             "inputs": [{"fileInput": "s3://b/k", "imageInserter": {"insertableImages": []}}],
             "outputGroups": [{"outputs": [{
                 "containerSettings": {"container": "MXF"},
-                "captionDescriptions": [{"captionSelectorName": "c"}],
+                "captionDescriptions": [{"destinationSettings": {"destinationType": "TELETEXT"}}],
             }]}],
         });
         assert_eq!(
@@ -194,7 +194,7 @@ mod tests {
             [
                 "/kantarWatermark: kantarWatermark is not supported",
                 "/outputGroups/0/outputs/0/containerSettings/container: container MXF is not supported, only [MP4, MOV, M2TS, WEBM, OGG, M3U8, CMFC, MPD, RAW]",
-                "/outputGroups/0/outputs/0/captionDescriptions: captionDescriptions is not supported",
+                "/outputGroups/0/outputs/0/captionDescriptions/0/destinationSettings/destinationType: destinationType TELETEXT is not supported, only [BURN_IN, SRT, WEBVTT]",
             ]
         );
     }

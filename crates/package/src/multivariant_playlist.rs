@@ -72,8 +72,8 @@ pub struct Rendition {
     pub is_default: bool,
     /// Whether a player may choose it by the user's language.
     pub auto_select: bool,
-    /// Whether it describes the picture to the blind.
-    pub describes_video: bool,
+    /// Uniform type identifiers of what it does for whom, separated by commas; empty for none.
+    pub characteristics: &'static str,
     /// Number of channels, for sound.
     pub channels: Option<u16>,
     /// Path of its media playlist relative to this one, not encoded.
@@ -128,8 +128,8 @@ impl MultivariantPlaylist {
         if rendition.kind == RenditionKind::Subtitles {
             attributes.plain("FORCED", "NO");
         }
-        if rendition.describes_video {
-            attributes.quoted("CHARACTERISTICS", "public.accessibility.describes-video");
+        if !rendition.characteristics.is_empty() {
+            attributes.quoted("CHARACTERISTICS", rendition.characteristics);
         }
         if let Some(channels) = rendition.channels {
             attributes.quoted("CHANNELS", &channels.to_string());
@@ -206,7 +206,7 @@ mod tests {
             language: Some("es".to_owned()),
             is_default: true,
             auto_select: false,
-            describes_video: false,
+            characteristics: "",
             channels: Some(2),
             path: "es.m3u8".to_owned(),
         }

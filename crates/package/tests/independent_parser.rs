@@ -60,7 +60,7 @@ fn does_a_multivariant_playlist_say_the_same_to_another_parser() {
             language: None,
             is_default: true,
             auto_select: true,
-            describes_video: false,
+            characteristics: "",
             channels: Some(6),
             path: "a.m3u8".to_owned(),
         }],

@@ -63,6 +63,13 @@ impl Error {
         Self { kind: ErrorKind::MissingCapability, message }
     }
 
+    /// ffmpeg was built without a filter.
+    pub(crate) fn filter_is_missing(filter: &str) -> Self {
+        let message =
+            format!("ffmpeg has no filter `{filter}`: install a build that has it, Debian's `ffmpeg` does");
+        Self { kind: ErrorKind::MissingCapability, message }
+    }
+
     /// What kind of obstacle it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

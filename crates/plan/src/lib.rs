@@ -4,6 +4,7 @@
 
 mod audio;
 mod capabilities;
+mod captions;
 mod clips;
 mod container;
 mod error;
@@ -28,6 +29,7 @@ pub use audio::coding::{AudioCodec, AudioCoding, AudioRate};
 pub use audio::remix::Remix;
 pub use audio::{AudioEncode, AudioPart, Loudness};
 pub use capabilities::Capabilities;
+pub use captions::{CaptionDelivery, CaptionFile, CaptionForm, CaptionPart, CaptionTask};
 pub use container::{Container, ProgramStream};
 pub use error::{Error, ErrorKind};
 pub use frame_capture::{FrameCapture, quantiser};
@@ -42,11 +44,12 @@ pub use segmented::{
 };
 pub use task::{
     AudioStream, FileOutput, GroupKind, Plan, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput,
-    PlannedVideo, Streams, Task, TaskId, TaskKind,
+    PlannedVideo, Streams, Task, TaskId, TaskKind, TextStream,
 };
 pub use transport_stream::TransportStream;
 pub use video::{
-    NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode, VideoRendition,
+    NoiseReducer, Overlay, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
+    VideoRendition,
 };
 pub use video_coding::{
     CodecSettings, EntropyCoder, Gop, H264Level, H264Profile, H264Settings, H265Level, H265Settings,

@@ -16,11 +16,12 @@ use crate::renditions::{self, Decision, Source};
 use crate::segmented::SegmentedGroup;
 use crate::setting::text;
 use crate::{
-    AudioEncode, Capabilities, DestinationNames, Error, FileOutput, FrameCapture, GroupKind, GroupManifests,
-    Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
+    AudioEncode, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput, FrameCapture,
+    GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
 };
 
 mod assembly;
+mod caption_outputs;
 mod groups;
 mod outputs;
 mod segmented_outputs;
@@ -61,6 +62,8 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         names: NameFacts { started_epoch_ms: request.started_epoch_ms, input_name, output: None },
         renditions: Vec::new(),
         audio: Vec::new(),
+        captions: Vec::new(),
+        caption_files: Vec::new(),
         outputs: Vec::new(),
         groups: Vec::new(),
         manifests: Vec::new(),
@@ -85,6 +88,7 @@ enum Packaging {
     File(Box<FileOutput>),
     Segments(Box<SegmentedOutput>),
     Images(Box<FrameCapture>),
+    Captions(Box<CaptionTask>),
 }
 
 /// How the outputs of one group are packaged.
@@ -112,6 +116,9 @@ struct Draft<'a> {
     names: NameFacts,
     renditions: Vec<Decision>,
     audio: Vec<AudioEncode>,
+    /// Captions that go into pictures and files.
+    captions: Vec<CaptionTask>,
+    caption_files: Vec<CaptionFile>,
     outputs: Vec<(PlannedOutput, Packaging)>,
     groups: Vec<PlannedGroup>,
     manifests: Vec<GroupManifests>,
@@ -132,7 +139,7 @@ impl Draft<'_> {
                 None => self.add_output(place, output, &settings, None)?,
             }
         }
-        self.end_group(index, first, &settings);
+        self.end_group(index, first, (outputs, &settings));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use abanico_model::generated::{Input, Rectangle as WireRectangle, VideoDescripti
 use crate::scaling::{Fitted, Rectangle, Scaling, fit};
 use crate::setting::{text, whole};
 use crate::video_coding::SharedSettings;
-use crate::{Error, NoiseReducer, Picture, VideoCoding};
+use crate::{Error, NoiseReducer, Overlay, Picture, VideoCoding};
 
 /// One output's picture, before renditions are numbered and put in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Decision {
     pub frame: Size,
     /// Noise to take out.
     pub noise_reducer: Option<NoiseReducer>,
+    /// What is drawn over the finished frames.
+    pub overlays: Vec<Overlay>,
     /// Distance of the key frames that segments need.
     pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
@@ -53,7 +55,7 @@ pub(crate) fn decide(
     let (pictures, frame) = pictures(description, sources, size, pointer)?;
     let coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
     let noise_reducer = noise_reducer(description, pointer)?;
-    Ok(Decision { rate, pictures, frame, noise_reducer, key_frame_every: None, coding })
+    Ok(Decision { rate, pictures, frame, noise_reducer, overlays: Vec::new(), key_frame_every: None, coding })
 }
 
 /// What becomes of the picture of each clip, and the size of the frame, which is the same for all: the job's, or what the

@@ -84,6 +84,15 @@ pub enum StreamRole {
         /// Whether it describes the picture to the blind.
         describes_video: bool,
     },
+    /// Captions that go with variants.
+    Subtitles {
+        /// Their group.
+        group: String,
+        /// What a player shows.
+        name: String,
+        /// Whether they tell what is spoken and heard to those who do not hear.
+        is_accessible: bool,
+    },
 }
 
 /// Names of the files of one stream, as paths relative to the folder of the group's manifests.

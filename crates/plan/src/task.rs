@@ -7,7 +7,8 @@ use abanico_media::{ExactTime, FrameRate, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AudioCoding, AudioEncode, Container, FrameCapture, GroupManifests, SegmentedOutput, VideoEncode,
+    AudioCoding, AudioEncode, CaptionFile, CaptionTask, Container, FrameCapture, GroupManifests,
+    SegmentedOutput, VideoEncode,
 };
 
 /// Everything that a job will do and make, decided before the first frame is decoded.
@@ -20,6 +21,9 @@ pub struct Plan {
     /// Output groups in the job's order.
     #[serde(default)]
     pub groups: Vec<PlannedGroup>,
+    /// Caption files that are read.
+    #[serde(default)]
+    pub caption_files: Vec<CaptionFile>,
     /// What the user should know about decisions: dropped rungs, missing audio, tone mapping. One sentence each.
     pub notes: Vec<String>,
 }
@@ -82,6 +86,8 @@ pub enum TaskKind {
     EncodeVideo(VideoEncode),
     /// Encode one sound whole; makes one file for it.
     EncodeAudio(AudioEncode),
+    /// Read caption files and write captions from them.
+    MakeCaptions(CaptionTask),
     /// Join streams into the file that the user gets.
     Package(FileOutput),
     /// Cut the streams of an output into segments and list them.
@@ -100,7 +106,11 @@ pub enum TaskKind {
 impl TaskKind {
     /// Whether the task makes files that the user gets.
     pub fn is_packaging(&self) -> bool {
-        matches!(self, Self::Package(_) | Self::Segment(_) | Self::GroupManifests(_) | Self::CaptureFrames(_))
+        match self {
+            Self::MakeCaptions(captions) => captions.delivery.is_some(),
+            Self::Package(_) | Self::Segment(_) | Self::GroupManifests(_) | Self::CaptureFrames(_) => true,
+            Self::EncodeVideo(_) | Self::EncodeAudio(_) | Self::Verify { .. } => false,
+        }
     }
 }
 
@@ -126,6 +136,17 @@ pub struct AudioStream {
     pub coding: AudioCoding,
 }
 
+/// Captions as a stream of text beside others.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TextStream {
+    /// Index of the captions, which are SubRip.
+    pub captions: u32,
+    /// ISO 639-2 code of its language, lower case, if the job says one.
+    pub language: Option<String>,
+    /// Label for people, if the job has one.
+    pub name: Option<String>,
+}
+
 /// One file of the user's.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileOutput {
@@ -135,6 +156,9 @@ pub struct FileOutput {
     pub streams: Streams,
     /// The kind of file.
     pub container: Container,
+    /// Its streams of text, for which the container has a place.
+    #[serde(default)]
+    pub texts: Vec<TextStream>,
     /// Whether `moov` stands before `mdat`; false for a file without these.
     pub fast_start: bool,
 }

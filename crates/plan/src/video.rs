@@ -97,6 +97,8 @@ pub struct VideoRendition {
     pub frame: Size,
     /// Noise to take out of the scaled picture.
     pub noise_reducer: Option<NoiseReducer>,
+    /// What is drawn over the finished frames, one after the other.
+    pub overlays: Vec<Overlay>,
     /// Distance of moments at which a key frame stands whatever the encoder would do; none leaves it to the encoder.
     /// Segments of all renditions begin there.
     #[serde(default)]
@@ -114,6 +116,14 @@ pub struct Picture {
     pub size: Size,
     /// Where its upper left corner lies in the frame; none centres it.
     pub at: Option<(u32, u32)>,
+}
+
+/// Something that is drawn over finished frames.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlay {
+    /// The captions of the task with this index, as a script.
+    Captions(u32),
 }
 
 /// A filter against noise (AWS's `NoiseReducer`), with its strength from 0 to 3 or, for the last two, from 0 to 16.

@@ -112,11 +112,11 @@ fn stream_files(streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
 fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
     let here = Path::new("");
     let args = match &task.kind {
-        TaskKind::EncodeVideo(encode) => command::encode_video(encode, inputs, here, None),
+        TaskKind::EncodeVideo(encode) => command::encode_video(encode, (inputs, &[]), here, None),
         TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
         TaskKind::Package(file) => {
             let (video, audio) = stream_files(&file.streams);
-            command::package(file, video.as_deref(), &audio, here)
+            command::package(file, (video.as_deref(), &audio, &[]), here)
         }
         TaskKind::Segment(cut) => match &cut.format {
             SegmentFormat::TransportStream(numbers) => {
@@ -131,6 +131,9 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
                 );
             }
         },
+        TaskKind::MakeCaptions(captions) => {
+            return format!("make captions of {} clips", captions.parts.len());
+        }
         TaskKind::CaptureFrames(capture) => command::capture_frames(capture, inputs, here),
         TaskKind::GroupManifests(group) => {
             let urls = group.dash.iter().map(|(url, _)| url).chain(group.hls.iter().map(|(url, _)| url));

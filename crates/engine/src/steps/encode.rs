@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::Gain;
 use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, Loudness, Streams, TaskId, VideoEncode};
+use abanico_plan::{AudioEncode, Loudness, Overlay, Streams, TaskId, VideoEncode};
 
 use super::JobContext;
+use super::captions::{SCRIPT_FILE, captions_folder};
 use crate::failure;
 use crate::job_machine::Failure;
 
@@ -26,12 +27,24 @@ pub(crate) async fn encode_video(
         .await
         .map_err(|_| failure::broken("the encoder permits are gone"))?;
     let folder = begin(context, task)?;
-    let inputs = context.input_files();
-    let args = command::encode_video(encode, &inputs, &folder, None);
+    let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
+    let args = command::encode_video(encode, (&inputs, &captions), &folder, None);
     let total = encode.most_frames();
-    let finished = ffmpeg(context, "encoding the video", args, &inputs, &folder, Some(total)).await?;
+    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).collect();
+    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(total)).await?;
     complete(context, task)?;
     Ok(finished)
+}
+
+/// Scripts of the captions that are drawn into pictures, by the index that overlays name.
+fn caption_scripts(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
+    let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
+    let indices = overlays.map(|overlay| match overlay {
+        Overlay::Captions(index) => *index,
+    });
+    indices.max().map_or_else(Vec::new, |last| {
+        (0..=last).map(|index| captions_folder(context, index).join(SCRIPT_FILE)).collect()
+    })
 }
 
 /// Encodes one audio track.

@@ -7,6 +7,7 @@ use abanico_ffmpeg::{Finished, command, mark_upright};
 use abanico_plan::{FileOutput, PlannedOutput, TaskId};
 
 use super::JobContext;
+use super::captions::{SRT_FILE, captions_folder};
 use super::encode::{begin, complete, ffmpeg, light, stream_files};
 use super::packaged_files::{PackagedFile, Turn, list};
 use crate::failure;
@@ -22,8 +23,10 @@ pub(crate) async fn package(
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
     let (video, audio) = stream_files(context, &output.streams);
-    let args = command::package(output, video.as_deref(), &audio, &folder);
-    let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).collect();
+    let texts = output.texts.iter().map(|text| captions_folder(context, text.captions).join(SRT_FILE));
+    let texts: Vec<PathBuf> = texts.collect();
+    let args = command::package(output, (video.as_deref(), &audio, &texts), &folder);
+    let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).chain(texts).collect();
     let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
     let name = command::output_file_name(output);
     if video.is_some() && output.container.has_boxes() {

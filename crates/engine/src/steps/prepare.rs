@@ -10,6 +10,7 @@ use abanico_store::ObjectUrl;
 use serde_json::Value;
 
 use super::JobContext;
+use super::captions;
 use crate::failure;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
@@ -28,7 +29,9 @@ pub(crate) async fn prepare(
     settings: &JobSettings,
     record: &JobRecord,
 ) -> Result<Prepared, Failure> {
-    check_policy(context)?;
+    for url in &context.input_urls {
+        check_policy(context, url)?;
+    }
     let files = context.input_files();
     let mut looked_at: Vec<(PathBuf, MediaInfo)> = Vec::new();
     let mut inputs = Vec::with_capacity(files.len());
@@ -55,26 +58,31 @@ pub(crate) async fn prepare(
         started_epoch_ms: record.times.started_ms.unwrap_or(record.times.submitted_ms),
     };
     let plan = plan(request).map_err(|error| failure::from_plan(&error))?;
+    for (index, file) in plan.caption_files.iter().enumerate() {
+        check_policy(context, &file.url)?;
+        let path = context.work.caption_file(index);
+        fetch(context, &file.url, &path).await?;
+        // What cannot be read is told before anything is encoded.
+        captions::read(&path, file)?;
+    }
     context.update(|progress| progress.probing_percent = 100);
     Ok(Prepared { inputs, plan })
 }
 
 /// Refuses inputs from where the policy allows none.
-fn check_policy(context: &JobContext) -> Result<(), Failure> {
-    for url in &context.input_urls {
-        let member = match url.split(':').next().unwrap_or_default() {
-            "http" => "httpInputs",
-            "https" => "httpsInputs",
-            _ => "s3Inputs",
-        };
-        if context.policy.get(member).and_then(Value::as_str) == Some("DISALLOWED") {
-            let message = format!(
-                "the policy's {member} is DISALLOWED, so `{url}` is not read: change the policy or the input"
-            );
-            return Err(Failure { code: 3457, message, is_retryable: false });
-        }
+fn check_policy(context: &JobContext, url: &str) -> Result<(), Failure> {
+    let member = match url.split(':').next().unwrap_or_default() {
+        "http" => "httpInputs",
+        "https" => "httpsInputs",
+        _ => "s3Inputs",
+    };
+    if context.policy.get(member).and_then(Value::as_str) != Some("DISALLOWED") {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "the policy's {member} is DISALLOWED, so `{url}` is not read: change the policy or the input"
+    );
+    Err(Failure { code: 3457, message, is_retryable: false })
 }
 
 /// Fetches anew at every try: what an interrupted try left may be half a file.

@@ -20,7 +20,7 @@ mod fragments;
 mod listing;
 mod transport_stream;
 
-pub(super) use listing::HLS_TYPE;
+pub(super) use listing::{HLS_TYPE, media_playlist};
 
 /// Names of a segmenting task's own files, beside its segments.
 const MEASURED: &str = "stream.json";
@@ -100,14 +100,23 @@ pub(crate) async fn segment(
     };
     let describing = |error: io::Error| failure::from_disk("describe the segments", &error);
     let codecs = codecs(output, video.as_deref()).map_err(describing)?;
-    let measured = serde_json::to_vec(&measure(output, &cut, codecs));
-    let written =
-        measured.map_err(io::Error::from).and_then(|text| std::fs::write(folder.join(MEASURED), text));
-    written.map_err(describing)?;
+    note(&folder, &measure(output, &cut, codecs)).map_err(describing)?;
     let files = listing::files(output, &cut, &folder).map_err(describing)?;
     list(&folder, &files).map_err(describing)?;
     complete(context, task)?;
     Ok(cpu_ms)
+}
+
+/// Writes down what was measured of a stream, for [`measured`].
+pub(super) fn note(folder: &Path, stream: &MeasuredStream) -> io::Result<()> {
+    std::fs::write(folder.join(MEASURED), serde_json::to_vec(stream)?)
+}
+
+impl MeasuredStream {
+    /// A stream of text, whose rate nobody asks for.
+    pub fn of_text() -> Self {
+        Self { codecs: Vec::new(), peak_bps: 0, average_bps: 0, i_frame_peak_bps: 0, fragmented: None }
+    }
 }
 
 /// What was measured of the stream of an output whose segmenting is done.

@@ -5,8 +5,8 @@ use std::path::Path;
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use abanico_plan::{
     AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Gop, H264Level, H264Profile,
-    H264Settings, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource, SpeedPreset, ToneMap,
-    VideoCoding, VideoRendition,
+    H264Settings, Overlay, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource, SpeedPreset,
+    ToneMap, VideoCoding, VideoRendition,
 };
 
 use super::*;
@@ -50,7 +50,16 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         bit_depth: 8,
     };
     let pictures = vec![Picture { crop: None, size: picture, at: None }];
-    VideoRendition { index, scale_from, pictures, frame, noise_reducer: None, key_frame_every: None, coding }
+    VideoRendition {
+        index,
+        scale_from,
+        pictures,
+        frame,
+        noise_reducer: None,
+        overlays: Vec::new(),
+        key_frame_every: None,
+        coding,
+    }
 }
 
 fn three(source: SourceVideo) -> VideoEncode {
@@ -68,7 +77,7 @@ fn three(source: SourceVideo) -> VideoEncode {
 fn is_the_three_rendition_command_one_decode_and_a_cascade() {
     insta::assert_snapshot!(line(encode_video(
         &three(source()),
-        &["/w/input".into()],
+        (&["/w/input".into()], &[]),
         Path::new("/w/video"),
         None
     )));
@@ -81,7 +90,7 @@ fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
     odd.deinterlace = FieldOrder::TopFirst;
     odd.tone_map = ToneMap::Hable;
     odd.size = Size::new(3840, 2160);
-    let command = line(encode_video(&three(odd), &["/w/i".into()], Path::new("/w"), Some(2)));
+    let command = line(encode_video(&three(odd), (&["/w/i".into()], &[]), Path::new("/w"), Some(2)));
     let (graph, _) = command.split_once("[prepared]").unwrap();
     insta::assert_snapshot!(graph);
     assert!(!command.contains("-reinit_filter"), "fields must not be mixed over a size change");
@@ -94,7 +103,7 @@ fn do_two_rates_share_one_decode() {
     second.rate = FrameRate::new(50, 1).unwrap();
     second.renditions = vec![rendition(3, ScaleSource::Source, Size::new(960, 540), Size::new(640, 540))];
     encode.branches.push(second);
-    let command = line(encode_video(&encode, &["/w/i".into()], Path::new("/w"), None));
+    let command = line(encode_video(&encode, (&["/w/i".into()], &[]), Path::new("/w"), None));
     assert!(
         command.contains("[prepared]split=2[r0][r1]") && command.contains("[r1]fps=fps=50:"),
         "{command}"
@@ -176,7 +185,7 @@ fn are_two_clips_scaled_apart_and_put_in_a_row() {
         let crop = Rectangle { x: 10, y: 20, size: Size::new(400, 300) };
         rendition.pictures.push(Picture { crop: Some(crop), size: Size::new(320, 240), at: Some((4, 8)) });
     }
-    let command = line(encode_video(&encode, &["/a".into(), "/b".into()], Path::new("/w"), None));
+    let command = line(encode_video(&encode, (&["/a".into(), "/b".into()], &[]), Path::new("/w"), None));
     assert!(command.contains("-ss 9.000000 ") && command.contains("file:/b "), "{command}");
     assert!(command.contains("[1:1]setpts=round(PTS-(10)/(1)/TB)[c1prepared]"), "{command}");
     assert!(command.contains("[c1s0]crop=400:300:10:20:exact=1,scale=320:240"), "{command}");
@@ -189,24 +198,24 @@ fn file(container: Container, with_sound: bool) -> FileOutput {
     let coding = AudioCoding { codec: AudioCodec::Aac, rate, sample_rate_hz: 48_000, channels: 2 };
     let sound = AudioStream { index: 2, language: Some("spa".into()), name: Some("Español".into()), coding };
     let streams = Streams { video: Some(0), audio: if with_sound { vec![sound] } else { vec![] } };
-    FileOutput { output: 1, streams, fast_start: container.has_boxes(), container }
+    FileOutput { output: 1, streams, texts: Vec::new(), fast_start: container.has_boxes(), container }
 }
 
 #[test]
 fn does_packaging_copy_both_streams() {
     let output = file(Container::Mp4, true);
     let sounds = [PathBuf::from("/w/a.mp4")];
-    let with = package(&output, Some(Path::new("/w/v.mp4")), &sounds, Path::new("/w/package-1"));
+    let with = package(&output, (Some(Path::new("/w/v.mp4")), &sounds, &[]), Path::new("/w/package-1"));
     insta::assert_snapshot!(line(with));
     let silent = FileOutput { fast_start: false, ..file(Container::Mp4, false) };
-    let without = line(package(&silent, Some(Path::new("/v")), &[], Path::new("/w")));
+    let without = line(package(&silent, (Some(Path::new("/v")), &[], &[]), Path::new("/w")));
     assert!(!without.contains("1:a:0") && !without.contains("faststart"), "{without}");
 }
 
 #[test]
 fn has_each_container_its_muxer() {
     let of = |container: Container| {
-        line(package(&file(container, true), Some(Path::new("/v")), &["/a".into()], Path::new("/w")))
+        line(package(&file(container, true), (Some(Path::new("/v")), &["/a".into()], &[]), Path::new("/w")))
     };
     assert!(of(Container::Mov).ends_with("-f mov file:/w/output-1.mov"));
     assert!(of(Container::WebM).ends_with("-f webm file:/w/output-1.webm"));
@@ -214,7 +223,7 @@ fn has_each_container_its_muxer() {
         streams: Streams { video: None, ..file(Container::Ogg, true).streams },
         ..file(Container::Raw(AudioCodec::Aac), true)
     };
-    let raw = line(package(&raw, None, &["/a".into()], Path::new("/w")));
+    let raw = line(package(&raw, (None, &["/a".into()], &[]), Path::new("/w")));
     assert!(raw.contains("-map 0:a:0") && raw.ends_with("-f adts file:/w/output-1.aac"), "{raw}");
 }
 
@@ -223,4 +232,34 @@ fn is_a_path_never_taken_for_a_url_or_a_flag() {
     let encode = AudioEncode { index: 0, ..sound(vec![part(&[0], 1, None)], 1) };
     let command = line(encode_audio(&encode, None, &["-y".into()], Path::new("http:")));
     assert!(command.contains("-i file:-y ") && command.ends_with("file:http:/audio-0.mp4"), "{command}");
+}
+
+#[test]
+fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
+    let mut encode = three(source());
+    encode.branches[0].renditions[1].overlays = vec![Overlay::Captions(1)];
+    let scripts = ["/w/0.ass".into(), "/o'neil: [a],b/1.ass".into()];
+    let command = line(encode_video(&encode, (&["/w/i".into()], &scripts), Path::new("/w"), None));
+    let drawn = r"setsar=1[f1];";
+    assert!(command.contains(drawn), "{command}");
+    assert!(command.contains(r"[f1]ass=filename=/o\\\'neil\\: \[a\]\,b/1.ass[v1]"), "{command}");
+    assert_eq!(command.matches("ass=").count(), 1, "{command}");
+}
+
+#[test]
+fn are_streams_of_text_behind_the_others_and_off_until_chosen() {
+    let mut output = file(Container::Mp4, true);
+    output.texts = vec![abanico_plan::TextStream {
+        captions: 0,
+        language: Some("spa".into()),
+        name: Some("Español".into()),
+    }];
+    let files = (Some(Path::new("/v")), &["/a".into()][..], &["/t.srt".into()][..]);
+    let command = line(package(&output, files, Path::new("/w")));
+    for part in [
+        "-f srt -i file:/t.srt -map 2:s:0 -metadata:s:s:0 language=spa -metadata:s:s:0 title=Español",
+        "-disposition:s:0 0 -c copy -c:s mov_text",
+    ] {
+        assert!(command.contains(part), "{part}: {command}");
+    }
 }

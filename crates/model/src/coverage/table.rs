@@ -4,11 +4,13 @@
 use super::State::{self, Advised, Harmless, Honoured, Only};
 
 mod audio;
+mod captions;
 mod containers;
 mod groups;
 mod video;
 
 use self::audio::{AUDIO_MEMBERS, SELECTOR_MEMBERS};
+use self::captions::{CAPTION_MEMBERS, CAPTION_SELECTOR_MEMBERS};
 use self::containers::CONTAINER_MEMBERS;
 use self::groups::{CMAF_MEMBERS, DASH_MEMBERS, HLS_MEMBERS, HLS_OUTPUT_MEMBERS};
 use self::video::{AV1_MEMBERS, H264_MEMBERS, H265_MEMBERS, VIDEO_MEMBERS, VP9_MEMBERS};
@@ -66,6 +68,8 @@ pub(super) const SECTIONS: &[Section] = &[
     ("outputGroups/outputs/outputSettings/hlsSettings", HLS_OUTPUT_MEMBERS),
     ("outputGroups/outputs/containerSettings", CONTAINER_MEMBERS),
     ("inputs/audioSelectors/*", SELECTOR_MEMBERS),
+    ("inputs/captionSelectors/*", CAPTION_SELECTOR_MEMBERS),
+    ("outputGroups/outputs/captionDescriptions", CAPTION_MEMBERS),
     (VIDEO, VIDEO_MEMBERS),
     ("outputGroups/outputs/videoDescription/codecSettings/h264Settings", H264_MEMBERS),
     ("outputGroups/outputs/videoDescription/codecSettings/h265Settings", H265_MEMBERS),

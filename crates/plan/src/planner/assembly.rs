@@ -2,6 +2,7 @@
 //! Never a rendition that stands before what it is scaled from.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Size, VideoTrack};
 
@@ -9,8 +10,8 @@ use super::{Draft, Packaging, count, position_or_push};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
-    Error, GroupManifests, Plan, RateBranch, ScaleSource, SourceVideo, Streams, Task, TaskId, TaskKind,
-    ToneMap, VideoEncode, VideoRendition,
+    CaptionDelivery, Error, GroupManifests, Overlay, Plan, RateBranch, ScaleSource, SourceVideo, Streams,
+    Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition,
 };
 
 /// A clip that begins this long after its file is looked for by seeking.
@@ -19,10 +20,15 @@ const SEEK_FROM_SECONDS: i64 = 5;
 impl Draft<'_> {
     pub(super) fn finish(mut self) -> Plan {
         let mut tasks = Vec::new();
+        for (index, captions) in std::mem::take(&mut self.captions).into_iter().enumerate() {
+            let id = captions_id(count(index));
+            tasks.push(Task { id, kind: TaskKind::MakeCaptions(captions), after: vec![] });
+        }
         if let Some(video) = self.video_encode() {
             self.note_about_pictures(&video);
             let id = TaskId::new("video");
-            tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after: vec![] });
+            let after = drawn(&video).map(captions_id).collect();
+            tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
         }
         for audio in self.audio {
             let id = TaskId::new(format!("audio-{}", audio.index));
@@ -34,7 +40,7 @@ impl Draft<'_> {
             outputs.push(planned);
         }
         tasks.extend(self.manifests.into_iter().map(manifests_task));
-        Plan { tasks, outputs, groups: self.groups, notes: self.notes }
+        Plan { tasks, outputs, groups: self.groups, caption_files: self.caption_files, notes: self.notes }
     }
 
     fn video_encode(&self) -> Option<VideoEncode> {
@@ -176,6 +182,7 @@ fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRenditi
             pictures: decision.pictures.clone(),
             frame: decision.frame,
             noise_reducer: decision.noise_reducer,
+            overlays: decision.overlays.clone(),
             key_frame_every: decision.key_frame_every,
             coding: decision.coding.clone(),
         });
@@ -189,9 +196,16 @@ fn output_tasks(packaging: Packaging) -> Vec<Task> {
             let id = TaskId::new(format!("images-{}", images.output));
             return vec![Task { id, kind: TaskKind::CaptureFrames(*images), after: vec![] }];
         }
+        Packaging::Captions(captions) => {
+            let output = captions.delivery.as_ref().map_or(0, CaptionDelivery::output);
+            let (id, kind) = (segment_id(output), TaskKind::MakeCaptions(*captions));
+            return vec![Task { id, kind, after: vec![] }];
+        }
         Packaging::File(file) => {
             let id = TaskId::new(format!("package-{}", file.output));
-            (file.output, makers(&file.streams), id, TaskKind::Package(*file))
+            let mut after = makers(&file.streams);
+            after.extend(file.texts.iter().map(|text| captions_id(text.captions)));
+            (file.output, after, id, TaskKind::Package(*file))
         }
         Packaging::Segments(cut) => {
             (cut.output, makers(&cut.streams), segment_id(cut.output), TaskKind::Segment(*cut))
@@ -220,6 +234,21 @@ fn manifests_task(group: GroupManifests) -> Task {
     let after = group.streams.iter().map(|stream| segment_id(stream.output)).collect();
     let id = TaskId::new(format!("manifests-{}", group.group));
     Task { id, kind: TaskKind::GroupManifests(group), after }
+}
+
+/// Indices of the captions that are drawn into pictures, each once.
+fn drawn(video: &VideoEncode) -> impl Iterator<Item = u32> {
+    let overlays = video.renditions().flat_map(|(_, rendition)| &rendition.overlays);
+    let indices: BTreeSet<u32> = overlays
+        .map(|overlay| match overlay {
+            Overlay::Captions(index) => *index,
+        })
+        .collect();
+    indices.into_iter()
+}
+
+fn captions_id(index: u32) -> TaskId {
+    TaskId::new(format!("captions-{index}"))
 }
 
 fn segment_id(output: u32) -> TaskId {

@@ -1,14 +1,14 @@
 //! One output group of a plan: in its settings, out how its outputs are packaged; in its outputs, out its manifests.
 //! Never an output's own settings.
 
-use abanico_model::generated::{OutputGroup, OutputGroupSettings};
+use abanico_model::generated::{Output, OutputGroup, OutputGroupSettings};
 
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count};
 use crate::segmented::{SegmentedGroup, pair_by_default};
 use crate::setting::text;
 use crate::{
-    DestinationNames, Error, GroupKind, GroupManifests, ListedStream, ListedVideo, PlannedGroup,
-    PlannedOutput, fragmented, hls,
+    CaptionDelivery, DestinationNames, Error, GroupKind, GroupManifests, ListedStream, ListedVideo,
+    PlannedGroup, PlannedOutput, SegmentedOutput, fragmented, hls,
 };
 
 impl Draft<'_> {
@@ -39,14 +39,22 @@ impl Draft<'_> {
     }
 
     /// Notes the group, and plans its manifests where it has any; `first` is its first output.
-    pub(super) fn end_group(&mut self, index: usize, first: usize, settings: &GroupSettings<'_>) {
+    pub(super) fn end_group(
+        &mut self,
+        index: usize,
+        first: usize,
+        (outputs, settings): (&[Output], &GroupSettings<'_>),
+    ) {
         let mut planned =
             PlannedGroup { group: count(index), kind: GroupKind::File, manifest_urls: Vec::new() };
         if let GroupSettings::Segmented(segmented) = settings {
             planned.kind = segmented.kind;
+            self.align_captions(first, segmented);
             let group = &segmented.group;
-            let mut streams: Vec<ListedStream> =
-                self.outputs[first..].iter().filter_map(|output| listed(output, group)).collect();
+            let mut streams: Vec<ListedStream> = self.outputs[first..]
+                .iter()
+                .filter_map(|output| self.listed(output, outputs, group))
+                .collect();
             if group.fragments.is_some() {
                 pair_by_default(&mut streams);
             }
@@ -65,6 +73,37 @@ impl Draft<'_> {
             }
         }
         self.groups.push(planned);
+    }
+
+    /// How a group's manifests list an output.
+    fn listed(
+        &self,
+        (planned, packaging): &(PlannedOutput, Packaging),
+        outputs: &[Output],
+        group: &SegmentedGroup,
+    ) -> Option<ListedStream> {
+        match packaging {
+            Packaging::Segments(cut) => Some(listed_media(planned, cut, group)),
+            Packaging::Captions(captions) => {
+                let CaptionDelivery::Stream { output, names, .. } = captions.delivery.as_ref()? else {
+                    return None;
+                };
+                let (language, role) = self.subtitles_role(planned, outputs.get(planned.output as usize));
+                Some(ListedStream {
+                    output: *output,
+                    names: names.clone(),
+                    i_frames: false,
+                    single_file: false,
+                    segment_length: captions.length(),
+                    video: None,
+                    language,
+                    channels: 0,
+                    sample_rate_hz: 0,
+                    role,
+                })
+            }
+            Packaging::File(_) | Packaging::Images(_) => None,
+        }
     }
 }
 
@@ -108,12 +147,10 @@ fn read(kind: GroupKind, settings: &OutputGroupSettings) -> Option<(Option<&str>
     }
 }
 
-/// How a group's manifests list an output.
-fn listed((planned, packaging): &(PlannedOutput, Packaging), group: &SegmentedGroup) -> Option<ListedStream> {
-    let Packaging::Segments(cut) = packaging else { return None };
+fn listed_media(planned: &PlannedOutput, cut: &SegmentedOutput, group: &SegmentedGroup) -> ListedStream {
     let sound = cut.streams.audio.first();
     let video = planned.facts.video.as_ref();
-    Some(ListedStream {
+    ListedStream {
         output: cut.output,
         names: cut.names.clone(),
         i_frames: cut.i_frames,
@@ -128,5 +165,5 @@ fn listed((planned, packaging): &(PlannedOutput, Packaging), group: &SegmentedGr
         channels: sound.map_or(0, |sound| sound.coding.channels),
         sample_rate_hz: sound.map_or(0, |sound| sound.coding.sample_rate_hz),
         role: cut.role.clone(),
-    })
+    }
 }

@@ -12,7 +12,7 @@ use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
     AudioEncode, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture, PlannedAudio,
-    PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
+    PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
 };
 
 /// An output in its job.
@@ -51,6 +51,10 @@ impl Draft<'_> {
         {
             return self.add_images((group, number), output, description, settings, &wanted);
         }
+        let place = OutputPlace { number, output, pointer: &pointer };
+        if Self::is_captions(output) {
+            return self.add_caption_output(group, settings, place);
+        }
         let decision = description
             .map(|one| {
                 let pointer = format!("{pointer}/videoDescription");
@@ -62,6 +66,8 @@ impl Draft<'_> {
             decision.key_frame_every = rule.map(|rule| rule.length_at(decision.rate));
             decision
         });
+        let mut decision = decision;
+        let texts = self.add_captions(settings, output, decision.as_mut(), &pointer)?;
         let audio = self.add_sounds(output, &pointer)?;
         if decision.is_none() && audio.is_empty() {
             let why = if output.audio_descriptions.iter().flatten().next().is_none() {
@@ -74,13 +80,14 @@ impl Draft<'_> {
         let video =
             decision.as_ref().map(|decision| position_or_push(&mut self.renditions, decision.clone()));
         let streams = Streams { video, audio };
-        let place = OutputPlace { number, output, pointer: &pointer };
         let (packaging, made) = match settings {
             GroupSettings::Segmented(segmented) => {
                 let rule = rule.unwrap_or_else(|| segmented.group.rule(None));
                 self.segmented_output(segmented, rule, (decision.as_ref(), streams), place)?
             }
-            GroupSettings::File(names) => self.named_file(names, (decision.as_ref(), streams), place)?,
+            GroupSettings::File(names) => {
+                self.named_file(names, (decision.as_ref(), streams, texts), place)?
+            }
         };
         let planned = PlannedOutput {
             group: count(group),
@@ -96,10 +103,11 @@ impl Draft<'_> {
     fn named_file(
         &self,
         names: &DestinationNames,
-        (decision, streams): (Option<&Decision>, Streams),
+        (decision, streams, texts): (Option<&Decision>, Streams, Vec<TextStream>),
         place: OutputPlace<'_>,
     ) -> Result<(Packaging, NamedOutput), Error> {
-        let file = self.file_output(place.output, streams.clone(), decision, place.pointer)?;
+        let mut file = self.file_output(place.output, streams.clone(), decision, place.pointer)?;
+        file.texts = texts;
         let extension = place.output.extension.clone();
         let extension = extension.unwrap_or_else(|| file.container.extension().to_owned());
         let modifier = self.modifier(place.output, &self.name_facts(decision, &streams, &extension));
@@ -112,7 +120,12 @@ impl Draft<'_> {
         expand(output.name_modifier.as_deref().unwrap_or_default(), named)
     }
 
-    fn push(&mut self, planned: PlannedOutput, packaging: Packaging, pointer: &str) -> Result<(), Error> {
+    pub(super) fn push(
+        &mut self,
+        planned: PlannedOutput,
+        packaging: Packaging,
+        pointer: &str,
+    ) -> Result<(), Error> {
         if self.outputs.iter().any(|(other, _)| other.url == planned.url) {
             let why =
                 format!("two outputs would be written to `{}`: give each its own nameModifier", planned.url);
@@ -195,7 +208,13 @@ impl Draft<'_> {
         let mp4 = settings.and_then(|container| container.mp4_settings.as_ref());
         let is_normal = mp4.and_then(|mp4| text(&mp4.moov_placement)) == Some("NORMAL");
         let fast_start = container.has_boxes() && !is_normal;
-        Ok(FileOutput { output: count(self.outputs.len()), streams, container, fast_start })
+        Ok(FileOutput {
+            output: count(self.outputs.len()),
+            streams,
+            container,
+            texts: Vec::new(),
+            fast_start,
+        })
     }
 
     /// The output's sounds, each encoded once for all outputs that want the same.
@@ -245,7 +264,7 @@ impl Draft<'_> {
             Packaging::Segments(cut) => {
                 (&cut.streams, matches!(cut.format, SegmentFormat::Fragmented(_)), false)
             }
-            Packaging::Images(_) => {
+            Packaging::Images(_) | Packaging::Captions(_) => {
                 return PlannedFacts { video: None, audio: Vec::new(), fast_start: false };
             }
         };

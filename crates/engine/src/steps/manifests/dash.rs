@@ -52,7 +52,7 @@ impl<'a> Together<'a> {
         let codec = made.measured.codecs.first().map_or("", String::as_str);
         let label = match &made.listed.role {
             StreamRole::Audio { name, .. } => name,
-            StreamRole::Variant { .. } => "",
+            StreamRole::Variant { .. } | StreamRole::Subtitles { .. } => "",
         };
         Self {
             is_video: made.listed.video.is_some(),
@@ -67,7 +67,7 @@ impl<'a> Together<'a> {
 fn adaptation_set(listed: &ListedStream, stream: Representation, is_first: bool) -> AdaptationSet {
     let (label, describes_video) = match &listed.role {
         StreamRole::Audio { name, describes_video, .. } => (name.clone(), *describes_video),
-        StreamRole::Variant { .. } => (String::new(), false),
+        StreamRole::Variant { .. } | StreamRole::Subtitles { .. } => (String::new(), false),
     };
     AdaptationSet {
         language: listed.language.clone(),

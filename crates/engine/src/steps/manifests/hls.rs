@@ -7,6 +7,11 @@ use abanico_plan::{ListedStream, PlaylistStyle, StreamRole};
 use super::MadeStream;
 use crate::steps::segment::MeasuredStream;
 
+/// Characteristics of renditions (RFC 8216 section 4.3.4.1; Apple's HLS authoring specification).
+const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
+const TRANSCRIBES: &str =
+    "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
+
 /// The playlist of all streams.
 pub(super) fn playlist(style: &PlaylistStyle, streams: &[MadeStream<'_>]) -> MultivariantPlaylist {
     MultivariantPlaylist {
@@ -33,7 +38,7 @@ fn variants(made: &MadeStream<'_>, all: &[MadeStream<'_>], shows_resolution: boo
         video: planned.video.map(|video| VariantVideo { size: video.size, rate: video.rate }),
         shows_resolution,
         audio_group: None,
-        subtitles_group: None,
+        subtitles_group: subtitles(planned, all),
     };
     let with_group = |name: &String| {
         let sounds: Vec<&MeasuredStream> =
@@ -56,24 +61,47 @@ fn variants(made: &MadeStream<'_>, all: &[MadeStream<'_>], shows_resolution: boo
     if audio_groups.is_empty() { vec![alone] } else { audio_groups.iter().map(with_group).collect() }
 }
 
+/// The group of subtitles that goes with a picture.
+fn subtitles(planned: &ListedStream, all: &[MadeStream<'_>]) -> Option<String> {
+    planned.video?;
+    all.iter().find_map(|made| match &made.listed.role {
+        StreamRole::Subtitles { group, .. } => Some(group.clone()),
+        _ => None,
+    })
+}
+
 fn is_in(planned: &ListedStream, name: &str) -> bool {
     matches!(&planned.role, StreamRole::Audio { group, .. } if group == name)
 }
 
 fn rendition(planned: &ListedStream) -> Option<Rendition> {
-    let StreamRole::Audio { group, name, is_default, auto_select, describes_video } = &planned.role else {
-        return None;
-    };
-    Some(Rendition {
-        kind: RenditionKind::Audio,
-        group: group.clone(),
-        name: name.clone(),
-        language: planned.language.clone(),
-        is_default: *is_default,
-        auto_select: *auto_select,
-        describes_video: *describes_video,
-        channels: (planned.channels > 0).then_some(planned.channels),
-        path: planned.names.playlist.clone(),
+    let path = planned.names.playlist.clone();
+    let language = planned.language.clone();
+    Some(match &planned.role {
+        StreamRole::Variant { .. } => return None,
+        StreamRole::Audio { group, name, is_default, auto_select, describes_video } => Rendition {
+            kind: RenditionKind::Audio,
+            group: group.clone(),
+            name: name.clone(),
+            language,
+            is_default: *is_default,
+            auto_select: *auto_select,
+            characteristics: if *describes_video { DESCRIBES_VIDEO } else { "" },
+            channels: (planned.channels > 0).then_some(planned.channels),
+            path,
+        },
+        // Shown when the viewer, or the settings of the viewer's device, ask for them.
+        StreamRole::Subtitles { group, name, is_accessible } => Rendition {
+            kind: RenditionKind::Subtitles,
+            group: group.clone(),
+            name: name.clone(),
+            language,
+            is_default: false,
+            auto_select: true,
+            characteristics: if *is_accessible { TRANSCRIBES } else { "" },
+            channels: None,
+            path,
+        },
     })
 }
 

@@ -106,6 +106,14 @@ fn playlist(
             .fragmented
             .as_ref()
             .map(|_| if output.single_file { part() } else { whole_file() }),
+        i_frames_only,
+        ..media_playlist(style, segments)
+    }
+}
+
+/// A playlist in a group's style.
+pub(in crate::steps) fn media_playlist(style: &PlaylistStyle, segments: Vec<MediaSegment>) -> MediaPlaylist {
+    MediaPlaylist {
         duration_format: if style.whole_seconds {
             DurationFormat::Integer
         } else {
@@ -115,7 +123,6 @@ fn playlist(
         base_url: style.base_url.clone(),
         client_cache: style.client_cache,
         program_date_time: style.date_period.map(|period| ProgramDateTime { start_epoch_ms: 0, period }),
-        i_frames_only,
         ..MediaPlaylist::new(segments)
     }
 }

@@ -26,6 +26,7 @@ pub(super) const HLS_MEMBERS: &[(&str, State)] = &[
     ("programDateTimePeriod", Honoured),
     ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
     ("manifestCompression", Honoured),
+    ("captionSegmentLengthControl", Honoured),
     ("captionLanguageSetting", Only(&["NONE", "OMIT"])),
     ("audioOnlyHeader", Harmless("it tells of a variant with sound alone")),
     ("imageBasedTrickPlay", Only(&["NONE"])),

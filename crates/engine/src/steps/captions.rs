@@ -1,0 +1,238 @@
+//! The step captions: in fetched caption files and a planned task, out captions on the output's clock as the task wants
+//! them, listed for publishing where they go to the user. Never a cue outside of the clips.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use abanico_captions::{
+    CaptionFormat, CaptionTrack, Clip, clip, decode, join, merge_simultaneous, parse_srt, parse_webvtt,
+    shift, write_ass, write_srt, write_webvtt, write_webvtt_segments,
+};
+use abanico_media::{ExactTime, Rational};
+use abanico_package::MediaSegment;
+use abanico_plan::{
+    CaptionDelivery, CaptionFile, CaptionForm, CaptionTask, Plan, PlaylistStyle, SegmentNames, TaskId,
+};
+
+use super::JobContext;
+use super::encode::{begin, complete, light};
+use super::packaged_files::{PackagedFile, Turn, list, write_manifest};
+use super::segment::{HLS_TYPE, MeasuredStream, media_playlist, note};
+use crate::failure;
+use crate::job::PublishedOutput;
+use crate::job_machine::Failure;
+
+/// Names of the files that a task makes.
+pub(super) const SCRIPT_FILE: &str = "captions.ass";
+pub(super) const SRT_FILE: &str = "captions.srt";
+const WEBVTT_FILE: &str = "captions.vtt";
+const PLAYLIST: &str = "media.m3u8";
+
+/// Largest caption file that is read: hours of speech have some hundred kilobytes.
+const MOST_BYTES: u64 = 32 * 1024 * 1024;
+/// MIME type of WebVTT.
+const WEBVTT_TYPE: &str = "text/vtt";
+/// Ticks a second of the clock of transport streams.
+const PTS_TICKS: i64 = 90_000;
+
+/// Where captions lie that go into pictures or files.
+pub(super) fn captions_folder(context: &JobContext, index: u32) -> PathBuf {
+    context.work.task(&TaskId::new(format!("captions-{index}")))
+}
+
+/// Reads a fetched caption file.
+///
+/// # Errors
+/// When it is too large or no captions of its format.
+pub(super) fn read(path: &Path, file: &CaptionFile) -> Result<CaptionTrack, Failure> {
+    let disk = |error: io::Error| failure::from_disk("read a caption file", &error);
+    let size = std::fs::metadata(path).map_err(disk)?.len();
+    if size > MOST_BYTES {
+        let why = format!("it has {size} bytes, and captions have at most {MOST_BYTES}");
+        return Err(failure::from_captions(&file.url, &why));
+    }
+    let text = decode(&std::fs::read(path).map_err(disk)?);
+    if text.encoding.is_guess() {
+        tracing::warn!(
+            url = file.url,
+            encoding = text.encoding.name(),
+            "a caption file is not UTF-8: save it as UTF-8 if letters look wrong"
+        );
+    }
+    let parsed = match file.format {
+        CaptionFormat::SubRip => parse_srt(&text.text),
+        CaptionFormat::WebVtt => parse_webvtt(&text.text),
+    };
+    parsed.map_err(|error| failure::from_captions(&file.url, &error.to_string()))
+}
+
+/// Makes the captions of one task; answers what a user gets of them.
+pub(crate) async fn make_captions(
+    context: &JobContext,
+    plan: &Plan,
+    task: &TaskId,
+    captions: &CaptionTask,
+) -> Result<Option<PublishedOutput>, Failure> {
+    let _permit = light(context).await?;
+    let folder = begin(context, task)?;
+    let track = on_the_outputs_clock(context, plan, captions)?;
+    let made = write(&folder, plan, captions, &track);
+    let made = made.map_err(|error| failure::from_disk("write the captions", &error))?;
+    complete(context, task)?;
+    Ok(made)
+}
+
+/// All clips' captions, one clip after the other.
+fn on_the_outputs_clock(
+    context: &JobContext,
+    plan: &Plan,
+    captions: &CaptionTask,
+) -> Result<CaptionTrack, Failure> {
+    let (mut at, mut tracks) = (ExactTime::ZERO, Vec::new());
+    for part in &captions.parts {
+        if let Some((index, file)) =
+            part.file.and_then(|index| Some((index, plan.caption_files.get(index as usize)?)))
+        {
+            let track = read(&context.work.caption_file(index as usize), file)?;
+            let shown = clip(&shift(&track, part.delta), &[Clip { start: part.start, length: part.length }]);
+            tracks.push((shown, at));
+        }
+        at = at + part.length;
+    }
+    let track = join(tracks);
+    Ok(if captions.merges { merge_simultaneous(&track) } else { track })
+}
+
+fn write(
+    folder: &Path,
+    plan: &Plan,
+    captions: &CaptionTask,
+    track: &CaptionTrack,
+) -> io::Result<Option<PublishedOutput>> {
+    let (name, text) = match &captions.form {
+        CaptionForm::Script(style, picture) => (SCRIPT_FILE, write_ass(track, style, *picture)),
+        CaptionForm::Srt(passthrough) => (SRT_FILE, write_srt(track, *passthrough)),
+        CaptionForm::WebVtt(passthrough) => (WEBVTT_FILE, write_webvtt(track, *passthrough)),
+        CaptionForm::Segments { passthrough, starts, first_pts } => {
+            let ticks = (first_pts.seconds() * Rational::from(PTS_TICKS)).round();
+            let offset = Some(u64::try_from(ticks).unwrap_or(0));
+            let texts = write_webvtt_segments(track, starts, captions.length(), offset, *passthrough);
+            return write_stream(folder, captions, starts, &texts).map(Some);
+        }
+    };
+    std::fs::write(folder.join(name), &text)?;
+    let Some(CaptionDelivery::File { output }) = captions.delivery else { return Ok(None) };
+    let planned = plan
+        .outputs
+        .get(output as usize)
+        .ok_or_else(|| io::Error::other("an output that the plan does not have"))?;
+    let file = PackagedFile {
+        name: name.to_owned(),
+        url: planned.url.clone(),
+        content_type: planned.content_type.clone(),
+        is_gzip: false,
+        turn: Turn::Media,
+    };
+    list(folder, &[file])?;
+    Ok(Some(published(output, planned.url.clone(), text.len(), captions)))
+}
+
+fn published(output: u32, url: String, size_bytes: usize, captions: &CaptionTask) -> PublishedOutput {
+    PublishedOutput {
+        output,
+        url,
+        size_bytes: size_bytes as u64,
+        duration_ms: captions.length().millis(),
+        video_bit_rate_bps: 0,
+        width: 0,
+        height: 0,
+    }
+}
+
+/// Writes segments and the playlist that lists them.
+fn write_stream(
+    folder: &Path,
+    captions: &CaptionTask,
+    starts: &[ExactTime],
+    texts: &[String],
+) -> io::Result<PublishedOutput> {
+    let Some(CaptionDelivery::Stream { output, names, playlist }) = &captions.delivery else {
+        return Err(io::Error::other("segments of captions that go nowhere"));
+    };
+    let mut files = Vec::with_capacity(texts.len() + 1);
+    for (index, text) in texts.iter().enumerate() {
+        let name = format!("segment-{:05}.vtt", index + 1);
+        std::fs::write(folder.join(&name), text)?;
+        files.push(PackagedFile {
+            name,
+            url: names.url(&names.segment(index)),
+            content_type: WEBVTT_TYPE.to_owned(),
+            is_gzip: false,
+            turn: Turn::Media,
+        });
+    }
+    if let Some(style) = playlist {
+        files.push(write_playlist(folder, names, style, durations(starts, captions.length()))?);
+    }
+    list(folder, &files)?;
+    let size: usize = texts.iter().map(String::len).sum();
+    note(folder, &MeasuredStream::of_text())?;
+    Ok(published(*output, names.url(&names.playlist), size, captions))
+}
+
+fn durations(starts: &[ExactTime], end: ExactTime) -> Vec<ExactTime> {
+    let ends = starts.iter().skip(1).copied().chain([end]);
+    starts.iter().zip(ends).map(|(start, end)| end - *start).collect()
+}
+
+fn write_playlist(
+    folder: &Path,
+    names: &SegmentNames,
+    style: &PlaylistStyle,
+    durations: Vec<ExactTime>,
+) -> io::Result<PackagedFile> {
+    let segment = |(index, duration)| MediaSegment { path: names.segment(index), byte_range: None, duration };
+    let segments = durations.into_iter().enumerate().map(segment).collect();
+    let file = PackagedFile {
+        name: PLAYLIST.to_owned(),
+        url: names.url(&names.playlist),
+        content_type: HLS_TYPE.to_owned(),
+        is_gzip: style.is_compressed,
+        turn: Turn::Playlist,
+    };
+    write_manifest(folder, &file, &media_playlist(style, segments).render())?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(format: CaptionFormat) -> CaptionFile {
+        CaptionFile { url: "s3://in/a.srt".to_owned(), format }
+    }
+
+    #[test]
+    fn is_a_file_that_cannot_be_read_told_by_its_address_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c");
+        std::fs::write(&path, "1\n00:00:xx --> 00:00:02,000\nHola\n").unwrap();
+        let failure = read(&path, &file(CaptionFormat::SubRip)).unwrap_err();
+        assert_eq!((failure.code, failure.is_retryable), (1010, false));
+        assert!(
+            failure.message.contains("s3://in/a.srt") && failure.message.contains("line 2"),
+            "{}",
+            failure.message
+        );
+        std::fs::write(&path, "1\n00:00:01,000 --> 00:00:02,000\nHola\n").unwrap();
+        assert_eq!(read(&path, &file(CaptionFormat::SubRip)).unwrap().cues().len(), 1);
+        assert!(read(&path, &file(CaptionFormat::WebVtt)).is_err(), "a WebVTT file has a header");
+    }
+
+    #[test]
+    fn do_lengths_of_segments_fill_the_output() {
+        let at = ExactTime::from_millis;
+        assert_eq!(durations(&[at(0), at(4000)], at(5500)), [at(4000), at(1500)]);
+        assert_eq!(durations(&[at(0)], at(700)), [at(700)]);
+    }
+}

@@ -1,0 +1,270 @@
+//! Captions: in an output's caption descriptions and the inputs' caption selectors, out which text files are read, how
+//! they are put on the output's clock, and what is made of them. Never a look into a caption file.
+
+use abanico_captions::{BurnInStyle, CaptionFormat, StylePassthrough};
+use abanico_media::{ExactTime, Size};
+use abanico_model::generated::{CaptionDescription, CaptionSelector, Input};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::clips::Clip;
+use crate::segmented::{PlaylistStyle, SegmentNames};
+use crate::setting::text;
+
+mod burn_in;
+
+pub(crate) use burn_in::burn_in_style;
+
+/// A caption file that the job reads.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CaptionFile {
+    /// Where it is.
+    pub url: String,
+    /// What the job says it is.
+    pub format: CaptionFormat,
+}
+
+/// Captions that are made from files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CaptionTask {
+    /// What is shown, clip after clip, as the pictures are.
+    pub parts: Vec<CaptionPart>,
+    /// Whether cues of the same times become one.
+    pub merges: bool,
+    /// What they are written as.
+    pub form: CaptionForm,
+    /// Where they go to a user; none for what goes into a picture or a file with other streams.
+    pub delivery: Option<CaptionDelivery>,
+}
+
+/// The captions of one clip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CaptionPart {
+    /// Index of the file in [`crate::Plan::caption_files`]; none shows nothing.
+    pub file: Option<u32>,
+    /// Added to all times of the file.
+    pub delta: ExactTime,
+    /// Where the clip starts, counted from its input's first picture, which is the file's zero.
+    pub start: ExactTime,
+    /// How long the clip is.
+    pub length: ExactTime,
+}
+
+/// What captions are written as.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptionForm {
+    /// SubRip.
+    Srt(StylePassthrough),
+    /// WebVTT.
+    WebVtt(StylePassthrough),
+    /// WebVTT in segments that begin at these times.
+    Segments {
+        /// Whether looks are kept.
+        passthrough: StylePassthrough,
+        /// Ascending, from zero.
+        starts: Vec<ExactTime>,
+        /// Presentation time of the output's zero in the transport streams that they go with.
+        first_pts: ExactTime,
+    },
+    /// A script by which they are drawn into pictures of this size.
+    Script(Box<BurnInStyle>, Size),
+}
+
+/// Where captions go.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptionDelivery {
+    /// A file.
+    File {
+        /// Index of the output in [`crate::Plan::outputs`].
+        output: u32,
+    },
+    /// A stream of segments.
+    Stream {
+        /// Index of the output in [`crate::Plan::outputs`].
+        output: u32,
+        /// Names of its files.
+        names: SegmentNames,
+        /// How its media playlist is written, if it has one.
+        playlist: Option<PlaylistStyle>,
+    },
+}
+
+impl CaptionTask {
+    /// Length of all clips together.
+    pub fn length(&self) -> ExactTime {
+        self.parts.iter().fold(ExactTime::ZERO, |sum, part| sum + part.length)
+    }
+}
+
+impl CaptionDelivery {
+    /// Index of the output in [`crate::Plan::outputs`].
+    pub fn output(&self) -> u32 {
+        match self {
+            Self::File { output } | Self::Stream { output, .. } => *output,
+        }
+    }
+}
+
+/// The kinds of captions that an output can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Destination {
+    BurnIn,
+    Srt,
+    WebVtt,
+}
+
+impl Destination {
+    /// What a description asks for.
+    ///
+    /// # Errors
+    /// When it says nothing, or something that is not made here.
+    pub fn of(description: &CaptionDescription, pointer: &str) -> Result<Self, Error> {
+        let settings = description.destination_settings.as_ref();
+        match settings.and_then(|settings| text(&settings.destination_type)) {
+            Some("BURN_IN") => Ok(Self::BurnIn),
+            Some("SRT") => Ok(Self::Srt),
+            Some("WEBVTT") => Ok(Self::WebVtt),
+            Some(other) => {
+                let why = format!("destinationType {other} is not supported, only [BURN_IN, SRT, WEBVTT]");
+                Err(Error::setting(&format!("{pointer}/destinationSettings/destinationType"), &why))
+            }
+            None => {
+                let why = "destinationType is a required property: the default, EMBEDDED, is not supported";
+                Err(Error::setting(&format!("{pointer}/destinationSettings"), why))
+            }
+        }
+    }
+}
+
+/// Whether looks reach a sidecar file.
+pub(crate) fn passthrough(description: &CaptionDescription, destination: Destination) -> StylePassthrough {
+    let settings = description.destination_settings.as_ref();
+    let srt = || settings.and_then(|one| text(&one.srt_destination_settings.as_ref()?.style_passthrough));
+    let vtt = || settings.and_then(|one| text(&one.webvtt_destination_settings.as_ref()?.style_passthrough));
+    let said = if destination == Destination::Srt { srt() } else { vtt() };
+    if matches!(said, Some("ENABLED" | "MERGE")) {
+        StylePassthrough::Enabled
+    } else {
+        StylePassthrough::Disabled
+    }
+}
+
+/// Whether cues of the same times become one.
+pub(crate) fn merges(description: &CaptionDescription) -> bool {
+    let settings = description.destination_settings.as_ref();
+    let webvtt = settings.and_then(|settings| settings.webvtt_destination_settings.as_ref());
+    webvtt.and_then(|webvtt| text(&webvtt.style_passthrough)) == Some("MERGE")
+}
+
+/// Whether captions are for those who do not hear.
+pub(crate) fn is_accessible(description: &CaptionDescription) -> bool {
+    let settings = description.destination_settings.as_ref();
+    let webvtt = settings.and_then(|settings| settings.webvtt_destination_settings.as_ref());
+    webvtt.and_then(|webvtt| text(&webvtt.accessibility)) == Some("ENABLED")
+}
+
+/// ISO 639-2 code of captions, lower case: the description's, else the selector's.
+pub(crate) fn language(description: &CaptionDescription, inputs: &[Input]) -> Option<String> {
+    let own = description.custom_language_code.as_deref().or_else(|| text(&description.language_code));
+    let selector =
+        inputs.iter().find_map(|input| selector(input, description.caption_selector_name.as_deref()?));
+    let selected = selector.and_then(|selector| {
+        selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code))
+    });
+    own.or(selected).map(str::to_lowercase)
+}
+
+fn selector<'a>(input: &'a Input, name: &str) -> Option<&'a CaptionSelector> {
+    input.caption_selectors.as_ref()?.get(name)
+}
+
+/// Where a selector's captions come from.
+struct Source<'a> {
+    url: &'a str,
+    format: CaptionFormat,
+    delta: ExactTime,
+}
+
+/// The captions of every clip; `first_pictures` are the times of the inputs' first pictures on their own clocks. Files that
+/// are not yet in `files` are added.
+///
+/// # Errors
+/// When no input has the selector, or a selector does not name its file.
+pub(crate) fn parts(
+    description: &CaptionDescription,
+    (inputs, clips, first_pictures): (&[Input], &[Clip], &[ExactTime]),
+    files: &mut Vec<CaptionFile>,
+    pointer: &str,
+) -> Result<Vec<CaptionPart>, Error> {
+    let name = description.caption_selector_name.as_deref();
+    let name = name.ok_or_else(|| Error::setting(pointer, "captionSelectorName is a required property"))?;
+    if inputs.iter().all(|input| selector(input, name).is_none()) {
+        return Err(no_selector(inputs, name, pointer));
+    }
+    let mut parts = Vec::with_capacity(clips.len());
+    for clip in clips {
+        let zero = first_pictures.get(clip.input).copied().unwrap_or(ExactTime::ZERO);
+        let mut part =
+            CaptionPart { file: None, delta: ExactTime::ZERO, start: clip.start - zero, length: clip.length };
+        let at = format!("/inputs/{}/captionSelectors/{}", clip.input, escaped(name));
+        if let Some(source) =
+            selector(&inputs[clip.input], name).map(|one| source(one, &at)).transpose()?.flatten()
+        {
+            let file = CaptionFile { url: source.url.to_owned(), format: source.format };
+            let index = files.iter().position(|other| *other == file).unwrap_or(files.len());
+            if index == files.len() {
+                files.push(file);
+            }
+            (part.file, part.delta) = (u32::try_from(index).ok(), source.delta);
+        }
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+fn no_selector(inputs: &[Input], name: &str, pointer: &str) -> Error {
+    let mut known: Vec<&str> = inputs
+        .iter()
+        .flat_map(|input| input.caption_selectors.iter().flat_map(|selectors| selectors.keys()))
+        .map(String::as_str)
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let why = format!("no input has the caption selector `{name}`: there are {known}");
+    Error::setting(&format!("{pointer}/captionSelectorName"), &why)
+}
+
+/// A step of a JSON pointer (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Where a selector's captions come from; none for the source that has none.
+fn source<'a>(selector: &'a CaptionSelector, pointer: &str) -> Result<Option<Source<'a>>, Error> {
+    let settings = selector.source_settings.as_ref();
+    let format = match settings.and_then(|settings| text(&settings.source_type)) {
+        Some("NULL_SOURCE") => return Ok(None),
+        Some("SRT") => CaptionFormat::SubRip,
+        Some("WEBVTT") => CaptionFormat::WebVtt,
+        other => {
+            let said = other.unwrap_or("EMBEDDED");
+            let why = format!("captions from {said} are not supported: give a file, as SRT or WEBVTT");
+            return Err(Error::setting(&format!("{pointer}/sourceSettings/sourceType"), &why));
+        }
+    };
+    let file = settings.and_then(|settings| settings.file_source_settings.as_ref());
+    let url = file.and_then(|file| file.source_file.as_deref()).ok_or_else(|| {
+        let pointer = format!("{pointer}/sourceSettings/fileSourceSettings");
+        Error::setting(&pointer, "sourceFile is a required property")
+    })?;
+    let delta = file.and_then(|file| file.time_delta).unwrap_or(0);
+    let in_millis = file.and_then(|file| text(&file.time_delta_units)) == Some("MILLISECONDS");
+    let delta = ExactTime::from_millis(if in_millis { delta } else { delta.saturating_mul(1000) });
+    Ok(Some(Source { url, format, delta }))
+}
+
+#[cfg(test)]
+mod tests;
