@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Clip:
-    """A wish for a clip; the defaults make three seconds of 720p with a stereo tone."""
+    """A wish for a clip; the defaults make three seconds of 720p with a stereo tone. `pattern` is a generator of ffmpeg, or black."""
 
     width: int = 1280
     height: int = 720
@@ -22,6 +22,7 @@ class Clip:
     frames: int = 75
     has_sound: bool = True
     ending: str = "mp4"
+    pattern: str = "testsrc2"
 
     @property
     def seconds(self) -> Fraction:
@@ -39,7 +40,8 @@ class Clips:
         """The file of `clip`, made now when this is the first wish for it."""
         sound = "tone" if clip.has_sound else "silent"
         rate = clip.rate.replace("/", "over")
-        file = self._folder / f"{clip.width}x{clip.height}_{rate}fps_{clip.frames}_{sound}.{clip.ending}"
+        pattern = "" if clip.pattern == "testsrc2" else f"{clip.pattern}_"
+        file = self._folder / f"{pattern}{clip.width}x{clip.height}_{rate}fps_{clip.frames}_{sound}.{clip.ending}"
         if not file.exists():
             half = file.with_name(f"half_{file.name}")
             subprocess.run([*_command(clip), str(half)], check=True, timeout=120)
@@ -48,7 +50,8 @@ class Clips:
 
 
 def _command(clip: Clip) -> list[str]:
-    picture = f"testsrc2=size={clip.width}x{clip.height}:rate={clip.rate}"
+    source = "color=black:" if clip.pattern == "black" else f"{clip.pattern}="
+    picture = f"{source}size={clip.width}x{clip.height}:rate={clip.rate}"
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", picture]
     if clip.has_sound:
         command += ["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000"]

@@ -240,8 +240,12 @@ pub fn package(
     // B-frames or the encoder's priming need it.
     args.all(["-copyts"]);
     let is_webm = output.container == Container::WebM;
-    streams(&mut args, &output.streams, video, audio, is_webm);
-    text_streams(&mut args, output, texts);
+    stream_inputs(&mut args, &output.streams, (video, audio), is_webm);
+    for text in texts {
+        args.all(["-f", "srt"]).path(Some("-i"), text);
+    }
+    streams(&mut args, &output.streams);
+    text_streams(&mut args, output);
     args.all(["-c", "copy"]);
     if !texts.is_empty() {
         args.all(["-c:s", "mov_text"]);
@@ -289,8 +293,13 @@ fn raw_format(codec: AudioCodec) -> &'static str {
     }
 }
 
-/// Adds an output's streams, picture first.
-fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[PathBuf], is_webm: bool) {
+/// Adds the files of an output's streams, picture first.
+fn stream_inputs(
+    args: &mut Args,
+    streams: &Streams,
+    (video, audio): (Option<&Path>, &[PathBuf]),
+    is_webm: bool,
+) {
     if let Some(video) = video {
         args.path(Some("-i"), video);
     }
@@ -302,10 +311,14 @@ fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[Pa
         }
         args.path(Some("-i"), file);
     }
-    if video.is_some() {
+}
+
+/// Adds an output's streams, picture first.
+fn streams(args: &mut Args, streams: &Streams) {
+    if streams.video.is_some() {
         args.all(["-map", "0:v:0"]);
     }
-    let first = usize::from(video.is_some());
+    let first = usize::from(streams.video.is_some());
     for (index, sound) in streams.audio.iter().enumerate() {
         args.pair("-map", format!("{}:a:0", first + index));
         if let Some(language) = &sound.language {
@@ -319,11 +332,11 @@ fn streams(args: &mut Args, streams: &Streams, video: Option<&Path>, audio: &[Pa
     }
 }
 
-/// Adds an output's streams of text behind the others. None is shown until the viewer chooses it.
-fn text_streams(args: &mut Args, output: &FileOutput, files: &[PathBuf]) {
+/// Adds an output's streams of text behind the others. None is marked as the default (ffmpeg's muxer of MP4 marks the first
+/// one all the same).
+fn text_streams(args: &mut Args, output: &FileOutput) {
     let first = usize::from(output.streams.video.is_some()) + output.streams.audio.len();
-    for (index, (text, file)) in output.texts.iter().zip(files).enumerate() {
-        args.all(["-f", "srt"]).path(Some("-i"), file);
+    for (index, text) in output.texts.iter().enumerate() {
         args.pair("-map", format!("{}:s:0", first + index));
         if let Some(language) = &text.language {
             args.pair(&format!("-metadata:s:s:{index}"), format!("language={language}"));
@@ -376,7 +389,8 @@ pub fn segment(
 ) -> Vec<OsString> {
     let mut args = Args::new();
     args.all(["-copyts"]);
-    streams(&mut args, &output.streams, video, audio, false);
+    stream_inputs(&mut args, &output.streams, (video, audio), false);
+    streams(&mut args, &output.streams);
     transport_args(&mut args, transport, &output.streams);
     args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);
     let starts: Vec<String> = output.segmentation.starts().iter().skip(1).map(u64::to_string).collect();

@@ -247,7 +247,7 @@ fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
 }
 
 #[test]
-fn are_streams_of_text_behind_the_others_and_off_until_chosen() {
+fn are_streams_of_text_behind_the_others() {
     let mut output = file(Container::Mp4, true);
     output.texts = vec![abanico_plan::TextStream {
         captions: 0,
@@ -257,7 +257,8 @@ fn are_streams_of_text_behind_the_others_and_off_until_chosen() {
     let files = (Some(Path::new("/v")), &["/a".into()][..], &["/t.srt".into()][..]);
     let command = line(package(&output, files, Path::new("/w")));
     for part in [
-        "-f srt -i file:/t.srt -map 2:s:0 -metadata:s:s:0 language=spa -metadata:s:s:0 title=Español",
+        "-i file:/a -f srt -i file:/t.srt -map 0:v:0 -map 1:a:0",
+        "-map 2:s:0 -metadata:s:s:0 language=spa -metadata:s:s:0 title=Español",
         "-disposition:s:0 0 -c copy -c:s mov_text",
     ] {
         assert!(command.contains(part), "{part}: {command}");
