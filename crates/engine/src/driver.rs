@@ -146,6 +146,8 @@ impl Driver {
         let caption_files = self.record.plan.as_ref().map_or(0, |plan| plan.caption_files.len());
         let mut read = self.context.input_files();
         read.extend((0..caption_files).map(|index| self.context.work.caption_file(index)));
+        let images = self.record.plan.iter().flat_map(|plan| &plan.images).enumerate();
+        read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
         if !self.context.work.has_all(&read, with_files) {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are gone: it begins anew");
             self.record.machine.start_over();
@@ -298,7 +300,7 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
     let plan = record.plan.as_ref().ok_or_else(|| failure::broken("a task without a plan"))?;
     let task = plan.task(id).ok_or_else(|| failure::broken("a task that the plan does not have"))?;
     let finished = match &task.kind {
-        TaskKind::EncodeVideo(encode) => encode::encode_video(context, id, encode).await?,
+        TaskKind::EncodeVideo(encode) => encode::encode_video(context, plan, id, encode).await?,
         TaskKind::EncodeAudio(encode) => encode::encode_audio(context, id, encode).await?,
         TaskKind::Package(output) => {
             let planned = plan.outputs.get(output.output as usize);

@@ -36,6 +36,13 @@ impl WorkFolder {
         self.root.join(format!("caption-file-{index}"))
     }
 
+    /// The fetched image with this index; its extension says what it is.
+    pub fn image(&self, index: usize, url: &str) -> PathBuf {
+        let path = url.split(['?', '#']).next().unwrap_or(url).to_ascii_lowercase();
+        let extension = ["bmp", "tga"].into_iter().find(|extension| path.ends_with(&format!(".{extension}")));
+        self.root.join(format!("image-{index}.{}", extension.unwrap_or("png")))
+    }
+
     /// The finished files of a task.
     pub fn task(&self, task: &TaskId) -> PathBuf {
         self.root.join(task.as_str())

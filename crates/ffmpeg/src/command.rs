@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use abanico_media::{ExactTime, Rational};
+use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{
     AudioCodec, AudioEncode, Container, FileOutput, FrameCapture, SegmentedOutput, SourceVideo, Streams,
     TransportStream, VideoEncode,
@@ -13,7 +13,9 @@ use abanico_plan::{
 
 use crate::audio_graph::audio_graph;
 use crate::encoder_args::{audio_args, video_args};
-use crate::filter_graph::{capture_graph, escaped, video_graph};
+use crate::filter_graph::{capture_graph, video_graph};
+use crate::graph_text::escaped;
+use crate::overlays::overlay_images;
 
 pub use crate::audio_graph::Gain;
 
@@ -105,19 +107,46 @@ pub fn output_file_name(output: &FileOutput) -> String {
     format!("output-{}.{}", output.output, output.container.extension())
 }
 
-/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `inputs` are the job's files by their
-/// index, `captions` the scripts of captions by theirs. `threads` is for each encoder; none leaves it to the encoder.
+/// What a video is encoded from.
+#[derive(Clone, Copy, Default)]
+pub struct EncodedFrom<'a> {
+    /// The job's files by their index.
+    pub inputs: &'a [PathBuf],
+    /// Scripts of captions by the index that overlays name.
+    pub captions: &'a [PathBuf],
+    /// Images by the index that overlays name.
+    pub images: &'a [PathBuf],
+}
+
+/// Adds an image as one frame, read by what its extension says and nothing else.
+fn image_input(args: &mut Args, path: &Path, rate: FrameRate) {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let decoder = match extension.to_ascii_lowercase().as_str() {
+        "bmp" => "bmp",
+        "tga" => "targa",
+        _ => "png",
+    };
+    args.pair("-protocol_whitelist", "file").all(["-f", "image2", "-pattern_type", "none"]);
+    args.pair("-framerate", rate.to_string()).pair("-c:v", decoder).path(Some("-i"), path);
+}
+
+/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `threads` is for each encoder; none leaves it to the encoder.
 pub fn encode_video(
     encode: &VideoEncode,
-    (inputs, captions): (&[PathBuf], &[PathBuf]),
+    files: EncodedFrom<'_>,
     folder: &Path,
     threads: Option<u32>,
 ) -> Vec<OsString> {
     let mut args = Args::of_foreign_files();
     for clip in &encode.clips {
-        clip_input(&mut args, clip, inputs);
+        clip_input(&mut args, clip, files.inputs);
     }
-    args.pair("-filter_complex", video_graph(encode, captions));
+    for (branch, rendition) in encode.renditions() {
+        for image in overlay_images(&rendition.overlays) {
+            image_input(&mut args, input(files.images, image.file), branch.rate);
+        }
+    }
+    args.pair("-filter_complex", video_graph(encode, files.captions));
     for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
         video_args(&mut args, &rendition.coding);

@@ -1,13 +1,15 @@
 //! Filter graphs: in the video part of a plan, out the text that ffmpeg's filters are set up by.
 //! Never a frame too many: the graph delivers exactly the planned number of frames at the planned rate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use abanico_media::{ExactTime, FieldOrder, Orientation, Rational, Size};
 use abanico_plan::{
-    FrameCapture, NoiseReducer, Overlay, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
+    FrameCapture, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
     VideoRendition,
 };
+
+use crate::overlays::{Drawing, corrected, overlay_images};
 
 /// Frames that may be repeated at the end where rounding of time stamps left one out. More missing frames mean that
 /// decoding ended early: verification must see that.
@@ -29,10 +31,11 @@ pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String 
             chains.push(format!("{parts}concat=n={clips}:v=1:a=0{}", finished(rendition)));
         }
     }
-    for (_, rendition) in encode.renditions().filter(|(_, rendition)| !rendition.overlays.is_empty()) {
-        let overlays: Vec<String> =
-            rendition.overlays.iter().map(|overlay| drawn(overlay, captions)).collect();
-        chains.push(format!("{}{}[v{}]", finished(rendition), overlays.join(","), rendition.index));
+    let mut next_input = clips;
+    for (branch, rendition) in encode.renditions().filter(|(_, rendition)| !rendition.overlays.is_empty()) {
+        let drawing = Drawing { rate: branch.rate, rendition, captions, first_input: next_input };
+        next_input += overlay_images(&rendition.overlays).count();
+        chains.extend(drawing.chains(&finished(rendition)));
     }
     chains.join(";")
 }
@@ -41,27 +44,6 @@ pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String 
 fn finished(rendition: &VideoRendition) -> String {
     let kind = if rendition.overlays.is_empty() { "v" } else { "f" };
     format!("[{kind}{}]", rendition.index)
-}
-
-/// What draws an overlay.
-fn drawn(overlay: &Overlay, captions: &[PathBuf]) -> String {
-    match overlay {
-        Overlay::Captions(index) => {
-            let script = captions.get(*index as usize).map_or(Path::new("missing"), PathBuf::as_path);
-            format!("ass=filename={}", escaped(&script.to_string_lossy()))
-        }
-    }
-}
-
-/// A value within a graph, where it is read twice: as an option of a filter, and before that as a part of the graph
-/// (ffmpeg's documentation of filters, "Notes on filtergraph escaping").
-pub(crate) fn escaped(value: &str) -> String {
-    let with_slashes = |text: &str, special: &str| -> String {
-        text.chars()
-            .flat_map(|letter| special.contains(letter).then_some('\\').into_iter().chain([letter]))
-            .collect()
-    };
-    with_slashes(&with_slashes(value, "\\':"), "\\'[],;")
 }
 
 /// Names of pads: those of one clip among several begin with its number.
@@ -246,8 +228,10 @@ fn scaled(
     ));
     let denoise =
         rendition.noise_reducer.map(|reducer| format!("{},", denoised(reducer))).unwrap_or_default();
+    let corrected =
+        rendition.colour_correction.map(|levels| format!("{},", corrected(levels))).unwrap_or_default();
     chains.push(format!(
-        "{}{denoise}{}setsar=1{}",
+        "{}{denoise}{corrected}{}setsar=1{}",
         labels.name("p", rendition.index),
         framed(picture, rendition.frame),
         if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }

@@ -6,6 +6,7 @@ use abanico_model::generated::{Input, InputClipping};
 
 use crate::Error;
 use crate::setting::text;
+use crate::timecode::{clock, frame_number};
 
 /// A run of one input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,33 +108,6 @@ fn first_frame(
     Ok(timecode.and_then(|timecode| frame_number(timecode, rate)).unwrap_or(0))
 }
 
-/// Frames from midnight to a timecode `HH:MM:SS:FF`, or `HH:MM:SS;FF` with numbers left out (SMPTE 12M: the first two, or
-/// four at 60, of each minute but every tenth).
-fn frame_number(timecode: &str, rate: FrameRate) -> Option<i64> {
-    let drops = timecode.contains([';', '.']);
-    let parts: Vec<i64> = timecode
-        .split([':', ';', '.'])
-        .map(|part| part.parse().ok().filter(|number| *number >= 0))
-        .collect::<Option<_>>()?;
-    let [hours, minutes, seconds, frames] = parts[..] else { return None };
-    let nominal = rate.per_second().round().max(1);
-    if hours > 23 || minutes > 59 || seconds > 59 || frames >= nominal {
-        return None;
-    }
-    let all_minutes = hours * 60 + minutes;
-    let number = (all_minutes * 60 + seconds) * nominal + frames;
-    let left_out =
-        if drops && nominal % 30 == 0 { nominal / 15 * (all_minutes - all_minutes / 10) } else { 0 };
-    Some(number - left_out)
-}
-
-/// A frame count as a timecode, for people.
-fn clock(frames: i64, rate: FrameRate) -> String {
-    let nominal = rate.per_second().round().max(1);
-    let seconds = frames / nominal;
-    format!("{:02}:{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60, frames % nominal)
-}
-
 /// Frames a second of timecodes for an input that has no picture.
 fn default_rate() -> FrameRate {
     FrameRate::from_rational(Rational::from(25)).expect("25 is above zero")
@@ -199,16 +173,6 @@ mod tests {
         let zero =
             start(json!({"timecodeSource": "ZEROBASED", "inputClippings": clipping}), &embedded).unwrap_err();
         assert!(zero.kind() == ErrorKind::Clipping && zero.to_string().contains("00:00:10:00"), "{zero}");
-    }
-
-    #[test]
-    fn are_numbers_left_out_of_drop_frame_timecodes_only() {
-        let rate = FrameRate::new(30000, 1001).unwrap();
-        assert_eq!(frame_number("00:01:00;02", rate), Some(1800));
-        assert_eq!(frame_number("00:01:00:02", rate), Some(1802));
-        assert_eq!(frame_number("01:00:00;00", rate), Some(107_892));
-        assert_eq!(frame_number("01:00:00;00", FrameRate::new(60000, 1001).unwrap()), Some(215_784));
-        assert_eq!(frame_number("00:00:01;00", FrameRate::new(25, 1).unwrap()), Some(25));
     }
 
     #[test]

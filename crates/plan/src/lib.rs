@@ -14,6 +14,7 @@ mod frame_capture;
 mod hls;
 mod ladder;
 mod output_names;
+mod overlays;
 mod planner;
 mod renditions;
 mod scaling;
@@ -21,6 +22,7 @@ mod segmentation;
 mod segmented;
 mod setting;
 mod task;
+mod timecode;
 mod transport_stream;
 mod video;
 mod video_coding;
@@ -48,8 +50,8 @@ pub use task::{
 };
 pub use transport_stream::TransportStream;
 pub use video::{
-    NoiseReducer, Overlay, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
-    VideoRendition,
+    ColourCorrection, InsertedImage, NoiseReducer, Overlay, Picture, RateBranch, ScaleSource, SourceVideo,
+    TimecodeStamp, ToneMap, VideoEncode, VideoRendition,
 };
 pub use video_coding::{
     CodecSettings, EntropyCoder, Gop, H264Level, H264Profile, H264Settings, H265Level, H265Settings,

@@ -64,6 +64,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         audio: Vec::new(),
         captions: Vec::new(),
         caption_files: Vec::new(),
+        images: Vec::new(),
         outputs: Vec::new(),
         groups: Vec::new(),
         manifests: Vec::new(),
@@ -119,6 +120,7 @@ struct Draft<'a> {
     /// Captions that go into pictures and files.
     captions: Vec<CaptionTask>,
     caption_files: Vec<CaptionFile>,
+    images: Vec<String>,
     outputs: Vec<(PlannedOutput, Packaging)>,
     groups: Vec<PlannedGroup>,
     manifests: Vec<GroupManifests>,

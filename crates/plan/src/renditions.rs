@@ -4,10 +4,11 @@
 use abanico_media::{ExactTime, FrameRate, Size, VideoTrack};
 use abanico_model::generated::{Input, Rectangle as WireRectangle, VideoDescription};
 
+use crate::overlays;
 use crate::scaling::{Fitted, Rectangle, Scaling, fit};
 use crate::setting::{text, whole};
 use crate::video_coding::SharedSettings;
-use crate::{Error, NoiseReducer, Overlay, Picture, VideoCoding};
+use crate::{ColourCorrection, Error, NoiseReducer, Overlay, Picture, VideoCoding};
 
 /// One output's picture, before renditions are numbered and put in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Decision {
     pub frame: Size,
     /// Noise to take out.
     pub noise_reducer: Option<NoiseReducer>,
+    /// How colours are corrected.
+    pub colour_correction: Option<ColourCorrection>,
     /// What is drawn over the finished frames.
     pub overlays: Vec<Overlay>,
     /// Distance of the key frames that segments need.
@@ -55,7 +58,21 @@ pub(crate) fn decide(
     let (pictures, frame) = pictures(description, sources, size, pointer)?;
     let coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
     let noise_reducer = noise_reducer(description, pointer)?;
-    Ok(Decision { rate, pictures, frame, noise_reducer, overlays: Vec::new(), key_frame_every: None, coding })
+    let colour_correction = overlays::colour_correction(description);
+    if colour_correction.is_some() && coding.bit_depth > 8 {
+        let at = format!("{pointer}/videoPreprocessors/colorCorrector");
+        return Err(Error::setting(&at, "levels of colour go with outputs of 8 bit only"));
+    }
+    Ok(Decision {
+        rate,
+        pictures,
+        frame,
+        noise_reducer,
+        colour_correction,
+        overlays: Vec::new(),
+        key_frame_every: None,
+        coding,
+    })
 }
 
 /// What becomes of the picture of each clip, and the size of the frame, which is the same for all: the job's, or what the

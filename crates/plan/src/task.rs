@@ -24,6 +24,9 @@ pub struct Plan {
     /// Caption files that are read.
     #[serde(default)]
     pub caption_files: Vec<CaptionFile>,
+    /// URLs of images that are drawn into pictures.
+    #[serde(default)]
+    pub images: Vec<String>,
     /// What the user should know about decisions: dropped rungs, missing audio, tone mapping. One sentence each.
     pub notes: Vec<String>,
 }

@@ -97,6 +97,8 @@ pub struct VideoRendition {
     pub frame: Size,
     /// Noise to take out of the scaled picture.
     pub noise_reducer: Option<NoiseReducer>,
+    /// How colours are corrected.
+    pub colour_correction: Option<ColourCorrection>,
     /// What is drawn over the finished frames, one after the other.
     pub overlays: Vec<Overlay>,
     /// Distance of moments at which a key frame stands whatever the encoder would do; none leaves it to the encoder.
@@ -124,6 +126,72 @@ pub struct Picture {
 pub enum Overlay {
     /// The captions of the task with this index, as a script.
     Captions(u32),
+    /// An image.
+    Image(InsertedImage),
+    /// A running timecode.
+    Timecode(TimecodeStamp),
+}
+
+/// An image over the picture. What hangs over the frame's edge is cropped.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InsertedImage {
+    /// Index of the file in [`crate::Plan::images`].
+    pub file: u32,
+    /// Pixels from the frame's left.
+    pub x: u32,
+    /// Pixels from the frame's top.
+    pub y: u32,
+    /// Width that it is scaled to; its own when none.
+    pub width: Option<u32>,
+    /// Height that it is scaled to; its own when none.
+    pub height: Option<u32>,
+    /// 0 shows nothing of it, 100 nothing of what is below.
+    pub opacity_percent: u8,
+    /// When it appears, counted from the output's first frame.
+    pub start: ExactTime,
+    /// How long it stays, with its fading in and without its fading out; none to the end.
+    pub duration: Option<ExactTime>,
+    /// How long it takes to appear.
+    pub fade_in: ExactTime,
+    /// How long it takes to disappear after its duration.
+    pub fade_out: ExactTime,
+}
+
+/// A timecode that runs in the picture.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TimecodeStamp {
+    /// The first frame's, as `HH:MM:SS:FF`.
+    pub first_frame: String,
+    /// Whether numbers are left out, to keep with the clock at 30000/1001 and 60000/1001.
+    pub drops: bool,
+    /// Frames a second.
+    pub rate: FrameRate,
+    /// Height of its figures in pixels.
+    pub pixels: u32,
+    /// 0 at the top, 1 in the middle, 2 at the bottom.
+    pub row: u8,
+    /// 0 at the left, 1 in the middle, 2 at the right.
+    pub column: u8,
+    /// What stands before it.
+    pub prefix: String,
+}
+
+/// Levels of a picture's colours; 50 of 1 to 100 changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ColourCorrection {
+    /// From black to white.
+    pub brightness: u8,
+    /// From grey to twice as much.
+    pub contrast: u8,
+    /// From grey to twice as much.
+    pub saturation: u8,
+    /// From -180 to 180, 0 changes nothing.
+    pub hue_degrees: i16,
+}
+
+impl ColourCorrection {
+    /// The levels that change nothing.
+    pub const NEUTRAL: Self = Self { brightness: 50, contrast: 50, saturation: 50, hue_degrees: 0 };
 }
 
 /// A filter against noise (AWS's `NoiseReducer`), with its strength from 0 to 3 or, for the last two, from 0 to 16.

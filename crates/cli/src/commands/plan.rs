@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use abanico_ffmpeg::command::EncodedFrom;
 use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
@@ -112,7 +113,9 @@ fn stream_files(streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
 fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
     let here = Path::new("");
     let args = match &task.kind {
-        TaskKind::EncodeVideo(encode) => command::encode_video(encode, (inputs, &[]), here, None),
+        TaskKind::EncodeVideo(encode) => {
+            command::encode_video(encode, EncodedFrom { inputs, ..Default::default() }, here, None)
+        }
         TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
         TaskKind::Package(file) => {
             let (video, audio) = stream_files(&file.streams);

@@ -4,9 +4,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::command::Gain;
+use abanico_ffmpeg::command::{EncodedFrom, Gain};
 use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, Loudness, Overlay, Streams, TaskId, VideoEncode};
+use abanico_plan::{AudioEncode, Loudness, Overlay, Plan, Streams, TaskId, VideoEncode};
 
 use super::JobContext;
 use super::captions::{SCRIPT_FILE, captions_folder};
@@ -16,6 +16,7 @@ use crate::job_machine::Failure;
 /// Encodes all video renditions in one ffmpeg with one decode.
 pub(crate) async fn encode_video(
     context: &JobContext,
+    plan: &Plan,
     task: &TaskId,
     encode: &VideoEncode,
 ) -> Result<Finished, Failure> {
@@ -28,9 +29,12 @@ pub(crate) async fn encode_video(
         .map_err(|_| failure::broken("the encoder permits are gone"))?;
     let folder = begin(context, task)?;
     let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
-    let args = command::encode_video(encode, (&inputs, &captions), &folder, None);
+    let images: Vec<PathBuf> =
+        plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
+    let from = EncodedFrom { inputs: &inputs, captions: &captions, images: &images };
+    let args = command::encode_video(encode, from, &folder, None);
     let total = encode.most_frames();
-    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).collect();
+    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).collect();
     let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(total)).await?;
     complete(context, task)?;
     Ok(finished)
@@ -39,8 +43,9 @@ pub(crate) async fn encode_video(
 /// Scripts of the captions that are drawn into pictures, by the index that overlays name.
 fn caption_scripts(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
     let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
-    let indices = overlays.map(|overlay| match overlay {
-        Overlay::Captions(index) => *index,
+    let indices = overlays.filter_map(|overlay| match overlay {
+        Overlay::Captions(index) => Some(*index),
+        Overlay::Image(_) | Overlay::Timecode(_) => None,
     });
     indices.max().map_or_else(Vec::new, |last| {
         (0..=last).map(|index| captions_folder(context, index).join(SCRIPT_FILE)).collect()

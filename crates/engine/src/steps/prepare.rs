@@ -1,6 +1,7 @@
 //! The step prepare: in a job's settings, out its inputs as local files, their facts and the plan.
 //! Never an input from a place that no back end serves.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use abanico_media::MediaInfo;
@@ -65,6 +66,12 @@ pub(crate) async fn prepare(
         // What cannot be read is told before anything is encoded.
         captions::read(&path, file)?;
     }
+    for (index, url) in plan.images.iter().enumerate() {
+        check_policy(context, url)?;
+        let path = context.work.image(index, url);
+        fetch(context, url, &path).await?;
+        check_image(&path, url)?;
+    }
     context.update(|progress| progress.probing_percent = 100);
     Ok(Prepared { inputs, plan })
 }
@@ -83,6 +90,24 @@ fn check_policy(context: &JobContext, url: &str) -> Result<(), Failure> {
         "the policy's {member} is DISALLOWED, so `{url}` is not read: change the policy or the input"
     );
     Err(Failure { code: 3457, message, is_retryable: false })
+}
+
+/// What an image is not is told before anything is encoded. TGA has no mark at its start.
+fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
+    let disk = |error| failure::from_disk("read an image", &error);
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path).map_err(disk)?;
+    Read::take(file, 8).read_to_end(&mut start).map_err(disk)?;
+    let wanted: &[u8] = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("bmp") => b"BM",
+        Some("tga") => b"",
+        _ => b"\x89PNG\r\n\x1a\n",
+    };
+    if start.starts_with(wanted) {
+        return Ok(());
+    }
+    let message = format!("the image `{url}` is not what its extension says: give a PNG, BMP or TGA file");
+    Err(Failure { code: 1010, message, is_retryable: false })
 }
 
 /// Fetches anew at every try: what an interrupted try left may be half a file.

@@ -56,6 +56,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         pictures,
         frame,
         noise_reducer: None,
+        colour_correction: None,
         overlays: Vec::new(),
         key_frame_every: None,
         coding,
@@ -77,7 +78,7 @@ fn three(source: SourceVideo) -> VideoEncode {
 fn is_the_three_rendition_command_one_decode_and_a_cascade() {
     insta::assert_snapshot!(line(encode_video(
         &three(source()),
-        (&["/w/input".into()], &[]),
+        EncodedFrom { inputs: &["/w/input".into()], captions: &[], images: &[] },
         Path::new("/w/video"),
         None
     )));
@@ -90,7 +91,12 @@ fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
     odd.deinterlace = FieldOrder::TopFirst;
     odd.tone_map = ToneMap::Hable;
     odd.size = Size::new(3840, 2160);
-    let command = line(encode_video(&three(odd), (&["/w/i".into()], &[]), Path::new("/w"), Some(2)));
+    let command = line(encode_video(
+        &three(odd),
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[] },
+        Path::new("/w"),
+        Some(2),
+    ));
     let (graph, _) = command.split_once("[prepared]").unwrap();
     insta::assert_snapshot!(graph);
     assert!(!command.contains("-reinit_filter"), "fields must not be mixed over a size change");
@@ -103,7 +109,12 @@ fn do_two_rates_share_one_decode() {
     second.rate = FrameRate::new(50, 1).unwrap();
     second.renditions = vec![rendition(3, ScaleSource::Source, Size::new(960, 540), Size::new(640, 540))];
     encode.branches.push(second);
-    let command = line(encode_video(&encode, (&["/w/i".into()], &[]), Path::new("/w"), None));
+    let command = line(encode_video(
+        &encode,
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[] },
+        Path::new("/w"),
+        None,
+    ));
     assert!(
         command.contains("[prepared]split=2[r0][r1]") && command.contains("[r1]fps=fps=50:"),
         "{command}"
@@ -185,7 +196,12 @@ fn are_two_clips_scaled_apart_and_put_in_a_row() {
         let crop = Rectangle { x: 10, y: 20, size: Size::new(400, 300) };
         rendition.pictures.push(Picture { crop: Some(crop), size: Size::new(320, 240), at: Some((4, 8)) });
     }
-    let command = line(encode_video(&encode, (&["/a".into(), "/b".into()], &[]), Path::new("/w"), None));
+    let command = line(encode_video(
+        &encode,
+        EncodedFrom { inputs: &["/a".into(), "/b".into()], captions: &[], images: &[] },
+        Path::new("/w"),
+        None,
+    ));
     assert!(command.contains("-ss 9.000000 ") && command.contains("file:/b "), "{command}");
     assert!(command.contains("[1:1]setpts=round(PTS-(10)/(1)/TB)[c1prepared]"), "{command}");
     assert!(command.contains("[c1s0]crop=400:300:10:20:exact=1,scale=320:240"), "{command}");
@@ -239,10 +255,15 @@ fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
     let mut encode = three(source());
     encode.branches[0].renditions[1].overlays = vec![Overlay::Captions(1)];
     let scripts = ["/w/0.ass".into(), "/o'neil: [a],b/1.ass".into()];
-    let command = line(encode_video(&encode, (&["/w/i".into()], &scripts), Path::new("/w"), None));
+    let command = line(encode_video(
+        &encode,
+        EncodedFrom { inputs: &["/w/i".into()], captions: &scripts, images: &[] },
+        Path::new("/w"),
+        None,
+    ));
     let drawn = r"setsar=1[f1];";
     assert!(command.contains(drawn), "{command}");
-    assert!(command.contains(r"[f1]ass=filename=/o\\\'neil\\: \[a\]\,b/1.ass[v1]"), "{command}");
+    assert!(command.contains(r"[f1]ass=filename=/o\\\'neil\\:\\\ \[a\]\,b/1.ass[v1]"), "{command}");
     assert_eq!(command.matches("ass=").count(), 1, "{command}");
 }
 

@@ -27,8 +27,8 @@ pub(super) const SECTIONS: &[Section] = &[
         "",
         &[
             ("adAvailOffset", Harmless("there are no ad markers that it could move")),
-            ("timecodeConfig/source", Harmless("no timecode is written or read")),
-            ("timecodeConfig/start", Harmless("no timecode is written or read")),
+            ("timecodeConfig/source", Honoured),
+            ("timecodeConfig/start", Honoured),
         ],
     ),
     ("inputs", INPUT),

@@ -40,7 +40,14 @@ impl Draft<'_> {
             outputs.push(planned);
         }
         tasks.extend(self.manifests.into_iter().map(manifests_task));
-        Plan { tasks, outputs, groups: self.groups, caption_files: self.caption_files, notes: self.notes }
+        Plan {
+            tasks,
+            outputs,
+            groups: self.groups,
+            caption_files: self.caption_files,
+            images: self.images,
+            notes: self.notes,
+        }
     }
 
     fn video_encode(&self) -> Option<VideoEncode> {
@@ -182,6 +189,7 @@ fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRenditi
             pictures: decision.pictures.clone(),
             frame: decision.frame,
             noise_reducer: decision.noise_reducer,
+            colour_correction: decision.colour_correction,
             overlays: decision.overlays.clone(),
             key_frame_every: decision.key_frame_every,
             coding: decision.coding.clone(),
@@ -240,8 +248,9 @@ fn manifests_task(group: GroupManifests) -> Task {
 fn drawn(video: &VideoEncode) -> impl Iterator<Item = u32> {
     let overlays = video.renditions().flat_map(|(_, rendition)| &rendition.overlays);
     let indices: BTreeSet<u32> = overlays
-        .map(|overlay| match overlay {
-            Overlay::Captions(index) => *index,
+        .filter_map(|overlay| match overlay {
+            Overlay::Captions(index) => Some(*index),
+            Overlay::Image(_) | Overlay::Timecode(_) => None,
         })
         .collect();
     indices.into_iter()

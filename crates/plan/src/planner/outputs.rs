@@ -8,11 +8,12 @@ use super::{Draft, GroupSettings, Packaging, count, position_or_push};
 use crate::audio::{self, AudioDecision};
 use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::frame_capture;
+use crate::overlays::{self, OutputTimecode};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture, PlannedAudio,
-    PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
+    AudioEncode, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture, Overlay,
+    PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
 };
 
 /// An output in its job.
@@ -67,6 +68,9 @@ impl Draft<'_> {
             decision
         });
         let mut decision = decision;
+        if let Some((description, decision)) = description.zip(decision.as_mut()) {
+            self.add_overlays(description, decision, &pointer)?;
+        }
         let texts = self.add_captions(settings, output, decision.as_mut(), &pointer)?;
         let audio = self.add_sounds(output, &pointer)?;
         if decision.is_none() && audio.is_empty() {
@@ -98,6 +102,31 @@ impl Draft<'_> {
             facts: self.facts(decision.as_ref(), &packaging),
         };
         self.push(planned, packaging, &pointer)
+    }
+
+    /// Images and timecodes over an output's picture; captions come above them.
+    fn add_overlays(
+        &mut self,
+        description: &VideoDescription,
+        decision: &mut Decision,
+        pointer: &str,
+    ) -> Result<(), Error> {
+        let pointer = format!("{pointer}/videoDescription");
+        let Some(clip) = self.clips.first() else { return Ok(()) };
+        let first = (&self.inputs[clip.input], self.tracks[clip.input].as_ref(), clip);
+        let timecode =
+            OutputTimecode::of(self.request.settings.timecode_config.as_ref(), first, decision.rate)?;
+        for image in overlays::images(description, timecode, &mut self.images, &pointer)? {
+            overlays::check_place(&image, decision.frame, &pointer)?;
+            decision.overlays.push(Overlay::Image(image));
+        }
+        if let Some(stamp) = overlays::timecode_stamp(description, timecode, &pointer)? {
+            if !self.request.capabilities.has_filter("drawtext") {
+                return Err(Error::filter_is_missing("drawtext"));
+            }
+            decision.overlays.push(Overlay::Timecode(stamp));
+        }
+        Ok(())
     }
 
     fn named_file(

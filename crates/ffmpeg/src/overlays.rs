@@ -1,0 +1,187 @@
+//! What is drawn over finished frames: in the overlays of a rendition, out filters and the chains that join them. Never a
+//! change of a frame's time, and never one frame more or less.
+
+use std::path::{Path, PathBuf};
+
+use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_plan::{ColourCorrection, InsertedImage, Overlay, TimecodeStamp, VideoRendition};
+
+use crate::graph_text::escaped;
+
+/// Pixels between a timecode and the frame's edge, in figures' heights.
+const MARGIN: &str = "h/20";
+/// Lines from which a picture's colours are told as BT.709 has them, where nothing says otherwise.
+const HD_LINES: u32 = 720;
+
+/// Everything that is drawn over one rendition.
+pub(crate) struct Drawing<'a> {
+    /// Frames a second.
+    pub rate: FrameRate,
+    /// The rendition.
+    pub rendition: &'a VideoRendition,
+    /// Scripts of captions by the index that overlays name.
+    pub captions: &'a [PathBuf],
+    /// Number of the command's input that the first image is; the others follow.
+    pub first_input: usize,
+}
+
+/// The images among overlays, in their order: each is an input of the command.
+pub(crate) fn overlay_images(overlays: &[Overlay]) -> impl Iterator<Item = &InsertedImage> {
+    overlays.iter().filter_map(|overlay| match overlay {
+        Overlay::Image(image) => Some(image),
+        Overlay::Captions(_) | Overlay::Timecode(_) => None,
+    })
+}
+
+impl Drawing<'_> {
+    /// The chains from `finished`, a pad with its brackets, to the rendition's own pad.
+    pub fn chains(&self, finished: &str) -> Vec<String> {
+        let index = self.rendition.index;
+        let (mut chains, mut from, mut images) = (Vec::new(), finished.to_owned(), 0);
+        let last = self.rendition.overlays.len() - 1;
+        for (number, overlay) in self.rendition.overlays.iter().enumerate() {
+            let to = if number == last { format!("[v{index}]") } else { format!("[o{index}l{number}]") };
+            match overlay {
+                Overlay::Captions(captions) => {
+                    let script =
+                        self.captions.get(*captions as usize).map_or(Path::new("missing"), PathBuf::as_path);
+                    chains.push(format!("{from}ass=filename={}{to}", escaped(&script.to_string_lossy())));
+                }
+                Overlay::Timecode(stamp) => chains.push(format!("{from}{}{to}", stamped(stamp))),
+                Overlay::Image(image) => {
+                    let pad = format!("[i{index}n{images}]");
+                    chains.push(format!("[{}:v]{}{pad}", self.first_input + images, self.image(image)));
+                    chains.push(format!("{from}{pad}{}{to}", self.laid_over(image)));
+                    images += 1;
+                }
+            }
+            from = to;
+        }
+        chains
+    }
+
+    /// One image as it is laid over: scaled, of its opacity, in the picture's kind of colours; where it fades, a stream that
+    /// runs on.
+    fn image(&self, image: &InsertedImage) -> String {
+        let side =
+            |pixels: Option<u32>, own: &str| pixels.map_or(own.to_owned(), |pixels| pixels.to_string());
+        let Size { height, .. } = self.rendition.frame;
+        let matrix = if height >= HD_LINES { "bt709" } else { "bt601" };
+        let mut filters = vec!["format=rgba".to_owned()];
+        if image.opacity_percent < 100 {
+            filters.push(format!("colorchannelmixer=aa={}", hundredths(image.opacity_percent)));
+        }
+        filters.push(format!(
+            "scale={}:{}:flags=bicubic:out_color_matrix={matrix}:out_range=tv",
+            side(image.width, "iw"),
+            side(image.height, "ih")
+        ));
+        filters.push("format=yuva420p".to_owned());
+        if image.fade_in > ExactTime::ZERO || image.fade_out > ExactTime::ZERO {
+            filters.push("loop=loop=-1:size=1:start=0".to_owned());
+            let rate = self.rate.per_second();
+            filters.push(format!("setpts=N*{}/({}*TB)", rate.den(), rate.num()));
+        }
+        if image.fade_in > ExactTime::ZERO {
+            let (start, length) = (image.start.decimal(), image.fade_in.decimal());
+            filters.push(format!("fade=t=in:st={start}:d={length}:alpha=1"));
+        }
+        if let Some(duration) = image.duration.filter(|_| image.fade_out > ExactTime::ZERO) {
+            let (start, length) = ((image.start + duration).decimal(), image.fade_out.decimal());
+            filters.push(format!("fade=t=out:st={start}:d={length}:alpha=1"));
+        }
+        filters.join(",")
+    }
+
+    /// Lays an image over the picture from its first frame to its last; a microsecond forgives the expression's floating
+    /// point.
+    fn laid_over(&self, image: &InsertedImage) -> String {
+        let from = format!("gte(t+0.000001,{})", image.start.decimal());
+        let shown = match image.duration {
+            Some(duration) => {
+                let end = image.start + duration + image.fade_out;
+                format!("{from}*lt(t+0.000001,{})", end.decimal())
+            }
+            None => from,
+        };
+        let format = if self.rendition.coding.bit_depth > 8 { "yuv420p10" } else { "yuv420" };
+        let pixels = self.rendition.coding.pixel_format();
+        let (x, y) = (image.x, image.y);
+        // A single image stays; a stream of it has no end, so the picture's end is the end.
+        let fades = image.fade_in > ExactTime::ZERO || image.fade_out > ExactTime::ZERO;
+        let end = if fades { "shortest=1" } else { "eof_action=repeat" };
+        format!("overlay=x={x}:y={y}:format={format}:{end}:enable='{shown}',format={pixels}")
+    }
+}
+
+fn hundredths(percent: u8) -> String {
+    format!("{}.{:02}", percent / 100, percent % 100)
+}
+
+/// Draws a running timecode.
+fn stamped(stamp: &TimecodeStamp) -> String {
+    let across = ["w/40", "(w-text_w)/2", "w-text_w-w/40"][usize::from(stamp.column.min(2))];
+    let down = [MARGIN, "(h-text_h)/2", "h-text_h-h/20"][usize::from(stamp.row.min(2))];
+    // The last separator tells that numbers are left out.
+    let first = match stamp.first_frame.rsplit_once(':') {
+        Some((clock, frame)) if stamp.drops => format!("{clock};{frame}"),
+        _ => stamp.first_frame.clone(),
+    };
+    let rate = stamp.rate.per_second();
+    format!(
+        "drawtext=expansion=none:font=Monospace:fontsize={}:fontcolor=white:borderw=1:x={across}:y={down}:timecode={}:timecode_rate={}/{}:text={}",
+        stamp.pixels,
+        escaped(&first),
+        rate.num(),
+        rate.den(),
+        escaped(&stamp.prefix)
+    )
+}
+
+/// Levels of colours as filters; how far each level goes is our own choice, as AWS tells none.
+pub(crate) fn corrected(levels: ColourCorrection) -> String {
+    let signed = |level: u8| i32::from(level) - 50;
+    let brightness = signed(levels.brightness);
+    let sign = if brightness < 0 { "-" } else { "" };
+    let twice = |level: u8| format!("{}.{:02}", u32::from(level) * 2 / 100, u32::from(level) * 2 % 100);
+    let mut filter = format!(
+        "eq=brightness={sign}0.{:02}:contrast={}:saturation={}",
+        brightness.abs(),
+        twice(levels.contrast),
+        twice(levels.saturation)
+    );
+    if levels.hue_degrees != 0 {
+        filter.push_str(&format!(",hue=h={}", levels.hue_degrees));
+    }
+    filter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_levels_twice_their_share_and_brightness_from_the_middle() {
+        let levels = ColourCorrection { brightness: 41, contrast: 100, saturation: 1, hue_degrees: -90 };
+        assert_eq!(corrected(levels), "eq=brightness=-0.09:contrast=2.00:saturation=0.02,hue=h=-90");
+        let neutral = ColourCorrection::NEUTRAL;
+        assert_eq!(corrected(neutral), "eq=brightness=0.00:contrast=1.00:saturation=1.00");
+    }
+
+    #[test]
+    fn does_a_timecode_stand_where_and_count_as_it_should() {
+        let stamp = TimecodeStamp {
+            first_frame: "00:59:59:10".to_owned(),
+            drops: true,
+            rate: FrameRate::new(30000, 1001).unwrap(),
+            pixels: 32,
+            row: 2,
+            column: 1,
+            prefix: "100% ".to_owned(),
+        };
+        let text = stamped(&stamp);
+        assert!(text.contains(r"timecode=00\\:59\\:59\;10:timecode_rate=30000/1001"), "{text}");
+        assert!(text.ends_with(r"text=100%\\\ "), "{text}");
+        assert!(text.contains("x=(w-text_w)/2:y=h-text_h-h/20"), "{text}");
+    }
+}

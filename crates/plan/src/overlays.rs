@@ -1,0 +1,290 @@
+//! What is drawn over a picture, and how its colours are corrected: in an output's preprocessors and the job's timecodes,
+//! out images, timecodes and corrections. Never a filter's name.
+
+use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
+use abanico_model::generated::{
+    ColorCorrector, Input, InsertableImage, TimecodeBurnin, TimecodeConfig, VideoDescription,
+};
+
+use crate::clips::Clip;
+use crate::setting::{text, whole};
+use crate::timecode::{clock, frame_number};
+use crate::{ColourCorrection, Error, InsertedImage, TimecodeStamp};
+
+/// Opacity where the job names none (AWS's service model).
+const DEFAULT_OPACITY_PERCENT: i64 = 50;
+/// Height of burnt-in timecodes in pixels where the job names none (AWS's console).
+const DEFAULT_TIMECODE_PIXELS: u32 = 10;
+/// The level that changes nothing (AWS's console).
+const NEUTRAL: i64 = 50;
+/// Frames a second, to the nearest whole number, that timecodes count by.
+const TIMECODE_RATES: [i64; 7] = [24, 25, 30, 48, 50, 60, 120];
+
+/// The clock that an output's timecodes count by.
+#[derive(Clone, Copy)]
+pub(crate) struct OutputTimecode {
+    rate: FrameRate,
+    /// Number of the output's first frame.
+    first: i64,
+    /// Whether numbers are left out.
+    drops: bool,
+}
+
+impl OutputTimecode {
+    /// The clock of an output at `rate`; the first clip's input and video tell of embedded timecodes.
+    ///
+    /// # Errors
+    /// When the job names a start that is no timecode.
+    pub fn of(
+        config: Option<&TimecodeConfig>,
+        (input, track, clip): (&Input, Option<&VideoTrack>, &Clip),
+        rate: FrameRate,
+    ) -> Result<Self, Error> {
+        let pointer = "/timecodeConfig/start";
+        let embedded = || {
+            let own = text(&input.timecode_source) != Some("ZEROBASED");
+            let specified = input
+                .timecode_start
+                .as_deref()
+                .filter(|_| text(&input.timecode_source) == Some("SPECIFIEDSTART"));
+            specified.or_else(|| track.and_then(|track| track.timecode.as_deref()).filter(|_| own))
+        };
+        let (start, moved) = match config.and_then(|config| text(&config.source)) {
+            Some("ZEROBASED") => (None, false),
+            Some("SPECIFIEDSTART") => {
+                let start = config.and_then(|config| config.start.as_deref());
+                (Some(start.ok_or_else(|| Error::setting(pointer, "start is a required property"))?), false)
+            }
+            _ => (embedded(), true),
+        };
+        let first = match start {
+            Some(start) => frame_number(start, rate).ok_or_else(|| Error::timecode(pointer, start))?,
+            None => 0,
+        };
+        let into = track.map_or(ExactTime::ZERO, |track| clip.start - track.start);
+        let into = if moved { i64::try_from(into.frames(rate)).unwrap_or(0) } else { 0 };
+        Ok(Self { rate, first: first + into, drops: start.is_some_and(|start| start.contains(';')) })
+    }
+
+    /// The moment of a timecode, counted from the output's first frame.
+    fn moment(&self, timecode: &str, pointer: &str) -> Result<ExactTime, Error> {
+        let number = frame_number(timecode, self.rate).ok_or_else(|| Error::timecode(pointer, timecode))?;
+        let frames = u64::try_from(number - self.first).map_err(|_| {
+            let why = format!(
+                "`{timecode}` lies before the output's first frame, {}: set timecodeConfig to ZEROBASED to count from there",
+                clock(self.first, self.rate)
+            );
+            Error::setting(pointer, &why)
+        })?;
+        Ok(ExactTime::of_frames(frames, self.rate))
+    }
+}
+
+/// The images of an output, lowest layer first; URLs that are not yet in `files` are added.
+///
+/// # Errors
+/// When an image has no place, no address, or a time that is none.
+pub(crate) fn images(
+    description: &VideoDescription,
+    timecode: OutputTimecode,
+    files: &mut Vec<String>,
+    pointer: &str,
+) -> Result<Vec<InsertedImage>, Error> {
+    let preprocessors = description.video_preprocessors.as_ref();
+    let list = preprocessors.and_then(|one| one.image_inserter.as_ref()?.insertable_images.as_ref());
+    let mut made = Vec::new();
+    for (index, wire) in list.into_iter().flatten().enumerate() {
+        let at = format!("{pointer}/videoPreprocessors/imageInserter/insertableImages/{index}");
+        made.push((wire.layer.unwrap_or(0), image(wire, timecode, files, &at)?));
+    }
+    made.sort_by_key(|(layer, _)| *layer);
+    Ok(made.into_iter().map(|(_, image)| image).collect())
+}
+
+fn image(
+    wire: &InsertableImage,
+    timecode: OutputTimecode,
+    files: &mut Vec<String>,
+    pointer: &str,
+) -> Result<InsertedImage, Error> {
+    let missing = |member: &str| Error::setting(pointer, &format!("{member} is a required property"));
+    let url = wire.image_inserter_input.as_ref().ok_or_else(|| missing("imageInserterInput"))?;
+    let place = |member: Option<i64>, name| {
+        whole(member).and_then(|at| u32::try_from(at).ok()).ok_or_else(|| missing(name))
+    };
+    let side = |member: Option<i64>| {
+        whole(member).and_then(|side| u32::try_from(side).ok()).filter(|side| *side > 0)
+    };
+    let millis = |member: Option<i64>| ExactTime::from_millis(member.unwrap_or(0).max(0));
+    let start = wire.start_time.as_deref();
+    let start = start.map(|start| timecode.moment(start, &format!("{pointer}/startTime"))).transpose()?;
+    let file = files.iter().position(|other| other == url).unwrap_or(files.len());
+    if file == files.len() {
+        files.push(url.clone());
+    }
+    Ok(InsertedImage {
+        file: u32::try_from(file).unwrap_or(u32::MAX),
+        x: place(wire.image_x, "imageX")?,
+        y: place(wire.image_y, "imageY")?,
+        width: side(wire.width),
+        height: side(wire.height),
+        opacity_percent: u8::try_from(wire.opacity.unwrap_or(DEFAULT_OPACITY_PERCENT).clamp(0, 100))
+            .unwrap_or(100),
+        start: start.unwrap_or(ExactTime::ZERO),
+        duration: wire.duration.filter(|length| *length > 0).map(ExactTime::from_millis),
+        fade_in: millis(wire.fade_in),
+        fade_out: millis(wire.fade_out),
+    })
+}
+
+/// The timecode that is drawn into an output, if the job asks for one.
+///
+/// # Errors
+/// When the output's frame rate has no timecodes.
+pub(crate) fn timecode_stamp(
+    description: &VideoDescription,
+    timecode: OutputTimecode,
+    pointer: &str,
+) -> Result<Option<TimecodeStamp>, Error> {
+    let wire = description.video_preprocessors.as_ref().and_then(|one| one.timecode_burnin.as_ref());
+    let Some(wire) = wire else { return Ok(None) };
+    let nominal = timecode.rate.per_second().round();
+    let off = (timecode.rate.per_second() - Rational::from(nominal)).abs();
+    if !TIMECODE_RATES.contains(&nominal) || off > Rational::new(1, 10) {
+        let why =
+            format!("timecodes count 24, 25, 30, 48, 50, 60 or 120 frames a second, not {}", timecode.rate);
+        return Err(Error::setting(&format!("{pointer}/videoPreprocessors/timecodeBurnin"), &why));
+    }
+    Ok(Some(stamp(wire, timecode)))
+}
+
+fn stamp(wire: &TimecodeBurnin, timecode: OutputTimecode) -> TimecodeStamp {
+    let (vertical, horizontal) = match text(&wire.position) {
+        Some(position) => position.split_once('_').unwrap_or(("TOP", "CENTER")),
+        None => ("TOP", "CENTER"),
+    };
+    let third = |word: &str, first: &str, last: &str| u8::from(word != first) + u8::from(word == last);
+    TimecodeStamp {
+        first_frame: clock(timecode.first, timecode.rate),
+        drops: timecode.drops && timecode.rate.per_second().round() % 30 == 0,
+        rate: timecode.rate,
+        pixels: whole(wire.font_size)
+            .and_then(|size| u32::try_from(size).ok())
+            .unwrap_or(DEFAULT_TIMECODE_PIXELS),
+        row: third(vertical, "TOP", "BOTTOM"),
+        column: third(horizontal, "LEFT", "RIGHT"),
+        prefix: wire.prefix.clone().unwrap_or_default(),
+    }
+}
+
+/// The correction of an output's colours; none where all levels are neutral.
+pub(crate) fn colour_correction(description: &VideoDescription) -> Option<ColourCorrection> {
+    let wire: &ColorCorrector = description.video_preprocessors.as_ref()?.color_corrector.as_ref()?;
+    let level = |member: Option<i64>| u8::try_from(member.unwrap_or(NEUTRAL).clamp(1, 100)).unwrap_or(50);
+    let made = ColourCorrection {
+        brightness: level(wire.brightness),
+        contrast: level(wire.contrast),
+        saturation: level(wire.saturation),
+        hue_degrees: i16::try_from(wire.hue.unwrap_or(0).clamp(-180, 180)).unwrap_or(0),
+    };
+    (made != ColourCorrection::NEUTRAL).then_some(made)
+}
+
+/// Whether an image lies within the frame at least in part; what hangs over is cropped.
+pub(crate) fn check_place(image: &InsertedImage, frame: Size, pointer: &str) -> Result<(), Error> {
+    if image.x < frame.width && image.y < frame.height {
+        return Ok(());
+    }
+    let why = format!("the image at {}, {} lies outside of the {frame} frame", image.x, image.y);
+    Err(Error::setting(&format!("{pointer}/videoPreprocessors/imageInserter"), &why))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn description(preprocessors: Value) -> VideoDescription {
+        serde_json::from_value(json!({"videoPreprocessors": preprocessors})).unwrap()
+    }
+
+    fn timecode(config: Value, input: Value, rate: (i64, i64)) -> Result<OutputTimecode, Error> {
+        let config: TimecodeConfig = serde_json::from_value(config).unwrap();
+        let input: Input = serde_json::from_value(input).unwrap();
+        let clip = Clip {
+            input: 0,
+            start: ExactTime::ZERO,
+            length: ExactTime::from_millis(9000),
+            ends_with_input: true,
+        };
+        OutputTimecode::of(Some(&config), (&input, None, &clip), FrameRate::new(rate.0, rate.1).unwrap())
+    }
+
+    fn zero() -> OutputTimecode {
+        timecode(json!({"source": "ZEROBASED"}), json!({}), (25, 1)).unwrap()
+    }
+
+    #[test]
+    fn are_images_sorted_by_layer_and_timed_from_the_first_frame() {
+        let one = json!({"imageInserterInput": "s3://b/a.png", "imageX": 10, "imageY": 20, "layer": 5,
+            "startTime": "01:00:02:05", "duration": 3000, "fadeIn": 500, "fadeOut": 250, "opacity": 80});
+        let two = json!({"imageInserterInput": "s3://b/a.png", "imageX": 0, "imageY": 0, "width": 64});
+        let clock = timecode(json!({"source": "SPECIFIEDSTART", "start": "01:00:00:00"}), json!({}), (25, 1))
+            .unwrap();
+        let mut files = Vec::new();
+        let wanted = description(json!({"imageInserter": {"insertableImages": [one, two]}}));
+        let made = images(&wanted, clock, &mut files, "/v").unwrap();
+        assert_eq!(files, ["s3://b/a.png"]);
+        assert_eq!((made[0].width, made[0].opacity_percent, made[0].duration), (Some(64), 50, None));
+        assert_eq!((made[1].start.millis(), made[1].opacity_percent), (2200, 80));
+        assert_eq!((made[1].fade_in.millis(), made[1].fade_out.millis()), (500, 250));
+        let early = images(
+            &wanted,
+            timecode(json!({"source": "SPECIFIEDSTART", "start": "02:00:00:00"}), json!({}), (25, 1))
+                .unwrap(),
+            &mut files,
+            "/v",
+        );
+        assert!(early.unwrap_err().to_string().contains("before the output's first frame, 02:00:00:00"));
+        assert!(check_place(&made[0], Size::new(640, 360), "/v").is_ok());
+        assert!(check_place(&made[1], Size::new(10, 360), "/v").is_err());
+    }
+
+    #[test]
+    fn is_an_image_without_a_place_refused() {
+        let wanted = description(
+            json!({"imageInserter": {"insertableImages": [{"imageInserterInput": "s3://b/a.png"}]}}),
+        );
+        let told = images(&wanted, zero(), &mut Vec::new(), "/v").unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "/v/videoPreprocessors/imageInserter/insertableImages/0: imageX is a required property"
+        );
+    }
+
+    #[test]
+    fn does_a_timecode_begin_where_the_job_says() {
+        let wanted = description(
+            json!({"timecodeBurnin": {"position": "BOTTOM_RIGHT", "fontSize": 32, "prefix": "A-"}}),
+        );
+        let clock =
+            timecode(json!({"source": "SPECIFIEDSTART", "start": "00:59:59;10"}), json!({}), (30000, 1001))
+                .unwrap();
+        let made = timecode_stamp(&wanted, clock, "/v").unwrap().unwrap();
+        assert_eq!((made.row, made.column, made.pixels, made.prefix.as_str()), (2, 2, 32, "A-"));
+        assert!(made.drops);
+        let odd = timecode(json!({"source": "ZEROBASED"}), json!({}), (12, 1)).unwrap();
+        assert!(timecode_stamp(&wanted, odd, "/v").unwrap_err().to_string().contains("not 12"));
+        assert_eq!(timecode_stamp(&description(json!({})), zero(), "/v").unwrap(), None);
+        assert!(timecode(json!({"source": "SPECIFIEDSTART"}), json!({}), (25, 1)).is_err());
+    }
+
+    #[test]
+    fn are_neutral_colours_left_alone() {
+        assert_eq!(colour_correction(&description(json!({"colorCorrector": {"brightness": 50}}))), None);
+        let made = colour_correction(&description(json!({"colorCorrector": {"saturation": 1, "hue": -90}})))
+            .unwrap();
+        assert_eq!((made.brightness, made.saturation, made.hue_degrees), (50, 1, -90));
+    }
+}
