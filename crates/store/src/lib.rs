@@ -1,4 +1,5 @@
-//! Objects by URL: in an `s3://` or `file:` URL and a file, out the object in a file or the file as an object.
+//! Objects by URL: in an `s3://` or `file:` URL and a file, out the object in a file or the file as an object; and, to
+//! read only, files of the web.
 //!
 //! Never: knowledge of video; a half-written object that a reader could see.
 
@@ -10,18 +11,23 @@ mod folder_bucket;
 mod object_url;
 mod remote;
 mod router;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
 
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, WebErrorKind};
 pub use folder::FolderStore;
 pub use folder_bucket::FolderBucket;
 pub use object_url::{ObjectUrl, ParseObjectUrlError};
 pub use remote::{RemoteOptions, RemoteS3};
 pub use router::Router;
+pub use web::{
+    FetchedFile, HostPattern, ParseHostPatternError, WebInputs, WebLimits, WebOptions, is_web_url,
+    without_secrets,
+};
 
 /// What is known of a stored object.
 #[derive(Clone, PartialEq, Eq, Debug)]
