@@ -11,7 +11,7 @@ use abanico_ffmpeg::{Tools, capabilities};
 use abanico_model::arn::{ResourceKind, resource_name};
 use abanico_model::generated::JobSettings;
 use abanico_model::problem::{Problem, Problems};
-use abanico_store::ObjectStore;
+use abanico_store::{ObjectStore, WebInputs};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::error::Error;
+use crate::fetching;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::hops;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
@@ -43,6 +44,8 @@ pub struct EngineOptions {
     pub max_active_jobs: usize,
     /// How ffmpeg is locked in.
     pub sandboxing: Sandboxing,
+    /// What reads inputs from the web; the default reads none.
+    pub web: WebInputs,
 }
 
 /// The engine. Clones are handles to the same one.
@@ -102,6 +105,7 @@ impl Engine {
         let cores = options.cores.max(1);
         let workshop = Workshop {
             store,
+            web: options.web.clone(),
             tools,
             capabilities,
             sandboxing: options.sandboxing.clone(),
@@ -144,6 +148,8 @@ impl Engine {
             return submission::from_request_for_others(request, &catalogue);
         }
         let submission = submission::from_request_with(request, &catalogue)?;
+        let forbidden = fetching::forbidden_urls(&submission.settings, &self.shared.workshop.web);
+        Problems(forbidden).into_result().map_err(Refusal::Invalid)?;
         let destinations = hops::destinations(&submission);
         for arn in std::iter::once(&submission.queue).chain(&destinations) {
             let queue = resource_name(arn, ResourceKind::Queue);

@@ -6,7 +6,7 @@
 use abanico_ffmpeg::ErrorKind as MediaErrorKind;
 use abanico_ffmpeg::{RunError, RunErrorKind};
 use abanico_plan::ErrorKind as PlanErrorKind;
-use abanico_store::ErrorKind as StoreErrorKind;
+use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind, without_secrets};
 
 use crate::job_machine::Failure;
 
@@ -22,7 +22,8 @@ pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -
         MediaErrorKind::Unsupported => 1030,
         _ => UNKNOWN,
     };
-    let message = chain(error).replace(path, url);
+    let url = without_secrets(url);
+    let message = chain(error).replace(path, &url);
     let message =
         if code == 1010 { format!("Unable to open input file [{url}]: [{message}]") } else { message };
     Failure { code, message, is_retryable: error.is_retryable() }
@@ -41,6 +42,7 @@ pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
 
 /// ffmpeg failed in the step `what`; `work` is the folder that its messages must not name.
 pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &RunError) -> Failure {
+    let url = without_secrets(url);
     let message = match error.kind() {
         RunErrorKind::TimedOut => format!("{what} of `{url}` took too long and was stopped: {error}"),
         _ => format!("{what} of `{url}` failed: {error}"),
@@ -58,6 +60,7 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
 
 /// A caption file is none that can be read.
 pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
+    let url = without_secrets(url);
     Failure {
         code: 1010,
         message: format!("the caption file `{url}` cannot be read: {why}"),
@@ -65,15 +68,32 @@ pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
     }
 }
 
-/// An object could not be fetched or published.
+/// An object or a file of the web could not be fetched, or an object not published.
 pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
     let code = match error.kind() {
         StoreErrorKind::NotFound => 1404,
         StoreErrorKind::Denied => 1401,
         StoreErrorKind::Unsupported => 1010,
+        StoreErrorKind::Web(kind) => web_code(kind),
         _ => UNKNOWN,
     };
     Failure { code, message: chain(error), is_retryable: error.is_retryable() }
+}
+
+/// MediaConvert's codes for http and https inputs.
+fn web_code(kind: WebErrorKind) -> u32 {
+    match kind {
+        WebErrorKind::Unauthenticated => 3401,
+        WebErrorKind::Refused => 3403,
+        WebErrorKind::Missing => 3404,
+        WebErrorKind::Busy | WebErrorKind::Interrupted | WebErrorKind::OverLimit | WebErrorKind::Unusable => {
+            3408
+        }
+        WebErrorKind::ServerFailed => 3450,
+        WebErrorKind::NotConnected | WebErrorKind::Untrusted => 3451,
+        WebErrorKind::Disallowed => 3457,
+        _ => 3999,
+    }
 }
 
 /// An output is not what was planned.

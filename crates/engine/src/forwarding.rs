@@ -290,7 +290,8 @@ impl Forwarder {
     }
 
     async fn copy_input(&self) -> Result<(), Trouble> {
-        for url in &self.context.input_urls {
+        // What is on the web the other service reads from there.
+        for url in self.context.input_urls.iter().filter(|url| !abanico_store::is_web_url(url)) {
             let there = moved(url, &self.forwarding.buckets);
             self.copy(&parsed(url)?, &parsed(&there)?, true).await?;
         }

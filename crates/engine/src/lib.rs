@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod events;
 mod failure;
+mod fetching;
 mod forwarding;
 mod hops;
 mod ids;

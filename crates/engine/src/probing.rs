@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use abanico_media::MediaInfo;
-use abanico_store::{ObjectMeta, ObjectUrl};
+use abanico_store::{FetchedFile, without_secrets};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::failure;
+use crate::fetching::check_policy;
 use crate::job_machine::Failure;
+use crate::kept::Kept;
 
 /// How long one file may take, fetching and looking at it.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -18,12 +20,9 @@ impl Engine {
     ///
     /// # Errors
     /// What a job would say of that input, with MediaConvert's code.
-    pub async fn probe(&self, url: &str) -> Result<(ObjectMeta, MediaInfo), Failure> {
-        let parsed: ObjectUrl = url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
-            code: 1010,
-            message: error.to_string(),
-            is_retryable: false,
-        })?;
+    pub async fn probe(&self, url: &str) -> Result<(FetchedFile, MediaInfo), Failure> {
+        let policy = self.kept(Kept::Policy, "").await.map_err(|error| failure::broken_storage(&error))?;
+        check_policy(&policy.unwrap_or_default(), url)?;
         let workshop = self.workshop();
         // As many at once as there are processors; the others wait.
         let _permit =
@@ -36,14 +35,14 @@ impl Engine {
         let cancel = CancellationToken::new();
         let _stopped = cancel.clone().drop_guard();
         let look = async {
-            let meta =
-                workshop.store.fetch(&parsed, &file).await.map_err(|error| failure::from_store(&error))?;
+            let fetched = workshop.fetch(url, &file).await?;
             let probed = abanico_ffmpeg::probe(&workshop.tools, &file, &cancel).await;
             let info =
                 probed.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))?;
-            Ok((meta, info))
+            Ok((fetched, info))
         };
         tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| {
+            let url = without_secrets(url);
             let message = format!("looking at `{url}` took more than {} s", LIMIT.as_secs());
             Err(Failure { code: 1999, message, is_retryable: true })
         })

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use abanico_ffmpeg::{Capabilities, Tools};
 use abanico_plan::TaskId;
-use abanico_store::ObjectStore;
+use abanico_store::{ObjectStore, WebInputs};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ pub(crate) enum Report {
 pub(crate) struct Workshop {
     /// Where objects are.
     pub store: Arc<dyn ObjectStore>,
+    /// What reads inputs from the web.
+    pub web: WebInputs,
     /// ffmpeg and ffprobe.
     pub tools: Tools,
     /// What they can do.

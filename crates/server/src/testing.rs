@@ -18,6 +18,7 @@ pub(crate) async fn engine() -> TestEngine {
         cores: 1,
         max_active_jobs: 2,
         sandboxing: Sandboxing::off(),
+        web: abanico_store::WebInputs::default(),
     };
     // It serves no place at all: every job fails at its input, after its first event.
     let store = Arc::new(abanico_store::Router::new());

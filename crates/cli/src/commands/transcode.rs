@@ -31,6 +31,7 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
         cores: cores(),
         max_active_jobs: 1,
         sandboxing: toolbox.sandboxing.clone(),
+        web: abanico_store::WebInputs::default(),
     };
     let engine = Engine::open(options, Arc::new(places.router.clone()), toolbox.tools.clone()).await?;
     let done = tokio::select! {

@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path, file: &CaptionFile) -> Result<CaptionTrack, Fail
     let text = decode(&std::fs::read(path).map_err(disk)?);
     if text.encoding.is_guess() {
         tracing::warn!(
-            url = file.url,
+            url = abanico_store::without_secrets(&file.url),
             encoding = text.encoding.name(),
             "a caption file is not UTF-8: save it as UTF-8 if letters look wrong"
         );

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Plan, PlanRequest, plan};
-use abanico_store::ObjectUrl;
-use serde_json::Value;
+use abanico_store::without_secrets;
 
 use super::JobContext;
 use super::captions;
 use crate::failure;
+use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
 
@@ -31,7 +31,7 @@ pub(crate) async fn prepare(
     record: &JobRecord,
 ) -> Result<Prepared, Failure> {
     for url in &context.input_urls {
-        check_policy(context, url)?;
+        check_policy(&context.policy, url)?;
     }
     let files = context.input_files();
     let mut looked_at: Vec<(PathBuf, MediaInfo)> = Vec::new();
@@ -60,36 +60,20 @@ pub(crate) async fn prepare(
     };
     let plan = plan(request).map_err(|error| failure::from_plan(&error))?;
     for (index, file) in plan.caption_files.iter().enumerate() {
-        check_policy(context, &file.url)?;
+        check_policy(&context.policy, &file.url)?;
         let path = context.work.caption_file(index);
         fetch(context, &file.url, &path).await?;
         // What cannot be read is told before anything is encoded.
         captions::read(&path, file)?;
     }
     for (index, url) in plan.images.iter().enumerate() {
-        check_policy(context, url)?;
+        check_policy(&context.policy, url)?;
         let path = context.work.image(index, url);
         fetch(context, url, &path).await?;
         check_image(&path, url)?;
     }
     context.update(|progress| progress.probing_percent = 100);
     Ok(Prepared { inputs, plan })
-}
-
-/// Refuses inputs from where the policy allows none.
-fn check_policy(context: &JobContext, url: &str) -> Result<(), Failure> {
-    let member = match url.split(':').next().unwrap_or_default() {
-        "http" => "httpInputs",
-        "https" => "httpsInputs",
-        _ => "s3Inputs",
-    };
-    if context.policy.get(member).and_then(Value::as_str) != Some("DISALLOWED") {
-        return Ok(());
-    }
-    let message = format!(
-        "the policy's {member} is DISALLOWED, so `{url}` is not read: change the policy or the input"
-    );
-    Err(Failure { code: 3457, message, is_retryable: false })
 }
 
 /// What an image is not is told before anything is encoded. TGA has no mark at its start.
@@ -106,17 +90,13 @@ fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
     if start.starts_with(wanted) {
         return Ok(());
     }
+    let url = without_secrets(url);
     let message = format!("the image `{url}` is not what its extension says: give a PNG, BMP or TGA file");
     Err(Failure { code: 1010, message, is_retryable: false })
 }
 
 /// Fetches anew at every try: what an interrupted try left may be half a file.
 async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<(), Failure> {
-    let url: ObjectUrl = url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
-        code: 1010,
-        message: error.to_string(),
-        is_retryable: false,
-    })?;
     let disk = |error| failure::from_disk("prepare the work folder", &error);
     if let Some(folder) = destination.parent() {
         std::fs::create_dir_all(folder).map_err(disk)?;
@@ -125,9 +105,9 @@ async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<()
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk(error)),
         _ => {}
     }
-    let fetched = context.workshop.store.fetch(&url, destination);
+    let fetched = context.workshop.fetch(url, destination);
     tokio::select! {
-        fetched = fetched => fetched.map(drop).map_err(|error| failure::from_store(&error)),
+        fetched = fetched => fetched.map(drop),
         () = context.cancel.cancelled() => Err(failure::broken("fetching was cancelled and went on")),
     }
 }

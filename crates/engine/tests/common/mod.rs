@@ -35,6 +35,7 @@ impl Bench {
             cores: 2,
             max_active_jobs: 4,
             sandboxing: Sandboxing::off(),
+            web: abanico_store::WebInputs::default(),
         };
         let bucket = |name: &str| {
             std::fs::create_dir_all(self.path(name)).unwrap();

@@ -1,7 +1,7 @@
 //! Probe: in URLs of files, out what they are, as jobs would see them. Never a file that stays, never a decoded picture.
 
 use abanico_media::{AudioTrack, Colour, FrameRate, MediaInfo, Rational, VideoTrack};
-use abanico_store::ObjectMeta;
+use abanico_store::FetchedFile;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -28,9 +28,9 @@ pub(crate) async fn probe(State(edge): State<Edge>, body: Bytes) -> Result<Json<
         let url = url.ok_or_else(|| {
             Error::bad_request(format!("/inputFiles/{index}: fileUrl is a required property"))
         })?;
-        let (meta, info) =
+        let (file, info) =
             edge.engine.probe(url).await.map_err(|failure| refusal(failure.code, failure.message))?;
-        results.push(result(&meta, &info));
+        results.push(result(&file, &info));
     }
     Ok(Json(json!({ "probeResults": results })))
 }
@@ -38,15 +38,15 @@ pub(crate) async fn probe(State(edge): State<Edge>, body: Bytes) -> Result<Json<
 /// What MediaConvert's codes for inputs are as answers.
 fn refusal(code: u32, message: String) -> Error {
     let kind = match code {
-        1404 => ErrorKind::NotFound,
-        1401 => ErrorKind::Forbidden,
-        1010 | 1020 | 1021 | 1030 | 1075 | 1076 => ErrorKind::Unprocessable,
+        1404 | 3404 => ErrorKind::NotFound,
+        1401 | 3401 | 3403 | 3457 => ErrorKind::Forbidden,
+        1010 | 1020 | 1021 | 1030 | 1075 | 1076 | 3408 | 3450 | 3451 | 3999 => ErrorKind::Unprocessable,
         _ => ErrorKind::Internal,
     };
     Error::new(kind, message)
 }
 
-fn result(meta: &ObjectMeta, info: &MediaInfo) -> Value {
+fn result(file: &FetchedFile, info: &MediaInfo) -> Value {
     let mut tracks: Vec<(u32, Value)> =
         info.video.iter().map(|track| (track.stream_index, video(track))).collect();
     tracks.extend(info.audio.iter().map(|track| (track.stream_index, audio(track))));
@@ -63,8 +63,8 @@ fn result(meta: &ObjectMeta, info: &MediaInfo) -> Value {
     if let Some(timecode) = info.video.as_ref().and_then(|video| video.timecode.as_ref()) {
         container["startTimecode"] = json!(timecode);
     }
-    let mut metadata = Map::from_iter([("fileSize".to_owned(), json!(meta.size_bytes))]);
-    metadata.extend(meta.e_tag.iter().map(|etag| ("eTag".to_owned(), json!(etag))));
+    let mut metadata = Map::from_iter([("fileSize".to_owned(), json!(file.size_bytes))]);
+    metadata.extend(file.e_tag.iter().map(|etag| ("eTag".to_owned(), json!(etag))));
     let indexes = |all: Vec<u32>| all.into_iter().map(|index| index + 1).collect::<Vec<_>>();
     json!({
         "container": container,

@@ -60,7 +60,7 @@ fn reach_of_v6(address: Ipv6Addr) -> Reach {
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => wrapped(seventh, eighth),
         [0x2002, ..] => wrapped(second, third),
         // Link-local, the site-local that went before unique-local, multicast.
-        [0xfe80..=0xfeff | 0xff00..=0xffff, ..] => Reach::Never,
+        [0xfe80..=0xffff, ..] => Reach::Never,
         // Unique-local, protocol assignments with Teredo, documentation.
         [0xfc00..=0xfdff, ..] | [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Reach::Private,
         // The only block of addresses that are given to hosts.
