@@ -1,11 +1,15 @@
 //! Configuration: in `abanico.toml`, environment and flags, out one struct with every default filled in.
 //! Never a secret printed; an unknown key is an error that names it.
 
+mod web_inputs;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Deserialize;
+
+pub use web_inputs::WebInputsConfig;
 
 use crate::failure::{Hinted, WRONG_USAGE};
 
@@ -30,6 +34,8 @@ pub struct Config {
     /// Buckets; local ones are made when they are missing.
     #[serde(rename = "bucket")]
     pub buckets: Vec<BucketConfig>,
+    /// Hosts of the web that inputs may come from; none by default.
+    pub web_inputs: WebInputsConfig,
     /// What uploads start.
     #[serde(rename = "trigger")]
     pub triggers: Vec<TriggerConfig>,
@@ -212,6 +218,7 @@ impl Default for Config {
             engine: EngineConfig::default(),
             mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],
+            web_inputs: WebInputsConfig::default(),
             triggers: vec![TriggerConfig {
                 id: FUNCTION.to_owned(),
                 bucket: "uploads".to_owned(),

@@ -156,11 +156,44 @@ mod tests {
     }
 
     #[test]
+    fn does_no_message_tell_the_secrets_of_a_url() {
+        let url = "https://ann:pa55@h.example/a.mp4?X-Amz-Signature=5ec2e7";
+        let path = std::path::Path::new("/data/work/1-a/input");
+        let told = [
+            from_probe(url, "/data/work/1-a/input", &abanico_ffmpeg::Error::not_media(path, "it is text")),
+            from_captions(url, "it is empty"),
+        ];
+        for failure in told {
+            assert!(failure.message.contains("h.example/a.mp4"), "{}", failure.message);
+            assert!(
+                !failure.message.contains("pa55") && !failure.message.contains("5ec2e7"),
+                "{}",
+                failure.message
+            );
+        }
+    }
+
+    #[test]
     fn do_missing_and_forbidden_inputs_get_their_own_codes() {
         let url = "s3://b/k".parse().unwrap();
         assert_eq!(from_store(&abanico_store::Error::object_not_found(&url)).code, 1404);
         let denied = abanico_store::Error::about(&url, StoreErrorKind::Denied, "no");
         assert_eq!(from_store(&denied).code, 1401);
+        for (kind, code, is_retryable) in [
+            (WebErrorKind::Unauthenticated, 3401, false),
+            (WebErrorKind::Refused, 3403, false),
+            (WebErrorKind::Missing, 3404, false),
+            (WebErrorKind::Unusable, 3408, false),
+            (WebErrorKind::Interrupted, 3408, true),
+            (WebErrorKind::ServerFailed, 3450, true),
+            (WebErrorKind::NotConnected, 3451, true),
+            (WebErrorKind::Untrusted, 3451, false),
+            (WebErrorKind::Disallowed, 3457, false),
+            (WebErrorKind::Unknown, 3999, false),
+        ] {
+            let failure = from_store(&abanico_store::Error::about(&url, StoreErrorKind::Web(kind), "no"));
+            assert_eq!((failure.code, failure.is_retryable), (code, is_retryable), "{kind:?}");
+        }
         let away = from_store(&abanico_store::Error::unavailable(&url, "timeout"));
         assert!(away.is_retryable && away.message.contains("timeout"));
     }

@@ -86,6 +86,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         cores: config.engine.cores.unwrap_or_else(cores),
         max_active_jobs: config.engine.max_active_jobs,
         sandboxing: toolbox.sandboxing.clone(),
+        web: config.web_inputs.open()?,
     };
     let store = Arc::new(router(config, &s3));
     let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
