@@ -1,6 +1,7 @@
 //! Encoder settings as options of ffmpeg's encoders: in a planned coding, out arguments.
 //! Never a decision: those are the plan's.
 
+use abanico_media::FieldOrder;
 use abanico_plan::{
     AudioCodec, AudioCoding, AudioRate, CodecSettings, EntropyCoder, H264Profile, H264Settings, H265Settings,
     RateControl, SpeedPreset, VideoCoding,
@@ -45,7 +46,15 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings) {
     // A tenth of the usual leeway for a mean: 12 s of noise at 1 Mb/s came 0.3 % instead of 1.2 % off it, and 1.5 % instead
     // of 5.5 % with a constant rate (libx264 of Debian 12).
     let leeway = if matches!(coding.rate_control, RateControl::Quality { .. }) { "" } else { ":ratetol=0.1" };
-    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}{leeway}"));
+    let fields = match coding.fields {
+        FieldOrder::Progressive => "",
+        FieldOrder::TopFirst => ":tff=1",
+        FieldOrder::BottomFirst => ":bff=1",
+    };
+    if coding.fields != FieldOrder::Progressive {
+        args.all(["-flags:v", "+ilme+ildct"]);
+    }
+    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}{leeway}{fields}"));
 }
 
 fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
@@ -178,7 +187,7 @@ pub(crate) fn audio_args(args: &mut Args, coding: &AudioCoding) {
             let sign = if tenths < 0 { "-" } else { "" };
             args.pair("-q:a", format!("{sign}{}.{}", tenths.abs() / 10, tenths.abs() % 10));
         }
-        AudioRate::Lossless(_) => {}
+        AudioRate::Lossless(_) | AudioRate::Copied(_) => {}
     }
     args.pair("-ar", coding.sample_rate_hz.to_string()).pair("-ac", coding.channels.to_string());
 }

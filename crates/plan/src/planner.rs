@@ -16,8 +16,8 @@ use crate::renditions::{self, Decision, Source};
 use crate::segmented::SegmentedGroup;
 use crate::setting::text;
 use crate::{
-    AudioEncode, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput, FrameCapture,
-    GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
+    AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput,
+    FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
 };
 
 mod assembly;
@@ -209,7 +209,8 @@ impl Draft<'_> {
     /// Every encoder that the plan needs must be there.
     fn check_encoders(&self) -> Result<(), Error> {
         let videos = self.renditions.iter().map(|decision| decision.coding.codec().encoder());
-        let sounds = self.audio.iter().map(|audio| audio.coding.codec.encoder());
+        let encoded = self.audio.iter().filter(|audio| !matches!(audio.coding.rate, AudioRate::Copied(_)));
+        let sounds = encoded.map(|audio| audio.coding.codec.encoder());
         let missing = videos.chain(sounds).find(|name| !self.request.capabilities.has_encoder(name));
         missing.map_or(Ok(()), |name| Err(Error::encoder_is_missing(name)))
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -237,6 +237,10 @@ pub struct PlannedVideo {
     pub pixel_format: String,
     /// Encoded size.
     pub size: Size,
+    /// Shape of its pixels.
+    pub sample_aspect: Rational,
+    /// How its frames are made of fields.
+    pub fields: FieldOrder,
     /// Constant frame rate.
     pub rate: FrameRate,
     /// Exact number of frames.

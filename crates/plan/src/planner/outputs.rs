@@ -1,7 +1,7 @@
 //! One output of a plan: in its settings and the plan so far, out its streams, its name and its facts.
 //! Never two outputs of one name, never a stream twice.
 
-use abanico_media::{ExactTime, Size};
+use abanico_media::{ExactTime, FieldOrder, Rational, Size};
 use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
@@ -182,7 +182,7 @@ impl Draft<'_> {
         let (pictures, frame) = renditions::pictures(
             description,
             &self.sources()?,
-            None,
+            (None, Rational::ONE),
             &format!("{pointer}/videoDescription"),
         )?;
         let facts = OutputNameFacts {
@@ -208,6 +208,8 @@ impl Draft<'_> {
             codec: "mjpeg".to_owned(),
             pixel_format: "yuvj420p".to_owned(),
             size: frame,
+            sample_aspect: Rational::ONE,
+            fields: FieldOrder::Progressive,
             rate: wanted.rate,
             frames: wanted.captures,
             bit_rate_bps: 0,
@@ -310,6 +312,8 @@ impl Draft<'_> {
                 codec: decision.coding.codec().probed_name().to_owned(),
                 pixel_format: decision.coding.pixel_format().to_owned(),
                 size: decision.frame,
+                sample_aspect: decision.pixel_aspect,
+                fields: decision.coding.fields,
                 rate: decision.rate,
                 frames: self.frames(decision.rate),
                 bit_rate_bps: decision.coding.rate_control.ceiling_bps(),
