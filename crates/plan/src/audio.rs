@@ -15,6 +15,7 @@ use crate::clips::Clip;
 use crate::setting::text;
 
 pub(crate) mod coding;
+pub(crate) mod gaps;
 pub(crate) mod remix;
 mod selection;
 

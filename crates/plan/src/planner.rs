@@ -17,7 +17,7 @@ use crate::segmented::SegmentedGroup;
 use crate::setting::text;
 use crate::{
     AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput,
-    FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
+    FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput, Warning,
 };
 
 mod assembly;
@@ -68,6 +68,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         outputs: Vec::new(),
         groups: Vec::new(),
         manifests: Vec::new(),
+        warnings: Vec::new(),
         notes: Vec::new(),
     };
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
@@ -124,6 +125,7 @@ struct Draft<'a> {
     outputs: Vec<(PlannedOutput, Packaging)>,
     groups: Vec<PlannedGroup>,
     manifests: Vec<GroupManifests>,
+    warnings: Vec<Warning>,
     notes: Vec<String>,
 }
 

@@ -46,6 +46,7 @@ impl Draft<'_> {
             groups: self.groups,
             caption_files: self.caption_files,
             images: self.images,
+            warnings: self.warnings,
             notes: self.notes,
         }
     }

@@ -5,6 +5,7 @@ use abanico_media::{ExactTime, FieldOrder, Rational, Size};
 use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
+use crate::audio::gaps::gaps;
 use crate::audio::{self, AudioDecision};
 use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::frame_capture;
@@ -12,8 +13,9 @@ use crate::overlays::{self, OutputTimecode};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture, Overlay,
-    PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
+    AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture,
+    Overlay, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
+    TextStream,
 };
 
 /// An output in its job.
@@ -256,6 +258,11 @@ impl Draft<'_> {
             match audio::decide(description, self.sounds(), &pointer)? {
                 AudioDecision::Silent(why) => self.note(why),
                 AudioDecision::Encode(encode, language) => {
+                    if !matches!(encode.coding.rate, AudioRate::Copied(_)) {
+                        for warning in gaps(&encode.parts, self.sounds()) {
+                            position_or_push(&mut self.warnings, warning);
+                        }
+                    }
                     let same = |other: &AudioEncode| AudioEncode { index: 0, ..other.clone() } == *encode;
                     let index = self.audio.iter().position(same).unwrap_or(self.audio.len());
                     let coding = encode.coding;
