@@ -60,6 +60,9 @@ pub(crate) fn decide(
     let (pictures, frame) = pictures(description, sources, (size, pixel_aspect), pointer)?;
     let mut coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
     coding.fields = shared.fields(first.track.field_order, (&coding.codec, frame), &codec_pointer)?;
+    if coding.bit_depth > 8 {
+        coding.static_hdr = first.track.colour.static_hdr;
+    }
     let noise_reducer = noise_reducer(description, pointer)?;
     let colour_correction = overlays::colour_correction(description);
     if colour_correction.is_some() && coding.bit_depth > 8 {

@@ -1,7 +1,7 @@
 //! Codecs of pictures: in a video description's codec settings, out what the encoder must do, in the codecs' own words.
 //! Never an ffmpeg flag. What all codecs share stands here, what each has alone in its own file.
 
-use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size, StaticHdr};
 use abanico_model::generated::VideoCodecSettings;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,8 @@ pub struct VideoCoding {
     pub bit_depth: u8,
     /// How frames are made of fields; progressive makes none.
     pub fields: FieldOrder,
+    /// What the film says of its high dynamic range, where that is kept.
+    pub static_hdr: StaticHdr,
 }
 
 /// What one codec has alone.
@@ -157,6 +159,7 @@ impl VideoCoding {
             references: shared.references,
             bit_depth,
             fields: FieldOrder::Progressive,
+            static_hdr: StaticHdr::default(),
         })
     }
 }

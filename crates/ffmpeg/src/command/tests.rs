@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
+use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, StaticHdr};
 use abanico_plan::{
     AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Gop, H264Level, H264Profile,
     H264Settings, Overlay, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource, SpeedPreset,
@@ -50,6 +50,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         references: Some(3),
         bit_depth: 8,
         fields: FieldOrder::Progressive,
+        static_hdr: StaticHdr::default(),
     };
     let pictures = vec![Picture { crop: None, size: picture, at: None }];
     VideoRendition {
