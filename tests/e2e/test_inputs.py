@@ -186,3 +186,12 @@ def test_are_wrong_timecodes_refused_before_work_starts(server: Server, folder: 
         server.mediaconvert.create_job(Role=ROLE, Settings=job)
 
 
+def test_is_sound_that_starts_late_told_as_aws_tells_it(server: Server, folder: Path) -> None:
+    late = folder / "late.mkv"
+    source = counted(folder / "late-source.mp4", 50)
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(source), "-itsoffset", "0.5", "-i", str(source), "-map", "0:v", "-map", "1:a"]
+    subprocess.run([*command, "-c", "copy", str(late)], check=True, timeout=60)
+    inputs = [{"FileInput": upload(server, late, "late.mkv"), "AudioSelectors": {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}}]
+    job = run(server, settings(inputs, [output("MP4", SHARP, [AAC])], "s3://renditions/late/a"))
+    assert job["Warnings"] == [{"Code": 240000, "Count": 1}]
+    assert any("of silence come first" in text for text in job["Messages"]["Warning"]), job["Messages"]

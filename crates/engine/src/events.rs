@@ -7,6 +7,7 @@ use abanico_media::{AudioTrack, FieldOrder, VideoTrack};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use abanico_model::events::{
     JobEvent, JobFacts, JobProgress, OutputDetail, OutputGroupDetail, PhaseProgress, Status, VideoDetails,
+    WarningCount,
 };
 use abanico_plan::GroupKind;
 use serde_json::{Value, json};
@@ -22,13 +23,23 @@ pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Val
         Stage::Probing if before == Stage::Submitted => Some(Status::Progressing {}),
         Stage::Transcoding => Some(Status::InputInformation { input_details: input_details(record) }),
         Stage::Complete => {
-            Some(Status::Complete { warnings: Vec::new(), output_group_details: groups(record) })
+            let warnings = record.warning_counts().into_iter();
+            let warnings = warnings.map(|(code, count)| WarningCount { code, count }).collect();
+            Some(Status::Complete { warnings, output_group_details: groups(record) })
         }
         Stage::Error => Some(failed(record)),
         Stage::Canceled => Some(Status::Canceled {}),
         _ => None,
     };
-    status.map(|status| event(record, status, now_ms)).into_iter().collect()
+    let mut events: Vec<Value> = status.map(|status| event(record, status, now_ms)).into_iter().collect();
+    if record.stage() == Stage::Transcoding && before != Stage::Transcoding {
+        let warnings = record.warnings().map(|warning| Status::NewWarning {
+            warning_code: warning.code.to_string(),
+            warning_message: warning.message.clone(),
+        });
+        events.extend(warnings.map(|status| event(record, status, now_ms)));
+    }
+    events
 }
 
 /// How far a job is.

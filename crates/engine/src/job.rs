@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use abanico_media::MediaInfo;
-use abanico_plan::{GroupKind, Plan};
+use abanico_plan::{GroupKind, Plan, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -164,9 +164,24 @@ impl JobRecord {
         planned.map_or(GroupKind::File, |planned| planned.kind)
     }
 
+    /// What is odd about the inputs.
+    pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
+        self.plan.iter().flat_map(|plan| &plan.warnings)
+    }
+
+    /// How often each warning came, by its number.
+    pub fn warning_counts(&self) -> Vec<(u32, u32)> {
+        let mut counts = BTreeMap::new();
+        for warning in self.warnings() {
+            *counts.entry(warning.code).or_insert(0) += 1;
+        }
+        counts.into_iter().collect()
+    }
+
     /// Remarks of submission and plan.
     pub fn messages(&self) -> impl Iterator<Item = &str> {
-        let plan = self.plan.iter().flat_map(|plan| plan.notes.iter());
+        let warnings = self.warnings().map(|warning| &warning.message);
+        let plan = self.plan.iter().flat_map(|plan| plan.notes.iter()).chain(warnings);
         self.submission.messages.iter().chain(plan).map(String::as_str)
     }
 }

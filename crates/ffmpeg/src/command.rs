@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{
-    AudioCodec, AudioEncode, Container, FileOutput, FrameCapture, SegmentedOutput, SourceVideo, Streams,
-    TransportStream, VideoEncode,
+    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, SegmentedOutput, SourceVideo,
+    Streams, TransportStream, VideoEncode,
 };
 
 use crate::audio_graph::audio_graph;
@@ -226,13 +226,20 @@ pub fn encode_audio(
     folder: &Path,
 ) -> Vec<OsString> {
     let mut args = Args::of_foreign_files();
+    let file = folder.join(audio_file_name(encode.index, encode.coding.codec));
+    if let (AudioRate::Copied(_), Some(part)) = (encode.coding.rate, encode.parts.first()) {
+        // The picture's start becomes zero; what lies before it is hidden by an edit list.
+        args.pair("-itsoffset", (ExactTime::ZERO - part.start).decimal());
+        args.foreign_input(input(inputs, part.input));
+        let stream = part.streams.first().copied().unwrap_or(0);
+        args.pair("-map", format!("0:{stream}")).all(["-c:a", "copy", "-strict", "-2"]);
+        args.output(audio_format(encode.coding.codec), &file);
+        return args.0;
+    }
     part_inputs(&mut args, encode, inputs);
     args.pair("-filter_complex", audio_graph(encode, gain)).all(["-map", "[sound]"]);
     audio_args(&mut args, &encode.coding);
-    args.output(
-        audio_format(encode.coding.codec),
-        &folder.join(audio_file_name(encode.index, encode.coding.codec)),
-    );
+    args.output(audio_format(encode.coding.codec), &file);
     args.0
 }
 

@@ -1,6 +1,7 @@
 //! Encoder settings as options of ffmpeg's encoders: in a planned coding, out arguments.
 //! Never a decision: those are the plan's.
 
+use abanico_media::{FieldOrder, MasteringDisplay};
 use abanico_plan::{
     AudioCodec, AudioCoding, AudioRate, CodecSettings, EntropyCoder, H264Profile, H264Settings, H265Settings,
     RateControl, SpeedPreset, VideoCoding,
@@ -45,7 +46,15 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings) {
     // A tenth of the usual leeway for a mean: 12 s of noise at 1 Mb/s came 0.3 % instead of 1.2 % off it, and 1.5 % instead
     // of 5.5 % with a constant rate (libx264 of Debian 12).
     let leeway = if matches!(coding.rate_control, RateControl::Quality { .. }) { "" } else { ":ratetol=0.1" };
-    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}{leeway}"));
+    let fields = match coding.fields {
+        FieldOrder::Progressive => "",
+        FieldOrder::TopFirst => ":tff=1",
+        FieldOrder::BottomFirst => ":bff=1",
+    };
+    if coding.fields != FieldOrder::Progressive {
+        args.all(["-flags:v", "+ilme+ildct"]);
+    }
+    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}{leeway}{fields}"));
 }
 
 fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
@@ -72,8 +81,42 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
     params.extend(coding.references.map(|count| format!("ref={count}")));
     params.extend(own.level.map(|level| format!("level-idc={}.{}", level.0 / 10, level.0 % 10)));
     params.extend(coding.buffer_fill_percent.map(|percent| format!("vbv-init=0.{:02}", percent.min(99))));
+    params.extend(coding.static_hdr.mastering.map(|screen| format!("master-display={}", in_units(screen))));
+    params.extend(
+        coding.static_hdr.light.map(|light| format!("max-cll={},{}", light.max, light.max_frame_average)),
+    );
     args.pair("-x265-params", params.join(":"));
     args.pair("-tag:v", if own.in_band_parameters { "hev1" } else { "hvc1" });
+}
+
+/// A screen as libx265 takes it, in the units of SMPTE ST 2086.
+fn in_units(screen: MasteringDisplay) -> String {
+    let point = |(x, y): (u32, u32)| format!("({x},{y})");
+    format!(
+        "G{}B{}R{}WP{}L({},{})",
+        point(screen.green),
+        point(screen.blue),
+        point(screen.red),
+        point(screen.white),
+        screen.max_luminance,
+        screen.min_luminance
+    )
+}
+
+/// A screen as SVT-AV1 takes it, in decimals.
+fn in_decimals(screen: MasteringDisplay) -> String {
+    let coordinate = |units: u32| format!("{}.{:05}", units / 50_000, units % 50_000 * 2);
+    let point = |(x, y): (u32, u32)| format!("({},{})", coordinate(x), coordinate(y));
+    let luminance = |units: u32| format!("{}.{:04}", units / 10_000, units % 10_000);
+    format!(
+        "G{}B{}R{}WP{}L({},{})",
+        point(screen.green),
+        point(screen.blue),
+        point(screen.red),
+        point(screen.white),
+        luminance(screen.max_luminance),
+        luminance(screen.min_luminance)
+    )
 }
 
 fn vp9_args(args: &mut Args, coding: &VideoCoding) {
@@ -106,15 +149,28 @@ fn av1_args(args: &mut Args, coding: &VideoCoding) {
         SpeedPreset::Medium => "7",
     };
     args.pair("-preset", step);
+    let mut params = Vec::new();
+    params.extend(
+        coding.static_hdr.mastering.map(|screen| format!("mastering-display={}", in_decimals(screen))),
+    );
+    params.extend(
+        coding
+            .static_hdr
+            .light
+            .map(|light| format!("content-light={},{}", light.max, light.max_frame_average)),
+    );
     match coding.rate_control {
         RateControl::Quality { rate_factor_tenths, max_bit_rate_bps } => {
             args.pair("-crf", (rate_factor_tenths / 10).to_string());
             // The ceiling of constant quality, in kilobits.
-            args.pair("-svtav1-params", format!("mbr={}", max_bit_rate_bps.div_ceil(1000)));
+            params.push(format!("mbr={}", max_bit_rate_bps.div_ceil(1000)));
         }
         RateControl::Constant { bit_rate_bps } | RateControl::Average { bit_rate_bps, .. } => {
             args.pair("-b:v", bit_rate_bps.to_string());
         }
+    }
+    if !params.is_empty() {
+        args.pair("-svtav1-params", params.join(":"));
     }
     args.pair("-g", coding.gop.frames.to_string());
 }
@@ -178,7 +234,7 @@ pub(crate) fn audio_args(args: &mut Args, coding: &AudioCoding) {
             let sign = if tenths < 0 { "-" } else { "" };
             args.pair("-q:a", format!("{sign}{}.{}", tenths.abs() / 10, tenths.abs() % 10));
         }
-        AudioRate::Lossless(_) => {}
+        AudioRate::Lossless(_) | AudioRate::Copied(_) => {}
     }
     args.pair("-ar", coding.sample_rate_hz.to_string()).pair("-ac", coding.channels.to_string());
 }

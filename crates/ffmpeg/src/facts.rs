@@ -5,7 +5,7 @@ pub(crate) mod boxes;
 
 use std::path::Path;
 
-use abanico_media::{ExactTime, FrameRate, Rational, Size};
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
 use tokio_util::sync::CancellationToken;
 
 use self::boxes::Layout;
@@ -41,6 +41,8 @@ pub struct VideoFacts {
     pub size: Size,
     /// Shape of a sample, width over height; 1 when the stream says nothing.
     pub sample_aspect: Rational,
+    /// How frames are made of fields.
+    pub fields: FieldOrder,
     /// Frames that are shown.
     pub frames: u64,
     /// Frames a second by the mean distance of all frames, exact and not customary; a single frame's own length.
@@ -112,6 +114,7 @@ fn video_facts(stream: &Stream, packets: &Packets) -> Option<VideoFacts> {
     let mean = span.inverse().and_then(|per| FrameRate::from_rational(Rational::from(distances) * per));
     let equal = packets.rhythm.extremes().is_none_or(|(smallest, largest)| smallest == largest);
     Some(VideoFacts {
+        fields: track.field_order,
         frames: track.frames,
         rate: mean.unwrap_or(track.frame_rate),
         // Frames at one and the same time have no distance between them.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use abanico_media::{ExactTime, FieldOrder, Orientation, Rational, Size};
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use abanico_plan::{
     FrameCapture, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
     VideoRendition,
@@ -79,7 +79,8 @@ fn clip_chains(
     // A part of the picture is measured in the source's own pixels: nothing may be made smaller before.
     let is_whole = pictures().all(|picture| picture.crop.is_none());
     let largest = pictures().map(|picture| picture.size).max_by_key(|size| size.area()).filter(|_| is_whole);
-    let mut first = prepared(clip, number);
+    let in_fields = encode.branches.iter().any(|branch| branch.from_fields);
+    let mut first = prepared(clip, number, in_fields);
     if map_once {
         first.push_str(&format!(",{}", tone_mapped(clip, largest)));
     }
@@ -96,13 +97,17 @@ fn clip_chains(
     }
 }
 
-/// What is done once for all renditions: time, fields, turn.
-fn prepared(source: &SourceVideo, number: usize) -> String {
+/// What is done once for all renditions: time, fields, turn. With `in_fields` an interlaced source gives a picture for each
+/// of its fields.
+fn prepared(source: &SourceVideo, number: usize, in_fields: bool) -> String {
     let mut filters = vec![format!("setpts={}", moved_to_zero(source.start))];
     match source.deinterlace {
         FieldOrder::Progressive => {}
-        FieldOrder::TopFirst => filters.push("bwdif=mode=send_frame:parity=tff:deint=all".to_owned()),
-        FieldOrder::BottomFirst => filters.push("bwdif=mode=send_frame:parity=bff:deint=all".to_owned()),
+        order => {
+            let mode = if in_fields { "send_field" } else { "send_frame" };
+            let parity = if order == FieldOrder::TopFirst { "tff" } else { "bff" };
+            filters.push(format!("bwdif=mode={mode}:parity={parity}:deint=all"));
+        }
     }
     filters.extend(turned(source.orientation).iter().map(|filter| (*filter).to_owned()));
     format!("[{number}:{}]{}", source.stream_index, filters.join(","))
@@ -122,7 +127,7 @@ pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
         // JPEG wants full range.
         format!(
             "{}{map},{head}{}scale={width}:{height}:flags=bicubic:out_range=pc,format=yuvj420p,{}setsar=1",
-            prepared(clip, number),
+            prepared(clip, number, false),
             cropped(picture, clip),
             framed(picture, capture.frame)
         )
@@ -174,10 +179,28 @@ fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
 }
 
 /// Each tick gets the frame nearest in time: gaps are filled, bursts thinned. Then the count is made exact.
-fn timed(rate: abanico_media::FrameRate, frames: u64) -> String {
+fn timed(rate: FrameRate, frames: u64) -> String {
     format!(
         "fps=fps={rate}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={frames}"
     )
+}
+
+/// Twice as many frames a second.
+fn twice(rate: FrameRate) -> FrameRate {
+    let per_second = rate.per_second() * Rational::from(2);
+    FrameRate::from_rational(per_second).expect("twice a rate above zero is above zero")
+}
+
+/// Makes a frame of the fields of two pictures. Where these are of different moments, lines are softened so that thin ones do
+/// not flicker, unless they come from fields themselves.
+fn interlaced(rendition: &VideoRendition, clip: &SourceVideo) -> String {
+    let scan = match rendition.coding.fields {
+        FieldOrder::Progressive => return String::new(),
+        FieldOrder::TopFirst => "tff",
+        FieldOrder::BottomFirst => "bff",
+    };
+    let is_soft = clip.deinterlace == FieldOrder::Progressive && clip.is_fast;
+    format!(",interlace=scan={scan}:lowpass={}", if is_soft { "linear" } else { "off" })
 }
 
 /// All chains of one rate: exact frames, then each picture from its source of scaling.
@@ -192,7 +215,10 @@ fn branch_chains(
         branch.renditions.iter().filter(|rendition| rendition.scale_from == ScaleSource::Source).collect();
     let heads: Vec<String> = roots.iter().map(|root| labels.name("s", root.index)).collect();
     let map = map.map(|map| format!(",{map}")).unwrap_or_default();
-    chains.push(format!("{from}{}{map}{}", timed(branch.rate, branch.clip_frames[number]), fan_out(&heads)));
+    let frames = branch.clip_frames[number];
+    let timed =
+        if branch.from_fields { timed(twice(branch.rate), 2 * frames) } else { timed(branch.rate, frames) };
+    chains.push(format!("{from}{timed}{map}{}", fan_out(&heads)));
     for rendition in &branch.renditions {
         scaled(chains, (clip, number, labels), branch, rendition);
     }
@@ -231,11 +257,18 @@ fn scaled(
     let corrected =
         rendition.colour_correction.map(|levels| format!("{},", corrected(levels))).unwrap_or_default();
     chains.push(format!(
-        "{}{denoise}{corrected}{}setsar=1{}",
+        "{}{denoise}{corrected}{}setsar={}{}{}",
         labels.name("p", rendition.index),
         framed(picture, rendition.frame),
+        aspect(rendition.pixel_aspect),
+        interlaced(rendition, clip),
         if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }
     ));
+}
+
+/// A shape of pixels as the filter takes it.
+fn aspect(aspect: Rational) -> String {
+    if aspect == Rational::ONE { "1".to_owned() } else { format!("{}/{}", aspect.num(), aspect.den()) }
 }
 
 /// Samples of a branch: 10 bits only where all its renditions have them.

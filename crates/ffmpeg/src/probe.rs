@@ -6,12 +6,13 @@ pub(crate) mod header;
 pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
+mod static_hdr;
 pub(crate) use reader::FORMATS;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use abanico_media::{MediaInfo, Size, VideoTrack};
+use abanico_media::{DynamicRange, MediaInfo, Size, VideoTrack};
 use tokio_util::sync::CancellationToken;
 
 use self::header::{Header, Stream};
@@ -27,7 +28,7 @@ const LONGEST_SIDE: u32 = 8192;
 /// Measures `file` from its header and all of its packets.
 ///
 /// Frames are packets that are shown: none that an edit list hides, none before the first key packet. Runs ffprobe
-/// twice, each for at most ten minutes, with little memory however long the file is.
+/// twice, once more where the dynamic range is high, each for at most ten minutes, with little memory however long the file is.
 ///
 /// # Errors
 /// [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] and [`ErrorKind::Unsupported`] tell what
@@ -52,6 +53,9 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         }
         refuse_missing_frames(file, &header, &packets, video)?;
         video.timecode = header.timecode();
+        if video.colour.dynamic_range() == DynamicRange::Pq {
+            video.colour.static_hdr = static_hdr::read(tools, file, video.stream_index, cancel).await?;
+        }
     }
     let audio = header.streams.iter().filter(|stream| stream.is_audio());
     let audio: Vec<_> =

@@ -26,6 +26,42 @@ pub enum DynamicRange {
     Hlg,
 }
 
+/// Colours and brightness of the screen on which a picture was made (SMPTE ST 2086). Coordinates are in units of 1/50,000,
+/// luminance in units of 1/10,000 cd/m².
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct MasteringDisplay {
+    /// Red, x and y.
+    pub red: (u32, u32),
+    /// Green, x and y.
+    pub green: (u32, u32),
+    /// Blue, x and y.
+    pub blue: (u32, u32),
+    /// White, x and y.
+    pub white: (u32, u32),
+    /// Of the brightest picture.
+    pub max_luminance: u32,
+    /// Of the darkest picture.
+    pub min_luminance: u32,
+}
+
+/// How bright a film gets (CTA-861.3), in cd/m².
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ContentLight {
+    /// Its brightest pixel.
+    pub max: u32,
+    /// Its brightest frame on average.
+    pub max_frame_average: u32,
+}
+
+/// What a film says of its high dynamic range once for all frames.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct StaticHdr {
+    /// The screen, if told.
+    pub mastering: Option<MasteringDisplay>,
+    /// The light, if told.
+    pub light: Option<ContentLight>,
+}
+
 /// Colour description of a video track, in the names that ffprobe prints; none where the stream says nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Colour {
@@ -37,6 +73,9 @@ pub struct Colour {
     pub matrix: Option<String>,
     /// Range of the code values.
     pub range: ColourRange,
+    /// What the film says of its high dynamic range.
+    #[serde(default)]
+    pub static_hdr: StaticHdr,
 }
 
 impl Colour {

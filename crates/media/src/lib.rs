@@ -11,7 +11,7 @@ mod rational;
 mod size;
 mod time;
 
-pub use colour::{Colour, ColourRange, DynamicRange};
+pub use colour::{Colour, ColourRange, ContentLight, DynamicRange, MasteringDisplay, StaticHdr};
 pub use info::{AudioTrack, FieldOrder, MediaInfo, VideoTrack};
 pub use orientation::Orientation;
 pub use rate::FrameRate;

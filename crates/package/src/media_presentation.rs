@@ -192,7 +192,7 @@ impl Representation {
             attributes.push(("width", video.size.width.to_string()));
             attributes.push(("height", video.size.height.to_string()));
             attributes.push(("frameRate", format!("{}/{}", rate.num(), rate.den())));
-            attributes.push(("sar", "1:1".to_owned()));
+            attributes.push(("sar", format!("{}:{}", video.sample_aspect.num(), video.sample_aspect.den())));
         }
         if let Some(sound) = self.sound {
             attributes.push(("audioSamplingRate", sound.sample_rate_hz.to_string()));
@@ -312,7 +312,7 @@ impl Xml {
 
 #[cfg(test)]
 mod tests {
-    use abanico_media::{FrameRate, Size};
+    use abanico_media::{FrameRate, Rational, Size};
 
     use super::*;
 
@@ -333,6 +333,7 @@ mod tests {
             codecs: "avc1.64001f".to_owned(),
             video: Some(VariantVideo {
                 size: Size { width: 640, height: 360 },
+                sample_aspect: Rational::new(4, 3),
                 rate: FrameRate::new(30000, 1001).unwrap(),
             }),
             sound: None,
@@ -364,7 +365,7 @@ mod tests {
   <Period id="1" start="PT0S" duration="PT9.500000S">
     <AdaptationSet id="0" contentType="video" mimeType="video/mp4" segmentAlignment="true" startWithSAP="1">
       <Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>
-      <Representation id="1" bandwidth="900000" codecs="avc1.64001f" width="640" height="360" frameRate="30000/1001" sar="1:1">
+      <Representation id="1" bandwidth="900000" codecs="avc1.64001f" width="640" height="360" frameRate="30000/1001" sar="4:3">
         <SegmentTemplate timescale="1000" initialization="a%20$$%20binit.mp4" media="a%20$$%20b_$Number%09d$.mp4" startNumber="1">
           <SegmentTimeline>
             <S t="0" d="4000" r="1"/>

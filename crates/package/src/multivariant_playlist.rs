@@ -10,6 +10,8 @@ use crate::text::{Attributes, uri};
 pub struct VariantVideo {
     /// Size in pixels.
     pub size: Size,
+    /// Shape of its pixels, width over height.
+    pub sample_aspect: Rational,
     /// Frames a second.
     pub rate: FrameRate,
 }
@@ -190,6 +192,7 @@ mod tests {
             codecs: vec!["avc1.64001f".to_owned(), "mp4a.40.2".to_owned()],
             video: Some(VariantVideo {
                 size: Size { width: 1280, height: 720 },
+                sample_aspect: Rational::ONE,
                 rate: FrameRate::new(30000, 1001).unwrap(),
             }),
             shows_resolution: true,

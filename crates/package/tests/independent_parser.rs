@@ -1,6 +1,6 @@
 //! Playlists as another implementation reads them: what we write is what `m3u8-rs` finds.
 
-use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use abanico_package::{
     ByteRange, MediaPlaylist, MediaSegment, MultivariantPlaylist, Rendition, RenditionKind, Variant,
     VariantVideo,
@@ -48,7 +48,11 @@ fn does_a_multivariant_playlist_say_the_same_to_another_parser() {
             bandwidth_bps: 900_000,
             average_bandwidth_bps: 800_000,
             codecs: vec!["avc1.4d401e".to_owned()],
-            video: Some(VariantVideo { size: Size { width: 640, height: 360 }, rate: ntsc() }),
+            video: Some(VariantVideo {
+                size: Size { width: 640, height: 360 },
+                sample_aspect: Rational::ONE,
+                rate: ntsc(),
+            }),
             shows_resolution: true,
             audio_group: Some("a".to_owned()),
             subtitles_group: None,

@@ -15,10 +15,11 @@ use crate::clips::Clip;
 use crate::setting::text;
 
 pub(crate) mod coding;
+pub(crate) mod gaps;
 pub(crate) mod remix;
 mod selection;
 
-use self::coding::AudioCoding;
+use self::coding::{AudioCodec, AudioCoding, AudioRate};
 use self::remix::Remix;
 use self::selection::{Selectors, nothing_found, tracks};
 
@@ -115,6 +116,10 @@ pub(crate) fn decide(
     let end = if parts.last().is_some_and(|part| part.streams.is_empty()) { at } else { end };
     let codec_pointer = format!("{pointer}/codecSettings");
     let settings = description.codec_settings.clone().unwrap_or_default();
+    if text(&settings.codec) == Some("PASSTHROUGH") {
+        let encode = passthrough(description, sources, (parts, track, end), &codec_pointer)?;
+        return Ok(AudioDecision::Encode(Box::new(encode), language(description, track)));
+    }
     let mut coding = AudioCoding::from_settings(&settings, channels, &codec_pointer)?;
     let remix_pointer = format!("{pointer}/remixSettings");
     let remix = description.remix_settings.as_ref();
@@ -125,6 +130,39 @@ pub(crate) fn decide(
     let loudness = description.audio_normalization_settings.as_ref().and_then(loudness);
     let encode = AudioEncode { index: 0, parts, end, remix, loudness, coding };
     Ok(AudioDecision::Encode(Box::new(encode), language(description, track)))
+}
+
+/// The source's own packets, as they are: of one whole input, since packets cannot be cut to a picture's times.
+fn passthrough(
+    description: &AudioDescription,
+    sources: Sources<'_>,
+    (parts, track, end): (Vec<AudioPart>, &AudioTrack, ExactTime),
+    pointer: &str,
+) -> Result<AudioEncode, Error> {
+    let refuse = |why: &str| Err(Error::setting(&format!("{pointer}/codec"), why));
+    let [part] = &parts[..] else {
+        return refuse("PASSTHROUGH takes the sound of one input: encode it to join several");
+    };
+    if sources.inputs.iter().any(|input| input.input_clippings.iter().flatten().next().is_some()) {
+        return refuse("PASSTHROUGH takes the sound of a whole input: encode it to clip it");
+    }
+    let is_changed =
+        description.remix_settings.is_some() || description.audio_normalization_settings.is_some();
+    if part.streams.len() != 1 || part.offset != ExactTime::ZERO || is_changed {
+        return refuse(
+            "PASSTHROUGH takes one track as it is: leave out offsets, remixing and normalisation, or encode it",
+        );
+    }
+    let Some(codec) = AudioCodec::of_source(&track.codec) else {
+        return refuse(&format!(
+            "the input's sound is {}, which is not passed through: encode it",
+            track.codec
+        ));
+    };
+    let rate = AudioRate::Copied(part.start - track.start);
+    let (sample_rate_hz, channels) = (track.sample_rate_hz, track.channels);
+    let coding = AudioCoding { codec, rate, sample_rate_hz, channels };
+    Ok(AudioEncode { index: 0, parts, end, remix: None, loudness: None, coding })
 }
 
 /// Remixed channels must be what the codec settings say.

@@ -46,7 +46,7 @@ pub use segmented::{
 };
 pub use task::{
     AudioStream, FileOutput, GroupKind, Plan, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput,
-    PlannedVideo, Streams, Task, TaskId, TaskKind, TextStream,
+    PlannedVideo, Streams, Task, TaskId, TaskKind, TextStream, Warning,
 };
 pub use transport_stream::TransportStream;
 pub use video::{

@@ -16,8 +16,8 @@ use crate::renditions::{self, Decision, Source};
 use crate::segmented::SegmentedGroup;
 use crate::setting::text;
 use crate::{
-    AudioEncode, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput, FrameCapture,
-    GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
+    AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput,
+    FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput, Warning,
 };
 
 mod assembly;
@@ -68,6 +68,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         outputs: Vec::new(),
         groups: Vec::new(),
         manifests: Vec::new(),
+        warnings: Vec::new(),
         notes: Vec::new(),
     };
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
@@ -124,6 +125,7 @@ struct Draft<'a> {
     outputs: Vec<(PlannedOutput, Packaging)>,
     groups: Vec<PlannedGroup>,
     manifests: Vec<GroupManifests>,
+    warnings: Vec<Warning>,
     notes: Vec<String>,
 }
 
@@ -209,7 +211,8 @@ impl Draft<'_> {
     /// Every encoder that the plan needs must be there.
     fn check_encoders(&self) -> Result<(), Error> {
         let videos = self.renditions.iter().map(|decision| decision.coding.codec().encoder());
-        let sounds = self.audio.iter().map(|audio| audio.coding.codec.encoder());
+        let encoded = self.audio.iter().filter(|audio| !matches!(audio.coding.rate, AudioRate::Copied(_)));
+        let sounds = encoded.map(|audio| audio.coding.codec.encoder());
         let missing = videos.chain(sounds).find(|name| !self.request.capabilities.has_encoder(name));
         missing.map_or(Ok(()), |name| Err(Error::encoder_is_missing(name)))
     }

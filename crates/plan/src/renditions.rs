@@ -1,7 +1,7 @@
 //! What each output's picture becomes: in an output's video description and the source, out rate, sizes and encoder
 //! settings. Never the order or the cascade of scaling: `planner` decides that for all renditions together.
 
-use abanico_media::{ExactTime, FrameRate, Size, VideoTrack};
+use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::{Input, Rectangle as WireRectangle, VideoDescription};
 
 use crate::overlays;
@@ -19,6 +19,8 @@ pub(crate) struct Decision {
     pub pictures: Vec<Picture>,
     /// Size of the frame.
     pub frame: Size,
+    /// Shape of its pixels.
+    pub pixel_aspect: Rational,
     /// Noise to take out.
     pub noise_reducer: Option<NoiseReducer>,
     /// How colours are corrected.
@@ -54,9 +56,13 @@ pub(crate) fn decide(
     let shared = SharedSettings::read(&settings, &codec_pointer)?;
     let first = sources.first().ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
     let rate = shared.rate(first.track, &codec_pointer)?;
-    shared.check_square_pixels(&codec_pointer)?;
-    let (pictures, frame) = pictures(description, sources, size, pointer)?;
-    let coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
+    let pixel_aspect = shared.pixel_aspect(&codec_pointer)?;
+    let (pictures, frame) = pictures(description, sources, (size, pixel_aspect), pointer)?;
+    let mut coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
+    coding.fields = shared.fields(first.track.field_order, (&coding.codec, frame), &codec_pointer)?;
+    if coding.bit_depth > 8 {
+        coding.static_hdr = first.track.colour.static_hdr;
+    }
     let noise_reducer = noise_reducer(description, pointer)?;
     let colour_correction = overlays::colour_correction(description);
     if colour_correction.is_some() && coding.bit_depth > 8 {
@@ -67,6 +73,7 @@ pub(crate) fn decide(
         rate,
         pictures,
         frame,
+        pixel_aspect,
         noise_reducer,
         colour_correction,
         overlays: Vec::new(),
@@ -80,7 +87,7 @@ pub(crate) fn decide(
 pub(crate) fn pictures(
     description: &VideoDescription,
     sources: &[Source<'_>],
-    size: Option<Size>,
+    (size, pixel_aspect): (Option<Size>, Rational),
     pointer: &str,
 ) -> Result<(Vec<Picture>, Size), Error> {
     let mut made: Vec<Picture> = Vec::with_capacity(sources.len());
@@ -88,6 +95,7 @@ pub(crate) fn pictures(
     for source in sources {
         let crop = crop(description, source, pointer)?;
         let shown = crop.map_or(source.track.display_size(), |crop| crop.size);
+        let shown = in_pixels(shown, pixel_aspect);
         let fitted = match (frame, size) {
             (None, Some(size)) => Fitted { picture: size, frame: size },
             (None, None) => fitted(description, shown),
@@ -116,6 +124,12 @@ pub(crate) fn pictures(
     }
     let frame = frame.ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
     Ok((made, frame))
+}
+
+/// A picture of square pixels counted in pixels of another shape.
+fn in_pixels(shown: Size, aspect: Rational) -> Size {
+    let width = (Rational::from(shown.width) / aspect).round().max(1);
+    Size { width: u32::try_from(width).unwrap_or(shown.width), ..shown }
 }
 
 /// Sizes of a picture and its frame.

@@ -1,7 +1,7 @@
 //! Outputs in segments: the streams of HLS, CMAF and DASH groups, how they are cut, named and listed.
 //! Never a manifest's text: crate `package` writes that, from what was measured.
 
-use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::segmentation::{SegmentRule, Segmentation};
@@ -232,6 +232,8 @@ pub struct ListedStream {
 pub struct ListedVideo {
     /// Size in pixels.
     pub size: Size,
+    /// Shape of its pixels.
+    pub sample_aspect: Rational,
     /// Frames a second.
     pub rate: FrameRate,
     /// The job's maximum of the bit rate.
@@ -337,6 +339,7 @@ mod tests {
     fn stream(output: u32, video: bool, role: StreamRole) -> ListedStream {
         let video = video.then(|| ListedVideo {
             size: Size { width: 640, height: 360 },
+            sample_aspect: Rational::ONE,
             rate: FrameRate::new(25, 1).unwrap(),
             max_bps: 1,
         });

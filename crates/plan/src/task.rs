@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,6 +27,9 @@ pub struct Plan {
     /// URLs of images that are drawn into pictures.
     #[serde(default)]
     pub images: Vec<String>,
+    /// What is odd about the inputs, by AWS's numbers.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// What the user should know about decisions: dropped rungs, missing audio, tone mapping. One sentence each.
     pub notes: Vec<String>,
 }
@@ -36,6 +39,15 @@ impl Plan {
     pub fn task(&self, id: &TaskId) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == *id)
     }
+}
+
+/// Something odd about an input that the job goes on with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Warning {
+    /// AWS's number of the warning (MediaConvert's user guide on warning codes).
+    pub code: u32,
+    /// What is odd, as a sentence that names the input.
+    pub message: String,
 }
 
 /// Names a task within its plan, such as `video`, `audio-0`, `package-1`, `verify-1`.
@@ -237,6 +249,10 @@ pub struct PlannedVideo {
     pub pixel_format: String,
     /// Encoded size.
     pub size: Size,
+    /// Shape of its pixels.
+    pub sample_aspect: Rational,
+    /// How its frames are made of fields.
+    pub fields: FieldOrder,
     /// Constant frame rate.
     pub rate: FrameRate,
     /// Exact number of frames.

@@ -49,6 +49,8 @@ pub struct SourceVideo {
     pub orientation: Orientation,
     /// Field order when the source is to be deinterlaced; progressive when nothing is to be done.
     pub deinterlace: FieldOrder,
+    /// Whether it has more than 32 frames a second, as many as fields have moments.
+    pub is_fast: bool,
     /// The way from high to standard dynamic range, if the source has the former.
     pub tone_map: ToneMap,
     /// Pixel format of the source, in ffprobe's name.
@@ -78,6 +80,8 @@ pub struct RateBranch {
     pub frames: u64,
     /// Frames of each clip, at least 1; together as many as `frames`.
     pub clip_frames: Vec<u64>,
+    /// Whether frames are made of fields: two pictures are then drawn for each, at twice the rate.
+    pub from_fields: bool,
     /// Whether a source's high dynamic range is kept, rather than mapped to the standard one.
     pub keeps_range: bool,
     /// Renditions so ordered that each one's [`ScaleSource::Rendition`] stands before it.
@@ -95,6 +99,8 @@ pub struct VideoRendition {
     pub pictures: Vec<Picture>,
     /// Size of the encoded frame, even: smaller than a picture means a centred crop, larger black bars.
     pub frame: Size,
+    /// Shape of the frame's pixels.
+    pub pixel_aspect: Rational,
     /// Noise to take out of the scaled picture.
     pub noise_reducer: Option<NoiseReducer>,
     /// How colours are corrected.

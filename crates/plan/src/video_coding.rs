@@ -1,7 +1,7 @@
 //! Codecs of pictures: in a video description's codec settings, out what the encoder must do, in the codecs' own words.
 //! Never an ffmpeg flag. What all codecs share stands here, what each has alone in its own file.
 
-use abanico_media::{ExactTime, FrameRate, Rational, Size};
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size, StaticHdr};
 use abanico_model::generated::VideoCodecSettings;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,10 @@ pub struct VideoCoding {
     pub references: Option<u8>,
     /// Bits of a sample: 8 or 10.
     pub bit_depth: u8,
+    /// How frames are made of fields; progressive makes none.
+    pub fields: FieldOrder,
+    /// What the film says of its high dynamic range, where that is kept.
+    pub static_hdr: StaticHdr,
 }
 
 /// What one codec has alone.
@@ -154,6 +158,8 @@ impl VideoCoding {
             b_frames: u8::try_from(b_frames).unwrap_or(3),
             references: shared.references,
             bit_depth,
+            fields: FieldOrder::Progressive,
+            static_hdr: StaticHdr::default(),
         })
     }
 }

@@ -37,6 +37,11 @@ pub fn job(record: &JobRecord) -> Value {
     put("timing", timing(record));
     put("retryCount", json!(record.machine.retries()));
     put("messages", messages(record));
+    let warnings = record.warning_counts();
+    if !warnings.is_empty() {
+        let groups = warnings.iter().map(|(code, count)| json!({"code": code, "count": count}));
+        put("warnings", groups.collect());
+    }
     for name in SHOWN_AS_SENT {
         if let Some(value) = submission.request.get(name) {
             put(name, value.clone());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::output_file_name;
 use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
-use abanico_media::{ExactTime, FrameRate, Rational};
+use abanico_media::{ExactTime, FrameRate};
 use abanico_plan::{
     Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentedOutput, TaskKind,
 };
@@ -145,8 +145,12 @@ fn check_video(planned: &PlannedVideo, video: &VideoFacts, check: &mut impl FnMu
     );
     check(video.size == planned.size, format!("size {} instead of {}", video.size, planned.size));
     check(
-        video.sample_aspect == Rational::ONE,
-        format!("pixels of {} instead of square ones", video.sample_aspect),
+        video.sample_aspect == planned.sample_aspect,
+        format!("pixels of {} instead of {}", video.sample_aspect, planned.sample_aspect),
+    );
+    check(
+        video.fields == planned.fields,
+        format!("fields {:?} instead of {:?}", video.fields, planned.fields),
     );
     check(!video.rotated, "the picture is marked as turned".to_owned());
     check(video.frames == planned.frames, format!("{} frames instead of {}", video.frames, planned.frames));

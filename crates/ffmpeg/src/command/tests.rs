@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
+use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, StaticHdr};
 use abanico_plan::{
     AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Gop, H264Level, H264Profile,
     H264Settings, Overlay, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource, SpeedPreset,
@@ -25,6 +25,7 @@ fn source() -> SourceVideo {
         sample_aspect: Rational::ONE,
         orientation: Orientation::UPRIGHT,
         deinterlace: FieldOrder::Progressive,
+        is_fast: false,
         tone_map: ToneMap::None,
         pixel_format: "yuv420p".into(),
         colour: Colour::default(),
@@ -48,6 +49,8 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         b_frames: 1,
         references: Some(3),
         bit_depth: 8,
+        fields: FieldOrder::Progressive,
+        static_hdr: StaticHdr::default(),
     };
     let pictures = vec![Picture { crop: None, size: picture, at: None }];
     VideoRendition {
@@ -55,6 +58,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         scale_from,
         pictures,
         frame,
+        pixel_aspect: Rational::ONE,
         noise_reducer: None,
         colour_correction: None,
         overlays: Vec::new(),
@@ -70,7 +74,14 @@ fn three(source: SourceVideo) -> VideoEncode {
         rendition(1, ScaleSource::Rendition(0), Size::new(1280, 720), Size::new(1280, 720)),
         rendition(2, ScaleSource::Rendition(1), Size::new(640, 360), Size::new(640, 480)),
     ];
-    let branch = RateBranch { rate, frames: 1493, clip_frames: vec![1493], keeps_range: false, renditions };
+    let branch = RateBranch {
+        rate,
+        frames: 1493,
+        clip_frames: vec![1493],
+        from_fields: false,
+        keeps_range: false,
+        renditions,
+    };
     VideoEncode { clips: vec![source], branches: vec![branch] }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use abanico_media::{Colour, ColourRange, ExactTime, FieldOrder, Orientation, Rational};
+use abanico_media::{Colour, ColourRange, ExactTime, FieldOrder, Orientation, Rational, StaticHdr};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -206,6 +206,7 @@ impl Stream {
             primaries: known(&self.color_primaries),
             transfer: known(&self.color_transfer),
             matrix: known(&self.color_space),
+            static_hdr: StaticHdr::default(),
             range: if full { ColourRange::Full } else { ColourRange::Limited },
         }
     }

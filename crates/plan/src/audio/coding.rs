@@ -51,6 +51,23 @@ impl AudioCodec {
         }
     }
 
+    /// The codec of a source by ffprobe's name of it.
+    pub(crate) fn of_source(name: &str) -> Option<Self> {
+        Some(match name {
+            "aac" => Self::Aac,
+            "mp2" => Self::Mp2,
+            "mp3" => Self::Mp3,
+            "ac3" => Self::Ac3,
+            "eac3" => Self::Eac3,
+            "opus" => Self::Opus,
+            "vorbis" => Self::Vorbis,
+            "flac" => Self::Flac,
+            "pcm_s16le" => Self::Wav,
+            "pcm_s16be" => Self::Aiff,
+            _ => return None,
+        })
+    }
+
     /// ffmpeg's name of the encoder.
     pub fn encoder(self) -> &'static str {
         match self {
@@ -111,6 +128,8 @@ pub enum AudioRate {
     QualityTenths(i64),
     /// Bits of a sample, nothing lost: 16 or 24.
     Lossless(u8),
+    /// Nothing: the source's packets are taken as they are. The first lies so long before the picture.
+    Copied(ExactTime),
 }
 
 /// Settings of one audio encode.
@@ -129,6 +148,9 @@ pub struct AudioCoding {
 impl AudioCoding {
     /// How long the encoder's own start lasts before the sound begins.
     pub fn delay(&self) -> ExactTime {
+        if let AudioRate::Copied(lead) = self.rate {
+            return lead;
+        }
         let rate = i64::from(self.sample_rate_hz.max(1));
         ExactTime::from_ticks(self.codec.delay_samples(), Rational::new(1, rate))
     }
@@ -152,7 +174,7 @@ impl AudioCoding {
             AudioRate::Lossless(bits) => {
                 Some(u64::from(self.sample_rate_hz) * u64::from(self.channels) * u64::from(bits))
             }
-            AudioRate::QualityTenths(_) => None,
+            AudioRate::QualityTenths(_) | AudioRate::Copied(_) => None,
         }
     }
 

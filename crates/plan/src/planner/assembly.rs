@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Size, VideoTrack};
+use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
 use super::{Draft, Packaging, count, position_or_push};
 use crate::clips::Clip;
@@ -46,6 +46,7 @@ impl Draft<'_> {
             groups: self.groups,
             caption_files: self.caption_files,
             images: self.images,
+            warnings: self.warnings,
             notes: self.notes,
         }
     }
@@ -60,7 +61,7 @@ impl Draft<'_> {
 
     fn note_about_pictures(&mut self, video: &VideoEncode) {
         if video.clips.iter().any(|clip| clip.deinterlace != FieldOrder::Progressive) {
-            self.note("the source is interlaced: it is deinterlaced into whole frames".to_owned());
+            self.note("the source is interlaced: progressive outputs get whole frames".to_owned());
         }
         let is_mapped = video.branches.iter().any(|branch| !branch.keeps_range);
         if is_mapped && video.clips.iter().any(|clip| clip.tone_map == ToneMap::Hable) {
@@ -92,6 +93,7 @@ impl Draft<'_> {
             sample_aspect: track.sample_aspect,
             orientation: track.orientation,
             deinterlace: track.field_order,
+            is_fast: track.frame_rate.per_second() > Rational::from(32),
             tone_map: self.tone_map(track),
             pixel_format: track.pixel_format.clone(),
             colour: track.colour.clone(),
@@ -130,14 +132,17 @@ impl Draft<'_> {
     /// Groups renditions by rate and range of brightness, and lets each be scaled from the next larger one.
     fn branches(&self) -> Vec<RateBranch> {
         let keeps_range = |decision: &Decision| decision.coding.bit_depth > 8;
+        let has_fields = |decision: &Decision| decision.coding.fields != FieldOrder::Progressive;
         let mut kinds = Vec::new();
         for decision in &self.renditions {
-            position_or_push(&mut kinds, (decision.rate, keeps_range(decision)));
+            position_or_push(&mut kinds, (decision.rate, keeps_range(decision), has_fields(decision)));
         }
         let sizes: Vec<Size> =
             self.clips.iter().filter_map(|clip| Some(self.track(clip.input).ok()?.display_size())).collect();
-        let branch = |(rate, keeps): (FrameRate, bool)| {
-            let is_of = |decision: &Decision| decision.rate == rate && keeps_range(decision) == keeps;
+        let branch = |(rate, keeps, fields): (FrameRate, bool, bool)| {
+            let is_of = |decision: &Decision| {
+                decision.rate == rate && keeps_range(decision) == keeps && has_fields(decision) == fields
+            };
             let mut members: Vec<(usize, &Decision)> =
                 self.renditions.iter().enumerate().filter(|(_, decision)| is_of(decision)).collect();
             members.sort_by_key(|(index, decision)| (Reverse(area(decision)), *index));
@@ -145,6 +150,7 @@ impl Draft<'_> {
                 rate,
                 frames: self.frames(rate),
                 clip_frames: self.clip_frames(rate),
+                from_fields: fields,
                 keeps_range: keeps,
                 renditions: cascade(&members, &sizes),
             }
@@ -156,7 +162,7 @@ impl Draft<'_> {
 /// Where reading begins. Files with an index are read from shortly before the clip; others from their start, because a
 /// search in them may land behind the key frame that is needed.
 fn seek(clip: &Clip, track: &VideoTrack, info: &MediaInfo) -> abanico_media::ExactTime {
-    use abanico_media::{ExactTime, Rational};
+    use abanico_media::ExactTime;
     let into = (clip.start - track.start).seconds();
     let has_index = info.container.contains("mp4") || info.container.contains("matroska");
     if !has_index || into < Rational::from(SEEK_FROM_SECONDS) {
@@ -188,6 +194,7 @@ fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRenditi
             scale_from: parent.map_or(ScaleSource::Source, ScaleSource::Rendition),
             pictures: decision.pictures.clone(),
             frame: decision.frame,
+            pixel_aspect: decision.pixel_aspect,
             noise_reducer: decision.noise_reducer,
             colour_correction: decision.colour_correction,
             overlays: decision.overlays.clone(),

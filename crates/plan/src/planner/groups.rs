@@ -158,6 +158,7 @@ fn listed_media(planned: &PlannedOutput, cut: &SegmentedOutput, group: &Segmente
         segment_length: cut.segmentation.durations().first().copied().unwrap_or(group.segment_length),
         video: video.map(|video| ListedVideo {
             size: video.size,
+            sample_aspect: video.sample_aspect,
             rate: video.rate,
             max_bps: video.bit_rate_bps,
         }),

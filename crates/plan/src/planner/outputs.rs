@@ -1,10 +1,11 @@
 //! One output of a plan: in its settings and the plan so far, out its streams, its name and its facts.
 //! Never two outputs of one name, never a stream twice.
 
-use abanico_media::{ExactTime, Size};
+use abanico_media::{ExactTime, FieldOrder, Rational, Size};
 use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
+use crate::audio::gaps::gaps;
 use crate::audio::{self, AudioDecision};
 use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::frame_capture;
@@ -12,8 +13,9 @@ use crate::overlays::{self, OutputTimecode};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture, Overlay,
-    PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
+    AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture,
+    Overlay, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
+    TextStream,
 };
 
 /// An output in its job.
@@ -182,7 +184,7 @@ impl Draft<'_> {
         let (pictures, frame) = renditions::pictures(
             description,
             &self.sources()?,
-            None,
+            (None, Rational::ONE),
             &format!("{pointer}/videoDescription"),
         )?;
         let facts = OutputNameFacts {
@@ -208,6 +210,8 @@ impl Draft<'_> {
             codec: "mjpeg".to_owned(),
             pixel_format: "yuvj420p".to_owned(),
             size: frame,
+            sample_aspect: Rational::ONE,
+            fields: FieldOrder::Progressive,
             rate: wanted.rate,
             frames: wanted.captures,
             bit_rate_bps: 0,
@@ -254,6 +258,11 @@ impl Draft<'_> {
             match audio::decide(description, self.sounds(), &pointer)? {
                 AudioDecision::Silent(why) => self.note(why),
                 AudioDecision::Encode(encode, language) => {
+                    if !matches!(encode.coding.rate, AudioRate::Copied(_)) {
+                        for warning in gaps(&encode.parts, self.sounds()) {
+                            position_or_push(&mut self.warnings, warning);
+                        }
+                    }
                     let same = |other: &AudioEncode| AudioEncode { index: 0, ..other.clone() } == *encode;
                     let index = self.audio.iter().position(same).unwrap_or(self.audio.len());
                     let coding = encode.coding;
@@ -310,6 +319,8 @@ impl Draft<'_> {
                 codec: decision.coding.codec().probed_name().to_owned(),
                 pixel_format: decision.coding.pixel_format().to_owned(),
                 size: decision.frame,
+                sample_aspect: decision.pixel_aspect,
+                fields: decision.coding.fields,
                 rate: decision.rate,
                 frames: self.frames(decision.rate),
                 bit_rate_bps: decision.coding.rate_control.ceiling_bps(),

@@ -8,8 +8,8 @@ use super::{Draft, Packaging, SegmentedSettings, count};
 use crate::renditions::Decision;
 use crate::setting::text;
 use crate::{
-    AudioCodec, Error, Fragmentation, GroupKind, SegmentFormat, SegmentRule, Segmentation, SegmentedOutput,
-    Streams, fragmented, hls, transport_stream,
+    AudioCodec, AudioRate, AudioStream, Error, Fragmentation, GroupKind, SegmentFormat, SegmentRule,
+    Segmentation, SegmentedOutput, Streams, fragmented, hls, transport_stream,
 };
 
 /// MIME type of a playlist (RFC 8216 section 4).
@@ -25,6 +25,7 @@ impl Draft<'_> {
     ) -> Result<(Packaging, NamedOutput), Error> {
         let OutputPlace { number, output, pointer } = place;
         check_container(settings.kind, output, pointer)?;
+        check_sound_is_known(&streams, pointer)?;
         let named = self.name_facts(decision, &streams, "m3u8");
         let modifier = self.modifier(output, &named);
         if modifier.is_empty() && settings.group.playlists.is_some() {
@@ -109,6 +110,16 @@ fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<()
             Err(Error::setting(&format!("{pointer}/containerSettings/container"), &why))
         }
     }
+}
+
+/// Manifests name the kind of AAC, which the source's header does not tell for sure.
+fn check_sound_is_known(streams: &Streams, pointer: &str) -> Result<(), Error> {
+    let copied = |sound: &AudioStream| matches!(sound.coding.rate, AudioRate::Copied(_));
+    let position =
+        streams.audio.iter().position(|sound| copied(sound) && sound.coding.codec == AudioCodec::Aac);
+    let Some(index) = position else { return Ok(()) };
+    let pointer = format!("{pointer}/audioDescriptions/{index}/codecSettings/codec");
+    Err(Error::setting(&pointer, "PASSTHROUGH of AAC goes in file groups only: encode it as AAC"))
 }
 
 fn check_transport_stream(

@@ -274,8 +274,8 @@ fn is_what_cannot_be_done_refused_with_its_place() {
     assert!(same_name == ErrorKind::Settings && message.contains("/outputGroups/0/outputs/1"), "{message}");
     let no_rate = job(vec![output("", 640, 360, json!({"rateControlMode": "CBR"}))]);
     assert!(kind(&no_rate, &info).unwrap_err().1.contains("bitrate is required"));
-    let oblong = json!({"parControl": "SPECIFIED", "parNumerator": 4, "parDenominator": 3});
-    assert!(kind(&job(vec![output("", 640, 360, oblong)]), &info).unwrap_err().1.contains("square"));
+    let oblong = json!({"parControl": "SPECIFIED", "parNumerator": 40, "parDenominator": 3});
+    assert!(kind(&job(vec![output("", 640, 360, oblong)]), &info).unwrap_err().1.contains("four times"));
     let poor = Capabilities { encoders: [].into(), ..capabilities() };
     let settings: JobSettings = serde_json::from_value(job(ladder())).unwrap();
     let request = PlanRequest {

@@ -168,3 +168,18 @@ fn do_names_tell_what_the_job_asks_for() {
     let plan = planned(&settings, &source(video(1280, 720)), false).unwrap();
     assert_eq!(plan.outputs[0].url, "s3://out/a.b/19700101/a.b_640x360_4000.m4v");
 }
+
+#[test]
+fn are_gaps_between_sound_and_picture_told_by_number() {
+    let told = |sound_start_ms: i64, sound_end_ms: i64| {
+        let mut info = source(video(1280, 720));
+        let picture = info.video.as_ref().unwrap().start;
+        info.audio[1].start = picture + ExactTime::from_millis(sound_start_ms);
+        info.audio[1].end = picture + ExactTime::from_millis(sound_end_ms);
+        let plan = planned(&job(vec![output("", 640, 360, json!({}))]), &info, false).unwrap();
+        plan.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>()
+    };
+    assert_eq!(told(0, 2000), [0; 0]);
+    assert_eq!((told(99, 2000), told(100, 2000)), (vec![], vec![240_000]));
+    assert_eq!((told(-99, 2000), told(-100, 2000)), (vec![], vec![240_001]));
+}

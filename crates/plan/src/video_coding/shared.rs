@@ -1,11 +1,12 @@
 //! Settings that the codecs share under the same names: in one codec's settings, out one shape for all.
 //! Never a default of the encoder: those are set where the shape becomes a [`super::VideoCoding`].
 
-use abanico_media::{FrameRate, Size, VideoTrack};
+use abanico_media::{FieldOrder, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::VideoCodecSettings;
 
 use super::{
-    Gop, RateControl, SpeedPreset, VideoCodec, av1, frames_in_seconds, h264, h265, rate_factor_tenths, vp9,
+    CodecSettings, Gop, H264Profile, RateControl, SpeedPreset, VideoCodec, av1, frames_in_seconds, h264,
+    h265, rate_factor_tenths, vp9,
 };
 use crate::Error;
 
@@ -46,6 +47,8 @@ pub(crate) struct SharedSettings {
     pub frame_rate: Option<(Option<i64>, Option<i64>)>,
     /// Shape of a pixel where the job specifies it.
     pub pixel_aspect: Option<(i64, i64)>,
+    /// How the picture is scanned, such as `TOP_FIELD`; none is progressive.
+    pub interlace_mode: Option<String>,
 }
 
 /// Reads the members that H.264 and H.265 share.
@@ -81,6 +84,7 @@ macro_rules! from_itu_codec {
                 .then_some((settings.framerate_numerator, settings.framerate_denominator)),
             pixel_aspect: ($crate::setting::text(&settings.par_control) == Some("SPECIFIED"))
                 .then_some((settings.par_numerator.unwrap_or(1), settings.par_denominator.unwrap_or(1))),
+            interlace_mode: text($crate::setting::text(&settings.interlace_mode)),
         }
     }};
 }
@@ -115,15 +119,56 @@ impl SharedSettings {
         })
     }
 
-    /// Outputs have square pixels: a job that specifies others is refused rather than answered with another picture.
-    pub fn check_square_pixels(&self, pointer: &str) -> Result<(), Error> {
-        match self.pixel_aspect {
-            Some((num, den)) if num != den => Err(Error::setting(
-                &format!("{pointer}/{}", self.member),
-                "parNumerator and parDenominator must be equal: pixels are square here",
-            )),
-            _ => Ok(()),
+    /// Shape of the output's pixels: square where the job specifies none, whatever the source's are.
+    ///
+    /// # Errors
+    /// When the shape is none, or one that no screen has.
+    pub fn pixel_aspect(&self, pointer: &str) -> Result<Rational, Error> {
+        let Some((num, den)) = self.pixel_aspect else { return Ok(Rational::ONE) };
+        let refuse = |why| Err(Error::setting(&format!("{pointer}/{}", self.member), why));
+        if num <= 0 || den <= 0 {
+            return refuse("parNumerator and parDenominator must be above zero");
         }
+        let aspect = Rational::new(num, den);
+        if aspect > Rational::from(4) || aspect < Rational::new(1, 4) {
+            return refuse(
+                "parNumerator and parDenominator: a pixel is at most four times as wide as high, or as high as wide",
+            );
+        }
+        Ok(aspect)
+    }
+
+    /// How the output's frames are made of fields; `source` is how the first input's are.
+    ///
+    /// # Errors
+    /// When the codec or the frame's height is not made interlaced here.
+    pub fn fields(
+        &self,
+        source: FieldOrder,
+        (codec, frame): (&CodecSettings, Size),
+        pointer: &str,
+    ) -> Result<FieldOrder, Error> {
+        let followed = |otherwise| if source == FieldOrder::Progressive { otherwise } else { source };
+        let fields = match self.interlace_mode.as_deref() {
+            Some("TOP_FIELD") => FieldOrder::TopFirst,
+            Some("BOTTOM_FIELD") => FieldOrder::BottomFirst,
+            Some("FOLLOW_TOP_FIELD") => followed(FieldOrder::TopFirst),
+            Some("FOLLOW_BOTTOM_FIELD") => followed(FieldOrder::BottomFirst),
+            _ => return Ok(FieldOrder::Progressive),
+        };
+        let refuse =
+            |why: &str| Err(Error::setting(&format!("{pointer}/{}/interlaceMode", self.member), why));
+        match codec {
+            CodecSettings::H264(own) if own.profile != H264Profile::Baseline => {}
+            CodecSettings::H264(_) => return refuse("interlaced pictures need codecProfile MAIN or HIGH"),
+            _ => return refuse("interlaced pictures are made as H_264 only"),
+        }
+        if frame.height % 4 != 0 {
+            let why =
+                format!("interlaced pictures need a height that is a multiple of 4, not {}", frame.height);
+            return refuse(&why);
+        }
+        Ok(fields)
     }
 
     /// Two seconds unless the settings say otherwise.

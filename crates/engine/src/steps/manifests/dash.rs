@@ -87,7 +87,11 @@ fn representation(made: &MadeStream<'_>, style: &DashStyle) -> Option<Representa
         id: (listed.output + 1).to_string(),
         bandwidth_bps: told.unwrap_or(measured.average_bps),
         codecs: measured.codecs.join(","),
-        video: listed.video.map(|video| VariantVideo { size: video.size, rate: video.rate }),
+        video: listed.video.map(|video| VariantVideo {
+            size: video.size,
+            sample_aspect: video.sample_aspect,
+            rate: video.rate,
+        }),
         sound: (listed.channels > 0)
             .then_some(PresentedSound { sample_rate_hz: listed.sample_rate_hz, channels: listed.channels }),
         addressing: addressing(listed, fragments, style.exact_timeline),
@@ -149,6 +153,7 @@ mod tests {
             segment_length: ExactTime::from_millis(4000),
             video: is_video.then(|| ListedVideo {
                 size: Size { width: 640, height: 360 },
+                sample_aspect: Rational::ONE,
                 rate: FrameRate::new(25, 1).unwrap(),
                 max_bps: 900_000,
             }),

@@ -35,7 +35,11 @@ fn variants(made: &MadeStream<'_>, all: &[MadeStream<'_>], shows_resolution: boo
         bandwidth_bps: stream.peak_bps,
         average_bandwidth_bps: stream.average_bps,
         codecs: stream.codecs.clone(),
-        video: planned.video.map(|video| VariantVideo { size: video.size, rate: video.rate }),
+        video: planned.video.map(|video| VariantVideo {
+            size: video.size,
+            sample_aspect: video.sample_aspect,
+            rate: video.rate,
+        }),
         shows_resolution,
         audio_group: None,
         subtitles_group: subtitles(planned, all),

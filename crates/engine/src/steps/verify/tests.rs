@@ -1,6 +1,6 @@
 //! Files that differ from their plan in one fact each must be refused for just that fact.
 
-use abanico_media::Size;
+use abanico_media::{FieldOrder, Rational, Size};
 
 use super::*;
 
@@ -9,6 +9,8 @@ fn planned() -> PlannedFacts {
         video: Some(PlannedVideo {
             codec: "h264".into(),
             pixel_format: "yuv420p".into(),
+            sample_aspect: Rational::ONE,
+            fields: FieldOrder::Progressive,
             size: Size::new(1280, 720),
             rate: FrameRate::new(25, 1).unwrap(),
             frames: 250,
@@ -36,6 +38,7 @@ fn found() -> OutputFacts {
             pixel_format: "yuv420p".into(),
             size: Size::new(1280, 720),
             sample_aspect: Rational::ONE,
+            fields: FieldOrder::Progressive,
             frames: 250,
             rate: FrameRate::new(25, 1).unwrap(),
             constant: true,

@@ -40,7 +40,7 @@ pub(super) const AUDIO_MEMBERS: &[(&str, State)] = &[
     ("audioNormalizationSettings/loudnessLogging", Only(&["DONT_LOG"])),
     (
         "codecSettings/codec",
-        Only(&["AAC", "MP2", "MP3", "AC3", "EAC3", "OPUS", "VORBIS", "FLAC", "WAV", "AIFF"]),
+        Only(&["AAC", "MP2", "MP3", "AC3", "EAC3", "OPUS", "VORBIS", "FLAC", "WAV", "AIFF", "PASSTHROUGH"]),
     ),
     ("codecSettings/aacSettings/bitrate", Honoured),
     ("codecSettings/aacSettings/sampleRate", Honoured),

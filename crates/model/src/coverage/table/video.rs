@@ -87,12 +87,12 @@ pub(super) const H264_MEMBERS: &[(&str, State)] = &[
     ("entropyEncoding", Honoured),
     ("sceneChangeDetect", Honoured),
     ("hrdBufferSize", Honoured),
-    ("interlaceMode", Only(&["PROGRESSIVE"])),
+    ("interlaceMode", Honoured),
     ("minIInterval", Honoured),
     ("hrdBufferInitialFillPercentage", Honoured),
     ("hrdBufferFinalFillPercentage", Harmless("a file ends when its last frame is shown")),
     ("endOfStreamMarkers", Harmless("players know the end by the file's own")),
-    ("scanTypeConversionMode", Harmless("pictures are progressive")),
+    ("scanTypeConversionMode", Harmless("fields are always made from pictures at twice the rate")),
     ("saliencyAwareEncoding", Harmless("the encoder spends its bits by what is seen")),
     ("gopBReference", Honoured),
     ("dynamicSubGop", Harmless("the encoder places its B-frames by the picture")),
@@ -106,7 +106,7 @@ pub(super) const H264_MEMBERS: &[(&str, State)] = &[
     ("flickerAdaptiveQuantization", Harmless("the encoder adapts by itself")),
     ("spatialAdaptiveQuantization", Harmless("the encoder adapts by itself")),
     ("temporalAdaptiveQuantization", Harmless("the encoder adapts by itself")),
-    ("fieldEncoding", Harmless("pictures are progressive")),
+    ("fieldEncoding", Harmless("the encoder chooses by the block between fields and frames")),
     ("writeMp4PackagingType", Only(&["AVC1"])),
 ];
 
@@ -157,7 +157,7 @@ pub(super) const H265_MEMBERS: &[(&str, State)] = &[
     ("spatialAdaptiveQuantization", Harmless("the encoder adapts by itself")),
     ("temporalAdaptiveQuantization", Harmless("the encoder adapts by itself")),
     ("endOfStreamMarkers", Harmless("players know the end by the file's own")),
-    ("scanTypeConversionMode", Harmless("pictures are progressive")),
+    ("scanTypeConversionMode", Harmless("fields are always made from pictures at twice the rate")),
     ("alternateTransferFunctionSei", Only(&["DISABLED"])),
     ("writeMp4PackagingType", Honoured),
 ];
