@@ -97,7 +97,7 @@ def test_are_film_captions_and_image_read_by_http(server: Server, web: WebServer
     captions = web.put("/texts/texto.srt", SRT.encode())
     image = web.put("/white.png", png(60, 40, (255, 255, 255, 255)))
     source = {"SourceType": "SRT", "FileSourceSettings": {"SourceFile": captions}}
-    images = {"InsertableImages": [{"ImageInserterInput": f"{image}?v=1", "ImageX": 0, "ImageY": 0, "Layer": 1}]}
+    images = {"InsertableImages": [{"ImageInserterInput": f"{image}?v=1", "ImageX": 0, "ImageY": 0, "Layer": 1, "Opacity": 100}]}
     job = job_of(
         film,
         "all",
