@@ -21,7 +21,6 @@ use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::error::Error;
-use crate::fetching;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::hops;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
@@ -147,9 +146,7 @@ impl Engine {
         if self.shared.forwarding.is_some() {
             return submission::from_request_for_others(request, &catalogue);
         }
-        let submission = submission::from_request_with(request, &catalogue)?;
-        let forbidden = fetching::forbidden_urls(&submission.settings, &self.shared.workshop.web);
-        Problems(forbidden).into_result().map_err(Refusal::Invalid)?;
+        let submission = submission::from_request_to_read(request, &catalogue, &self.shared.workshop.web)?;
         let destinations = hops::destinations(&submission);
         for arn in std::iter::once(&submission.queue).chain(&destinations) {
             let queue = resource_name(arn, ResourceKind::Queue);

@@ -31,7 +31,8 @@ impl Workshop {
 
 /// Refuses files from where the policy, as PutPolicy has it, allows none; null allows all.
 pub(crate) fn check_policy(policy: &Value, url: &str) -> Result<(), Failure> {
-    let member = match url.split(':').next().unwrap_or_default() {
+    let scheme = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let member = match scheme.as_str() {
         "http" => "httpInputs",
         "https" => "httpsInputs",
         _ => "s3Inputs",
@@ -139,6 +140,7 @@ mod tests {
             "{}",
             refused.message
         );
+        check_policy(&policy, "HTTP://h/x").unwrap_err();
         for url in ["https://h/x", "s3://b/k"] {
             check_policy(&policy, url).unwrap();
         }

@@ -11,8 +11,10 @@ use abanico_model::presets::apply_presets;
 use abanico_model::problem::{Problem, Problems};
 use abanico_model::templates::{merge_template, template, template_metadata};
 use abanico_model::{coverage, keys, parse, validate};
+use abanico_store::WebInputs;
 use serde_json::Value;
 
+use crate::fetching::forbidden_urls;
 use crate::job::{Submission, Token};
 
 /// How long a client's token is remembered: AWS documents one minute.
@@ -61,6 +63,19 @@ pub fn from_request_with(request: Value, catalogue: &Catalogue) -> Result<Submis
     checked(request, catalogue, coverage::problems)
 }
 
+/// As [`from_request_with`]; URLs of the web that `web` may not read are problems, too.
+pub(crate) fn from_request_to_read(
+    request: Value,
+    catalogue: &Catalogue,
+    web: &WebInputs,
+) -> Result<Submission, Refusal> {
+    checked(request, catalogue, |settings| {
+        let mut problems = coverage::problems(settings);
+        problems.extend(forbidden_urls(settings, web));
+        problems
+    })
+}
+
 /// As [`from_request`], for a job that another service does: what abanico's own encoders cannot do is no problem.
 ///
 /// # Errors
@@ -72,7 +87,7 @@ pub fn from_request_for_others(request: Value, catalogue: &Catalogue) -> Result<
 fn checked(
     request: Value,
     catalogue: &Catalogue,
-    coverage: fn(&Value) -> Vec<Problem>,
+    coverage: impl Fn(&Value) -> Vec<Problem>,
 ) -> Result<Submission, Refusal> {
     let mut request = keys::to_wire(request, "CreateJobRequest");
     let settings = completed_settings(&request, catalogue, coverage)?;
@@ -115,7 +130,7 @@ impl Submission {
 fn completed_settings(
     request: &Value,
     catalogue: &Catalogue,
-    coverage: fn(&Value) -> Vec<Problem>,
+    coverage: impl Fn(&Value) -> Vec<Problem>,
 ) -> Result<Value, Refusal> {
     let own = request.get("settings").cloned().unwrap_or(Value::Null);
     let named = request.get("jobTemplate").and_then(Value::as_str);
@@ -236,6 +251,21 @@ mod tests {
             pointers.contains(&"") && pointers.contains(&"/outputGroups/0") && pointers.contains(&"/inputs"),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn is_a_host_that_is_not_read_from_told_with_all_other_faults() {
+        let mut request = by_template("ladder");
+        request["Settings"]["Inputs"][0]["FileInput"] = json!("https://h.example/a.mp4");
+        request["Settings"]["Inputs"][0]["DecryptionSettings"] = json!({});
+        let refused = from_request_to_read(request.clone(), &Catalogue::default(), &WebInputs::default());
+        let Err(Refusal::Invalid(Problems(problems))) = refused else { panic!("{refused:?}") };
+        let told = |pointer: &str| problems.iter().any(|problem| problem.pointer == pointer);
+        assert!(told("/inputs/0/fileInput") && problems.len() > 1, "{problems:?}");
+        request["Settings"]["Inputs"][0]["FileInput"] = json!("s3://b/a.mp4");
+        let refused = from_request_to_read(request, &Catalogue::default(), &WebInputs::default());
+        let Err(Refusal::Invalid(Problems(problems))) = refused else { panic!("{refused:?}") };
+        assert!(problems.iter().all(|problem| problem.pointer != "/inputs/0/fileInput"), "{problems:?}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn is_web_url(url: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-/// Fetches files of the web. Clones share connections; the default fetches nothing.
+/// Fetches files of the web. Clones share the client; the default fetches nothing.
 #[derive(Clone, Default)]
 pub struct WebInputs {
     hosts: Vec<HostPattern>,

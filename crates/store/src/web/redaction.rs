@@ -16,6 +16,8 @@ pub fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_web(scheme)) else {
         return url.to_owned();
     };
+    // Slashes before a host are no part of anything.
+    let rest = rest.trim_start_matches(['/', '\\']);
     let authority_end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -61,6 +63,8 @@ mod tests {
             ("https://ann:pa55@h.example/a.mp4", "https://REDACTED@h.example/a.mp4"),
             ("http://ann@h.example:81", "http://REDACTED@h.example:81"),
             ("HTTPS://a:b@c@h.example/x", "HTTPS://REDACTED@h.example/x"),
+            ("http:///ann:pa55@h.example/x", "http://REDACTED@h.example/x"),
+            ("http://\\ann:pa55@h.example/x", "http://REDACTED@h.example/x"),
             ("http://ann:pa55@h.example?x=1", "http://REDACTED@h.example?x=1"),
         ] {
             assert_eq!(without_secrets(url), shown);

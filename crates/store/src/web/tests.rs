@@ -47,7 +47,7 @@ fn options(hosts: &[String]) -> WebOptions {
         hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
         allow_private_addresses: true,
         ca_pem: None,
-        limits: WebLimits { stall: Duration::from_millis(300), ..WebLimits::default() },
+        limits: WebLimits::default(),
     }
 }
 

@@ -84,7 +84,8 @@ impl<'a> Transfer<'a> {
             }
             status => return Err(failure::from_status(&self.place, status)),
         }
-        let e_tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let e_tag = answer.headers().get(ETAG).or(self.strong_tag.as_ref());
+        let e_tag = e_tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let length = answer.content_length();
         self.refuse_over(self.file.bytes().saturating_add(length.unwrap_or(0)))?;
         let end = length.map(|length| self.file.bytes() + length);
@@ -135,7 +136,8 @@ impl<'a> Transfer<'a> {
             if !is_redirect(answer.status()) {
                 return Ok(answer);
             }
-            let next = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+            let next =
+                answer.headers().get(LOCATION).and_then(|place| std::str::from_utf8(place.as_bytes()).ok());
             let next = next.and_then(|place| url.join(place).ok());
             let next = next.ok_or_else(|| self.unusable("the server redirects to nowhere"))?;
             if url.scheme() == "https" && next.scheme() != "https" {

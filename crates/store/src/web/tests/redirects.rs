@@ -6,7 +6,7 @@ use super::*;
 async fn is_a_redirect_followed_relative_or_not() {
     let script = |address| {
         vec![
-            Answer::redirect("b?x=1"),
+            Answer::redirect("b?x=día"),
             Answer::redirect(&format!("http://{address}/c/film#part")),
             Answer::of("200 OK", &[], b"film"),
         ]
@@ -15,7 +15,7 @@ async fn is_a_redirect_followed_relative_or_not() {
     assert_eq!(Place::new().fetch(&inputs_from(&server), &server.url("/a/film")).await.unwrap(), b"film");
     let requests = server.requests();
     let asked: Vec<_> = requests.iter().filter_map(|request| request.split(' ').nth(1)).collect();
-    assert_eq!(asked, ["/a/film", "/a/b?x=1", "/c/film"]);
+    assert_eq!(asked, ["/a/film", "/a/b?x=d%C3%ADa", "/c/film"]);
 }
 
 #[tokio::test]
