@@ -257,7 +257,7 @@ mod tests {
     fn is_a_host_that_is_not_read_from_told_with_all_other_faults() {
         let mut request = by_template("ladder");
         request["Settings"]["Inputs"][0]["FileInput"] = json!("https://h.example/a.mp4");
-        request["Settings"]["Inputs"][0]["DecryptionSettings"] = json!({});
+        request["Settings"]["Inputs"][0]["ProgramNumber"] = json!(1);
         let refused = from_request_to_read(request.clone(), &Catalogue::default(), &WebInputs::default());
         let Err(Refusal::Invalid(Problems(problems))) = refused else { panic!("{refused:?}") };
         let told = |pointer: &str| problems.iter().any(|problem| problem.pointer == pointer);
