@@ -23,6 +23,7 @@ use crate::{
 mod assembly;
 mod caption_outputs;
 mod groups;
+mod image_outputs;
 mod outputs;
 mod segmented_outputs;
 

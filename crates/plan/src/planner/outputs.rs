@@ -1,8 +1,8 @@
 //! One output of a plan: in its settings and the plan so far, out its streams, its name and its facts.
 //! Never two outputs of one name, never a stream twice.
 
-use abanico_media::{ExactTime, FieldOrder, Rational, Size};
-use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
+use abanico_media::{ExactTime, Size};
+use abanico_model::generated::{Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
 use crate::audio::gaps::gaps;
@@ -13,9 +13,8 @@ use crate::overlays::{self, OutputTimecode};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, FrameCapture,
-    Overlay, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
-    TextStream,
+    AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, Overlay,
+    PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
 };
 
 /// An output in its job.
@@ -58,18 +57,8 @@ impl Draft<'_> {
         if Self::is_captions(output) {
             return self.add_caption_output(group, settings, place);
         }
-        let decision = description
-            .map(|one| {
-                let pointer = format!("{pointer}/videoDescription");
-                renditions::decide(one, &self.sources()?, size, &pointer)
-            })
-            .transpose()?;
+        let mut decision = self.decide(output, settings, size, &pointer)?;
         let rule = segment_rule(settings, decision.as_ref());
-        let decision = decision.map(|mut decision| {
-            decision.key_frame_every = rule.map(|rule| rule.length_at(decision.rate));
-            decision
-        });
-        let mut decision = decision;
         if let Some((description, decision)) = description.zip(decision.as_mut()) {
             self.add_overlays(description, decision, &pointer)?;
         }
@@ -104,6 +93,22 @@ impl Draft<'_> {
             facts: self.facts(decision.as_ref(), &packaging),
         };
         self.push(planned, packaging, &pointer)
+    }
+
+    /// What becomes of the output's picture, with key frames where its group cuts.
+    fn decide(
+        &self,
+        output: &Output,
+        settings: &GroupSettings<'_>,
+        size: Option<Size>,
+        pointer: &str,
+    ) -> Result<Option<Decision>, Error> {
+        let Some(description) = &output.video_description else { return Ok(None) };
+        let pointer = format!("{pointer}/videoDescription");
+        let mut decision = renditions::decide(description, &self.sources()?, size, &pointer)?;
+        let rule = segment_rule(settings, Some(&decision));
+        decision.key_frame_every = rule.map(|rule| rule.length_at(decision.rate));
+        Ok(Some(decision))
     }
 
     /// Images and timecodes over an output's picture; captions come above them.
@@ -164,67 +169,6 @@ impl Draft<'_> {
         }
         self.outputs.push((planned, packaging));
         Ok(())
-    }
-
-    /// Plans an output of images, which goes beside outputs with moving pictures.
-    fn add_images(
-        &mut self,
-        (group, number): (usize, usize),
-        output: &Output,
-        description: &VideoDescription,
-        settings: &GroupSettings<'_>,
-        capture: &FrameCaptureSettings,
-    ) -> Result<(), Error> {
-        let pointer = format!("/outputGroups/{group}/outputs/{number}");
-        let GroupSettings::File(names) = settings else {
-            return Err(Error::setting(&pointer, "FRAME_CAPTURE goes in a FILE_GROUP only"));
-        };
-        let rate = self.first_track()?.frame_rate;
-        let wanted = frame_capture::wanted(capture, (self.length(), rate), &pointer)?;
-        let (pictures, frame) = renditions::pictures(
-            description,
-            &self.sources()?,
-            (None, Rational::ONE),
-            &format!("{pointer}/videoDescription"),
-        )?;
-        let facts = OutputNameFacts {
-            width: Some(frame.width.into()),
-            height: Some(frame.height.into()),
-            extension: "jpg".to_owned(),
-            ..OutputNameFacts::default()
-        };
-        let named = NameFacts { output: Some(facts), ..self.names.clone() };
-        let modifier = expand(output.name_modifier.as_deref().unwrap_or_default(), &named);
-        let made = FrameCapture {
-            output: count(self.outputs.len()),
-            clips: self.source_videos()?,
-            row: (self.clips.len() > 1).then(|| (rate, self.clip_frames(rate))),
-            rate: wanted.rate,
-            captures: wanted.captures,
-            pictures,
-            frame,
-            quality: wanted.quality,
-            url_base: format!("{}{modifier}", names.base()),
-        };
-        let video = PlannedVideo {
-            codec: "mjpeg".to_owned(),
-            pixel_format: "yuvj420p".to_owned(),
-            size: frame,
-            sample_aspect: Rational::ONE,
-            fields: FieldOrder::Progressive,
-            rate: wanted.rate,
-            frames: wanted.captures,
-            bit_rate_bps: 0,
-        };
-        let planned = PlannedOutput {
-            group: count(group),
-            output: count(number),
-            url: made.url(wanted.captures - 1),
-            name_modifier: modifier,
-            content_type: "image/jpeg".to_owned(),
-            facts: PlannedFacts { video: Some(video), audio: Vec::new(), fast_start: false },
-        };
-        self.push(planned, Packaging::Images(Box::new(made)), &pointer)
     }
 
     fn file_output(

@@ -1,0 +1,72 @@
+//! One output of images: in its capture settings, out when images are made, of what size and by what names.
+//! Never an image between two frames.
+
+use abanico_media::{FieldOrder, Rational};
+use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
+
+use super::{Draft, GroupSettings, Packaging, count};
+use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
+use crate::{Error, FrameCapture, PlannedFacts, PlannedOutput, PlannedVideo, frame_capture, renditions};
+
+impl Draft<'_> {
+    /// Plans an output of images, which goes beside outputs with moving pictures.
+    pub(super) fn add_images(
+        &mut self,
+        (group, number): (usize, usize),
+        output: &Output,
+        description: &VideoDescription,
+        settings: &GroupSettings<'_>,
+        capture: &FrameCaptureSettings,
+    ) -> Result<(), Error> {
+        let pointer = format!("/outputGroups/{group}/outputs/{number}");
+        let GroupSettings::File(names) = settings else {
+            return Err(Error::setting(&pointer, "FRAME_CAPTURE goes in a FILE_GROUP only"));
+        };
+        let rate = self.first_track()?.frame_rate;
+        let wanted = frame_capture::wanted(capture, (self.length(), rate), &pointer)?;
+        let (pictures, frame) = renditions::pictures(
+            description,
+            &self.sources()?,
+            (None, Rational::ONE),
+            &format!("{pointer}/videoDescription"),
+        )?;
+        let facts = OutputNameFacts {
+            width: Some(frame.width.into()),
+            height: Some(frame.height.into()),
+            extension: "jpg".to_owned(),
+            ..OutputNameFacts::default()
+        };
+        let named = NameFacts { output: Some(facts), ..self.names.clone() };
+        let modifier = expand(output.name_modifier.as_deref().unwrap_or_default(), &named);
+        let made = FrameCapture {
+            output: count(self.outputs.len()),
+            clips: self.source_videos()?,
+            row: (self.clips.len() > 1).then(|| (rate, self.clip_frames(rate))),
+            rate: wanted.rate,
+            captures: wanted.captures,
+            pictures,
+            frame,
+            quality: wanted.quality,
+            url_base: format!("{}{modifier}", names.base()),
+        };
+        let video = PlannedVideo {
+            codec: "mjpeg".to_owned(),
+            pixel_format: "yuvj420p".to_owned(),
+            size: frame,
+            sample_aspect: Rational::ONE,
+            fields: FieldOrder::Progressive,
+            rate: wanted.rate,
+            frames: wanted.captures,
+            bit_rate_bps: 0,
+        };
+        let planned = PlannedOutput {
+            group: count(group),
+            output: count(number),
+            url: made.url(wanted.captures - 1),
+            name_modifier: modifier,
+            content_type: "image/jpeg".to_owned(),
+            facts: PlannedFacts { video: Some(video), audio: Vec::new(), fast_start: false },
+        };
+        self.push(planned, Packaging::Images(Box::new(made)), &pointer)
+    }
+}
