@@ -120,4 +120,4 @@ def test_is_every_error_read_by_its_name(aws: CommandLine) -> None:
     assert "(NotFoundException)" in aws.error("create-job", "--role", ROLE, "--job-template", "none", "--settings", job_text("x"))
     aws.answer("create-queue", "--name", "twice")
     assert "(ConflictException)" in aws.error("create-queue", "--name", "twice")
-    assert "(BadRequestException)" in aws.error("delete-queue", "--name", "Default")
+    assert "(ForbiddenException)" in aws.error("delete-queue", "--name", "Default")
