@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from clips import Clip, Clips
-from harness import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Server, eventually
+from harness import Server, eventually
 from shared_media import NTSC_24
 from transcoding import THREE_PRESETS, Expected, check_rendition
 
@@ -166,25 +162,6 @@ def test_does_a_request_token_make_one_job(server: Server, sources: str) -> None
     assert len(ids) == 1
     other = server.mediaconvert.create_job(**call, ClientRequestToken="once-only-2")["Job"]["Id"]
     assert other not in ids
-
-
-def test_does_the_aws_cli_agree(server: Server, done: dict, tmp_path: Path) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
-    given = {**os.environ, **keys, "AWS_ENDPOINT_URL": server.endpoint, "AWS_REGION": "us-east-1", "AWS_PAGER": ""}
-    given["AWS_DEFAULT_REGION"] = "us-east-1"
-
-    def aws(*words: str) -> str:
-        # The venv's own client, whatever else is on the path.
-        command = [sys.executable, str(Path(sys.executable).with_name("aws")), *words]
-        ran = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
-
-    job = json.loads(aws("mediaconvert", "get-job", "--id", done["Id"], "--output", "json"))["Job"]
-    assert (job["Status"], job["Arn"]) == ("COMPLETE", done["Arn"])
-    aws("s3", "cp", "s3://renditions/three/short_2.mp4", str(tmp_path / "cli.mp4"))
-    head = server.s3.head_object(Bucket="renditions", Key="three/short_2.mp4")
-    assert (tmp_path / "cli.mp4").stat().st_size == head["ContentLength"]
 
 
 @pytest.mark.parametrize("version", ["s3", "s3v4"])
