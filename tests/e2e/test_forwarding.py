@@ -12,7 +12,9 @@ import pytest
 from aws_emulator import free_port
 from clips import Clip, Clips
 from harness import Server, all_jobs, eventually
+from outputs import h264, output, run, settings
 from transcoding import Expected, check_rendition
+from web_server import WebServer
 
 FILM = Clip(width=640, height=360, frames=50)
 LONG = Clip(width=1280, height=720, rate="30", frames=900)
@@ -37,10 +39,18 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def web() -> Iterator[WebServer]:
+    """A web server that the other service may read from, and this one may not."""
+    with WebServer() as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, web: WebServer) -> Iterator[Pair]:
     """Both servers."""
     folder = tmp_path_factory.mktemp("forwarding")
     far_config = 'trigger = []\n[[bucket]]\nname = "far-uploads"\n[[bucket]]\nname = "far-renditions"\n'
+    far_config += f'[web_inputs]\nhosts = ["{web.host}"]\nallow_private_addresses = true\n'
     far = Server(folder / "far", far_config, key_pair=REMOTE_KEYS, listen=f"127.0.0.1:{free_port()}").start()
     near_config = f"""
 engine = "mediaconvert"
@@ -79,6 +89,13 @@ def test_does_the_other_service_do_the_job_and_its_outputs_come_back(pair: Pair,
     assert keys == pair.far.keys(bucket="far-renditions", prefix=f"{key}/")
     file = pair.near.download(next(name for name in keys if name.endswith("_480p.mp4") or len(keys) == 1), tmp_path / "x")
     check_rendition(file, (640, 360), Expected(sizes={}, rate=Fraction(FILM.rate), frames=50, has_sound=True))
+
+
+def test_is_a_file_of_the_web_left_for_the_other_service_to_read(pair: Pair, web: WebServer, clips: Clips) -> None:
+    url = web.put("/film.mp4", clips.file(FILM).read_bytes())
+    run(pair.near, settings([{"FileInput": url}], [output("MP4", h264(), NameModifier="_w")], "s3://renditions/web/"))
+    assert pair.near.keys(prefix="web/") == ["web/film_w.mp4"]
+    assert len(web.requests) == 1
 
 
 def test_is_an_error_there_an_error_here_with_its_words(pair: Pair) -> None:
