@@ -41,18 +41,24 @@ function jobsPath(token) {
   return "/jobs?" + query;
 }
 
+function outputItem(path, remark) {
+  const item = element("li");
+  const link = path.startsWith("s3://") ? element("a", path, { href: "/" + path.slice(5).split("/").map(encodeURIComponent).join("/") }) : element("span", path);
+  if (link.href) link.addEventListener("click", (event) => openOutput(event, path));
+  item.append(link, document.createTextNode(remark));
+  return item;
+}
+
 function outputs(job) {
   const list = element("ul");
   for (const group of job.outputGroupDetails || []) {
+    // What a player opens comes first; DASH and CMAF tell nothing else.
+    for (const path of group.playlistFilePaths || []) list.append(outputItem(path, ""));
     for (const output of group.outputDetails || []) {
       const video = output.videoDetails || {};
       for (const path of output.outputFilePaths || []) {
         const size = video.widthInPx ? ` (${video.widthInPx}×${video.heightInPx}, ${Math.round((video.averageBitrate || 0) / 1000)} kbit/s)` : "";
-        const item = element("li");
-        const link = path.startsWith("s3://") ? element("a", path, { href: "/" + path.slice(5).split("/").map(encodeURIComponent).join("/") }) : element("span", path);
-        if (link.href) link.addEventListener("click", (event) => openOutput(event, path));
-        item.append(link, document.createTextNode(size));
-        list.append(item);
+        list.append(outputItem(path, size));
       }
     }
   }
