@@ -13,7 +13,7 @@ RUST_CLIENT := --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir $(T
 VIDEO ?=
 ARCH ?= x86_64
 
-.PHONY: node help setup demo test unit e2e functions check codegen goldens style docs bench table clean
+.PHONY: node help setup demo test unit e2e functions check codegen goldens style docs bench quality table clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,11 @@ docs: setup ## Build the API documentation
 bench: setup $(VENV)/ready ## Compare with one ffmpeg typed by hand
 	cargo build --release -p abanico-cli
 	ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(VENV)/bin/python bench/end_to_end.py $(if $(VIDEO),"$(VIDEO)")
+
+quality: setup $(VENV)/ready ## Compare three rungs with ffmpeg as people type it: CPU, bytes, VMAF, in bench/report (VIDEO=…)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	cargo build --release -p abanico-cli
+	ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(VENV)/bin/python bench/side_by_side.py $(if $(VIDEO),"$(VIDEO)")
 
 table: setup $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 	cargo build -p abanico-cli

@@ -130,18 +130,16 @@ def _one_command(video: Path, options: list[str]) -> list[str]:
     ).stdout
     words = [shlex.split(line) for line in printed.splitlines() if line.startswith("ffmpeg ")]
     video_words = next(line for line in words if "-filter_complex" in line)
-    audio_words = next((line for line in words if "-c:a" in line and "-filter_complex" not in line), None)
+    audio_words = next((line for line in words if "-c:a" in line), None)
     head_end = video_words.index("-map")
     head, outputs = video_words[:head_end], _split_outputs(video_words[head_end:])
     command = list(head)
     sound: list[str] = []
     if audio_words:
-        copies = len(outputs)
-        stream = audio_words[audio_words.index("-map") + 1]
-        filters = audio_words[audio_words.index("-filter:a") + 1]
-        labels = [f"[sound{number}]" for number in range(copies)]
-        graph = command.index("-filter_complex") + 1
-        command[graph] += f";[{stream}]{filters},asplit={copies}{''.join(labels)}"
+        # The same file is input 0 of both commands, so one graph can hold both.
+        copies = "".join(f"[sound{number}]" for number in range(len(outputs)))
+        of_sound = audio_words[audio_words.index("-filter_complex") + 1]
+        command[command.index("-filter_complex") + 1] += f";{of_sound};[sound]asplit={len(outputs)}{copies}"
         sound = audio_words[audio_words.index("-c:a") : audio_words.index("-map_metadata")]
     for number, output in enumerate(outputs):
         command += output[:-1]

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""Three H.264 rungs of one film, made by abanico and by ffmpeg as people type it: what it costs and how good it is.
+
+In: video files (default: the shared bench clips) and the program (ABANICO_BIN, a release build to be fair). Out: a report with
+tables and plots in bench/report/ and a short table on stdout. Never a verdict: machines differ, so nothing passes or fails here.
+
+Ways: abanico's job with SINGLE_PASS, SINGLE_PASS_HQ and MULTI_PASS_HQ; one ffmpeg command (one decode, split, three encodes) at
+the presets veryfast, faster, medium and slow; the same as three commands; two passes. All have the same rates, maximum rates,
+buffers and groups of two seconds, and are run turn about. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WORKSPACE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
+
+from harness import binary  # noqa: E402
+from plot import Series, plot  # noqa: E402
+from rate_curves import bd_rate_percent  # noqa: E402
+
+SHARED = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") / "media" / "bench"
+REPORT = Path(__file__).with_name("report")
+#: Height of each rung as a part of the source's, and its bits a pixel at 25 frames a second.
+RUNGS = ((1, 1, 0.115), (2, 3, 0.195), (4, 9, 0.146))
+PRESETS = ("veryfast", "faster", "medium", "slow")
+LEVELS = ("SINGLE_PASS", "SINGLE_PASS_HQ", "MULTI_PASS_HQ")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One picture that is asked for."""
+
+    width: int
+    height: int
+    bits_per_second: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A film and its facts."""
+
+    file: Path
+    rate: str
+    rungs: tuple[Rung, ...]
+
+    @property
+    def group_frames(self) -> int:
+        """Frames of two seconds."""
+        above, below = map(int, self.rate.split("/"))
+        return round(2 * above / below)
+
+
+@dataclass
+class Run:
+    """What one way took and made."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mib: float
+    own_cpu_s: float | None
+    files: list[Path]
+
+
+@dataclass
+class Result:
+    """One way at one part of the rates."""
+
+    way: str
+    part: float
+    cpu_s: float
+    wall_s: float
+    peak_mib: float
+    own_share: float | None
+    bits_per_second: list[float] = field(default_factory=list)
+    vmaf: list[float] = field(default_factory=list)
+
+
+def main() -> int:
+    """Runs all ways on all films and writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("videos", nargs="*", type=Path, help="films; without, the shared bench clips")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way, of which the median counts (default 3)")
+    parser.add_argument("--seconds", type=int, default=20, help="how much of each film (default 20)")
+    parser.add_argument("--parts", default="0.5,0.7,1,1.4", help="parts of the rates, for curves (default 0.5,0.7,1,1.4)")
+    parser.add_argument("--ways", default="", help="only ways whose names have one of these words, separated by commas")
+    given = parser.parse_args()
+    vmaf = vmaf_ffmpeg()
+    films = given.videos or sorted(SHARED.glob("*"))
+    if not films:
+        sys.exit("side_by_side: the shared clips are not there: name a video file")
+    report = [heading(given)]
+    with tempfile.TemporaryDirectory() as folder:
+        for film in films:
+            source = shortened(film.resolve(), given.seconds, Path(folder))
+            parts = [float(part) for part in given.parts.split(",")]
+            words = [word for word in given.ways.split(",") if word]
+            results = compare(source, parts, given.rounds, words, vmaf, Path(folder))
+            report.append(section(film.name, source, results))
+            print(report[-1], flush=True)
+    REPORT.mkdir(exist_ok=True)
+    (REPORT / "README.md").write_text("\n".join(report))
+    return 0
+
+
+def vmaf_ffmpeg() -> str:
+    """An ffmpeg that has libvmaf."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        sys.exit("side_by_side: `pip install imageio-ffmpeg` gives the ffmpeg that measures VMAF")
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    filters = subprocess.run([program, "-hide_banner", "-filters"], capture_output=True, text=True, check=True).stdout
+    if " libvmaf " not in filters:
+        sys.exit(f"side_by_side: `{program}` has no libvmaf")
+    return program
+
+
+def heading(given: argparse.Namespace) -> str:
+    """What was run where."""
+    version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    return (
+        f"# Side by side\n\n{os.cpu_count()} processors, {platform.machine()}, ffmpeg {version}; the first {given.seconds} s of each "
+        f"film, median of {given.rounds} round(s), ways turn about. VMAF is the mean of all frames, of the rung scaled up to its "
+        "source.\n"
+    )
+
+
+def shortened(film: Path, seconds: int, folder: Path) -> Source:
+    """The film's first seconds, its picture alone, and the rungs that fit it."""
+    file = folder / f"{film.stem}.mkv"
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(film), "-t", str(seconds), "-map", "0:v:0", "-c", "copy", str(file)]
+    subprocess.run(command, check=True)
+    entries = "stream=width,height,r_frame_rate"
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json", str(file)]
+    stream = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)["streams"][0]
+    above, below = map(int, stream["r_frame_rate"].split("/"))
+    rungs = []
+    for num, den, bits_per_pixel in RUNGS:
+        width, height = (2 * round(side * num / den / 2) for side in (stream["width"], stream["height"]))
+        rungs.append(Rung(width, height, round(width * height * bits_per_pixel * 25 * (above / below / 25) ** 0.5)))
+    return Source(file, stream["r_frame_rate"], tuple(rungs))
+
+
+def ways(words: list[str]) -> list[str]:
+    """Names of all ways, or of those that have one of the words."""
+    names = [f"abanico {level}" for level in LEVELS]
+    names += [f"one command, {preset}" for preset in PRESETS] + ["three commands, medium", "two passes, medium"]
+    return [name for name in names if not words or any(word in name for word in words)]
+
+
+def compare(source: Source, parts: list[float], rounds: int, words: list[str], vmaf: str, folder: Path) -> list[Result]:
+    """Every way at every part of the rates, turn about."""
+    results = []
+    for part in parts:
+        runs: dict[str, list[Run]] = {way: [] for way in ways(words)}
+        for number in range(rounds):
+            for way in runs:
+                print(f"{source.file.stem}: {part} of the rates, round {number + 1}, {way}", file=sys.stderr, flush=True)
+                place = folder / f"{way} {part}".replace(",", "").replace(" ", "-")
+                place.mkdir(exist_ok=True)
+                runs[way].append(run(way, source, part, place))
+        for way, made in runs.items():
+            median = {name: statistics.median(getattr(one, name) for one in made) for name in ("cpu_s", "wall_s", "peak_mib")}
+            own = [one.own_cpu_s / one.cpu_s for one in made if one.own_cpu_s is not None]
+            result = Result(way, part, **median, own_share=statistics.median(own) if own else None)
+            for file in made[-1].files:
+                bits, seconds = size_and_length(file)
+                result.bits_per_second.append(bits / seconds)
+                result.vmaf.append(measured_vmaf(vmaf, source, file))
+            results.append(result)
+    return results
+
+
+def run(way: str, source: Source, part: float, place: Path) -> Run:
+    """One way, once."""
+    if way.startswith("abanico"):
+        return by_abanico(way.split()[1], source, part, place)
+    preset = way.rsplit(" ", 1)[1]
+    files = [place / f"{rung.height}.mp4" for rung in source.rungs]
+    total = Run(0, 0, 0, None, files)
+    for command in typed(way, preset, source, part, files, place):
+        wall_s, cpu_s, peak_mib, _ = timed(command, place)
+        total = Run(total.cpu_s + cpu_s, total.wall_s + wall_s, max(total.peak_mib, peak_mib), None, files)
+    return total
+
+
+def rate_words(rung: Rung, part: float) -> list[str]:
+    """Rate, maximum and buffer: those of the job."""
+    rate = round(rung.bits_per_second * part)
+    return ["-b:v", str(rate), "-maxrate", str(rate * 3 // 2), "-bufsize", str(rate * 2)]
+
+
+def typed(way: str, preset: str, source: Source, part: float, files: list[Path], place: Path) -> list[list[str]]:
+    """The commands of a way."""
+    head = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-y", "-i", str(source.file)]
+    group = ["-c:v", "libx264", "-preset", preset, "-profile:v", "high", "-g", str(source.group_frames), "-pix_fmt", "yuv420p"]
+    scale = [f"scale={rung.width}:{rung.height}:flags=bicubic" for rung in source.rungs]
+    tail = ["-movflags", "+faststart"]
+    if way.startswith("one command"):
+        names = "".join(f"[s{index}]" for index in range(len(files)))
+        graph = f"[0:v]split={len(files)}{names};" + ";".join(f"[s{i}]{one}[v{i}]" for i, one in enumerate(scale))
+        command = [*head, "-filter_complex", graph]
+        for index, (rung, file) in enumerate(zip(source.rungs, files, strict=True)):
+            command += ["-map", f"[v{index}]", *group, *rate_words(rung, part), *tail, str(file)]
+        return [command]
+    commands = []
+    for rung, one, file in zip(source.rungs, scale, files, strict=True):
+        words = [*head, "-an", "-vf", one, *group, *rate_words(rung, part)]
+        if way.startswith("two passes"):
+            log = ["-passlogfile", str(place / f"log-{rung.height}")]
+            commands.append([*words, "-pass", "1", *log, "-f", "null", "-"])
+            words += ["-pass", "2", *log]
+        commands.append([*words, *tail, str(file)])
+    return commands
+
+
+def by_abanico(level: str, source: Source, part: float, place: Path) -> Run:
+    """The same rungs as a job of MediaConvert's."""
+    outputs = []
+    for rung in source.rungs:
+        rate = round(rung.bits_per_second * part)
+        own = {
+            "rateControlMode": "VBR", "bitrate": rate, "maxBitrate": rate * 3 // 2, "hrdBufferSize": rate * 2,
+            "gopSize": 2, "gopSizeUnits": "SECONDS", "codecProfile": "HIGH", "qualityTuningLevel": level,
+        }  # fmt: skip
+        video = {"width": rung.width, "height": rung.height, "codecSettings": {"codec": "H_264", "h264Settings": own}}
+        outputs.append({"nameModifier": f"_{rung.height}", "containerSettings": {"container": "MP4"}, "videoDescription": video})
+    group = {"type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {"destination": "s3://out/film"}}
+    job = {"settings": {"inputs": [{"fileInput": "s3://in/film"}], "outputGroups": [{"outputGroupSettings": group, "outputs": outputs}]}}
+    (place / "job.json").write_text(json.dumps(job))
+    out = place / "out"
+    command = [str(binary()), "transcode", str(source.file), "--job", str(place / "job.json"), "--out", str(out), "--json"]
+    wall_s, cpu_s, peak_mib, stdout = timed(command, place)
+    done = next(line for line in map(json.loads, stdout.splitlines()) if line["type"] == "done")
+    files = [out / f"{source.file.stem}_{rung.height}.mp4" for rung in source.rungs]
+    return Run(cpu_s, wall_s, peak_mib, cpu_s - done["ffmpeg_cpu_ms"] / 1000, files)
+
+
+def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
+    """Wall seconds, CPU seconds of the whole tree of processes, memory of its largest process in MiB, and stdout."""
+    with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
+        start = time.monotonic()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.monotonic() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        stderr.seek(0)
+        if process.returncode != 0:
+            sys.exit(f"`{shlex.join(command)}` failed:\n{stderr.read().decode(errors='replace')}")
+        stdout.seek(0)
+        return wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stdout.read().decode(errors="replace")
+
+
+def size_and_length(file: Path) -> tuple[float, float]:
+    """Bits of the picture's packets, and seconds."""
+    entries = "stream=bit_rate,duration"
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json", str(file)]
+    stream = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)["streams"][0]
+    seconds = float(stream["duration"])
+    return float(stream["bit_rate"]) * seconds, seconds
+
+
+def measured_vmaf(program: str, source: Source, file: Path) -> float:
+    """Mean VMAF of a rung that is scaled up to its source."""
+    first = source.rungs[0]
+    graph = (
+        f"[0:v]scale={first.width}:{first.height}:flags=bicubic,setpts=N[made];[1:v]setpts=N[film];"
+        f"[made][film]libvmaf=n_threads={os.cpu_count()}:log_fmt=json:log_path=vmaf.json"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "-hide_banner", "-v", "error", "-i", str(file), "-i", str(source.file)]
+        subprocess.run([*command, "-filter_complex", graph, "-f", "null", "-"], check=True, cwd=folder)
+        return json.loads((Path(folder) / "vmaf.json").read_text())["pooled_metrics"]["vmaf"]["mean"]
+
+
+def section(name: str, source: Source, results: list[Result]) -> str:
+    """Tables and plots of one film."""
+    whole = [one for one in results if one.part == 1] or results
+    sizes = " / ".join(f"{rung.width}x{rung.height} at {rung.bits_per_second / 1e6:.2f} Mb/s" for rung in source.rungs)
+    lines = [f"## {name}", "", sizes, "", "| way | CPU s | wall s | peak MiB | own CPU | kb/s | VMAF |", "| --- | ---: | ---: | ---: | ---: | --- | --- |"]
+    for one in whole:
+        share = "" if one.own_share is None else f"{one.own_share:.1%}"
+        rates = " / ".join(f"{rate / 1000:.0f}" for rate in one.bits_per_second)
+        vmaf = " / ".join(f"{value:.2f}" for value in one.vmaf)
+        lines.append(f"| {one.way} | {one.cpu_s:.1f} | {one.wall_s:.1f} | {one.peak_mib:.0f} | {share} | {rates} | {vmaf} |")
+    names = list(dict.fromkeys(one.way for one in results))
+    base = next((way for way in names if way == "one command, medium"), names[0])
+    if len({one.part for one in results}) > 1:
+        lines += ["", f"Bits for the same VMAF (BD-rate) and CPU, against `{base}`:", "", "| way | BD-rate by rung | CPU |", "| --- | --- | ---: |"]
+        of = {way: [one for one in results if one.way == way] for way in names}
+        cpu = {way: sum(one.cpu_s for one in of[way]) for way in names}
+        for way in names:
+            rungs = [bd_rate_percent(points(of[base], rung), points(of[way], rung)) for rung in range(len(source.rungs))]
+            told = " / ".join("–" if value is None else f"{value:+.1f} %" for value in rungs)
+            lines.append(f"| {way} | {told} | {cpu[way] / cpu[base]:.2f} |")
+        lines += ["", *plots(name, source, of)]
+    return "\n".join([*lines, ""])
+
+
+def points(results: list[Result], rung: int) -> list[tuple[float, float]]:
+    """(bits a second, VMAF) of one rung."""
+    return [(one.bits_per_second[rung], one.vmaf[rung]) for one in results]
+
+
+def plots(name: str, source: Source, of: dict[str, list[Result]]) -> list[str]:
+    """A plot of each rung, as files beside the report; their lines in it."""
+    REPORT.mkdir(exist_ok=True)
+    lines = []
+    for index, rung in enumerate(source.rungs):
+        series = [Series(way, [(rate / 1000, vmaf) for rate, vmaf in sorted(points(results, index))]) for way, results in of.items()]
+        file = REPORT / f"{Path(name).stem}_{rung.height}.svg"
+        file.write_text(plot(f"{name}, {rung.width}x{rung.height}", "kb/s", "VMAF", series))
+        lines.append(f"![{rung.height}]({file.name})")
+    assert all(math.isfinite(value) for results in of.values() for one in results for value in one.vmaf)
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Do the bench's own numbers come out as the measure says? Curves whose answer is known, and plots that are XML."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
+
+from plot import Series, plot, ticks  # noqa: E402
+from rate_curves import bd_rate_percent, monotone_cubic  # noqa: E402
+
+CURVE = [(500_000.0, 60.0), (1_000_000.0, 75.0), (2_000_000.0, 86.0), (4_000_000.0, 93.0)]
+
+
+def test_does_a_curve_need_as_many_bits_as_itself() -> None:
+    assert bd_rate_percent(CURVE, CURVE) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.25])
+def test_are_fewer_bits_for_every_quality_told_as_they_are(factor: float) -> None:
+    cheaper = [(rate * factor, quality) for rate, quality in CURVE]
+    assert bd_rate_percent(CURVE, cheaper) == pytest.approx((factor - 1) * 100, abs=0.01)
+    assert bd_rate_percent(cheaper, CURVE) == pytest.approx((1 / factor - 1) * 100, abs=0.01)
+
+
+def test_have_curves_without_a_common_quality_no_answer() -> None:
+    assert bd_rate_percent(CURVE, [(1.0, 10.0), (2.0, 20.0)]) is None
+    assert bd_rate_percent(CURVE, CURVE[:1]) is None
+
+
+def test_does_the_curve_go_through_its_points_and_never_turn_back() -> None:
+    points = [(0.0, 0.0), (1.0, 0.1), (2.0, 5.0), (3.0, 5.1)]
+    value = monotone_cubic(points)
+    assert [value(x) for x, _ in points] == pytest.approx([y for _, y in points])
+    walked = [value(step / 50) for step in range(151)]
+    assert all(later >= earlier - 1e-9 for earlier, later in zip(walked, walked[1:], strict=False))
+
+
+def test_is_a_plot_xml_with_every_series() -> None:
+    text = plot("a < b & c", "kb/s", "VMAF", [Series("one", [(1, 2), (3, 4)]), Series("two & more", [(1, 3)])])
+    root = ElementTree.fromstring(text)
+    words = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert {"a < b & c", "one", "two & more", "kb/s", "VMAF"} <= set(words)
+    assert sum(element.tag.endswith("circle") for element in root.iter()) == 3
+    assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
