@@ -30,11 +30,14 @@ def quality(level: int) -> dict:
     return {"RateControlMode": "QVBR", "MaxBitrate": 20_000_000, "QvbrSettings": {"QvbrQualityLevel": level}}
 
 
+TWO = {"QualityTuningLevel": "MULTI_PASS_HQ"}
 # Name → (output, mean, ceiling, buffer in bits, how far the mean may be off).
 HELD = {
     "cbr": (h264("cbr", RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.03),
     "vbr": (h264("vbr", RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.03),
     "small": (h264("small", RateControlMode="CBR", Bitrate=400_000, HrdBufferSize=400_000), 400_000, 400_000, 400_000, 0.03),
+    "two": (h264("two", **TWO, RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.02),
+    "twocbr": (h264("twocbr", **TWO, RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.03),
     # libx265 gives away what its buffer holds at the start: a clip of 12 s may be that much above its mean.
     "h265cbr": (h265("h265cbr", RateControlMode="CBR", Bitrate=300_000), 300_000, 300_000, 600_000, 0.05),
     "h265vbr": (h265("h265vbr", RateControlMode="VBR", Bitrate=300_000, MaxBitrate=450_000), 300_000, 450_000, 900_000, 0.05),
@@ -98,3 +101,31 @@ def test_does_inspect_tell_people_what_it_found_and_what_is_missing(made: dict[s
     assert done.returncode == 0 and "groups of pictures: " in done.stdout and "    11 s " in done.stdout
     missing = subprocess.run([str(binary()), "inspect", "/nothing.mp4"], capture_output=True, text=True, timeout=60)
     assert missing.returncode == 2 and "cannot find `/nothing.mp4`" in missing.stderr and "hint:" in missing.stderr
+
+
+def test_do_rungs_of_two_passes_put_their_frames_together_alike(server: Server, made: dict[str, Path], tmp_path: Path) -> None:
+    # Each rung alone would choose its kinds of frames by its own picture.
+    source = tmp_path / "scenes.mp4"
+    scenes = [("testsrc2", 1.72), ("mandelbrot", 2.36), ("smptebars", 0.84), ("rgbtestsrc", 1.4), ("testsrc", 2.6)]
+    inputs = [word for name, seconds in scenes for word in ("-f", "lavfi", "-t", str(seconds), "-i", f"{name}=s=1280x720:r=25")]
+    names = "".join(f"[{index}:v]format=yuv420p[s{index}];" for index in range(len(scenes)))
+    joined = "".join(f"[s{index}]" for index in range(len(scenes)))
+    graph = f"{names}{joined}concat=n={len(scenes)}:v=1:a=0[v]"
+    command = ["ffmpeg", "-v", "error", "-y", *inputs, "-filter_complex", graph, "-map", "[v]"]
+    subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "16", str(source)], check=True, timeout=120)
+
+    def rung(name: str, width: int, rate: int) -> dict:
+        own = {**TWO, "RateControlMode": "VBR", "Bitrate": rate, "MaxBitrate": rate * 2, "GopSizeUnits": "AUTO", "GopSize": None}
+        one = h264(name, **own)
+        del one["VideoDescription"]["CodecSettings"]["H264Settings"]["GopSize"]
+        one["VideoDescription"] |= {"Width": width, "Height": width * 9 // 16}
+        return one
+
+    outputs = [rung("a", 1280, 1_200_000), rung("b", 640, 400_000), rung("c", 320, 150_000)]
+    run(server, settings([{"FileInput": upload(server, source, "scenes.mp4")}], outputs, "s3://renditions/scenes/x"))
+    kinds = []
+    for name in "abc":
+        file = server.download(f"scenes/x_{name}.mp4", tmp_path / f"{name}.mp4")
+        command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pict_type", "-of", "csv=p=0", str(file)]
+        kinds.append("".join(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()))
+    assert kinds[0] == kinds[1] == kinds[2] and kinds[0].count("I") >= 5, kinds

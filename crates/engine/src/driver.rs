@@ -300,7 +300,9 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
     let plan = record.plan.as_ref().ok_or_else(|| failure::broken("a task without a plan"))?;
     let task = plan.task(id).ok_or_else(|| failure::broken("a task that the plan does not have"))?;
     let finished = match &task.kind {
-        TaskKind::EncodeVideo(encode) => encode::encode_video(context, plan, id, encode).await?,
+        TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
+            encode::encode_video(context, plan, id, encode).await?
+        }
         TaskKind::EncodeAudio(encode) => encode::encode_audio(context, id, encode).await?,
         TaskKind::Package(output) => {
             let planned = plan.outputs.get(output.output as usize);

@@ -94,7 +94,7 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
     let mut total =
         gigapixels(video.size.area(), video.frames) * prices.speed.decode_cpu_seconds_per_gigapixel;
     for task in &plan.tasks {
-        let TaskKind::EncodeVideo(encode) = &task.kind else { continue };
+        let (TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode)) = &task.kind else { continue };
         for (branch, rendition) in encode.renditions() {
             if rendition.coding.codec() != VideoCodec::H264 {
                 return None;

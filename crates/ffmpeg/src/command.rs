@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{
-    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, SegmentedOutput, SourceVideo,
-    Streams, TransportStream, VideoEncode,
+    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, Pass, SegmentedOutput,
+    SourceVideo, Streams, TransportStream, VideoEncode,
 };
 
 use crate::audio_graph::audio_graph;
-use crate::encoder_args::{audio_args, video_args};
+use crate::encoder_args::{Statistics, audio_args, video_args};
 use crate::filter_graph::{capture_graph, video_graph};
 use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
@@ -116,6 +116,15 @@ pub struct EncodedFrom<'a> {
     pub captions: &'a [PathBuf],
     /// Images by the index that overlays name.
     pub images: &'a [PathBuf],
+    /// Folders of analyses by the index that second passes name.
+    pub analyses: &'a [PathBuf],
+}
+
+/// Name of the statistics that a first pass writes; the encoder puts a second file of a like name beside it.
+pub const STATISTICS_FILE: &str = "first-pass.log";
+
+fn statistics(folders: &[PathBuf], index: u32) -> PathBuf {
+    folders.get(index as usize).map_or(PathBuf::from("missing"), |folder| folder.join(STATISTICS_FILE))
 }
 
 /// Adds an image as one frame, read by what its extension says and nothing else.
@@ -149,7 +158,12 @@ pub fn encode_video(
     args.pair("-filter_complex", video_graph(encode, files.captions));
     for (_, rendition) in encode.renditions() {
         args.pair("-map", format!("[v{}]", rendition.index));
-        video_args(&mut args, &rendition.coding);
+        let statistics = match rendition.pass {
+            Pass::Only => None,
+            Pass::First => Some(Statistics::Written(folder.join(STATISTICS_FILE))),
+            Pass::Second(index) => Some(Statistics::Read(statistics(files.analyses, index))),
+        };
+        video_args(&mut args, &rendition.coding, statistics.as_ref());
         if let Some(distance) = rendition.key_frame_every {
             // The first frame at or after each multiple; a microsecond forgives the expression's floating point.
             let seconds = distance.seconds();
@@ -161,7 +175,11 @@ pub fn encode_video(
         }
         // The filter graph already delivers exactly the frames that are wanted, one for each tick.
         args.pair("-fps_mode", "passthrough");
-        args.output("mp4", &folder.join(video_file_name(rendition.index)));
+        if rendition.pass == Pass::First {
+            args.all(["-f", "null", "-"]);
+        } else {
+            args.output("mp4", &folder.join(video_file_name(rendition.index)));
+        }
     }
     args.0
 }

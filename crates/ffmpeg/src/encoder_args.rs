@@ -1,6 +1,8 @@
 //! Encoder settings as options of ffmpeg's encoders: in a planned coding, out arguments.
 //! Never a decision: those are the plan's.
 
+use std::path::PathBuf;
+
 use abanico_media::{FieldOrder, MasteringDisplay};
 use abanico_plan::{
     AudioCodec, AudioCoding, AudioRate, CodecSettings, EntropyCoder, H264Profile, H264Settings, H265Settings,
@@ -8,12 +10,34 @@ use abanico_plan::{
 };
 
 use crate::command::Args;
+use crate::graph_text::option_value;
+
+/// What a pass of several does with its statistics.
+pub(crate) enum Statistics {
+    /// The first writes this file.
+    Written(PathBuf),
+    /// The second reads it.
+    Read(PathBuf),
+}
+
+impl Statistics {
+    /// Parameters of libx264. Weights are alike in both passes, or it would refuse; the first looks as far ahead as the
+    /// slower presets do, because the second does not look ahead at all.
+    fn params(&self) -> String {
+        match self {
+            Self::Written(file) => {
+                format!(":weightp=1:rc-lookahead=40:pass=1:stats={}", option_value(&file.to_string_lossy()))
+            }
+            Self::Read(file) => format!(":weightp=1:pass=2:stats={}", option_value(&file.to_string_lossy())),
+        }
+    }
+}
 
 /// Adds the arguments of one video encode.
-pub(crate) fn video_args(args: &mut Args, coding: &VideoCoding) {
+pub(crate) fn video_args(args: &mut Args, coding: &VideoCoding, statistics: Option<&Statistics>) {
     args.pair("-c:v", coding.codec().encoder());
     match &coding.codec {
-        CodecSettings::H264(own) => h264_args(args, coding, own),
+        CodecSettings::H264(own) => h264_args(args, coding, own, statistics),
         CodecSettings::H265(own) => h265_args(args, coding, own),
         CodecSettings::Vp9 => vp9_args(args, coding),
         CodecSettings::Av1 => av1_args(args, coding),
@@ -21,7 +45,7 @@ pub(crate) fn video_args(args: &mut Args, coding: &VideoCoding) {
     args.pair("-pix_fmt", coding.pixel_format());
 }
 
-fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings) {
+fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, statistics: Option<&Statistics>) {
     args.pair("-preset", preset(coding.speed)).pair("-profile:v", profile(own.profile));
     if let Some(level) = own.level {
         args.pair("-level:v", format!("{}.{}", level.0 / 10, level.0 % 10));
@@ -54,7 +78,13 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings) {
     if coding.fields != FieldOrder::Progressive {
         args.all(["-flags:v", "+ilme+ildct"]);
     }
-    args.pair("-x264-params", format!("open-gop=0:b-pyramid={pyramid}{leeway}{fields}"));
+    args.pair(
+        "-x264-params",
+        format!(
+            "open-gop=0:b-pyramid={pyramid}{leeway}{fields}{}",
+            statistics.map_or(String::new(), Statistics::params)
+        ),
+    );
 }
 
 fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {

@@ -4,7 +4,12 @@
 /// A value within a graph, where it is read twice: as an option of a filter, and before that as a part of the graph
 /// (ffmpeg's documentation of filters, "Notes on filtergraph escaping").
 pub(crate) fn escaped(value: &str) -> String {
-    with_slashes(&with_slashes(value, "\\': "), "\\'[],; ")
+    with_slashes(&option_value(value), "\\'[],; ")
+}
+
+/// A value among options that colons part, read once.
+pub(crate) fn option_value(value: &str) -> String {
+    with_slashes(value, "\\': ")
 }
 
 fn with_slashes(text: &str, special: &str) -> String {

@@ -50,8 +50,8 @@ pub use task::{
 };
 pub use transport_stream::TransportStream;
 pub use video::{
-    ColourCorrection, InsertedImage, NoiseReducer, Overlay, Picture, RateBranch, ScaleSource, SourceVideo,
-    TimecodeStamp, ToneMap, VideoEncode, VideoRendition,
+    ColourCorrection, InsertedImage, NoiseReducer, Overlay, Pass, Picture, RateBranch, ScaleSource,
+    SourceVideo, TimecodeStamp, ToneMap, VideoEncode, VideoRendition,
 };
 pub use video_coding::{
     CodecSettings, EntropyCoder, Gop, H264Level, H264Profile, H264Settings, H265Level, H265Settings,

@@ -20,6 +20,7 @@ use crate::{
     FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput, Warning,
 };
 
+mod analyses;
 mod assembly;
 mod caption_outputs;
 mod groups;

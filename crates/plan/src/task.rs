@@ -97,6 +97,8 @@ impl Task {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
+    /// Decode the video once and encode it small, for the statistics that second passes read.
+    AnalyseVideo(VideoEncode),
     /// Decode the video once, encode all renditions; makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
     /// Encode one sound whole; makes one file for it.
@@ -124,7 +126,9 @@ impl TaskKind {
         match self {
             Self::MakeCaptions(captions) => captions.delivery.is_some(),
             Self::Package(_) | Self::Segment(_) | Self::GroupManifests(_) | Self::CaptureFrames(_) => true,
-            Self::EncodeVideo(_) | Self::EncodeAudio(_) | Self::Verify { .. } => false,
+            Self::AnalyseVideo(_) | Self::EncodeVideo(_) | Self::EncodeAudio(_) | Self::Verify { .. } => {
+                false
+            }
         }
     }
 }

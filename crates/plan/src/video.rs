@@ -113,6 +113,22 @@ pub struct VideoRendition {
     pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
     pub coding: VideoCoding,
+    /// Whether it is the only encode of its frames, or one of two.
+    #[serde(default)]
+    pub pass: Pass,
+}
+
+/// An encode among those of the same frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// There is no other.
+    #[default]
+    Only,
+    /// It writes statistics, and its pictures are thrown away.
+    First,
+    /// It spends its bits by the statistics of the analysis with this index.
+    Second(u32),
 }
 
 /// What becomes of the picture of one clip in one rendition.

@@ -90,6 +90,9 @@ pub struct VideoCoding {
     pub references: Option<u8>,
     /// Bits of a sample: 8 or 10.
     pub bit_depth: u8,
+    /// Whether a first pass tells where bits are needed.
+    #[serde(default)]
+    pub two_passes: bool,
     /// How frames are made of fields; progressive makes none.
     pub fields: FieldOrder,
     /// What the film says of its high dynamic range, where that is kept.
@@ -148,6 +151,9 @@ impl VideoCoding {
         let rate_control = shared.rate_control(codec, frame, &at)?;
         let is_baseline = matches!(&own, CodecSettings::H264(own) if own.profile == H264Profile::Baseline);
         let b_frames = if is_baseline { 0 } else { shared.b_frames.unwrap_or(3).clamp(0, 15) };
+        // A rate factor needs no budget, so there is nothing to tell it; baseline has no weights, which both passes share.
+        let has_budget = !matches!(rate_control, RateControl::Quality { .. });
+        let two_passes = codec == VideoCodec::H264 && has_budget && !is_baseline && shared.multi_pass;
         Ok(Self {
             codec: own,
             rate_control,
@@ -158,6 +164,7 @@ impl VideoCoding {
             b_frames: u8::try_from(b_frames).unwrap_or(3),
             references: shared.references,
             bit_depth,
+            two_passes,
             fields: FieldOrder::Progressive,
             static_hdr: StaticHdr::default(),
         })

@@ -9,7 +9,7 @@ use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{
-    Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, SegmentFormat, Streams, Task, TaskId,
+    Pass, Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, SegmentFormat, Streams, Task, TaskId,
     TaskKind,
 };
 
@@ -113,8 +113,16 @@ fn stream_files(streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
 fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
     let here = Path::new("");
     let args = match &task.kind {
-        TaskKind::EncodeVideo(encode) => {
-            command::encode_video(encode, EncodedFrom { inputs, ..Default::default() }, here, None)
+        TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
+            let last = encode.renditions().filter_map(|(_, rendition)| match rendition.pass {
+                Pass::Second(index) => Some(index),
+                Pass::Only | Pass::First => None,
+            });
+            let names =
+                |last: u32| (0..=last).map(|index| PathBuf::from(format!("analysis-{index}"))).collect();
+            let analyses: Vec<PathBuf> = last.max().map_or_else(Vec::new, names);
+            let from = EncodedFrom { inputs, analyses: &analyses, ..Default::default() };
+            command::encode_video(encode, from, here, None)
         }
         TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
         TaskKind::Package(file) => {

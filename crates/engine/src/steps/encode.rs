@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::{EncodedFrom, Gain};
 use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, Loudness, Overlay, Plan, Streams, TaskId, VideoEncode};
+use abanico_plan::{AudioEncode, Loudness, Overlay, Pass, Plan, Streams, TaskId, VideoEncode};
 
 use super::JobContext;
 use super::captions::{SCRIPT_FILE, captions_folder};
@@ -31,13 +31,25 @@ pub(crate) async fn encode_video(
     let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
     let images: Vec<PathBuf> =
         plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
-    let from = EncodedFrom { inputs: &inputs, captions: &captions, images: &images };
+    let analyses = analysis_folders(context, encode);
+    let from = EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analyses: &analyses };
     let args = command::encode_video(encode, from, &folder, None);
-    let total = encode.most_frames();
-    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).collect();
-    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(total)).await?;
+    // A first pass is not counted: its frames come once more.
+    let total = encode.renditions().all(|(_, one)| one.pass != Pass::First).then(|| encode.most_frames());
+    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analyses).collect();
+    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, total).await?;
     complete(context, task)?;
     Ok(finished)
+}
+
+/// Folders of the first passes' statistics, by the index that second passes name.
+fn analysis_folders(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
+    let indices = encode.renditions().filter_map(|(_, rendition)| match rendition.pass {
+        Pass::Second(index) => Some(index),
+        Pass::Only | Pass::First => None,
+    });
+    let folder = |index| context.work.task(&TaskId::new(format!("analysis-{index}")));
+    indices.max().map_or_else(Vec::new, |last| (0..=last).map(folder).collect())
 }
 
 /// Scripts of the captions that are drawn into pictures, by the index that overlays name.

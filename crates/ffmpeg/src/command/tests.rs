@@ -5,8 +5,8 @@ use std::path::Path;
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, StaticHdr};
 use abanico_plan::{
     AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Gop, H264Level, H264Profile,
-    H264Settings, Overlay, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource, SpeedPreset,
-    ToneMap, VideoCoding, VideoRendition,
+    H264Settings, Overlay, Pass, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource,
+    SpeedPreset, ToneMap, VideoCoding, VideoRendition,
 };
 
 use super::*;
@@ -49,6 +49,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         b_frames: 1,
         references: Some(3),
         bit_depth: 8,
+        two_passes: false,
         fields: FieldOrder::Progressive,
         static_hdr: StaticHdr::default(),
     };
@@ -64,6 +65,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         overlays: Vec::new(),
         key_frame_every: None,
         coding,
+        pass: Pass::Only,
     }
 }
 
@@ -89,7 +91,7 @@ fn three(source: SourceVideo) -> VideoEncode {
 fn is_the_three_rendition_command_one_decode_and_a_cascade() {
     insta::assert_snapshot!(line(encode_video(
         &three(source()),
-        EncodedFrom { inputs: &["/w/input".into()], captions: &[], images: &[] },
+        EncodedFrom { inputs: &["/w/input".into()], captions: &[], images: &[], analyses: &[] },
         Path::new("/w/video"),
         None
     )));
@@ -104,7 +106,7 @@ fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
     odd.size = Size::new(3840, 2160);
     let command = line(encode_video(
         &three(odd),
-        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[] },
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analyses: &[] },
         Path::new("/w"),
         Some(2),
     ));
@@ -122,7 +124,7 @@ fn do_two_rates_share_one_decode() {
     encode.branches.push(second);
     let command = line(encode_video(
         &encode,
-        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[] },
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analyses: &[] },
         Path::new("/w"),
         None,
     ));
@@ -209,7 +211,7 @@ fn are_two_clips_scaled_apart_and_put_in_a_row() {
     }
     let command = line(encode_video(
         &encode,
-        EncodedFrom { inputs: &["/a".into(), "/b".into()], captions: &[], images: &[] },
+        EncodedFrom { inputs: &["/a".into(), "/b".into()], captions: &[], images: &[], analyses: &[] },
         Path::new("/w"),
         None,
     ));
@@ -268,7 +270,7 @@ fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
     let scripts = ["/w/0.ass".into(), "/o'neil: [a],b/1.ass".into()];
     let command = line(encode_video(
         &encode,
-        EncodedFrom { inputs: &["/w/i".into()], captions: &scripts, images: &[] },
+        EncodedFrom { inputs: &["/w/i".into()], captions: &scripts, images: &[], analyses: &[] },
         Path::new("/w"),
         None,
     ));
@@ -295,4 +297,20 @@ fn are_streams_of_text_behind_the_others() {
     ] {
         assert!(command.contains(part), "{part}: {command}");
     }
+}
+
+#[test]
+fn does_a_first_pass_keep_its_statistics_only_and_a_second_read_them() {
+    let mut first = three(source());
+    first.branches[0].renditions.truncate(1);
+    first.branches[0].renditions[0].pass = Pass::First;
+    let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
+    let command = line(encode_video(&first, from, Path::new("/w: x"), None));
+    assert!(command.contains(r":weightp=1:rc-lookahead=40:pass=1:stats=/w\:\ x/first-pass.log"), "{command}");
+    assert!(command.ends_with("-fps_mode passthrough -f null -"), "{command}");
+    let mut second = three(source());
+    second.branches[0].renditions[1].pass = Pass::Second(1);
+    let from = EncodedFrom { analyses: &["/a0".into(), "/a1".into()], ..from };
+    let command = line(encode_video(&second, from, Path::new("/w"), None));
+    assert_eq!(command.matches(":weightp=1:pass=2:stats=/a1/first-pass.log").count(), 1, "{command}");
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
+use super::analyses::analyses;
 use super::{Draft, Packaging, count, position_or_push};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
-    CaptionDelivery, Error, GroupManifests, Overlay, Plan, RateBranch, ScaleSource, SourceVideo, Streams,
-    Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition,
+    CaptionDelivery, Error, GroupManifests, Overlay, Pass, Plan, RateBranch, ScaleSource, SourceVideo,
+    Streams, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition,
 };
 
 /// A clip that begins this long after its file is looked for by seeking.
@@ -24,10 +25,15 @@ impl Draft<'_> {
             let id = captions_id(count(index));
             tasks.push(Task { id, kind: TaskKind::MakeCaptions(captions), after: vec![] });
         }
-        if let Some(video) = self.video_encode() {
+        if let Some(mut video) = self.video_encode() {
             self.note_about_pictures(&video);
             let id = TaskId::new("video");
-            let after = drawn(&video).map(captions_id).collect();
+            let mut after: Vec<TaskId> = drawn(&video).map(captions_id).collect();
+            for (index, analysis) in analyses(&mut video).into_iter().enumerate() {
+                let id = TaskId::new(format!("analysis-{index}"));
+                after.push(id.clone());
+                tasks.push(Task { id, kind: TaskKind::AnalyseVideo(analysis), after: vec![] });
+            }
             tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
         }
         for audio in self.audio {
@@ -200,6 +206,7 @@ fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRenditi
             overlays: decision.overlays.clone(),
             key_frame_every: decision.key_frame_every,
             coding: decision.coding.clone(),
+            pass: Pass::Only,
         });
     }
     made

@@ -110,10 +110,11 @@ fn ladder() -> Vec<Value> {
 }
 
 fn encode(plan: &Plan) -> &VideoEncode {
-    match &plan.tasks[0].kind {
-        TaskKind::EncodeVideo(encode) => encode,
-        other => panic!("the first task is {other:?}"),
-    }
+    let encodes = plan.tasks.iter().filter_map(|task| match &task.kind {
+        TaskKind::EncodeVideo(encode) => Some(encode),
+        _ => None,
+    });
+    encodes.last().expect("the plan encodes video")
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Jobs with other outputs than an MP4 from one input: sound alone, several inputs, HLS with groups, 10 bits.
 
-use abanico_media::{ExactTime, FrameRate};
+use abanico_media::{ExactTime, FrameRate, Size};
 use serde_json::{Value, json};
 
 use super::tests::{capabilities, job, output, planned, source, video};
 use super::*;
-use crate::{AudioCodec, Container, ErrorKind, PlanRequest, StreamRole, TaskKind, ToneMap};
+use crate::{AudioCodec, Container, ErrorKind, Pass, PlanRequest, StreamRole, TaskKind, ToneMap};
 
 fn sound(codec: Value) -> Value {
     json!({"containerSettings": {"container": "RAW"}, "audioDescriptions": [{"codecSettings": codec}]})
@@ -182,4 +182,49 @@ fn are_gaps_between_sound_and_picture_told_by_number() {
     assert_eq!(told(0, 2000), [0; 0]);
     assert_eq!((told(99, 2000), told(100, 2000)), (vec![], vec![240_000]));
     assert_eq!((told(-99, 2000), told(-100, 2000)), (vec![], vec![240_001]));
+}
+
+/// The analyses of a job, and which pass each rendition is.
+fn passes(outputs: Vec<Value>) -> (Vec<(String, Size)>, Vec<Pass>) {
+    let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
+    let (mut analyses, mut second) = (Vec::new(), Vec::new());
+    for task in &plan.tasks {
+        match &task.kind {
+            TaskKind::AnalyseVideo(encode) => {
+                let rendition = &encode.branches[0].renditions[0];
+                assert_eq!((rendition.pass, encode.branches[0].renditions.len()), (Pass::First, 1));
+                analyses.push((task.id.as_str().to_owned(), rendition.frame));
+            }
+            TaskKind::EncodeVideo(encode) => {
+                second.extend(encode.renditions().map(|(_, rendition)| rendition.pass));
+                let wanted: Vec<&str> = analyses.iter().map(|(id, _)| id.as_str()).collect();
+                assert_eq!(task.after.iter().map(|id| id.as_str()).collect::<Vec<_>>(), wanted);
+            }
+            _ => {}
+        }
+    }
+    (analyses, second)
+}
+
+#[test]
+fn do_rungs_of_two_passes_share_a_first_one_where_their_frames_are_alike() {
+    let budget =
+        json!({"rateControlMode": "VBR", "bitrate": 2_000_000, "qualityTuningLevel": "MULTI_PASS_HQ"});
+    let other = json!({"rateControlMode": "CBR", "bitrate": 900_000, "qualityTuningLevel": "MULTI_PASS_HQ",
+        "gopSize": 30, "gopSizeUnits": "FRAMES"});
+    let quality = json!({"rateControlMode": "QVBR", "qualityTuningLevel": "MULTI_PASS_HQ"});
+    let quick = json!({"rateControlMode": "CBR", "bitrate": 900_000, "qualityTuningLevel": "SINGLE_PASS_HQ"});
+    let outputs = vec![
+        output("_a", 1920, 1080, budget.clone()),
+        output("_b", 1280, 720, budget),
+        output("_c", 640, 360, other),
+        output("_d", 320, 180, quality),
+        output("_e", 480, 270, quick),
+    ];
+    let (analyses, passes) = passes(outputs);
+    assert_eq!(
+        analyses,
+        [("analysis-0".to_owned(), Size::new(960, 540)), ("analysis-1".to_owned(), Size::new(640, 360))]
+    );
+    assert_eq!(passes, [Pass::Second(0), Pass::Second(0), Pass::Second(1), Pass::Only, Pass::Only]);
 }
