@@ -50,7 +50,7 @@ pub(super) fn analyses(encode: &mut VideoEncode) -> Vec<VideoEncode> {
 fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     let coding = &rendition.coding;
     let CodecSettings::H264(own) = &coding.codec else { return None };
-    coding.two_passes.then(|| Alike {
+    coding.two_passes.then_some(Alike {
         branch,
         gop: coding.gop,
         b_frames: coding.b_frames,

@@ -110,11 +110,11 @@ fn ladder() -> Vec<Value> {
 }
 
 fn encode(plan: &Plan) -> &VideoEncode {
-    let encodes = plan.tasks.iter().filter_map(|task| match &task.kind {
+    let mut encodes = plan.tasks.iter().filter_map(|task| match &task.kind {
         TaskKind::EncodeVideo(encode) => Some(encode),
         _ => None,
     });
-    encodes.last().expect("the plan encodes video")
+    encodes.next().expect("the plan encodes video")
 }
 
 #[test]
