@@ -13,6 +13,9 @@ use super::captions::{SCRIPT_FILE, captions_folder};
 use crate::failure;
 use crate::job_machine::Failure;
 
+/// How far a job is when its first passes are done, in per cent: they take about a seventh of the time.
+const FIRST_PASS_PERCENT: u8 = 14;
+
 /// Encodes all video renditions in one ffmpeg with one decode.
 pub(crate) async fn encode_video(
     context: &JobContext,
@@ -34,12 +37,24 @@ pub(crate) async fn encode_video(
     let analyses = analysis_folders(context, encode);
     let from = EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analyses: &analyses };
     let args = command::encode_video(encode, from, &folder, None);
-    // A first pass is not counted: its frames come once more.
-    let total = encode.renditions().all(|(_, one)| one.pass != Pass::First).then(|| encode.most_frames());
     let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analyses).collect();
-    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, total).await?;
+    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(share(encode))).await?;
     complete(context, task)?;
     Ok(finished)
+}
+
+/// What an encode is of the work on a job's pictures: first passes come before a seventh of it, the encode after them is the
+/// rest. The last hundredth is packaging's and verifying's.
+fn share(encode: &VideoEncode) -> Share {
+    let passes = || encode.renditions().map(|(_, rendition)| rendition.pass);
+    let (from_percent, to_percent) = if passes().any(|pass| pass == Pass::First) {
+        (0, FIRST_PASS_PERCENT)
+    } else if passes().any(|pass| pass != Pass::Only) {
+        (FIRST_PASS_PERCENT, 99)
+    } else {
+        (0, 99)
+    };
+    Share { frames: encode.most_frames(), from_percent, to_percent }
 }
 
 /// Folders of the first passes' statistics, by the index that second passes name.
@@ -120,24 +135,43 @@ pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failur
     context.work.complete(task).map_err(|error| failure::from_disk("complete the task's folder", &error))
 }
 
-/// Runs ffmpeg; with `total_frames` its progress becomes the job's.
+/// Which part of the job's progress is one ffmpeg's.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    /// Frames that it delivers.
+    frames: u64,
+    /// Where it begins, in per cent.
+    from_percent: u8,
+    /// Where it ends.
+    to_percent: u8,
+}
+
+impl Share {
+    /// How far the job is when so many frames are done.
+    fn percent(self, done: u64) -> u8 {
+        let width = u64::from(self.to_percent - self.from_percent);
+        let part = done.min(self.frames) * width / self.frames.max(1);
+        self.from_percent + u8::try_from(part).unwrap_or(0)
+    }
+}
+
+/// Runs ffmpeg; with a share its progress becomes the job's.
 pub(super) async fn ffmpeg(
     context: &JobContext,
     what: &str,
     args: Vec<OsString>,
     inputs: &[PathBuf],
     folder: &Path,
-    total_frames: Option<u64>,
+    share: Option<Share>,
 ) -> Result<Finished, Failure> {
     let workshop = &context.workshop;
     let invocation = workshop.sandboxing.invocation(workshop.tools.ffmpeg(), args, inputs, folder);
     let mut report = |progress: abanico_ffmpeg::Progress| {
-        if let Some(total) = total_frames {
+        if let Some(share) = share {
             context.update(|live| {
-                live.frames_done = progress.frames.min(total);
-                live.frames_total = total;
-                // The last hundredth is packaging's and verifying's.
-                live.transcoding_percent = u8::try_from(live.frames_done * 99 / total.max(1)).unwrap_or(99);
+                live.frames_done = progress.frames.min(share.frames);
+                live.frames_total = share.frames;
+                live.transcoding_percent = live.transcoding_percent.max(share.percent(progress.frames));
             });
         }
     };
@@ -164,6 +198,13 @@ pub(super) fn stream_files(context: &JobContext, streams: &Streams) -> (Option<P
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn does_progress_go_from_where_a_pass_begins_to_where_it_ends() {
+        let share = Share { frames: 200, from_percent: 14, to_percent: 99 };
+        assert_eq!([0, 100, 200, 500].map(|done| share.percent(done)), [14, 56, 99, 99]);
+        assert_eq!(Share { frames: 0, from_percent: 0, to_percent: 99 }.percent(3), 0);
+    }
 
     const TARGET: Loudness = Loudness { target_millilkfs: -23_000, gate_lkfs: -60, peak_millidbfs: None };
 
