@@ -145,8 +145,7 @@ impl Draft<'_> {
                 None => self.add_output(place, output, &settings, None)?,
             }
         }
-        self.end_group(index, first, (outputs, &settings));
-        Ok(())
+        self.end_group(index, first, (outputs, &settings))
     }
 
     /// What becomes of each output as a rung, where the job asks for a ladder that follows its source.

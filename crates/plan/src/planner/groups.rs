@@ -44,7 +44,7 @@ impl Draft<'_> {
         index: usize,
         first: usize,
         (outputs, settings): (&[Output], &GroupSettings<'_>),
-    ) {
+    ) -> Result<(), Error> {
         let mut planned =
             PlannedGroup { group: count(index), kind: GroupKind::File, manifest_urls: Vec::new() };
         if let GroupSettings::Segmented(segmented) = settings {
@@ -72,7 +72,23 @@ impl Draft<'_> {
                 self.manifests.push(manifests);
             }
         }
+        self.check_manifests(&planned)?;
         self.groups.push(planned);
+        Ok(())
+    }
+
+    /// No manifest may be written over another one, or over an output.
+    fn check_manifests(&self, planned: &PlannedGroup) -> Result<(), Error> {
+        let of_groups = self.groups.iter().flat_map(|group| &group.manifest_urls);
+        let mut taken = of_groups.chain(self.outputs.iter().map(|(output, _)| &output.url));
+        match taken.find(|url| planned.manifest_urls.contains(url)) {
+            None => Ok(()),
+            Some(url) => {
+                let pointer = format!("/outputGroups/{}/outputGroupSettings", planned.group);
+                let why = format!("`{url}` would be written twice: give each group its own destination");
+                Err(Error::setting(&pointer, &why))
+            }
+        }
     }
 
     /// How a group's manifests list an output.

@@ -162,7 +162,8 @@ impl Draft<'_> {
         packaging: Packaging,
         pointer: &str,
     ) -> Result<(), Error> {
-        if self.outputs.iter().any(|(other, _)| other.url == planned.url) {
+        let is_manifest = |url| self.groups.iter().any(|group| group.manifest_urls.contains(url));
+        if self.outputs.iter().any(|(other, _)| other.url == planned.url) || is_manifest(&planned.url) {
             let why =
                 format!("two outputs would be written to `{}`: give each its own nameModifier", planned.url);
             return Err(Error::setting(pointer, &why));

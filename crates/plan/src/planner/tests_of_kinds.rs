@@ -228,3 +228,31 @@ fn do_rungs_of_two_passes_share_a_first_one_where_their_frames_are_alike() {
     );
     assert_eq!(passes, [Pass::Second(0), Pass::Second(0), Pass::Second(1), Pass::Only, Pass::Only]);
 }
+
+#[test]
+fn are_two_manifests_of_one_name_refused() {
+    let group = |kind: &str, member: &str, container: &str, destination: &str, modifier: &str| {
+        let mut one = output(modifier, 640, 360, json!({}));
+        one.as_object_mut().unwrap().remove("audioDescriptions");
+        one["containerSettings"] = json!({"container": container});
+        json!({"outputs": [one], "outputGroupSettings": {"type": kind, member:
+            {"destination": destination, "segmentLength": 4, "minSegmentLength": 0, "fragmentLength": 2}}})
+    };
+    let hls = group("HLS_GROUP_SETTINGS", "hlsGroupSettings", "M3U8", "s3://out/film", "_a");
+    let cmaf = |destination: &str| {
+        let mut made = group("CMAF_GROUP_SETTINGS", "cmafGroupSettings", "CMFC", destination, "_b");
+        made["outputGroupSettings"]["cmafGroupSettings"].as_object_mut().unwrap().remove("minSegmentLength");
+        made
+    };
+    let planned_with = |groups: Vec<Value>| {
+        let mut settings = job(Vec::new());
+        settings["outputGroups"] = json!(groups);
+        planned(&settings, &source(video(1280, 720)), false)
+    };
+    let told = planned_with(vec![hls.clone(), cmaf("s3://out/film")]).unwrap_err().to_string();
+    assert!(
+        told.starts_with("/outputGroups/1/") && told.contains("`s3://out/film.m3u8` would be written twice"),
+        "{told}"
+    );
+    assert!(planned_with(vec![hls, cmaf("s3://out/other")]).is_ok());
+}
