@@ -222,7 +222,8 @@ def typed(way: str, preset: str, source: Source, part: float, files: list[Path],
         words = [*head, "-an", "-vf", one, *group, *rate_words(rung, part)]
         if way.startswith("two passes"):
             log = ["-passlogfile", str(place / f"log-{rung.height}")]
-            commands.append([*words, "-pass", "1", *log, "-f", "null", "-"])
+            # Not `-f null`: that muxer lets ffmpeg deliver other frames than MP4 does, and libx264 then refuses the second pass.
+            commands.append([*words, "-pass", "1", *log, "-f", "mp4", os.devnull])
             words += ["-pass", "2", *log]
         commands.append([*words, *tail, str(file)])
     return commands
