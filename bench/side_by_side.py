@@ -279,12 +279,13 @@ def measured_vmaf(program: str, source: Source, file: Path) -> float:
     """Mean VMAF of a rung that is scaled up to its source."""
     first = source.rungs[0]
     graph = (
-        f"[0:v]scale={first.width}:{first.height}:flags=bicubic,setpts=N[made];[1:v]setpts=N[film];"
+        # Frame by frame, whatever clocks the files have.
+        f"[0:v]scale={first.width}:{first.height}:flags=bicubic,settb=1/1000,setpts=N[made];[1:v]settb=1/1000,setpts=N[film];"
         f"[made][film]libvmaf=n_threads={os.cpu_count()}:log_fmt=json:log_path=vmaf.json"
     )
     with tempfile.TemporaryDirectory() as folder:
         command = [program, "-hide_banner", "-v", "error", "-i", str(file), "-i", str(source.file)]
-        subprocess.run([*command, "-filter_complex", graph, "-f", "null", "-"], check=True, cwd=folder)
+        subprocess.run([*command, "-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-"], check=True, cwd=folder)
         return json.loads((Path(folder) / "vmaf.json").read_text())["pooled_metrics"]["vmaf"]["mean"]
 
 
