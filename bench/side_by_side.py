@@ -284,7 +284,7 @@ def measured_vmaf(program: str, source: Source, file: Path) -> float:
         f"[made][film]libvmaf=n_threads={os.cpu_count()}:log_fmt=json:log_path=vmaf.json"
     )
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "-hide_banner", "-v", "error", "-i", str(file), "-i", str(source.file)]
+        command = [program, "-hide_banner", "-v", "fatal", "-i", str(file), "-i", str(source.file)]
         subprocess.run([*command, "-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-"], check=True, cwd=folder)
         return json.loads((Path(folder) / "vmaf.json").read_text())["pooled_metrics"]["vmaf"]["mean"]
 
