@@ -58,7 +58,10 @@ def test_is_each_output_billed_by_size_rate_and_length(clips: Clips, prices: Pat
     assert told["mediaconvert"]["total"] == 100_000
     # 24 frames of 640x360 decoded, and of 1920x1080, 1280x720 and 640x480 encoded at 30 s a gigapixel.
     decoded, encoded = 24 * 640 * 360, 24 * (1920 * 1080 + 1280 * 720 + 640 * 480)
-    cpu = (decoded * 1 + encoded * 30) / 1e9
+    # The presets ask for several passes: the two large ones share a first one of 960x540 at 10 s a gigapixel, the small one has
+    # its own of 320x240; each decodes once more.
+    analysed = 24 * (960 * 540 + 320 * 240)
+    cpu = (3 * decoded * 1 + analysed * 10 + encoded * 30) / 1e9
     assert told["lambda"]["cpu_seconds"] == -(-cpu // 1)
     # 1,769 MB at 0.001 dollars a gigabyte-second, and one invocation at a dollar.
     assert abs(told["lambda"]["price"] / 1e6 - (cpu * 1769 / 1024 * 0.001 + 1)) < 0.0002

@@ -83,7 +83,7 @@ pub fn own_machine(
     })
 }
 
-/// CPU seconds to decode the input once and to encode all renditions; none for a codec that was not measured.
+/// CPU seconds to decode the input for each pass and to encode all renditions; none for a codec that was not measured.
 fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Rational> {
     let gigapixels = |pixels: u64, frames: u64| {
         // Thousands of frames and of thousand pixels keep the fraction within 64 bits.
@@ -91,10 +91,11 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
             * Rational::new(i64::try_from(frames).unwrap_or(i64::MAX), 1000)
     };
     let video = input.video.as_ref()?;
-    let mut total =
-        gigapixels(video.size.area(), video.frames) * prices.speed.decode_cpu_seconds_per_gigapixel;
+    let decode = gigapixels(video.size.area(), video.frames) * prices.speed.decode_cpu_seconds_per_gigapixel;
+    let mut total = Rational::ZERO;
     for task in &plan.tasks {
         let (TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode)) = &task.kind else { continue };
+        total = total + decode;
         for (branch, rendition) in encode.renditions() {
             if rendition.coding.codec() != VideoCodec::H264 {
                 return None;

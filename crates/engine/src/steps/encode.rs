@@ -13,7 +13,7 @@ use super::captions::{SCRIPT_FILE, captions_folder};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// How far a job is when its first passes are done, in per cent: they take about a seventh of the time.
+/// How far a job is when its first passes are done, in per cent: a rough share, which differs from film to film.
 const FIRST_PASS_PERCENT: u8 = 14;
 
 /// Encodes all video renditions in one ffmpeg with one decode.
@@ -43,8 +43,7 @@ pub(crate) async fn encode_video(
     Ok(finished)
 }
 
-/// What an encode is of the work on a job's pictures: first passes come before a seventh of it, the encode after them is the
-/// rest. The last hundredth is packaging's and verifying's.
+/// What an encode is of the work on a job's pictures: first passes are its beginning, the encode after them is the rest. The last hundredth is packaging's and verifying's.
 fn share(encode: &VideoEncode) -> Share {
     let passes = || encode.renditions().map(|(_, rendition)| rendition.pass);
     let (from_percent, to_percent) = if passes().any(|pass| pass == Pass::First) {
