@@ -12,6 +12,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from clips import Clip, Clips
 from harness import FINAL, Server, all_jobs, eventually
+from media_facts import decode_complaints
+from outputs import AAC, ROLE, h264, output, settings, streams, upload
+from test_captions import captioned, description, sidecar
+from test_fragments import rungs
+from test_fragments import settings as fragments
 from transcoding import Expected, check_rendition
 
 SEED = 20_260_601
@@ -81,6 +86,32 @@ def test_does_every_acknowledged_upload_survive_twenty_kills(
     assert _work_left(fresh_server) == [], "no work folder of a finished job is left"
     assert fresh_server.stop() == 0
     assert fresh_server.leftovers() == []
+
+
+def test_does_a_job_with_a_task_of_every_kind_go_on_after_each_kill(fresh_server: Server, clips: Clips, tmp_path: Path) -> None:
+    server = fresh_server.start()
+    server.s3.create_bucket(Bucket="masters")
+    two = h264(RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000, QualityTuningLevel="MULTI_PASS_HQ")
+    source = captioned(server, clips) | {"FileInput": upload(server, clips.file(Clip(frames=500)), "killed.mp4")}
+    burnt = output("MP4", two, [AAC], NameModifier="_v", CaptionDescriptions=[description("BURN_IN")])
+    job = settings([source], [burnt, sidecar("SRT", "_s")], "s3://renditions/killed/file")
+    group = {"SegmentControl": "SEGMENTED_FILES"}
+    job["OutputGroups"] += fragments(source["FileInput"], "CMFC", "killed-cmaf", group, rungs("CMFC"))["OutputGroups"]
+    identity = server.mediaconvert.create_job(Role=ROLE, Settings=job)["Job"]["Id"]
+    for pause_s in (0.4, 0.8, 1.2, 1.7, 2.3, 3.0):
+        # Not a wait for something: the moment of the kill is the point of the test.
+        time.sleep(pause_s)
+        server.kill()
+        server.start()
+    done = server.wait_status(identity)
+    assert done["Status"] == "COMPLETE", done
+    file = server.download("killed/file_v.mp4", tmp_path / "v.mp4")
+    assert [stream["nb_read_packets"] for stream in streams(file)][0] == "500" and decode_complaints(file) == ""
+    assert "killed/file_s.srt" in server.keys(prefix="killed/")
+    # 20 s in segments of 4 s: five of each stream behind its beginning, three playlists, and the two manifests that list them.
+    assert len(server.keys(prefix="killed-cmaf/")) == 3 * (5 + 1) + 3 + 2
+    assert not list((server.data / "engine" / "work").iterdir()), "no work folder of a finished job is left"
+    assert server.stop() == 0 and server.leftovers() == []
 
 
 def _all_at_their_end(server: Server, least: int) -> bool:

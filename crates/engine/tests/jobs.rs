@@ -186,3 +186,29 @@ async fn does_a_job_whose_files_are_gone_begin_anew() {
     assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
     assert_eq!(bench.published().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_sound_that_starts_late_announced_as_a_warning() {
+    let bench = Bench::new();
+    clip(320, 180).write(&bench.input("plain.mp4"));
+    let input = bench.input("late.mkv");
+    let plain = bench.input("plain.mp4");
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&plain)
+        .args(["-itsoffset", "0.4", "-i"])
+        .arg(&plain)
+        .args(["-map", "0:v", "-map", "1:a", "-c", "copy"])
+        .arg(&input)
+        .status();
+    assert!(made.unwrap().success());
+    let engine = bench.engine().await;
+    let record = run(&bench, &engine, "late.mkv", "ladder").await;
+    assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
+    let events = engine.events_after(0, 100).await.unwrap();
+    let warning = &events[2].body["detail"];
+    assert_eq!((&warning["status"], &warning["warningCode"]), (&json!("NEW_WARNING"), &json!("240000")));
+    assert!(warning["warningMessage"].as_str().unwrap().contains("s3://in/late.mkv"), "{warning}");
+    assert_eq!(events[3].body["detail"]["warnings"], json!([{"code": 240_000, "count": 1}]));
+    assert_eq!(statuses(events), ["PROGRESSING", "INPUT_INFORMATION", "NEW_WARNING", "COMPLETE"]);
+}

@@ -121,32 +121,27 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
 
 /// A screen as libx265 takes it, in the units of SMPTE ST 2086.
 fn in_units(screen: MasteringDisplay) -> String {
-    let point = |(x, y): (u32, u32)| format!("({x},{y})");
-    format!(
-        "G{}B{}R{}WP{}L({},{})",
-        point(screen.green),
-        point(screen.blue),
-        point(screen.red),
-        point(screen.white),
-        screen.max_luminance,
-        screen.min_luminance
-    )
+    described(screen, |chromaticity| chromaticity.to_string(), |luminance| luminance.to_string())
 }
 
 /// A screen as SVT-AV1 takes it, in decimals.
 fn in_decimals(screen: MasteringDisplay) -> String {
-    let coordinate = |units: u32| format!("{}.{:05}", units / 50_000, units % 50_000 * 2);
-    let point = |(x, y): (u32, u32)| format!("({},{})", coordinate(x), coordinate(y));
+    let chromaticity = |units: u32| format!("{}.{:05}", units / 50_000, units % 50_000 * 2);
     let luminance = |units: u32| format!("{}.{:04}", units / 10_000, units % 10_000);
-    format!(
-        "G{}B{}R{}WP{}L({},{})",
-        point(screen.green),
-        point(screen.blue),
-        point(screen.red),
-        point(screen.white),
-        luminance(screen.max_luminance),
-        luminance(screen.min_luminance)
-    )
+    described(screen, chromaticity, luminance)
+}
+
+/// Primaries, white and brightness in the order that both encoders take.
+fn described(
+    screen: MasteringDisplay,
+    chromaticity: impl Fn(u32) -> String,
+    luminance: impl Fn(u32) -> String,
+) -> String {
+    let point = |(x, y): (u32, u32)| format!("({},{})", chromaticity(x), chromaticity(y));
+    let (green, blue, red, white) =
+        (point(screen.green), point(screen.blue), point(screen.red), point(screen.white));
+    let (most, least) = (luminance(screen.max_luminance), luminance(screen.min_luminance));
+    format!("G{green}B{blue}R{red}WP{white}L({most},{least})")
 }
 
 fn vp9_args(args: &mut Args, coding: &VideoCoding) {

@@ -38,11 +38,11 @@ pub(crate) fn cmaf_group(settings: &CmafGroupSettings) -> SegmentedGroup {
         min_final_length: decimal_seconds(settings.min_final_segment_length),
         is_exact: text(&settings.segment_length_control) == Some("EXACT"),
         single_file: text(&settings.segment_control) != Some("SEGMENTED_FILES"),
-        fragments: Some(Fragmentation {
-            is_cmaf: true,
-            least_length: seconds(whole(settings.fragment_length).unwrap_or(FRAGMENT_SECONDS)),
-            signed_offsets: text(&settings.video_composition_offsets) == Some("SIGNED"),
-        }),
+        fragments: Some(fragmentation(
+            true,
+            settings.fragment_length,
+            text(&settings.video_composition_offsets),
+        )),
         playlists,
         dash,
     }
@@ -56,11 +56,11 @@ pub(crate) fn dash_group(settings: &DashIsoGroupSettings) -> SegmentedGroup {
         min_final_length: decimal_seconds(settings.min_final_segment_length),
         is_exact: text(&settings.segment_length_control) == Some("EXACT"),
         single_file: text(&settings.segment_control) != Some("SEGMENTED_FILES"),
-        fragments: Some(Fragmentation {
-            is_cmaf: false,
-            least_length: seconds(whole(settings.fragment_length).unwrap_or(FRAGMENT_SECONDS)),
-            signed_offsets: text(&settings.video_composition_offsets) == Some("SIGNED"),
-        }),
+        fragments: Some(fragmentation(
+            false,
+            settings.fragment_length,
+            text(&settings.video_composition_offsets),
+        )),
         playlists: None,
         dash: Some(DashStyle {
             on_demand: text(&settings.mpd_profile) == Some("ON_DEMAND_PROFILE"),
@@ -69,6 +69,15 @@ pub(crate) fn dash_group(settings: &DashIsoGroupSettings) -> SegmentedGroup {
             tells_maximum: text(&settings.mpd_manifest_bandwidth_type) == Some("MAX"),
             base_url: settings.base_url.clone().unwrap_or_default(),
         }),
+    }
+}
+
+/// How streams are written, as both kinds of groups say it.
+fn fragmentation(is_cmaf: bool, length_seconds: Option<i64>, offsets: Option<&str>) -> Fragmentation {
+    Fragmentation {
+        is_cmaf,
+        least_length: seconds(whole(length_seconds).unwrap_or(FRAGMENT_SECONDS)),
+        signed_offsets: offsets == Some("SIGNED"),
     }
 }
 
