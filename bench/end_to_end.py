@@ -25,6 +25,7 @@ sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
 
 from clips import Clip, Clips  # noqa: E402
 from harness import Server, binary  # noqa: E402
+from timing import timed  # noqa: E402
 from transcoding import THREE_PRESETS, preset_options  # noqa: E402
 
 
@@ -89,7 +90,7 @@ def _compare(video: Path, options: list[str], rounds: int, folder: Path) -> list
 def _abanico(video: Path, options: list[str], folder: Path) -> Spent:
     with tempfile.TemporaryDirectory(dir=folder) as out:
         command = [str(binary()), "transcode", str(video), "--out", out, "--json", *options]
-        wall_s, cpu_s, stdout = _timed(command, Path(out))
+        wall_s, cpu_s, _, stdout = timed(command, Path(out))
     done = next(line for line in map(json.loads, stdout.splitlines()) if line["type"] == "done")
     return Spent(wall_s, cpu_s, done["ffmpeg_cpu_ms"] / 1000)
 
@@ -116,7 +117,7 @@ def _served(video: Path, folder: Path) -> Spent:
 
 def _by_hand(video: Path, options: list[str], folder: Path) -> Spent:
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        wall_s, cpu_s, _ = _timed(_one_command(video, options), Path(out))
+        wall_s, cpu_s, *_ = timed(_one_command(video, options), Path(out))
     return Spent(wall_s, cpu_s, cpu_s)
 
 
@@ -155,21 +156,6 @@ def _split_outputs(words: list[str]) -> list[list[str]]:
         if word.startswith("file:"):
             outputs.append([])
     return [output for output in outputs if output]
-
-
-def _timed(command: list[str], folder: Path) -> tuple[float, float, str]:
-    """Wall seconds, CPU seconds of the whole tree of processes, and stdout."""
-    with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
-        start = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.monotonic() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        stderr.seek(0)
-        if process.returncode != 0:
-            sys.exit(f"`{shlex.join(command)}` failed:\n{stderr.read().decode(errors='replace')}")
-        stdout.seek(0)
-        return wall_s, usage.ru_utime + usage.ru_stime, stdout.read().decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,10 @@ import json
 import math
 import os
 import platform
-import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +29,7 @@ sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
 from harness import binary  # noqa: E402
 from plot import Series, plot  # noqa: E402
 from rate_curves import bd_rate_percent  # noqa: E402
+from timing import timed  # noqa: E402
 
 SHARED = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") / "media" / "bench"
 REPORT = Path(__file__).with_name("report")
@@ -249,21 +248,6 @@ def by_abanico(level: str, source: Source, part: float, place: Path) -> Run:
     done = next(line for line in map(json.loads, stdout.splitlines()) if line["type"] == "done")
     files = [out / f"{source.file.stem}_{rung.height}.mp4" for rung in source.rungs]
     return Run(cpu_s, wall_s, peak_mib, cpu_s - done["ffmpeg_cpu_ms"] / 1000, files)
-
-
-def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
-    """Wall seconds, CPU seconds of the whole tree of processes, memory of its largest process in MiB, and stdout."""
-    with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
-        start = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.monotonic() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        stderr.seek(0)
-        if process.returncode != 0:
-            sys.exit(f"`{shlex.join(command)}` failed:\n{stderr.read().decode(errors='replace')}")
-        stdout.seek(0)
-        return wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stdout.read().decode(errors="replace")
 
 
 def size_and_length(file: Path) -> tuple[float, float]:
