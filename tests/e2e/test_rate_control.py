@@ -33,7 +33,8 @@ def quality(level: int) -> dict:
 TWO = {"QualityTuningLevel": "MULTI_PASS_HQ"}
 # Name → (output, mean, ceiling, buffer in bits, how far the mean may be off).
 HELD = {
-    "cbr": (h264("cbr", RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.03),
+    # A clip of 12 s may be above its mean by what the buffer holds at the start.
+    "cbr": (h264("cbr", RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.05),
     "vbr": (h264("vbr", RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.03),
     "small": (h264("small", RateControlMode="CBR", Bitrate=400_000, HrdBufferSize=400_000), 400_000, 400_000, 400_000, 0.03),
     "two": (h264("two", **TWO, RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.02),

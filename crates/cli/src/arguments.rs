@@ -83,6 +83,30 @@ pub struct JobChoice {
     /// A MediaConvert job (CreateJob request or its settings) as JSON; its input is replaced.
     #[arg(long, value_name = "FILE")]
     pub job: Option<PathBuf>,
+    /// Whether long films are encoded in chunks.
+    #[arg(long, value_enum, default_value_t)]
+    pub chunks: Chunks,
+}
+
+/// Whether films are encoded in chunks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Chunks {
+    /// Where a film is long enough and its frames allow it.
+    #[default]
+    Auto,
+    /// Each film is one encode.
+    Off,
+}
+
+impl Chunks {
+    /// How a plan for this machine cuts films.
+    pub fn chunking(self, encoders: u32) -> abanico_plan::Chunking {
+        match self {
+            Self::Auto => abanico_plan::Chunking::For(encoders),
+            Self::Off => abanico_plan::Chunking::Off,
+        }
+    }
 }
 
 /// Arguments of `transcode`.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 pub use web_inputs::WebInputsConfig;
 
+use crate::arguments::Chunks;
 use crate::failure::{Hinted, WRONG_USAGE};
 
 /// The function that every default trigger starts.
@@ -55,6 +56,8 @@ pub struct EngineConfig {
     pub kind: EngineKind,
     /// Processors to use; all by default.
     pub cores: Option<u32>,
+    /// Whether films are encoded in chunks.
+    pub chunks: Chunks,
     /// Jobs driven at once.
     pub max_active_jobs: usize,
     /// How long running jobs may go on after SIGTERM, in seconds.
@@ -200,6 +203,7 @@ impl Default for EngineConfig {
         Self {
             kind: EngineKind::default(),
             cores: None,
+            chunks: Chunks::default(),
             max_active_jobs: 4,
             grace_seconds: 10,
             sandbox: true,

@@ -104,9 +104,14 @@ fn replace_input(request: &mut Value, input: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Chunks;
 
     fn choice(preset: &[&str]) -> JobChoice {
-        JobChoice { preset: preset.iter().map(|name| (*name).to_owned()).collect(), job: None }
+        JobChoice {
+            preset: preset.iter().map(|name| (*name).to_owned()).collect(),
+            job: None,
+            chunks: Chunks::Auto,
+        }
     }
 
     #[test]
@@ -134,7 +139,7 @@ mod tests {
             json!({"Job": {"Id": "1", "Settings": settings}}),
         ] {
             std::fs::write(&file, form.to_string()).unwrap();
-            let choice = JobChoice { preset: vec![], job: Some(file.clone()) };
+            let choice = JobChoice { preset: vec![], job: Some(file.clone()), chunks: Chunks::Auto };
             let submission = submission(&choice, "s3://input/a.mp4", "s3://output/").unwrap();
             assert_eq!(submission.settings.pointer("/inputs/0/fileInput").unwrap(), "s3://input/a.mp4");
             let destination = "/outputGroups/0/outputGroupSettings/fileGroupSettings/destination";
@@ -150,7 +155,7 @@ mod tests {
             ["[]", "7", "null", "{\"settings\": 5}", "{\"settings\": {\"inputs\": 3}}", "{\"inputs\": [4]}"]
         {
             std::fs::write(&file, text).unwrap();
-            let choice = JobChoice { preset: vec![], job: Some(file.clone()) };
+            let choice = JobChoice { preset: vec![], job: Some(file.clone()), chunks: Chunks::Auto };
             assert!(submission(&choice, "s3://input/a.mp4", "s3://output/").is_err(), "{text}");
         }
     }

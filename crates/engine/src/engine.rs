@@ -28,6 +28,7 @@ use crate::job_machine::{JobMachine, Stage};
 use crate::kept::Kept;
 use crate::resources::Resource;
 use crate::sandboxing::Sandboxing;
+use crate::steps::meter::Meter;
 use crate::steps::{JobContext, Workshop};
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
@@ -39,6 +40,8 @@ pub struct EngineOptions {
     pub folder: PathBuf,
     /// Processors to use, at least 1.
     pub cores: u32,
+    /// Whether long films are encoded in chunks.
+    pub chunks: bool,
     /// Jobs that are driven at once, at least 1; encodes still take turns.
     pub max_active_jobs: usize,
     /// How ffmpeg is locked in.
@@ -111,6 +114,7 @@ impl Engine {
             encoders: Semaphore::new(cores as usize),
             light: Semaphore::new(cores as usize),
             cores,
+            chunks: options.chunks,
         };
         let engine = Self {
             shared: Arc::new(Shared {
@@ -529,6 +533,7 @@ impl Engine {
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls: inputs.map(Option::unwrap_or_default).collect(),
             progress,
+            meter: Meter::default(),
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),
         };

@@ -6,11 +6,13 @@ pub(crate) mod captions;
 pub(crate) mod capture;
 pub(crate) mod encode;
 pub(crate) mod manifests;
+pub(crate) mod meter;
 pub(crate) mod package;
 pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod segment;
+pub(crate) mod stitch;
 pub(crate) mod verify;
 
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ use crate::job::{Progress, PublishedOutput};
 use crate::job_machine::{Failure, Step};
 use crate::sandboxing::Sandboxing;
 use crate::work_folder::WorkFolder;
+
+use self::meter::Meter;
 
 /// What a step tells the driver.
 pub(crate) enum Report {
@@ -60,6 +64,8 @@ pub(crate) struct Workshop {
     pub light: Semaphore,
     /// Processors.
     pub cores: u32,
+    /// Whether films are encoded in chunks.
+    pub chunks: bool,
 }
 
 /// What the steps of one job share.
@@ -75,6 +81,8 @@ pub(crate) struct JobContext {
     pub input_urls: Vec<String>,
     /// Live progress, read by whoever asks.
     pub progress: Arc<Mutex<Progress>>,
+    /// How many frames are encoded.
+    pub meter: Meter,
     /// Says that somebody may want to look at the progress.
     pub changed: Arc<dyn Fn() + Send + Sync>,
     /// Ends every step of the job.

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{
-    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, Pass, SegmentedOutput,
-    SourceVideo, Streams, TransportStream, VideoEncode,
+    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, Pass, RateBranch,
+    SegmentedOutput, SourceVideo, Streams, TransportStream, VideoEncode, forced_before,
 };
 
 use crate::audio_graph::audio_graph;
-use crate::encoder_args::{Statistics, audio_args, video_args};
+use crate::encoder_args::{OneOfSeveral, Statistics, audio_args, video_args};
 use crate::filter_graph::{capture_graph, video_graph};
 use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
@@ -116,15 +116,13 @@ pub struct EncodedFrom<'a> {
     pub captions: &'a [PathBuf],
     /// Images by the index that overlays name.
     pub images: &'a [PathBuf],
-    /// Folders of analyses by the index that second passes name.
-    pub analyses: &'a [PathBuf],
+    /// Folder of the first passes.
+    pub analysis: Option<&'a Path>,
 }
 
-/// Name of the statistics that a first pass writes; the encoder puts a second file of a like name beside it.
-pub const STATISTICS_FILE: &str = "first-pass.log";
-
-fn statistics(folders: &[PathBuf], index: u32) -> PathBuf {
-    folders.get(index as usize).map_or(PathBuf::from("missing"), |folder| folder.join(STATISTICS_FILE))
+/// Name of the statistics that the first pass with this index writes; the encoder puts a second file of a like name beside it.
+pub fn statistics_file(index: u32) -> String {
+    format!("first-pass-{index}.log")
 }
 
 /// Adds an image as one frame, read by what its extension says and nothing else.
@@ -139,7 +137,8 @@ fn image_input(args: &mut Args, path: &Path, rate: FrameRate) {
     args.pair("-framerate", rate.to_string()).pair("-c:v", decoder).path(Some("-i"), path);
 }
 
-/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `threads` is for each encoder; none leaves it to the encoder.
+/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `threads` is for decoder, filters and each
+/// encoder; none lets each take what the machine has.
 pub fn encode_video(
     encode: &VideoEncode,
     files: EncodedFrom<'_>,
@@ -147,28 +146,35 @@ pub fn encode_video(
     threads: Option<u32>,
 ) -> Vec<OsString> {
     let mut args = Args::of_foreign_files();
+    if let Some(threads) = threads {
+        args.pair("-filter_complex_threads", threads.to_string());
+    }
     for clip in &encode.clips {
+        if let Some(threads) = threads {
+            args.pair("-threads", threads.to_string());
+        }
         clip_input(&mut args, clip, files.inputs);
     }
-    for (branch, rendition) in encode.renditions() {
+    for (branch, rendition) in encode.encoded() {
         for image in overlay_images(&rendition.overlays) {
             image_input(&mut args, input(files.images, image.file), branch.rate);
         }
     }
     args.pair("-filter_complex", video_graph(encode, files.captions));
-    for (_, rendition) in encode.renditions() {
+    for (branch, rendition) in encode.encoded() {
         args.pair("-map", format!("[v{}]", rendition.index));
         let statistics = match rendition.pass {
             Pass::Only => None,
-            Pass::First => Some(Statistics::Written(folder.join(STATISTICS_FILE))),
-            Pass::Second(index) => Some(Statistics::Read(statistics(files.analyses, index))),
+            Pass::First => Some(Statistics::Written(folder.join(statistics_file(rendition.index)))),
+            Pass::Second(index) => {
+                let from = files.analysis.unwrap_or(Path::new("missing"));
+                Some(Statistics::Read(from.join(statistics_file(index))))
+            }
         };
-        video_args(&mut args, &rendition.coding, statistics.as_ref());
+        let one_of_several = OneOfSeveral { is_chunk: encode.chunk.is_some(), statistics };
+        video_args(&mut args, &rendition.coding, &one_of_several);
         if let Some(distance) = rendition.key_frame_every {
-            // The first frame at or after each multiple; a microsecond forgives the expression's floating point.
-            let seconds = distance.seconds();
-            let expression = format!("expr:gte(t+0.000001,n_forced*{}/{})", seconds.num(), seconds.den());
-            args.pair("-force_key_frames", expression);
+            args.pair("-force_key_frames", key_frames_at(distance, branch));
         }
         if let Some(threads) = threads {
             args.pair("-threads", threads.to_string());
@@ -182,6 +188,17 @@ pub fn encode_video(
         }
     }
     args.0
+}
+
+/// Forces a key frame at the first frame at or after each multiple, counted from the film's start; a microsecond forgives the
+/// expression's floating point.
+fn key_frames_at(distance: ExactTime, branch: &RateBranch) -> String {
+    let seconds = distance.seconds();
+    let (num, den) = (seconds.num(), seconds.den());
+    let Some(run) = branch.run else { return format!("expr:gte(t+0.000001,n_forced*{num}/{den})") };
+    let begins = ExactTime::of_frames(run.first, branch.rate).seconds();
+    let forced = forced_before(distance, run.first, branch.rate);
+    format!("expr:gte(t+{}/{}+0.000001,(n_forced+{forced})*{num}/{den})", begins.num(), begins.den())
 }
 
 /// Adds the file of a clip.

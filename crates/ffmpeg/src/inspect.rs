@@ -12,7 +12,7 @@ use crate::facts::{OutputFacts, output_facts};
 use crate::probe::{header, reader};
 use crate::{Error, ErrorKind, Tools};
 
-pub use self::buffer::{BufferModel, BufferReport};
+pub use self::buffer::{Buffer, BufferModel, BufferReport};
 
 /// Most frames that are looked at: ten hours at 60 a second.
 const MOST_FRAMES: usize = 2_160_000;

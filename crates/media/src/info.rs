@@ -86,6 +86,41 @@ pub struct VideoTrack {
     /// Timecode of the first frame, such as `01:00:00:00`, if the file carries one.
     #[serde(default)]
     pub timecode: Option<String>,
+    /// Where decoding can begin. Known to who probed the file; never written down, because long films have many.
+    #[serde(skip)]
+    pub entry_points: EntryPoints,
+}
+
+/// Shown frames at which decoding can begin (sync samples, random access points).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryPoints {
+    /// Length of a tick of the track's clock, in seconds; above zero.
+    pub tick: Rational,
+    /// Presentation times in ticks of the file's own clock, ascending.
+    pub ticks: Vec<i64>,
+}
+
+impl Default for EntryPoints {
+    /// None is known.
+    fn default() -> Self {
+        Self { tick: Rational::ONE, ticks: Vec::new() }
+    }
+}
+
+impl EntryPoints {
+    /// Points from `from` to `to`, each behind the one before it.
+    pub fn between(&self, from: ExactTime, to: ExactTime) -> impl Iterator<Item = (ExactTime, ExactTime)> {
+        let time = |ticks: &i64| ExactTime::from_ticks(*ticks, self.tick);
+        let first = self.ticks.partition_point(|ticks| time(ticks) < from).max(1);
+        let last = self.ticks.partition_point(|ticks| time(ticks) <= to).max(first);
+        (first..last).map(move |index| (time(&self.ticks[index - 1]), time(&self.ticks[index])))
+    }
+
+    /// The last point at or before `time`.
+    pub fn at_or_before(&self, time: ExactTime) -> Option<ExactTime> {
+        let behind = self.ticks.partition_point(|ticks| ExactTime::from_ticks(*ticks, self.tick) <= time);
+        Some(ExactTime::from_ticks(*self.ticks.get(behind.checked_sub(1)?)?, self.tick))
+    }
 }
 
 impl VideoTrack {
@@ -162,6 +197,7 @@ mod tests {
             colour: Colour::default(),
             bit_rate_bps: 1_000_000,
             timecode: None,
+            entry_points: EntryPoints::default(),
         }
     }
 
@@ -200,5 +236,19 @@ mod tests {
         };
         assert_eq!(info.duration().millis(), 2059);
         assert_eq!(MediaInfo { video: None, audio: vec![], ..info }.duration(), ExactTime::ZERO);
+    }
+
+    #[test]
+    fn are_entry_points_found_by_their_times() {
+        let points = EntryPoints { tick: Rational::new(1, 10), ticks: vec![5, 20, 40] };
+        let at = |millis: i64| points.at_or_before(ExactTime::from_millis(millis)).map(ExactTime::millis);
+        assert_eq!([499, 500, 3999, 9000].map(at), [None, Some(500), Some(2000), Some(4000)]);
+        let between = |from: i64, to: i64| -> Vec<(i64, i64)> {
+            let pairs = points.between(ExactTime::from_millis(from), ExactTime::from_millis(to));
+            pairs.map(|(before, time)| (before.millis(), time.millis())).collect()
+        };
+        assert_eq!(between(0, 2000), [(500, 2000)]);
+        assert_eq!(between(2000, 9000), [(500, 2000), (2000, 4000)]);
+        assert_eq!(between(2001, 3000), []);
     }
 }

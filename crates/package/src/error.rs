@@ -18,6 +18,14 @@ pub enum Error {
         /// Type of the box, or what is missing in it.
         name: &'static str,
     },
+    /// A chunk does not fit the one before it.
+    #[error("chunk {number} does not fit: {why}")]
+    Chunk {
+        /// Its number, from 0.
+        number: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A file's track is not of the plain kind that is cut here.
     #[error("the track cannot be cut: {why}")]
     Track {

@@ -5,16 +5,13 @@
 use std::ops::Range;
 
 use crate::boxes::{boxed, full_boxed};
+use crate::movie::{TRACK_ID, edits, media, movie_header, numbers, track_header};
 use crate::{Error, Mp4Track, Sample};
 
-/// Number of the only track.
-const TRACK_ID: u32 = 1;
 /// `sample_depends_on` 2 and nothing else: decoding can begin here (section 8.8.3.1).
 const SYNC_FLAGS: u32 = 0x0200_0000;
 /// `sample_depends_on` 1 and `sample_is_non_sync_sample`.
 const NON_SYNC_FLAGS: u32 = 0x0101_0000;
-/// Upright, as section 6.2.2 has it.
-const UPRIGHT: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// Segments that an index can list.
 const MOST_REFERENCES: usize = 0xffff;
 
@@ -141,14 +138,8 @@ impl FragmentedTrack {
             b"mvex",
             &[&full_boxed(b"mehd", 1, 0, &[&ticks.to_be_bytes()]), &full_boxed(b"trex", 0, 0, &[&defaults])],
         );
-        made.extend(boxed(b"moov", &[&self.movie_header(), &self.track_box(), &extends]));
+        made.extend(boxed(b"moov", &[&movie_header(self.track.timescale, 0), &self.track_box(), &extends]));
         made
-    }
-
-    /// Rate and volume 1, upright, no length of its own: that of the fragments counts (section 8.2.2).
-    fn movie_header(&self) -> Vec<u8> {
-        let times = numbers(&[0, 0, self.track.timescale, 0, 0x1_0000, 0x0100_0000, 0, 0]);
-        full_boxed(b"mvhd", 0, 0, &[&times, &numbers(&UPRIGHT), &[0; 24], &numbers(&[TRACK_ID + 1])])
     }
 
     fn track_box(&self) -> Vec<u8> {
@@ -164,37 +155,10 @@ impl FragmentedTrack {
                 &empty(b"stco", &[0]),
             ],
         );
-        let (kind, header) = &described.kind_header;
-        let information = boxed(
-            b"minf",
-            &[&boxed(kind, &[header]), &boxed(b"dinf", &[&described.data_information]), &table],
-        );
-        let times = numbers(&[0, 0, self.track.timescale, 0]);
-        let media_header = full_boxed(b"mdhd", 0, 0, &[&times, &self.language, &[0; 2]]);
-        let media = boxed(b"mdia", &[&media_header, &boxed(b"hdlr", &[&described.handler]), &information]);
-        boxed(b"trak", &[&self.track_header(), &self.edits(), &media])
-    }
-
-    /// Enabled and in the movie, upright; layer, group, volume and size as they were.
-    fn track_header(&self) -> Vec<u8> {
-        let old = &self.track.boxes.track_header;
-        let tail = old.len().saturating_sub(60);
-        let part = |range: Range<usize>| {
-            old.get(tail + range.start..tail + range.end).unwrap_or(&[0; 8][..range.len()])
-        };
-        let times = numbers(&[0, 0, TRACK_ID, 0, 0]);
-        full_boxed(b"tkhd", 0, 3, &[&times, part(0..8), part(8..16), &numbers(&UPRIGHT), part(52..60)])
-    }
-
-    fn edits(&self) -> Vec<u8> {
-        let start = self.track.presentation_start;
-        if start == 0 || self.offsets == CompositionOffsets::Signed {
-            return Vec::new();
-        }
-        let rate = numbers(&[0x1_0000]);
-        let edit =
-            full_boxed(b"elst", 1, 0, &[&numbers(&[1]), &0_u64.to_be_bytes(), &start.to_be_bytes(), &rate]);
-        boxed(b"edts", &[&edit])
+        let is_signed = self.offsets == CompositionOffsets::Signed;
+        let edits = edits(if is_signed { 0 } else { self.track.presentation_start }, 0);
+        let media = media(described, (self.track.timescale, 0), self.language, &table);
+        boxed(b"trak", &[&track_header(described, 0), &edits, &media])
     }
 
     /// What stands before the samples of one fragment, up to their first byte; `sequence` counts fragments from 1.
@@ -304,14 +268,11 @@ fn packed_language(code: &str) -> [u8; 2] {
     (a << 10 | b << 5 | c).to_be_bytes()
 }
 
-fn numbers(list: &[u32]) -> Vec<u8> {
-    list.iter().flat_map(|number| number.to_be_bytes()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::boxes::{Numbers, find};
+    use crate::movie::UPRIGHT;
     use crate::mp4_track::tests::{FROM_200, moov};
 
     fn made(offsets: CompositionOffsets) -> FragmentedTrack {
@@ -354,13 +315,13 @@ mod tests {
             UPRIGHT,
             "whatever the file's own turn"
         );
-        assert_eq!(header.len(), 84);
+        assert_eq!(header.len(), 96);
         let edits = words(find(movie, &[b"trak", b"edts", b"elst"]).unwrap());
         assert_eq!(edits, [0x0100_0000, 1, 0, 0, 0, 200, 0x1_0000]);
         assert_eq!(words(find(movie, &[b"mvex", b"mehd"]).unwrap()), [0x0100_0000, 0, 500]);
         let media = find(movie, &[b"trak", b"mdia", b"mdhd"]).unwrap();
         let spanish = (19 << 10 | 16 << 5 | 1_u32) << 16;
-        assert_eq!(words(media)[3..], [1000, 0, spanish]);
+        assert_eq!(words(media)[5..], [1000, 0, 0, spanish]);
         let signed = made(CompositionOffsets::Signed).initialisation();
         assert_eq!(find(&signed, &[b"moov", b"trak", b"edts"]), None);
         assert_eq!((&bytes[8..12], &signed[8..12]), (b"cmfc".as_slice(), b"cmf2".as_slice()));

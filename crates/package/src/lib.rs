@@ -13,10 +13,12 @@ mod error;
 mod fragments;
 mod media_playlist;
 mod media_presentation;
+mod movie;
 mod mp4_track;
 mod multivariant_playlist;
 mod program_date_time;
 mod sample_entry;
+mod stitching;
 mod text;
 mod transport_stream;
 
@@ -33,4 +35,5 @@ pub use multivariant_playlist::{
     IFrameVariant, MultivariantPlaylist, Rendition, RenditionKind, Variant, VariantVideo,
 };
 pub use sample_entry::{VideoSampleEntry, video_sample_entry};
+pub use stitching::{StitchedTrack, stitch};
 pub use transport_stream::key_frame_bytes;

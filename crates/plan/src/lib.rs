@@ -5,6 +5,7 @@
 mod audio;
 mod capabilities;
 mod captions;
+mod chunks;
 mod clips;
 mod container;
 mod error;
@@ -32,6 +33,7 @@ pub use audio::remix::Remix;
 pub use audio::{AudioEncode, AudioPart, Loudness};
 pub use capabilities::Capabilities;
 pub use captions::{CaptionDelivery, CaptionFile, CaptionForm, CaptionPart, CaptionTask};
+pub use chunks::{Chunking, FrameRun, forced_before};
 pub use container::{Container, ProgramStream};
 pub use error::{Error, ErrorKind};
 pub use frame_capture::{FrameCapture, quantiser};
@@ -46,7 +48,7 @@ pub use segmented::{
 };
 pub use task::{
     AudioStream, FileOutput, GroupKind, Plan, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput,
-    PlannedVideo, Streams, Task, TaskId, TaskKind, TextStream, Warning,
+    PlannedVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, TextStream, VideoStitch, Warning,
 };
 pub use transport_stream::TransportStream;
 pub use video::{

@@ -16,8 +16,9 @@ use crate::renditions::{self, Decision, Source};
 use crate::segmented::SegmentedGroup;
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, DestinationNames, Error, FileOutput,
-    FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput, Warning,
+    AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, Chunking, DestinationNames, Error,
+    FileOutput, FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
+    Warning,
 };
 
 mod analyses;
@@ -41,6 +42,8 @@ pub struct PlanRequest<'a> {
     pub capabilities: &'a Capabilities,
     /// When the job began, in milliseconds since 1970: names may tell it.
     pub started_epoch_ms: i64,
+    /// Whether films may be cut for encoding.
+    pub chunking: Chunking,
 }
 
 /// Plans a job.
@@ -252,6 +255,6 @@ fn count(index: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tests_of_kinds;

@@ -61,6 +61,22 @@ impl TaskId {
         Self(name.into())
     }
 
+    /// Who makes the files of all video renditions.
+    pub fn video() -> Self {
+        Self::new("video")
+    }
+
+    /// Who encodes chunk `number` of them.
+    pub fn chunk(number: u32) -> Self {
+        Self(format!("chunk-{number:04}"))
+    }
+
+    /// Who makes the first passes, of the whole film or of one of its chunks.
+    pub fn analysis(chunk: Option<u32>) -> Self {
+        let of_chunk = chunk.map(|number| format!("-{number:04}")).unwrap_or_default();
+        Self(format!("analysis{of_chunk}"))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -101,6 +117,8 @@ pub enum TaskKind {
     AnalyseVideo(VideoEncode),
     /// Decode the video once, encode all renditions; makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
+    /// Join the chunks of all renditions; makes `video-INDEX.mp4` for each.
+    StitchVideo(VideoStitch),
     /// Encode one sound whole; makes one file for it.
     EncodeAudio(AudioEncode),
     /// Read caption files and write captions from them.
@@ -126,11 +144,37 @@ impl TaskKind {
         match self {
             Self::MakeCaptions(captions) => captions.delivery.is_some(),
             Self::Package(_) | Self::Segment(_) | Self::GroupManifests(_) | Self::CaptureFrames(_) => true,
-            Self::AnalyseVideo(_) | Self::EncodeVideo(_) | Self::EncodeAudio(_) | Self::Verify { .. } => {
-                false
-            }
+            Self::AnalyseVideo(_)
+            | Self::EncodeVideo(_)
+            | Self::StitchVideo(_)
+            | Self::EncodeAudio(_)
+            | Self::Verify { .. } => false,
         }
     }
+}
+
+/// Renditions that were encoded in chunks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VideoStitch {
+    /// Number of chunks, at least 2.
+    pub chunks: u32,
+    /// What is joined.
+    pub renditions: Vec<StitchedRendition>,
+}
+
+/// One rendition that was encoded in chunks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StitchedRendition {
+    /// Index of the rendition.
+    pub index: u32,
+    /// Frames of each chunk.
+    pub frames: Vec<u64>,
+    /// Size of the decoder's buffer model in bits.
+    pub buffer_bits: u64,
+    /// How full it is at the start, 0 to 100 %.
+    pub buffer_fill_percent: u8,
+    /// Most bits a second that it takes in.
+    pub ceiling_bps: u64,
 }
 
 /// The encoded streams of an output.

@@ -5,6 +5,7 @@ use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Ratio
 use serde::{Deserialize, Serialize};
 
 use crate::VideoCoding;
+use crate::chunks::FrameRun;
 use crate::scaling::Rectangle;
 
 /// One decode of the inputs' video that feeds every rendition.
@@ -14,6 +15,9 @@ pub struct VideoEncode {
     pub clips: Vec<SourceVideo>,
     /// One branch for each output frame rate, in the order in which the rates first occur in the job.
     pub branches: Vec<RateBranch>,
+    /// Number of the chunk that this is, from 0; none has the whole film.
+    #[serde(default)]
+    pub chunk: Option<u32>,
 }
 
 impl VideoEncode {
@@ -22,6 +26,33 @@ impl VideoEncode {
         self.branches
             .iter()
             .flat_map(|branch| branch.renditions.iter().map(move |rendition| (branch, rendition)))
+    }
+
+    /// All renditions that are encoded, not only scaled for others.
+    pub fn encoded(&self) -> impl Iterator<Item = (&RateBranch, &VideoRendition)> {
+        self.renditions().filter(|(_, rendition)| !rendition.only_scaled)
+    }
+
+    /// The same encode of these renditions alone. What they are scaled from is still scaled, but not encoded.
+    pub fn only(&self, indices: &[u32]) -> Self {
+        let mut own = self.clone();
+        for branch in &mut own.branches {
+            let mut needed: Vec<u32> = indices.to_vec();
+            // Sources of scaling stand before what is scaled from them.
+            for rendition in branch.renditions.iter().rev() {
+                if let (true, ScaleSource::Rendition(source)) =
+                    (needed.contains(&rendition.index), rendition.scale_from)
+                {
+                    needed.push(source);
+                }
+            }
+            branch.renditions.retain(|rendition| needed.contains(&rendition.index));
+            for rendition in &mut branch.renditions {
+                rendition.only_scaled = !indices.contains(&rendition.index);
+            }
+        }
+        own.branches.retain(|branch| !branch.renditions.is_empty());
+        own
     }
 
     /// Frames that the decoder must deliver, counted at the fastest branch: the measure of progress.
@@ -80,6 +111,9 @@ pub struct RateBranch {
     pub frames: u64,
     /// Frames of each clip, at least 1; together as many as `frames`.
     pub clip_frames: Vec<u64>,
+    /// Which of the film's frames these are; none has all.
+    #[serde(default)]
+    pub run: Option<FrameRun>,
     /// Whether frames are made of fields: two pictures are then drawn for each, at twice the rate.
     pub from_fields: bool,
     /// Whether a source's high dynamic range is kept, rather than mapped to the standard one.
@@ -116,6 +150,9 @@ pub struct VideoRendition {
     /// Whether it is the only encode of its frames, or one of two.
     #[serde(default)]
     pub pass: Pass,
+    /// Whether others are scaled from it, and it is not encoded itself.
+    #[serde(default)]
+    pub only_scaled: bool,
 }
 
 /// An encode among those of the same frames.

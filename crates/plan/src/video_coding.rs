@@ -92,7 +92,7 @@ pub struct VideoCoding {
     pub bit_depth: u8,
     /// Whether a first pass tells where bits are needed.
     #[serde(default)]
-    pub two_passes: bool,
+    pub is_analysed: bool,
     /// How frames are made of fields; progressive makes none.
     pub fields: FieldOrder,
     /// What the film says of its high dynamic range, where that is kept.
@@ -153,7 +153,7 @@ impl VideoCoding {
         let b_frames = if is_baseline { 0 } else { shared.b_frames.unwrap_or(3).clamp(0, 15) };
         // A rate factor needs no budget, so there is nothing to tell it; baseline has no weights, which both passes share.
         let has_budget = !matches!(rate_control, RateControl::Quality { .. });
-        let two_passes = codec == VideoCodec::H264 && has_budget && !is_baseline && shared.multi_pass;
+        let is_analysed = codec == VideoCodec::H264 && has_budget && !is_baseline && shared.high_quality;
         Ok(Self {
             codec: own,
             rate_control,
@@ -164,7 +164,7 @@ impl VideoCoding {
             b_frames: u8::try_from(b_frames).unwrap_or(3),
             references: shared.references,
             bit_depth,
-            two_passes,
+            is_analysed,
             fields: FieldOrder::Progressive,
             static_hdr: StaticHdr::default(),
         })
@@ -233,7 +233,8 @@ impl RateControl {
 pub enum SpeedPreset {
     /// For `SINGLE_PASS`: libx264's and libx265's `veryfast`.
     VeryFast,
-    /// For `SINGLE_PASS_HQ`, and where the job says nothing: libx264's and libx265's `fast`.
+    /// For `SINGLE_PASS_HQ`, and where the job says nothing: libx264's `faster`, which measured as good as its `fast`, and
+    /// libx265's `fast`.
     #[default]
     Fast,
     /// For `MULTI_PASS_HQ`: libx264's and libx265's `medium`.

@@ -16,6 +16,7 @@ pub(crate) async fn engine() -> TestEngine {
     let options = EngineOptions {
         folder: folder.path().to_owned(),
         cores: 1,
+        chunks: true,
         max_active_jobs: 2,
         sandboxing: Sandboxing::off(),
         web: abanico_store::WebInputs::default(),

@@ -9,11 +9,11 @@ use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{
-    Pass, Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, SegmentFormat, Streams, Task, TaskId,
+    Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, SegmentFormat, Streams, Task, TaskId,
     TaskKind,
 };
 
-use super::local::{Toolbox, toolbox};
+use super::local::{Toolbox, cores, toolbox};
 use super::probe::facts;
 use crate::arguments::{JobChoice, Plan as Arguments};
 use crate::failure::{Hinted, WRONG_USAGE};
@@ -67,6 +67,7 @@ pub async fn plan(
         inputs: &inputs,
         capabilities: &capabilities,
         started_epoch_ms: 0,
+        chunking: choice.chunks.chunking(cores()),
     };
     let plan = abanico_plan::plan(request).map_err(|error| {
         Hinted::new(WRONG_USAGE, error.to_string(), "change the setting that the message names")
@@ -114,15 +115,12 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
     let here = Path::new("");
     let args = match &task.kind {
         TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
-            let last = encode.renditions().filter_map(|(_, rendition)| match rendition.pass {
-                Pass::Second(index) => Some(index),
-                Pass::Only | Pass::First => None,
-            });
-            let names =
-                |last: u32| (0..=last).map(|index| PathBuf::from(format!("analysis-{index}"))).collect();
-            let analyses: Vec<PathBuf> = last.max().map_or_else(Vec::new, names);
-            let from = EncodedFrom { inputs, analyses: &analyses, ..Default::default() };
-            command::encode_video(encode, from, here, None)
+            let analysis = PathBuf::from(TaskId::analysis(encode.chunk).as_str());
+            let from = EncodedFrom { inputs, analysis: Some(&analysis), ..Default::default() };
+            command::encode_video(encode, from, here, encode.chunk.map(|_| 1))
+        }
+        TaskKind::StitchVideo(video) => {
+            return format!("join {} chunks of {} renditions", video.chunks, video.renditions.len());
         }
         TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
         TaskKind::Package(file) => {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::local::{cores, toolbox};
-use crate::arguments::Serve;
+use crate::arguments::{Chunks, Serve};
 use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
 use crate::failure::{Hinted, WRONG_USAGE};
@@ -84,6 +84,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let options = EngineOptions {
         folder: data.join("engine"),
         cores: config.engine.cores.unwrap_or_else(cores),
+        chunks: config.engine.chunks == Chunks::Auto,
         max_active_jobs: config.engine.max_active_jobs,
         sandboxing: toolbox.sandboxing.clone(),
         web: config.web_inputs.open()?,

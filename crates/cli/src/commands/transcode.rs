@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::local::{Toolbox, cores, toolbox};
-use crate::arguments::Transcode;
+use crate::arguments::{Chunks, Transcode};
 use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
 use crate::progress::{Show, follow};
 use crate::{job_request, output};
@@ -29,6 +29,7 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
     let options = EngineOptions {
         folder: work.path().to_owned(),
         cores: cores(),
+        chunks: arguments.choice.chunks == Chunks::Auto,
         max_active_jobs: 1,
         sandboxing: toolbox.sandboxing.clone(),
         web: abanico_store::WebInputs::default(),

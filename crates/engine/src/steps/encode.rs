@@ -5,65 +5,173 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::{EncodedFrom, Gain};
-use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, Loudness, Overlay, Pass, Plan, Streams, TaskId, VideoEncode};
+use abanico_ffmpeg::{Finished, FirstPass, RunErrorKind, Spending, chunk_rates, command, run};
+use abanico_media::Size;
+use abanico_plan::{
+    AudioEncode, Loudness, Overlay, Pass, Plan, RateControl, Streams, TaskId, TaskKind, VideoEncode,
+};
 
 use super::JobContext;
 use super::captions::{SCRIPT_FILE, captions_folder};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// How far a job is when its first passes are done, in per cent: a rough share, which differs from film to film.
-const FIRST_PASS_PERCENT: u8 = 14;
+/// How full a decoder's buffer is taken to be where a chunk begins, in per cent: usually it is full, but behind scenes that
+/// are as hard as the rate allows it is not. What really was is checked when chunks are joined.
+const FULL_PERCENT: u8 = 90;
+const HALF_FULL_PERCENT: u8 = 50;
 
-/// Encodes all video renditions in one ffmpeg with one decode.
+/// Encodes all video renditions of a film or a chunk in one ffmpeg with one decode.
 pub(crate) async fn encode_video(
     context: &JobContext,
     plan: &Plan,
     task: &TaskId,
     encode: &VideoEncode,
 ) -> Result<Finished, Failure> {
-    let cores = context.workshop.cores;
+    context.meter.begin(plan, |done| context.work.task(done).exists());
+    if encode.chunk.is_none() {
+        return encode_into(context, plan, task, encode).await;
+    }
+    let own = with_budgets(context, plan, encode)?;
+    encode_into(context, plan, task, &own).await
+}
+
+async fn encode_into(
+    context: &JobContext,
+    plan: &Plan,
+    task: &TaskId,
+    encode: &VideoEncode,
+) -> Result<Finished, Failure> {
+    let threads = threads(context, plan, encode);
     let _permits = context
         .workshop
         .encoders
-        .acquire_many(cores)
+        .acquire_many(threads.unwrap_or(context.workshop.cores))
         .await
         .map_err(|_| failure::broken("the encoder permits are gone"))?;
     let folder = begin(context, task)?;
     let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
     let images: Vec<PathBuf> =
         plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
-    let analyses = analysis_folders(context, encode);
-    let from = EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analyses: &analyses };
-    let args = command::encode_video(encode, from, &folder, None);
-    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analyses).collect();
-    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(share(encode))).await?;
+    let analysis = analysis_folder(context, encode);
+    let from =
+        EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analysis: analysis.as_deref() };
+    let args = command::encode_video(encode, from, &folder, threads);
+    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
+    let metered = Metered { plan, task };
+    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(metered)).await?;
     complete(context, task)?;
     Ok(finished)
 }
 
-/// What an encode is of the work on a job's pictures: first passes are its beginning, the encode after them is the rest. The last hundredth is packaging's and verifying's.
-fn share(encode: &VideoEncode) -> Share {
-    let passes = || encode.renditions().map(|(_, rendition)| rendition.pass);
-    let (from_percent, to_percent) = if passes().any(|pass| pass == Pass::First) {
-        (0, FIRST_PASS_PERCENT)
-    } else if passes().any(|pass| pass != Pass::Only) {
-        (FIRST_PASS_PERCENT, 99)
-    } else {
-        (0, 99)
-    };
-    Share { frames: encode.most_frames(), from_percent, to_percent }
+/// Threads of a chunk's encode: all chunks that there are share the processors. A whole film has them all.
+fn threads(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Option<u32> {
+    encode.chunk?;
+    Some((context.workshop.cores / chunks_of(plan).max(1)).max(1))
 }
 
-/// Folders of the first passes' statistics, by the index that second passes name.
-fn analysis_folders(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
-    let indices = encode.renditions().filter_map(|(_, rendition)| match rendition.pass {
-        Pass::Second(index) => Some(index),
-        Pass::Only | Pass::First => None,
+/// Chunks of the film.
+fn chunks_of(plan: &Plan) -> u32 {
+    let stitch = plan.tasks.iter().find_map(|task| match &task.kind {
+        TaskKind::StitchVideo(stitch) => Some(stitch.chunks),
+        _ => None,
     });
-    let folder = |index| context.work.task(&TaskId::new(format!("analysis-{index}")));
-    indices.max().map_or_else(Vec::new, |last| (0..=last).map(folder).collect())
+    stitch.unwrap_or(0)
+}
+
+/// A chunk whose renditions have bit rates of their own, by what the first passes of all chunks say.
+fn with_budgets(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Result<VideoEncode, Failure> {
+    let number = encode.chunk.unwrap_or(0);
+    let mut own = encode.clone();
+    for branch in &mut own.branches {
+        for rendition in &mut branch.renditions {
+            if number > 0 {
+                rendition.coding.buffer_fill_percent = Some(FULL_PERCENT);
+            }
+            let Pass::Second(index) = rendition.pass else { continue };
+            let RateControl::Average { bit_rate_bps, max_bit_rate_bps } = rendition.coding.rate_control
+            else {
+                // Each chunk of a constant rate has that rate.
+                rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT).filter(|_| number > 0);
+                continue;
+            };
+            let (passes, size) = first_passes(context, plan, index)?;
+            let spending = Spending {
+                mean_bps: bit_rate_bps,
+                ceiling_bps: max_bit_rate_bps,
+                area_ratio: rendition.frame.area() as f64 / size.area().max(1) as f64,
+                frames_per_second: branch.rate.per_second().approximate(),
+            };
+            let rates = chunk_rates(&passes, spending);
+            let rate = |number: u32| rates.get(number as usize).copied().unwrap_or(bit_rate_bps);
+            let is_hard = |rate: u64| rate > max_bit_rate_bps / 10 * 8;
+            if number > 0 && (is_hard(rate(number - 1)) || is_hard(rate(number))) {
+                rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
+            }
+            rendition.coding.rate_control =
+                RateControl::Average { bit_rate_bps: rate(number), max_bit_rate_bps };
+        }
+    }
+    Ok(own)
+}
+
+/// What the first passes of all chunks say, and the size of their frames.
+fn first_passes(context: &JobContext, plan: &Plan, index: u32) -> Result<(Vec<FirstPass>, Size), Failure> {
+    let mut passes = Vec::new();
+    let mut size = Size::new(1, 1);
+    for number in 0..chunks_of(plan) {
+        let id = TaskId::analysis(Some(number));
+        let file = context.work.task(&id).join(command::statistics_file(index));
+        let text = std::fs::read_to_string(&file);
+        let text = text.map_err(|error| failure::from_disk("read a first pass's statistics", &error))?;
+        passes.push(FirstPass::read(&text));
+        if let Some(TaskKind::AnalyseVideo(analysis)) = plan.task(&id).map(|task| &task.kind) {
+            let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
+            size = own.map_or(size, |(_, rendition)| rendition.frame);
+        }
+    }
+    Ok((passes, size))
+}
+
+/// A rendition of a chunk that is to be encoded once more.
+#[derive(Clone, Copy)]
+pub(super) struct Again {
+    /// Number of the chunk.
+    pub chunk: u32,
+    /// Index of the rendition.
+    pub rendition: u32,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// How full the decoder's buffer is when it begins.
+    pub fill_percent: u8,
+}
+
+/// Encodes one rendition of a chunk for a buffer that is as full as it was found to be. Answers its file, and the processor time
+/// of children in milliseconds.
+pub(super) async fn encode_again(
+    context: &JobContext,
+    plan: &Plan,
+    again: Again,
+) -> Result<(PathBuf, u64), Failure> {
+    let chunk = plan.task(&TaskId::chunk(again.chunk));
+    let Some(TaskKind::EncodeVideo(encode)) = chunk.map(|task| &task.kind) else {
+        return Err(failure::broken("a chunk that the plan does not have"));
+    };
+    let mut own = with_budgets(context, plan, encode)?.only(&[again.rendition]);
+    for rendition in own.branches.iter_mut().flat_map(|branch| &mut branch.renditions) {
+        rendition.coding.buffer_fill_percent = Some(again.fill_percent);
+    }
+    let id = TaskId::new(format!("chunk-{:04}-{}-again-{}", again.chunk, again.rendition, again.attempt));
+    let finished = encode_into(context, plan, &id, &own).await?;
+    let file = context.work.task(&id).join(command::video_file_name(again.rendition));
+    Ok((file, finished.user_cpu_ms + finished.system_cpu_ms))
+}
+
+/// Folder of the first passes that an encode reads.
+fn analysis_folder(context: &JobContext, encode: &VideoEncode) -> Option<PathBuf> {
+    let is_second = |pass| matches!(pass, Pass::Second(_));
+    let reads = encode.renditions().any(|(_, rendition)| is_second(rendition.pass));
+    reads.then(|| context.work.task(&TaskId::analysis(encode.chunk)))
 }
 
 /// Scripts of the captions that are drawn into pictures, by the index that overlays name.
@@ -134,44 +242,27 @@ pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failur
     context.work.complete(task).map_err(|error| failure::from_disk("complete the task's folder", &error))
 }
 
-/// Which part of the job's progress is one ffmpeg's.
+/// Whose frames make the job's progress.
 #[derive(Clone, Copy)]
-pub(super) struct Share {
-    /// Frames that it delivers.
-    frames: u64,
-    /// Where it begins, in per cent.
-    from_percent: u8,
-    /// Where it ends.
-    to_percent: u8,
+pub(super) struct Metered<'a> {
+    plan: &'a Plan,
+    task: &'a TaskId,
 }
 
-impl Share {
-    /// How far the job is when so many frames are done.
-    fn percent(self, done: u64) -> u8 {
-        let width = u64::from(self.to_percent - self.from_percent);
-        let part = done.min(self.frames) * width / self.frames.max(1);
-        self.from_percent + u8::try_from(part).unwrap_or(0)
-    }
-}
-
-/// Runs ffmpeg; with a share its progress becomes the job's.
+/// Runs ffmpeg; where it is metered its frames count for the job's progress.
 pub(super) async fn ffmpeg(
     context: &JobContext,
     what: &str,
     args: Vec<OsString>,
     inputs: &[PathBuf],
     folder: &Path,
-    share: Option<Share>,
+    metered: Option<Metered<'_>>,
 ) -> Result<Finished, Failure> {
     let workshop = &context.workshop;
     let invocation = workshop.sandboxing.invocation(workshop.tools.ffmpeg(), args, inputs, folder);
     let mut report = |progress: abanico_ffmpeg::Progress| {
-        if let Some(share) = share {
-            context.update(|live| {
-                live.frames_done = progress.frames.min(share.frames);
-                live.frames_total = share.frames;
-                live.transcoding_percent = live.transcoding_percent.max(share.percent(progress.frames));
-            });
+        if let Some(Metered { plan, task }) = metered {
+            context.meter.note(context, plan, task, progress.frames);
         }
     };
     run(&invocation, &mut report, &context.cancel).await.map_err(|error| {
@@ -184,9 +275,8 @@ pub(super) async fn ffmpeg(
 
 /// The intermediate files of an output's streams: the picture's and the sounds'.
 pub(super) fn stream_files(context: &JobContext, streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
-    let video = streams
-        .video
-        .map(|index| context.work.task(&TaskId::new("video")).join(command::video_file_name(index)));
+    let video =
+        streams.video.map(|index| context.work.task(&TaskId::video()).join(command::video_file_name(index)));
     let sounds = streams.audio.iter().map(|sound| {
         let folder = context.work.task(&TaskId::new(format!("audio-{}", sound.index)));
         folder.join(command::audio_file_name(sound.index, sound.coding.codec))
@@ -197,13 +287,6 @@ pub(super) fn stream_files(context: &JobContext, streams: &Streams) -> (Option<P
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn does_progress_go_from_where_a_pass_begins_to_where_it_ends() {
-        let share = Share { frames: 200, from_percent: 14, to_percent: 99 };
-        assert_eq!([0, 100, 200, 500].map(|done| share.percent(done)), [14, 56, 99, 99]);
-        assert_eq!(Share { frames: 0, from_percent: 0, to_percent: 99 }.percent(3), 0);
-    }
 
     const TARGET: Loudness = Loudness { target_millilkfs: -23_000, gate_lkfs: -60, peak_millidbfs: None };
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
-use abanico_plan::{Plan, PlanRequest, plan};
+use abanico_plan::{Chunking, Plan, PlanRequest, plan};
 use abanico_store::without_secrets;
 
 use super::JobContext;
@@ -51,12 +51,14 @@ pub(crate) async fn prepare(
         let part = inputs.len() * 99 / files.len().max(1);
         context.update(|progress| progress.probing_percent = u8::try_from(part).unwrap_or(99));
     }
+    let workshop = &context.workshop;
     let request = PlanRequest {
         settings,
         user_metadata: &record.submission.user_metadata,
         inputs: &inputs,
         capabilities: &context.workshop.capabilities,
         started_epoch_ms: record.times.started_ms.unwrap_or(record.times.submitted_ms),
+        chunking: if workshop.chunks { Chunking::For(workshop.cores) } else { Chunking::Off },
     };
     let plan = plan(request).map_err(|error| failure::from_plan(&error))?;
     for (index, file) in plan.caption_files.iter().enumerate() {

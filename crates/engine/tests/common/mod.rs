@@ -33,6 +33,7 @@ impl Bench {
         let options = EngineOptions {
             folder: self.path("engine"),
             cores: 2,
+            chunks: true,
             max_active_jobs: 4,
             sandboxing: Sandboxing::off(),
             web: abanico_store::WebInputs::default(),

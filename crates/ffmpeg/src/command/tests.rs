@@ -4,9 +4,9 @@ use std::path::Path;
 
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, StaticHdr};
 use abanico_plan::{
-    AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Gop, H264Level, H264Profile,
-    H264Settings, Overlay, Pass, Picture, RateBranch, RateControl, Rectangle, Remix, ScaleSource,
-    SpeedPreset, ToneMap, VideoCoding, VideoRendition,
+    AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, FrameRun, Gop, H264Level,
+    H264Profile, H264Settings, Overlay, Pass, Picture, RateBranch, RateControl, Rectangle, Remix,
+    ScaleSource, SpeedPreset, ToneMap, VideoCoding, VideoRendition,
 };
 
 use super::*;
@@ -49,7 +49,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         b_frames: 1,
         references: Some(3),
         bit_depth: 8,
-        two_passes: false,
+        is_analysed: false,
         fields: FieldOrder::Progressive,
         static_hdr: StaticHdr::default(),
     };
@@ -66,6 +66,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         key_frame_every: None,
         coding,
         pass: Pass::Only,
+        only_scaled: false,
     }
 }
 
@@ -80,18 +81,19 @@ fn three(source: SourceVideo) -> VideoEncode {
         rate,
         frames: 1493,
         clip_frames: vec![1493],
+        run: None,
         from_fields: false,
         keeps_range: false,
         renditions,
     };
-    VideoEncode { clips: vec![source], branches: vec![branch] }
+    VideoEncode { clips: vec![source], branches: vec![branch], chunk: None }
 }
 
 #[test]
 fn is_the_three_rendition_command_one_decode_and_a_cascade() {
     insta::assert_snapshot!(line(encode_video(
         &three(source()),
-        EncodedFrom { inputs: &["/w/input".into()], captions: &[], images: &[], analyses: &[] },
+        EncodedFrom { inputs: &["/w/input".into()], captions: &[], images: &[], analysis: None },
         Path::new("/w/video"),
         None
     )));
@@ -106,7 +108,7 @@ fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
     odd.size = Size::new(3840, 2160);
     let command = line(encode_video(
         &three(odd),
-        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analyses: &[] },
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analysis: None },
         Path::new("/w"),
         Some(2),
     ));
@@ -124,7 +126,7 @@ fn do_two_rates_share_one_decode() {
     encode.branches.push(second);
     let command = line(encode_video(
         &encode,
-        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analyses: &[] },
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analysis: None },
         Path::new("/w"),
         None,
     ));
@@ -211,7 +213,7 @@ fn are_two_clips_scaled_apart_and_put_in_a_row() {
     }
     let command = line(encode_video(
         &encode,
-        EncodedFrom { inputs: &["/a".into(), "/b".into()], captions: &[], images: &[], analyses: &[] },
+        EncodedFrom { inputs: &["/a".into(), "/b".into()], captions: &[], images: &[], analysis: None },
         Path::new("/w"),
         None,
     ));
@@ -270,7 +272,7 @@ fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
     let scripts = ["/w/0.ass".into(), "/o'neil: [a],b/1.ass".into()];
     let command = line(encode_video(
         &encode,
-        EncodedFrom { inputs: &["/w/i".into()], captions: &scripts, images: &[], analyses: &[] },
+        EncodedFrom { inputs: &["/w/i".into()], captions: &scripts, images: &[], analysis: None },
         Path::new("/w"),
         None,
     ));
@@ -306,11 +308,51 @@ fn does_a_first_pass_keep_its_statistics_only_and_a_second_read_them() {
     first.branches[0].renditions[0].pass = Pass::First;
     let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
     let command = line(encode_video(&first, from, Path::new("/w: x"), None));
-    assert!(command.contains(r":weightp=1:rc-lookahead=40:pass=1:stats=/w\:\ x/first-pass.log"), "{command}");
+    assert!(
+        command.contains(r":weightp=1:rc-lookahead=40:pass=1:stats=/w\:\ x/first-pass-0.log"),
+        "{command}"
+    );
     assert!(command.ends_with("-fps_mode passthrough -f null -"), "{command}");
     let mut second = three(source());
     second.branches[0].renditions[1].pass = Pass::Second(1);
-    let from = EncodedFrom { analyses: &["/a0".into(), "/a1".into()], ..from };
+    let from = EncodedFrom { analysis: Some(Path::new("/a")), ..from };
     let command = line(encode_video(&second, from, Path::new("/w"), None));
-    assert_eq!(command.matches(":weightp=1:pass=2:stats=/a1/first-pass.log").count(), 1, "{command}");
+    assert_eq!(command.matches(":weightp=1:pass=2:stats=/a/first-pass-1.log").count(), 1, "{command}");
+}
+
+#[test]
+fn does_a_chunk_have_its_frames_its_key_frames_and_parameter_sets_of_the_whole() {
+    let mut chunk = three(source());
+    chunk.chunk = Some(3);
+    let branch = &mut chunk.branches[0];
+    branch.run = Some(FrameRun { first: 480, lead: 12 });
+    (branch.frames, branch.clip_frames) = (240, vec![240]);
+    branch.renditions[0].key_frame_every = Some(ExactTime::from_millis(4000));
+    let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
+    let command = line(encode_video(&chunk, from, Path::new("/w"), Some(1)));
+    for part in [
+        // 468 frames at 24000/1001.
+        "setpts=round(PTS-(39039)/(2000)/TB),fps=fps=24000/1001:start_time=0:round=near,",
+        "trim=end_frame=252,trim=start_frame=12,setpts=PTS-12[s0]",
+        // Frame 480 is the first behind 20 s, the sixth moment: five were forced before.
+        "-force_key_frames expr:gte(t+1001/50+0.000001,(n_forced+5)*4/1)",
+        ":stitchable=1",
+        "-filter_complex_threads 1 -threads 1 -noautorotate",
+    ] {
+        assert!(command.contains(part), "{part}: {command}");
+    }
+}
+
+#[test]
+fn is_what_is_only_scaled_for_others_not_encoded() {
+    let encode = three(source()).only(&[2]);
+    let scaled: Vec<bool> = encode.renditions().map(|(_, rendition)| rendition.only_scaled).collect();
+    assert_eq!(scaled, [true, true, false]);
+    let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
+    let command = line(encode_video(&encode, from, Path::new("/w"), None));
+    assert!(
+        command.contains("[s0]scale=1920:1080") && command.contains("yuv420p[s1];[s1]scale="),
+        "{command}"
+    );
+    assert_eq!((command.matches("-map [v").count(), command.contains("[p0]")), (1, false), "{command}");
 }

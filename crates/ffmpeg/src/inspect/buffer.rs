@@ -38,26 +38,61 @@ impl Inspection {
 }
 
 fn check(frames: &[CodedFrame], model: BufferModel) -> Option<BufferReport> {
-    // Millionths of a bit: a rate times microseconds is exact in them.
-    let micro = |bits: u64| i128::from(bits) * 1_000_000;
-    let size = micro(model.size_bits);
-    let mut held = size * i128::from(model.fill_percent.min(100)) / 100;
+    let mut buffer = Buffer::new(model);
     let mut report = BufferReport { lowest_bits: i64::MAX, missing_frames: 0, first_missing: None };
     let mut before = frames.first()?.decoded;
     for frame in frames {
-        let waited = i128::from((frame.decoded - before).micros().max(0));
-        held = (held + i128::from(model.rate_bps) * waited).min(size) - micro(frame.bits);
+        buffer.wait(frame.decoded - before);
         before = frame.decoded;
-        let bits = i64::try_from(held.div_euclid(1_000_000)).unwrap_or(i64::MIN);
-        report.lowest_bits = report.lowest_bits.min(bits);
-        if held < 0 {
+        let left = buffer.take(frame.bits);
+        report.lowest_bits = report.lowest_bits.min(left);
+        if left < 0 {
             report.missing_frames += 1;
             report.first_missing.get_or_insert(frame.decoded);
-            // The decoder waits; it goes on with an empty buffer.
-            held = 0;
         }
     }
     Some(report)
+}
+
+/// A decoder's buffer while frames leave it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Buffer {
+    model: BufferModel,
+    /// In millionths of a bit: a rate times microseconds is exact in them.
+    held: i128,
+}
+
+impl Buffer {
+    /// As full as the model says.
+    pub fn new(model: BufferModel) -> Self {
+        let held = micro(model.size_bits) * i128::from(model.fill_percent.min(100)) / 100;
+        Self { model, held }
+    }
+
+    /// Bits come in for so long, while there is room.
+    pub fn wait(&mut self, time: ExactTime) {
+        let came = i128::from(self.model.rate_bps) * i128::from(time.micros().max(0));
+        self.held = (self.held + came).min(micro(self.model.size_bits));
+    }
+
+    /// A frame leaves; answers the bits that are left, negative where some are missing. The decoder then waits, and goes on
+    /// with an empty buffer.
+    pub fn take(&mut self, bits: u64) -> i64 {
+        self.held -= micro(bits);
+        let left = i64::try_from(self.held.div_euclid(1_000_000)).unwrap_or(i64::MIN);
+        self.held = self.held.max(0);
+        left
+    }
+
+    /// How full it is, 0 to 100 %, rounded down.
+    pub fn fill_percent(&self) -> u8 {
+        let size = micro(self.model.size_bits).max(1);
+        u8::try_from((self.held * 100 / size).clamp(0, 100)).unwrap_or(100)
+    }
+}
+
+fn micro(bits: u64) -> i128 {
+    i128::from(bits) * 1_000_000
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Header and packets of a stream become facts: in both, out a [`VideoTrack`] or an [`AudioTrack`].
 //! Never a claim of the header that the packets contradict.
 
-use abanico_media::{AudioTrack, ExactTime, FrameRate, Rational, Size, VideoTrack};
+use abanico_media::{AudioTrack, EntryPoints, ExactTime, FrameRate, Rational, Size, VideoTrack};
 
 use super::cadence::{Rhythm, Typical};
 use super::header::Stream;
@@ -37,6 +37,7 @@ pub(crate) fn video_track(stream: &Stream, packets: &Packets) -> Option<VideoTra
         colour: stream.colour(),
         bit_rate_bps: bit_rate_bps(packets.bytes, end - start),
         timecode: stream.timecode(),
+        entry_points: EntryPoints { tick: base, ticks: packets.entry_points.clone() },
     })
 }
 

@@ -10,6 +10,9 @@ use super::cadence::{Cadence, Rhythm};
 use super::reader;
 use crate::{Error, Tools};
 
+/// Entry points that are remembered: at one in two seconds, those of two days.
+const MOST_ENTRY_POINTS: usize = 100_000;
+
 const ENTRIES: &str = "packet=stream_index,pts,dts,duration,size,flags";
 
 /// One packet, times in ticks of its stream.
@@ -42,6 +45,8 @@ pub(crate) struct Packets {
     pub last_duration: i64,
     /// Times and distances of what is shown.
     pub rhythm: Rhythm,
+    /// Times of shown packets that start a group of pictures, ascending; those of a picture's first hundred thousand.
+    pub entry_points: Vec<i64>,
 }
 
 /// Reads all packets of `file` once. `starts_on_key` tells for a stream whether what precedes its first key packet
@@ -83,6 +88,7 @@ fn parse(line: &str) -> Option<Packet> {
 
 #[derive(Default)]
 struct Tally {
+    is_picture: bool,
     waits_for_key: bool,
     all: u64,
     shown: u64,
@@ -92,11 +98,12 @@ struct Tally {
     end: Option<i64>,
     last: Option<(i64, i64)>,
     cadence: Cadence,
+    entry_points: Vec<i64>,
 }
 
 impl Tally {
     fn new(waits_for_key: bool) -> Self {
-        Self { waits_for_key, ..Self::default() }
+        Self { waits_for_key, is_picture: waits_for_key, ..Self::default() }
     }
 
     fn take(&mut self, packet: Packet) {
@@ -113,13 +120,18 @@ impl Tally {
         self.keys += u64::from(packet.is_key);
         let Some(pts) = packet.pts else { return };
         self.cadence.push(pts);
+        // Every packet of sound is one; only a picture waits for its first.
+        if packet.is_key && self.is_picture && self.entry_points.len() < MOST_ENTRY_POINTS {
+            self.entry_points.push(pts);
+        }
         self.end = self.end.max(Some(pts.saturating_add(packet.duration.max(0))));
         if self.last.is_none_or(|(last, _)| pts >= last) {
             self.last = Some((pts, packet.duration));
         }
     }
 
-    fn finish(self) -> Packets {
+    fn finish(mut self) -> Packets {
+        self.entry_points.sort_unstable();
         Packets {
             all: self.all,
             shown: self.shown,
@@ -129,6 +141,7 @@ impl Tally {
             end: self.end,
             last_duration: self.last.map_or(0, |(_, duration)| duration),
             rhythm: self.cadence.finish(),
+            entry_points: self.entry_points,
         }
     }
 }

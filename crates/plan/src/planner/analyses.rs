@@ -3,15 +3,21 @@
 
 use abanico_media::Size;
 
-use super::{count, position_or_push};
+use super::position_or_push;
 use crate::{
     CodecSettings, Gop, Pass, Picture, RateBranch, RateControl, ScaleSource, SpeedPreset, VideoEncode,
     VideoRendition,
 };
 
-/// Frames with more lines than this are analysed at half their size. Of waves at 1080p, a first pass of 960x540 gave 94.4 VMAF
-/// where one of 640x360 gave 92.3, all at preset faster (libx264 of Debian 12).
-const SMALL_LINES: u32 = 360;
+/// Frames with more lines than this are analysed at half their size, and with more than the second at a quarter. Of waves at
+/// 1080p, a first pass of 960x540 gave 94.4 VMAF where one of 640x360 gave 92.3, all at preset faster (libx264 of Debian 12).
+const HALF_LINES: u32 = 360;
+const QUARTER_LINES: u32 = 1200;
+/// Quality of a first pass in tenths of libx264's rate factor. It has no mean of its own, so that the same film gives the same
+/// statistics for every ladder.
+const RATE_FACTOR_TENTHS: u32 = 230;
+/// A ceiling that no film reaches, and two seconds of it.
+const NO_CEILING_BPS: u64 = 1_000_000_000;
 
 /// What the passes of a rendition must have in common: libx264 refuses statistics of other frames (types, order, distances),
 /// and takes those of another size.
@@ -25,8 +31,8 @@ struct Alike {
     key_frame_every: Option<abanico_media::ExactTime>,
 }
 
-/// Plans the first passes, and lets the renditions that are alike read them.
-pub(super) fn analyses(encode: &mut VideoEncode) -> Vec<VideoEncode> {
+/// Plans one decode with all first passes, and lets the renditions that are alike read theirs. None when no rendition has two.
+pub(super) fn analysis(encode: &mut VideoEncode) -> Option<VideoEncode> {
     let mut kinds: Vec<Alike> = Vec::new();
     let mut largest: Vec<VideoRendition> = Vec::new();
     for (number, branch) in encode.branches.iter_mut().enumerate() {
@@ -39,18 +45,25 @@ pub(super) fn analyses(encode: &mut VideoEncode) -> Vec<VideoEncode> {
             rendition.pass = Pass::Second(index);
         }
     }
-    let analysis = |(kind, rendition): (&Alike, VideoRendition)| {
-        let of = &encode.branches[kind.branch];
-        let branch = RateBranch { renditions: vec![first_pass(rendition)], ..of.clone() };
-        VideoEncode { clips: encode.clips.clone(), branches: vec![branch] }
+    let first_passes = |number: usize| {
+        let of_branch =
+            (0..).zip(kinds.iter().zip(&largest)).filter(move |(_, (kind, _))| kind.branch == number);
+        of_branch.map(|(index, (_, rendition))| first_pass(rendition.clone(), index)).collect::<Vec<_>>()
     };
-    kinds.iter().zip(largest).map(analysis).collect()
+    let branches = encode
+        .branches
+        .iter()
+        .enumerate()
+        .map(|(number, branch)| RateBranch { renditions: first_passes(number), ..branch.clone() });
+    let branches: Vec<RateBranch> = branches.filter(|branch| !branch.renditions.is_empty()).collect();
+    let made = VideoEncode { clips: encode.clips.clone(), branches, chunk: None };
+    (!made.branches.is_empty()).then_some(made)
 }
 
 fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     let coding = &rendition.coding;
     let CodecSettings::H264(own) = &coding.codec else { return None };
-    coding.two_passes.then_some(Alike {
+    coding.is_analysed.then_some(Alike {
         branch,
         gop: coding.gop,
         b_frames: coding.b_frames,
@@ -60,15 +73,18 @@ fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     })
 }
 
-/// A quick encode of the same frames, smaller, at a rate as modest as its size.
-fn first_pass(mut rendition: VideoRendition) -> VideoRendition {
-    let divisor = if rendition.frame.height > SMALL_LINES { 2 } else { 1 };
+/// A quick encode of the same frames, smaller.
+fn first_pass(mut rendition: VideoRendition, index: u32) -> VideoRendition {
+    let divisor = match rendition.frame.height {
+        ..=HALF_LINES => 1,
+        ..=QUARTER_LINES => 2,
+        _ => 4,
+    };
     let smaller = |size: Size| {
         // A multiple of four has whole fields of whole blocks of colour.
         let side = |length: u32| (length / divisor / 4 * 4).max(4);
         Size { width: side(size.width), height: side(size.height) }
     };
-    let part = |bits: u64| (bits / u64::from(divisor * divisor)).max(1000);
     for picture in &mut rendition.pictures {
         *picture = Picture {
             size: smaller(picture.size),
@@ -77,20 +93,15 @@ fn first_pass(mut rendition: VideoRendition) -> VideoRendition {
         };
     }
     rendition.frame = smaller(rendition.frame);
-    rendition.index = count(0);
+    rendition.index = index;
     rendition.scale_from = ScaleSource::Source;
     rendition.overlays.clear();
     rendition.pass = Pass::First;
     rendition.coding.speed = SpeedPreset::VeryFast;
-    rendition.coding.buffer_bits = part(rendition.coding.buffer_bits);
-    rendition.coding.rate_control = match rendition.coding.rate_control {
-        RateControl::Constant { bit_rate_bps } => RateControl::Constant { bit_rate_bps: part(bit_rate_bps) },
-        RateControl::Average { bit_rate_bps, max_bit_rate_bps } => RateControl::Average {
-            bit_rate_bps: part(bit_rate_bps),
-            max_bit_rate_bps: part(max_bit_rate_bps),
-        },
-        quality @ RateControl::Quality { .. } => quality,
-    };
+    rendition.coding.buffer_bits = 2 * NO_CEILING_BPS;
+    rendition.coding.buffer_fill_percent = None;
+    rendition.coding.rate_control =
+        RateControl::Quality { rate_factor_tenths: RATE_FACTOR_TENTHS, max_bit_rate_bps: NO_CEILING_BPS };
     if let CodecSettings::H264(own) = &mut rendition.coding.codec {
         own.level = None;
     }

@@ -6,17 +6,20 @@ use std::collections::BTreeSet;
 
 use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
-use super::analyses::analyses;
+use super::analyses::analysis;
 use super::{Draft, Packaging, count, position_or_push};
+use crate::chunks::{Entered, chunks};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
     CaptionDelivery, Error, GroupManifests, Overlay, Pass, Plan, RateBranch, ScaleSource, SourceVideo,
-    Streams, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition,
+    StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition, VideoStitch,
 };
 
 /// A clip that begins this long after its file is looked for by seeking.
 const SEEK_FROM_SECONDS: i64 = 5;
+/// How full libx264 takes a decoder's buffer to be at the start when nothing is said (its `vbv-init`).
+const USUAL_FILL_PERCENT: u8 = 90;
 
 impl Draft<'_> {
     pub(super) fn finish(mut self) -> Plan {
@@ -25,16 +28,9 @@ impl Draft<'_> {
             let id = captions_id(count(index));
             tasks.push(Task { id, kind: TaskKind::MakeCaptions(captions), after: vec![] });
         }
-        if let Some(mut video) = self.video_encode() {
+        if let Some(video) = self.video_encode() {
             self.note_about_pictures(&video);
-            let id = TaskId::new("video");
-            let mut after: Vec<TaskId> = drawn(&video).map(captions_id).collect();
-            for (index, analysis) in analyses(&mut video).into_iter().enumerate() {
-                let id = TaskId::new(format!("analysis-{index}"));
-                after.push(id.clone());
-                tasks.push(Task { id, kind: TaskKind::AnalyseVideo(analysis), after: vec![] });
-            }
-            tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
+            tasks.extend(self.video_tasks(video));
         }
         for audio in self.audio {
             let id = TaskId::new(format!("audio-{}", audio.index));
@@ -62,7 +58,54 @@ impl Draft<'_> {
             return None;
         }
         // Renditions are planned only where every clip has a picture.
-        Some(VideoEncode { clips: self.source_videos().ok()?, branches: self.branches() })
+        Some(VideoEncode { clips: self.source_videos().ok()?, branches: self.branches(), chunk: None })
+    }
+
+    /// First passes, then the encode, each of the whole film or of every chunk of it.
+    fn video_tasks(&mut self, mut video: VideoEncode) -> Vec<Task> {
+        let analysis = analysis(&mut video);
+        let cut = self.chunks_of(&video);
+        let first_passes: Vec<VideoEncode> = match analysis {
+            Some(analysis) if cut.is_empty() => vec![analysis],
+            Some(analysis) => cut.iter().map(|chunk| of_same_frames(analysis.clone(), chunk)).collect(),
+            None => Vec::new(),
+        };
+        let analysing = |first_pass: VideoEncode| {
+            let id = TaskId::analysis(first_pass.chunk);
+            Task { id, kind: TaskKind::AnalyseVideo(first_pass), after: vec![] }
+        };
+        let mut tasks: Vec<Task> = first_passes.into_iter().map(analysing).collect();
+        let mut after: Vec<TaskId> = drawn(&video).map(captions_id).collect();
+        after.extend(tasks.iter().map(|task| task.id.clone()));
+        let id = TaskId::video();
+        if cut.is_empty() {
+            tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
+            return tasks;
+        }
+        let stitch = stitched(&cut);
+        for (number, chunk) in cut.into_iter().enumerate() {
+            let (id, after) = (TaskId::chunk(count(number)), after.clone());
+            tasks.push(Task { id, kind: TaskKind::EncodeVideo(chunk), after });
+        }
+        let after = (0..stitch.chunks).map(TaskId::chunk).collect();
+        tasks.push(Task { id, kind: TaskKind::StitchVideo(stitch), after });
+        tasks
+    }
+
+    /// The chunks of a film, none when it stays whole.
+    fn chunks_of(&mut self, video: &VideoEncode) -> Vec<VideoEncode> {
+        let Some((clip, track)) = self.clips.first().zip(self.first_track().ok()) else { return Vec::new() };
+        let info = &self.request.inputs[clip.input];
+        let source = Entered { track, has_index: has_index(info), clock_start: info.clock_start };
+        match chunks(video, &source, self.request.chunking) {
+            Ok(chunks) => chunks,
+            Err(why) => {
+                if let Some(why) = why {
+                    self.note(format!("the film is encoded as a whole, not in chunks: {why}"));
+                }
+                Vec::new()
+            }
+        }
     }
 
     fn note_about_pictures(&mut self, video: &VideoEncode) {
@@ -157,6 +200,7 @@ impl Draft<'_> {
                 frames: self.frames(rate),
                 clip_frames: self.clip_frames(rate),
                 from_fields: fields,
+                run: None,
                 keeps_range: keeps,
                 renditions: cascade(&members, &sizes),
             }
@@ -170,12 +214,49 @@ impl Draft<'_> {
 fn seek(clip: &Clip, track: &VideoTrack, info: &MediaInfo) -> abanico_media::ExactTime {
     use abanico_media::ExactTime;
     let into = (clip.start - track.start).seconds();
-    let has_index = info.container.contains("mp4") || info.container.contains("matroska");
-    if !has_index || into < Rational::from(SEEK_FROM_SECONDS) {
+    if !has_index(info) || into < Rational::from(SEEK_FROM_SECONDS) {
         return ExactTime::ZERO;
     }
     // A whole second early: what is decoded before the clip is thrown away by its time.
     ExactTime::from_seconds(Rational::from((clip.start - info.clock_start).seconds().floor() - 1))
+}
+
+/// Whether a search in a file of this kind finds what was meant.
+fn has_index(info: &MediaInfo) -> bool {
+    info.container.contains("mp4") || info.container.contains("matroska")
+}
+
+/// An encode of a whole film, of the frames of one of its chunks alone.
+fn of_same_frames(whole: VideoEncode, chunk: &VideoEncode) -> VideoEncode {
+    let run_of = |branch: RateBranch| {
+        let same = chunk.branches.iter().find(|other| {
+            (other.rate, other.keeps_range, other.from_fields)
+                == (branch.rate, branch.keeps_range, branch.from_fields)
+        });
+        same.map_or(branch.clone(), |same| RateBranch { renditions: branch.renditions, ..same.clone() })
+    };
+    VideoEncode {
+        clips: chunk.clips.clone(),
+        branches: whole.branches.into_iter().map(run_of).collect(),
+        chunk: chunk.chunk,
+    }
+}
+
+/// What joins these chunks.
+fn stitched(chunks: &[VideoEncode]) -> VideoStitch {
+    let first = chunks.first().map_or(&[][..], |chunk| &chunk.branches);
+    let mut renditions = Vec::new();
+    for (place, branch) in first.iter().enumerate() {
+        let frames: Vec<u64> = chunks.iter().map(|chunk| chunk.branches[place].frames).collect();
+        renditions.extend(branch.renditions.iter().map(|rendition| StitchedRendition {
+            index: rendition.index,
+            frames: frames.clone(),
+            buffer_bits: rendition.coding.buffer_bits,
+            buffer_fill_percent: rendition.coding.buffer_fill_percent.unwrap_or(USUAL_FILL_PERCENT),
+            ceiling_bps: rendition.coding.rate_control.ceiling_bps(),
+        }));
+    }
+    VideoStitch { chunks: count(chunks.len()), renditions }
 }
 
 fn area(decision: &Decision) -> u64 {
@@ -207,6 +288,7 @@ fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRenditi
             key_frame_every: decision.key_frame_every,
             coding: decision.coding.clone(),
             pass: Pass::Only,
+            only_scaled: false,
         });
     }
     made
@@ -247,7 +329,7 @@ fn output_tasks(packaging: Packaging) -> Vec<Task> {
 fn makers(streams: &Streams) -> Vec<TaskId> {
     let mut ids: Vec<TaskId> =
         streams.audio.iter().map(|sound| TaskId::new(format!("audio-{}", sound.index))).collect();
-    ids.extend(streams.video.map(|_| TaskId::new("video")));
+    ids.extend(streams.video.map(|_| TaskId::video()));
     ids.dedup();
     ids
 }

@@ -10,7 +10,7 @@ use crate::{
     VideoEncode,
 };
 
-pub(super) fn capabilities() -> Capabilities {
+pub(crate) fn capabilities() -> Capabilities {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Capabilities {
         version: "5.1.9".into(),
@@ -19,7 +19,7 @@ pub(super) fn capabilities() -> Capabilities {
     }
 }
 
-pub(super) fn video(width: u32, height: u32) -> VideoTrack {
+pub(crate) fn video(width: u32, height: u32) -> VideoTrack {
     VideoTrack {
         stream_index: 0,
         codec: "h264".into(),
@@ -38,6 +38,7 @@ pub(super) fn video(width: u32, height: u32) -> VideoTrack {
         colour: Colour::default(),
         bit_rate_bps: 1,
         timecode: None,
+        entry_points: abanico_media::EntryPoints::default(),
     }
 }
 
@@ -56,7 +57,7 @@ fn audio(stream_index: u32, is_default: bool) -> AudioTrack {
     }
 }
 
-pub(super) fn source(video: VideoTrack) -> MediaInfo {
+pub(crate) fn source(video: VideoTrack) -> MediaInfo {
     let audio = vec![audio(1, false), audio(2, true)];
     MediaInfo {
         container: "mpegts".into(),
@@ -67,7 +68,7 @@ pub(super) fn source(video: VideoTrack) -> MediaInfo {
     }
 }
 
-pub(super) fn output(modifier: &str, width: u32, height: u32, extra: Value) -> Value {
+pub(crate) fn output(modifier: &str, width: u32, height: u32, extra: Value) -> Value {
     let mut h264 = json!({"rateControlMode": "QVBR", "maxBitrate": 4_000_000});
     h264.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     json!({
@@ -80,7 +81,7 @@ pub(super) fn output(modifier: &str, width: u32, height: u32, extra: Value) -> V
     })
 }
 
-pub(super) fn job(outputs: Vec<Value>) -> Value {
+pub(crate) fn job(outputs: Vec<Value>) -> Value {
     json!({
         "inputs": [{"fileInput": "s3://in/dir/a.b.mp4", "videoSelector": {"rotate": "AUTO"},
             "audioSelectors": {"Audio Selector 1": {"defaultSelection": "DEFAULT"}}}],
@@ -91,7 +92,19 @@ pub(super) fn job(outputs: Vec<Value>) -> Value {
     })
 }
 
-pub(super) fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Result<Plan, Error> {
+pub(crate) fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Result<Plan, Error> {
+    planned_with(settings, info, follow, Chunking::Off)
+}
+
+pub(crate) fn planned_in_chunks(
+    settings: &Value,
+    info: &MediaInfo,
+    chunking: Chunking,
+) -> Result<Plan, Error> {
+    planned_with(settings, info, false, chunking)
+}
+
+fn planned_with(settings: &Value, info: &MediaInfo, follow: bool, chunking: Chunking) -> Result<Plan, Error> {
     let settings: JobSettings = serde_json::from_value(settings.clone()).unwrap();
     let marker = (LADDER_KEY.to_owned(), FOLLOW_SOURCE.to_owned());
     let user_metadata: BTreeMap<_, _> = follow.then_some(marker).into_iter().collect();
@@ -100,6 +113,7 @@ pub(super) fn planned(settings: &Value, info: &MediaInfo, follow: bool) -> Resul
         user_metadata: &user_metadata,
         inputs: std::slice::from_ref(info),
         started_epoch_ms: 0,
+        chunking,
         capabilities: &capabilities(),
     })
 }
@@ -284,6 +298,7 @@ fn is_what_cannot_be_done_refused_with_its_place() {
         user_metadata: &BTreeMap::new(),
         inputs: std::slice::from_ref(&info),
         started_epoch_ms: 0,
+        chunking: Chunking::Off,
         capabilities: &poor,
     };
     assert_eq!(plan(request).unwrap_err().kind(), ErrorKind::MissingCapability);

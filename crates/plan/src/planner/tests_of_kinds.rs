@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::tests::{capabilities, job, output, planned, source, video};
 use super::*;
-use crate::{AudioCodec, Container, ErrorKind, Pass, PlanRequest, StreamRole, TaskKind, ToneMap};
+use crate::{AudioCodec, Container, ErrorKind, Pass, PlanRequest, StreamRole, TaskId, TaskKind, ToneMap};
 
 fn sound(codec: Value) -> Value {
     json!({"containerSettings": {"container": "RAW"}, "audioDescriptions": [{"codecSettings": codec}]})
@@ -60,6 +60,7 @@ fn planned_both(settings: &JobSettings, infos: &[MediaInfo]) -> Plan {
         inputs: infos,
         capabilities: &capabilities(),
         started_epoch_ms: 0,
+        chunking: Chunking::Off,
     })
     .unwrap()
 }
@@ -184,49 +185,51 @@ fn are_gaps_between_sound_and_picture_told_by_number() {
     assert_eq!((told(-99, 2000), told(-100, 2000)), (vec![], vec![240_001]));
 }
 
-/// The analyses of a job, and which pass each rendition is.
-fn passes(outputs: Vec<Value>) -> (Vec<(String, Size)>, Vec<Pass>) {
+/// Sizes of a job's first passes, and which pass each rendition is.
+fn passes(outputs: Vec<Value>) -> (Vec<Size>, Vec<Pass>) {
     let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
-    let (mut analyses, mut second) = (Vec::new(), Vec::new());
-    for task in &plan.tasks {
-        match &task.kind {
-            TaskKind::AnalyseVideo(encode) => {
-                let rendition = &encode.branches[0].renditions[0];
-                assert_eq!((rendition.pass, encode.branches[0].renditions.len()), (Pass::First, 1));
-                analyses.push((task.id.as_str().to_owned(), rendition.frame));
-            }
-            TaskKind::EncodeVideo(encode) => {
-                second.extend(encode.renditions().map(|(_, rendition)| rendition.pass));
-                let wanted: Vec<&str> = analyses.iter().map(|(id, _)| id.as_str()).collect();
-                assert_eq!(task.after.iter().map(|id| id.as_str()).collect::<Vec<_>>(), wanted);
-            }
-            _ => {}
+    let of = |id: TaskId| match plan.task(&id).map(|task| &task.kind) {
+        Some(TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode)) => {
+            encode.renditions().map(|(_, rendition)| (rendition.frame, rendition.pass)).collect()
         }
-    }
-    (analyses, second)
+        _ => Vec::new(),
+    };
+    let first = of(TaskId::analysis(None));
+    assert!(first.iter().all(|(_, pass)| *pass == Pass::First));
+    let analyses = plan.tasks.iter().filter(|task| matches!(task.kind, TaskKind::AnalyseVideo(_)));
+    assert_eq!(analyses.count(), usize::from(!first.is_empty()), "one decode for all");
+    let sizes = first.into_iter().map(|(size, _)| size).collect();
+    (sizes, of(TaskId::video()).into_iter().map(|(_, pass)| pass).collect())
 }
 
 #[test]
-fn do_rungs_of_two_passes_share_a_first_one_where_their_frames_are_alike() {
-    let budget =
-        json!({"rateControlMode": "VBR", "bitrate": 2_000_000, "qualityTuningLevel": "MULTI_PASS_HQ"});
-    let other = json!({"rateControlMode": "CBR", "bitrate": 900_000, "qualityTuningLevel": "MULTI_PASS_HQ",
-        "gopSize": 30, "gopSizeUnits": "FRAMES"});
-    let quality = json!({"rateControlMode": "QVBR", "qualityTuningLevel": "MULTI_PASS_HQ"});
-    let quick = json!({"rateControlMode": "CBR", "bitrate": 900_000, "qualityTuningLevel": "SINGLE_PASS_HQ"});
+fn do_rungs_share_a_first_pass_where_their_frames_are_alike() {
+    let level = |mode: &str, level: &str, gop: u32| {
+        json!({"rateControlMode": mode, "bitrate": 900_000, "qualityTuningLevel": level,
+            "gopSize": gop, "gopSizeUnits": "FRAMES"})
+    };
     let outputs = vec![
-        output("_a", 1920, 1080, budget.clone()),
-        output("_b", 1280, 720, budget),
-        output("_c", 640, 360, other),
-        output("_d", 320, 180, quality),
-        output("_e", 480, 270, quick),
+        output("_a", 1920, 1080, level("VBR", "MULTI_PASS_HQ", 50)),
+        output("_b", 1280, 720, level("VBR", "SINGLE_PASS_HQ", 50)),
+        output("_c", 640, 360, level("CBR", "MULTI_PASS_HQ", 30)),
+        output("_d", 480, 270, level("QVBR", "MULTI_PASS_HQ", 50)),
+        output("_e", 320, 180, level("VBR", "SINGLE_PASS", 50)),
     ];
-    let (analyses, passes) = passes(outputs);
-    assert_eq!(
-        analyses,
-        [("analysis-0".to_owned(), Size::new(960, 540)), ("analysis-1".to_owned(), Size::new(640, 360))]
-    );
-    assert_eq!(passes, [Pass::Second(0), Pass::Second(0), Pass::Second(1), Pass::Only, Pass::Only]);
+    let (sizes, found) = passes(outputs);
+    assert_eq!(sizes, [Size::new(960, 540), Size::new(640, 360)]);
+    assert_eq!(found, [Pass::Second(0), Pass::Second(0), Pass::Second(1), Pass::Only, Pass::Only]);
+    let quality = vec![output("", 640, 360, level("QVBR", "SINGLE_PASS_HQ", 50))];
+    assert_eq!(passes(quality), (vec![], vec![Pass::Only]));
+}
+
+#[test]
+fn do_first_passes_not_depend_on_rates() {
+    let first_pass = |bit_rate_bps: u64| {
+        let own = json!({"rateControlMode": "VBR", "bitrate": bit_rate_bps, "maxBitrate": bit_rate_bps});
+        let plan = planned(&job(vec![output("", 640, 360, own)]), &source(video(640, 360)), false).unwrap();
+        plan.task(&TaskId::analysis(None)).unwrap().spec_hash()
+    };
+    assert_eq!(first_pass(400_000), first_pass(800_000));
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub(crate) struct SharedSettings {
     pub buffer_fill_percent: Option<u8>,
     /// Work for each frame.
     pub speed: SpeedPreset,
-    /// Whether the job asks for several passes.
-    pub multi_pass: bool,
+    /// Whether the job asks for more than the quickest way.
+    pub high_quality: bool,
     /// Length of a group, in the units below.
     pub gop_size: Option<f64>,
     /// `FRAMES`, `SECONDS` or `AUTO`.
@@ -75,7 +75,7 @@ macro_rules! from_itu_codec {
                 Some("MULTI_PASS_HQ") => $crate::SpeedPreset::Medium,
                 _ => $crate::SpeedPreset::Fast,
             },
-            multi_pass: $crate::setting::text(&settings.quality_tuning_level) == Some("MULTI_PASS_HQ"),
+            high_quality: $crate::setting::text(&settings.quality_tuning_level) != Some("SINGLE_PASS"),
             gop_size: settings.gop_size,
             gop_size_units: text($crate::setting::text(&settings.gop_size_units)),
             min_i_interval: $crate::setting::whole(settings.min_i_interval),

@@ -1,0 +1,142 @@
+//! The step stitch: in the encoded chunks of all renditions, out each rendition as one file. Bytes are copied, never
+//! changed; a chunk that does not fit is refused, and one that the decoder's buffer has no room for is encoded again.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use abanico_ffmpeg::{Buffer, BufferModel, command};
+use abanico_media::{ExactTime, Rational};
+use abanico_package::{Mp4Track, StitchedTrack, stitch};
+use abanico_plan::{Plan, StitchedRendition, TaskId, VideoStitch};
+
+use super::JobContext;
+use super::encode::{Again, begin, complete, encode_again, light};
+use crate::codec_names::moov;
+use crate::failure;
+use crate::job_machine::Failure;
+
+/// How often one chunk is encoded again before it is taken as it is: then the buffer would have run dry in the whole film too.
+const TRIES: u32 = 2;
+/// Room that a chunk leaves in the buffer when it is encoded again, below what was found, in per cent.
+const MARGIN_PERCENT: u8 = 5;
+const COPY_BYTES: usize = 1 << 20;
+
+/// Joins the chunks; answers the processor time of children in milliseconds.
+pub(crate) async fn stitch_video(
+    context: &JobContext,
+    plan: &Plan,
+    task: &TaskId,
+    video: &VideoStitch,
+) -> Result<u64, Failure> {
+    let mut cpu_ms = 0;
+    let mut joined = Vec::with_capacity(video.renditions.len());
+    for rendition in &video.renditions {
+        let chunks = (0..video.chunks).map(|number| {
+            context.work.task(&TaskId::chunk(number)).join(command::video_file_name(rendition.index))
+        });
+        let mut files: Vec<PathBuf> = chunks.collect();
+        cpu_ms += keep_buffer(context, plan, rendition, &mut files).await?;
+        joined.push((rendition.clone(), files));
+    }
+    let _permit = light(context).await?;
+    let folder = begin(context, task)?;
+    let written = tokio::task::spawn_blocking(move || {
+        joined.iter().try_for_each(|(rendition, files)| {
+            join(files, &rendition.frames, &folder.join(command::video_file_name(rendition.index)))
+        })
+    });
+    let written = written.await.map_err(|_| failure::broken("stitching ended early"))?;
+    written.map_err(from_stitching)?;
+    complete(context, task)?;
+    Ok(cpu_ms)
+}
+
+fn from_stitching(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::InvalidData => failure::broken(&error.to_string()),
+        _ => failure::from_disk("stitch the chunks", &error),
+    }
+}
+
+/// Runs the whole rendition through a decoder's buffer. A chunk that empties it is encoded again, told how full the buffer is
+/// when it begins; its new file takes the old one's place in `files`.
+async fn keep_buffer(
+    context: &JobContext,
+    plan: &Plan,
+    rendition: &StitchedRendition,
+    files: &mut [PathBuf],
+) -> Result<u64, Failure> {
+    let mut cpu_ms = 0;
+    let mut buffer = Buffer::new(BufferModel {
+        rate_bps: rendition.ceiling_bps,
+        size_bits: rendition.buffer_bits,
+        fill_percent: rendition.buffer_fill_percent,
+    });
+    for (number, file) in files.iter_mut().enumerate() {
+        let mut tries = 0;
+        buffer = loop {
+            let track = read_track(file).map_err(from_stitching)?;
+            let (after, lowest_bits) = run_through(buffer, &track);
+            if lowest_bits >= 0 || tries == TRIES || number == 0 {
+                break after;
+            }
+            tries += 1;
+            let fill_percent =
+                buffer.fill_percent().saturating_sub(MARGIN_PERCENT * u8::try_from(tries).unwrap_or(1));
+            tracing::info!(
+                number,
+                rendition = rendition.index,
+                lowest_bits,
+                fill_percent,
+                "a chunk empties the buffer"
+            );
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let again = Again { chunk: number, rendition: rendition.index, attempt: tries, fill_percent };
+            let (made, took_ms) = encode_again(context, plan, again).await?;
+            *file = made;
+            cpu_ms += took_ms;
+        };
+    }
+    Ok(cpu_ms)
+}
+
+/// The buffer after a chunk, and the least that it held.
+fn run_through(mut buffer: Buffer, track: &Mp4Track) -> (Buffer, i64) {
+    let tick = Rational::new(1, i64::from(track.timescale));
+    let mut lowest = i64::MAX;
+    for sample in &track.samples {
+        lowest = lowest.min(buffer.take(u64::from(sample.size_bytes) * 8));
+        buffer.wait(ExactTime::from_ticks(i64::from(sample.duration), tick));
+    }
+    (buffer, lowest)
+}
+
+fn read_track(file: &Path) -> io::Result<Mp4Track> {
+    let moov = moov(file)?.ok_or_else(|| invalid("an encoded chunk has no moov box"))?;
+    Mp4Track::read(&moov).map_err(invalid)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Writes one rendition.
+fn join(files: &[PathBuf], frames: &[u64], destination: &Path) -> io::Result<()> {
+    let tracks: Vec<Mp4Track> = files.iter().map(|file| read_track(file)).collect::<io::Result<_>>()?;
+    let StitchedTrack { head, media } = stitch(&tracks, frames).map_err(invalid)?;
+    let mut made = BufWriter::with_capacity(COPY_BYTES, File::create(destination)?);
+    made.write_all(&head)?;
+    for (file, ranges) in files.iter().zip(media) {
+        let mut source = BufReader::with_capacity(COPY_BYTES, File::open(file)?);
+        for range in ranges {
+            source.seek(SeekFrom::Start(range.start))?;
+            let wanted = range.end - range.start;
+            let copied = io::copy(&mut source.by_ref().take(wanted), &mut made)?;
+            if copied != wanted {
+                return Err(invalid("an encoded chunk is cut off"));
+            }
+        }
+    }
+    made.flush()
+}

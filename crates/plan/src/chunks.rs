@@ -1,0 +1,251 @@
+//! Chunks: in the encode of a whole film and the places where its source can be entered, out the runs of frames that are
+//! encoded apart, or why the film stays whole. Together the runs have every frame once.
+//!
+//! Never a cut that a group of pictures or a segment of the job does not allow.
+
+use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, VideoTrack};
+use serde::{Deserialize, Serialize};
+
+use crate::{CodecSettings, NoiseReducer, Pass, RateBranch, RateControl, VideoEncode, VideoRendition};
+
+/// Whether films are cut, and for how many encoders at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Chunking {
+    /// Every film is encoded as a whole.
+    #[default]
+    Off,
+    /// Films are cut for so many encoders at once, at least 1.
+    For(u32),
+}
+
+/// The run of a film's frames that a chunk has, at the rate of one branch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FrameRun {
+    /// The film's frame with which it begins, from 0.
+    pub first: u64,
+    /// Frames before it that are decoded and thrown away: what filters with a memory need.
+    pub lead: u64,
+}
+
+/// Shortest chunk. Its two groups of pictures are enough for a budget to mean something.
+const LEAST_SECONDS: i64 = 6;
+/// Longest chunk: what a crash costs at most, for each encoder.
+const MOST_SECONDS: i64 = 90;
+/// Chunks of a film at most.
+const MOST_CHUNKS: usize = 5000;
+/// What is left of a film is cut into so many chunks for each encoder, so the last ones are short and all encoders end at
+/// about the same time (guided self-scheduling).
+const CHUNKS_LEFT_PER_ENCODER: i64 = 2;
+/// Ticks of a source's clock that a frame is off by at most: frames between which a cut lies on a tick.
+const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
+
+/// Cuts an encode. None keeps the film whole: it is too short, or a sentence says why.
+pub(crate) fn chunks(
+    encode: &VideoEncode,
+    source: &Entered<'_>,
+    chunking: Chunking,
+) -> Result<Vec<VideoEncode>, Option<&'static str>> {
+    let Chunking::For(encoders) = chunking else { return Err(None) };
+    let Some((clip, first)) = encode.clips.first().zip(encode.branches.first()) else { return Err(None) };
+    let length = ExactTime::of_frames(first.frames, first.rate);
+    if length.seconds() < Rational::from(3 * LEAST_SECONDS) {
+        return Err(None);
+    }
+    if let Some(why) = why_whole(encode, source) {
+        return Err(Some(why));
+    }
+    let grid = Grid { encode, source, start: clip.start };
+    let mut starts = vec![0];
+    let mut at = 0;
+    while starts.len() < MOST_CHUNKS {
+        let left = ExactTime::of_frames(first.frames - at, first.rate).seconds();
+        let wanted = left / Rational::from(CHUNKS_LEFT_PER_ENCODER * i64::from(encoders.max(1)));
+        let wanted = wanted.max(Rational::from(LEAST_SECONDS)).min(Rational::from(MOST_SECONDS));
+        if left < wanted + Rational::from(LEAST_SECONDS) {
+            break;
+        }
+        let Some(next) = grid.cut_near(at, wanted) else { break };
+        starts.push(next);
+        at = next;
+    }
+    if starts.len() < 2 {
+        return Err(Some("no frame of the source is where the job allows a cut"));
+    }
+    let ends = starts[1..].iter().copied().chain([first.frames]);
+    Ok(starts
+        .iter()
+        .zip(ends)
+        .enumerate()
+        .map(|(number, (from, to))| grid.chunk(number, *from, to))
+        .collect())
+}
+
+/// Why a film cannot be encoded in chunks.
+fn why_whole(encode: &VideoEncode, source: &Entered<'_>) -> Option<&'static str> {
+    let renditions = || encode.renditions().map(|(_, rendition)| rendition);
+    let is_apart = |rendition: &VideoRendition| match (rendition.pass, &rendition.coding.codec) {
+        (Pass::Second(_), _) => true,
+        (Pass::Only, CodecSettings::H264(_)) => {
+            matches!(rendition.coding.rate_control, RateControl::Quality { .. })
+        }
+        _ => false,
+    };
+    if encode.clips.len() > 1 {
+        Some("it is joined of several clips")
+    } else if !source.has_index {
+        Some("its container has no index to enter it by")
+    } else if renditions().any(|rendition| !rendition.overlays.is_empty()) {
+        Some("something is drawn over the film by the film's own clock")
+    } else if renditions().any(|one| matches!(one.noise_reducer, Some(NoiseReducer::Temporal(_)))) {
+        Some("its noise is reduced by a filter that remembers all frames before")
+    } else if renditions().any(|rendition| rendition.coding.fields != FieldOrder::Progressive) {
+        Some("frames are made of fields")
+    } else if !renditions().all(is_apart) {
+        Some("a rendition has a mean bit rate and no first pass that says where bits are needed")
+    } else {
+        None
+    }
+}
+
+/// A source that is entered where its frames allow.
+pub(crate) struct Entered<'a> {
+    /// Its picture.
+    pub track: &'a VideoTrack,
+    /// Whether a search in its file finds the point that was meant.
+    pub has_index: bool,
+    /// Where its file's clock starts.
+    pub clock_start: ExactTime,
+}
+
+/// Where a film may be cut.
+struct Grid<'a> {
+    encode: &'a VideoEncode,
+    source: &'a Entered<'a>,
+    /// The clip's zero on the file's clock.
+    start: ExactTime,
+}
+
+impl Grid<'_> {
+    fn first_branch(&self) -> &RateBranch {
+        &self.encode.branches[0]
+    }
+
+    /// The cut that is `wanted` seconds behind frame `at`, or as near as can be, within a quarter: at a frame with which the
+    /// source can be entered, best at one that its encoder put out of turn, since that is where scenes change; else at any.
+    fn cut_near(&self, at: u64, wanted: Rational) -> Option<u64> {
+        let branch = self.first_branch();
+        let target = ExactTime::of_frames(at, branch.rate) + ExactTime::from_seconds(wanted);
+        let leeway = (wanted / Rational::from(4)).max(Rational::ONE);
+        let least = Rational::from(LEAST_SECONDS) / Rational::from(2);
+        let may_be = |frame: u64| {
+            let apart = frame > at && frame < branch.frames;
+            let far_enough =
+                |from: u64, to: u64| ExactTime::of_frames(to - from, branch.rate).seconds() >= least;
+            apart && far_enough(at, frame) && far_enough(frame, branch.frames) && self.allows(frame)
+        };
+        let around = ExactTime::from_seconds(leeway);
+        let (from, to) = (self.start + target - around, self.start + target + around);
+        let entries = self.source.track.entry_points.between(from, to).filter_map(|(before, time)| {
+            let frame = (time - self.start).frames(branch.rate);
+            // A group's seconds count twice as much as those off the target.
+            let off = (time - self.start).distance(target).seconds();
+            may_be(frame).then(|| ((time - before).seconds() + off / Rational::from(2), frame))
+        });
+        if let Some((_, frame)) = entries.min() {
+            return Some(frame);
+        }
+        let middle = target.frames(branch.rate);
+        let reach = ExactTime::from_seconds(leeway).frames(branch.rate);
+        (0..=reach)
+            .flat_map(|off| [middle.checked_add(off), middle.checked_sub(off)])
+            .flatten()
+            .find(|frame| may_be(*frame))
+    }
+
+    /// Whether every branch has a frame of its own there, and every rendition may begin a group with it.
+    fn allows(&self, frame: u64) -> bool {
+        let time = ExactTime::of_frames(frame, self.first_branch().rate);
+        self.encode.branches.iter().all(|branch| {
+            let exact = time.seconds() * branch.rate.per_second();
+            let own = time.frames(branch.rate);
+            exact.den() == 1
+                && own > 0
+                && own < branch.frames
+                && self.is_on_tick(own, branch.rate)
+                && branch.renditions.iter().all(|rendition| begins_group(rendition, own, branch.rate))
+        })
+    }
+
+    /// Where frames are chosen by their nearness to moments, those moments must not be shifted by a part of a tick: another
+    /// frame could be chosen than in the whole film.
+    fn is_on_tick(&self, frame: u64, rate: FrameRate) -> bool {
+        let track = self.source.track;
+        if track.frame_rate == rate && !track.variable_frame_rate {
+            return true;
+        }
+        let ticks_a_frame = (track.entry_points.tick * rate.per_second()).inverse().unwrap_or(Rational::ONE);
+        let between = ticks_a_frame.den();
+        between <= MOST_FRAMES_BETWEEN_TICKS && frame % between.unsigned_abs() == 0
+    }
+
+    /// The chunk of these frames of the first branch.
+    fn chunk(&self, number: usize, from: u64, to: u64) -> VideoEncode {
+        let first = self.first_branch();
+        let (start, end) = (ExactTime::of_frames(from, first.rate), ExactTime::of_frames(to, first.rate));
+        let is_last = to == first.frames;
+        let has_memory = self.encode.clips.iter().any(|clip| clip.deinterlace != FieldOrder::Progressive);
+        let mut chunk = self.encode.clone();
+        chunk.chunk = u32::try_from(number).ok();
+        for branch in &mut chunk.branches {
+            let begins = start.frames(branch.rate);
+            let ends = if is_last { branch.frames } else { end.frames(branch.rate) };
+            let half_second = ExactTime::from_millis(500).frames(branch.rate);
+            let lead = if has_memory { half_second.min(begins) } else { 0 };
+            branch.run = Some(FrameRun { first: begins, lead });
+            branch.frames = ends - begins;
+            branch.clip_frames = vec![branch.frames];
+        }
+        let earliest = chunk.branches.iter().filter_map(|branch| {
+            let run = branch.run?;
+            Some(ExactTime::of_frames(run.first - run.lead, branch.rate))
+        });
+        let earliest = earliest.min().unwrap_or(ExactTime::ZERO);
+        for clip in &mut chunk.clips {
+            let entered = self.source.track.entry_points.at_or_before(clip.start + earliest);
+            if let Some(time) = entered.filter(|_| earliest > ExactTime::ZERO) {
+                clip.seek = clip.seek.max(time - self.source.clock_start);
+            }
+        }
+        chunk
+    }
+}
+
+/// Whether a rendition may begin a group with this frame: anywhere, unless the job fixes where groups or segments begin.
+fn begins_group(rendition: &VideoRendition, frame: u64, rate: FrameRate) -> bool {
+    if let Some(distance) = rendition.key_frame_every {
+        let number = forced_before(distance, frame, rate);
+        return first_at_or_after(distance, number, rate) == frame;
+    }
+    let gop = rendition.coding.gop;
+    !gop.is_fixed || gop.scene_cuts || frame % u64::from(gop.frames.max(1)) == 0
+}
+
+/// How many moments that force a key frame lie before `frame`: as many as key frames were forced by then.
+pub fn forced_before(distance: ExactTime, frame: u64, rate: FrameRate) -> u64 {
+    let exact = ExactTime::of_frames(frame, rate).seconds() / distance.seconds();
+    u64::try_from(exact.ceil()).map_or(0, |next| {
+        // The moment itself counts when its frame is a later one.
+        (next.saturating_sub(1)..=next)
+            .find(|number| first_at_or_after(distance, *number, rate) >= frame)
+            .unwrap_or(next)
+    })
+}
+
+/// The frame at which moment `number` forces a key frame.
+fn first_at_or_after(distance: ExactTime, number: u64, rate: FrameRate) -> u64 {
+    let moment = distance.seconds() * Rational::from(i64::try_from(number).unwrap_or(i64::MAX));
+    u64::try_from((moment * rate.per_second()).ceil()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
