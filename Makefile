@@ -71,14 +71,17 @@ style: ## Measure the style, where the tool for it is there
 docs: setup ## Build the API documentation
 	cargo doc --workspace --no-deps
 
-bench: setup $(VENV)/ready ## Compare with one ffmpeg typed by hand
-	cargo build --release -p abanico-cli
-	ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(VENV)/bin/python bench/end_to_end.py $(if $(VIDEO),"$(VIDEO)")
+RUN_BENCH = ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(VENV)/bin/python
+
+bench: quality ## Measure everything, in bench/report: beside ffmpeg, growing with processors, API, S3 beside SeaweedFS
+	$(RUN_BENCH) bench/end_to_end.py $(if $(VIDEO),"$(VIDEO)")
+	$(RUN_BENCH) bench/scaling.py $(if $(VIDEO),"$(VIDEO)")
+	$(RUN_BENCH) bench/service.py
 
 quality: setup $(VENV)/ready ## Compare three rungs with ffmpeg as people type it: CPU, bytes, VMAF, in bench/report (VIDEO=…)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	cargo build --release -p abanico-cli
-	ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(VENV)/bin/python bench/side_by_side.py $(if $(VIDEO),"$(VIDEO)")
+	$(RUN_BENCH) bench/side_by_side.py $(if $(VIDEO),"$(VIDEO)")
 
 table: setup $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 	cargo build -p abanico-cli

@@ -16,7 +16,7 @@ from pathlib import Path
 
 SHARED = Path(os.environ.get("ABANICO_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 CLIP = SHARED / "media" / "bench" / "bbb_1080p25_60s_aac51.ts"
-PRESETS = ("veryfast", "fast", "medium")
+PRESETS = ("veryfast", "faster", "medium")
 SIZES = ((1920, 1080), (1280, 720), (854, 480))
 SECONDS, RATE = 20, 25
 

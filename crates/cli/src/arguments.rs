@@ -123,6 +123,13 @@ pub struct Transcode {
     /// Replace outputs that exist.
     #[arg(long)]
     pub force: bool,
+    /// Folder in which finished encodes are kept: the next run encodes only what is new, whether this one ended or was
+    /// killed. Default: none are kept.
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
+    /// GiB of finished encodes that are kept at most.
+    #[arg(long, value_name = "GIB", default_value_t = 10, requires = "results")]
+    pub results_gib: u64,
     /// Print one JSON object a line on stdout: progress, outputs, failures.
     #[arg(long)]
     pub json: bool,
@@ -165,6 +172,9 @@ pub struct Plan {
     /// Print the whole plan as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Encoders at once that the plan is for. Default: one for each processor of this machine.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub encoders: Option<u32>,
 }
 
 /// Arguments of `doctor`.

@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub cores: Option<u32>,
     /// Whether films are encoded in chunks.
     pub chunks: Chunks,
+    /// GiB of finished encodes that are kept for jobs that need the same again; 0 keeps none.
+    pub results_gib: u64,
     /// Jobs driven at once.
     pub max_active_jobs: usize,
     /// How long running jobs may go on after SIGTERM, in seconds.
@@ -204,6 +206,7 @@ impl Default for EngineConfig {
             kind: EngineKind::default(),
             cores: None,
             chunks: Chunks::default(),
+            results_gib: 10,
             max_active_jobs: 4,
             grace_seconds: 10,
             sandbox: true,

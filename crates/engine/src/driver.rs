@@ -165,6 +165,7 @@ impl Driver {
             }
             Report::TaskDone { task, cpu_ms, verified } => {
                 self.record.child_cpu_ms += cpu_ms;
+                tracing::debug!(job.id = %self.record.id, %task, cpu_ms, "a task is done");
                 if let Some(output) = verified {
                     self.record.outputs.retain(|other| other.output != output.output);
                     self.record.outputs.push(output);

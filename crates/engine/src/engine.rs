@@ -27,6 +27,7 @@ use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
 use crate::kept::Kept;
 use crate::resources::Resource;
+use crate::results::Results;
 use crate::sandboxing::Sandboxing;
 use crate::steps::meter::Meter;
 use crate::steps::{JobContext, Workshop};
@@ -42,12 +43,23 @@ pub struct EngineOptions {
     pub cores: u32,
     /// Whether long films are encoded in chunks.
     pub chunks: bool,
+    /// Where finished encodes are kept for the next job that needs the same; none keeps none.
+    pub results: Option<ResultsOptions>,
     /// Jobs that are driven at once, at least 1; encodes still take turns.
     pub max_active_jobs: usize,
     /// How ffmpeg is locked in.
     pub sandboxing: Sandboxing,
     /// What reads inputs from the web; the default reads none.
     pub web: WebInputs,
+}
+
+/// How finished encodes are kept.
+#[derive(Clone, Debug)]
+pub struct ResultsOptions {
+    /// Their folder, best on the file system of the engine's own; made when it is not there.
+    pub folder: PathBuf,
+    /// Their size at most; what was not used for longest goes first. 0 keeps none.
+    pub most_bytes: u64,
 }
 
 /// The engine. Clones are handles to the same one.
@@ -105,6 +117,10 @@ impl Engine {
         let capabilities =
             capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
         let cores = options.cores.max(1);
+        let kept = options.results.as_ref();
+        let opened = kept.map(|kept| Results::open(&kept.folder, kept.most_bytes)).transpose();
+        let results =
+            opened.map_err(|error| Error::storage("open the folder of finished encodes", error))?.flatten();
         let workshop = Workshop {
             store,
             web: options.web.clone(),
@@ -115,6 +131,7 @@ impl Engine {
             light: Semaphore::new(cores as usize),
             cores,
             chunks: options.chunks,
+            results,
         };
         let engine = Self {
             shared: Arc::new(Shared {
@@ -534,6 +551,7 @@ impl Engine {
             input_urls: inputs.map(Option::unwrap_or_default).collect(),
             progress,
             meter: Meter::default(),
+            input_hashes: Arc::default(),
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),
         };

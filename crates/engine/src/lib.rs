@@ -19,13 +19,14 @@ pub mod job_machine;
 mod kept;
 mod probing;
 mod resources;
+mod results;
 mod sandboxing;
 mod steps;
 pub mod submission;
 mod work_folder;
 
 pub use database::{ListFilter, StoredEvent};
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, ResultsOptions};
 pub use error::{Error, ErrorKind};
 pub use forwarding::{Forwarded, Forwarding, RemoteError, RemoteJobs};
 pub use hops::QueueTransition;

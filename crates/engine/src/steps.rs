@@ -15,6 +15,7 @@ pub(crate) mod segment;
 pub(crate) mod stitch;
 pub(crate) mod verify;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -22,11 +23,13 @@ use abanico_ffmpeg::{Capabilities, Tools};
 use abanico_plan::TaskId;
 use abanico_store::{ObjectStore, WebInputs};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::failure;
 use crate::job::{Progress, PublishedOutput};
 use crate::job_machine::{Failure, Step};
+use crate::results::Results;
 use crate::sandboxing::Sandboxing;
 use crate::work_folder::WorkFolder;
 
@@ -66,6 +69,8 @@ pub(crate) struct Workshop {
     pub cores: u32,
     /// Whether films are encoded in chunks.
     pub chunks: bool,
+    /// Encodes that were made before.
+    pub results: Option<Results>,
 }
 
 /// What the steps of one job share.
@@ -83,6 +88,8 @@ pub(crate) struct JobContext {
     pub progress: Arc<Mutex<Progress>>,
     /// How many frames are encoded.
     pub meter: Meter,
+    /// Hashes of the inputs' bytes, once somebody asked.
+    pub input_hashes: Arc<OnceCell<Vec<String>>>,
     /// Says that somebody may want to look at the progress.
     pub changed: Arc<dyn Fn() + Send + Sync>,
     /// Ends every step of the job.
@@ -94,6 +101,27 @@ impl JobContext {
     pub fn input_files(&self) -> Vec<PathBuf> {
         let first = |url: &String| self.input_urls.iter().position(|other| other == url).unwrap_or(0);
         self.input_urls.iter().map(|url| self.work.input(first(url))).collect()
+    }
+
+    /// Hexadecimal BLAKE3 hashes of the inputs' bytes, in the job's order.
+    pub async fn input_hashes(&self) -> Result<&[String], Failure> {
+        let hash = || async {
+            let files = self.input_files();
+            let hashed = tokio::task::spawn_blocking(move || {
+                let mut known: BTreeMap<PathBuf, String> = BTreeMap::new();
+                for file in &files {
+                    if !known.contains_key(file) {
+                        let mut hasher = blake3::Hasher::new();
+                        std::io::copy(&mut std::fs::File::open(file)?, &mut hasher)?;
+                        known.insert(file.clone(), hasher.finalize().to_hex().to_string());
+                    }
+                }
+                Ok(files.iter().filter_map(|file| known.get(file).cloned()).collect::<Vec<String>>())
+            });
+            let hashed = hashed.await.map_err(|_| failure::broken("hashing the input ended early"))?;
+            hashed.map_err(|error: std::io::Error| failure::from_disk("read the input", &error))
+        };
+        Ok(self.input_hashes.get_or_try_init(hash).await?.as_slice())
     }
 
     /// URL of the first input, by which failures name the job's material.

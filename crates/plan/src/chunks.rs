@@ -36,6 +36,9 @@ const MOST_CHUNKS: usize = 5000;
 /// What is left of a film is cut into so many chunks for each encoder, so the last ones are short and all encoders end at
 /// about the same time (guided self-scheduling).
 const CHUNKS_LEFT_PER_ENCODER: i64 = 2;
+/// Chunks that each encoder gets of a film that is short for so many encoders: all of one length, since a round that only some
+/// take part in would leave the others idle.
+const MOST_ROUNDS: i64 = 3;
 /// Ticks of a source's clock that a frame is off by at most: frames between which a cut lies on a tick.
 const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
 
@@ -57,13 +60,10 @@ pub(crate) fn chunks(
     let grid = Grid { encode, source, start: clip.start };
     let mut starts = vec![0];
     let mut at = 0;
+    let lengths = Lengths::of(length.seconds(), encoders);
     while starts.len() < MOST_CHUNKS {
         let left = ExactTime::of_frames(first.frames - at, first.rate).seconds();
-        let wanted = left / Rational::from(CHUNKS_LEFT_PER_ENCODER * i64::from(encoders.max(1)));
-        let wanted = wanted.max(Rational::from(LEAST_SECONDS)).min(Rational::from(MOST_SECONDS));
-        if left < wanted + Rational::from(LEAST_SECONDS) {
-            break;
-        }
+        let Some(wanted) = lengths.next(left, starts.len()) else { break };
         let Some(next) = grid.cut_near(at, wanted) else { break };
         starts.push(next);
         at = next;
@@ -78,6 +78,42 @@ pub(crate) fn chunks(
         .enumerate()
         .map(|(number, (from, to))| grid.chunk(number, *from, to))
         .collect())
+}
+
+/// How long chunks are to be, in seconds.
+enum Lengths {
+    /// So many of the same length: each encoder gets as many as every other, at most [`MOST_ROUNDS`].
+    Even(i64),
+    /// For so many encoders, shorter and shorter.
+    Guided(i64),
+}
+
+impl Lengths {
+    fn of(film: Rational, encoders: u32) -> Self {
+        let encoders = i64::from(encoders.max(1));
+        let shortest = (film / Rational::from(LEAST_SECONDS)).floor();
+        match shortest / encoders {
+            0 => Self::Even(shortest),
+            rounds @ 1..=MOST_ROUNDS => Self::Even(encoders * rounds),
+            _ => Self::Guided(encoders),
+        }
+    }
+
+    /// The length of the next chunk when so many seconds are left and `made` cuts, the film's start among them, are made. None
+    /// leaves all that is left to one chunk.
+    fn next(&self, left: Rational, made: usize) -> Option<Rational> {
+        match self {
+            Self::Even(count) => {
+                let more = count - i64::try_from(made).unwrap_or(i64::MAX);
+                (more > 0).then(|| left / Rational::from(more + 1))
+            }
+            Self::Guided(encoders) => {
+                let wanted = left / Rational::from(CHUNKS_LEFT_PER_ENCODER * encoders);
+                let wanted = wanted.max(Rational::from(LEAST_SECONDS)).min(Rational::from(MOST_SECONDS));
+                (left >= wanted + Rational::from(LEAST_SECONDS)).then_some(wanted)
+            }
+        }
+    }
 }
 
 /// Why a film cannot be encoded in chunks.
@@ -130,12 +166,12 @@ impl Grid<'_> {
         &self.encode.branches[0]
     }
 
-    /// The cut that is `wanted` seconds behind frame `at`, or as near as can be, within a quarter: at a frame with which the
+    /// The cut that is `wanted` seconds behind frame `at`, or as near as can be, within an eighth: at a frame with which the
     /// source can be entered, best at one that its encoder put out of turn, since that is where scenes change; else at any.
     fn cut_near(&self, at: u64, wanted: Rational) -> Option<u64> {
         let branch = self.first_branch();
         let target = ExactTime::of_frames(at, branch.rate) + ExactTime::from_seconds(wanted);
-        let leeway = (wanted / Rational::from(4)).max(Rational::ONE);
+        let leeway = (wanted / Rational::from(8)).max(Rational::new(1, 2));
         let least = Rational::from(LEAST_SECONDS) / Rational::from(2);
         let may_be = |frame: u64| {
             let apart = frame > at && frame < branch.frames;
@@ -185,7 +221,7 @@ impl Grid<'_> {
         }
         let ticks_a_frame = (track.entry_points.tick * rate.per_second()).inverse().unwrap_or(Rational::ONE);
         let between = ticks_a_frame.den();
-        between <= MOST_FRAMES_BETWEEN_TICKS && frame % between.unsigned_abs() == 0
+        between <= MOST_FRAMES_BETWEEN_TICKS && frame.is_multiple_of(between.unsigned_abs())
     }
 
     /// The chunk of these frames of the first branch.
@@ -227,7 +263,7 @@ fn begins_group(rendition: &VideoRendition, frame: u64, rate: FrameRate) -> bool
         return first_at_or_after(distance, number, rate) == frame;
     }
     let gop = rendition.coding.gop;
-    !gop.is_fixed || gop.scene_cuts || frame % u64::from(gop.frames.max(1)) == 0
+    !gop.is_fixed || gop.scene_cuts || frame.is_multiple_of(u64::from(gop.frames.max(1)))
 }
 
 /// How many moments that force a key frame lie before `frame`: as many as key frames were forced by then.

@@ -17,6 +17,7 @@ pub(crate) async fn engine() -> TestEngine {
         folder: folder.path().to_owned(),
         cores: 1,
         chunks: true,
+        results: None,
         max_active_jobs: 2,
         sandboxing: Sandboxing::off(),
         web: abanico_store::WebInputs::default(),

@@ -8,6 +8,9 @@ use anyhow::Context;
 
 use crate::failure::{Hinted, MISSING_HERE};
 
+/// Bytes of a GiB.
+pub const GIB: u64 = 1 << 30;
+
 /// ffmpeg, ffprobe and how they are locked in.
 pub struct Toolbox {
     /// Where they are; ffprobe starts in the sandbox.

@@ -24,7 +24,8 @@ const MOST_INPUTS: usize = 150;
 
 /// Prints the plan.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (_, plan) = planned(&arguments.file, &arguments.choice).await?;
+    let encoders = arguments.encoders.unwrap_or_else(cores);
+    let (_, plan) = planned(&arguments.file, &arguments.choice, encoders).await?;
     if arguments.json {
         output::json(&plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -42,10 +43,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Facts of a file and the plan of the job for it, as the engine will make it.
-pub async fn planned(file: &Path, choice: &JobChoice) -> anyhow::Result<(MediaInfo, Plan)> {
+/// Facts of a file and the plan of the job for it, as an engine with so many encoders will make it.
+pub async fn planned(file: &Path, choice: &JobChoice, encoders: u32) -> anyhow::Result<(MediaInfo, Plan)> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    plan(&toolbox(true)?, file, choice, &format!("s3://input/{name}"), "s3://output/").await
+    plan(&toolbox(true)?, file, choice, (&format!("s3://input/{name}"), "s3://output/"), encoders).await
 }
 
 /// As [`planned`], with a name for the input and a place for the outputs.
@@ -53,8 +54,8 @@ pub async fn plan(
     toolbox: &Toolbox,
     file: &Path,
     choice: &JobChoice,
-    input: &str,
-    destination: &str,
+    (input, destination): (&str, &str),
+    encoders: u32,
 ) -> anyhow::Result<(MediaInfo, Plan)> {
     let submission = job_request::submission(choice, input, destination)?;
     let settings: JobSettings = serde_json::from_value(submission.settings)?;
@@ -67,7 +68,7 @@ pub async fn plan(
         inputs: &inputs,
         capabilities: &capabilities,
         started_epoch_ms: 0,
-        chunking: choice.chunks.chunking(cores()),
+        chunking: choice.chunks.chunking(encoders),
     };
     let plan = abanico_plan::plan(request).map_err(|error| {
         Hinted::new(WRONG_USAGE, error.to_string(), "change the setting that the message names")

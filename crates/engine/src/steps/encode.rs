@@ -1,20 +1,24 @@
 //! The steps that run ffmpeg: in a task and the files of its predecessors, out the task's files, complete or not there.
 //! Never a file outside the task's folder.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use abanico_ffmpeg::command::{EncodedFrom, Gain};
 use abanico_ffmpeg::{Finished, FirstPass, RunErrorKind, Spending, chunk_rates, command, run};
 use abanico_media::Size;
 use abanico_plan::{
     AudioEncode, Loudness, Overlay, Pass, Plan, RateControl, Streams, TaskId, TaskKind, VideoEncode,
+    VideoRendition,
 };
 
 use super::JobContext;
 use super::captions::{SCRIPT_FILE, captions_folder};
 use crate::failure;
 use crate::job_machine::Failure;
+use crate::results::{self, Circumstances};
 
 /// How full a decoder's buffer is taken to be where a chunk begins, in per cent: usually it is full, but behind scenes that
 /// are as hard as the rate allows it is not. What really was is checked when chunks are joined.
@@ -42,6 +46,15 @@ async fn encode_into(
     task: &TaskId,
     encode: &VideoEncode,
 ) -> Result<Finished, Failure> {
+    let keys = Keys::of(context, plan, encode).await?;
+    let folder = begin(context, task)?;
+    let missing = keys.missing(context, encode, &folder);
+    if missing.is_empty() {
+        tracing::info!(%task, "made before, with the same input and settings");
+        complete(context, task)?;
+        context.meter.note(context, plan, task, encode.most_frames());
+        return Ok(Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 });
+    }
     let threads = threads(context, plan, encode);
     let _permits = context
         .workshop
@@ -49,19 +62,79 @@ async fn encode_into(
         .acquire_many(threads.unwrap_or(context.workshop.cores))
         .await
         .map_err(|_| failure::broken("the encoder permits are gone"))?;
-    let folder = begin(context, task)?;
     let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
     let images: Vec<PathBuf> =
         plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
     let analysis = analysis_folder(context, encode);
     let from =
         EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analysis: analysis.as_deref() };
-    let args = command::encode_video(encode, from, &folder, threads);
+    let args = command::encode_video(&encode.only(&missing), from, &folder, threads);
     let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
     let metered = Metered { plan, task };
     let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(metered)).await?;
     complete(context, task)?;
+    keys.keep(context, encode, &context.work.task(task), &missing);
     Ok(finished)
+}
+
+/// Under which keys the renditions of an encode are kept, by their index.
+struct Keys(BTreeMap<u32, String>);
+
+impl Keys {
+    /// No keys where nothing is kept.
+    async fn of(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Result<Self, Failure> {
+        if context.workshop.results.is_none() {
+            return Ok(Self(BTreeMap::new()));
+        }
+        let inputs = context.input_hashes().await?;
+        let around =
+            Circumstances { ffmpeg: &context.workshop.capabilities.version, inputs, first_passes: &[] };
+        let key_of = |rendition: &VideoRendition| {
+            let Pass::Second(index) = rendition.pass else {
+                return results::key(encode, rendition.index, around);
+            };
+            // The bit rate of a chunk follows from the first passes of all of them, and stands in its own settings; its own
+            // frames follow from its own first pass.
+            let first = plan.task(&TaskId::analysis(encode.chunk))?;
+            let TaskKind::AnalyseVideo(first) = &first.kind else { return None };
+            let first_passes = [results::key(first, index, around)?];
+            results::key(encode, rendition.index, Circumstances { first_passes: &first_passes, ..around })
+        };
+        let keys = encode.encoded().filter_map(|(_, rendition)| Some((rendition.index, key_of(rendition)?)));
+        Ok(Self(keys.collect()))
+    }
+
+    /// Puts what was made before into `folder`; answers the renditions that are still to be encoded.
+    fn missing(&self, context: &JobContext, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
+        let is_taken = |rendition: &VideoRendition| {
+            let (Some(results), Some(key)) = (&context.workshop.results, self.0.get(&rendition.index)) else {
+                return false;
+            };
+            results.take(key, &files(rendition, folder))
+        };
+        encode.encoded().map(|(_, one)| one).filter(|one| !is_taken(one)).map(|one| one.index).collect()
+    }
+
+    /// Keeps what was encoded. A result that cannot be kept is lost for later jobs, not for this one.
+    fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
+        let Some(results) = &context.workshop.results else { return };
+        for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
+            let Some(key) = self.0.get(&rendition.index) else { continue };
+            if let Err(error) = results.keep(key, &files(rendition, folder)) {
+                tracing::warn!(%error, "a finished encode is not kept for later jobs");
+            }
+        }
+    }
+}
+
+/// What an encode makes of a rendition in `folder`, by the names that it is kept under.
+fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    if rendition.pass != Pass::First {
+        return vec![("video.mp4", folder.join(command::video_file_name(rendition.index)))];
+    }
+    let statistics = command::statistics_file(rendition.index);
+    let trees = folder.join(format!("{statistics}.mbtree"));
+    vec![("first-pass.log", folder.join(statistics)), ("first-pass.log.mbtree", trees)]
 }
 
 /// Threads of a chunk's encode: all chunks that there are share the processors. A whole film has them all.

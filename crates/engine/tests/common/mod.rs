@@ -34,6 +34,7 @@ impl Bench {
             folder: self.path("engine"),
             cores: 2,
             chunks: true,
+            results: None,
             max_active_jobs: 4,
             sandboxing: Sandboxing::off(),
             web: abanico_store::WebInputs::default(),

@@ -30,11 +30,13 @@ fn plan_of(info: &MediaInfo, outputs: Vec<Value>, encoders: u32) -> Plan {
 }
 
 fn encodes(plan: &Plan) -> Vec<&VideoEncode> {
-    let encode = |kind| match kind {
-        &TaskKind::EncodeVideo(ref encode) => Some(encode),
-        _ => None,
-    };
-    plan.tasks.iter().filter_map(|task| encode(&task.kind)).collect()
+    let mut made = Vec::new();
+    for task in &plan.tasks {
+        if let TaskKind::EncodeVideo(encode) = &task.kind {
+            made.push(encode);
+        }
+    }
+    made
 }
 
 /// First frame and number of frames of each chunk.
@@ -57,6 +59,21 @@ fn do_chunks_get_shorter_towards_the_end_and_begin_where_the_source_can_be_enter
     let seeks: Vec<_> = encodes(&plan).iter().map(|encode| encode.clips[0].seek).collect();
     // The file's clock starts 80 ms before its picture.
     assert_eq!(seeks[1], ExactTime::from_millis(30_080));
+}
+
+#[test]
+fn does_every_encoder_of_many_get_as_many_chunks_of_one_length() {
+    for (seconds, encoders, chunks) in
+        [(18, 2, 2), (30, 2, 4), (600, 64, 64), (7200, 1000, 1000), (600, 1000, 100)]
+    {
+        let lengths: Vec<u64> = runs(&plan_of(&film(seconds), vec![rung(json!({}))], encoders))
+            .iter()
+            .map(|(_, frames)| *frames)
+            .collect();
+        assert_eq!(lengths.len(), chunks, "{seconds} s for {encoders}");
+        let mean = seconds as f64 * 25.0 / chunks as f64;
+        assert!(lengths.iter().all(|frames| (*frames as f64 / mean - 1.0).abs() < 0.3), "{lengths:?}");
+    }
 }
 
 #[test]
@@ -138,7 +155,7 @@ proptest! {
         let mut next = 0;
         for (first, frames) in runs(&plan) {
             prop_assert_eq!(first, next);
-            prop_assert!(frames >= 50 && frames <= 125 * 25, "{}", frames);
+            prop_assert!((50..=125 * 25).contains(&frames), "{}", frames);
             next += frames;
         }
         prop_assert_eq!(next, u64::try_from(seconds * 25).unwrap());

@@ -23,7 +23,7 @@ pub async fn run(region: Option<&str>, estimate: AwsEstimate) -> anyhow::Result<
         let hint = "bring your own list with --prices: crates/estimate/prices.toml shows the form";
         Hinted::new(WRONG_USAGE, error.to_string(), hint)
     })?;
-    let (input, plan) = planned(&estimate.file, &estimate.choice).await?;
+    let (input, plan) = planned(&estimate.file, &estimate.choice, 1).await?;
     let machine = Machine {
         processors: estimate.own_processors,
         watts: estimate.own_watts,

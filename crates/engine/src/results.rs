@@ -1,0 +1,302 @@
+//! Encodes that were made before: in the hash of everything that an encode follows from, out its files, linked into place.
+//! Never a result of other settings, another input or another encoder; never more bytes than allowed for long.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use abanico_plan::{Pass, ScaleSource, VideoEncode};
+use serde::Serialize;
+
+/// A folder of results, each a folder named by its hash. Those that were not used for longest go first.
+#[derive(Debug)]
+pub(crate) struct Results {
+    folder: PathBuf,
+    most_bytes: u64,
+    /// One at a time removes old results.
+    tidying: Mutex<()>,
+}
+
+/// One result that lies there.
+struct Entry {
+    path: PathBuf,
+    used: SystemTime,
+    bytes: u64,
+}
+
+impl Results {
+    /// Opens the folder; half-made results of an earlier run are removed. None when nothing may be kept.
+    pub fn open(folder: &Path, most_bytes: u64) -> io::Result<Option<Self>> {
+        if most_bytes == 0 {
+            return Ok(None);
+        }
+        std::fs::create_dir_all(folder)?;
+        for entry in std::fs::read_dir(folder)?.flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "partial") {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        let results = Self { folder: folder.to_owned(), most_bytes, tidying: Mutex::new(()) };
+        results.tidy()?;
+        Ok(Some(results))
+    }
+
+    /// Puts the files of a result in place: `names` pairs each with its destination. False, and nothing in place, when
+    /// there is no such result.
+    pub fn take(&self, key: &str, names: &[(&str, PathBuf)]) -> bool {
+        let kept = self.folder.join(key);
+        let taken = names.iter().all(|(name, destination)| link(&kept.join(name), destination).is_ok());
+        if taken {
+            // Only for the order in which results go.
+            let _ = File::open(&kept).and_then(|folder| folder.set_modified(SystemTime::now()));
+        } else {
+            names.iter().for_each(|(_, destination)| {
+                let _ = std::fs::remove_file(destination);
+            });
+        }
+        taken
+    }
+
+    /// Keeps the files of a finished result under these names.
+    pub fn keep(&self, key: &str, files: &[(&str, PathBuf)]) -> io::Result<()> {
+        let (kept, partial) = (self.folder.join(key), self.folder.join(format!("{key}.partial")));
+        if kept.exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&partial)?;
+        files.iter().try_for_each(|(name, source)| link(source, &partial.join(name)))?;
+        match std::fs::rename(&partial, &kept) {
+            // Another task of the same kind was faster.
+            Err(_) if kept.exists() => std::fs::remove_dir_all(&partial)?,
+            other => other?,
+        }
+        self.tidy()
+    }
+
+    /// Removes what was not used for longest until the rest is small enough.
+    fn tidy(&self) -> io::Result<()> {
+        let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut entries: Vec<Entry> =
+            std::fs::read_dir(&self.folder)?.flatten().filter_map(|entry| read(entry.path()).ok()).collect();
+        entries.sort_by_key(|entry| entry.used);
+        let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        for entry in entries {
+            if bytes <= self.most_bytes {
+                break;
+            }
+            std::fs::remove_dir_all(&entry.path)?;
+            bytes -= entry.bytes;
+        }
+        Ok(())
+    }
+}
+
+fn read(path: PathBuf) -> io::Result<Entry> {
+    let used = std::fs::metadata(&path)?.modified()?;
+    let mut bytes = 0;
+    for file in std::fs::read_dir(&path)? {
+        bytes += file?.metadata()?.len();
+    }
+    Ok(Entry { path, used, bytes })
+}
+
+/// The same file under another name, or a copy where the file system has no links. Neither is written to again.
+fn link(source: &Path, destination: &Path) -> io::Result<()> {
+    match std::fs::hard_link(source, destination) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(_) => std::fs::copy(source, destination).map(drop),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Everything that one rendition of an encode follows from.
+#[derive(Serialize)]
+struct Origin<'a> {
+    /// Raised when the same plan is carried out in another way.
+    generation: u32,
+    ffmpeg: &'a str,
+    inputs: &'a [String],
+    encode: VideoEncode,
+    first_passes: &'a [String],
+}
+
+/// What the results of a job's encodes depend on beside their plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Circumstances<'a> {
+    /// Version of ffmpeg.
+    pub ffmpeg: &'a str,
+    /// Hashes of the inputs' bytes, in the job's order.
+    pub inputs: &'a [String],
+    /// Keys of the first passes that a second one reads.
+    pub first_passes: &'a [String],
+}
+
+/// The key of one encoded rendition; none when it depends on more than is known here: files that are drawn over it.
+pub(crate) fn key(encode: &VideoEncode, index: u32, around: Circumstances<'_>) -> Option<String> {
+    let mut own = encode.only(&[index]);
+    let is_drawn_over = own.encoded().any(|(_, rendition)| !rendition.overlays.is_empty());
+    if is_drawn_over {
+        return None;
+    }
+    forget_numbers(&mut own);
+    // A file that stands elsewhere in the job is the same file.
+    let inputs: Vec<String> = own
+        .clips
+        .iter()
+        .map(|clip| around.inputs.get(clip.input as usize).cloned())
+        .collect::<Option<_>>()?;
+    own.clips.iter_mut().for_each(|clip| clip.input = 0);
+    let origin = Origin {
+        generation: 1,
+        ffmpeg: around.ffmpeg,
+        inputs: &inputs,
+        encode: own,
+        first_passes: around.first_passes,
+    };
+    Some(blake3::hash(&serde_json::to_vec(&origin).ok()?).to_hex().to_string())
+}
+
+/// Numbers renditions by their place, so that those that are not encoded do not count.
+fn forget_numbers(encode: &mut VideoEncode) {
+    for branch in &mut encode.branches {
+        let before: Vec<u32> = branch.renditions.iter().map(|rendition| rendition.index).collect();
+        let place =
+            |index: u32| (0..).zip(&before).find(|(_, other)| **other == index).map_or(0, |(place, _)| place);
+        for rendition in &mut branch.renditions {
+            rendition.index = place(rendition.index);
+            if let ScaleSource::Rendition(source) = rendition.scale_from {
+                rendition.scale_from = ScaleSource::Rendition(place(source));
+            }
+            if rendition.only_scaled {
+                // Only its picture matters.
+                rendition.pass = Pass::Only;
+            } else if matches!(rendition.pass, Pass::Second(_)) {
+                rendition.pass = Pass::Second(0);
+            }
+        }
+        let coding = branch.renditions.iter().find(|one| !one.only_scaled).map(|one| one.coding.clone());
+        for rendition in branch.renditions.iter_mut().filter(|rendition| rendition.only_scaled) {
+            rendition.coding = coding.clone().unwrap_or_else(|| rendition.coding.clone());
+            rendition.overlays.clear();
+            rendition.key_frame_every = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn results(folder: &Path, most_bytes: u64) -> Results {
+        Results::open(folder, most_bytes).unwrap().unwrap()
+    }
+
+    fn keep(results: &Results, folder: &Path, key: &str, bytes: usize, age_s: u64) {
+        let source = folder.join("source");
+        std::fs::write(&source, vec![7; bytes]).unwrap();
+        results.keep(key, &[("video", source.clone())]).unwrap();
+        std::fs::remove_file(source).unwrap();
+        let used = SystemTime::now() - std::time::Duration::from_secs(age_s);
+        if let Ok(kept) = File::open(results.folder.join(key)) {
+            kept.set_modified(used).unwrap();
+        }
+    }
+
+    #[test]
+    fn is_a_result_put_in_place_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = results(&folder.path().join("results"), 1000);
+        keep(&results, folder.path(), "a", 10, 0);
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        assert!(results.take("a", &[("video", one.clone())]));
+        assert_eq!(std::fs::read(&one).unwrap(), [7; 10]);
+        std::fs::remove_file(&one).unwrap();
+        assert!(!results.take("a", &[("video", one.clone()), ("sound", other.clone())]));
+        assert!(!one.exists() && !other.exists());
+        assert!(!results.take("b", &[("video", one)]));
+    }
+
+    #[test]
+    fn does_what_was_not_used_for_longest_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = results(&folder.path().join("results"), 100);
+        for (key, age_s) in [("old", 90), ("older", 100), ("new", 1)] {
+            keep(&kept, folder.path(), key, 40, age_s);
+        }
+        let is_there = |key: &str| kept.folder.join(key).exists();
+        assert_eq!(["older", "old", "new"].map(is_there), [false, true, true]);
+        assert!(kept.take("old", &[("video", folder.path().join("again"))]), "now it was used last");
+        keep(&kept, folder.path(), "newest", 40, 0);
+        assert_eq!(["old", "new", "newest"].map(is_there), [true, false, true]);
+    }
+
+    #[test]
+    fn is_a_half_made_result_gone_at_the_next_start_and_nothing_kept_without_room() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a.partial")).unwrap();
+        results(folder.path(), 10);
+        assert!(!folder.path().join("a.partial").exists());
+        assert!(Results::open(folder.path(), 0).unwrap().is_none());
+    }
+
+    /// Two rungs of a film, the smaller one scaled from the larger.
+    fn ladder(small_bps: u64) -> VideoEncode {
+        let rendition = |index: u32, width: u32, scale_from: ScaleSource, bit_rate_bps: u64| {
+            let size = json!({"width": width, "height": width / 2});
+            json!({
+                "index": index, "scale_from": scale_from, "frame": size, "pixel_aspect": "1/1", "noise_reducer": null,
+                "pictures": [{"crop": null, "size": size, "at": null}], "colour_correction": null, "overlays": [],
+                "coding": {"codec": {"h264": {"profile": "high", "level": null, "b_references": true, "entropy": "cabac"}},
+                    "rate_control": {"constant": {"bit_rate_bps": bit_rate_bps}}, "buffer_bits": 9, "buffer_fill_percent": null,
+                    "speed": "fast", "gop": {"frames": 50, "min_frames": 12, "scene_cuts": true}, "b_frames": 3,
+                    "references": null, "bit_depth": 8, "fields": "progressive", "static_hdr": {"mastering": null, "light": null}},
+            })
+        };
+        let renditions = [
+            rendition(4, 640, ScaleSource::Source, 800),
+            rendition(7, 320, ScaleSource::Rendition(4), small_bps),
+        ];
+        serde_json::from_value(
+            json!({"clips": [], "branches": [{"rate": "25/1", "frames": 10, "clip_frames": [10],
+            "from_fields": false, "keeps_range": false, "renditions": renditions}]}),
+        )
+        .unwrap()
+    }
+
+    const HERE: Circumstances<'_> = Circumstances { ffmpeg: "5.1", inputs: &[], first_passes: &[] };
+
+    #[test]
+    fn is_a_result_of_its_own_settings_and_scaling_alone() {
+        let (one, other) = (ladder(300), ladder(400));
+        assert_eq!(key(&one, 4, HERE), key(&other, 4, HERE), "the other rung's rate does not count");
+        assert_ne!(key(&one, 7, HERE), key(&other, 7, HERE));
+        let mut wider = one.clone();
+        wider.branches[0].renditions[0].frame.width = 700;
+        wider.branches[0].renditions[0].pictures[0].size.width = 700;
+        assert_ne!(key(&one, 7, HERE), key(&wider, 7, HERE), "it is scaled from another picture");
+        let mut dearer = one.clone();
+        dearer.branches[0].renditions[0].coding.buffer_bits = 99;
+        assert_eq!(key(&one, 7, HERE), key(&dearer, 7, HERE), "how that picture is encoded does not count");
+        let mut renumbered = one.clone();
+        renumbered.branches[0].renditions[0].index = 2;
+        renumbered.branches[0].renditions[1].scale_from = ScaleSource::Rendition(2);
+        assert_eq!(key(&one, 7, HERE), key(&renumbered, 7, HERE));
+        for around in [
+            Circumstances { ffmpeg: "5.2", ..HERE },
+            Circumstances { first_passes: &["a".to_owned()], ..HERE },
+        ] {
+            assert_ne!(key(&one, 7, HERE), key(&one, 7, around));
+        }
+    }
+
+    #[test]
+    fn has_what_files_are_drawn_over_no_key() {
+        let mut drawn = ladder(300);
+        drawn.branches[0].renditions[1].overlays.push(abanico_plan::Overlay::Captions(0));
+        assert_eq!((key(&drawn, 4, HERE).is_some(), key(&drawn, 7, HERE)), (true, None));
+    }
+}

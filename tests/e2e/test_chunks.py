@@ -1,0 +1,242 @@
+"""Is a film that is encoded in chunks the same film, and is nothing encoded twice?"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from harness import Server, binary, eventually
+from outputs import AAC, output, run, settings, upload
+
+SECONDS = 30
+RATE = 25
+MEAN_BPS = 500_000
+
+
+def film(file: Path, *options: str, rate: str = "25", seconds: int = SECONDS, source: str = "testsrc2") -> Path:
+    """A film in which every frame is another; MP4 with an entry point in each second."""
+    picture = ["-f", "lavfi", "-i", f"{source}=s=640x360:r={rate}:d={seconds}"]
+    sound = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
+    command = ["ffmpeg", "-v", "error", "-y", *picture, *sound, *coding, *options, str(file)]
+    subprocess.run(command, check=True, timeout=120)
+    return file
+
+
+def rung(name: str, width: int, rate: int = MEAN_BPS, **own: object) -> dict:
+    """One H.264 rung with a mean."""
+    base = {"RateControlMode": "VBR", "Bitrate": rate, "MaxBitrate": rate * 3 // 2, "HrdBufferSize": rate * 2}
+    codec = {"Codec": "H_264", "H264Settings": {**base, "GopSize": 50.0, **own}}
+    picture = {"Width": width, "Height": width * 9 // 16}
+    return output("MP4", codec, [AAC], NameModifier=f"_{name}", VideoDescription=picture)
+
+
+def lowered(value: object) -> object:
+    """Members as a job file has them, which begin with a small letter."""
+    if isinstance(value, dict):
+        return {key[:1].lower() + key[1:] if key[0].isupper() else key: lowered(one) for key, one in value.items()}
+    return [lowered(one) for one in value] if isinstance(value, list) else value
+
+
+def job_file(folder: Path, outputs: list[dict]) -> Path:
+    """The job as a file."""
+    job = lowered(settings([{"FileInput": "s3://in/film"}], outputs, "s3://out/film"))
+    job["inputs"][0]["audioSelectors"] = {"Audio Selector 1": {"defaultSelection": "DEFAULT"}}
+    file = folder / "job.json"
+    file.write_text(json.dumps({"settings": job}))
+    return file
+
+
+def transcode(source: Path, outputs: list[dict], out: Path, *options: str) -> dict:
+    """Runs the program; what it says at its end."""
+    out.parent.mkdir(exist_ok=True, parents=True)
+    command = [str(binary()), "transcode", str(source), "--job", str(job_file(out.parent, outputs)), "--out", str(out), "--json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def likeness(one: Path, other: Path, shift: int = 0) -> list[float]:
+    """PSNR of each frame of one film against the frame `shift` later of the other, at the size of the first."""
+    size = json.loads(probe(one, "stream=width,height"))["streams"][0]
+    graph = (
+        f"[1:v]trim=start_frame={shift},settb=1/1000,setpts=N,scale={size['width']}:{size['height']}[b];"
+        "[0:v]settb=1/1000,setpts=N[a];[a][b]psnr=stats_file=-:shortest=1"
+    )
+    command = ["ffmpeg", "-v", "fatal", "-i", str(one), "-i", str(other), "-filter_complex", graph, "-fps_mode", "passthrough"]
+    lines = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, check=True, timeout=120).stdout
+    found = [line.split("psnr_avg:")[1].split()[0] for line in lines.splitlines() if "psnr_avg:" in line]
+    return [99.0 if value == "inf" else float(value) for value in found]
+
+
+def probe(file: Path, entries: str) -> str:
+    """What ffprobe says of the picture."""
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries", entries, "-of", "json"]
+    return subprocess.run([*command, str(file)], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def inspected(file: Path, *options: str) -> tuple[int, dict]:
+    """What `abanico inspect` says of a file, and its exit status."""
+    done = subprocess.run([str(binary()), "inspect", str(file), "--json", *options], capture_output=True, text=True, timeout=60)
+    return done.returncode, json.loads(done.stdout)
+
+
+def planned(source: Path, folder: Path, outputs: list[dict], *options: str) -> dict:
+    """The plan of a job."""
+    command = [str(binary()), "plan", str(source), "--job", str(job_file(folder, outputs)), "--json", *options]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+def chunks(plan: dict) -> list[str]:
+    """Names of the chunks' tasks."""
+    return [task["id"] for task in plan["tasks"] if task["id"].startswith("chunk-")]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The film that most tests cut."""
+    return film(tmp_path_factory.mktemp("chunks") / "film.mp4")
+
+
+def test_is_a_film_in_chunks_the_whole_film_frame_by_frame(source: Path, tmp_path: Path) -> None:
+    outputs = [rung("a", 640), rung("b", 320, 200_000)]
+    assert len(chunks(planned(source, tmp_path, outputs))) >= 3
+    assert chunks(planned(source, tmp_path, outputs, "--chunks", "off")) == []
+    transcode(source, outputs, tmp_path / "auto")
+    transcode(source, outputs, tmp_path / "off", "--chunks", "off")
+    for name in ("a", "b"):
+        made, whole = tmp_path / "auto" / f"film_{name}.mp4", tmp_path / "off" / f"film_{name}.mp4"
+        stream = json.loads(probe(made, "stream=nb_read_packets,start_time,duration"))["streams"][0]
+        assert (stream["nb_read_packets"], float(stream["start_time"]), float(stream["duration"])) == ("750", 0, 30), stream
+        own, late = likeness(made, source), likeness(made, source, 1)
+        assert len(own) == 750
+        worse = [index for index, (right, wrong) in enumerate(zip(own, late, strict=False)) if right <= wrong]
+        assert worse == [], "frames that look more like their neighbours"
+        assert abs(made.stat().st_size / whole.stat().st_size - 1) < 0.02
+        apart = likeness(whole, source)
+        assert abs(sum(own) / 750 - sum(apart) / 750) < 0.5
+
+
+@pytest.mark.parametrize("mode", ["VBR", "CBR", "QVBR"])
+def test_do_chunks_of_hard_scenes_keep_the_buffer(mode: str, tmp_path: Path) -> None:
+    picture = ["-vf", "noise=alls=40:allf=t:enable='between(t,9,20)'"]
+    source = film(tmp_path / "noisy.mp4", *picture)
+    own = {"QVBR": {"Bitrate": None, "QvbrSettings": {"QvbrQualityLevel": 9}}, "CBR": {"MaxBitrate": None}}.get(mode, {})
+    one = rung("a", 640, RateControlMode=mode, **own)
+    codec = one["VideoDescription"]["CodecSettings"]["H264Settings"]
+    one["VideoDescription"]["CodecSettings"]["H264Settings"] = {name: value for name, value in codec.items() if value is not None}
+    assert len(chunks(planned(source, tmp_path, [one]))) >= 3
+    transcode(source, [one], tmp_path / "out")
+    ceiling = MEAN_BPS if mode == "CBR" else MEAN_BPS * 3 // 2
+    buffer = ["--max-bit-rate", str(ceiling), "--buffer", str(MEAN_BPS * 2)]
+    status, found = inspected(tmp_path / "out" / "noisy_a.mp4", *buffer)
+    assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
+    if mode != "QVBR":
+        assert found["video"]["bitRateBps"] == pytest.approx(MEAN_BPS, rel=0.06)
+
+
+def test_are_fixed_groups_the_same_with_and_without_chunks(source: Path, tmp_path: Path) -> None:
+    one = rung("a", 640, GopSize=40.0, SceneChangeDetect="DISABLED")
+    assert len(chunks(planned(source, tmp_path, [one]))) >= 3
+    transcode(source, [one], tmp_path / "out")
+    _, found = inspected(tmp_path / "out" / "film_a.mp4")
+    assert found["video"]["groups"] == {"count": 19, "shortestFrames": 40, "longestFrames": 40}
+
+
+def odd_sources(folder: Path) -> dict[str, Path]:
+    """Films whose frames are not one for each tick of the output."""
+    varying = ["-vf", "select='not(between(mod(n,50),20,37))*not(between(t,9,12))'", "-fps_mode", "vfr"]
+    fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]
+    return {
+        "varying": film(folder / "varying.mp4", *varying, "-bf", "2", seconds=20),
+        "fields": film(folder / "fields.mp4", *fields, rate="50", seconds=20),
+        "twice": film(folder / "twice.mkv", rate="60", seconds=20),
+        "ntsc": film(folder / "ntsc.mkv", "-bf", "3", rate="30000/1001", seconds=20),
+    }
+
+
+def test_are_odd_sources_cut_without_a_frame_too_many(tmp_path: Path) -> None:
+    for name, file in odd_sources(tmp_path).items():
+        own = {"FramerateControl": "SPECIFIED", "FramerateNumerator": 30, "FramerateDenominator": 1} if name == "twice" else {}
+        one = rung("a", 320, 600_000, **own)
+        assert len(chunks(planned(file, tmp_path, [one]))) >= 2, name
+        transcode(file, [one], tmp_path / f"{name}-auto")
+        transcode(file, [one], tmp_path / f"{name}-off", "--chunks", "off")
+        made, whole = (tmp_path / f"{name}-{how}" / f"{name}_a.mp4" for how in ("auto", "off"))
+        own, late = likeness(made, whole), likeness(made, whole, 1)
+        assert len(own) == len(likeness(whole, whole)), name
+        # A frame that stands still for long is as like its neighbour, give or take what an encoder does to it.
+        worse = [index for index, (right, wrong) in enumerate(zip(own, late, strict=False)) if right < wrong - 3]
+        assert worse == [], (name, worse)
+        assert sum(late) / len(late) < sum(own) / len(own) - 3, "a shift would be seen"
+
+
+def entries(folder: Path) -> set[str]:
+    """Results that are kept."""
+    return {entry.name for entry in folder.iterdir() if not entry.name.endswith(".partial")}
+
+
+def test_is_only_the_rung_that_changed_encoded_again(source: Path, tmp_path: Path) -> None:
+    outputs, kept = [rung("a", 640), rung("b", 320, 200_000)], tmp_path / "kept"
+    count = len(chunks(planned(source, tmp_path, outputs)))
+    first = transcode(source, outputs, tmp_path / "one", "--results", str(kept))
+    results = entries(kept)
+    assert len(results) == 3 * count, "first pass and two rungs of each chunk"
+    again = transcode(source, outputs, tmp_path / "two", "--results", str(kept))
+    assert entries(kept) == results
+    # Sound, packaging and verifying are done again.
+    assert again["ffmpeg_cpu_ms"] < first["ffmpeg_cpu_ms"] / 4, (first, again)
+    for name in ("a", "b"):
+        assert (tmp_path / "one" / f"film_{name}.mp4").read_bytes() == (tmp_path / "two" / f"film_{name}.mp4").read_bytes()
+    other = [rung("a", 640), rung("b", 320, 250_000)]
+    transcode(source, other, tmp_path / "three", "--results", str(kept))
+    assert len(entries(kept) - results) == count, "one rung of each chunk"
+    small = film(tmp_path / "other.mp4", source="testsrc")
+    transcode(small, outputs, tmp_path / "four", "--results", str(kept))
+    assert len(entries(kept)) == 3 * count + count + 3 * len(chunks(planned(small, tmp_path, outputs)))
+
+
+def test_does_a_killed_run_go_on_with_its_finished_chunks(source: Path, tmp_path: Path) -> None:
+    outputs, kept, out = [rung("a", 640, QualityTuningLevel="MULTI_PASS_HQ")], tmp_path / "kept", tmp_path / "out"
+    kept.mkdir()
+    count = len(chunks(planned(source, tmp_path, outputs)))
+    job = job_file(tmp_path, outputs)
+    command = [str(binary()), "transcode", str(source), "--job", str(job), "--out", str(out), "--results", str(kept)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        eventually(lambda: len(entries(kept)) > count, 120, "a chunk is encoded")
+        running.send_signal(signal.SIGKILL)
+    before = {name: (kept / name / "video.mp4").stat().st_ino for name in entries(kept) if (kept / name / "video.mp4").exists()}
+    time.sleep(0.5)
+    done = transcode(source, outputs, out, "--results", str(kept))
+    after = {name: (kept / name / "video.mp4").stat().st_ino for name in entries(kept) if (kept / name / "video.mp4").exists()}
+    assert before.items() <= after.items() and len(after) == count and len(entries(kept)) == 2 * count
+    assert done["type"] == "done" and likeness(out / "film_a.mp4", source)
+
+
+def test_does_a_server_reuse_chunks_and_segments_begin_where_they_should(server: Server, source: Path) -> None:
+    if "masters" not in buckets(server):
+        server.s3.create_bucket(Bucket="masters")
+    selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
+    inputs = [{"FileInput": upload(server, source, "chunked.mp4"), "AudioSelectors": selectors}]
+    hls = settings(inputs, [rung("a", 640)], "s3://renditions/chunked/x")
+    group = hls["OutputGroups"][0]
+    group["OutputGroupSettings"] = {
+        "Type": "HLS_GROUP_SETTINGS",
+        "HlsGroupSettings": {"Destination": "s3://renditions/chunked/x", "SegmentLength": 4, "MinSegmentLength": 0},
+    }
+    group["Outputs"][0]["ContainerSettings"] = {"Container": "M3U8"}
+    run(server, hls)
+    segments = [key for key in server.keys(prefix="chunked/") if key.endswith(".ts")]
+    assert len(segments) == 8, segments
+    seen = server.log().count("made before")
+    run(server, hls)
+    assert server.log().count("made before") - seen >= 6, "first passes and chunks of the second job"
+
+
+def buckets(server: Server) -> list[str]:
+    """Names of all buckets."""
+    return [bucket["Name"] for bucket in server.s3.list_buckets()["Buckets"]]
