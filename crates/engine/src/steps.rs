@@ -2,6 +2,7 @@
 //!
 //! Never: a change of a job's record. That is the driver's.
 
+pub(crate) mod budgets;
 pub(crate) mod captions;
 pub(crate) mod capture;
 pub(crate) mod encode;
@@ -11,6 +12,7 @@ pub(crate) mod package;
 pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
+pub(crate) mod reuse;
 pub(crate) mod segment;
 pub(crate) mod stitch;
 pub(crate) mod verify;

@@ -1,15 +1,23 @@
 //! What commands that use ffmpeg share: in nothing, out the tools, locked in by this very program.
 //! Never an ffmpeg outside the sandbox, unless the configuration turns it off.
 
-use abanico_engine::Sandboxing;
+use std::path::{Path, PathBuf};
+
+use abanico_engine::{ResultsOptions, Sandboxing};
 use abanico_ffmpeg::Tools;
 use abanico_ffmpeg::sandbox::{Launcher, Policy};
 use anyhow::Context;
 
 use crate::failure::{Hinted, MISSING_HERE};
 
-/// Bytes of a GiB.
-pub const GIB: u64 = 1 << 30;
+/// Keeps finished encodes in `folder`: at most so many GiB, and a fifth of what its disk has free now.
+pub fn results(folder: PathBuf, gib: u64) -> ResultsOptions {
+    // The folder may not be there yet; one above it is on the same disk.
+    let there = folder.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    let free = nix::sys::statvfs::statvfs(there);
+    let free_bytes = free.map_or(u64::MAX, |stats| stats.blocks_available() * stats.fragment_size());
+    ResultsOptions { folder, most_bytes: gib.saturating_mul(1 << 30).min(free_bytes / 5) }
+}
 
 /// ffmpeg, ffprobe and how they are locked in.
 pub struct Toolbox {

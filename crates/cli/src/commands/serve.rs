@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Engine, EngineOptions, Forwarding, ResultsOptions};
+use abanico_engine::{Engine, EngineOptions, Forwarding};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
     Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, Server, ServerParts, Webhook,
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::local::{GIB, cores, toolbox};
+use super::local::{cores, results, toolbox};
 use crate::arguments::{Chunks, Serve};
 use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
@@ -85,10 +85,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         folder: data.join("engine"),
         cores: config.engine.cores.unwrap_or_else(cores),
         chunks: config.engine.chunks == Chunks::Auto,
-        results: Some(ResultsOptions {
-            folder: data.join("engine").join("results"),
-            most_bytes: config.engine.results_gib * GIB,
-        }),
+        results: Some(results(data.join("engine").join("results"), config.engine.results_gib)),
         max_active_jobs: config.engine.max_active_jobs,
         sandboxing: toolbox.sandboxing.clone(),
         web: config.web_inputs.open()?,

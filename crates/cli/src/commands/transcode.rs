@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Engine, EngineOptions, JobRecord, ResultsOptions, Stage};
+use abanico_engine::{Engine, EngineOptions, JobRecord, Stage};
 use abanico_plan::Plan;
 use abanico_store::{FolderBucket, RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
 use serde_json::json;
 
-use super::local::{GIB, Toolbox, cores, toolbox};
+use super::local::{Toolbox, cores, results, toolbox};
 use crate::arguments::{Chunks, Transcode};
 use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
 use crate::progress::{Show, follow};
@@ -30,10 +30,7 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
         folder: work.path().to_owned(),
         cores: cores(),
         chunks: arguments.choice.chunks == Chunks::Auto,
-        results: arguments
-            .results
-            .clone()
-            .map(|folder| ResultsOptions { folder, most_bytes: arguments.results_gib * GIB }),
+        results: arguments.results.clone().map(|folder| results(folder, arguments.results_gib)),
         max_active_jobs: 1,
         sandboxing: toolbox.sandboxing.clone(),
         web: abanico_store::WebInputs::default(),

@@ -1,29 +1,20 @@
 //! The steps that run ffmpeg: in a task and the files of its predecessors, out the task's files, complete or not there.
 //! Never a file outside the task's folder.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use abanico_ffmpeg::command::{EncodedFrom, Gain};
-use abanico_ffmpeg::{Finished, FirstPass, RunErrorKind, Spending, chunk_rates, command, run};
-use abanico_media::Size;
-use abanico_plan::{
-    AudioEncode, Loudness, Overlay, Pass, Plan, RateControl, Streams, TaskId, TaskKind, VideoEncode,
-    VideoRendition,
-};
+use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
+use abanico_plan::{AudioEncode, Loudness, Overlay, Pass, Plan, Streams, TaskId, TaskKind, VideoEncode};
 
 use super::JobContext;
+use super::budgets::{chunks_of, with_budgets};
 use super::captions::{SCRIPT_FILE, captions_folder};
+use super::reuse::Keys;
 use crate::failure;
 use crate::job_machine::Failure;
-use crate::results::{self, Circumstances};
-
-/// How full a decoder's buffer is taken to be where a chunk begins, in per cent: usually it is full, but behind scenes that
-/// are as hard as the rate allows it is not. What really was is checked when chunks are joined.
-const FULL_PERCENT: u8 = 90;
-const HALF_FULL_PERCENT: u8 = 50;
 
 /// Encodes all video renditions of a film or a chunk in one ffmpeg with one decode.
 pub(crate) async fn encode_video(
@@ -77,133 +68,10 @@ async fn encode_into(
     Ok(finished)
 }
 
-/// Under which keys the renditions of an encode are kept, by their index.
-struct Keys(BTreeMap<u32, String>);
-
-impl Keys {
-    /// No keys where nothing is kept.
-    async fn of(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Result<Self, Failure> {
-        if context.workshop.results.is_none() {
-            return Ok(Self(BTreeMap::new()));
-        }
-        let inputs = context.input_hashes().await?;
-        let around =
-            Circumstances { ffmpeg: &context.workshop.capabilities.version, inputs, first_passes: &[] };
-        let key_of = |rendition: &VideoRendition| {
-            let Pass::Second(index) = rendition.pass else {
-                return results::key(encode, rendition.index, around);
-            };
-            // The bit rate of a chunk follows from the first passes of all of them, and stands in its own settings; its own
-            // frames follow from its own first pass.
-            let first = plan.task(&TaskId::analysis(encode.chunk))?;
-            let TaskKind::AnalyseVideo(first) = &first.kind else { return None };
-            let first_passes = [results::key(first, index, around)?];
-            results::key(encode, rendition.index, Circumstances { first_passes: &first_passes, ..around })
-        };
-        let keys = encode.encoded().filter_map(|(_, rendition)| Some((rendition.index, key_of(rendition)?)));
-        Ok(Self(keys.collect()))
-    }
-
-    /// Puts what was made before into `folder`; answers the renditions that are still to be encoded.
-    fn missing(&self, context: &JobContext, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
-        let is_taken = |rendition: &VideoRendition| {
-            let (Some(results), Some(key)) = (&context.workshop.results, self.0.get(&rendition.index)) else {
-                return false;
-            };
-            results.take(key, &files(rendition, folder))
-        };
-        encode.encoded().map(|(_, one)| one).filter(|one| !is_taken(one)).map(|one| one.index).collect()
-    }
-
-    /// Keeps what was encoded. A result that cannot be kept is lost for later jobs, not for this one.
-    fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
-        let Some(results) = &context.workshop.results else { return };
-        for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
-            let Some(key) = self.0.get(&rendition.index) else { continue };
-            if let Err(error) = results.keep(key, &files(rendition, folder)) {
-                tracing::warn!(%error, "a finished encode is not kept for later jobs");
-            }
-        }
-    }
-}
-
-/// What an encode makes of a rendition in `folder`, by the names that it is kept under.
-fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
-    if rendition.pass != Pass::First {
-        return vec![("video.mp4", folder.join(command::video_file_name(rendition.index)))];
-    }
-    let statistics = command::statistics_file(rendition.index);
-    let trees = folder.join(format!("{statistics}.mbtree"));
-    vec![("first-pass.log", folder.join(statistics)), ("first-pass.log.mbtree", trees)]
-}
-
 /// Threads of a chunk's encode: all chunks that there are share the processors. A whole film has them all.
 fn threads(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Option<u32> {
     encode.chunk?;
     Some((context.workshop.cores / chunks_of(plan).max(1)).max(1))
-}
-
-/// Chunks of the film.
-fn chunks_of(plan: &Plan) -> u32 {
-    let stitch = plan.tasks.iter().find_map(|task| match &task.kind {
-        TaskKind::StitchVideo(stitch) => Some(stitch.chunks),
-        _ => None,
-    });
-    stitch.unwrap_or(0)
-}
-
-/// A chunk whose renditions have bit rates of their own, by what the first passes of all chunks say.
-fn with_budgets(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Result<VideoEncode, Failure> {
-    let number = encode.chunk.unwrap_or(0);
-    let mut own = encode.clone();
-    for branch in &mut own.branches {
-        for rendition in &mut branch.renditions {
-            if number > 0 {
-                rendition.coding.buffer_fill_percent = Some(FULL_PERCENT);
-            }
-            let Pass::Second(index) = rendition.pass else { continue };
-            let RateControl::Average { bit_rate_bps, max_bit_rate_bps } = rendition.coding.rate_control
-            else {
-                // Each chunk of a constant rate has that rate.
-                rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT).filter(|_| number > 0);
-                continue;
-            };
-            let (passes, size) = first_passes(context, plan, index)?;
-            let spending = Spending {
-                mean_bps: bit_rate_bps,
-                ceiling_bps: max_bit_rate_bps,
-                area_ratio: rendition.frame.area() as f64 / size.area().max(1) as f64,
-                frames_per_second: branch.rate.per_second().approximate(),
-            };
-            let rates = chunk_rates(&passes, spending);
-            let rate = |number: u32| rates.get(number as usize).copied().unwrap_or(bit_rate_bps);
-            let is_hard = |rate: u64| rate > max_bit_rate_bps / 10 * 8;
-            if number > 0 && (is_hard(rate(number - 1)) || is_hard(rate(number))) {
-                rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
-            }
-            rendition.coding.rate_control =
-                RateControl::Average { bit_rate_bps: rate(number), max_bit_rate_bps };
-        }
-    }
-    Ok(own)
-}
-
-/// What the first passes of all chunks say, and the size of their frames.
-fn first_passes(context: &JobContext, plan: &Plan, index: u32) -> Result<(Vec<FirstPass>, Size), Failure> {
-    let mut passes = Vec::new();
-    let mut size = Size::new(1, 1);
-    for number in 0..chunks_of(plan) {
-        let id = TaskId::analysis(Some(number));
-        let file = context.work.task(&id).join(command::statistics_file(index));
-        let text = std::fs::read_to_string(&file);
-        let text = text.map_err(|error| failure::from_disk("read a first pass's statistics", &error))?;
-        passes.push(FirstPass::read(&text));
-        if let Some(TaskKind::AnalyseVideo(analysis)) = plan.task(&id).map(|task| &task.kind) {
-            let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
-            size = own.map_or(size, |(_, rendition)| rendition.frame);
-        }
-    }
-    Ok((passes, size))
 }
 
 /// A rendition of a chunk that is to be encoded once more.

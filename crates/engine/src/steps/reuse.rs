@@ -1,0 +1,72 @@
+//! Encodes that need not be made: in an encode, out the renditions that an earlier one made of the same, and afterwards what
+//! is kept of it for later ones. Never a rendition of other bytes or settings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use abanico_ffmpeg::command;
+use abanico_plan::{Pass, Plan, TaskId, TaskKind, VideoEncode, VideoRendition};
+
+use super::JobContext;
+use crate::job_machine::Failure;
+use crate::results::{self, Circumstances};
+
+/// Under which keys the renditions of an encode are kept, by their index.
+pub(super) struct Keys(BTreeMap<u32, String>);
+
+impl Keys {
+    /// No keys where nothing is kept.
+    pub async fn of(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Result<Self, Failure> {
+        if context.workshop.results.is_none() {
+            return Ok(Self(BTreeMap::new()));
+        }
+        let inputs = context.input_hashes().await?;
+        let around =
+            Circumstances { ffmpeg: &context.workshop.capabilities.version, inputs, first_passes: &[] };
+        let key_of = |rendition: &VideoRendition| {
+            let Pass::Second(index) = rendition.pass else {
+                return results::key(encode, rendition.index, around);
+            };
+            // The bit rate of a chunk follows from the first passes of all of them, and stands in its own settings; its own
+            // frames follow from its own first pass.
+            let first = plan.task(&TaskId::analysis(encode.chunk))?;
+            let TaskKind::AnalyseVideo(first) = &first.kind else { return None };
+            let first_passes = [results::key(first, index, around)?];
+            results::key(encode, rendition.index, Circumstances { first_passes: &first_passes, ..around })
+        };
+        let keys = encode.encoded().filter_map(|(_, rendition)| Some((rendition.index, key_of(rendition)?)));
+        Ok(Self(keys.collect()))
+    }
+
+    /// Puts what was made before into `folder`; answers the renditions that are still to be encoded.
+    pub fn missing(&self, context: &JobContext, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
+        let is_taken = |rendition: &VideoRendition| {
+            let (Some(results), Some(key)) = (&context.workshop.results, self.0.get(&rendition.index)) else {
+                return false;
+            };
+            results.take(key, &files(rendition, folder))
+        };
+        encode.encoded().map(|(_, one)| one).filter(|one| !is_taken(one)).map(|one| one.index).collect()
+    }
+
+    /// Keeps what was encoded. A result that cannot be kept is lost for later jobs, not for this one.
+    pub fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
+        let Some(results) = &context.workshop.results else { return };
+        for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
+            let Some(key) = self.0.get(&rendition.index) else { continue };
+            if let Err(error) = results.keep(key, &files(rendition, folder)) {
+                tracing::warn!(%error, "a finished encode is not kept for later jobs");
+            }
+        }
+    }
+}
+
+/// What an encode makes of a rendition in `folder`, by the names that it is kept under.
+fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    if rendition.pass != Pass::First {
+        return vec![("video.mp4", folder.join(command::video_file_name(rendition.index)))];
+    }
+    let statistics = command::statistics_file(rendition.index);
+    let trees = folder.join(format!("{statistics}.mbtree"));
+    vec![("first-pass.log", folder.join(statistics)), ("first-pass.log.mbtree", trees)]
+}
