@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
+import scaling  # noqa: E402
 from plot import Series, plot, ticks  # noqa: E402
 from rate_curves import bd_rate_percent, monotone_cubic  # noqa: E402
 
@@ -47,3 +48,32 @@ def test_is_a_plot_xml_with_every_series() -> None:
     assert {"a < b & c", "one", "two & more", "kb/s", "VMAF"} <= set(words)
     assert sum(element.tag.endswith("circle") for element in root.iter()) == 3
     assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
+
+
+def simulated_tasks(count: int, frames: int) -> list[dict]:
+    """First passes and chunks as a plan has them."""
+    branches = {"branches": [{"frames": frames}]}
+    first = [{"id": f"analysis-{n:04}", "after": [], "kind": {"analyse_video": branches}} for n in range(count)]
+    after = [task["id"] for task in first]
+    return first + [{"id": f"chunk-{n:04}", "after": after, "kind": {"encode_video": branches}} for n in range(count)]
+
+
+def test_does_the_simulation_keep_to_encoders_and_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "SLOW", 0)
+    monkeypatch.setattr(scaling, "FAILING", 0)
+    costs = scaling.Costs([0.01], [0.05], 0, 0)
+    tasks = simulated_tasks(4, 100)
+    ended = [scaling.run(tasks, costs, encoders, reissue=False)[0] for encoders in (1, 2, 3, 4, 100)]
+    # First passes of 1 s, then encodes of 5 s; three encoders need two rounds of each.
+    assert ended == pytest.approx([24, 12, 12, 6, 6])
+
+
+def test_do_slow_tasks_cost_less_when_started_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "SLOW", 0.2)
+    monkeypatch.setattr(scaling, "SLOWER", 10)
+    costs = scaling.Costs([0.01], [0.05], 0, 0)
+    tasks = simulated_tasks(50, 100)
+    once, work = scaling.run(tasks, costs, 100, reissue=False)
+    twice, same_work = scaling.run(tasks, costs, 100, reissue=True)
+    assert work == same_work == pytest.approx(50 * 6)
+    assert twice < once / 2

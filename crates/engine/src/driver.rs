@@ -22,7 +22,9 @@ use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
-use crate::steps::{JobContext, Report, captions, capture, encode, manifests, package, segment, stitch};
+use crate::steps::{
+    JobContext, Report, budgets, captions, capture, encode, manifests, package, segment, stitch,
+};
 
 /// Reports of steps that wait for the driver; steps wait when it is full.
 const REPORTS: usize = 16;
@@ -303,6 +305,10 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
     let finished = match &task.kind {
         TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
             encode::encode_video(context, plan, id, encode).await?
+        }
+        TaskKind::SumFirstPasses { chunks } => {
+            budgets::sum_first_passes(context, plan, id, *chunks).await?;
+            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: None });
         }
         TaskKind::StitchVideo(video) => {
             let cpu_ms = stitch::stitch_video(context, plan, id, video).await?;

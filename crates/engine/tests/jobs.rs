@@ -112,7 +112,7 @@ async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
         ids.push(submit(&engine, request).await.id);
     }
     let mut changes = engine.changes();
-    while engine.get(&ids[0]).await.unwrap().progress.frames_done == 0 {
+    while engine.get(&ids[0]).await.unwrap().progress.transcoding_percent == 0 {
         changes.changed().await.unwrap();
     }
     for id in &ids {
@@ -154,7 +154,7 @@ async fn does_a_stopped_engine_go_on_where_it_was() {
     let engine = bench.engine().await;
     let id = submit(&engine, bench.request("a.mp4", "three-mp4")).await.id;
     let mut changes = engine.changes();
-    while engine.get(&id).await.unwrap().progress.frames_done == 0 {
+    while engine.get(&id).await.unwrap().progress.transcoding_percent == 0 {
         changes.changed().await.unwrap();
     }
     engine.shutdown(std::time::Duration::ZERO).await;
@@ -175,7 +175,7 @@ async fn does_a_job_whose_files_are_gone_begin_anew() {
     let engine = bench.engine().await;
     let id = submit(&engine, bench.request("a.mp4", "three-mp4")).await.id;
     let mut changes = engine.changes();
-    while engine.get(&id).await.unwrap().progress.frames_done == 0 {
+    while engine.get(&id).await.unwrap().progress.transcoding_percent == 0 {
         changes.changed().await.unwrap();
     }
     engine.shutdown(std::time::Duration::ZERO).await;

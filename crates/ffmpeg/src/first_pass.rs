@@ -1,13 +1,15 @@
 //! What a first pass of libx264 says: in its statistics, out how many bits the film or a part of it takes.
 //! Never the encoder's own use of them: it reads the same file.
 
+use serde::{Deserialize, Serialize};
+
 /// How bits fall when a quantiser rises, as libx264's second pass takes it (`qscale2bits` of its rate control): those of
 /// coefficients by this power, those of motion by the next.
 const COEFFICIENTS_POWER: f64 = 1.1;
 const MOTION_POWER: f64 = 0.5;
 
 /// Bits of a run of frames at the quantisers of its first pass.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FirstPass {
     /// Frames.
     pub frames: u64,

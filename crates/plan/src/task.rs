@@ -77,6 +77,11 @@ impl TaskId {
         Self(format!("analysis{of_chunk}"))
     }
 
+    /// Who sums up the first passes of all chunks.
+    pub fn first_passes() -> Self {
+        Self::new("first-passes")
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -115,6 +120,11 @@ impl Task {
 pub enum TaskKind {
     /// Decode the video once and encode it small, for the statistics that second passes read.
     AnalyseVideo(VideoEncode),
+    /// Sum up what the first passes of all chunks say, so that each chunk can tell its share.
+    SumFirstPasses {
+        /// How many chunks there are.
+        chunks: u32,
+    },
     /// Decode the video once, encode all renditions; makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
     /// Join the chunks of all renditions; makes `video-INDEX.mp4` for each.
@@ -145,6 +155,7 @@ impl TaskKind {
             Self::MakeCaptions(captions) => captions.delivery.is_some(),
             Self::Package(_) | Self::Segment(_) | Self::GroupManifests(_) | Self::CaptureFrames(_) => true,
             Self::AnalyseVideo(_)
+            | Self::SumFirstPasses { .. }
             | Self::EncodeVideo(_)
             | Self::StitchVideo(_)
             | Self::EncodeAudio(_)

@@ -120,6 +120,7 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
             let from = EncodedFrom { inputs, analysis: Some(&analysis), ..Default::default() };
             command::encode_video(encode, from, here, encode.chunk.map(|_| 1))
         }
+        TaskKind::SumFirstPasses { chunks } => return format!("sum up the first passes of {chunks} chunks"),
         TaskKind::StitchVideo(video) => {
             return format!("join {} chunks of {} renditions", video.chunks, video.renditions.len());
         }

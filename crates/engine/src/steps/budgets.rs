@@ -1,11 +1,16 @@
 //! Budgets of chunks: in what the first passes of all chunks say, out the bit rate of one chunk's renditions, and how full a
 //! decoder's buffer is taken to be where it begins. Never more in all than the film may have.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
 use abanico_ffmpeg::{FirstPass, Spending, chunk_rates, command};
 use abanico_media::Size;
 use abanico_plan::{Pass, Plan, RateControl, TaskId, TaskKind, VideoEncode};
 
 use super::JobContext;
+use super::encode::{begin, complete, light};
 use crate::failure;
 use crate::job_machine::Failure;
 
@@ -63,20 +68,62 @@ pub(super) fn with_budgets(
     Ok(own)
 }
 
-/// What the first passes of all chunks say, and the size of their frames.
-fn first_passes(context: &JobContext, plan: &Plan, index: u32) -> Result<(Vec<FirstPass>, Size), Failure> {
-    let mut passes = Vec::new();
-    let mut size = Size::new(1, 1);
-    for number in 0..chunks_of(plan) {
+/// Name of the file with the sums, by the index of the first pass and the number of the chunk.
+const SUMS_FILE: &str = "sums.json";
+
+/// Sums up the statistics of all chunks, once for all of them.
+pub(crate) async fn sum_first_passes(
+    context: &JobContext,
+    plan: &Plan,
+    task: &TaskId,
+    chunks: u32,
+) -> Result<(), Failure> {
+    let _permit = light(context).await?;
+    let folder = begin(context, task)?;
+    let mut files: BTreeMap<u32, Vec<PathBuf>> = BTreeMap::new();
+    for number in 0..chunks {
         let id = TaskId::analysis(Some(number));
-        let file = context.work.task(&id).join(command::statistics_file(index));
-        let text = std::fs::read_to_string(&file);
-        let text = text.map_err(|error| failure::from_disk("read a first pass's statistics", &error))?;
-        passes.push(FirstPass::read(&text));
-        if let Some(TaskKind::AnalyseVideo(analysis)) = plan.task(&id).map(|task| &task.kind) {
-            let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
-            size = own.map_or(size, |(_, rendition)| rendition.frame);
+        for index in first_pass_indices(plan, &id) {
+            let file = context.work.task(&id).join(command::statistics_file(index));
+            files.entry(index).or_default().push(file);
         }
     }
-    Ok((passes, size))
+    let summed = tokio::task::spawn_blocking(move || -> io::Result<()> {
+        let mut sums: BTreeMap<u32, Vec<FirstPass>> = BTreeMap::new();
+        for (index, files) in files {
+            for file in files {
+                sums.entry(index).or_default().push(FirstPass::read(&std::fs::read_to_string(file)?));
+            }
+        }
+        std::fs::write(folder.join(SUMS_FILE), serde_json::to_vec(&sums)?)
+    });
+    let summed = summed.await.map_err(|_| failure::broken("summing first passes ended early"))?;
+    summed.map_err(|error| failure::from_disk("sum up the first passes", &error))?;
+    complete(context, task)
+}
+
+fn first_pass_indices(plan: &Plan, id: &TaskId) -> Vec<u32> {
+    match plan.task(id).map(|task| &task.kind) {
+        Some(TaskKind::AnalyseVideo(analysis)) => {
+            analysis.renditions().map(|(_, rendition)| rendition.index).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What the first passes of all chunks say, and the size of their frames.
+fn first_passes(context: &JobContext, plan: &Plan, index: u32) -> Result<(Vec<FirstPass>, Size), Failure> {
+    let file = context.work.task(&TaskId::first_passes()).join(SUMS_FILE);
+    let read = || -> io::Result<BTreeMap<u32, Vec<FirstPass>>> {
+        Ok(serde_json::from_slice(&std::fs::read(file)?)?)
+    };
+    let mut sums = read().map_err(|error| failure::from_disk("read the sums of the first passes", &error))?;
+    let passes = sums.remove(&index).ok_or_else(|| failure::broken("a first pass that nobody made"))?;
+    let first = plan.task(&TaskId::analysis(Some(0))).map(|task| &task.kind);
+    let Some(TaskKind::AnalyseVideo(analysis)) = first else {
+        return Err(failure::broken("an analysis that the plan does not have"));
+    };
+    let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
+    let size = own.map(|(_, rendition)| rendition.frame);
+    Ok((passes, size.ok_or_else(|| failure::broken("a first pass that the plan does not have"))?))
 }

@@ -81,8 +81,9 @@ fn is_every_chunk_analysed_and_joined_in_order() {
     let plan = plan_of(&film(30), vec![rung(json!({}))], 2);
     let count = u32::try_from(encodes(&plan).len()).unwrap();
     let analyses: Vec<TaskId> = (0..count).map(|number| TaskId::analysis(Some(number))).collect();
+    assert_eq!(plan.task(&TaskId::first_passes()).unwrap().after, analyses);
     for number in 0..count {
-        assert_eq!(plan.task(&TaskId::chunk(number)).unwrap().after, analyses);
+        assert_eq!(plan.task(&TaskId::chunk(number)).unwrap().after, [TaskId::first_passes()]);
         let (TaskKind::AnalyseVideo(first), TaskKind::EncodeVideo(second)) = (
             &plan.task(&analyses[number as usize]).unwrap().kind,
             &plan.task(&TaskId::chunk(number)).unwrap().kind,

@@ -75,8 +75,13 @@ impl Draft<'_> {
             Task { id, kind: TaskKind::AnalyseVideo(first_pass), after: vec![] }
         };
         let mut tasks: Vec<Task> = first_passes.into_iter().map(analysing).collect();
+        if !tasks.is_empty() && !cut.is_empty() {
+            // One task that waits for all of them, so that chunks need not name each other.
+            let (id, after) = (TaskId::first_passes(), tasks.iter().map(|task| task.id.clone()).collect());
+            tasks.push(Task { id, kind: TaskKind::SumFirstPasses { chunks: count(cut.len()) }, after });
+        }
         let mut after: Vec<TaskId> = drawn(&video).map(captions_id).collect();
-        after.extend(tasks.iter().map(|task| task.id.clone()));
+        after.extend(tasks.last().map(|task| task.id.clone()));
         let id = TaskId::video();
         if cut.is_empty() {
             tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
