@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -137,6 +138,19 @@ def test_do_chunks_of_hard_scenes_keep_the_buffer(mode: str, tmp_path: Path) -> 
     assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
     if mode != "QVBR":
         assert found["video"]["bitRateBps"] == pytest.approx(MEAN_BPS, rel=0.06)
+
+
+def test_is_a_chunk_that_empties_the_buffer_encoded_again(tmp_path: Path) -> None:
+    source = film(tmp_path / "noisy.mp4", "-vf", "noise=alls=60:allf=t:enable='between(t,9,20)'")
+    one = rung("a", 640, RateControlMode="QVBR", MaxBitrate=600_000, HrdBufferSize=500_000, QvbrSettings={"QvbrQualityLevel": 9})
+    del one["VideoDescription"]["CodecSettings"]["H264Settings"]["Bitrate"]
+    command = [str(binary()), "transcode", str(source), "--job", str(job_file(tmp_path, [one])), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "RUST_LOG": "abanico_engine=info"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "a chunk empties the buffer" in done.stderr, "else nothing is tested here"
+    status, found = inspected(tmp_path / "out" / "noisy_a.mp4", "--max-bit-rate", "600000", "--buffer", "500000")
+    assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
 
 
 def test_are_fixed_groups_the_same_with_and_without_chunks(source: Path, tmp_path: Path) -> None:

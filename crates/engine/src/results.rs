@@ -19,6 +19,9 @@ pub(crate) struct Results {
     tidying: Mutex<()>,
 }
 
+/// What names of results end in that are not whole yet.
+const PARTIAL: &str = ".partial";
+
 /// One result that lies there.
 struct Entry {
     path: PathBuf,
@@ -34,7 +37,7 @@ impl Results {
         }
         std::fs::create_dir_all(folder)?;
         for entry in std::fs::read_dir(folder)?.flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "partial") {
+            if is_partial(&entry.path()) {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
@@ -47,12 +50,15 @@ impl Results {
     /// there is no such result.
     pub fn take(&self, key: &str, names: &[(&str, PathBuf)]) -> bool {
         let kept = self.folder.join(key);
-        let taken = names.iter().all(|(name, destination)| link(&kept.join(name), destination).is_ok());
+        let linked =
+            names.iter().take_while(|(name, destination)| link(&kept.join(name), destination).is_ok());
+        let linked = linked.count();
+        let taken = linked == names.len();
         if taken {
             // Only for the order in which results go.
             let _ = File::open(&kept).and_then(|folder| folder.set_modified(SystemTime::now()));
         } else {
-            names.iter().for_each(|(_, destination)| {
+            names[..linked].iter().for_each(|(_, destination)| {
                 let _ = std::fs::remove_file(destination);
             });
         }
@@ -61,15 +67,16 @@ impl Results {
 
     /// Keeps the files of a finished result under these names.
     pub fn keep(&self, key: &str, files: &[(&str, PathBuf)]) -> io::Result<()> {
-        let (kept, partial) = (self.folder.join(key), self.folder.join(format!("{key}.partial")));
+        let kept = self.folder.join(key);
         if kept.exists() {
             return Ok(());
         }
-        std::fs::create_dir_all(&partial)?;
-        files.iter().try_for_each(|(name, source)| link(source, &partial.join(name)))?;
-        match std::fs::rename(&partial, &kept) {
+        // Two jobs may make the same at the same time: each has a folder of its own.
+        let partial = tempfile::Builder::new().suffix(PARTIAL).tempdir_in(&self.folder)?;
+        files.iter().try_for_each(|(name, source)| link(source, &partial.path().join(name)))?;
+        match std::fs::rename(partial.path(), &kept) {
             // Another task of the same kind was faster.
-            Err(_) if kept.exists() => std::fs::remove_dir_all(&partial)?,
+            Err(_) if kept.exists() => {}
             other => other?,
         }
         self.tidy()
@@ -78,8 +85,7 @@ impl Results {
     /// Removes what was not used for longest until the rest is small enough.
     fn tidy(&self) -> io::Result<()> {
         let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut entries: Vec<Entry> =
-            std::fs::read_dir(&self.folder)?.flatten().filter_map(|entry| read(entry.path()).ok()).collect();
+        let mut entries: Vec<Entry> = finished(&self.folder)?.filter_map(|path| read(path).ok()).collect();
         entries.sort_by_key(|entry| entry.used);
         let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         for entry in entries {
@@ -93,6 +99,16 @@ impl Results {
     }
 }
 
+fn is_partial(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(PARTIAL)
+}
+
+/// Results that are whole.
+fn finished(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
+    let paths = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| !is_partial(path)))
+}
+
 fn read(path: PathBuf) -> io::Result<Entry> {
     let used = std::fs::metadata(&path)?.modified()?;
     let mut bytes = 0;
@@ -102,11 +118,18 @@ fn read(path: PathBuf) -> io::Result<Entry> {
     Ok(Entry { path, used, bytes })
 }
 
-/// The same file under another name, or a copy where the file system has no links. Neither is written to again.
+/// The same file under another name, or a copy, on the disk, where the file system has no links. What stands there already is
+/// never written to: it may be another name of somebody's file.
 fn link(source: &Path, destination: &Path) -> io::Result<()> {
     match std::fs::hard_link(source, destination) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        Err(_) => std::fs::copy(source, destination).map(drop),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists].contains(&error.kind()) => {
+            Err(error)
+        }
+        Err(_) => {
+            let mut copied = File::create_new(destination)?;
+            io::copy(&mut File::open(source)?, &mut copied)?;
+            copied.sync_all()
+        }
         Ok(()) => Ok(()),
     }
 }
@@ -218,6 +241,20 @@ mod tests {
         assert!(!results.take("a", &[("video", one.clone()), ("sound", other.clone())]));
         assert!(!one.exists() && !other.exists());
         assert!(!results.take("b", &[("video", one)]));
+    }
+
+    #[test]
+    fn do_two_who_made_the_same_leave_each_others_files_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = results(&folder.path().join("results"), 1000);
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        std::fs::write(&one, "first").unwrap();
+        std::fs::write(&other, "2nd").unwrap();
+        results.keep("a", &[("video", one.clone())]).unwrap();
+        results.keep("a", &[("video", other.clone())]).unwrap();
+        assert!(!results.take("a", &[("video", one.clone())]), "nothing is put over a file");
+        assert!(link(&other, &results.folder.join("a/video")).is_err());
+        assert_eq!(std::fs::read(results.folder.join("a/video")).unwrap(), b"first");
     }
 
     #[test]

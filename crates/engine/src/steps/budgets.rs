@@ -45,7 +45,9 @@ pub(super) fn with_budgets(
             let RateControl::Average { bit_rate_bps, max_bit_rate_bps } = rendition.coding.rate_control
             else {
                 // Each chunk of a constant rate has that rate.
-                rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT).filter(|_| number > 0);
+                if number > 0 {
+                    rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
+                }
                 continue;
             };
             let (passes, size) = first_passes(context, plan, index)?;

@@ -47,12 +47,13 @@ async fn encode_into(
         return Ok(Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 });
     }
     let threads = threads(context, plan, encode);
-    let _permits = context
-        .workshop
-        .encoders
-        .acquire_many(threads.unwrap_or(context.workshop.cores))
-        .await
-        .map_err(|_| failure::broken("the encoder permits are gone"))?;
+    let encoders = &context.workshop.encoders;
+    let permits = encoders.acquire_many(threads.unwrap_or(context.workshop.cores));
+    let _permits = tokio::select! {
+        permits = permits => permits.map_err(|_| failure::broken("the encoder permits are gone"))?,
+        // Others may be encoding for hours.
+        () = context.cancel.cancelled() => return Err(failure::broken("a cancelled encode went on")),
+    };
     let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
     let images: Vec<PathBuf> =
         plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
