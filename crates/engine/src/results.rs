@@ -195,8 +195,13 @@ fn forget_numbers(encode: &mut VideoEncode) {
             if rendition.only_scaled {
                 // Only its picture matters.
                 rendition.pass = Pass::Only;
-            } else if matches!(rendition.pass, Pass::Second(_)) {
-                rendition.pass = Pass::Second(0);
+            } else {
+                // Which analysis it is does not matter, only what it says.
+                rendition.pass = match rendition.pass {
+                    Pass::Second(_) => Pass::Second(0),
+                    Pass::Levelled(_) => Pass::Levelled(0),
+                    other => other,
+                };
             }
         }
         let coding = branch.renditions.iter().find(|one| !one.only_scaled).map(|one| one.coding.clone());

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{
-    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, Pass, RateBranch,
-    SegmentedOutput, SourceVideo, Streams, TransportStream, VideoEncode, forced_before,
+    AudioCodec, AudioEncode, AudioRate, Container, FileOutput, FrameCapture, Pass, QualityMetric, RateBranch,
+    SegmentedOutput, SourceVideo, Streams, TransportStream, VideoEncode, VideoRendition, forced_before,
 };
 
 use crate::audio_graph::audio_graph;
@@ -125,6 +125,24 @@ pub fn statistics_file(index: u32) -> String {
     format!("first-pass-{index}.log")
 }
 
+/// Name of a sample: `source` as its frames were, `coded` as they came out.
+fn sample_file(index: u32, kind: &str) -> String {
+    format!("sample-{index}-{kind}.mp4")
+}
+
+/// Names of the files of a sample that only a measurement needs.
+pub fn sample_files(index: u32) -> [String; 2] {
+    ["coded", "source"].map(|kind| sample_file(index, kind))
+}
+
+/// Name of what was measured of them.
+pub fn quality_file(index: u32) -> String {
+    format!("quality-{index}.log")
+}
+
+/// Threads of a metric at most: more do not help with frames this small.
+const MOST_METRIC_THREADS: u32 = 4;
+
 /// Adds an image as one frame, read by what its extension says and nothing else.
 fn image_input(args: &mut Args, path: &Path, rate: FrameRate) {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
@@ -164,7 +182,7 @@ pub fn encode_video(
     for (branch, rendition) in encode.encoded() {
         args.pair("-map", format!("[v{}]", rendition.index));
         let statistics = match rendition.pass {
-            Pass::Only => None,
+            Pass::Only | Pass::Sample(_) | Pass::Levelled(_) => None,
             Pass::First => Some(Statistics::Written(folder.join(statistics_file(rendition.index)))),
             Pass::Second(index) => {
                 let from = files.analysis.unwrap_or(Path::new("missing"));
@@ -184,9 +202,61 @@ pub fn encode_video(
         if rendition.pass == Pass::First {
             args.all(["-f", "null", "-"]);
         } else {
-            args.output("mp4", &folder.join(video_file_name(rendition.index)));
+            args.output("mp4", &folder.join(coded_file(rendition)));
+        }
+        if let Pass::Sample(_) = rendition.pass {
+            // The same frames as they were, for the comparison.
+            args.pair("-map", format!("[w{}]", rendition.index));
+            args.all(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-fps_mode", "passthrough"]);
+            if let Some(threads) = threads {
+                args.pair("-threads", threads.to_string());
+            }
+            args.output("mp4", &folder.join(sample_file(rendition.index, "source")));
         }
     }
+    args.0
+}
+
+fn coded_file(rendition: &VideoRendition) -> String {
+    match rendition.pass {
+        Pass::Sample(_) => sample_file(rendition.index, "coded"),
+        Pass::Only | Pass::First | Pass::Second(_) | Pass::Levelled(_) => video_file_name(rendition.index),
+    }
+}
+
+/// Of how many frames one is looked at where a metric may leave some out.
+const MEASURED_OF: u32 = 2;
+
+/// Measures how like the source the sample with this index in `folder` came out; writes what
+/// [`crate::read_qualities`] reads into [`quality_file`] there.
+pub fn measure_quality(
+    index: u32,
+    metric: QualityMetric,
+    folder: &Path,
+    threads: Option<u32>,
+) -> Vec<OsString> {
+    let mut args = Args::new();
+    for kind in ["coded", "source"] {
+        if let Some(threads) = threads {
+            args.pair("-threads", threads.to_string());
+        }
+        args.path(Some("-i"), &folder.join(sample_file(index, kind)));
+    }
+    let file = escaped(&folder.join(quality_file(index)).to_string_lossy());
+    let measure = match metric {
+        QualityMetric::Vmaf => {
+            let threads = threads.unwrap_or(MOST_METRIC_THREADS).min(MOST_METRIC_THREADS);
+            format!("libvmaf=n_threads={threads}:n_subsample={MEASURED_OF}:log_fmt=json:log_path={file}")
+        }
+        QualityMetric::Ssim => format!("ssim=stats_file={file}"),
+    };
+    // Frames are paired by their numbers: both files have the same.
+    let numbered = "settb=1/1000,setpts=N";
+    args.pair(
+        "-filter_complex",
+        format!("[0:v]{numbered}[coded];[1:v]{numbered}[source];[coded][source]{measure}[measured]"),
+    );
+    args.all(["-map", "[measured]", "-f", "null", "-"]);
     args.0
 }
 

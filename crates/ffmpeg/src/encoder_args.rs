@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use abanico_media::{FieldOrder, MasteringDisplay};
 use abanico_plan::{
     AudioCodec, AudioCoding, AudioRate, CodecSettings, EntropyCoder, H264Profile, H264Settings, H265Settings,
-    RateControl, SpeedPreset, VideoCoding,
+    RateControl, SpeedPreset, VideoCoding, Zone,
 };
 
 use crate::command::Args;
@@ -110,10 +110,20 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, one_of_s
     args.pair(
         "-x264-params",
         format!(
-            "open-gop=0:b-pyramid={pyramid}:{ADAPTIVE_QUANTISATION}{leeway}{fields}{}",
-            one_of_several.params()
+            "open-gop=0:b-pyramid={pyramid}:{ADAPTIVE_QUANTISATION}{leeway}{fields}{}{}",
+            one_of_several.params(),
+            zones(&coding.zones).map(|zones| format!(":{zones}")).unwrap_or_default()
         ),
     );
+}
+
+/// Zones as libx264 and libx265 take them: shares of bits with three decimals. None for none.
+fn zones(zones: &[Zone]) -> Option<String> {
+    let of = |zone: &Zone| {
+        let share = zone.bits_permille;
+        format!("{},{},b={}.{:03}", zone.first, zone.last, share / 1000, share % 1000)
+    };
+    (!zones.is_empty()).then(|| format!("zones={}", zones.iter().map(of).collect::<Vec<_>>().join("/")))
 }
 
 fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
@@ -142,6 +152,7 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
         format!("high-tier={}", u8::from(own.high_tier)),
     ];
     params.extend((!gop.scene_cuts).then(|| "scenecut=0".to_owned()));
+    params.extend(zones(&coding.zones));
     params.extend(coding.references.map(|count| format!("ref={count}")));
     params.extend(own.level.map(|level| format!("level-idc={}.{}", level.0 / 10, level.0 % 10)));
     params.extend(coding.buffer_fill_percent.map(|percent| format!("vbv-init=0.{:02}", percent.min(99))));
@@ -219,7 +230,7 @@ fn av1_args(args: &mut Args, coding: &VideoCoding) {
             .map(|light| format!("content-light={},{}", light.max, light.max_frame_average)),
     );
     match coding.rate_control {
-        RateControl::Quality { rate_factor_tenths, max_bit_rate_bps } => {
+        RateControl::Quality { rate_factor_tenths, max_bit_rate_bps, .. } => {
             args.pair("-crf", (rate_factor_tenths / 10).to_string());
             // The ceiling of constant quality, in kilobits.
             params.push(format!("mbr={}", max_bit_rate_bps.div_ceil(1000)));
@@ -242,7 +253,7 @@ fn rate_control(args: &mut Args, coding: &VideoCoding) {
         RateControl::Average { bit_rate_bps, max_bit_rate_bps } => {
             args.pair("-b:v", bit_rate_bps.to_string()).pair("-maxrate:v", max_bit_rate_bps.to_string());
         }
-        RateControl::Quality { rate_factor_tenths, max_bit_rate_bps } => {
+        RateControl::Quality { rate_factor_tenths, max_bit_rate_bps, .. } => {
             args.pair("-crf", format!("{}.{}", rate_factor_tenths / 10, rate_factor_tenths % 10));
             args.pair("-maxrate:v", max_bit_rate_bps.to_string());
         }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use abanico_plan::{
-    FrameCapture, FrameRun, NoiseReducer, Picture, RateBranch, ScaleSource, SourceVideo, ToneMap,
-    VideoEncode, VideoRendition,
+    FrameCapture, FrameRun, NoiseReducer, Pass, Picture, RateBranch, Sampling, ScaleSource, SourceVideo,
+    ToneMap, VideoEncode, VideoRendition,
 };
 
 use crate::overlays::{Drawing, corrected, overlay_images};
@@ -42,8 +42,13 @@ pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String 
 
 /// The pad of the finished frames, before anything is drawn over them.
 fn finished(rendition: &VideoRendition) -> String {
-    let kind = if rendition.overlays.is_empty() { "v" } else { "f" };
-    format!("[{kind}{}]", rendition.index)
+    let index = rendition.index;
+    match rendition.pass {
+        // Once to be encoded, once as it was.
+        Pass::Sample(_) => format!(",split[v{index}][w{index}]"),
+        _ if rendition.overlays.is_empty() => format!("[v{index}]"),
+        _ => format!("[f{index}]"),
+    }
 }
 
 /// Names of pads: those of one clip among several begin with its number.
@@ -257,8 +262,9 @@ fn scaled(
     // What is scaled from another rendition is cropped there already.
     let crop =
         if rendition.scale_from == ScaleSource::Source { cropped(picture, clip) } else { String::new() };
+    let sampled = sampled(branch, rendition);
     chains.push(format!(
-        "{}{crop}scale={width}:{height}:flags={}:out_range=tv{matrix},format={}{}",
+        "{}{sampled}{crop}scale={width}:{height}:flags={}:out_range=tv{matrix},format={}{}",
         labels.name("s", rendition.index),
         scaler(picture, clip),
         branch_format(branch),
@@ -279,6 +285,12 @@ fn scaled(
         interlaced(rendition, clip),
         if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }
     ));
+}
+
+/// Takes the frames of a sample, as if there were no others.
+fn sampled(branch: &RateBranch, rendition: &VideoRendition) -> String {
+    let Pass::Sample(Sampling { every, taken, .. }) = rendition.pass else { return String::new() };
+    format!("select='lt(mod(n,{every}),{taken})',setpts=N/({})/TB,", branch.rate)
 }
 
 /// How pictures are scaled. Made smaller by Lanczos's kernel they keep more: for the same VMAF the smaller rungs of three

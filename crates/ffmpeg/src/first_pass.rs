@@ -94,6 +94,20 @@ pub fn chunk_rates(chunks: &[FirstPass], spending: Spending) -> Vec<u64> {
     rates
 }
 
+/// Mean bits a second of a film at a rate factor, from a first pass at another; `area_ratio` and `frames_per_second` are those of
+/// [`Spending`].
+pub fn mean_at_rate_factor(
+    chunks: &[FirstPass],
+    (rate_factor, first_rate_factor): (f64, f64),
+    (area_ratio, frames_per_second): (f64, f64),
+) -> u64 {
+    // Six rate factors double a quantiser.
+    let factor = ((rate_factor - first_rate_factor) / 6.0).exp2();
+    let bits: f64 = chunks.iter().map(|chunk| chunk.bits(factor)).sum::<f64>() * area_ratio.powf(AREA_POWER);
+    let frames: u64 = chunks.iter().map(|chunk| chunk.frames).sum();
+    (bits * frames_per_second / frames.max(1) as f64).ceil() as u64
+}
+
 /// How many times larger quantisers are than in the first pass when frames of `area_ratio` times the area take so many bits.
 fn factor_for(chunks: &[FirstPass], bits: f64, area_ratio: f64) -> f64 {
     let wanted = bits / area_ratio.powf(AREA_POWER);
@@ -127,6 +141,16 @@ mod tests {
         let read = FirstPass::read(STATISTICS);
         assert_eq!(read, FirstPass { frames: 2, coefficient_bits: 1000, motion_bits: 130, other_bits: 70 });
         assert_eq!(FirstPass::read("nonsense"), FirstPass::default());
+    }
+
+    #[test]
+    fn do_six_rate_factors_more_halve_the_bits_and_a_larger_frame_takes_more() {
+        let film = [FirstPass { frames: 25, coefficient_bits: 1_000_000, ..FirstPass::default() }];
+        let mean =
+            |rate_factor, area_ratio| mean_at_rate_factor(&film, (rate_factor, 23.0), (area_ratio, 25.0));
+        assert_eq!(mean(23.0, 1.0), 1_000_000);
+        assert_eq!(mean(29.0, 1.0), 466_517);
+        assert_eq!(mean(23.0, 4.0), 2_639_016);
     }
 
     #[test]

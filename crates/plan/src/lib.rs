@@ -52,10 +52,10 @@ pub use task::{
 };
 pub use transport_stream::TransportStream;
 pub use video::{
-    ColourCorrection, InsertedImage, NoiseReducer, Overlay, Pass, Picture, RateBranch, ScaleSource,
-    SourceVideo, TimecodeStamp, ToneMap, VideoEncode, VideoRendition,
+    ColourCorrection, InsertedImage, NoiseReducer, Overlay, Pass, Picture, QualityMetric, RateBranch,
+    Sampling, ScaleSource, SourceVideo, TimecodeStamp, ToneMap, VideoEncode, VideoRendition,
 };
 pub use video_coding::{
     CodecSettings, EntropyCoder, Gop, H264Level, H264Profile, H264Settings, H265Level, H265Settings,
-    RateControl, SpeedPreset, VideoCodec, VideoCoding,
+    RateControl, SpeedPreset, VideoCodec, VideoCoding, Zone,
 };

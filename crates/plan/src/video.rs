@@ -164,8 +164,33 @@ pub enum Pass {
     Only,
     /// It writes statistics, and its pictures are thrown away.
     First,
+    /// Parts of the film, encoded to be measured.
+    Sample(Sampling),
+    /// The only one of its frames, of one quality throughout by what the sample with this index measured.
+    Levelled(u32),
     /// It spends its bits by the statistics of the analysis with this index.
     Second(u32),
+}
+
+/// Which frames of a film are a sample of it, and what they are measured by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Metric.
+    pub metric: QualityMetric,
+    /// From one look at the film to the next, in frames, above zero.
+    pub every: u64,
+    /// How many frames each look takes in: above zero, at most all.
+    pub taken: u64,
+}
+
+/// A measure of how like the source an encoded picture is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QualityMetric {
+    /// Netflix's VMAF, 0 to 100.
+    Vmaf,
+    /// Structural similarity of the luma in decibels, −10 log₁₀(1 − SSIM).
+    Ssim,
 }
 
 /// What becomes of the picture of one clip in one rendition.

@@ -90,9 +90,13 @@ pub struct VideoCoding {
     pub references: Option<u8>,
     /// Bits of a sample: 8 or 10.
     pub bit_depth: u8,
-    /// Whether a first pass tells where bits are needed.
+    /// Whether an analysis tells where bits are needed.
     #[serde(default)]
     pub is_analysed: bool,
+    /// Runs of frames, in order, that get more or fewer bits than the rate control would give them. Plans have none: they
+    /// follow from what samples measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<Zone>,
     /// How frames are made of fields; progressive makes none.
     pub fields: FieldOrder,
     /// What the film says of its high dynamic range, where that is kept.
@@ -151,9 +155,20 @@ impl VideoCoding {
         let rate_control = shared.rate_control(codec, frame, &at)?;
         let is_baseline = matches!(&own, CodecSettings::H264(own) if own.profile == H264Profile::Baseline);
         let b_frames = if is_baseline { 0 } else { shared.b_frames.unwrap_or(3).clamp(0, 15) };
-        // A rate factor needs no budget, so there is nothing to tell it; baseline has no weights, which both passes share.
-        let has_budget = !matches!(rate_control, RateControl::Quality { .. });
-        let is_analysed = codec == VideoCodec::H264 && has_budget && !is_baseline && shared.high_quality;
+        // Baseline has no weights, which both passes share.
+        let has_passes = codec == VideoCodec::H264 && !is_baseline;
+        let has_zones = matches!(codec, VideoCodec::H264 | VideoCodec::H265);
+        let is_levelled = has_zones && matches!(rate_control, RateControl::Quality { .. });
+        let is_analysed = shared.high_quality && (has_passes || is_levelled);
+        if matches!(rate_control, RateControl::Quality { max_mean_bps: Some(_), .. })
+            && !(has_passes && is_analysed)
+        {
+            return Err(Error::setting(
+                &format!("{at}/qvbrSettings/maxAverageBitrate"),
+                "a highest average needs a first pass, which H_264 alone has, with codecProfile MAIN or HIGH and \
+                 qualityTuningLevel SINGLE_PASS_HQ or MULTI_PASS_HQ: leave it out, and maxBitrate is the limit",
+            ));
+        }
         Ok(Self {
             codec: own,
             rate_control,
@@ -165,6 +180,7 @@ impl VideoCoding {
             references: shared.references,
             bit_depth,
             is_analysed,
+            zones: Vec::new(),
             fields: FieldOrder::Progressive,
             static_hdr: StaticHdr::default(),
         })
@@ -212,7 +228,21 @@ pub enum RateControl {
         rate_factor_tenths: u32,
         /// Most bits a second over a buffer's length.
         max_bit_rate_bps: u64,
+        /// Most bits a second as the mean of the whole film, if that is limited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_mean_bps: Option<u64>,
     },
+}
+
+/// A run of frames of one encode that gets more or fewer bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Zone {
+    /// First frame, counted from 0.
+    pub first: u64,
+    /// Last frame.
+    pub last: u64,
+    /// Bits in thousandths of what they were: 1000 changes nothing.
+    pub bits_permille: u32,
 }
 
 impl RateControl {

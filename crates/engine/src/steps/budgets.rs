@@ -1,13 +1,17 @@
-//! Budgets of chunks: in what the first passes of all chunks say, out the bit rate of one chunk's renditions, and how full a
-//! decoder's buffer is taken to be where it begins. Never more in all than the film may have.
+//! Budgets: in what the analysis of a whole film says, out the bit rate of one encode's renditions, where they get more bits and
+//! where fewer, and how full a decoder's buffer is taken to be where it begins. Never more in all than the film may have.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use abanico_ffmpeg::{FirstPass, Spending, chunk_rates, command};
-use abanico_media::Size;
-use abanico_plan::{Pass, Plan, RateControl, TaskId, TaskKind, VideoEncode};
+use abanico_ffmpeg::{
+    FirstPass, Levels, Spending, chunk_rates, command, mean_at_rate_factor, read_qualities, stretch_frames,
+};
+use abanico_plan::{
+    Pass, Plan, RateBranch, RateControl, TaskId, TaskKind, VideoEncode, VideoRendition, Zone,
+};
+use serde::{Deserialize, Serialize};
 
 use super::JobContext;
 use super::encode::{begin, complete, light};
@@ -28,7 +32,7 @@ pub(super) fn chunks_of(plan: &Plan) -> u32 {
     stitch.unwrap_or(0)
 }
 
-/// A chunk whose renditions have bit rates of their own, by what the first passes of all chunks say.
+/// An encode whose renditions have bit rates and zones of their own, by what the analysis of the whole film says.
 pub(super) fn with_budgets(
     context: &JobContext,
     plan: &Plan,
@@ -37,43 +41,78 @@ pub(super) fn with_budgets(
     let number = encode.chunk.unwrap_or(0);
     let mut own = encode.clone();
     for branch in &mut own.branches {
+        let frames_per_second = branch.rate.per_second().approximate();
         for rendition in &mut branch.renditions {
             if number > 0 {
                 rendition.coding.buffer_fill_percent = Some(FULL_PERCENT);
             }
-            let Pass::Second(index) = rendition.pass else { continue };
-            let RateControl::Average { bit_rate_bps, max_bit_rate_bps } = rendition.coding.rate_control
-            else {
-                // Each chunk of a constant rate has that rate.
-                if number > 0 {
-                    rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
+            match rendition.pass {
+                Pass::Only | Pass::First | Pass::Sample(_) => {}
+                Pass::Levelled(index) => {
+                    let analysed = Analysed::read(context, plan, (encode.chunk, index))?;
+                    rendition.coding.zones = analysed.zones(number, branch.frames)?;
                 }
-                continue;
-            };
-            let (passes, size) = first_passes(context, plan, index)?;
-            let spending = Spending {
-                mean_bps: bit_rate_bps,
-                ceiling_bps: max_bit_rate_bps,
-                area_ratio: rendition.frame.area() as f64 / size.area().max(1) as f64,
-                frames_per_second: branch.rate.per_second().approximate(),
-            };
-            let rates = chunk_rates(&passes, spending);
-            let rate = |number: u32| rates.get(number as usize).copied().unwrap_or(bit_rate_bps);
-            let is_hard = |rate: u64| rate > max_bit_rate_bps / 10 * 8;
-            if number > 0 && (is_hard(rate(number - 1)) || is_hard(rate(number))) {
-                rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
+                Pass::Second(index) => {
+                    if number > 0 && matches!(rendition.coding.rate_control, RateControl::Constant { .. }) {
+                        rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
+                    }
+                    spend(rendition, number, frames_per_second, || {
+                        Analysed::read(context, plan, (encode.chunk, index))
+                    })?;
+                }
             }
-            rendition.coding.rate_control =
-                RateControl::Average { bit_rate_bps: rate(number), max_bit_rate_bps };
         }
     }
     Ok(own)
 }
 
-/// Name of the file with the sums, by the index of the first pass and the number of the chunk.
+/// Gives a second pass its bit rate. What the film's first pass says is read only where that is needed.
+fn spend(
+    rendition: &mut VideoRendition,
+    number: u32,
+    frames_per_second: f64,
+    analysed: impl FnOnce() -> Result<Analysed, Failure>,
+) -> Result<(), Failure> {
+    let ceiling_bps = rendition.coding.rate_control.ceiling_bps();
+    if matches!(rendition.coding.rate_control, RateControl::Constant { .. }) {
+        return Ok(());
+    }
+    let analysed = analysed()?;
+    let passes = analysed.first_passes()?;
+    let area_ratio = rendition.frame.area() as f64 / analysed.rendition.frame.area().max(1) as f64;
+    let mean_bps = match rendition.coding.rate_control {
+        RateControl::Constant { bit_rate_bps } | RateControl::Average { bit_rate_bps, .. } => bit_rate_bps,
+        RateControl::Quality { rate_factor_tenths, max_bit_rate_bps, max_mean_bps } => {
+            let rate_factor = f64::from(rate_factor_tenths) / 10.0;
+            let wanted = mean_at_rate_factor(
+                &passes,
+                (rate_factor, analysed.rate_factor()),
+                (area_ratio, frames_per_second),
+            );
+            // libx264 takes whole kilobits, and refuses fewer than its frames' headers need.
+            let whole = wanted.div_ceil(1000).max(1) * 1000;
+            whole.min(max_mean_bps.unwrap_or(max_bit_rate_bps)).min(max_bit_rate_bps)
+        }
+    };
+    let rates = chunk_rates(&passes, Spending { mean_bps, ceiling_bps, area_ratio, frames_per_second });
+    // A film that is one encode has just its mean.
+    let rate = |number: u32| match rates[..] {
+        [_] => mean_bps,
+        _ => rates.get(number as usize).copied().unwrap_or(mean_bps),
+    };
+    let is_hard = |rate: u64| rate > ceiling_bps / 10 * 8;
+    if number > 0 && (is_hard(rate(number - 1)) || is_hard(rate(number))) {
+        rendition.coding.buffer_fill_percent = Some(HALF_FULL_PERCENT);
+    }
+    rendition.coding.rate_control =
+        RateControl::Average { bit_rate_bps: rate(number), max_bit_rate_bps: ceiling_bps };
+    Ok(())
+}
+
+/// Name of the file with what the analyses of all chunks say, by their index and the number of the chunk.
 const SUMS_FILE: &str = "sums.json";
 
-/// Sums up the statistics of all chunks, once for all of them.
+/// Sums up the analyses of all chunks, once for all of them.
 pub(crate) async fn sum_first_passes(
     context: &JobContext,
     plan: &Plan,
@@ -82,20 +121,16 @@ pub(crate) async fn sum_first_passes(
 ) -> Result<(), Failure> {
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
-    let mut files: BTreeMap<u32, Vec<PathBuf>> = BTreeMap::new();
+    let mut written: BTreeMap<u32, Vec<Written>> = BTreeMap::new();
     for number in 0..chunks {
-        let id = TaskId::analysis(Some(number));
-        for index in first_pass_indices(plan, &id) {
-            let file = context.work.task(&id).join(command::statistics_file(index));
-            files.entry(index).or_default().push(file);
+        for one in Written::of(context, plan, Some(number)) {
+            written.entry(one.index).or_default().push(one);
         }
     }
     let summed = tokio::task::spawn_blocking(move || -> io::Result<()> {
-        let mut sums: BTreeMap<u32, Vec<FirstPass>> = BTreeMap::new();
-        for (index, files) in files {
-            for file in files {
-                sums.entry(index).or_default().push(FirstPass::read(&std::fs::read_to_string(file)?));
-            }
+        let mut sums: BTreeMap<u32, Vec<Said>> = BTreeMap::new();
+        for (index, all) in written {
+            sums.insert(index, all.iter().map(Written::read).collect::<io::Result<_>>()?);
         }
         std::fs::write(folder.join(SUMS_FILE), serde_json::to_vec(&sums)?)
     });
@@ -104,28 +139,107 @@ pub(crate) async fn sum_first_passes(
     complete(context, task)
 }
 
-fn first_pass_indices(plan: &Plan, id: &TaskId) -> Vec<u32> {
-    match plan.task(id).map(|task| &task.kind) {
-        Some(TaskKind::AnalyseVideo(analysis)) => {
-            analysis.renditions().map(|(_, rendition)| rendition.index).collect()
+/// What the analysis of one encode says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    /// The bits of a first pass.
+    Bits(FirstPass),
+    /// The quality of each stretch of a sample; none where it was not measured.
+    Qualities(Vec<Option<f64>>),
+}
+
+/// The files of the analysis of a film or a chunk.
+struct Written {
+    index: u32,
+    folder: PathBuf,
+    pass: Pass,
+}
+
+impl Written {
+    fn of(context: &JobContext, plan: &Plan, chunk: Option<u32>) -> Vec<Self> {
+        let id = TaskId::analysis(chunk);
+        let folder = context.work.task(&id);
+        let Some(TaskKind::AnalyseVideo(analysis)) = plan.task(&id).map(|task| &task.kind) else {
+            return Vec::new();
+        };
+        let of = |(_, rendition): (&RateBranch, &VideoRendition)| Self {
+            index: rendition.index,
+            folder: folder.clone(),
+            pass: rendition.pass,
+        };
+        analysis.renditions().map(of).collect()
+    }
+
+    fn read(&self) -> io::Result<Said> {
+        let text = |name: String| std::fs::read_to_string(self.folder.join(name));
+        if let Pass::Sample(sampling) = self.pass {
+            let measured = text(command::quality_file(self.index))?;
+            return Ok(Said::Qualities(read_qualities(sampling, &measured).unwrap_or_default()));
         }
-        _ => Vec::new(),
+        Ok(Said::Bits(FirstPass::read(&text(command::statistics_file(self.index))?)))
     }
 }
 
-/// What the first passes of all chunks say, and the size of their frames.
-fn first_passes(context: &JobContext, plan: &Plan, index: u32) -> Result<(Vec<FirstPass>, Size), Failure> {
-    let file = context.work.task(&TaskId::first_passes()).join(SUMS_FILE);
-    let read = || -> io::Result<BTreeMap<u32, Vec<FirstPass>>> {
-        Ok(serde_json::from_slice(&std::fs::read(file)?)?)
-    };
-    let mut sums = read().map_err(|error| failure::from_disk("read the sums of the first passes", &error))?;
-    let passes = sums.remove(&index).ok_or_else(|| failure::broken("a first pass that nobody made"))?;
-    let first = plan.task(&TaskId::analysis(Some(0))).map(|task| &task.kind);
-    let Some(TaskKind::AnalyseVideo(analysis)) = first else {
-        return Err(failure::broken("an analysis that the plan does not have"));
-    };
-    let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
-    let size = own.map(|(_, rendition)| rendition.frame);
-    Ok((passes, size.ok_or_else(|| failure::broken("a first pass that the plan does not have"))?))
+/// One analysis of a whole film.
+struct Analysed {
+    /// As the plan has it.
+    rendition: VideoRendition,
+    /// What it says of each encode of the film, in order.
+    encodes: Vec<Said>,
+}
+
+impl Analysed {
+    /// What was written of the analysis with this index; `chunk` is any chunk of the film if it was cut.
+    fn read(context: &JobContext, plan: &Plan, (chunk, index): (Option<u32>, u32)) -> Result<Self, Failure> {
+        let first = plan.task(&TaskId::analysis(chunk.map(|_| 0))).map(|task| &task.kind);
+        let Some(TaskKind::AnalyseVideo(analysis)) = first else {
+            return Err(failure::broken("an analysis that the plan does not have"));
+        };
+        let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
+        let Some((_, rendition)) = own else {
+            return Err(failure::broken("a first pass that the plan does not have"));
+        };
+        let read = || -> io::Result<Vec<Said>> {
+            if chunk.is_none() {
+                let written = Written::of(context, plan, None);
+                return written.iter().filter(|one| one.index == index).map(Written::read).collect();
+            }
+            let file = context.work.task(&TaskId::first_passes()).join(SUMS_FILE);
+            let mut sums: BTreeMap<u32, Vec<Said>> = serde_json::from_slice(&std::fs::read(file)?)?;
+            Ok(sums.remove(&index).unwrap_or_default())
+        };
+        let encodes = read().map_err(|error| failure::from_disk("read the analysis", &error))?;
+        Ok(Self { rendition: rendition.clone(), encodes })
+    }
+
+    /// Rate factor that its own pictures were encoded at.
+    fn rate_factor(&self) -> f64 {
+        match self.rendition.coding.rate_control {
+            RateControl::Quality { rate_factor_tenths, .. } => f64::from(rate_factor_tenths) / 10.0,
+            RateControl::Average { .. } | RateControl::Constant { .. } => 0.0,
+        }
+    }
+
+    fn first_passes(&self) -> Result<Vec<FirstPass>, Failure> {
+        let bits = |said: &Said| match said {
+            Said::Bits(pass) => Ok(*pass),
+            Said::Qualities(_) => Err(failure::broken("a sample where a first pass should be")),
+        };
+        self.encodes.iter().map(bits).collect()
+    }
+
+    /// Zones of one encode with so many frames, so that it is of the quality of the whole film.
+    fn zones(&self, number: u32, frames: u64) -> Result<Vec<Zone>, Failure> {
+        let Pass::Sample(sampling) = self.rendition.pass else {
+            return Err(failure::broken("a first pass where a sample should be"));
+        };
+        let qualities = |said: &Said| match said {
+            Said::Qualities(qualities) => qualities.clone(),
+            Said::Bits(_) => Vec::new(),
+        };
+        let levels = Levels::of(sampling.metric, self.encodes.iter().flat_map(qualities));
+        let own = self.encodes.get(number as usize).map(qualities).unwrap_or_default();
+        Ok(levels.zones(&own, stretch_frames(sampling), frames))
+    }
 }

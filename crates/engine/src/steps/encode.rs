@@ -24,9 +24,6 @@ pub(crate) async fn encode_video(
     encode: &VideoEncode,
 ) -> Result<Finished, Failure> {
     context.meter.begin(plan, |done| context.work.task(done).exists());
-    if encode.chunk.is_none() {
-        return encode_into(context, plan, task, encode).await;
-    }
     let own = with_budgets(context, plan, encode)?;
     encode_into(context, plan, task, &own).await
 }
@@ -63,10 +60,48 @@ async fn encode_into(
     let args = command::encode_video(&encode.only(&missing), from, &folder, threads);
     let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
     let metered = Metered { plan, task };
-    let finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(metered)).await?;
+    let mut finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(metered)).await?;
+    finished.user_cpu_ms += measure_samples(context, encode, (&missing, threads), &folder).await?;
     complete(context, task)?;
+    context.meter.note(context, plan, task, encode.most_frames());
     keys.keep(context, encode, &context.work.task(task), &missing);
     Ok(finished)
+}
+
+/// Measures the samples among `indices`, and throws their pictures away. Answers the processor time of children in milliseconds.
+/// A film whose samples cannot be measured is encoded all the same, less even in quality.
+async fn measure_samples(
+    context: &JobContext,
+    encode: &VideoEncode,
+    (indices, threads): (&[u32], Option<u32>),
+    folder: &Path,
+) -> Result<u64, Failure> {
+    let mut cpu_ms = 0;
+    for (_, rendition) in encode.encoded().filter(|(_, one)| indices.contains(&one.index)) {
+        let Pass::Sample(sampling) = rendition.pass else { continue };
+        let index = rendition.index;
+        let measure = async |metric| {
+            let args = command::measure_quality(index, metric, folder, threads);
+            ffmpeg(context, "measuring a sample", args, &[], folder, None).await
+        };
+        match measure(sampling.metric).await {
+            Ok(finished) => cpu_ms += finished.user_cpu_ms + finished.system_cpu_ms,
+            Err(failure) if context.cancel.is_cancelled() => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(
+                    ?failure,
+                    "a sample cannot be measured: the quality of its film is not levelled"
+                );
+                let nothing = std::fs::write(folder.join(command::quality_file(index)), "");
+                nothing.map_err(|error| failure::from_disk("write a measurement", &error))?;
+            }
+        }
+        for name in command::sample_files(index) {
+            let removed = std::fs::remove_file(folder.join(name));
+            removed.map_err(|error| failure::from_disk("remove a sample", &error))?;
+        }
+    }
+    Ok(cpu_ms)
 }
 
 /// Threads of a chunk's encode: all chunks that there are share the processors. A whole film has them all.

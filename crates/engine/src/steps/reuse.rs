@@ -54,7 +54,13 @@ impl Keys {
         let Some(results) = &context.workshop.results else { return };
         for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
             let Some(key) = self.0.get(&rendition.index) else { continue };
-            if let Err(error) = results.keep(key, &files(rendition, folder)) {
+            let files = files(rendition, folder);
+            // What could not be measured this time may be the next.
+            let is_empty = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+            if files.iter().any(|(_, path)| is_empty(path)) {
+                continue;
+            }
+            if let Err(error) = results.keep(key, &files) {
                 tracing::warn!(%error, "a finished encode is not kept for later jobs");
             }
         }
@@ -63,10 +69,13 @@ impl Keys {
 
 /// What an encode makes of a rendition in `folder`, by the names that it is kept under.
 fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
-    if rendition.pass != Pass::First {
-        return vec![("video.mp4", folder.join(command::video_file_name(rendition.index)))];
-    }
     let statistics = command::statistics_file(rendition.index);
     let trees = folder.join(format!("{statistics}.mbtree"));
-    vec![("first-pass.log", folder.join(statistics)), ("first-pass.log.mbtree", trees)]
+    match rendition.pass {
+        Pass::First => vec![("first-pass.log", folder.join(statistics)), ("first-pass.log.mbtree", trees)],
+        Pass::Sample(_) => vec![("quality.log", folder.join(command::quality_file(rendition.index)))],
+        Pass::Only | Pass::Second(_) | Pass::Levelled(_) => {
+            vec![("video.mp4", folder.join(command::video_file_name(rendition.index)))]
+        }
+    }
 }

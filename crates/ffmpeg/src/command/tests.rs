@@ -5,8 +5,8 @@ use std::path::Path;
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, StaticHdr};
 use abanico_plan::{
     AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, FrameRun, Gop, H264Level,
-    H264Profile, H264Settings, Overlay, Pass, Picture, RateBranch, RateControl, Rectangle, Remix,
-    ScaleSource, SpeedPreset, ToneMap, VideoCoding, VideoRendition,
+    H264Profile, H264Settings, Overlay, Pass, Picture, QualityMetric, RateBranch, RateControl, Rectangle,
+    Remix, Sampling, ScaleSource, SpeedPreset, ToneMap, VideoCoding, VideoRendition, Zone,
 };
 
 use super::*;
@@ -50,6 +50,7 @@ fn rendition(index: u32, scale_from: ScaleSource, picture: Size, frame: Size) ->
         references: Some(3),
         bit_depth: 8,
         is_analysed: false,
+        zones: vec![],
         fields: FieldOrder::Progressive,
         static_hdr: StaticHdr::default(),
     };
@@ -318,6 +319,45 @@ fn does_a_first_pass_keep_its_statistics_only_and_a_second_read_them() {
     let from = EncodedFrom { analysis: Some(Path::new("/a")), ..from };
     let command = line(encode_video(&second, from, Path::new("/w"), None));
     assert_eq!(command.matches(":weightp=1:pass=2:stats=/a/first-pass-1.log").count(), 1, "{command}");
+}
+
+#[test]
+fn is_a_sample_of_some_frames_kept_as_they_were_and_as_they_came_out() {
+    let mut sample = three(source());
+    sample.branches[0].renditions.truncate(1);
+    let sampling = Sampling { metric: QualityMetric::Vmaf, every: 24, taken: 6 };
+    sample.branches[0].renditions[0].pass = Pass::Sample(sampling);
+    let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
+    let command = line(encode_video(&sample, from, Path::new("/w"), None));
+    for part in [
+        "select='lt(mod(n,24),6)',setpts=N/(",
+        ",split[v0][w0]",
+        "file:/w/sample-0-coded.mp4 -map [w0]",
+        "-qp 0",
+    ] {
+        assert!(command.contains(part), "{part}: {command}");
+    }
+    assert!(command.ends_with("file:/w/sample-0-source.mp4"), "{command}");
+    let measured = line(measure_quality(0, QualityMetric::Vmaf, Path::new("/w"), Some(1)));
+    let graph =
+        "[coded][source]libvmaf=n_threads=1:n_subsample=2:log_fmt=json:log_path=/w/quality-0.log[measured]";
+    assert!(measured.contains(graph), "{measured}");
+    assert!(measured.contains("-i file:/w/sample-0-coded.mp4 -threads 1 -i file:/w/sample-0-source.mp4"));
+    let by_ssim = line(measure_quality(0, QualityMetric::Ssim, Path::new("/w"), None));
+    assert!(by_ssim.contains("ssim=stats_file=/w/quality-0.log"), "{by_ssim}");
+}
+
+#[test]
+fn do_zones_tell_the_encoder_where_it_gets_more() {
+    let mut levelled = three(source());
+    levelled.branches[0].renditions[1].coding.zones = vec![
+        Zone { first: 0, last: 49, bits_permille: 1587 },
+        Zone { first: 50, last: 99, bits_permille: 630 },
+    ];
+    let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
+    let command = line(encode_video(&levelled, from, Path::new("/w"), None));
+    assert_eq!(command.matches(":zones=0,49,b=1.587/50,99,b=0.630").count(), 1, "{command}");
+    assert_eq!(command.matches("zones").count(), 1, "{command}");
 }
 
 #[test]

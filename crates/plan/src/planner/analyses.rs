@@ -1,12 +1,13 @@
-//! First passes: in an encode of all renditions, out small encodes whose statistics tell where bits are needed, one for all
-//! rungs that put their frames together alike. Never one for a rendition that is told a quality instead of a rate.
+//! Analyses: in an encode of all renditions, out small encodes that tell where bits are needed. Rungs that are told a bit rate and
+//! put their frames together alike share a first pass; those that are told a quality share samples that are measured.
+//! Never a bit rate: what the engine makes of an analysis is its own.
 
-use abanico_media::Size;
+use abanico_media::{ExactTime, FieldOrder, Size};
 
-use super::position_or_push;
+use super::{count, position_or_push};
 use crate::{
-    CodecSettings, Gop, Pass, Picture, RateBranch, RateControl, ScaleSource, SpeedPreset, VideoEncode,
-    VideoRendition,
+    CodecSettings, EntropyCoder, Gop, H264Profile, H264Settings, Pass, Picture, QualityMetric, RateBranch,
+    RateControl, Sampling, ScaleSource, SpeedPreset, VideoEncode, VideoRendition,
 };
 
 /// Frames with more lines than the first are analysed at half their size, with more than the second at a quarter. Of waves at
@@ -16,6 +17,12 @@ const QUARTER_LINES: u32 = 1200;
 /// Quality of a first pass in tenths of libx264's rate factor. It has no mean of its own, so that the same film gives the same
 /// statistics for every ladder.
 const RATE_FACTOR_TENTHS: u32 = 230;
+/// How often a film is looked at, and for how long.
+///
+/// VMAF of 28 stretches of two seconds of four films, by a sample of them, went with that of all their frames: half a second of
+/// every two by a correlation of 0.81, a quarter of every second by 0.89, half of every second by 0.95.
+const LOOK_EVERY_MS: i64 = 1000;
+const TAKEN_MS: i64 = 250;
 /// A ceiling that no film reaches, and two seconds of it.
 const NO_CEILING_BPS: u64 = 1_000_000_000;
 
@@ -27,12 +34,13 @@ struct Alike {
     gop: Gop,
     b_frames: u8,
     b_references: bool,
-    fields: abanico_media::FieldOrder,
-    key_frame_every: Option<abanico_media::ExactTime>,
+    fields: FieldOrder,
+    key_frame_every: Option<ExactTime>,
 }
 
-/// Plans one decode with all first passes, and lets the renditions that are alike read theirs. None when no rendition has two.
-pub(super) fn analysis(encode: &mut VideoEncode) -> Option<VideoEncode> {
+/// Plans one decode for all first passes and samples, which `metric` measures, and lets the renditions know theirs. None when
+/// nothing is analysed.
+pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Option<VideoEncode> {
     let mut kinds: Vec<Alike> = Vec::new();
     let mut largest: Vec<VideoRendition> = Vec::new();
     for (number, branch) in encode.branches.iter_mut().enumerate() {
@@ -50,11 +58,22 @@ pub(super) fn analysis(encode: &mut VideoEncode) -> Option<VideoEncode> {
             (0..).zip(kinds.iter().zip(&largest)).filter(move |(_, (kind, _))| kind.branch == number);
         of_branch.map(|(index, (_, rendition))| first_pass(rendition.clone(), index)).collect::<Vec<_>>()
     };
+    let mut analysed: Vec<Vec<VideoRendition>> = (0..encode.branches.len()).map(first_passes).collect();
+    // Frames of several clips have no count of their own before they are joined.
+    if encode.clips.len() == 1 {
+        let mut index = count(kinds.len());
+        for (branch, own) in encode.branches.iter_mut().zip(&mut analysed) {
+            if let Some(sample) = sample(branch, (index, metric)) {
+                own.push(sample);
+                index += 1;
+            }
+        }
+    }
     let branches = encode
         .branches
         .iter()
-        .enumerate()
-        .map(|(number, branch)| RateBranch { renditions: first_passes(number), ..branch.clone() });
+        .zip(analysed)
+        .map(|(branch, renditions)| RateBranch { renditions, ..branch.clone() });
     let branches: Vec<RateBranch> = branches.filter(|branch| !branch.renditions.is_empty()).collect();
     let made = VideoEncode { clips: encode.clips.clone(), branches, chunk: None };
     (!made.branches.is_empty()).then_some(made)
@@ -63,7 +82,9 @@ pub(super) fn analysis(encode: &mut VideoEncode) -> Option<VideoEncode> {
 fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     let coding = &rendition.coding;
     let CodecSettings::H264(own) = &coding.codec else { return None };
-    coding.is_analysed.then_some(Alike {
+    // A quality has a cost only where that is limited.
+    let has_mean = !matches!(coding.rate_control, RateControl::Quality { max_mean_bps: None, .. });
+    (coding.is_analysed && has_mean).then_some(Alike {
         branch,
         gop: coding.gop,
         b_frames: coding.b_frames,
@@ -73,8 +94,44 @@ fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     })
 }
 
+/// The sample of a branch, and what is levelled by it, the largest of which it shows.
+fn sample(branch: &mut RateBranch, (index, metric): (u32, QualityMetric)) -> Option<VideoRendition> {
+    let frames = |milliseconds| ExactTime::from_millis(milliseconds).frames(branch.rate).max(1);
+    let sampling = Sampling { metric, every: frames(LOOK_EVERY_MS), taken: frames(TAKEN_MS) };
+    let mut largest = None;
+    // Metrics are made for the standard range, and cannot take two fields of a frame apart.
+    for rendition in branch.renditions.iter_mut().filter(|_| !branch.keeps_range) {
+        let coding = &rendition.coding;
+        let is_whole = coding.fields == FieldOrder::Progressive;
+        let is_told_quality = matches!(coding.rate_control, RateControl::Quality { .. });
+        if coding.is_analysed && is_told_quality && is_whole && rendition.pass == Pass::Only {
+            largest.get_or_insert_with(|| rendition.clone());
+            rendition.pass = Pass::Levelled(index);
+        }
+    }
+    let mut made = smaller(largest?, index);
+    made.pass = Pass::Sample(sampling);
+    made.key_frame_every = None;
+    made.coding.b_frames = 3;
+    made.coding.references = None;
+    made.coding.codec = CodecSettings::H264(H264Settings {
+        profile: H264Profile::High,
+        level: None,
+        b_references: true,
+        entropy: EntropyCoder::Cabac,
+    });
+    Some(made)
+}
+
+/// A quick encode of the same frames, smaller, for its statistics.
+fn first_pass(rendition: VideoRendition, index: u32) -> VideoRendition {
+    let mut made = smaller(rendition, index);
+    made.pass = Pass::First;
+    made
+}
+
 /// A quick encode of the same frames, smaller.
-fn first_pass(mut rendition: VideoRendition, index: u32) -> VideoRendition {
+fn smaller(mut rendition: VideoRendition, index: u32) -> VideoRendition {
     let lines = rendition.frame.height;
     let divisor = if lines <= HALF_LINES {
         1
@@ -99,12 +156,14 @@ fn first_pass(mut rendition: VideoRendition, index: u32) -> VideoRendition {
     rendition.index = index;
     rendition.scale_from = ScaleSource::Source;
     rendition.overlays.clear();
-    rendition.pass = Pass::First;
     rendition.coding.speed = SpeedPreset::VeryFast;
     rendition.coding.buffer_bits = 2 * NO_CEILING_BPS;
     rendition.coding.buffer_fill_percent = None;
-    rendition.coding.rate_control =
-        RateControl::Quality { rate_factor_tenths: RATE_FACTOR_TENTHS, max_bit_rate_bps: NO_CEILING_BPS };
+    rendition.coding.rate_control = RateControl::Quality {
+        rate_factor_tenths: RATE_FACTOR_TENTHS,
+        max_bit_rate_bps: NO_CEILING_BPS,
+        max_mean_bps: None,
+    };
     if let CodecSettings::H264(own) = &mut rendition.coding.codec {
         own.level = None;
     }

@@ -12,8 +12,9 @@ use crate::chunks::{Entered, chunks};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
-    CaptionDelivery, Error, GroupManifests, Overlay, Pass, Plan, RateBranch, ScaleSource, SourceVideo,
-    StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition, VideoStitch,
+    CaptionDelivery, Error, GroupManifests, Overlay, Pass, Plan, QualityMetric, RateBranch, ScaleSource,
+    SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition,
+    VideoStitch,
 };
 
 /// A clip that begins this long after its file is looked for by seeking.
@@ -63,7 +64,10 @@ impl Draft<'_> {
 
     /// First passes, then the encode, each of the whole film or of every chunk of it.
     fn video_tasks(&mut self, mut video: VideoEncode) -> Vec<Task> {
-        let analysis = analysis(&mut video);
+        // VMAF is nearer to what people see.
+        let has_vmaf = self.request.capabilities.has_filter("libvmaf");
+        let metric = if has_vmaf { QualityMetric::Vmaf } else { QualityMetric::Ssim };
+        let analysis = analysis(&mut video, metric);
         let cut = self.chunks_of(&video);
         let first_passes: Vec<VideoEncode> = match analysis {
             Some(analysis) if cut.is_empty() => vec![analysis],

@@ -123,6 +123,11 @@ fn ladder() -> Vec<Value> {
     sizes.map(|(name, width, height)| output(name, width, height, json!({}))).to_vec()
 }
 
+/// The task with this name.
+fn task<'a>(plan: &'a Plan, name: &str) -> &'a TaskKind {
+    &plan.task(&crate::TaskId::new(name)).expect("the plan has the task").kind
+}
+
 fn encode(plan: &Plan) -> &VideoEncode {
     let mut encodes = plan.tasks.iter().filter_map(|task| match &task.kind {
         TaskKind::EncodeVideo(encode) => Some(encode),
@@ -137,7 +142,17 @@ fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
     let ids: Vec<_> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(
         ids,
-        ["video", "audio-0", "package-0", "verify-0", "package-1", "verify-1", "package-2", "verify-2"]
+        [
+            "analysis",
+            "video",
+            "audio-0",
+            "package-0",
+            "verify-0",
+            "package-1",
+            "verify-1",
+            "package-2",
+            "verify-2"
+        ]
     );
     let urls: Vec<_> = plan.outputs.iter().map(|output| output.url.as_str()).collect();
     assert_eq!(urls, ["s3://out/x/a.b_1080p.mp4", "s3://out/x/a.b_720p.mp4", "s3://out/x/a.b_480p.mp4"]);
@@ -149,7 +164,7 @@ fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
 #[test]
 fn does_sound_start_and_end_on_the_pictures_clock() {
     let plan = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
-    let TaskKind::EncodeAudio(audio) = &plan.tasks[1].kind else { panic!("the second task is the sound") };
+    let TaskKind::EncodeAudio(audio) = task(&plan, "audio-0") else { panic!("another task is the sound") };
     assert_eq!(
         (audio.parts[0].streams.clone(), audio.parts[0].start.millis(), audio.end.millis()),
         (vec![2], 1480, 10_020)
@@ -163,7 +178,7 @@ fn is_a_named_track_taken_and_a_missing_one_told() {
     settings["inputs"][0]["audioSelectors"]["Audio Selector 1"] =
         json!({"selectorType": "TRACK", "tracks": [1]});
     let first = planned(&settings, &source(video(1920, 1080)), false).unwrap();
-    assert!(matches!(&first.tasks[1].kind, TaskKind::EncodeAudio(audio) if audio.parts[0].streams == [1]));
+    assert!(matches!(task(&first, "audio-0"), TaskKind::EncodeAudio(audio) if audio.parts[0].streams == [1]));
     settings["inputs"][0]["audioSelectors"]["Audio Selector 1"]["tracks"] = json!([7]);
     let none = planned(&settings, &source(video(1920, 1080)), false).unwrap();
     assert_eq!(none.outputs[0].facts.audio, []);
@@ -174,9 +189,9 @@ fn is_a_named_track_taken_and_a_missing_one_told() {
 fn does_the_jobs_language_win_over_the_sources() {
     let mut info = source(video(1920, 1080));
     info.audio[1].language = Some("fra".into());
-    let language = |settings: &Value| match &planned(settings, &info, false).unwrap().tasks[2].kind {
+    let language = |settings: &Value| match task(&planned(settings, &info, false).unwrap(), "package-0") {
         TaskKind::Package(packaged) => packaged.streams.audio[0].language.clone(),
-        other => panic!("the third task is {other:?}"),
+        other => panic!("the package's task is {other:?}"),
     };
     let mut settings = job(ladder());
     assert_eq!(language(&settings).as_deref(), Some("fra"));

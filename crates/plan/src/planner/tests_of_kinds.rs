@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::tests::{capabilities, job, output, planned, source, video};
 use super::*;
-use crate::{AudioCodec, Container, ErrorKind, Pass, PlanRequest, StreamRole, TaskId, TaskKind, ToneMap};
+use crate::{
+    AudioCodec, Container, ErrorKind, Pass, PlanRequest, QualityMetric, Sampling, StreamRole, TaskId,
+    TaskKind, ToneMap,
+};
 
 fn sound(codec: Value) -> Value {
     json!({"containerSettings": {"container": "RAW"}, "audioDescriptions": [{"codecSettings": codec}]})
@@ -100,7 +103,10 @@ fn is_a_high_dynamic_range_kept_in_ten_bits_and_mapped_in_eight() {
     let settings = job(vec![ten, output("_eight", 640, 360, json!({}))]);
     let settings: JobSettings = serde_json::from_value(settings).unwrap();
     let plan = planned_both(&settings, &[source(hdr)]);
-    let TaskKind::EncodeVideo(encode) = &plan.tasks[0].kind else { panic!("{:?}", plan.tasks[0]) };
+    let video = plan.task(&TaskId::video()).map(|task| &task.kind);
+    let Some(TaskKind::EncodeVideo(encode)) = video else { panic!("{video:?}") };
+    let passes: Vec<Pass> = encode.renditions().map(|(_, rendition)| rendition.pass).collect();
+    assert_eq!(passes, [Pass::Only, Pass::Levelled(0)], "metrics are for the standard range");
     assert_eq!(encode.clips[0].tone_map, ToneMap::Hable);
     assert_eq!(encode.branches.iter().map(|branch| branch.keeps_range).collect::<Vec<_>>(), [true, false]);
     assert_eq!(plan.outputs[0].facts.video.as_ref().unwrap().pixel_format, "yuv420p10le");
@@ -185,8 +191,8 @@ fn are_gaps_between_sound_and_picture_told_by_number() {
     assert_eq!((told(-99, 2000), told(-100, 2000)), (vec![], vec![240_001]));
 }
 
-/// Sizes of a job's first passes, and which pass each rendition is.
-fn passes(outputs: Vec<Value>) -> (Vec<Size>, Vec<Pass>) {
+/// Sizes of a job's first passes and samples, and which pass each rendition is.
+fn passes(outputs: Vec<Value>) -> (Vec<(Size, Pass)>, Vec<Pass>) {
     let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
     let of = |id: TaskId| match plan.task(&id).map(|task| &task.kind) {
         Some(TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode)) => {
@@ -195,11 +201,9 @@ fn passes(outputs: Vec<Value>) -> (Vec<Size>, Vec<Pass>) {
         _ => Vec::new(),
     };
     let first = of(TaskId::analysis(None));
-    assert!(first.iter().all(|(_, pass)| *pass == Pass::First));
     let analyses = plan.tasks.iter().filter(|task| matches!(task.kind, TaskKind::AnalyseVideo(_)));
     assert_eq!(analyses.count(), usize::from(!first.is_empty()), "one decode for all");
-    let sizes = first.into_iter().map(|(size, _)| size).collect();
-    (sizes, of(TaskId::video()).into_iter().map(|(_, pass)| pass).collect())
+    (first, of(TaskId::video()).into_iter().map(|(_, pass)| pass).collect())
 }
 
 #[test]
@@ -216,10 +220,22 @@ fn do_rungs_share_a_first_pass_where_their_frames_are_alike() {
         output("_e", 320, 180, level("VBR", "SINGLE_PASS", 50)),
     ];
     let (sizes, found) = passes(outputs);
-    assert_eq!(sizes, [Size::new(960, 540), Size::new(640, 360)]);
-    assert_eq!(found, [Pass::Second(0), Pass::Second(0), Pass::Second(1), Pass::Only, Pass::Only]);
-    let quality = vec![output("", 640, 360, level("QVBR", "SINGLE_PASS_HQ", 50))];
-    assert_eq!(passes(quality), (vec![], vec![Pass::Only]));
+    let sample = Pass::Sample(Sampling { metric: QualityMetric::Ssim, every: 25, taken: 6 });
+    assert_eq!(
+        sizes,
+        [
+            (Size::new(960, 540), Pass::First),
+            (Size::new(640, 360), Pass::First),
+            (Size::new(480, 268), sample)
+        ]
+    );
+    assert_eq!(found, [Pass::Second(0), Pass::Second(0), Pass::Second(1), Pass::Levelled(2), Pass::Only]);
+    let quality = |speed| passes(vec![output("", 640, 360, level("QVBR", speed, 50))]);
+    assert_eq!(quality("SINGLE_PASS_HQ"), (vec![(Size::new(640, 360), sample)], vec![Pass::Levelled(0)]));
+    assert_eq!(quality("SINGLE_PASS"), (vec![], vec![Pass::Only]));
+    let mut limited = level("QVBR", "SINGLE_PASS_HQ", 50);
+    limited["qvbrSettings"] = json!({"maxAverageBitrate": 500_000});
+    assert_eq!(passes(vec![output("", 640, 360, limited)]).1, [Pass::Second(0)]);
 }
 
 #[test]

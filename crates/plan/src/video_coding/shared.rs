@@ -25,6 +25,8 @@ pub(crate) struct SharedSettings {
     pub quality_level: Option<i64>,
     /// Part of a quality level.
     pub quality_fine_tune: Option<f64>,
+    /// Most bits a second as the mean of a film that is told a quality.
+    pub max_mean_bps: Option<u64>,
     /// Size of the decoder's buffer.
     pub buffer_bits: Option<u64>,
     /// How full it is at the start.
@@ -66,6 +68,7 @@ macro_rules! from_itu_codec {
             max_bit_rate_bps: $crate::setting::whole(settings.max_bitrate),
             quality_level: qvbr.and_then(|qvbr| qvbr.qvbr_quality_level),
             quality_fine_tune: qvbr.and_then(|qvbr| qvbr.qvbr_quality_level_fine_tune),
+            max_mean_bps: qvbr.and_then(|qvbr| $crate::setting::whole(qvbr.max_average_bitrate)),
             buffer_bits: $crate::setting::whole(settings.hrd_buffer_size),
             buffer_fill_percent: settings
                 .hrd_buffer_initial_fill_percentage
@@ -215,6 +218,7 @@ impl SharedSettings {
                     frame,
                 ),
                 max_bit_rate_bps: self.max_bit_rate_bps.ok_or_else(|| missing("maxBitrate", "QVBR"))?,
+                max_mean_bps: self.max_mean_bps,
             }),
             Some("VBR") => {
                 let bit_rate_bps = self.bit_rate_bps.ok_or_else(|| missing("bitrate", "VBR"))?;

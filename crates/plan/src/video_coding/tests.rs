@@ -29,7 +29,8 @@ fn is_each_codec_read_from_its_own_settings() {
         "qvbrSettings": {"qvbrQualityLevel": 7}, "bitDepth": "BIT_10"}}))
         .unwrap();
     assert_eq!((av1.codec(), av1.bit_depth), (VideoCodec::Av1, 10));
-    let expected = RateControl::Quality { rate_factor_tenths: 350, max_bit_rate_bps: 900_000 };
+    let expected =
+        RateControl::Quality { rate_factor_tenths: 350, max_bit_rate_bps: 900_000, max_mean_bps: None };
     assert_eq!(av1.rate_control, expected);
 }
 

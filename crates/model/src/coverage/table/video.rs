@@ -69,6 +69,7 @@ pub(super) const H264_MEMBERS: &[(&str, State)] = &[
     ("maxBitrate", Honoured),
     ("qvbrSettings/qvbrQualityLevel", Honoured),
     ("qvbrSettings/qvbrQualityLevelFineTune", Honoured),
+    ("qvbrSettings/maxAverageBitrate", Honoured),
     ("qualityTuningLevel", Honoured),
     ("gopSize", Honoured),
     ("gopSizeUnits", Honoured),
