@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
+use crate::encoders::{Encoders, Urgency};
 use crate::error::Error;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::hops;
@@ -71,7 +72,7 @@ pub struct Engine {
 struct Shared {
     options: EngineOptions,
     database: Arc<Database>,
-    workshop: Arc<Workshop>,
+    workshop: Workshop,
     forwarding: Option<Forwarding>,
     active: Mutex<BTreeMap<JobId, Active>>,
     /// A new job, or a free place.
@@ -127,17 +128,17 @@ impl Engine {
             tools,
             capabilities,
             sandboxing: options.sandboxing.clone(),
-            encoders: Semaphore::new(cores as usize),
-            light: Semaphore::new(cores as usize),
+            encoders: Encoders::new(cores),
+            light: Arc::new(Semaphore::new(cores as usize)),
             cores,
             chunks: options.chunks,
-            results,
+            results: results.map(Arc::new),
         };
         let engine = Self {
             shared: Arc::new(Shared {
                 options,
                 database,
-                workshop: Arc::new(workshop),
+                workshop,
                 forwarding,
                 active: Mutex::default(),
                 wake: Notify::new(),
@@ -546,7 +547,7 @@ impl Engine {
         let notifier = self.clone();
         let context = JobContext {
             policy: policy.unwrap_or_default(),
-            workshop: self.shared.workshop.clone(),
+            workshop: Arc::new(self.shared.workshop.for_job(Urgency::of(&record, clock::now_ms()))),
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls: inputs.map(Option::unwrap_or_default).collect(),
             progress,

@@ -28,6 +28,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::encoders::{Encoders, Urgency};
 use crate::failure;
 use crate::job::{Progress, PublishedOutput};
 use crate::job_machine::{Failure, Step};
@@ -51,7 +52,8 @@ pub(crate) enum Report {
     Failed(Step, Failure),
 }
 
-/// What all steps of all jobs share.
+/// What all steps of all jobs share, with the encoders as one job sees them.
+#[derive(Clone)]
 pub(crate) struct Workshop {
     /// Where objects are.
     pub store: Arc<dyn ObjectStore>,
@@ -63,22 +65,30 @@ pub(crate) struct Workshop {
     pub capabilities: Capabilities,
     /// How ffmpeg is locked in.
     pub sandboxing: Sandboxing,
-    /// One permit for each processor: video encodes take them all, so two never fight for caches.
-    pub encoders: Semaphore,
-    /// Permits for work that is light: probing, sound, packaging, verifying.
-    pub light: Semaphore,
+    /// One permit for each processor: encodes of whole films take them all, so two never fight for caches.
+    pub encoders: Encoders,
+    /// Permits for work that is light: probing, sound, packaging, verifying. Served in the order of arrival, so no job waits
+    /// for ever.
+    pub light: Arc<Semaphore>,
     /// Processors.
     pub cores: u32,
     /// Whether films are encoded in chunks.
     pub chunks: bool,
     /// Encodes that were made before.
-    pub results: Option<Results>,
+    pub results: Option<Arc<Results>>,
+}
+
+impl Workshop {
+    /// The workshop for the steps of a job of this urgency.
+    pub fn for_job(&self, urgency: Urgency) -> Self {
+        Self { encoders: self.encoders.for_job(urgency), ..self.clone() }
+    }
 }
 
 /// What the steps of one job share.
 #[derive(Clone)]
 pub(crate) struct JobContext {
-    /// What all jobs share.
+    /// What all jobs share, and the encoders.
     pub workshop: Arc<Workshop>,
     /// Where inputs may come from, as PutPolicy has it; null allows all.
     pub policy: Value,
