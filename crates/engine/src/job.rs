@@ -81,13 +81,15 @@ pub struct JobTimes {
 pub struct Progress {
     /// Fetching, probing, planning.
     pub probing_percent: u8,
-    /// Encoding, packaging and verifying, by frames.
+    /// Encoding by frames, up to 99; the last is packaging's and verifying's.
     pub transcoding_percent: u8,
     /// Publishing, by bytes.
     pub uploading_percent: u8,
-    /// Frames encoded of the rendition with most frames.
+    /// Frames done of the rendition with most frames, by what they cost: one that has only been through a first pass counts as
+    /// the part of a frame that this pass is. So this grows from the first pass on, and as [`Self::transcoding_percent`] does;
+    /// without first passes it is just the number of frames encoded.
     pub frames_done: u64,
-    /// Frames of the rendition with most frames; 0 until the plan stands.
+    /// Frames of the rendition with most frames; 0 until the first are done.
     pub frames_total: u64,
 }
 
