@@ -118,6 +118,7 @@ impl Driver {
         let failure = failure::broken_storage(cause);
         self.record.machine.apply(Event::Failed(Step::Prepare, failure));
         self.record.times.finished_ms.get_or_insert(clock::now_ms());
+        self.record.forget_work();
         let announced = events::entered(&self.record, Stage::Submitted, clock::now_ms());
         for _ in 1..STORING_TRIES {
             if self.store(announced.clone()).await.is_ok() {
@@ -204,6 +205,7 @@ impl Driver {
         }
         if after.is_final() {
             self.record.times.finished_ms.get_or_insert(now_ms);
+            self.record.forget_work();
         }
         if self.record.machine.retries() > retries {
             tracing::info!(job.id = %self.record.id, "trying again");

@@ -138,7 +138,7 @@ pub struct JobRecord {
     /// Facts of the inputs in the job's order, once probed.
     #[serde(default)]
     pub inputs: Vec<MediaInfo>,
-    /// The plan, once made.
+    /// The plan, once made. From the job's end on it has no tasks, only what was made and what is to be told of it.
     pub plan: Option<Plan>,
     /// Verified outputs; visible in their places once the job is complete.
     pub outputs: Vec<PublishedOutput>,
@@ -158,6 +158,16 @@ impl JobRecord {
     /// Where the job stands.
     pub fn stage(&self) -> Stage {
         self.machine.stage()
+    }
+
+    /// Drops what nobody reads of a job that is at its end: tasks and what they read. A long film has thousands, and every look
+    /// at the job or at a list of jobs would read them. Outputs, groups, notes and warnings stay.
+    pub(crate) fn forget_work(&mut self) {
+        if let Some(plan) = &mut self.plan {
+            plan.tasks = Vec::new();
+            plan.caption_files = Vec::new();
+            plan.images = Vec::new();
+        }
     }
 
     /// What an output group is made as; files where no plan tells.

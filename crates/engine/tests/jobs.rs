@@ -31,6 +31,10 @@ async fn reached(engine: &Engine, id: &JobId, is_there: impl Fn(&JobRecord) -> b
     }
 }
 
+fn is_without_tasks(record: &JobRecord) -> bool {
+    record.machine.done().is_empty() && record.plan.as_ref().is_none_or(|plan| plan.tasks.is_empty())
+}
+
 async fn run(bench: &Bench, engine: &Engine, name: &str, template: &str) -> JobRecord {
     let job = submit(engine, bench.request(name, template)).await;
     finished(engine, &job.id).await
@@ -58,6 +62,7 @@ async fn does_the_three_preset_job_make_three_renditions_as_mediaconvert_does() 
     let events = statuses(engine.events_after(0, 100).await.unwrap());
     assert_eq!(events, ["PROGRESSING", "INPUT_INFORMATION", "COMPLETE"]);
     assert_eq!(record.progress.job_percent(), 100);
+    assert!(is_without_tasks(&record));
     engine.shutdown(std::time::Duration::ZERO).await;
     assert!(
         std::fs::read_dir(bench.path("engine/work")).unwrap().next().is_none(),
@@ -126,7 +131,9 @@ async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
         engine.cancel(id).await.unwrap();
     }
     for id in &ids {
-        assert_eq!(finished(&engine, id).await.stage(), Stage::Canceled);
+        let record = finished(&engine, id).await;
+        assert_eq!(record.stage(), Stage::Canceled);
+        assert!(is_without_tasks(&record));
     }
     assert!(engine.cancel(&ids[0]).await.is_err() && engine.cancel(&JobId::new("none")).await.is_err());
     assert!(bench.published().is_empty());
