@@ -218,9 +218,11 @@ impl Driver {
             if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
         self.store(announced).await?;
         let mut ended = false;
+        // All steps that start now share one copy: a long film's plan has megabytes, and hundreds of steps start at once.
+        let record = Arc::new(self.record.clone());
         for command in commands {
             match command {
-                Command::Run { step, attempt } => self.start(step, attempt),
+                Command::Run { step, attempt } => self.start(step, attempt, record.clone()),
                 Command::StopAll => self.context.cancel.cancel(),
                 Command::Finish => ended = true,
             }
@@ -249,9 +251,9 @@ impl Driver {
     }
 
     /// Starts a step; what it reports comes back through the inbox.
-    fn start(&mut self, step: Step, attempt: u32) {
-        let (context, reports) = (self.context.clone(), self.reports.clone());
-        let (settings, record) = (self.settings.clone(), self.record.clone());
+    fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
+        let (context, reports, settings) =
+            (self.context.clone(), self.reports.clone(), self.settings.clone());
         self.steps.spawn(async move {
             if attempt > 1 {
                 // A second, then four: what broke may need a moment.
