@@ -61,6 +61,8 @@ pub struct ResultsOptions {
     pub folder: PathBuf,
     /// Their size at most; what was not used for longest goes first. 0 keeps none.
     pub most_bytes: u64,
+    /// Bytes of their disk that are to stay free: when it has less, kept encodes go before a job fails for lack of room.
+    pub spare_bytes: u64,
 }
 
 /// The engine. Clones are handles to the same one.
@@ -119,7 +121,8 @@ impl Engine {
             capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
         let cores = options.cores.max(1);
         let kept = options.results.as_ref();
-        let opened = kept.map(|kept| Results::open(&kept.folder, kept.most_bytes)).transpose();
+        let opened =
+            kept.map(|kept| Results::open(&kept.folder, kept.most_bytes, kept.spare_bytes)).transpose();
         let results =
             opened.map_err(|error| Error::storage("open the folder of finished encodes", error))?.flatten();
         let workshop = Workshop {
@@ -465,6 +468,7 @@ impl Engine {
                 return;
             }
             self.hop().await;
+            self.shared.workshop.keep_room().await;
             let free = self.shared.options.max_active_jobs.max(1).saturating_sub(self.active().len());
             if free > 0 {
                 match self.database(move |database| database.waiting(free)).await {

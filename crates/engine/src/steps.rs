@@ -83,6 +83,31 @@ impl Workshop {
     pub fn for_job(&self, urgency: Urgency) -> Self {
         Self { encoders: self.encoders.for_job(urgency), ..self.clone() }
     }
+
+    /// Lets kept encodes go while the disk has less free than it should; a look costs next to nothing.
+    pub async fn keep_room(&self) {
+        self.let_go(Results::keep_room).await;
+    }
+
+    /// Lets all kept encodes go, because the disk was full. True when that made room, so what failed may do now.
+    pub async fn give_up_kept(&self) -> bool {
+        self.let_go(Results::give_up).await > 0
+    }
+
+    async fn let_go(&self, some: fn(&Results) -> std::io::Result<u64>) -> u64 {
+        let Some(results) = self.results.clone() else { return 0 };
+        match tokio::task::spawn_blocking(move || some(&results)).await {
+            Ok(Ok(0)) | Err(_) => 0,
+            Ok(Ok(size_bytes)) => {
+                tracing::info!(size_bytes, "kept encodes went, because the disk has little room");
+                size_bytes
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot remove kept encodes from a disk that has little room");
+                0
+            }
+        }
+    }
 }
 
 /// What the steps of one job share.
