@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 import scaling  # noqa: E402
+from encode_speed import PRICES, speed_table, with_speed  # noqa: E402
 from plot import Series, plot, ticks  # noqa: E402
 from rate_curves import bd_rate_percent, monotone_cubic  # noqa: E402
 
@@ -48,6 +50,27 @@ def test_is_a_plot_xml_with_every_series() -> None:
     assert {"a < b & c", "one", "two & more", "kb/s", "VMAF"} <= set(words)
     assert sum(element.tag.endswith("circle") for element in root.iter()) == 3
     assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
+
+
+def test_is_the_table_of_speeds_put_in_the_place_of_the_old_one_and_nothing_else() -> None:
+    one, second = {"very_fast": 11.62, "fast": 20.0, "medium": 30.25}, {"fast": 18.0, "medium": 27.0}
+    table = speed_table("a machine, a day", 2.5, 9.96, one, second)
+    before = PRICES.read_text()
+    after = with_speed(before, table)
+    old, new = tomllib.loads(before), tomllib.loads(after)
+    assert new["speed"] == {
+        "source": "a machine, a day",
+        "decode_cpu_seconds_per_gigapixel": "2.5",
+        "encode_cpu_seconds_per_gigapixel": {"very_fast": "11.6", "fast": "20.0", "medium": "30.2"},
+        "first_pass_cpu_seconds_per_gigapixel": "10.0",
+        "second_pass_cpu_seconds_per_gigapixel": {"fast": "18.0", "medium": "27.0"},
+    }
+    assert {**old, "speed": None} == {**new, "speed": None}
+    assert after.startswith(before[: before.index("[speed]")])
+    elsewhere = "a = 1\n[speed]\nold = 1\n\n[last]\nb = 2\n"
+    assert with_speed(elsewhere, "[speed]\n") == "a = 1\n[speed]\n\n[last]\nb = 2\n"
+    with pytest.raises(SystemExit):
+        with_speed("a = 1\n", table)
 
 
 def simulated_tasks(count: int, frames: int) -> list[dict]:

@@ -118,6 +118,7 @@ impl Driver {
         let failure = failure::broken_storage(cause);
         self.record.machine.apply(Event::Failed(Step::Prepare, failure));
         self.record.times.finished_ms.get_or_insert(clock::now_ms());
+        self.record.forget_work();
         let announced = events::entered(&self.record, Stage::Submitted, clock::now_ms());
         for _ in 1..STORING_TRIES {
             if self.store(announced.clone()).await.is_ok() {
@@ -204,6 +205,7 @@ impl Driver {
         }
         if after.is_final() {
             self.record.times.finished_ms.get_or_insert(now_ms);
+            self.record.forget_work();
         }
         if self.record.machine.retries() > retries {
             tracing::info!(job.id = %self.record.id, "trying again");
@@ -216,9 +218,11 @@ impl Driver {
             if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
         self.store(announced).await?;
         let mut ended = false;
+        // All steps that start now share one copy: a long film's plan has megabytes, and hundreds of steps start at once.
+        let record = Arc::new(self.record.clone());
         for command in commands {
             match command {
-                Command::Run { step, attempt } => self.start(step, attempt),
+                Command::Run { step, attempt } => self.start(step, attempt, record.clone()),
                 Command::StopAll => self.context.cancel.cancel(),
                 Command::Finish => ended = true,
             }
@@ -231,11 +235,20 @@ impl Driver {
             let status = event.pointer("/detail/status").and_then(Value::as_str).unwrap_or_default();
             tracing::info!(job.id = %self.record.id, status, "job state");
         }
-        let (database, record) = (self.database.clone(), self.record.clone());
-        let stored = tokio::task::spawn_blocking(move || database.update(&record, &events)).await;
-        stored.map_err(|error| crate::Error::storage("store a job", error))??;
+        match self.update(events.clone()).await {
+            Err(error) if error.is_of_a_full_disk() && self.context.workshop.give_up_kept().await => {
+                self.update(events).await?;
+            }
+            stored => stored?,
+        }
         (self.context.changed)();
         Ok(())
+    }
+
+    async fn update(&self, events: Vec<Value>) -> Result<(), crate::Error> {
+        let (database, record) = (self.database.clone(), self.record.clone());
+        let stored = tokio::task::spawn_blocking(move || database.update(&record, &events)).await;
+        stored.map_err(|error| crate::Error::storage("store a job", error))?
     }
 
     fn live(&self) -> Progress {
@@ -247,9 +260,9 @@ impl Driver {
     }
 
     /// Starts a step; what it reports comes back through the inbox.
-    fn start(&mut self, step: Step, attempt: u32) {
-        let (context, reports) = (self.context.clone(), self.reports.clone());
-        let (settings, record) = (self.settings.clone(), self.record.clone());
+    fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
+        let (context, reports, settings) =
+            (self.context.clone(), self.reports.clone(), self.settings.clone());
         self.steps.spawn(async move {
             if attempt > 1 {
                 // A second, then four: what broke may need a moment.
@@ -260,7 +273,10 @@ impl Driver {
                 }
             }
             let report = work(&context, &settings, &record, &step, &reports).await;
-            let report = report.unwrap_or_else(|failure| Report::Failed(step, failure));
+            let report = match report {
+                Ok(report) => report,
+                Err(failure) => Report::Failed(step, with_room(&context, failure).await),
+            };
             // The driver is gone only when the job has ended.
             let _ = reports.send(report).await;
         });
@@ -272,6 +288,12 @@ impl Driver {
         inbox.0.close();
         while self.steps.join_next().await.is_some() {}
     }
+}
+
+/// A step that failed because the disk was full is tried again where kept encodes made room.
+async fn with_room(context: &JobContext, failure: Failure) -> Failure {
+    let made_room = failure::is_of_a_full_disk(&failure) && context.workshop.give_up_kept().await;
+    Failure { is_retryable: failure.is_retryable || made_room, ..failure }
 }
 
 /// The reports of a driver's steps.
@@ -362,4 +384,72 @@ fn status_interval(request: &Value) -> Duration {
 /// A fresh progress shared by a driver and those who ask.
 pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
     Arc::new(Mutex::new(record.progress))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use abanico_ffmpeg::{Capabilities, Tools};
+    use abanico_store::{Router, WebInputs};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::database::sample_record;
+    use crate::encoders::Encoders;
+    use crate::results::Results;
+    use crate::sandboxing::Sandboxing;
+    use crate::steps::Workshop;
+    use crate::steps::meter::Meter;
+    use crate::work_folder::WorkFolder;
+
+    fn context(folder: &std::path::Path, record: &JobRecord) -> JobContext {
+        let workshop = Workshop {
+            store: Arc::new(Router::new()),
+            web: WebInputs::default(),
+            tools: Tools::find(None, None).unwrap(),
+            capabilities: Capabilities {
+                version: String::new(),
+                encoders: BTreeSet::new(),
+                filters: BTreeSet::new(),
+            },
+            sandboxing: Sandboxing::off(),
+            encoders: Encoders::new(1),
+            light: Arc::new(Semaphore::new(1)),
+            cores: 1,
+            chunks: false,
+            results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
+        };
+        JobContext {
+            workshop: Arc::new(workshop),
+            policy: Value::Null,
+            work: WorkFolder::of(folder, &record.id),
+            input_urls: Vec::new(),
+            progress: shared_progress(record),
+            meter: Meter::default(),
+            input_hashes: Arc::default(),
+            changed: Arc::new(|| {}),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn do_kept_encodes_go_before_a_record_is_not_stored_for_lack_of_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Arc::new(Database::open(&folder.path().join("jobs.sqlite")).unwrap());
+        let record = sample_record("1-a", 1);
+        database.insert(&record, &[], 1).unwrap();
+        let context = context(folder.path(), &record);
+        let (mut driver, _inbox) = Driver::new(record, database.clone(), context, JobSettings::default());
+        let kept = folder.path().join("results/old");
+        std::fs::create_dir_all(&kept).unwrap();
+        std::fs::write(kept.join("video.mp4"), "an encode").unwrap();
+        driver.store(Vec::new()).await.unwrap();
+        assert!(kept.exists());
+        let pages: i64 = database.lock().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        database.lock().pragma_update(None, "max_page_count", pages).unwrap();
+        driver.record.published = vec!["s3://out/a.mp4".repeat(1000)];
+        let error = driver.store(Vec::new()).await.unwrap_err();
+        assert!(error.is_of_a_full_disk() && !kept.exists(), "{error:?}");
+    }
 }

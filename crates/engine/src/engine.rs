@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
+use crate::encoders::{Encoders, Urgency};
 use crate::error::Error;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::hops;
@@ -60,6 +61,8 @@ pub struct ResultsOptions {
     pub folder: PathBuf,
     /// Their size at most; what was not used for longest goes first. 0 keeps none.
     pub most_bytes: u64,
+    /// Bytes of their disk that are to stay free: when it has less, kept encodes go before a job fails for lack of room.
+    pub spare_bytes: u64,
 }
 
 /// The engine. Clones are handles to the same one.
@@ -71,7 +74,7 @@ pub struct Engine {
 struct Shared {
     options: EngineOptions,
     database: Arc<Database>,
-    workshop: Arc<Workshop>,
+    workshop: Workshop,
     forwarding: Option<Forwarding>,
     active: Mutex<BTreeMap<JobId, Active>>,
     /// A new job, or a free place.
@@ -118,7 +121,8 @@ impl Engine {
             capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
         let cores = options.cores.max(1);
         let kept = options.results.as_ref();
-        let opened = kept.map(|kept| Results::open(&kept.folder, kept.most_bytes)).transpose();
+        let opened =
+            kept.map(|kept| Results::open(&kept.folder, kept.most_bytes, kept.spare_bytes)).transpose();
         let results =
             opened.map_err(|error| Error::storage("open the folder of finished encodes", error))?.flatten();
         let workshop = Workshop {
@@ -127,17 +131,17 @@ impl Engine {
             tools,
             capabilities,
             sandboxing: options.sandboxing.clone(),
-            encoders: Semaphore::new(cores as usize),
-            light: Semaphore::new(cores as usize),
+            encoders: Encoders::new(cores),
+            light: Arc::new(Semaphore::new(cores as usize)),
             cores,
             chunks: options.chunks,
-            results,
+            results: results.map(Arc::new),
         };
         let engine = Self {
             shared: Arc::new(Shared {
                 options,
                 database,
-                workshop: Arc::new(workshop),
+                workshop,
                 forwarding,
                 active: Mutex::default(),
                 wake: Notify::new(),
@@ -464,6 +468,7 @@ impl Engine {
                 return;
             }
             self.hop().await;
+            self.shared.workshop.keep_room().await;
             let free = self.shared.options.max_active_jobs.max(1).saturating_sub(self.active().len());
             if free > 0 {
                 match self.database(move |database| database.waiting(free)).await {
@@ -546,7 +551,7 @@ impl Engine {
         let notifier = self.clone();
         let context = JobContext {
             policy: policy.unwrap_or_default(),
-            workshop: self.shared.workshop.clone(),
+            workshop: Arc::new(self.shared.workshop.for_job(Urgency::of(&record, clock::now_ms()))),
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls: inputs.map(Option::unwrap_or_default).collect(),
             progress,

@@ -75,6 +75,15 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether the job database could not be written, most likely because its disk is full.
+    pub(crate) fn is_of_a_full_disk(&self) -> bool {
+        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
+        let code = source.and_then(rusqlite::Error::sqlite_error_code);
+        matches!(code, Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure))
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::storage("use the job database", error)

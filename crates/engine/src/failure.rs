@@ -10,6 +10,8 @@ use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind, without_secrets};
 
 use crate::job_machine::Failure;
 
+/// What systems and ffmpeg say of a full disk.
+const NO_SPACE: &str = "No space left on device";
 /// Code of an error that has no other.
 const UNKNOWN: u32 = 1999;
 
@@ -50,11 +52,7 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
     let message = message
         .replace(&format!("file:{}/", work.display()), "")
         .replace(&format!("{}/", work.display()), "");
-    let hint = if message.contains("No space left on device") {
-        "; free space on the disk of the data folder"
-    } else {
-        ""
-    };
+    let hint = if message.contains(NO_SPACE) { "; free space on the disk of the data folder" } else { "" };
     Failure { code: UNKNOWN, message: format!("{message}{hint}"), is_retryable: error.is_retryable() }
 }
 
@@ -113,6 +111,11 @@ pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
     let message =
         format!("{}: free space on the disk of the data folder, then submit the job again", chain(error));
     Failure { code: UNKNOWN, message, is_retryable: false }
+}
+
+/// Whether a step failed because a disk was full. Failures of many crates come here as text, so it is looked for there.
+pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {
+    failure.message.contains(NO_SPACE)
 }
 
 /// Something that cannot be, such as a task that the plan does not have.

@@ -81,13 +81,15 @@ pub struct JobTimes {
 pub struct Progress {
     /// Fetching, probing, planning.
     pub probing_percent: u8,
-    /// Encoding, packaging and verifying, by frames.
+    /// Encoding by frames, up to 99; the last is packaging's and verifying's.
     pub transcoding_percent: u8,
     /// Publishing, by bytes.
     pub uploading_percent: u8,
-    /// Frames encoded of the rendition with most frames.
+    /// Frames done of the rendition with most frames, by what they cost: one that has only been through a first pass counts as
+    /// the part of a frame that this pass is. So this grows from the first pass on, and as [`Self::transcoding_percent`] does;
+    /// without first passes it is just the number of frames encoded.
     pub frames_done: u64,
-    /// Frames of the rendition with most frames; 0 until the plan stands.
+    /// Frames of the rendition with most frames; 0 until the first are done.
     pub frames_total: u64,
 }
 
@@ -136,7 +138,7 @@ pub struct JobRecord {
     /// Facts of the inputs in the job's order, once probed.
     #[serde(default)]
     pub inputs: Vec<MediaInfo>,
-    /// The plan, once made.
+    /// The plan, once made. From the job's end on it has no tasks, only what was made and what is to be told of it.
     pub plan: Option<Plan>,
     /// Verified outputs; visible in their places once the job is complete.
     pub outputs: Vec<PublishedOutput>,
@@ -156,6 +158,16 @@ impl JobRecord {
     /// Where the job stands.
     pub fn stage(&self) -> Stage {
         self.machine.stage()
+    }
+
+    /// Drops what nobody reads of a job that is at its end: tasks and what they read. A long film has thousands, and every look
+    /// at the job or at a list of jobs would read them. Outputs, groups, notes and warnings stay.
+    pub(crate) fn forget_work(&mut self) {
+        if let Some(plan) = &mut self.plan {
+            plan.tasks = Vec::new();
+            plan.caption_files = Vec::new();
+            plan.images = Vec::new();
+        }
     }
 
     /// What an output group is made as; files where no plan tells.

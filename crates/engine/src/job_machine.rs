@@ -128,7 +128,7 @@ impl JobMachine {
         self.failure.as_ref()
     }
 
-    /// Tasks that are done.
+    /// Tasks that are done; none any more at the job's end.
     pub fn done(&self) -> &BTreeSet<TaskId> {
         &self.done
     }
@@ -256,8 +256,12 @@ impl JobMachine {
         self.finish(Stage::Error)
     }
 
+    /// Which tasks there were and are done is for going on; all that is told of them later is how often they were tried again.
     fn finish(&mut self, stage: Stage) -> Vec<Command> {
         self.stage = stage;
+        self.tasks.clear();
+        self.done.clear();
+        self.attempts.retain(|(_, attempts)| *attempts > 1);
         let stop = !std::mem::take(&mut self.running).is_empty();
         stop.then_some(Command::StopAll).into_iter().chain([Command::Finish]).collect()
     }

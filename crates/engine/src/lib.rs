@@ -6,6 +6,7 @@ mod clock;
 mod codec_names;
 mod database;
 mod driver;
+mod encoders;
 mod engine;
 mod error;
 mod events;

@@ -1,8 +1,10 @@
 //! Encodes that were made before: in the hash of everything that an encode follows from, out its files, linked into place.
-//! Never a result of other settings, another input or another encoder; never more bytes than allowed for long.
+//! Never a result of other settings, another input or another encoder; never more bytes than allowed for long, and never
+//! bytes that a job has no room for.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -15,6 +17,7 @@ use serde::Serialize;
 pub(crate) struct Results {
     folder: PathBuf,
     most_bytes: u64,
+    spare_bytes: u64,
     /// One at a time removes old results.
     tidying: Mutex<()>,
 }
@@ -27,11 +30,14 @@ struct Entry {
     path: PathBuf,
     used: SystemTime,
     bytes: u64,
+    /// What removing it gives back: a file that a running job has under another name is not given back yet.
+    own_bytes: u64,
 }
 
 impl Results {
-    /// Opens the folder; half-made results of an earlier run are removed. None when nothing may be kept.
-    pub fn open(folder: &Path, most_bytes: u64) -> io::Result<Option<Self>> {
+    /// Opens the folder; half-made results of an earlier run are removed. None when nothing may be kept. `spare_bytes` of its
+    /// disk are to stay free.
+    pub fn open(folder: &Path, most_bytes: u64, spare_bytes: u64) -> io::Result<Option<Self>> {
         if most_bytes == 0 {
             return Ok(None);
         }
@@ -41,7 +47,8 @@ impl Results {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
-        let results = Self { folder: folder.to_owned(), most_bytes, tidying: Mutex::new(()) };
+        let tidying = Mutex::new(());
+        let results = Self { folder: folder.to_owned(), most_bytes, spare_bytes, tidying };
         results.tidy()?;
         Ok(Some(results))
     }
@@ -85,8 +92,7 @@ impl Results {
     /// Removes what was not used for longest until the rest is small enough.
     fn tidy(&self) -> io::Result<()> {
         let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut entries: Vec<Entry> = finished(&self.folder)?.filter_map(|path| read(path).ok()).collect();
-        entries.sort_by_key(|entry| entry.used);
+        let entries = self.by_last_use()?;
         let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         for entry in entries {
             if bytes <= self.most_bytes {
@@ -97,6 +103,46 @@ impl Results {
         }
         Ok(())
     }
+
+    /// Removes what was not used for longest until the disk has its spare bytes free, or nothing is left to remove. Answers the
+    /// bytes that it gave back.
+    pub fn keep_room(&self) -> io::Result<u64> {
+        self.make_room(|| Ok(free_bytes(&self.folder)? >= self.spare_bytes))
+    }
+
+    /// Removes all that gives bytes back, and answers how many: the disk was full, however little is missing.
+    pub fn give_up(&self) -> io::Result<u64> {
+        self.make_room(|| Ok(false))
+    }
+
+    fn make_room(&self, is_enough: impl Fn() -> io::Result<bool>) -> io::Result<u64> {
+        let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut given_back = 0;
+        if is_enough()? {
+            return Ok(given_back);
+        }
+        for entry in self.by_last_use()?.into_iter().filter(|entry| entry.own_bytes > 0) {
+            std::fs::remove_dir_all(&entry.path)?;
+            given_back += entry.own_bytes;
+            if is_enough()? {
+                break;
+            }
+        }
+        Ok(given_back)
+    }
+
+    /// Finished results, what was not used for longest first.
+    fn by_last_use(&self) -> io::Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = finished(&self.folder)?.filter_map(|path| read(path).ok()).collect();
+        entries.sort_by_key(|entry| entry.used);
+        Ok(entries)
+    }
+}
+
+/// What the disk of a folder has free for programs like this one.
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let stats = nix::sys::statvfs::statvfs(folder)?;
+    Ok(stats.blocks_available() * stats.fragment_size())
 }
 
 fn is_partial(path: &Path) -> bool {
@@ -111,11 +157,13 @@ fn finished(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
 
 fn read(path: PathBuf) -> io::Result<Entry> {
     let used = std::fs::metadata(&path)?.modified()?;
-    let mut bytes = 0;
+    let (mut bytes, mut own_bytes) = (0, 0);
     for file in std::fs::read_dir(&path)? {
-        bytes += file?.metadata()?.len();
+        let file = file?.metadata()?;
+        bytes += file.len();
+        own_bytes += if file.nlink() == 1 { file.len() } else { 0 };
     }
-    Ok(Entry { path, used, bytes })
+    Ok(Entry { path, used, bytes, own_bytes })
 }
 
 /// The same file under another name, or a copy, on the disk, where the file system has no links. What stands there already is
@@ -220,7 +268,7 @@ mod tests {
     use super::*;
 
     fn results(folder: &Path, most_bytes: u64) -> Results {
-        Results::open(folder, most_bytes).unwrap().unwrap()
+        Results::open(folder, most_bytes, 0).unwrap().unwrap()
     }
 
     fn keep(results: &Results, folder: &Path, key: &str, bytes: usize, age_s: u64) {
@@ -282,7 +330,43 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("a.partial")).unwrap();
         results(folder.path(), 10);
         assert!(!folder.path().join("a.partial").exists());
-        assert!(Results::open(folder.path(), 0).unwrap().is_none());
+        assert!(Results::open(folder.path(), 0, 0).unwrap().is_none());
+    }
+
+    #[test]
+    fn does_a_disk_that_fills_take_what_was_not_used_for_longest_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = results(&folder.path().join("results"), 1000);
+        for (key, age_s) in [("old", 90), ("older", 100), ("oldest", 110), ("new", 1)] {
+            keep(&kept, folder.path(), key, 40, age_s);
+        }
+        let in_use = folder.path().join("in use");
+        assert!(kept.take("oldest", &[("video", in_use)]));
+        let oldest = File::open(kept.folder.join("oldest")).unwrap();
+        oldest.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        // A disk with room for 200 bytes.
+        let used = || kept.by_last_use().unwrap().iter().map(|entry| entry.bytes).sum::<u64>();
+        assert_eq!(kept.make_room(|| Ok(200 - used() >= 40)).unwrap(), 0, "it has room enough");
+        assert_eq!(kept.make_room(|| Ok(200 - used() >= 70)).unwrap(), 40);
+        let is_there = |key: &str| kept.folder.join(key).exists();
+        let names = ["oldest", "older", "old", "new"];
+        assert_eq!(
+            names.map(is_there),
+            [true, false, true, true],
+            "removing what a job uses gives nothing back"
+        );
+        assert_eq!(kept.give_up().unwrap(), 80);
+        assert_eq!(names.map(is_there), [true, false, false, false]);
+    }
+
+    #[test]
+    fn are_spare_bytes_those_of_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        for (spare_bytes, given_back) in [(0, 0), (u64::MAX, 40)] {
+            let kept = Results::open(&folder.path().join("results"), 1000, spare_bytes).unwrap().unwrap();
+            keep(&kept, folder.path(), "a", 40, 0);
+            assert_eq!(kept.keep_room().unwrap(), given_back, "{spare_bytes}");
+        }
     }
 
     /// Two rungs of a film, the smaller one scaled from the larger.

@@ -28,6 +28,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::encoders::{Encoders, Urgency};
 use crate::failure;
 use crate::job::{Progress, PublishedOutput};
 use crate::job_machine::{Failure, Step};
@@ -51,7 +52,8 @@ pub(crate) enum Report {
     Failed(Step, Failure),
 }
 
-/// What all steps of all jobs share.
+/// What all steps of all jobs share, with the encoders as one job sees them.
+#[derive(Clone)]
 pub(crate) struct Workshop {
     /// Where objects are.
     pub store: Arc<dyn ObjectStore>,
@@ -63,22 +65,55 @@ pub(crate) struct Workshop {
     pub capabilities: Capabilities,
     /// How ffmpeg is locked in.
     pub sandboxing: Sandboxing,
-    /// One permit for each processor: video encodes take them all, so two never fight for caches.
-    pub encoders: Semaphore,
-    /// Permits for work that is light: probing, sound, packaging, verifying.
-    pub light: Semaphore,
+    /// One permit for each processor: encodes of whole films take them all, so two never fight for caches.
+    pub encoders: Encoders,
+    /// Permits for work that is light: probing, sound, packaging, verifying. Served in the order of arrival, so no job waits
+    /// for ever.
+    pub light: Arc<Semaphore>,
     /// Processors.
     pub cores: u32,
     /// Whether films are encoded in chunks.
     pub chunks: bool,
     /// Encodes that were made before.
-    pub results: Option<Results>,
+    pub results: Option<Arc<Results>>,
+}
+
+impl Workshop {
+    /// The workshop for the steps of a job of this urgency.
+    pub fn for_job(&self, urgency: Urgency) -> Self {
+        Self { encoders: self.encoders.for_job(urgency), ..self.clone() }
+    }
+
+    /// Lets kept encodes go while the disk has less free than it should; a look costs next to nothing.
+    pub async fn keep_room(&self) {
+        self.let_go(Results::keep_room).await;
+    }
+
+    /// Lets all kept encodes go, because the disk was full. True when that made room, so what failed may do now.
+    pub async fn give_up_kept(&self) -> bool {
+        self.let_go(Results::give_up).await > 0
+    }
+
+    async fn let_go(&self, some: fn(&Results) -> std::io::Result<u64>) -> u64 {
+        let Some(results) = self.results.clone() else { return 0 };
+        match tokio::task::spawn_blocking(move || some(&results)).await {
+            Ok(Ok(0)) | Err(_) => 0,
+            Ok(Ok(size_bytes)) => {
+                tracing::info!(size_bytes, "kept encodes went, because the disk has little room");
+                size_bytes
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot remove kept encodes from a disk that has little room");
+                0
+            }
+        }
+    }
 }
 
 /// What the steps of one job share.
 #[derive(Clone)]
 pub(crate) struct JobContext {
-    /// What all jobs share.
+    /// What all jobs share, and the encoders.
     pub workshop: Arc<Workshop>,
     /// Where inputs may come from, as PutPolicy has it; null allows all.
     pub policy: Value,

@@ -24,6 +24,17 @@ fn clip(width: u32, height: u32) -> Clip {
     Clip { width, height, frames: 30, ..Clip::default() }
 }
 
+async fn reached(engine: &Engine, id: &JobId, is_there: impl Fn(&JobRecord) -> bool) {
+    let mut changes = engine.changes();
+    while !is_there(&engine.get(id).await.unwrap()) {
+        changes.changed().await.unwrap();
+    }
+}
+
+fn is_without_tasks(record: &JobRecord) -> bool {
+    record.machine.done().is_empty() && record.plan.as_ref().is_none_or(|plan| plan.tasks.is_empty())
+}
+
 async fn run(bench: &Bench, engine: &Engine, name: &str, template: &str) -> JobRecord {
     let job = submit(engine, bench.request(name, template)).await;
     finished(engine, &job.id).await
@@ -51,6 +62,7 @@ async fn does_the_three_preset_job_make_three_renditions_as_mediaconvert_does() 
     let events = statuses(engine.events_after(0, 100).await.unwrap());
     assert_eq!(events, ["PROGRESSING", "INPUT_INFORMATION", "COMPLETE"]);
     assert_eq!(record.progress.job_percent(), 100);
+    assert!(is_without_tasks(&record));
     engine.shutdown(std::time::Duration::ZERO).await;
     assert!(
         std::fs::read_dir(bench.path("engine/work")).unwrap().next().is_none(),
@@ -119,10 +131,36 @@ async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
         engine.cancel(id).await.unwrap();
     }
     for id in &ids {
-        assert_eq!(finished(&engine, id).await.stage(), Stage::Canceled);
+        let record = finished(&engine, id).await;
+        assert_eq!(record.stage(), Stage::Canceled);
+        assert!(is_without_tasks(&record));
     }
     assert!(engine.cancel(&ids[0]).await.is_err() && engine.cancel(&JobId::new("none")).await.is_err());
     assert!(bench.published().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_the_running_job_of_a_higher_priority_get_the_encoders_next() {
+    let bench = Bench::new();
+    Clip { frames: 600, ..clip(640, 360) }.write(&bench.input("long.mp4"));
+    clip(320, 180).write(&bench.input("a.mp4"));
+    let engine = bench.engine().await;
+    let holds = submit(&engine, bench.request("long.mp4", "three-mp4")).await.id;
+    reached(&engine, &holds, |job| job.progress.frames_done > 0).await;
+    let mut ids = Vec::new();
+    for priority in [0, 1] {
+        let mut request = bench.request("a.mp4", "ladder");
+        request["priority"] = json!(priority);
+        let id = submit(&engine, request).await.id;
+        reached(&engine, &id, |job| job.stage() == Stage::Transcoding).await;
+        ids.push(id);
+    }
+    // Both stand in the line a moment after their plans are stored.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    engine.cancel(&holds).await.unwrap();
+    let (plain, urgent) = (finished(&engine, &ids[0]).await, finished(&engine, &ids[1]).await);
+    assert_eq!((plain.stage(), urgent.stage()), (Stage::Complete, Stage::Complete));
+    assert!(urgent.times.finished_ms < plain.times.finished_ms, "{:?} {:?}", urgent.times, plain.times);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! one owns. The CPU is measured, not promised: `bench/encode_speed.py` writes it.
 
 use abanico_media::{MediaInfo, Rational};
-use abanico_plan::{Plan, SpeedPreset, TaskKind, VideoCodec};
+use abanico_plan::{Plan, TaskKind, VideoCodec, VideoEncode};
 use serde::Serialize;
 
 use crate::{MicroUsd, Prices, RegionPrices};
@@ -83,7 +83,8 @@ pub fn own_machine(
     })
 }
 
-/// CPU seconds to decode the input for each pass and to encode all renditions; none for a codec that was not measured.
+/// CPU seconds to decode the input for each pass and to encode all renditions; none for a codec that was not measured. A chunk
+/// decodes its own part.
 fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Rational> {
     let gigapixels = |pixels: u64, frames: u64| {
         // Thousands of frames and of thousand pixels keep the fraction within 64 bits.
@@ -91,24 +92,117 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
             * Rational::new(i64::try_from(frames).unwrap_or(i64::MAX), 1000)
     };
     let video = input.video.as_ref()?;
-    let decode = gigapixels(video.size.area(), video.frames) * prices.speed.decode_cpu_seconds_per_gigapixel;
+    let film_frames = film_frames(plan);
+    let decode = |encode: &VideoEncode| {
+        let own = if encode.chunk.is_some() { encode.most_frames() } else { film_frames };
+        let frames = (video.frames.saturating_mul(own)).div_ceil(film_frames.max(1));
+        gigapixels(video.size.area(), frames) * prices.speed.decode_cpu_seconds_per_gigapixel
+    };
     let mut total = Rational::ZERO;
     for task in &plan.tasks {
         let (TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode)) = &task.kind else { continue };
-        total = total + decode;
+        total = total + decode(encode);
         for (branch, rendition) in encode.renditions() {
             if rendition.coding.codec() != VideoCodec::H264 {
                 return None;
             }
-            let step = match rendition.coding.speed {
-                SpeedPreset::VeryFast => "very_fast",
-                SpeedPreset::Fast => "fast",
-                SpeedPreset::Medium => "medium",
-            };
-            let rate = prices.speed.encode_cpu_seconds_per_gigapixel.get(step)?;
-            total = total + gigapixels(rendition.frame.area(), branch.frames) * *rate;
+            let rate = prices.speed.encode(rendition.coding.speed, rendition.pass)?;
+            total = total + gigapixels(rendition.frame.area(), branch.frames) * rate;
         }
     }
     // Hundredths of a second are exact enough, and keep later products within 64 bits.
     Some(Rational::new((total * Rational::from(100)).ceil(), 100))
+}
+
+/// Frames that all encodes together deliver, of the fastest branch.
+fn film_frames(plan: &Plan) -> u64 {
+    let encodes = plan.tasks.iter().filter_map(|task| match &task.kind {
+        TaskKind::EncodeVideo(encode) => Some(encode.most_frames()),
+        _ => None,
+    });
+    encodes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use abanico_media::{Colour, EntryPoints, ExactTime, Orientation, VideoTrack};
+    use abanico_plan::{Capabilities, Chunking, PlanRequest, plan};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Ten minutes of 1080p25 with a key frame each second.
+    fn film() -> MediaInfo {
+        let video = json!({"stream_index": 0, "codec": "h264", "profile": null, "pixel_format": "yuv420p", "bit_depth": 8,
+            "size": {"width": 1920, "height": 1080}, "sample_aspect": "1/1", "orientation": Orientation::UPRIGHT,
+            "frame_rate": "25/1", "variable_frame_rate": false, "frames": 15_000, "start": ExactTime::ZERO,
+            "end": ExactTime::from_millis(600_000), "field_order": "progressive", "colour": Colour::default(),
+            "bit_rate_bps": 8_000_000});
+        let entry_points =
+            EntryPoints { tick: Rational::new(1, 25), ticks: (0..15_000).step_by(25).collect() };
+        let video = VideoTrack { entry_points, ..serde_json::from_value(video).unwrap() };
+        let container = "mov,mp4,m4a,3gp,3g2,mj2".to_owned();
+        let clock_start = ExactTime::ZERO;
+        MediaInfo { container, size_bytes: 1, clock_start, video: Some(video), audio: vec![] }
+    }
+
+    fn planned(film: &MediaInfo, chunking: Chunking) -> Plan {
+        let output = |modifier: &str, width: u32, height: u32| -> Value {
+            let coding = json!({"rateControlMode": "VBR", "bitrate": 4_000_000, "qualityTuningLevel": "SINGLE_PASS_HQ"});
+            json!({"nameModifier": modifier, "containerSettings": {"container": "MP4"},
+                "videoDescription": {"width": width, "height": height,
+                    "codecSettings": {"codec": "H_264", "h264Settings": coding}}})
+        };
+        let settings = json!({
+            "inputs": [{"fileInput": "s3://in/film.mp4"}],
+            "outputGroups": [{
+                "outputGroupSettings": {"type": "FILE_GROUP_SETTINGS",
+                    "fileGroupSettings": {"destination": "s3://out/"}},
+                "outputs": [output("_a", 1920, 1080), output("_b", 1280, 720)],
+            }],
+        });
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (encoders, filters) = (names(&["libx264"]), names(&[]));
+        plan(PlanRequest {
+            settings: &serde_json::from_value(settings).unwrap(),
+            user_metadata: &BTreeMap::new(),
+            inputs: std::slice::from_ref(film),
+            capabilities: &Capabilities { version: "5.1.9".to_owned(), encoders, filters },
+            started_epoch_ms: 0,
+            chunking,
+        })
+        .unwrap()
+    }
+
+    fn prices() -> Prices {
+        let mut prices = Prices::built_in();
+        let speed = &mut prices.speed;
+        speed.decode_cpu_seconds_per_gigapixel = Rational::from(1);
+        speed.first_pass_cpu_seconds_per_gigapixel = Some(Rational::from(10));
+        speed.second_pass_cpu_seconds_per_gigapixel = [("fast".to_owned(), Rational::from(20))].into();
+        prices
+    }
+
+    #[test]
+    fn is_each_pass_counted_at_its_own_rate() {
+        let film = film();
+        let seconds = cpu_seconds(&planned(&film, Chunking::Off), &film, &prices()).unwrap();
+        // 31.104 gigapixels are decoded twice, 7.776 analysed, and 31.104 and 13.824 encoded, in thousands of pixels rounded down.
+        let exact = Rational::new(31_095, 1000) * Rational::from(2)
+            + Rational::new(7770, 1000) * Rational::from(10)
+            + Rational::new(31_095 + 13_815, 1000) * Rational::from(20);
+        assert_eq!(seconds, exact);
+    }
+
+    #[test]
+    fn do_chunks_decode_a_film_once_for_each_pass_together() {
+        let film = film();
+        let (whole, chunks) = (planned(&film, Chunking::Off), planned(&film, Chunking::For(4)));
+        let count = chunks.tasks.iter().filter(|task| matches!(task.kind, TaskKind::EncodeVideo(_))).count();
+        assert!(count > 4, "{count}");
+        let seconds = |plan: &Plan| cpu_seconds(plan, &film, &prices()).unwrap();
+        assert!((seconds(&whole) - seconds(&chunks)).abs() < Rational::ONE);
+    }
 }

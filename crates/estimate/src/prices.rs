@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use abanico_media::Rational;
+use abanico_plan::{Pass, SpeedPreset};
 use serde::Deserialize;
 
 use crate::Error;
@@ -66,9 +67,33 @@ pub struct Speed {
     /// CPU seconds to decode a thousand million pixels of H.264.
     #[serde(deserialize_with = "decimal")]
     pub decode_cpu_seconds_per_gigapixel: Rational,
-    /// CPU seconds to encode a thousand million pixels, by speed step: `very_fast`, `fast`, `medium`.
+    /// CPU seconds to encode a thousand million pixels in one pass, by speed step: `very_fast`, `fast`, `medium`.
     #[serde(deserialize_with = "steps")]
     pub encode_cpu_seconds_per_gigapixel: BTreeMap<String, Rational>,
+    /// The same of a first pass, of its own smaller pixels; where it was not measured, an encode's at `very_fast` is taken.
+    #[serde(default, deserialize_with = "maybe_decimal")]
+    pub first_pass_cpu_seconds_per_gigapixel: Option<Rational>,
+    /// The same of an encode that reads a first pass and so does not look ahead, by speed step; where a step was not measured,
+    /// an encode's in one pass is taken.
+    #[serde(default, deserialize_with = "steps")]
+    pub second_pass_cpu_seconds_per_gigapixel: BTreeMap<String, Rational>,
+}
+
+impl Speed {
+    /// CPU seconds to encode a thousand million pixels in a pass of this kind; none when that was not measured.
+    pub(crate) fn encode(&self, step: SpeedPreset, pass: Pass) -> Option<Rational> {
+        let name = match step {
+            SpeedPreset::VeryFast => "very_fast",
+            SpeedPreset::Fast => "fast",
+            SpeedPreset::Medium => "medium",
+        };
+        let measured = match pass {
+            Pass::Only => None,
+            Pass::First => self.first_pass_cpu_seconds_per_gigapixel,
+            Pass::Second(_) => self.second_pass_cpu_seconds_per_gigapixel.get(name).copied(),
+        };
+        measured.or_else(|| self.encode_cpu_seconds_per_gigapixel.get(name).copied())
+    }
 }
 
 fn steps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Rational>, D::Error> {
@@ -119,7 +144,25 @@ mod tests {
         let region = prices.region("us-east-1").unwrap();
         assert_eq!(region.basic_minute, Rational::new(75, 10_000));
         assert!(!region.mediaconvert_source.is_empty() && !prices.multipliers.source.is_empty());
-        assert!(prices.speed.encode_cpu_seconds_per_gigapixel.contains_key("fast"));
+        for step in [SpeedPreset::VeryFast, SpeedPreset::Fast, SpeedPreset::Medium] {
+            for pass in [Pass::Only, Pass::First, Pass::Second(0)] {
+                assert!(prices.speed.encode(step, pass).is_some(), "{step:?} {pass:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn has_each_kind_of_pass_its_own_rate_where_it_was_measured() {
+        let mut speed = Prices::built_in().speed;
+        let one_pass = speed.encode_cpu_seconds_per_gigapixel.clone();
+        speed.first_pass_cpu_seconds_per_gigapixel = Some(Rational::from(5));
+        speed.second_pass_cpu_seconds_per_gigapixel = [("fast".to_owned(), Rational::from(7))].into();
+        assert_eq!(speed.encode(SpeedPreset::VeryFast, Pass::First), Some(Rational::from(5)));
+        assert_eq!(speed.encode(SpeedPreset::Fast, Pass::Second(0)), Some(Rational::from(7)));
+        assert_eq!(speed.encode(SpeedPreset::Fast, Pass::Only), one_pass.get("fast").copied());
+        assert_eq!(speed.encode(SpeedPreset::Medium, Pass::Second(0)), one_pass.get("medium").copied());
+        speed.first_pass_cpu_seconds_per_gigapixel = None;
+        assert_eq!(speed.encode(SpeedPreset::VeryFast, Pass::First), one_pass.get("very_fast").copied());
     }
 
     #[test]

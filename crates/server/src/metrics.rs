@@ -100,7 +100,11 @@ fn render(
         text.sample("abanico_jobs_finished_total", &[("result", name)], count(stage));
     }
     let frames = |pick: fn(&JobRecord) -> u64| running.iter().map(pick).sum::<u64>();
-    text.head("abanico_running_frames_done", "gauge", "Frames encoded of running jobs.");
+    text.head(
+        "abanico_running_frames_done",
+        "gauge",
+        "Frames done of running jobs; first passes count in part.",
+    );
     text.sample("abanico_running_frames_done", &[], frames(|record| record.progress.frames_done));
     text.head("abanico_running_frames", "gauge", "Frames of running jobs.");
     text.sample("abanico_running_frames", &[], frames(|record| record.progress.frames_total));

@@ -9,12 +9,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use abanico_ffmpeg::{Tools, capabilities, sandbox};
 
 use crate::arguments::Doctor;
+use crate::commands::local::LOW_DISK_BYTES;
 use crate::config::Config;
 use crate::failure::MISSING_HERE;
 use crate::output;
 
-/// Free space below which jobs are likely to fail.
-const LOW_DISK_BYTES: u64 = 2_000_000_000;
 /// Seconds of 2024-01-01: a clock before that is wrong, and signatures would fail.
 const CLOCK_FLOOR: u64 = 1_704_067_200;
 

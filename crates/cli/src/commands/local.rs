@@ -10,13 +10,18 @@ use anyhow::Context;
 
 use crate::failure::{Hinted, MISSING_HERE};
 
-/// Keeps finished encodes in `folder`: at most so many GiB, and a fifth of what its disk has free now.
+/// Free bytes of a disk below which jobs are likely to fail.
+pub const LOW_DISK_BYTES: u64 = 2_000_000_000;
+
+/// Keeps finished encodes in `folder`: at most so many GiB, and a fifth of what its disk has free now. They go
+/// when the disk gets low.
 pub fn results(folder: PathBuf, gib: u64) -> ResultsOptions {
     // The folder may not be there yet; one above it is on the same disk.
     let there = folder.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let free = nix::sys::statvfs::statvfs(there);
     let free_bytes = free.map_or(u64::MAX, |stats| stats.blocks_available() * stats.fragment_size());
-    ResultsOptions { folder, most_bytes: gib.saturating_mul(1 << 30).min(free_bytes / 5) }
+    let most_bytes = gib.saturating_mul(1 << 30).min(free_bytes / 5);
+    ResultsOptions { folder, most_bytes, spare_bytes: LOW_DISK_BYTES }
 }
 
 /// ffmpeg, ffprobe and how they are locked in.

@@ -1,5 +1,9 @@
 //! The database is filled, closed and read again.
 
+use std::collections::BTreeMap;
+
+use abanico_media::{Colour, EntryPoints, ExactTime, MediaInfo, Orientation, Rational, VideoTrack};
+use abanico_plan::{Capabilities, Chunking, PlanRequest, plan};
 use serde_json::json;
 
 use super::*;
@@ -39,6 +43,64 @@ pub(crate) fn record_at(id: &str, submitted_ms: i64) -> JobRecord {
 
 fn token(remembered_ms: Option<i64>) -> Option<Token> {
     Some(Token { text: "t".into(), remembered_ms })
+}
+
+/// A film of two hours in three renditions and many chunks, all of them encoded, while its outputs are still made.
+fn long_film() -> JobRecord {
+    let mut job = record("1-a", 1, None);
+    let (frames, tick) = (172_600, Rational::new(1, 24_000));
+    let ticks = (0..frames).step_by(48).map(|frame| frame * 1001).collect();
+    let entry_points = EntryPoints { tick, ticks };
+    let video = json!({"stream_index": 0, "codec": "h264", "profile": null, "pixel_format": "yuv420p", "bit_depth": 8,
+        "size": {"width": 1920, "height": 1080}, "sample_aspect": "1/1", "orientation": Orientation::UPRIGHT,
+        "frame_rate": "24000/1001", "variable_frame_rate": false, "frames": frames, "start": ExactTime::ZERO,
+        "end": ExactTime::from_ticks(frames * 1001, tick), "field_order": "progressive", "colour": Colour::default(),
+        "bit_rate_bps": 8_000_000});
+    let video = VideoTrack { entry_points, ..serde_json::from_value(video).unwrap() };
+    let clock_start = ExactTime::ZERO;
+    let (container, size_bytes) = ("mov,mp4,m4a,3gp,3g2,mj2".to_owned(), 1);
+    job.inputs = vec![MediaInfo { container, size_bytes, clock_start, video: Some(video), audio: vec![] }];
+    let request = json!({"role": "r", "jobTemplate": "three-mp4", "settings": {
+        "inputs": [{"fileInput": "s3://in/film.mov"}],
+        "outputGroups": [{"outputGroupSettings": {"fileGroupSettings": {"destination": "s3://out/made/"}}}]}});
+    job.submission = crate::submission::from_request(request).unwrap();
+    let capabilities = Capabilities {
+        version: "5.1.9".to_owned(),
+        encoders: ["libx264", "aac"].map(str::to_owned).into(),
+        filters: Default::default(),
+    };
+    let planned = plan(PlanRequest {
+        settings: &serde_json::from_value(job.submission.settings.clone()).unwrap(),
+        user_metadata: &BTreeMap::new(),
+        inputs: &job.inputs,
+        capabilities: &capabilities,
+        started_epoch_ms: 0,
+        chunking: Chunking::For(46),
+    });
+    let planned = planned.unwrap();
+    job.machine.apply(Event::Started);
+    job.machine.apply(Event::Planned(planned.tasks.clone()));
+    for task in planned.tasks.iter().filter(|task| !task.kind.is_packaging()) {
+        job.machine.apply(Event::TaskDone(task.id.clone()));
+    }
+    job.plan = Some(planned);
+    job
+}
+
+#[test]
+fn is_a_job_stored_without_its_tasks_once_it_has_ended() {
+    let mut job = long_film();
+    let chunks =
+        job.plan.iter().flat_map(|plan| &plan.tasks).filter(|task| task.id.as_str().contains("chunk-"));
+    let chunks = chunks.count();
+    let before = to_text(&job).len();
+    let outputs = job.plan.as_ref().unwrap().outputs.clone();
+    job.machine.apply(Event::CancelRequested);
+    job.forget_work();
+    let after = to_text(&job).len();
+    assert!(chunks > 100, "{chunks} {:?}", job.messages().collect::<Vec<_>>());
+    assert!(before > 500_000 && after < 20_000, "{before} bytes, then {after} in {chunks} chunks");
+    assert_eq!(job.plan.unwrap().outputs, outputs);
 }
 
 fn ids(records: Vec<JobRecord>) -> Vec<String> {

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Engine, EngineOptions, JobId, JobRecord, Sandboxing, submission};
+use abanico_engine::{Engine, EngineOptions, JobId, JobRecord, ResultsOptions, Sandboxing, submission};
 use abanico_ffmpeg::Tools;
-use abanico_store::{FolderBucket, Router};
+use abanico_store::{FolderBucket, ObjectStore, Router};
 use serde_json::{Value, json};
 
 /// Folder with input, outputs and the engine's data.
@@ -30,21 +30,34 @@ impl Bench {
     }
 
     pub async fn engine(&self) -> Engine {
+        self.engine_with(None, self.store()).await
+    }
+
+    /// An engine that keeps finished encodes, over another store.
+    pub async fn engine_with(
+        &self,
+        results: Option<ResultsOptions>,
+        store: impl ObjectStore + 'static,
+    ) -> Engine {
         let options = EngineOptions {
             folder: self.path("engine"),
             cores: 2,
             chunks: true,
-            results: None,
+            results,
             max_active_jobs: 4,
             sandboxing: Sandboxing::off(),
             web: abanico_store::WebInputs::default(),
         };
+        Engine::open(options, Arc::new(store), Tools::find(None, None).unwrap()).await.unwrap()
+    }
+
+    /// Buckets `in` and `out`, which are folders.
+    pub fn store(&self) -> Router {
         let bucket = |name: &str| {
             std::fs::create_dir_all(self.path(name)).unwrap();
             Arc::new(FolderBucket::new(&self.path(name)).unwrap())
         };
-        let store = Router::new().with_bucket("in", bucket("in")).with_bucket("out", bucket("out"));
-        Engine::open(options, Arc::new(store), Tools::find(None, None).unwrap()).await.unwrap()
+        Router::new().with_bucket("in", bucket("in")).with_bucket("out", bucket("out"))
     }
 
     /// Path of an input.

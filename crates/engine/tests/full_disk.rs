@@ -1,0 +1,92 @@
+//! Kept encodes are there to save time: they go before a job fails because the disk is full.
+
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod common;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use abanico_engine::{ResultsOptions, Stage};
+use abanico_store::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Router};
+use abanico_testkit::Clip;
+use common::{Bench, finished, submit};
+
+/// Buckets on a disk that is full until the first try has failed.
+struct FullAtFirst {
+    buckets: Router,
+    was_full: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for FullAtFirst {
+    async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error> {
+        self.buckets.stat(url).await
+    }
+
+    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
+        if !self.was_full.swap(true, Ordering::Relaxed) {
+            return Err(Error::about(url, ErrorKind::Denied, "No space left on device (os error 28)"));
+        }
+        self.buckets.fetch(url, destination).await
+    }
+
+    async fn publish(
+        &self,
+        source: &Path,
+        url: &ObjectUrl,
+        attributes: &ObjectAttributes,
+    ) -> Result<ObjectMeta, Error> {
+        self.buckets.publish(source, url, attributes).await
+    }
+
+    async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
+        self.buckets.delete(url).await
+    }
+}
+
+fn kept(bench: &Bench, spare_bytes: u64) -> ResultsOptions {
+    let folder = bench.path("results");
+    std::fs::create_dir_all(folder.join("old")).unwrap();
+    std::fs::write(folder.join("old/video.mp4"), "an encode").unwrap();
+    ResultsOptions { folder, most_bytes: 1 << 20, spare_bytes }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_a_step_that_found_the_disk_full_tried_again_without_the_kept_encodes() {
+    for keeps in [true, false] {
+        let bench = Bench::new();
+        Clip { width: 320, height: 180, frames: 10, ..Clip::default() }.write(&bench.input("a.mp4"));
+        let results = keeps.then(|| kept(&bench, 0));
+        let store = FullAtFirst { buckets: bench.store(), was_full: AtomicBool::new(false) };
+        let engine = bench.engine_with(results, store).await;
+        let job = submit(&engine, bench.request("a.mp4", "ladder")).await;
+        let record = finished(&engine, &job.id).await;
+        let (stage, retries) = if keeps { (Stage::Complete, 1) } else { (Stage::Error, 0) };
+        assert_eq!(
+            (record.stage(), record.machine.retries()),
+            (stage, retries),
+            "{:?}",
+            record.machine.failure()
+        );
+        assert!(!bench.path("results/old").exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn do_kept_encodes_go_while_the_disk_has_less_free_than_it_should() {
+    for (spare_bytes, stays) in [(0, true), (u64::MAX, false)] {
+        let bench = Bench::new();
+        let engine = bench.engine_with(Some(kept(&bench, spare_bytes)), bench.store()).await;
+        // The engine looks at once, and then every few seconds.
+        let gone = async {
+            while bench.path("results/old").exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let limit = Duration::from_secs(if stays { 1 } else { 30 });
+        assert_eq!(tokio::time::timeout(limit, gone).await.is_err(), stays, "{spare_bytes}");
+        drop(engine);
+    }
+}
