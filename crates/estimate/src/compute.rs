@@ -2,7 +2,7 @@
 //! one owns. The CPU is measured, not promised: `bench/encode_speed.py` writes it.
 
 use abanico_media::{MediaInfo, Rational};
-use abanico_plan::{Plan, TaskKind, VideoCodec, VideoEncode};
+use abanico_plan::{Pass, Plan, Sampling, TaskKind, VideoCodec, VideoEncode};
 use serde::Serialize;
 
 use crate::{MicroUsd, Prices, RegionPrices};
@@ -107,7 +107,14 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
                 return None;
             }
             let rate = prices.speed.encode(rendition.coding.speed, rendition.pass)?;
-            total = total + gigapixels(rendition.frame.area(), branch.frames) * rate;
+            let frames = match rendition.pass {
+                // Once to be compared with, once to be compared; what the metric takes is not counted.
+                Pass::Sample(Sampling { every, taken, .. }) => {
+                    2 * (branch.frames * taken).div_ceil(every.max(1))
+                }
+                _ => branch.frames,
+            };
+            total = total + gigapixels(rendition.frame.area(), frames) * rate;
         }
     }
     // Hundredths of a second are exact enough, and keep later products within 64 bits.

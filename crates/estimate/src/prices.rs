@@ -88,8 +88,9 @@ impl Speed {
             SpeedPreset::Medium => "medium",
         };
         let measured = match pass {
-            Pass::Only => None,
-            Pass::First => self.first_pass_cpu_seconds_per_gigapixel,
+            Pass::Only | Pass::Levelled(_) => None,
+            // A sample is encoded as a first pass is.
+            Pass::First | Pass::Sample(_) => self.first_pass_cpu_seconds_per_gigapixel,
             Pass::Second(_) => self.second_pass_cpu_seconds_per_gigapixel.get(name).copied(),
         };
         measured.or_else(|| self.encode_cpu_seconds_per_gigapixel.get(name).copied())
