@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 WORKSPACE = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ REPORT = Path(__file__).with_name("report")
 LARGE_BYTES, LARGE_COUNT = 64 << 20, 8
 SMALL_BYTES, SMALL_COUNT = 4 << 10, 400
 CLIENTS = 4
+LOAD_BYTES, LOAD_JOBS, LOAD_FILM_SECONDS = 5 << 30, 3, 120
 ROUNDS = 3
 
 
@@ -47,6 +49,8 @@ def main() -> int:
         lines += start_and_memory(Path(folder) / "start")
         lines += api(Path(folder) / "api", [int(count) for count in given.jobs.split(",")])
         lines += storage(Path(folder))
+        lines += under_load(Path(folder) / "load")
+        lines += first_frame(Path(folder) / "first")
     REPORT.mkdir(exist_ok=True)
     (REPORT / "service.md").write_text("\n".join(lines))
     print("\n".join(lines))
@@ -69,6 +73,100 @@ def start_and_memory(folder: Path) -> list[str]:
         f"Start to first answer: {statistics.median(took) * 1000:.0f} ms (median of {len(took)}); resident then {resident:.0f} MiB; "
         f"the program has {size:.1f} MiB.", "",
     ]  # fmt: skip
+
+
+class Noise:
+    """A file of so many bytes that never lies in memory as a whole."""
+
+    BLOCK = os.urandom(1 << 20)
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, as many as asked for until none are left."""
+        taken = self.left if size < 0 else min(self.left, size)
+        self.left -= taken
+        whole, rest = divmod(taken, len(self.BLOCK))
+        return self.BLOCK * whole + self.BLOCK[:rest]
+
+
+def film(file: Path, seconds: int) -> Path:
+    """A film at 1080p with sound."""
+    picture = ["-f", "lavfi", "-i", f"testsrc2=s=1920x1080:r=25:d={seconds}", "-f", "lavfi", "-i", f"sine=440:d={seconds}"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart"]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *picture, *coding, str(file)], check=True, timeout=300)
+    return file
+
+
+def under_load(folder: Path) -> list[str]:
+    """The server's own memory while five gigabytes come in and three jobs run, ffmpeg's not counted."""
+    server = Server(folder).start()
+    try:
+        source = film(folder / "film.mp4", LOAD_FILM_SECONDS)
+        server.s3.create_bucket(Bucket="large")
+        for number in range(LOAD_JOBS):
+            server.s3.upload_file(str(source), "uploads", f"film-{number}.mp4")
+        config = TransferConfig(multipart_chunksize=16 << 20, max_concurrency=CLIENTS)
+        begin = time.monotonic()
+        server.s3.upload_fileobj(Noise(LOAD_BYTES), "large", "noise", Config=config)
+        took = time.monotonic() - begin
+        running = len([job for job in server.client("mediaconvert").list_jobs()["Jobs"] if job["Status"] == "PROGRESSING"])
+        peak = memory_mib(server.process.pid, "VmHWM")
+        size = server.s3.head_object(Bucket="large", Key="noise")["ContentLength"]
+        if size != LOAD_BYTES:
+            sys.exit(f"service: {size} bytes were stored, not {LOAD_BYTES}")
+    finally:
+        server.end()
+    return [
+        f"Peak of the server's own memory while {LOAD_BYTES >> 30} GiB come in (in {took:.0f} s) and {LOAD_JOBS} jobs wait or run "
+        f"({running} still ran at the end): {peak:.0f} MiB.", "",
+    ]  # fmt: skip
+
+
+def first_frame(folder: Path) -> list[str]:
+    """From the answer to an upload until ffmpeg decodes its picture, and until it has written the first bytes of it."""
+    server = Server(folder).start()
+    decoding, written = [], []
+    try:
+        source = film(folder / "film.mp4", 10).read_bytes()
+        for number in range(5):
+            server.s3.put_object(Bucket="uploads", Key=f"film-{number}.mp4", Body=source, ContentType="video/mp4")
+            begin = time.monotonic()
+            until(lambda: any(decodes(pid) for pid in server.leftovers()), 60)
+            decoding.append(time.monotonic() - begin)
+            until(lambda: any(file.stat().st_size for file in encoded_files(server.data)), 60)
+            written.append(time.monotonic() - begin)
+            until(lambda: all(job["Status"] == "COMPLETE" for job in server.client("mediaconvert").list_jobs()["Jobs"]), 300)
+    finally:
+        server.end()
+    return [
+        f"From the answer to an upload of 10 s at 1080p until ffmpeg that decodes it runs: {statistics.median(decoding) * 1000:.0f} ms; "
+        f"until it has written something: {statistics.median(written) * 1000:.0f} ms (medians of {len(decoding)}).", "",
+    ]  # fmt: skip
+
+
+def until(question: Callable[[], bool], seconds: float) -> None:
+    """Asks every other millisecond."""
+    end = time.monotonic() + seconds
+    while not question():
+        if time.monotonic() > end:
+            sys.exit(f"service: what was waited for did not come within {seconds} s")
+        time.sleep(0.002)
+
+
+def decodes(pid: int) -> bool:
+    """Whether a process is an ffmpeg with a graph of filters, as those that decode pictures are."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"ffmpeg") and any(b":v]" in word or b"setpts" in word for word in words)
+
+
+def encoded_files(data: Path) -> list[Path]:
+    """Pictures that are being encoded or sampled."""
+    return [file for name in ("video-*.mp4", "sample-*.mp4", "first-pass-*") for file in data.rglob(name)]
 
 
 def memory_mib(pid: int, field: str = "VmRSS") -> float:

@@ -9,9 +9,9 @@ use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
 use tokio_util::sync::CancellationToken;
 
 use self::boxes::Layout;
-use crate::probe::header::{self, Stream};
+use crate::probe::header::Stream;
 use crate::probe::measure;
-use crate::probe::packets::{self, Packets};
+use crate::probe::packets::{self, BeforeFirstKey, Packets};
 use crate::probe::size_of;
 use crate::{Error, Tools};
 
@@ -92,9 +92,8 @@ pub async fn output_facts(
     let size_bytes = size_of(file)?;
     let layout =
         Layout::read(file).map_err(|cause| Error::io(format!("read `{}`", file.display()), cause))?;
-    let header = header::read(tools, file, cancel).await?;
     // What is before the first key packet counts here: it is a fault that a verification must see.
-    let packets = packets::scan(tools, file, |_| false, cancel).await?;
+    let (header, packets) = packets::scan(tools, file, BeforeFirstKey::Shown, cancel).await?;
     let of = |stream: &Stream| packets.get(&stream.index).filter(|packets| packets.shown > 0);
     let mut videos = header.streams.iter().filter(|stream| stream.is_real_video());
     let audios = header.streams.iter().filter(|stream| stream.is_audio());

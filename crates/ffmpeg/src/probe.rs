@@ -16,7 +16,7 @@ use abanico_media::{DynamicRange, MediaInfo, Size, VideoTrack};
 use tokio_util::sync::CancellationToken;
 
 use self::header::{Header, Stream};
-use self::packets::Packets;
+use self::packets::{BeforeFirstKey, Packets};
 use crate::facts::boxes::Layout;
 use crate::{Error, ErrorKind, Tools};
 
@@ -28,7 +28,7 @@ const LONGEST_SIDE: u32 = 8192;
 /// Measures `file` from its header and all of its packets.
 ///
 /// Frames are packets that are shown: none that an edit list hides, none before the first key packet. Runs ffprobe
-/// twice, once more where the dynamic range is high, each for at most ten minutes, with little memory however long the file is.
+/// once, and once more where the dynamic range is high, each for at most ten minutes, with little memory however long the file is.
 ///
 /// # Errors
 /// [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] and [`ErrorKind::Unsupported`] tell what
@@ -36,16 +36,14 @@ const LONGEST_SIDE: u32 = 8192;
 /// [`ErrorKind::Io`] what went wrong while looking; [`ErrorKind::Cancelled`] that `cancel` came first.
 pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
     let size_bytes = size_of(file)?;
-    let header = match header::read(tools, file, cancel).await {
+    let scanned = packets::scan(tools, file, BeforeFirstKey::Hidden, cancel).await;
+    let (header, packets) = match scanned {
         Err(error) if error.kind() == ErrorKind::NotMedia && is_cut_mp4(file)? => {
             return Err(Error::cut_off(file));
         }
         other => other?,
     };
     refuse_unusable(file, &header)?;
-    let is_video =
-        |index: u32| header.streams.iter().any(|stream| stream.index == index && stream.is_real_video());
-    let packets = packets::scan(tools, file, is_video, cancel).await?;
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
         if matches!(video.pixel_format.as_str(), "" | "unknown") {

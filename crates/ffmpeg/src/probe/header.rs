@@ -6,13 +6,14 @@ use abanico_media::{Colour, ColourRange, ExactTime, FieldOrder, Orientation, Rat
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::reader;
+use super::reader::{self, Ended};
 use crate::{Error, ErrorKind, Tools};
 
 /// Header output that is longer than this belongs to no sensible file.
 const LONGEST_HEADER_BYTES: usize = 8 << 20;
 
-const ENTRIES: &str = "format=format_name,start_time:format_tags=timecode:\
+/// What is asked of a header.
+pub(crate) const ENTRIES: &str = "format=format_name,start_time:format_tags=timecode:\
     stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
     field_order,color_range,color_space,color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,\
     nb_frames,channels,channel_layout,sample_rate:\
@@ -93,26 +94,41 @@ struct SideData {
 /// # Errors
 /// [`ErrorKind::NotMedia`] when ffprobe refuses the file.
 pub(crate) async fn read(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<Header, Error> {
-    let mut json = String::new();
-    let ended = reader::run(tools, file, &["-of", "json", "-show_entries", ENTRIES], cancel, |line| {
-        if json.len() <= LONGEST_HEADER_BYTES {
-            json.push_str(line);
+    let mut answer = Answer::default();
+    let options = ["-of", "json", "-show_entries", ENTRIES];
+    let ended = reader::run(tools, file, &options, cancel, |line| answer.push(line)).await?;
+    answer.header(ended, file)
+}
+
+/// An answer of ffprobe's in JSON, as it comes in.
+#[derive(Default)]
+pub(crate) struct Answer(String);
+
+impl Answer {
+    /// Takes the next line; more than a header can be is left out, and is no JSON then.
+    pub fn push(&mut self, line: &str) {
+        if self.0.len() <= LONGEST_HEADER_BYTES {
+            self.0.push_str(line);
         }
-    });
-    let ended = ended.await?;
-    if ended.status.code() == Some(1) {
-        let refused = ended.stderr.contains("not on whitelist");
-        let why =
-            if refused { "it is a playlist or another kind that is not handled" } else { ended.last_words() };
-        return Err(Error::not_media(file, why));
     }
-    ended.check(file)?;
-    serde_json::from_str(&json).map_err(|cause| {
-        Error::new(
-            ErrorKind::Failed,
-            format!("ffprobe's answer about `{}` cannot be read: {cause}", file.display()),
-        )
-    })
+
+    /// What it says, once ffprobe has ended.
+    pub fn header(self, ended: Ended, file: &Path) -> Result<Header, Error> {
+        if ended.status.code() == Some(1) {
+            let refused = ended.stderr.contains("not on whitelist");
+            let why = if refused {
+                "it is a playlist or another kind that is not handled"
+            } else {
+                ended.last_words()
+            };
+            return Err(Error::not_media(file, why));
+        }
+        ended.check(file)?;
+        serde_json::from_str(&self.0).map_err(|cause| {
+            let message = format!("ffprobe's answer about `{}` cannot be read: {cause}", file.display());
+            Error::new(ErrorKind::Failed, message)
+        })
+    }
 }
 
 impl Format {

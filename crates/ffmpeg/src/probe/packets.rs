@@ -1,4 +1,4 @@
-//! What the packets of a file say: in ffprobe's packet lines, out exact facts for each stream.
+//! What a file says of itself and what its packets say: in one answer of ffprobe's, out its header and exact facts for each stream.
 //! Never a decoded picture, never more memory for a longer file.
 
 use std::collections::BTreeMap;
@@ -7,13 +7,17 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::cadence::{Cadence, Rhythm};
+use super::header::{self, Header};
 use super::reader;
 use crate::{Error, Tools};
 
 /// Entry points that are remembered: at one in two seconds, those of two days.
 const MOST_ENTRY_POINTS: usize = 100_000;
 
-const ENTRIES: &str = "packet=stream_index,pts,dts,duration,size,flags";
+const ENTRIES: &str = "packet=codec_type,stream_index,pts,dts,duration,size,flags";
+/// How ffprobe begins and ends the list of packets, which it writes before all else, a line for each.
+const LIST_BEGINS: &str = "    \"packets\": [";
+const LIST_ENDS: [&str; 2] = ["    ],", "    ]"];
 
 /// One packet, times in ticks of its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +28,7 @@ struct Packet {
     size_bytes: u64,
     is_key: bool,
     is_hidden: bool,
+    is_picture: bool,
 }
 
 /// Facts about the packets of one stream; times are in ticks.
@@ -49,40 +54,60 @@ pub(crate) struct Packets {
     pub entry_points: Vec<i64>,
 }
 
-/// Reads all packets of `file` once. `starts_on_key` tells for a stream whether what precedes its first key packet
-/// cannot be shown.
+/// Whether what precedes the first key packet of a picture counts, though no player can show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BeforeFirstKey {
+    /// As anything else.
+    Shown,
+    /// As nothing.
+    Hidden,
+}
+
+/// Reads the header and all packets of `file` once, with one run of ffprobe.
 pub(crate) async fn scan(
     tools: &Tools,
     file: &Path,
-    starts_on_key: impl Fn(u32) -> bool,
+    before_key: BeforeFirstKey,
     cancel: &CancellationToken,
-) -> Result<BTreeMap<u32, Packets>, Error> {
+) -> Result<(Header, BTreeMap<u32, Packets>), Error> {
     let mut streams: BTreeMap<u32, Tally> = BTreeMap::new();
-    let options = ["-of", "csv=p=0", "-show_entries", ENTRIES];
-    let ended = reader::run(tools, file, &options, cancel, |line| {
-        if let Some(packet) = parse(line) {
-            let tally =
-                streams.entry(packet.stream).or_insert_with(|| Tally::new(starts_on_key(packet.stream)));
-            tally.take(packet);
+    let entries = format!("{ENTRIES}:{}", header::ENTRIES);
+    let mut rest = header::Answer::default();
+    let mut in_list = false;
+    let options = ["-of", "json=compact=1", "-show_entries", &entries];
+    let ended = reader::run(tools, file, &options, cancel, |line| match in_list {
+        true if LIST_ENDS.contains(&line) => in_list = false,
+        true => {
+            let Some(packet) = parse(line) else { return };
+            let hides = packet.is_picture && before_key == BeforeFirstKey::Hidden;
+            streams.entry(packet.stream).or_insert_with(|| Tally::new(hides)).take(packet);
         }
-    });
-    ended.await?.check(file)?;
-    Ok(streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect())
+        false if line == LIST_BEGINS => in_list = true,
+        false => rest.push(line),
+    })
+    .await?;
+    let header = rest.header(ended, file)?;
+    Ok((header, streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect()))
 }
 
-/// `0,997200,990000,3600,23670,K_` with possible further columns; a missing number is `N/A`.
+/// `{ "codec_type": "video", "stream_index": 0, "pts": 7200, "size": "23670", "flags": "K_" },`; numbers that are not known are
+/// missing, and what else a packet has stands on lines of its own.
 fn parse(line: &str) -> Option<Packet> {
-    let mut columns = line.split(',');
-    let stream = columns.next()?.parse().ok()?;
-    let (pts, dts, duration) = (columns.next()?, columns.next()?, columns.next()?);
-    let (size, flags) = (columns.next()?, columns.next()?);
+    let value = |name: &str| {
+        let after = &line[line.find(name)? + name.len()..];
+        let text = after.strip_prefix("\": ")?.trim_start_matches('"');
+        Some(&text[..text.find(['"', ',', ' '])?])
+    };
+    let number = |name: &str| -> Option<i64> { value(name)?.parse().ok() };
+    let flags = value("\"flags")?;
     Some(Packet {
-        stream,
-        pts: pts.parse().or_else(|_| dts.parse()).ok(),
-        duration: duration.parse().unwrap_or(0),
-        size_bytes: size.parse().unwrap_or(0),
+        stream: value("\"stream_index")?.parse().ok()?,
+        pts: number("\"pts").or_else(|| number("\"dts")),
+        duration: number("\"duration").unwrap_or(0),
+        size_bytes: value("\"size").and_then(|size| size.parse().ok()).unwrap_or(0),
         is_key: flags.starts_with('K'),
         is_hidden: flags.contains('D'),
+        is_picture: value("\"codec_type") == Some("video"),
     })
 }
 
@@ -146,11 +171,14 @@ impl Tally {
     }
 }
 
-/// What a picture track of these packet lines says.
+/// What a picture track of these packets says, each as its stream, times and duration, size and flags: `0,20,5,30,1,K_`.
 #[cfg(test)]
-pub(crate) fn tally_of(lines: impl IntoIterator<Item = String>) -> Packets {
+pub(crate) fn tally_of(packets: impl IntoIterator<Item = String>) -> Packets {
     let mut tally = Tally::new(true);
-    lines.into_iter().filter_map(|line| parse(&line)).for_each(|packet| tally.take(packet));
+    packets
+        .into_iter()
+        .filter_map(|packet| parse(&tests::as_written(&packet)))
+        .for_each(|packet| tally.take(packet));
     tally.finish()
 }
 
@@ -158,23 +186,36 @@ pub(crate) fn tally_of(lines: impl IntoIterator<Item = String>) -> Packets {
 mod tests {
     use super::*;
 
+    /// A packet as ffprobe writes it.
+    pub(super) fn as_written(packet: &str) -> String {
+        let names = ["stream_index", "pts", "dts", "duration", "size", "flags"];
+        let known = names.iter().zip(packet.split(',')).filter(|(_, value)| *value != "N/A");
+        let members = known.map(|(name, value)| match *name {
+            "size" | "flags" => format!("\"{name}\": \"{value}\""),
+            _ => format!("\"{name}\": {value}"),
+        });
+        let members: Vec<String> = members.collect();
+        format!("        {{ \"codec_type\": \"video\", {} }},", members.join(", "))
+    }
+
     fn tally(lines: &[&str], waits_for_key: bool) -> Packets {
         let mut tally = Tally::new(waits_for_key);
-        lines.iter().for_each(|line| tally.take(parse(line).unwrap()));
+        lines.iter().for_each(|line| tally.take(parse(&as_written(line)).unwrap()));
         tally.finish()
     }
 
     #[test]
     fn is_a_line_read_with_and_without_side_data() {
-        let packet = parse("1,997200,990000,3600,23670,K_,").unwrap();
+        let packet = parse("        { \"codec_type\": \"audio\", \"stream_index\": 1, \"pts\": 997200, \"dts\": 990000, \"duration\": 3600, \"size\": \"23670\", \"flags\": \"K_\",").unwrap();
         assert_eq!(
             (packet.stream, packet.pts, packet.duration, packet.size_bytes),
             (1, Some(997_200), 3600, 23670)
         );
-        assert!(packet.is_key && !packet.is_hidden);
-        let sparse = parse("0,N/A,67,N/A,52,__").unwrap();
+        assert!(packet.is_key && !packet.is_hidden && !packet.is_picture);
+        let sparse = parse(&as_written("0,N/A,67,N/A,52,__")).unwrap();
         assert_eq!((sparse.pts, sparse.duration, sparse.is_key), (Some(67), 0, false));
-        assert_eq!((parse(""), parse("side_data,x")), (None, None));
+        assert!(sparse.is_picture);
+        assert_eq!((parse(""), parse("            \"side_data_list\": [")), (None, None));
     }
 
     #[test]
