@@ -22,7 +22,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// [`ErrorKind::Tool`] when it cannot be started or is older than 5.1 or newer than 9; [`ErrorKind::TimedOut`] when it
 /// does not answer.
 pub async fn capabilities(tools: &Tools) -> Result<Capabilities, Error> {
-    let version = parse_version(&ask(tools, "-version").await?);
+    // Each start of ffmpeg takes a tenth of a second, so both are asked at once, and one tells the version besides.
+    let (encoders, filters) = tokio::try_join!(ask(tools, "-encoders"), ask(tools, "-filters"))?;
+    let version = parse_version(&encoders.banner);
     let version = version.ok_or_else(|| {
         Error::new(
             ErrorKind::Tool,
@@ -30,15 +32,23 @@ pub async fn capabilities(tools: &Tools) -> Result<Capabilities, Error> {
         )
     })?;
     check_version(&version)?;
-    let encoders = parse_names(&ask(tools, "-encoders").await?, |flags| flags.len() == 6);
-    let filters = parse_names(&ask(tools, "-filters").await?, |flags| (2..=3).contains(&flags.len()));
+    let encoders = parse_names(&encoders.list, |flags| flags.len() == 6);
+    let filters = parse_names(&filters.list, |flags| (2..=3).contains(&flags.len()));
     Ok(Capabilities { version, encoders, filters })
 }
 
-async fn ask(tools: &Tools, question: &str) -> Result<String, Error> {
+/// What ffmpeg says to a question.
+struct Answer {
+    /// Who it is.
+    banner: String,
+    /// What was asked for.
+    list: String,
+}
+
+async fn ask(tools: &Tools, question: &str) -> Result<Answer, Error> {
     let path = tools.ffmpeg().display();
     let mut command = tools.query_command();
-    command.args(["-hide_banner", question]);
+    command.arg(question);
     let answer = tokio::time::timeout(LIMIT, command.output()).await;
     let answer = answer
         .map_err(|_| Error::new(ErrorKind::TimedOut, format!("`{path} {question}` did not answer in 30 s")))?
@@ -46,7 +56,8 @@ async fn ask(tools: &Tools, question: &str) -> Result<String, Error> {
     if !answer.status.success() {
         return Err(Error::new(ErrorKind::Tool, format!("`{path} {question}` ended with {}", answer.status)));
     }
-    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Answer { banner: text(&answer.stderr), list: text(&answer.stdout) })
 }
 
 /// The third word of `ffmpeg version X Copyright ...`.
