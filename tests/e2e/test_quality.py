@@ -60,6 +60,21 @@ def test_the_hard_half_of_a_film_comes_nearer_to_the_easy_one(tmp_path: Path, op
     assert gaps["SINGLE_PASS_HQ"] < gaps["SINGLE_PASS"] - 1, gaps
 
 
+def test_the_same_with_h265(tmp_path: Path) -> None:
+    """libx265 takes zones, too."""
+    source = film_of_two(tmp_path / "film.mp4")
+    gaps = {}
+    for level in ("SINGLE_PASS", "SINGLE_PASS_HQ"):
+        rung = told(level)
+        own = rung["VideoDescription"]["CodecSettings"].pop("H264Settings")
+        members = ("RateControlMode", "MaxBitrate", "QualityTuningLevel", "QvbrSettings", "GopSize")
+        rung["VideoDescription"]["CodecSettings"] = {"Codec": "H_265", "H265Settings": {name: own[name] for name in members}}
+        transcode(source, [rung], tmp_path / level / "out")
+        easy, hard = likeness_of_halves(next((tmp_path / level / "out").glob("*.mp4")), source)
+        gaps[level] = easy - hard
+    assert gaps["SINGLE_PASS_HQ"] < gaps["SINGLE_PASS"] - 1, gaps
+
+
 def test_a_highest_average_is_kept_by_a_lower_quality(tmp_path: Path) -> None:
     """`maxAverageBitrate` limits the mean of the whole file, whatever the quality would take."""
     source = film_of_two(tmp_path / "film.mp4")

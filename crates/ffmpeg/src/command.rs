@@ -189,7 +189,7 @@ pub fn encode_video(
                 Some(Statistics::Read(from.join(statistics_file(index))))
             }
         };
-        let one_of_several = OneOfSeveral { is_chunk: encode.chunk.is_some(), statistics };
+        let one_of_several = OneOfSeveral { is_chunk: encode.chunk.is_some(), statistics, threads };
         video_args(&mut args, &rendition.coding, &one_of_several);
         if let Some(distance) = rendition.key_frame_every {
             args.pair("-force_key_frames", key_frames_at(distance, branch));

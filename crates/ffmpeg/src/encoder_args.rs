@@ -32,6 +32,8 @@ pub(crate) struct OneOfSeveral {
     pub is_chunk: bool,
     /// What it has of another pass.
     pub statistics: Option<Statistics>,
+    /// How many threads it has, where others run beside it.
+    pub threads: Option<u32>,
 }
 
 impl OneOfSeveral {
@@ -60,7 +62,7 @@ pub(crate) fn video_args(args: &mut Args, coding: &VideoCoding, one_of_several: 
     args.pair("-c:v", coding.codec().encoder());
     match &coding.codec {
         CodecSettings::H264(own) => h264_args(args, coding, own, one_of_several),
-        CodecSettings::H265(own) => h265_args(args, coding, own),
+        CodecSettings::H265(own) => h265_args(args, coding, own, one_of_several),
         CodecSettings::Vp9 => vp9_args(args, coding),
         CodecSettings::Av1 => av1_args(args, coding),
     }
@@ -126,7 +128,7 @@ fn zones(zones: &[Zone]) -> Option<String> {
     (!zones.is_empty()).then(|| format!("zones={}", zones.iter().map(of).collect::<Vec<_>>().join("/")))
 }
 
-fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
+fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings, one_of_several: &OneOfSeveral) {
     let profile = if coding.bit_depth > 8 { "main10" } else { "main" };
     let preset = match coding.speed {
         SpeedPreset::VeryFast => "veryfast",
@@ -153,6 +155,10 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings) {
     ];
     params.extend((!gop.scene_cuts).then(|| "scenecut=0".to_owned()));
     params.extend(zones(&coding.zones));
+    // Its pool of threads does not follow `-threads`.
+    params.extend(one_of_several.threads.map(|threads| format!("pools={threads}:frame-threads=1")));
+    // A description of its settings would stand among the parameter sets, and differ from chunk to chunk.
+    params.extend(one_of_several.is_chunk.then(|| "info=0".to_owned()));
     params.extend(coding.references.map(|count| format!("ref={count}")));
     params.extend(own.level.map(|level| format!("level-idc={}.{}", level.0 / 10, level.0 % 10)));
     params.extend(coding.buffer_fill_percent.map(|percent| format!("vbv-init=0.{:02}", percent.min(99))));
