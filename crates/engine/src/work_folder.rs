@@ -73,6 +73,14 @@ impl WorkFolder {
         inputs.iter().all(|input| input.exists()) && tasks.all(|task| self.task(task).exists())
     }
 
+    /// Removes the files of a finished task that nobody reads any more; that it is finished is still to be seen.
+    pub fn empty(&self, task: &TaskId) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.task(task))? {
+            std::fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
     /// Removes everything of the job.
     pub fn remove(&self) -> io::Result<()> {
         remove(&self.root)
@@ -106,6 +114,8 @@ mod tests {
         std::fs::write(again.join("whole"), "w").unwrap();
         work.complete(&task).unwrap();
         assert!(work.task(&task).join("whole").exists());
+        work.empty(&task).unwrap();
+        assert!(work.task(&task).exists() && !work.task(&task).join("whole").exists());
         let inputs = [work.input(0)];
         assert!(!work.has_all(&inputs, [&task].into_iter()), "the input is missing");
         std::fs::write(work.input(0), "i").unwrap();

@@ -29,6 +29,14 @@ pub(crate) async fn stitch_video(
     task: &TaskId,
     video: &VideoStitch,
 ) -> Result<u64, Failure> {
+    let is_there = |number| {
+        let files = video.renditions.iter().map(|one| command::video_file_name(one.index));
+        files.map(|name| context.work.task(&TaskId::chunk(number)).join(name)).all(|file| file.exists())
+    };
+    // Chunks are gone once they were joined; the program may have ended before it noted that.
+    if context.work.task(task).exists() && !(0..video.chunks).all(is_there) {
+        return Ok(0);
+    }
     let mut cpu_ms = 0;
     let mut joined = Vec::with_capacity(video.renditions.len());
     for rendition in &video.renditions {
@@ -49,6 +57,12 @@ pub(crate) async fn stitch_video(
     let written = written.await.map_err(|_| failure::broken("stitching ended early"))?;
     written.map_err(from_stitching)?;
     complete(context, task)?;
+    // Chunks take as much room as what they were joined to.
+    for number in 0..video.chunks {
+        if let Err(error) = context.work.empty(&TaskId::chunk(number)) {
+            tracing::warn!(number, %error, "a chunk that was joined cannot be removed");
+        }
+    }
     Ok(cpu_ms)
 }
 
