@@ -275,7 +275,14 @@ impl Driver {
             let report = work(&context, &settings, &record, &step, &reports).await;
             let report = match report {
                 Ok(report) => report,
-                Err(failure) => Report::Failed(step, with_room(&context, failure).await),
+                Err(failure) => {
+                    let failure = with_room(&context, failure).await;
+                    // What a failed task left may be just what the disk lacks to note the failure.
+                    if let Step::Task(task) = &step {
+                        context.work.discard(task);
+                    }
+                    Report::Failed(step, failure)
+                }
             };
             // The driver is gone only when the job has ended.
             let _ = reports.send(report).await;

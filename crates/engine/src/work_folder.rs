@@ -56,6 +56,13 @@ impl WorkFolder {
         Ok(partial)
     }
 
+    /// Removes what a task that failed has left.
+    pub fn discard(&self, task: &TaskId) {
+        if let Err(error) = remove(&self.partial(task)) {
+            tracing::warn!(%task, %error, "what a failed task left cannot be removed");
+        }
+    }
+
     /// Makes the files of a task final: all of them, at once, on the disk before they are called done.
     pub fn complete(&self, task: &TaskId) -> io::Result<()> {
         let (partial, finished) = (self.partial(task), self.task(task));
@@ -111,6 +118,9 @@ mod tests {
         std::fs::write(work.begin(&task).unwrap().join("half"), "h").unwrap();
         let again = work.begin(&task).unwrap();
         assert!(!again.join("half").exists() && !work.task(&task).exists());
+        work.discard(&task);
+        assert!(!again.exists());
+        let again = work.begin(&task).unwrap();
         std::fs::write(again.join("whole"), "w").unwrap();
         work.complete(&task).unwrap();
         assert!(work.task(&task).join("whole").exists());
