@@ -32,7 +32,8 @@ pub fn read_qualities(sampling: Sampling, text: &str) -> Option<Vec<Option<f64>>
         QualityMetric::Ssim => text.lines().map(ssim_of_frame).collect::<Option<_>>()?,
     };
     let mut stretches: Vec<(u32, f64)> = Vec::new();
-    for (frame, quality) in frames {
+    // Pictures that are too small to be measured come out as no number.
+    for (frame, quality) in frames.into_iter().filter(|(_, quality)| quality.is_finite()) {
         let number = usize::try_from(frame / (LOOKS_A_STRETCH * sampling.taken).max(1)).ok()?;
         if stretches.len() <= number {
             stretches.resize(number + 1, (0, 0.0));
@@ -60,7 +61,12 @@ fn vmaf_of_frames(text: &str) -> Option<Vec<(u64, f64)>> {
 fn ssim_of_frame(line: &str) -> Option<(u64, f64)> {
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name));
     let luma: f64 = field("Y:")?.parse().ok()?;
-    let decibels = (-10.0 * (1.0 - luma).max(f64::MIN_POSITIVE).log10()).min(MOST_DECIBELS);
+    // No number stays none: `max` and `min` would make one of it.
+    let decibels = if luma.is_nan() {
+        luma
+    } else {
+        (-10.0 * (1.0 - luma).max(f64::MIN_POSITIVE).log10()).min(MOST_DECIBELS)
+    };
     Some((field("n:")?.parse::<u64>().ok()?.checked_sub(1)?, decibels))
 }
 
@@ -139,6 +145,10 @@ mod tests {
         let read_ssim = read(QualityMetric::Ssim, ssim).unwrap();
         assert_eq!(read_ssim[0], Some(MOST_DECIBELS));
         assert!((read_ssim[1].unwrap() - 20.0).abs() < 1e-6, "{read_ssim:?}");
+        assert_eq!(
+            read(QualityMetric::Ssim, "n:1 Y:nan All:nan (nan)\nn:2 Y:-nan All:nan (nan)\n"),
+            Some(vec![])
+        );
         assert_eq!(read(QualityMetric::Ssim, "n:1 nonsense"), None);
         assert_eq!(read(QualityMetric::Vmaf, "{}"), None);
     }

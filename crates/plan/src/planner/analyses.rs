@@ -23,6 +23,9 @@ const RATE_FACTOR_TENTHS: u32 = 230;
 /// every two by a correlation of 0.81, a quarter of every second by 0.89, half of every second by 0.95.
 const LOOK_EVERY_MS: i64 = 1000;
 const TAKEN_MS: i64 = 250;
+/// Looks at a film that is one encode, at most: its zones are one argument of ffmpeg's, which may have 128 KiB on Linux, and all
+/// looks lie on the disk at once, as they were.
+const MOST_LOOKS: u64 = 1800;
 /// A ceiling that no film reaches, and two seconds of it.
 const NO_CEILING_BPS: u64 = 1_000_000_000;
 
@@ -77,6 +80,19 @@ pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Optio
     let branches: Vec<RateBranch> = branches.filter(|branch| !branch.renditions.is_empty()).collect();
     let made = VideoEncode { clips: encode.clips.clone(), branches, chunk: None };
     (!made.branches.is_empty()).then_some(made)
+}
+
+/// The analysis of a film that is one encode: a long one is looked at less often.
+pub(super) fn of_one_encode(mut analysis: VideoEncode) -> VideoEncode {
+    for branch in &mut analysis.branches {
+        let apart = branch.frames.div_ceil(MOST_LOOKS);
+        for rendition in &mut branch.renditions {
+            if let Pass::Sample(sampling) = &mut rendition.pass {
+                sampling.every = sampling.every.max(apart);
+            }
+        }
+    }
+    analysis
 }
 
 fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {

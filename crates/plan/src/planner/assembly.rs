@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
-use super::analyses::analysis;
+use super::analyses::{analysis, of_one_encode};
 use super::{Draft, Packaging, count, position_or_push};
 use crate::chunks::{Entered, chunks};
 use crate::clips::Clip;
@@ -70,7 +70,7 @@ impl Draft<'_> {
         let analysis = analysis(&mut video, metric);
         let cut = self.chunks_of(&video);
         let first_passes: Vec<VideoEncode> = match analysis {
-            Some(analysis) if cut.is_empty() => vec![analysis],
+            Some(analysis) if cut.is_empty() => vec![of_one_encode(analysis)],
             Some(analysis) => cut.iter().map(|chunk| of_same_frames(analysis.clone(), chunk)).collect(),
             None => Vec::new(),
         };

@@ -207,6 +207,34 @@ fn passes(outputs: Vec<Value>) -> (Vec<(Size, Pass)>, Vec<Pass>) {
 }
 
 #[test]
+fn is_a_long_film_that_is_one_encode_looked_at_less_often() {
+    let every = |hours: u64| {
+        let mut info = source(video(1920, 1080));
+        let film = info.video.as_mut().unwrap();
+        film.frames = hours * 90_000;
+        film.end = film.start + ExactTime::of_frames(film.frames, film.frame_rate);
+        let rung = output("", 640, 360, json!({"qualityTuningLevel": "SINGLE_PASS_HQ"}));
+        let plan = planned(&job(vec![rung]), &info, false).unwrap();
+        let analysis = plan.task(&TaskId::analysis(None)).map(|task| &task.kind);
+        let Some(TaskKind::AnalyseVideo(encode)) = analysis else { panic!("{analysis:?}") };
+        match encode.branches[0].renditions[0].pass {
+            Pass::Sample(Sampling { every, .. }) => every,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((every(0), every(4)), (25, 200));
+}
+
+#[test]
+fn is_a_highest_average_refused_where_nothing_can_hold_it() {
+    let mut rung = output("", 640, 360, json!({"qualityTuningLevel": "SINGLE_PASS"}));
+    rung["videoDescription"]["codecSettings"]["h264Settings"]["qvbrSettings"] =
+        json!({"maxAverageBitrate": 500_000});
+    let error = planned(&job(vec![rung]), &source(video(1280, 720)), false).unwrap_err();
+    assert!(error.to_string().contains("qvbrSettings/maxAverageBitrate"), "{error}");
+}
+
+#[test]
 fn do_rungs_share_a_first_pass_where_their_frames_are_alike() {
     let level = |mode: &str, level: &str, gop: u32| {
         json!({"rateControlMode": mode, "bitrate": 900_000, "qualityTuningLevel": level,
