@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use abanico_ffmpeg::command::{EncodedFrom, encode_video};
 use abanico_plan::{Pass, ScaleSource, VideoEncode};
 use serde::Serialize;
 
@@ -185,8 +186,10 @@ fn link(source: &Path, destination: &Path) -> io::Result<()> {
 /// Everything that one rendition of an encode follows from.
 #[derive(Serialize)]
 struct Origin<'a> {
-    /// Raised when the same plan is carried out in another way.
+    /// Raised when what is made of ffmpeg's files changes: its measurements, for one.
     generation: u32,
+    /// What ffmpeg is told, in a folder of a fixed name: another version of this program may tell it otherwise for the same plan.
+    command: Vec<String>,
     ffmpeg: &'a str,
     inputs: &'a [String],
     encode: VideoEncode,
@@ -219,8 +222,15 @@ pub(crate) fn key(encode: &VideoEncode, index: u32, around: Circumstances<'_>) -
         .map(|clip| around.inputs.get(clip.input as usize).cloned())
         .collect::<Option<_>>()?;
     own.clips.iter_mut().for_each(|clip| clip.input = 0);
+    let from = EncodedFrom {
+        inputs: &[PathBuf::from("/input")],
+        analysis: Some(Path::new("/analysis")),
+        ..EncodedFrom::default()
+    };
+    let command = encode_video(&own, from, Path::new("/made"), None);
     let origin = Origin {
-        generation: 1,
+        generation: 2,
+        command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         ffmpeg: around.ffmpeg,
         inputs: &inputs,
         encode: own,

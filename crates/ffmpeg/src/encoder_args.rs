@@ -16,6 +16,18 @@ use crate::graph_text::option_value;
 /// that takes 10 to 15 % fewer bits than its defaults, measured at preset faster with 30 s of traffic seen from above, 10 s
 /// of a motorway and 20 s of a trailer (libx264 of Debian 12); flat and dark parts still get more than their share.
 const ADAPTIVE_QUANTISATION: &str = "aq-mode=2:aq-strength=0.7";
+/// How libx264 chooses which frames are B-frames: by the best path of all that it looks ahead at, where its presets up to `medium`
+/// compare neighbours. Measured as [`QUICK_SEARCH`] was: 11 and 25 % fewer bits for the same VMAF with a drawn and a rendered film,
+/// 1 % more with two filmed ones.
+const B_FRAME_CHOICE: &str = "b-adapt=2";
+/// What makes libx264's `faster` quicker: motion is searched in a smaller pattern and less finely.
+///
+/// With a first pass of half the size, the largest rung of 10 s of a drawn film (1080p) took 0.43 of the processor time of one pass at
+/// `medium` and 12 % fewer bits for the same VMAF, a motorway (540p) 0.42 and 9 % fewer, a rendered film (720p) 0.47 and 21 %
+/// fewer; without these, 0.61 and 13, 0.60 and 8, 0.61 and 27 %. One thread, libx264 of Debian 12, VMAF of every second frame.
+const QUICK_SEARCH: &str = "me=dia:subme=3";
+/// How many references `faster` has besides: a second gained at most 2 % of the bits, for a tenth of the time.
+const QUICK_REFERENCES: u8 = 1;
 
 /// What a pass of several does with its statistics.
 pub(crate) enum Statistics {
@@ -90,7 +102,8 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, one_of_s
         args.pair("-sc_threshold", "0");
     }
     args.pair("-bf", coding.b_frames.to_string());
-    if let Some(references) = coding.references {
+    let is_quick = coding.speed == SpeedPreset::Fast;
+    if let Some(references) = coding.references.or(is_quick.then_some(QUICK_REFERENCES)) {
         args.pair("-refs", references.to_string());
     }
     args.pair("-coder", if own.entropy == EntropyCoder::Cabac { "1" } else { "0" });
@@ -101,6 +114,7 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, one_of_s
     // 10 s of traffic (libx264 of Debian 12).
     let is_constant = matches!(coding.rate_control, RateControl::Constant { .. });
     let leeway = if is_constant && one_of_several.statistics.is_none() { ":ratetol=0.1" } else { "" };
+    let search = if is_quick { format!(":{QUICK_SEARCH}") } else { String::new() };
     let fields = match coding.fields {
         FieldOrder::Progressive => "",
         FieldOrder::TopFirst => ":tff=1",
@@ -112,7 +126,7 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, one_of_s
     args.pair(
         "-x264-params",
         format!(
-            "open-gop=0:b-pyramid={pyramid}:{ADAPTIVE_QUANTISATION}{leeway}{fields}{}{}",
+            "open-gop=0:b-pyramid={pyramid}:{B_FRAME_CHOICE}:{ADAPTIVE_QUANTISATION}{search}{leeway}{fields}{}{}",
             one_of_several.params(),
             zones(&coding.zones).map(|zones| format!(":{zones}")).unwrap_or_default()
         ),

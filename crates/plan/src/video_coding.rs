@@ -263,8 +263,7 @@ impl RateControl {
 pub enum SpeedPreset {
     /// For `SINGLE_PASS`: libx264's and libx265's `veryfast`.
     VeryFast,
-    /// For `SINGLE_PASS_HQ`, and where the job says nothing: libx264's `faster`, which measured as good as its `fast`, and
-    /// libx265's `fast`.
+    /// For `SINGLE_PASS_HQ`, and where the job says nothing: libx264's `faster` with a quicker search, and libx265's `fast`.
     #[default]
     Fast,
     /// For `MULTI_PASS_HQ`: libx264's and libx265's `medium`.
