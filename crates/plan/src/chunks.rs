@@ -27,15 +27,24 @@ pub struct FrameRun {
     pub lead: u64,
 }
 
-/// Shortest chunk. Its two groups of pictures are enough for a budget to mean something.
+/// Shortest chunk for few encoders, which end at nearly the same time however long their last chunks are.
 const LEAST_SECONDS: i64 = 6;
+/// Shortest chunk for more than [`FEW_ENCODERS`], of which all but one may wait for the last chunk: a group of pictures of the usual
+/// length. It costs more starts of ffmpeg and more frames that are decoded to enter the source.
+const LEAST_SECONDS_FOR_MANY: i64 = 2;
+const FEW_ENCODERS: i64 = 4;
+/// Chunks with one thread each that use more processors than one encode with many threads does.
+const MORE_THAN_THREADS: i64 = 8;
 /// Longest chunk: what a crash costs at most, for each encoder.
 const MOST_SECONDS: i64 = 90;
-/// Chunks of a film at most.
+/// Chunks of a film, at most and at least.
 const MOST_CHUNKS: usize = 5000;
+const LEAST_CHUNKS: i64 = 3;
 /// What is left of a film is cut into so many chunks for each encoder, so the last ones are short and all encoders end at
-/// about the same time (guided self-scheduling).
+/// about the same time (guided self-scheduling). Simulated for two hours, three are better than two with 32 encoders or more,
+/// and no better with eight.
 const CHUNKS_LEFT_PER_ENCODER: i64 = 2;
+const CHUNKS_LEFT_PER_ENCODER_OF_MANY: i64 = 3;
 /// Chunks that each encoder gets of a film that is short for so many encoders: all of one length, since a round that only some
 /// take part in would leave the others idle.
 const MOST_ROUNDS: i64 = 3;
@@ -50,17 +59,14 @@ pub(crate) fn chunks(
 ) -> Result<Vec<VideoEncode>, Option<&'static str>> {
     let Chunking::For(encoders) = chunking else { return Err(None) };
     let Some((clip, first)) = encode.clips.first().zip(encode.branches.first()) else { return Err(None) };
-    let length = ExactTime::of_frames(first.frames, first.rate);
-    if length.seconds() < Rational::from(3 * LEAST_SECONDS) {
-        return Err(None);
-    }
+    let length = ExactTime::of_frames(first.frames, first.rate).seconds();
+    let Some(lengths) = Lengths::of(length, encoders) else { return Err(None) };
     if let Some(why) = why_whole(encode, source) {
         return Err(Some(why));
     }
-    let grid = Grid { encode, source, start: clip.start };
+    let grid = Grid { encode, source, start: clip.start, least: lengths.least };
     let mut starts = vec![0];
     let mut at = 0;
-    let lengths = Lengths::of(length.seconds(), encoders);
     while starts.len() < MOST_CHUNKS {
         let left = ExactTime::of_frames(first.frames - at, first.rate).seconds();
         let Some(wanted) = lengths.next(left, starts.len()) else { break };
@@ -80,37 +86,52 @@ pub(crate) fn chunks(
         .collect())
 }
 
-/// How long chunks are to be, in seconds.
-enum Lengths {
+/// How long chunks are to be.
+struct Lengths {
+    /// Seconds of the shortest.
+    least: i64,
+    how: How,
+}
+
+enum How {
     /// So many of the same length: each encoder gets as many as every other, at most [`MOST_ROUNDS`].
     Even(i64),
-    /// For so many encoders, shorter and shorter.
+    /// Shorter and shorter: each is one of so many equal parts of what is left.
     Guided(i64),
 }
 
 impl Lengths {
-    fn of(film: Rational, encoders: u32) -> Self {
+    /// Lengths for a film of so many seconds; none when it is too short to gain from being cut.
+    fn of(film: Rational, encoders: u32) -> Option<Self> {
         let encoders = i64::from(encoders.max(1));
-        let shortest = (film / Rational::from(LEAST_SECONDS)).floor();
-        match shortest / encoders {
-            0 => Self::Even(shortest),
-            rounds @ 1..=MOST_ROUNDS => Self::Even(encoders * rounds),
-            _ => Self::Guided(encoders),
-        }
+        let (least, left_each) = if encoders <= FEW_ENCODERS {
+            (LEAST_SECONDS, CHUNKS_LEFT_PER_ENCODER)
+        } else {
+            (LEAST_SECONDS_FOR_MANY, CHUNKS_LEFT_PER_ENCODER_OF_MANY)
+        };
+        let shortest = (film / Rational::from(least)).floor();
+        let how = match shortest / encoders {
+            0 if shortest < MORE_THAN_THREADS => return None,
+            0 => How::Even(shortest),
+            rounds @ 1..=MOST_ROUNDS => How::Even(encoders * rounds),
+            _ => How::Guided(encoders * left_each),
+        };
+        (shortest >= LEAST_CHUNKS).then_some(Self { least, how })
     }
 
     /// The length of the next chunk when so many seconds are left and `made` cuts, the film's start among them, are made. None
     /// leaves all that is left to one chunk.
     fn next(&self, left: Rational, made: usize) -> Option<Rational> {
-        match self {
-            Self::Even(count) => {
+        match self.how {
+            How::Even(count) => {
                 let more = count - i64::try_from(made).unwrap_or(i64::MAX);
                 (more > 0).then(|| left / Rational::from(more + 1))
             }
-            Self::Guided(encoders) => {
-                let wanted = left / Rational::from(CHUNKS_LEFT_PER_ENCODER * encoders);
-                let wanted = wanted.max(Rational::from(LEAST_SECONDS)).min(Rational::from(MOST_SECONDS));
-                (left >= wanted + Rational::from(LEAST_SECONDS)).then_some(wanted)
+            How::Guided(parts) => {
+                let least = Rational::from(self.least);
+                let wanted = left / Rational::from(parts);
+                let wanted = wanted.max(least).min(Rational::from(MOST_SECONDS));
+                (left >= wanted + least).then_some(wanted)
             }
         }
     }
@@ -159,6 +180,8 @@ struct Grid<'a> {
     source: &'a Entered<'a>,
     /// The clip's zero on the file's clock.
     start: ExactTime,
+    /// Seconds of the shortest chunk that is wanted; one may be half as long.
+    least: i64,
 }
 
 impl Grid<'_> {
@@ -167,12 +190,13 @@ impl Grid<'_> {
     }
 
     /// The cut that is `wanted` seconds behind frame `at`, or as near as can be, within an eighth: at a frame with which the
-    /// source can be entered, best at one that its encoder put out of turn, since that is where scenes change; else at any.
+    /// source can be entered, best at one that its encoder put out of turn, since that is where scenes change; else at any. Where
+    /// the job allows none so near, the next behind.
     fn cut_near(&self, at: u64, wanted: Rational) -> Option<u64> {
         let branch = self.first_branch();
         let target = ExactTime::of_frames(at, branch.rate) + ExactTime::from_seconds(wanted);
         let leeway = (wanted / Rational::from(8)).max(Rational::new(1, 2));
-        let least = Rational::from(LEAST_SECONDS) / Rational::from(2);
+        let least = Rational::new(self.least, 2);
         let may_be = |frame: u64| {
             let apart = frame > at && frame < branch.frames;
             let far_enough =
@@ -192,9 +216,11 @@ impl Grid<'_> {
         }
         let middle = target.frames(branch.rate);
         let reach = ExactTime::from_seconds(leeway).frames(branch.rate);
+        let farthest = ExactTime::from_seconds(Rational::from(MOST_SECONDS)).frames(branch.rate);
         (0..=reach)
             .flat_map(|off| [middle.checked_add(off), middle.checked_sub(off)])
             .flatten()
+            .chain(middle..=middle.saturating_add(farthest))
             .find(|frame| may_be(*frame))
     }
 
