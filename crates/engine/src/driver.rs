@@ -3,6 +3,7 @@
 //! Never two drivers for one job. Whatever happened before a crash and was stored is not done again.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -159,6 +160,7 @@ impl Driver {
     }
 
     async fn take_in(&mut self, report: Report) -> Result<bool, crate::Error> {
+        self.record.child_cpu_ms += self.context.lost_cpu_ms.swap(0, Ordering::Relaxed);
         match report {
             Report::Prepared(prepared) => {
                 let tasks = prepared.plan.tasks.clone();
@@ -408,6 +410,7 @@ mod tests {
     use crate::sandboxing::Sandboxing;
     use crate::steps::Workshop;
     use crate::steps::meter::Meter;
+    use crate::stragglers::Paces;
     use crate::work_folder::WorkFolder;
 
     fn context(folder: &std::path::Path, record: &JobRecord) -> JobContext {
@@ -434,6 +437,8 @@ mod tests {
             input_urls: Vec::new(),
             progress: shared_progress(record),
             meter: Meter::default(),
+            paces: Paces::default(),
+            lost_cpu_ms: Arc::default(),
             input_hashes: Arc::default(),
             changed: Arc::new(|| {}),
             cancel: CancellationToken::new(),

@@ -1,4 +1,5 @@
-//! Turns at the encoders: in how many permits an encode of which job wants, out the permits, those of the most urgent job first.
+//! Turns at the encoders: in how many permits an encode of which job wants, out the permits, those of the most urgent job first,
+//! and among a job's those of the chunk that comes first in the film.
 //! Never more permits than there are, and none is lost when an encode that waits is given up.
 
 use std::cmp::Reverse;
@@ -61,8 +62,8 @@ struct State {
     waiting: BTreeMap<Place, Waiting>,
 }
 
-/// Place in the line: by the job's urgency, within a job by arrival.
-type Place = (Urgency, u64);
+/// Place in the line: by the job's urgency, within a job by turn, then by arrival.
+type Place = (Urgency, u32, u64);
 
 #[derive(Debug)]
 struct Waiting {
@@ -82,7 +83,7 @@ impl Encoders {
         Self { pool: self.pool.clone(), urgency }
     }
 
-    /// Waits for this many permits at once. They are given back when what this answers is dropped; when the waiting itself is
+    /// Waits for this many permits at once; among the encodes of a job those with the smaller `turn` go first. They are given back when what this answers is dropped; when the waiting itself is
     /// dropped, its place in the line is free.
     ///
     /// The first in the line is waited for: nobody behind it takes the permits that it still lacks, or an encode that needs all
@@ -90,14 +91,26 @@ impl Encoders {
     ///
     /// # Errors
     /// When more are asked for than there are.
-    pub async fn acquire_many(&self, wanted: u32) -> Result<Permits, MoreThanThereAre> {
+    pub async fn acquire_many(&self, wanted: u32, turn: u32) -> Result<Permits, MoreThanThereAre> {
         if wanted > self.pool.permits {
             return Err(MoreThanThereAre);
         }
         let granted = Arc::new(Notify::new());
-        let permits = self.pool.enter(&self.urgency, Waiting { wanted, granted: granted.clone() });
+        let permits = self.pool.enter((&self.urgency, turn), Waiting { wanted, granted: granted.clone() });
         granted.notified().await;
         Ok(permits)
+    }
+
+    /// This many permits that nobody needs: they are free, and nobody stands in the line. None when there are no such; this
+    /// never stands in the line itself.
+    pub fn acquire_idle(&self, wanted: u32) -> Option<Permits> {
+        let mut state = self.pool.state();
+        if !state.waiting.is_empty() || wanted > state.free {
+            return None;
+        }
+        state.free -= wanted;
+        let place = state.place((&self.urgency, 0));
+        Some(Permits { pool: self.pool.clone(), place, count: wanted })
     }
 }
 
@@ -106,11 +119,10 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, urgency: &Urgency, waiting: Waiting) -> Permits {
+    fn enter(self: &Arc<Self>, whose: (&Urgency, u32), waiting: Waiting) -> Permits {
         let wanted = waiting.wanted;
         let mut state = self.state();
-        state.arrivals += 1;
-        let place = (urgency.clone(), state.arrivals);
+        let place = state.place(whose);
         state.waiting.insert(place.clone(), waiting);
         state.hand_out();
         Permits { pool: self.clone(), place, count: wanted }
@@ -118,6 +130,12 @@ impl Pool {
 }
 
 impl State {
+    /// A place of its own for one who arrives.
+    fn place(&mut self, (urgency, turn): (&Urgency, u32)) -> Place {
+        self.arrivals += 1;
+        (urgency.clone(), turn, self.arrivals)
+    }
+
     /// Gives free permits to those who are first in the line.
     fn hand_out(&mut self) {
         while let Some(first) = self.waiting.first_entry() {
@@ -174,13 +192,17 @@ mod tests {
 
     /// Asks, and stands in the line from now on.
     fn ask(job: &Encoders, wanted: u32) -> Asked<'_> {
-        let mut asked: Asked<'_> = Box::pin(job.acquire_many(wanted));
+        ask_in_turn(job, wanted, 0)
+    }
+
+    fn ask_in_turn(job: &Encoders, wanted: u32, turn: u32) -> Asked<'_> {
+        let mut asked: Asked<'_> = Box::pin(job.acquire_many(wanted, turn));
         assert!(poll(&mut asked).is_none(), "nothing was free");
         asked
     }
 
     fn take(job: &Encoders, wanted: u32) -> Permits {
-        let mut asked: Asked<'_> = Box::pin(job.acquire_many(wanted));
+        let mut asked: Asked<'_> = Box::pin(job.acquire_many(wanted, 0));
         poll(&mut asked).expect("permits are free")
     }
 
@@ -202,6 +224,45 @@ mod tests {
             }
         }
         assert_eq!(served, ["urgent", "early", "early again", "late"]);
+    }
+
+    #[test]
+    fn do_chunks_of_a_film_go_in_its_order() {
+        let pool = Encoders::new(1);
+        let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
+        let mut held = Some(take(&late, 1));
+        let asked = [(&late, 0), (&early, 2), (&early, 1), (&early, 3)];
+        let mut waiting: Vec<_> = asked.map(|(job, turn)| (turn, ask_in_turn(job, 1, turn))).into();
+        let mut served = Vec::new();
+        while !waiting.is_empty() {
+            drop(held.take());
+            waiting.retain_mut(|(turn, asked)| {
+                let permits = poll(asked);
+                let waits = permits.is_none();
+                if !waits {
+                    served.push(*turn);
+                    held = permits;
+                }
+                waits
+            });
+        }
+        assert_eq!(served, [1, 2, 3, 0]);
+    }
+
+    #[test]
+    fn are_permits_idle_only_where_nobody_waits() {
+        let pool = Encoders::new(3);
+        let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
+        let one = take(&late, 1);
+        assert!(early.acquire_idle(3).is_none(), "there are two");
+        let idle = early.acquire_idle(1).unwrap();
+        let all = ask(&late, 2);
+        assert!(early.acquire_idle(1).is_none(), "the last one is waited for, with another");
+        drop(all);
+        let last = early.acquire_idle(1).unwrap();
+        assert!(early.acquire_idle(1).is_none(), "none is free");
+        drop((one, idle, last));
+        drop(take(&early, 3));
     }
 
     #[test]
@@ -251,7 +312,7 @@ mod tests {
     fn is_asking_for_more_than_there_are_an_error() {
         let pool = Encoders::new(2);
         let early = job(&pool, 0, 1);
-        let mut asked: Asked<'_> = Box::pin(early.acquire_many(3));
+        let mut asked: Asked<'_> = Box::pin(early.acquire_many(3, 0));
         let answer = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answer, Poll::Ready(Err(MoreThanThereAre))));
     }

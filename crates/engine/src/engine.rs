@@ -32,6 +32,7 @@ use crate::results::Results;
 use crate::sandboxing::Sandboxing;
 use crate::steps::meter::Meter;
 use crate::steps::{JobContext, Workshop};
+use crate::stragglers::Paces;
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
 
@@ -556,6 +557,8 @@ impl Engine {
             input_urls: inputs.map(Option::unwrap_or_default).collect(),
             progress,
             meter: Meter::default(),
+            paces: Paces::default(),
+            lost_cpu_ms: Arc::default(),
             input_hashes: Arc::default(),
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),

@@ -23,6 +23,7 @@ mod resources;
 mod results;
 mod sandboxing;
 mod steps;
+mod stragglers;
 pub mod submission;
 mod work_folder;
 

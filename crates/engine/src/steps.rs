@@ -2,6 +2,7 @@
 //!
 //! Never: a change of a job's record. That is the driver's.
 
+pub(crate) mod attempts;
 pub(crate) mod budgets;
 pub(crate) mod captions;
 pub(crate) mod capture;
@@ -19,6 +20,7 @@ pub(crate) mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use abanico_ffmpeg::{Capabilities, Tools};
@@ -34,6 +36,7 @@ use crate::job::{Progress, PublishedOutput};
 use crate::job_machine::{Failure, Step};
 use crate::results::Results;
 use crate::sandboxing::Sandboxing;
+use crate::stragglers::Paces;
 use crate::work_folder::WorkFolder;
 
 use self::meter::Meter;
@@ -125,6 +128,10 @@ pub(crate) struct JobContext {
     pub progress: Arc<Mutex<Progress>>,
     /// How many frames are encoded.
     pub meter: Meter,
+    /// How fast its chunks are encoded.
+    pub paces: Paces,
+    /// Processor time of children that made nothing, in milliseconds, which is in no report yet.
+    pub lost_cpu_ms: Arc<AtomicU64>,
     /// Hashes of the inputs' bytes, once somebody asked.
     pub input_hashes: Arc<OnceCell<Vec<String>>>,
     /// Says that somebody may want to look at the progress.
@@ -159,6 +166,11 @@ impl JobContext {
             hashed.map_err(|error: std::io::Error| failure::from_disk("read the input", &error))
         };
         Ok(self.input_hashes.get_or_try_init(hash).await?.as_slice())
+    }
+
+    /// Notes the processor time of a child that made nothing.
+    pub fn lose(&self, cpu_ms: u64) {
+        self.lost_cpu_ms.fetch_add(cpu_ms, Ordering::Relaxed);
     }
 
     /// URL of the first input, by which failures name the job's material.

@@ -13,12 +13,18 @@ use crate::JobId;
 #[derive(Clone, Debug)]
 pub(crate) struct WorkFolder {
     root: PathBuf,
+    job: JobId,
 }
 
 impl WorkFolder {
     /// The folder of `job` below `works`.
     pub fn of(works: &Path, job: &JobId) -> Self {
-        Self { root: works.join(job.as_str()) }
+        Self { root: works.join(job.as_str()), job: job.clone() }
+    }
+
+    /// Whose it is.
+    pub fn job(&self) -> &JobId {
+        &self.job
     }
 
     /// The folder itself.
@@ -48,28 +54,43 @@ impl WorkFolder {
         self.root.join(task.as_str())
     }
 
-    /// A new empty folder for the files of a task that begins; what an earlier try left is removed.
+    /// A new empty folder for the files of a task that begins; what earlier tries left is removed.
     pub fn begin(&self, task: &TaskId) -> io::Result<PathBuf> {
-        let partial = self.partial(task);
-        remove(&partial)?;
-        std::fs::create_dir_all(&partial)?;
-        Ok(partial)
+        remove(&self.second_partial(task))?;
+        made_new(self.partial(task))
     }
 
-    /// Removes what a task that failed has left.
+    /// A new empty folder for a second attempt at a task whose first still has its own.
+    pub fn begin_second(&self, task: &TaskId) -> io::Result<PathBuf> {
+        made_new(self.second_partial(task))
+    }
+
+    /// Removes what a task that failed, or an attempt at it that came too late, has left.
     pub fn discard(&self, task: &TaskId) {
-        if let Err(error) = remove(&self.partial(task)) {
-            tracing::warn!(%task, %error, "what a failed task left cannot be removed");
+        for partial in [self.partial(task), self.second_partial(task)] {
+            self.discard_attempt(&partial);
+        }
+    }
+
+    /// Removes what one attempt has left in its folder.
+    pub fn discard_attempt(&self, partial: &Path) {
+        if let Err(error) = remove(partial) {
+            tracing::warn!(partial = %partial.display(), %error, "what a failed task left cannot be removed");
         }
     }
 
     /// Makes the files of a task final: all of them, at once, on the disk before they are called done.
     pub fn complete(&self, task: &TaskId) -> io::Result<()> {
-        let (partial, finished) = (self.partial(task), self.task(task));
-        for entry in std::fs::read_dir(&partial)? {
+        self.complete_from(&self.partial(task), task)
+    }
+
+    /// The same for the files of the attempt that had this folder.
+    pub fn complete_from(&self, partial: &Path, task: &TaskId) -> io::Result<()> {
+        let finished = self.task(task);
+        for entry in std::fs::read_dir(partial)? {
             File::open(entry?.path())?.sync_all()?;
         }
-        File::open(&partial)?.sync_all()?;
+        File::open(partial)?.sync_all()?;
         remove(&finished)?;
         std::fs::rename(partial, finished)?;
         File::open(&self.root)?.sync_all()
@@ -96,6 +117,17 @@ impl WorkFolder {
     fn partial(&self, task: &TaskId) -> PathBuf {
         self.root.join(format!("{task}.partial"))
     }
+
+    fn second_partial(&self, task: &TaskId) -> PathBuf {
+        self.root.join(format!("{task}.second.partial"))
+    }
+}
+
+/// The folder, new and empty.
+fn made_new(folder: PathBuf) -> io::Result<PathBuf> {
+    remove(&folder)?;
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// Removes a folder; none there is a success.
@@ -134,5 +166,23 @@ mod tests {
         work.remove().unwrap();
         work.remove().unwrap();
         assert!(!works.path().join("1-a").exists());
+    }
+
+    #[test]
+    fn do_two_attempts_have_folders_of_their_own_and_one_result() {
+        let works = tempfile::tempdir().unwrap();
+        let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
+        let task = TaskId::new("chunk-0000");
+        let (first, second) = (work.begin(&task).unwrap(), work.begin_second(&task).unwrap());
+        std::fs::write(first.join("video"), "half").unwrap();
+        std::fs::write(second.join("video"), "whole").unwrap();
+        work.complete_from(&second, &task).unwrap();
+        assert!(first.exists() && !second.exists());
+        work.discard(&task);
+        assert!(!first.exists());
+        assert_eq!(std::fs::read(work.task(&task).join("video")).unwrap(), b"whole");
+        let left = work.begin_second(&task).unwrap();
+        work.begin(&task).unwrap();
+        assert!(!left.exists(), "an earlier run of the program left it");
     }
 }

@@ -112,7 +112,7 @@ pub async fn run(
             user_cpu_ms: ended.user_cpu_ms,
             system_cpu_ms: ended.system_cpu_ms,
         }),
-        _ => Err(report.ended(stop, ended.exit, &tail)),
+        _ => Err(report.ended(stop, ended, &tail)),
     }
 }
 
@@ -239,10 +239,15 @@ impl Report<'_> {
             None => format!("`{program}` was cancelled before its start"),
         };
         let command_line = self.command_line.clone();
-        RunError { kind, exit: None, reason, command_line, stderr_tail: String::new(), source }
+        RunError { kind, exit: None, reason, command_line, stderr_tail: String::new(), cpu_ms: 0, source }
     }
 
-    fn ended(&self, stop: Option<Stop>, exit: Exit, tail: &Tail) -> RunError {
+    fn ended(
+        &self,
+        stop: Option<Stop>,
+        Ended { exit, user_cpu_ms, system_cpu_ms }: Ended,
+        tail: &Tail,
+    ) -> RunError {
         let program = self.invocation.program.display();
         let Limits { wall, stall } = self.invocation.limits;
         let (kind, reason) = match stop {
@@ -256,6 +261,15 @@ impl Report<'_> {
             }
         };
         let command_line = self.command_line.clone();
-        RunError { kind, exit: Some(exit), reason, command_line, stderr_tail: tail.text(), source: None }
+        let cpu_ms = user_cpu_ms + system_cpu_ms;
+        RunError {
+            kind,
+            exit: Some(exit),
+            reason,
+            command_line,
+            stderr_tail: tail.text(),
+            cpu_ms,
+            source: None,
+        }
     }
 }

@@ -101,6 +101,20 @@ async fn is_a_program_that_is_missing_a_failed_start() {
 }
 
 #[tokio::test]
+async fn does_a_run_that_made_nothing_tell_what_it_used_up() {
+    let cancel = CancellationToken::new();
+    let busy = invocation("/bin/sh", &["-c", "while :; do :; done"]);
+    let mut ignored = |_| {};
+    let (result, ()) = tokio::join!(run(&busy, &mut ignored, &cancel), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cancel.cancel();
+    });
+    let error = result.unwrap_err();
+    assert!(error.kind() == RunErrorKind::Cancelled && error.cpu_ms() > 0, "{error:?}");
+    assert_eq!(finish(&invocation("/no/such/ffmpeg", &[])).await.unwrap_err().cpu_ms(), 0);
+}
+
+#[tokio::test]
 async fn does_a_cancelled_ffmpeg_end_within_two_seconds() {
     let cancel = CancellationToken::new();
     let mut first = None;

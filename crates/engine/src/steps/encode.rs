@@ -1,17 +1,21 @@
 //! The steps that run ffmpeg: in a task and the files of its predecessors, out the task's files, complete or not there.
 //! Never a file outside the task's folder.
 
+mod encoding;
+
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use abanico_ffmpeg::command::{EncodedFrom, Gain};
+use abanico_ffmpeg::command::Gain;
 use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, Loudness, Overlay, Pass, Plan, Streams, TaskId, TaskKind, VideoEncode};
+use abanico_plan::{AudioEncode, Loudness, Plan, Streams, TaskId, TaskKind, VideoEncode};
 
+use self::encoding::{Encoding, Place};
 use super::JobContext;
 use super::budgets::{chunks_of, with_budgets};
-use super::captions::{SCRIPT_FILE, captions_folder};
 use super::reuse::Keys;
 use crate::failure;
 use crate::job_machine::Failure;
@@ -28,6 +32,9 @@ pub(crate) async fn encode_video(
     encode_into(context, plan, task, &own).await
 }
 
+/// What an encode uses up that was made before.
+const NOTHING_USED: Finished = Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 };
+
 async fn encode_into(
     context: &JobContext,
     plan: &Plan,
@@ -41,67 +48,18 @@ async fn encode_into(
         tracing::info!(%task, "made before, with the same input and settings");
         complete(context, task)?;
         context.meter.note(context, plan, task, encode.most_frames());
-        return Ok(Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 });
+        return Ok(NOTHING_USED);
     }
     let threads = threads(context, plan, encode);
-    let encoders = &context.workshop.encoders;
-    let permits = encoders.acquire_many(threads.unwrap_or(context.workshop.cores));
-    let _permits = tokio::select! {
+    let wanted = threads.unwrap_or(context.workshop.cores);
+    let permits = context.workshop.encoders.acquire_many(wanted, encode.chunk.unwrap_or(0));
+    let permits = tokio::select! {
         permits = permits => permits.map_err(|_| failure::broken("the encoder permits are gone"))?,
         // Others may be encoding for hours.
         () = context.cancel.cancelled() => return Err(failure::broken("a cancelled encode went on")),
     };
-    let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
-    let images: Vec<PathBuf> =
-        plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
-    let analysis = analysis_folder(context, encode);
-    let from =
-        EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analysis: analysis.as_deref() };
-    let args = command::encode_video(&encode.only(&missing), from, &folder, threads);
-    let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
-    let metered = Metered { plan, task };
-    let mut finished = ffmpeg(context, "encoding the video", args, &read, &folder, Some(metered)).await?;
-    finished.user_cpu_ms += measure_samples(context, encode, (&missing, threads), &folder).await?;
-    complete(context, task)?;
-    context.meter.note(context, plan, task, encode.most_frames());
-    keys.keep(context, encode, &context.work.task(task), &missing);
-    Ok(finished)
-}
-
-/// Measures the samples among `indices`, and throws their pictures away. Answers the processor time of children in milliseconds.
-/// A film whose samples cannot be measured is encoded all the same, less even in quality.
-async fn measure_samples(
-    context: &JobContext,
-    encode: &VideoEncode,
-    (indices, threads): (&[u32], Option<u32>),
-    folder: &Path,
-) -> Result<u64, Failure> {
-    let mut cpu_ms = 0;
-    for (_, rendition) in encode.encoded().filter(|(_, one)| indices.contains(&one.index)) {
-        let Pass::Sample(sampling) = rendition.pass else { continue };
-        let index = rendition.index;
-        let measure = async |metric| {
-            let args = command::measure_quality(index, metric, folder, threads);
-            ffmpeg(context, "measuring a sample", args, &[], folder, None).await
-        };
-        match measure(sampling.metric).await {
-            Ok(finished) => cpu_ms += finished.user_cpu_ms + finished.system_cpu_ms,
-            Err(failure) if context.cancel.is_cancelled() => return Err(failure),
-            Err(failure) => {
-                tracing::warn!(
-                    ?failure,
-                    "a sample cannot be measured: the quality of its film is not levelled"
-                );
-                let nothing = std::fs::write(folder.join(command::quality_file(index)), "");
-                nothing.map_err(|error| failure::from_disk("write a measurement", &error))?;
-            }
-        }
-        for name in command::sample_files(index) {
-            let removed = std::fs::remove_file(folder.join(name));
-            removed.map_err(|error| failure::from_disk("remove a sample", &error))?;
-        }
-    }
-    Ok(cpu_ms)
+    let encoding = Encoding { context, plan, task, encode, keys, threads, furthest: AtomicU64::new(0) };
+    encoding.run(Place { folder, missing, permits }).await
 }
 
 /// Threads of a chunk's encode: all chunks that there are share the processors. A whole film has them all.
@@ -142,25 +100,6 @@ pub(super) async fn encode_again(
     let finished = encode_into(context, plan, &id, &own).await?;
     let file = context.work.task(&id).join(command::video_file_name(again.rendition));
     Ok((file, finished.user_cpu_ms + finished.system_cpu_ms))
-}
-
-/// Folder of the first passes that an encode reads.
-fn analysis_folder(context: &JobContext, encode: &VideoEncode) -> Option<PathBuf> {
-    let is_second = |pass| matches!(pass, Pass::Second(_));
-    let reads = encode.renditions().any(|(_, rendition)| is_second(rendition.pass));
-    reads.then(|| context.work.task(&TaskId::analysis(encode.chunk)))
-}
-
-/// Scripts of the captions that are drawn into pictures, by the index that overlays name.
-fn caption_scripts(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
-    let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
-    let indices = overlays.filter_map(|overlay| match overlay {
-        Overlay::Captions(index) => Some(*index),
-        Overlay::Image(_) | Overlay::Timecode(_) => None,
-    });
-    indices.max().map_or_else(Vec::new, |last| {
-        (0..=last).map(|index| captions_folder(context, index).join(SCRIPT_FILE)).collect()
-    })
 }
 
 /// Encodes one audio track.
@@ -216,7 +155,11 @@ pub(super) fn begin(context: &JobContext, task: &TaskId) -> Result<PathBuf, Fail
 }
 
 pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failure> {
-    context.work.complete(task).map_err(|error| failure::from_disk("complete the task's folder", &error))
+    context.work.complete(task).map_err(|error| not_completed(&error))
+}
+
+fn not_completed(error: &io::Error) -> Failure {
+    failure::from_disk("complete the task's folder", error)
 }
 
 /// Whose frames make the job's progress.
@@ -224,6 +167,8 @@ pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failur
 pub(super) struct Metered<'a> {
     plan: &'a Plan,
     task: &'a TaskId,
+    /// Most frames that any attempt at the task has delivered.
+    furthest: &'a AtomicU64,
 }
 
 /// Runs ffmpeg; where it is metered its frames count for the job's progress.
@@ -238,11 +183,13 @@ pub(super) async fn ffmpeg(
     let workshop = &context.workshop;
     let invocation = workshop.sandboxing.invocation(workshop.tools.ffmpeg(), args, inputs, folder);
     let mut report = |progress: abanico_ffmpeg::Progress| {
-        if let Some(Metered { plan, task }) = metered {
-            context.meter.note(context, plan, task, progress.frames);
+        if let Some(Metered { plan, task, furthest }) = metered {
+            let before = furthest.fetch_max(progress.frames, Ordering::Relaxed);
+            context.meter.note(context, plan, task, before.max(progress.frames));
         }
     };
     run(&invocation, &mut report, &context.cancel).await.map_err(|error| {
+        context.lose(error.cpu_ms());
         if error.kind() != RunErrorKind::Cancelled {
             tracing::warn!(details = error.details(), "{what} failed");
         }

@@ -44,6 +44,7 @@ pub struct RunError {
     pub(super) reason: String,
     pub(super) command_line: String,
     pub(super) stderr_tail: String,
+    pub(super) cpu_ms: u64,
     pub(super) source: Option<std::io::Error>,
 }
 
@@ -66,6 +67,12 @@ impl RunError {
     /// The last 32 kB, or less, of what the child said.
     pub fn stderr_tail(&self) -> &str {
         &self.stderr_tail
+    }
+
+    /// Processor time that it took all the same, in the program and in the kernel for it, in milliseconds (exact to 10); 0 when it
+    /// never started.
+    pub fn cpu_ms(&self) -> u64 {
+        self.cpu_ms
     }
 
     /// Whether the same work may succeed when tried again unchanged: a child that was killed or hung may have met a
@@ -136,6 +143,7 @@ mod tests {
             reason: "`ffmpeg` failed with exit status 1".into(),
             command_line: "ffmpeg -i 'a b.mp4'".into(),
             stderr_tail: stderr.into(),
+            cpu_ms: 0,
             source: None,
         }
     }

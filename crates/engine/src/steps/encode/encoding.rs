@@ -1,0 +1,233 @@
+//! One encode of pictures that has to be made: in a film or a chunk and permits, out its files, made by the first of one or two
+//! attempts that ends well. Never two attempts in one folder, and never a file of the one that came too late.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use abanico_ffmpeg::command::EncodedFrom;
+use abanico_ffmpeg::{Finished, command};
+use abanico_plan::{Overlay, Pass, Plan, TaskId, VideoEncode};
+
+use super::{Metered, NOTHING_USED, ffmpeg, not_completed};
+use crate::encoders::Permits;
+use crate::failure;
+use crate::job_machine::Failure;
+use crate::steps::JobContext;
+use crate::steps::attempts::{Attempt, Ended, Which, first_to_end_well};
+use crate::steps::captions::{SCRIPT_FILE, captions_folder};
+use crate::steps::reuse::Keys;
+use crate::stragglers::{Alike, Course};
+
+/// An encode that has to be made: what all attempts at it share.
+pub(super) struct Encoding<'a> {
+    pub context: &'a JobContext,
+    pub plan: &'a Plan,
+    pub task: &'a TaskId,
+    /// What is encoded, with its budgets.
+    pub encode: &'a VideoEncode,
+    /// Where its renditions are kept.
+    pub keys: Keys,
+    /// Threads, and permits that an attempt takes; none has all that there are.
+    pub threads: Option<u32>,
+    /// Frames that were delivered by the attempt that has delivered most.
+    pub furthest: AtomicU64,
+}
+
+/// Where an attempt works: its own folder, with what was made before, what is to be made there, and the permits for it.
+pub(super) struct Place {
+    pub folder: PathBuf,
+    pub missing: Vec<u32>,
+    pub permits: Permits,
+}
+
+/// What an attempt made, and where.
+struct Encoded {
+    folder: PathBuf,
+    missing: Vec<u32>,
+    finished: Finished,
+}
+
+impl Encoded {
+    fn cpu_ms(&self) -> u64 {
+        self.finished.user_cpu_ms + self.finished.system_cpu_ms
+    }
+}
+
+impl Encoding<'_> {
+    /// Encodes, a second time beside the first where that takes too long. Only the attempt that ends well first becomes the task's
+    /// files.
+    pub async fn run(&self, place: Place) -> Result<Finished, Failure> {
+        let Self { context, plan, task, encode, .. } = *self;
+        let (began, frames) = (Instant::now(), encode.most_frames());
+        let underway = context.paces.begin(alike(encode, &place.missing));
+        let second = || {
+            let delivered = self.furthest.load(Ordering::Relaxed);
+            let course = Course { frames, delivered, ran: began.elapsed() };
+            let place = if underway.is_straggler(course) { self.second_place(course) } else { None };
+            place.map(|place| self.attempt(place))
+        };
+        let ended = first_to_end_well(self.attempt(place), second, |which, failure| {
+            self.leave_to_other(which, failure);
+        });
+        let Ended { made, won, in_vain } = ended.await?;
+        context.work.complete_from(&made.folder, task).map_err(|error| not_completed(&error))?;
+        if let Some(which) = won {
+            let (job, attempt, took_ms) = (context.work.job(), which.name(), millis(made.finished.wall));
+            tracing::info!(
+                job.id = %job, %task, attempt, took_ms,
+                "of two attempts at an encode one won: the other is dropped"
+            );
+            context.work.discard(task);
+        }
+        context.lose(in_vain.map_or(0, |encoded| encoded.cpu_ms()));
+        if !made.missing.is_empty() {
+            underway.note(frames, made.finished.wall);
+        }
+        context.meter.note(context, plan, task, frames);
+        self.keys.keep(context, encode, &context.work.task(task), &made.missing);
+        Ok(made.finished)
+    }
+
+    /// An attempt that ends with all its files in its folder, or leaves nothing there.
+    fn attempt(&self, place: Place) -> Attempt<impl Future<Output = Result<Encoded, Failure>>> {
+        let cancel = self.context.cancel.child_token();
+        let context = JobContext { cancel: cancel.clone(), ..self.context.clone() };
+        // On the heap: two of them in one future are more than a thread's stack has room for in a debug build.
+        let work = Box::pin(async move {
+            let Place { folder, missing, permits: _permits } = place;
+            let finished = self.encode_in(&context, &folder, &missing).await;
+            let finished = finished.inspect_err(|_| context.work.discard_attempt(&folder))?;
+            Ok(Encoded { folder, missing, finished })
+        });
+        Attempt { work, cancel }
+    }
+
+    /// Where a second attempt works; none where no encoders are idle. A whole film has them all.
+    fn second_place(&self, course: Course) -> Option<Place> {
+        let Self { context, task, .. } = *self;
+        let permits = context.workshop.encoders.acquire_idle(self.threads?)?;
+        let job = context.work.job();
+        let folder = context.work.begin_second(task).inspect_err(|error| {
+            tracing::debug!(job.id = %job, %task, %error, "an encode cannot be started a second time");
+        });
+        let folder = folder.ok()?;
+        let missing = self.keys.missing(context, self.encode, &folder);
+        let (frames_done, ran_ms) = (course.delivered, millis(course.ran));
+        tracing::info!(
+            job.id = %job, %task, frames_done, ran_ms,
+            "an encode takes too long: it is started a second time"
+        );
+        Some(Place { folder, missing, permits })
+    }
+
+    /// Says that one of two attempts failed.
+    fn leave_to_other(&self, which: Which, failure: &Failure) {
+        let Self { context, task, .. } = *self;
+        if !context.cancel.is_cancelled() {
+            let (job, attempt, reason) = (context.work.job(), which.name(), &failure.message);
+            tracing::warn!(
+                job.id = %job, %task, attempt, reason,
+                "one of two attempts at an encode failed: the other goes on"
+            );
+        }
+    }
+
+    /// Encodes what is missing in a folder, and tells for how long.
+    async fn encode_in(
+        &self,
+        context: &JobContext,
+        folder: &Path,
+        missing: &[u32],
+    ) -> Result<Finished, Failure> {
+        let Self { plan, task, encode, threads, .. } = *self;
+        let began = Instant::now();
+        if missing.is_empty() {
+            // Since the first attempt began, another job has made the same.
+            return Ok(NOTHING_USED);
+        }
+        let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
+        let images: Vec<PathBuf> =
+            plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url)).collect();
+        let analysis = analysis_folder(context, encode);
+        let from = EncodedFrom {
+            inputs: &inputs,
+            captions: &captions,
+            images: &images,
+            analysis: analysis.as_deref(),
+        };
+        let args = command::encode_video(&encode.only(missing), from, folder, threads);
+        let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
+        let metered = Metered { plan, task, furthest: &self.furthest };
+        let finished = ffmpeg(context, "encoding the video", args, &read, folder, Some(metered)).await?;
+        let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
+        let measured = measure_samples(context, encode, (missing, threads), folder).await;
+        let user_cpu_ms = finished.user_cpu_ms + measured.inspect_err(|_| context.lose(cpu_ms))?;
+        Ok(Finished { wall: began.elapsed(), user_cpu_ms, ..finished })
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Which encodes take the same time for a frame.
+fn alike(encode: &VideoEncode, missing: &[u32]) -> Alike {
+    let analyses = encode.renditions().any(|(_, one)| matches!(one.pass, Pass::First | Pass::Sample(_)));
+    Alike { analyses, renditions: missing.to_vec() }
+}
+
+/// Measures the samples among `indices`, and throws their pictures away. Answers the processor time of children in milliseconds.
+/// A film whose samples cannot be measured is encoded all the same, less even in quality.
+async fn measure_samples(
+    context: &JobContext,
+    encode: &VideoEncode,
+    (indices, threads): (&[u32], Option<u32>),
+    folder: &Path,
+) -> Result<u64, Failure> {
+    let mut cpu_ms = 0;
+    for (_, rendition) in encode.encoded().filter(|(_, one)| indices.contains(&one.index)) {
+        let Pass::Sample(sampling) = rendition.pass else { continue };
+        let index = rendition.index;
+        let measure = async |metric| {
+            let args = command::measure_quality(index, metric, folder, threads);
+            ffmpeg(context, "measuring a sample", args, &[], folder, None).await
+        };
+        match measure(sampling.metric).await {
+            Ok(finished) => cpu_ms += finished.user_cpu_ms + finished.system_cpu_ms,
+            Err(failure) if context.cancel.is_cancelled() => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(
+                    ?failure,
+                    "a sample cannot be measured: the quality of its film is not levelled"
+                );
+                let nothing = std::fs::write(folder.join(command::quality_file(index)), "");
+                nothing.map_err(|error| failure::from_disk("write a measurement", &error))?;
+            }
+        }
+        for name in command::sample_files(index) {
+            let removed = std::fs::remove_file(folder.join(name));
+            removed.map_err(|error| failure::from_disk("remove a sample", &error))?;
+        }
+    }
+    Ok(cpu_ms)
+}
+
+/// Folder of the first passes that an encode reads.
+fn analysis_folder(context: &JobContext, encode: &VideoEncode) -> Option<PathBuf> {
+    let is_second = |pass| matches!(pass, Pass::Second(_));
+    let reads = encode.renditions().any(|(_, rendition)| is_second(rendition.pass));
+    reads.then(|| context.work.task(&TaskId::analysis(encode.chunk)))
+}
+
+/// Scripts of the captions that are drawn into pictures, by the index that overlays name.
+fn caption_scripts(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
+    let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
+    let indices = overlays.filter_map(|overlay| match overlay {
+        Overlay::Captions(index) => Some(*index),
+        Overlay::Image(_) | Overlay::Timecode(_) => None,
+    });
+    indices.max().map_or_else(Vec::new, |last| {
+        (0..=last).map(|index| captions_folder(context, index).join(SCRIPT_FILE)).collect()
+    })
+}
