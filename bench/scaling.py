@@ -36,8 +36,9 @@ FILM_SECONDS = 7200
 #: One task in a hundred takes three times as long, one in two hundred fails at a random moment.
 SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
 SEED = 20_261_128
-#: A task that runs this many times longer than the usual one is started a second time, where that is simulated.
-REISSUED_AFTER = 2.0
+#: An encode that takes so many times as long as usual, and so many seconds, is started a second time on an idle encoder: the engine's
+#: rule (crates/engine/src/stragglers.rs).
+REISSUED_AFTER, REISSUED_NOT_BEFORE = 2.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -154,59 +155,93 @@ def simulate(clip: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
     lines = [
         f"Simulated: {FILM_SECONDS // 60} minutes, one task in {1 / SLOW:.0f} takes {SLOWER:.0f} times as long, one in {1 / FAILING:.0f} "
         "fails and is tried again. *Linear* is all processor time by encoders.", "",
-        "| encoders | chunks | pictures, s | of linear | with slow tasks started twice, s | of linear | sound, s | join, s |",
+        "| encoders | chunks | pictures, s | of linear | without second starts, s | of linear | sound, s | join, s |",
         "| ---: |" + " ---: |" * 7,
     ]  # fmt: skip
     for encoders in ENCODERS:
-        tasks = [task for task in plan(film, job, encoders)["tasks"] if frames_of(task)]
+        tasks = pictures(plan(film, job, encoders)["tasks"])
         once, work = run(tasks, costs, encoders, reissue=False)
         twice, _ = run(tasks, costs, encoders, reissue=True)
         chunks = sum(task["id"].startswith(("chunk-", "video")) for task in tasks)
         linear = work / encoders
         light = f"{costs.sound * FILM_SECONDS:.0f} | {costs.join * FILM_SECONDS:.0f}"
-        lines.append(f"| {encoders} | {chunks} | {once:.0f} | {linear / once:.2f} | {twice:.0f} | {linear / twice:.2f} | {light} |")
+        lines.append(f"| {encoders} | {chunks} | {twice:.1f} | {linear / twice:.2f} | {once:.1f} | {linear / once:.2f} | {light} |")
     return [*lines, ""]
+
+
+def pictures(tasks: list[dict]) -> list[dict]:
+    """The tasks that encode, and those that they wait for."""
+    before = {one for task in tasks if frames_of(task) for one in task["after"]}
+    return [task for task in tasks if frames_of(task) or task["id"] in before]
 
 
 def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tuple[float, float]:
     """When the last task ends, and the processor time of all that had to be done."""
     chance = random.Random(SEED)
-    needed, cost = {}, {}
+    needed, cost, took = {}, {}, {}
     for task in tasks:
         per_frame = chance.choice(costs.first_pass if task["kind"].get("analyse_video") else costs.encode)
-        cost[task["id"]] = frames_of(task) * per_frame
-        needed[task["id"]] = {before for before in task["after"]} & {other["id"] for other in tasks}
-    usual = statistics.median(cost.values())
-    took = {}
-    for task, seconds in cost.items():
+        cost[task["id"]] = seconds = frames_of(task) * per_frame
+        needed[task["id"]] = set(task["after"])
         slow = seconds * SLOWER if chance.random() < SLOW else seconds
-        if reissue and slow > seconds:
-            # The second try starts when the first one is late, on an encoder that is free by then, and is as fast as usual.
-            slow = min(slow, max(usual, seconds) * REISSUED_AFTER + seconds)
-        took[task] = slow + (chance.random() * slow if chance.random() < FAILING else 0)
-    waiting = sorted(needed)
-    free, running, now, done = encoders, [], 0.0, set()
-    blocked: dict[str, int] = {task: len(before) for task, before in needed.items()}
+        took[task["id"]] = slow + (chance.random() * slow if chance.random() < FAILING else 0)
+    frames = {task["id"]: frames_of(task) for task in tasks}
+    encodes = [one for one in cost if frames[one]]
+    usual = {kind: statistics.median(cost[one] / frames[one] for one in encodes if is_analysis(one) == kind) for kind in map(is_analysis, encodes)}
     followers: dict[str, list[str]] = {}
     for task, before in needed.items():
         for other in before:
             followers.setdefault(other, []).append(task)
-    ready = [task for task in waiting if not blocked[task]]
-    heapq.heapify(ready)
-    while ready or running:
-        while ready and free:
-            task = heapq.heappop(ready)
-            heapq.heappush(running, (now + took[task], task))
+    blocked = {task: len(before) for task, before in needed.items()}
+    # Of one job, those of the first chunks go first, as at the engine's encoders.
+    line = [(number_of(task), task) for task in needed if not blocked[task]]
+    heapq.heapify(line)
+    events: list[tuple[float, str, bool]] = []
+    begun: dict[str, float] = {}
+    repeated: set[str] = set()
+    free, now, done = encoders, 0.0, set()
+    running: dict[bool, set[str]] = {True: set(), False: set()}
+    ended = {True: 0, False: 0}
+    while line or events:
+        while line and free:
+            _, task = heapq.heappop(line)
+            begun[task] = now
+            running[is_analysis(task)].add(task)
+            heapq.heappush(events, (now + took[task], task, False))
             free -= 1
-        now, task = heapq.heappop(running)
-        free += 1
+        if reissue and free and not line:
+            kinds = [kind for kind in running if ended[kind] >= len(running[kind])]
+            for task in [task for kind in kinds for task in sorted(running[kind])]:
+                late = begun[task] + max(REISSUED_AFTER * usual[is_analysis(task)] * frames[task], REISSUED_NOT_BEFORE)
+                if free and frames[task] and task not in repeated and late < begun[task] + took[task]:
+                    repeated.add(task)
+                    free -= 1
+                    heapq.heappush(events, (max(now, late) + cost[task], task, True))
+        now, task, _ = heapq.heappop(events)
+        if task in done:
+            continue
+        # The other attempt is stopped.
+        free += 2 if task in repeated else 1
         done.add(task)
+        running[is_analysis(task)].discard(task)
+        ended[is_analysis(task)] += 1
         for follower in followers.get(task, []):
             blocked[follower] -= 1
             if not blocked[follower]:
-                heapq.heappush(ready, follower)
+                heapq.heappush(line, (number_of(follower), follower))
     assert done == set(needed)
     return now, sum(cost.values())
+
+
+def is_analysis(task: str) -> bool:
+    """Whether a task's name is that of an analysis."""
+    return task.startswith("analysis")
+
+
+def number_of(task: str) -> int:
+    """Number of a task's chunk."""
+    digits = re.search(r"\d+$", task)
+    return int(digits.group()) if digits else 0
 
 
 if __name__ == "__main__":

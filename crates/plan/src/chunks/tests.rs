@@ -63,9 +63,15 @@ fn do_chunks_get_shorter_towards_the_end_and_begin_where_the_source_can_be_enter
 
 #[test]
 fn does_every_encoder_of_many_get_as_many_chunks_of_one_length() {
-    for (seconds, encoders, chunks) in
-        [(18, 2, 2), (30, 2, 4), (30, 8, 8), (600, 128, 256), (7200, 1000, 3000), (600, 1000, 300)]
-    {
+    for (seconds, encoders, chunks) in [
+        (18, 2, 2),
+        (30, 2, 4),
+        (30, 8, 8),
+        (600, 128, 256),
+        (7200, 1000, 3000),
+        (600, 1000, 300),
+        (60, 16, 16),
+    ] {
         let lengths: Vec<u64> = runs(&plan_of(&film(seconds), vec![rung(json!({}))], encoders))
             .iter()
             .map(|(_, frames)| *frames)
@@ -78,7 +84,7 @@ fn does_every_encoder_of_many_get_as_many_chunks_of_one_length() {
 
 #[test]
 fn is_a_film_whole_that_has_fewer_chunks_than_one_encode_has_threads() {
-    for (seconds, encoders) in [(17, 2), (15, 64), (11, 8), (5, 5)] {
+    for (seconds, encoders) in [(17, 2), (15, 100), (23, 32), (8, 2), (14, 5)] {
         assert_eq!(
             encodes(&plan_of(&film(seconds), vec![rung(json!({}))], encoders)).len(),
             1,
