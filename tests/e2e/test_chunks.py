@@ -122,17 +122,18 @@ def test_is_a_film_in_chunks_the_whole_film_frame_by_frame(source: Path, tmp_pat
         assert abs(sum(own) / 750 - sum(apart) / 750) < 0.5
 
 
-def test_is_h265_cut_where_it_is_told_a_quality(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("codec", "settings", "probed"), [("H_265", "H265Settings", "hevc"), ("AV1", "Av1Settings", "av1")])
+def test_are_other_codecs_cut_where_they_are_told_a_quality(codec: str, settings: str, probed: str, source: Path, tmp_path: Path) -> None:
     """Frames, their pictures and the parameter sets are those of the whole film."""
     own = {"RateControlMode": "QVBR", "MaxBitrate": 3_000_000, "QvbrSettings": {"QvbrQualityLevel": 7}, "GopSize": 50.0}
     made = {}
     for name, options in {"chunks": (), "whole": ("--chunks", "off")}.items():
-        wanted = rung("h265", 640)
-        wanted["VideoDescription"]["CodecSettings"] = {"Codec": "H_265", "H265Settings": own}
+        wanted = rung(probed, 640)
+        wanted["VideoDescription"]["CodecSettings"] = {"Codec": codec, settings: own}
         transcode(source, [wanted], tmp_path / name / "out", *options)
         made[name] = next((tmp_path / name / "out").glob("*.mp4"))
         frames = json.loads(probe(made[name], "stream=nb_read_packets,codec_name"))["streams"][0]
-        assert (frames["codec_name"], frames["nb_read_packets"]) == ("hevc", str(SECONDS * RATE))
+        assert (frames["codec_name"], frames["nb_read_packets"]) == (probed, str(SECONDS * RATE))
     keys = "packet=flags"
     found = {name: [packet["flags"][0] for packet in json.loads(probe(file, keys))["packets"]].count("K") for name, file in made.items()}
     assert found["chunks"] > found["whole"], "it was not cut"

@@ -70,7 +70,7 @@ def test_does_json_parse_line_by_line_and_tell_the_truth(small: Path, tmp_path: 
     found = facts(Path(output["path"]))
     assert (output["width"], output["height"]) == found.size
     assert output["size_bytes"] == Path(output["path"]).stat().st_size
-    assert lines[-1]["type"] == "done" and lines[-1]["ffmpeg_cpu_ms"] > 0
+    assert lines[-1]["type"] == "done" and lines[-1]["ffmpeg_cpu_ms"] > 0 and lines[-1]["own_cpu_ms"] > 0
 
 
 def test_does_one_bad_input_not_keep_the_others_from_being_done(small: Path, tmp_path: Path) -> None:

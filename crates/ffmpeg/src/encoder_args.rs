@@ -76,7 +76,7 @@ pub(crate) fn video_args(args: &mut Args, coding: &VideoCoding, one_of_several: 
         CodecSettings::H264(own) => h264_args(args, coding, own, one_of_several),
         CodecSettings::H265(own) => h265_args(args, coding, own, one_of_several),
         CodecSettings::Vp9 => vp9_args(args, coding),
-        CodecSettings::Av1 => av1_args(args, coding),
+        CodecSettings::Av1 => av1_args(args, coding, one_of_several),
     }
     args.pair("-pix_fmt", coding.pixel_format());
 }
@@ -231,7 +231,7 @@ fn vp9_args(args: &mut Args, coding: &VideoCoding) {
     args.pair("-g", coding.gop.frames.to_string());
 }
 
-fn av1_args(args: &mut Args, coding: &VideoCoding) {
+fn av1_args(args: &mut Args, coding: &VideoCoding, one_of_several: &OneOfSeveral) {
     // The steps of SVT-AV1 from 0 (slow) to 12.
     let step = match coding.speed {
         SpeedPreset::VeryFast => "11",
@@ -239,7 +239,9 @@ fn av1_args(args: &mut Args, coding: &VideoCoding) {
         SpeedPreset::Medium => "7",
     };
     args.pair("-preset", step);
-    let mut params = Vec::new();
+    // SVT-AV1 does not listen to `-threads`.
+    let mut params: Vec<String> =
+        one_of_several.threads.map(|threads| format!("lp={threads}")).into_iter().collect();
     params.extend(
         coding.static_hdr.mastering.map(|screen| format!("mastering-display={}", in_decimals(screen))),
     );

@@ -141,7 +141,10 @@ fn why_whole(encode: &VideoEncode, source: &Entered<'_>) -> Option<&'static str>
     let renditions = || encode.renditions().map(|(_, rendition)| rendition);
     let is_apart = |rendition: &VideoRendition| match (rendition.pass, &rendition.coding.codec) {
         (Pass::Second(_), _) => true,
-        (Pass::Only | Pass::Levelled(_), CodecSettings::H264(_) | CodecSettings::H265(_)) => {
+        (
+            Pass::Only | Pass::Levelled(_),
+            CodecSettings::H264(_) | CodecSettings::H265(_) | CodecSettings::Av1,
+        ) => {
             matches!(rendition.coding.rate_control, RateControl::Quality { .. })
         }
         _ => false,

@@ -186,6 +186,14 @@ pub struct StitchedRendition {
     pub buffer_fill_percent: u8,
     /// Most bits a second that it takes in.
     pub ceiling_bps: u64,
+    /// Whether its encoder keeps to that buffer, so that chunks that do not are encoded again.
+    #[serde(default = "keeps_buffer")]
+    pub keeps_buffer: bool,
+}
+
+/// Plans of versions that did not say: their chunks were all of encoders that do.
+fn keeps_buffer() -> bool {
+    true
 }
 
 /// The encoded streams of an output.

@@ -10,6 +10,8 @@ use abanico_engine::{Engine, EngineOptions, JobRecord, Stage};
 use abanico_plan::Plan;
 use abanico_store::{FolderBucket, RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde_json::json;
 
 use super::local::{Toolbox, cores, results, toolbox};
@@ -105,8 +107,16 @@ fn print_json(places: &Places, name: &str, record: &JobRecord) -> anyhow::Result
     let (started, finished) = (record.times.started_ms, record.times.finished_ms);
     let took_ms = finished.zip(started).map(|(finished, started)| finished - started);
     output::json_line(&json!({
-        "type": "done", "input": name, "took_ms": took_ms, "ffmpeg_cpu_ms": record.child_cpu_ms, "messages": messages,
+        "type": "done", "input": name, "took_ms": took_ms, "ffmpeg_cpu_ms": record.child_cpu_ms, "own_cpu_ms": own_cpu_ms(),
+        "messages": messages,
     }))
+}
+
+/// Processor time that this process has used since it began, in milliseconds; null where the system does not tell. Programs that it
+/// started do not count.
+fn own_cpu_ms() -> Option<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    Some((usage.user_time() + usage.system_time()).num_milliseconds())
 }
 
 /// Resolves when the user or the system wants an end.

@@ -44,7 +44,9 @@ pub(crate) async fn stitch_video(
             context.work.task(&TaskId::chunk(number)).join(command::video_file_name(rendition.index))
         });
         let mut files: Vec<PathBuf> = chunks.collect();
-        cpu_ms += keep_buffer(context, plan, rendition, &mut files).await?;
+        if rendition.keeps_buffer {
+            cpu_ms += keep_buffer(context, plan, rendition, &mut files).await?;
+        }
         joined.push((rendition.clone(), files));
     }
     let _permit = light(context).await?;

@@ -13,8 +13,8 @@ use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
     CaptionDelivery, Error, GroupManifests, Overlay, Pass, Plan, QualityMetric, RateBranch, ScaleSource,
-    SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoEncode, VideoRendition,
-    VideoStitch,
+    SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoCodec, VideoEncode,
+    VideoRendition, VideoStitch,
 };
 
 /// A clip that begins this long after its file is looked for by seeking.
@@ -263,6 +263,8 @@ fn stitched(chunks: &[VideoEncode]) -> VideoStitch {
             buffer_bits: rendition.coding.buffer_bits,
             buffer_fill_percent: rendition.coding.buffer_fill_percent.unwrap_or(USUAL_FILL_PERCENT),
             ceiling_bps: rendition.coding.rate_control.ceiling_bps(),
+            // SVT-AV1 limits the rate, and knows no buffer.
+            keeps_buffer: rendition.coding.codec() != VideoCodec::Av1,
         }));
     }
     VideoStitch { chunks: count(chunks.len()), renditions }
