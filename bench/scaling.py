@@ -38,7 +38,7 @@ SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
 SEED = 20_261_128
 #: An encode that takes so many times as long as usual, and so many seconds, is started a second time on an idle encoder: the engine's
 #: rule (crates/engine/src/stragglers.rs).
-REISSUED_AFTER, REISSUED_NOT_BEFORE = 2.0, 5.0
+REISSUED_AFTER, REISSUED_NOT_BEFORE, LOOK_EVERY = 2.0, 5.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
     # Of one job, those of the first chunks go first, as at the engine's encoders.
     line = [(number_of(task), task) for task in needed if not blocked[task]]
     heapq.heapify(line)
+    #: When, which task, and whether it is a look at whether it is late.
     events: list[tuple[float, str, bool]] = []
-    begun: dict[str, float] = {}
     repeated: set[str] = set()
     free, now, done = encoders, 0.0, set()
     running: dict[bool, set[str]] = {True: set(), False: set()}
@@ -205,20 +205,23 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
     while line or events:
         while line and free:
             _, task = heapq.heappop(line)
-            begun[task] = now
             running[is_analysis(task)].add(task)
             heapq.heappush(events, (now + took[task], task, False))
             free -= 1
-        if reissue and free and not line:
-            kinds = [kind for kind in running if ended[kind] >= len(running[kind])]
-            for task in [task for kind in kinds for task in sorted(running[kind])]:
-                late = begun[task] + max(REISSUED_AFTER * usual[is_analysis(task)] * frames[task], REISSUED_NOT_BEFORE)
-                if free and frames[task] and task not in repeated and late < begun[task] + took[task]:
-                    repeated.add(task)
-                    free -= 1
-                    heapq.heappush(events, (max(now, late) + cost[task], task, True))
-        now, task, _ = heapq.heappop(events)
+            late = max(REISSUED_AFTER * usual[is_analysis(task)] * frames[task], REISSUED_NOT_BEFORE)
+            if reissue and late < took[task]:
+                heapq.heappush(events, (now + late, task, True))
+        now, task, is_look = heapq.heappop(events)
         if task in done:
+            continue
+        if is_look:
+            kind = is_analysis(task)
+            if free and not line and ended[kind] >= len(running[kind]):
+                repeated.add(task)
+                free -= 1
+                heapq.heappush(events, (now + cost[task], task, False))
+            else:
+                heapq.heappush(events, (now + LOOK_EVERY, task, True))
             continue
         # The other attempt is stopped.
         free += 2 if task in repeated else 1
