@@ -32,6 +32,7 @@ from side_by_side import shortened  # noqa: E402
 
 REPORT = Path(__file__).with_name("report")
 ENCODERS = (1, 2, 4, 8, 16, 64, 256, 1000, 4000, 10_000)
+SOME_ENCODERS = (8, 64)
 FILM_SECONDS = 7200
 #: One task in a hundred takes three times as long, one in two hundred fails at a random moment.
 SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
@@ -166,6 +167,24 @@ def simulate(clip: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
         linear = work / encoders
         light = f"{costs.sound * FILM_SECONDS:.0f} | {costs.join * FILM_SECONDS:.0f}"
         lines.append(f"| {encoders} | {chunks} | {twice:.1f} | {linear / twice:.2f} | {once:.1f} | {linear / once:.2f} | {light} |")
+    return [*lines, "", *lengths(film, job, folder, costs)]
+
+
+def lengths(film: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
+    """Films from ten seconds to two hours with some encoders."""
+    lines = ["| film | " + " | ".join(f"{encoders} encoders: chunks | s | of linear" for encoders in SOME_ENCODERS) + " |",
+             "| --- |" + " ---: |" * 3 * len(SOME_ENCODERS)]  # fmt: skip
+    for seconds in (10, 30, 60, 600, FILM_SECONDS):
+        part = folder / "part.mp4"
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(film), "-t", str(seconds), "-c", "copy", str(part)], check=True)
+        cells = []
+        for encoders in SOME_ENCODERS:
+            tasks = pictures(plan(part, job, encoders)["tasks"])
+            chunks = sum(task["id"].startswith("chunk-") for task in tasks)
+            took, work = run(tasks, costs, encoders, reissue=True)
+            # How many threads of one encode are of use is not simulated.
+            cells.append(f"{chunks} | {took:.1f} | {work / encoders / took:.2f}" if chunks else "whole | – | –")
+        lines.append(f"| {seconds} s | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
@@ -199,7 +218,7 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
     #: When, which task, and whether it is a look at whether it is late.
     events: list[tuple[float, str, bool]] = []
     repeated: set[str] = set()
-    free, now, done = encoders, 0.0, set()
+    free, now, last, done = encoders, 0.0, 0.0, set()
     running: dict[bool, set[str]] = {True: set(), False: set()}
     ended = {True: 0, False: 0}
     while line or events:
@@ -226,6 +245,7 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
         # The other attempt is stopped.
         free += 2 if task in repeated else 1
         done.add(task)
+        last = now
         running[is_analysis(task)].discard(task)
         ended[is_analysis(task)] += 1
         for follower in followers.get(task, []):
@@ -233,7 +253,7 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
             if not blocked[follower]:
                 heapq.heappush(line, (number_of(follower), follower))
     assert done == set(needed)
-    return now, sum(cost.values())
+    return last, sum(cost.values())
 
 
 def is_analysis(task: str) -> bool:

@@ -37,20 +37,32 @@ SMALL_BYTES, SMALL_COUNT = 4 << 10, 400
 CLIENTS = 4
 LOAD_BYTES, LOAD_JOBS, LOAD_FILM_SECONDS = 5 << 30, 3, 120
 ROUNDS = 3
+PARTS = ("start", "api", "at-once", "storage", "load", "first-frame")
 
 
 def main() -> int:
     """Measures everything and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", default="10,1000,10000", help="numbers of stored jobs (default 10,1000,10000)")
+    parser.add_argument("--at-once", default="1,10,100", help="numbers of jobs that are submitted at once (default 1,10,100)")
+    parser.add_argument("--only", default="", help=f"parts to measure, separated by commas, of {', '.join(PARTS)}")
     given = parser.parse_args()
+    parts = given.only.split(",") if given.only else PARTS
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    numbers = {name: [int(count) for count in text.split(",")] for name, text in (("jobs", given.jobs), ("at once", given.at_once))}
     lines = ["# The service", "", f"{os.cpu_count()} processors; clients and servers share them.", ""]
     with tempfile.TemporaryDirectory() as folder:
-        lines += start_and_memory(Path(folder) / "start")
-        lines += api(Path(folder) / "api", [int(count) for count in given.jobs.split(",")])
-        lines += storage(Path(folder))
-        lines += under_load(Path(folder) / "load")
-        lines += first_frame(Path(folder) / "first")
+        measures: dict[str, Callable[[Path], list[str]]] = {
+            "start": start_and_memory,
+            "api": lambda place: api(place, numbers["jobs"]),
+            "at-once": lambda place: at_once(place, numbers["at once"]),
+            "storage": storage,
+            "load": under_load,
+            "first-frame": first_frame,
+        }
+        for part in parts:
+            lines += measures[part](Path(folder) / part)
     REPORT.mkdir(exist_ok=True)
     (REPORT / "service.md").write_text("\n".join(lines))
     print("\n".join(lines))
@@ -211,6 +223,47 @@ def api(folder: Path, counts: list[int]) -> list[str]:
     finally:
         server.end()
     return [*lines, ""]
+
+
+def at_once(folder: Path, counts: list[int]) -> list[str]:
+    """Jobs that come at the same time: how long all of them take, and what memory the server needs.
+
+    Each has a rate of its own, so none is answered by what another made.
+    """
+    lines = ["| jobs at once | all done, s | jobs / s | a job, s (median) | peak MiB |", "| ---: |" + " ---: |" * 4]
+    for count in counts:
+        server = Server(folder / str(count)).start()
+        try:
+            server.s3.create_bucket(Bucket="films")
+            small = folder / "film.mp4"
+            clip = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
+            subprocess.run(["ffmpeg", "-v", "error", "-y", *clip, str(small)], check=True, timeout=60)
+            server.s3.upload_file(str(small), "films", "film.mp4")
+            client = server.client("mediaconvert", config=Config(max_pool_connections=CLIENTS, retries={"max_attempts": 1}))
+
+            def create(number: int, client: object = client) -> None:
+                job = settings([{"FileInput": "s3://films/film.mp4"}], [output("MP4", h264(MaxBitrate=300_000 + number))], f"s3://films/{number}")
+                client.create_job(Role=ROLE, Settings=job)
+
+            begin = time.monotonic()
+            per_second(create, count)
+            until(lambda client=client: not waiting(client), 60 + 5 * count)
+            took = time.monotonic() - begin
+            jobs = [job for page in client.get_paginator("list_jobs").paginate() for job in page["Jobs"]]
+            if len(jobs) != count or any(job["Status"] != "COMPLETE" for job in jobs):
+                sys.exit(f"service: of {count} jobs {sum(job['Status'] == 'COMPLETE' for job in jobs)} are complete")
+            times = [(job["Timing"]["FinishTime"] - job["Timing"]["StartTime"]).total_seconds() for job in jobs]
+            peak = memory_mib(server.process.pid, "VmHWM")
+            lines.append(f"| {count} | {took:.1f} | {count / took:.2f} | {statistics.median(times):.1f} | {peak:.0f} |")
+        finally:
+            server.end()
+    return [*lines, ""]
+
+
+def waiting(client: object) -> bool:
+    """Whether a job has not ended."""
+    time.sleep(0.1)
+    return any(client.list_jobs(Status=status, MaxResults=1)["Jobs"] for status in ("SUBMITTED", "PROGRESSING"))
 
 
 def storage(folder: Path) -> list[str]:
