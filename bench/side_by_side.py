@@ -36,6 +36,8 @@ SHARED = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") /
 REPORT = Path(__file__).with_name("report")
 #: Height of each rung as a part of the source's, and its bits a pixel at 25 frames a second.
 RUNGS = ((1, 1, 0.115), (2, 3, 0.195), (4, 9, 0.146))
+#: Frames before the end of a copy that others behind the cut may have to come before (H.264 has 16 at most).
+REORDERED = 16
 PRESETS = ("veryfast", "faster", "medium", "slow")
 OURS = "abanico SINGLE_PASS_HQ"
 LEVELS = ("SINGLE_PASS", "SINGLE_PASS_HQ", "MULTI_PASS_HQ")
@@ -57,6 +59,8 @@ class Source:
     file: Path
     rate: str
     rungs: tuple[Rung, ...]
+    #: Frames that are compared: a copy that ends between frames that depend on each other has gaps behind these, which some ways fill.
+    compared: int
 
     @property
     def group_frames(self) -> int:
@@ -139,8 +143,8 @@ def heading(given: argparse.Namespace) -> str:
     version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
     return (
         f"# Side by side\n\n{os.cpu_count()} processors, {platform.machine()}, ffmpeg {version}; the first {given.seconds} s of each "
-        f"film, median of {given.rounds} round(s), ways turn about. VMAF is the mean of all frames, of the rung scaled up to its "
-        "source.\n"
+        f"film, median of {given.rounds} round(s), ways turn about. VMAF is the mean of all frames but the last {REORDERED}, of the rung "
+        "scaled up to its source.\n"
     )
 
 
@@ -149,15 +153,15 @@ def shortened(film: Path, seconds: int, folder: Path) -> Source:
     file = folder / f"{film.stem}.mkv"
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(film), "-t", str(seconds), "-map", "0:v:0", "-c", "copy", str(file)]
     subprocess.run(command, check=True)
-    entries = "stream=width,height,r_frame_rate"
-    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json", str(file)]
+    entries = "stream=width,height,r_frame_rate,nb_read_packets"
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries", entries, "-of", "json", str(file)]
     stream = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)["streams"][0]
     above, below = map(int, stream["r_frame_rate"].split("/"))
     rungs = []
     for num, den, bits_per_pixel in RUNGS:
         width, height = (2 * round(side * num / den / 2) for side in (stream["width"], stream["height"]))
         rungs.append(Rung(width, height, round(width * height * bits_per_pixel * 25 * (above / below / 25) ** 0.5)))
-    return Source(file, stream["r_frame_rate"], tuple(rungs))
+    return Source(file, stream["r_frame_rate"], tuple(rungs), int(stream["nb_read_packets"]) - REORDERED)
 
 
 def ways(words: list[str]) -> list[str]:
@@ -273,7 +277,8 @@ def measured_vmaf(program: str, source: Source, file: Path) -> float:
     first = source.rungs[0]
     graph = (
         # Frame by frame, whatever clocks the files have.
-        f"[0:v]scale={first.width}:{first.height}:flags=bicubic,settb=1/1000,setpts=N[made];[1:v]settb=1/1000,setpts=N[film];"
+        f"[0:v]trim=end_frame={source.compared},scale={first.width}:{first.height}:flags=bicubic,settb=1/1000,setpts=N[made];"
+        f"[1:v]trim=end_frame={source.compared},settb=1/1000,setpts=N[film];"
         f"[made][film]libvmaf=n_threads={os.cpu_count()}:log_fmt=json:log_path=vmaf.json"
     )
     with tempfile.TemporaryDirectory() as folder:
