@@ -17,7 +17,7 @@ use crate::graph_text::option_value;
 /// of a motorway and 20 s of a trailer (libx264 of Debian 12); flat and dark parts still get more than their share.
 const ADAPTIVE_QUANTISATION: &str = "aq-mode=2:aq-strength=0.7";
 /// How libx264 chooses which frames are B-frames: by the best path of all that it looks ahead at, where its presets up to `medium`
-/// compare neighbours. Measured as [`QUICK_SEARCH`] was: 11 and 25 % fewer bits for the same VMAF with a drawn and a rendered film,
+/// compare neighbours. Measured as [`QUICK_SEARCH`] was: 10 and 26 % fewer bits for the same VMAF with a drawn and a rendered film,
 /// 1 % more with two filmed ones.
 const B_FRAME_CHOICE: &str = "b-adapt=2";
 /// What makes libx264's `faster` quicker: motion is searched in a smaller pattern and less finely.
