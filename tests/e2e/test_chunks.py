@@ -162,17 +162,32 @@ def test_do_chunks_of_hard_scenes_keep_the_buffer(mode: str, tmp_path: Path) -> 
         assert found["video"]["bitRateBps"] == pytest.approx(MEAN_BPS, rel=0.06)
 
 
+def told_of_buffers(source: Path, folder: Path, one: dict) -> list[str]:
+    """What the log says of chunks that empty the buffer when a film is encoded to this rung."""
+    command = [str(binary()), "transcode", str(source), "--job", str(job_file(folder, [one])), "--out", str(folder / "out")]
+    environment = {**os.environ, "RUST_LOG": "abanico_engine=info"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stderr.splitlines() if "a chunk empties the buffer" in line]
+
+
 def test_is_a_chunk_that_empties_the_buffer_encoded_again(tmp_path: Path) -> None:
     source = film(tmp_path / "noisy.mp4", "-vf", "noise=alls=60:allf=t:enable='between(t,9,20)'")
     one = rung("a", 640, RateControlMode="QVBR", MaxBitrate=600_000, HrdBufferSize=500_000, QvbrSettings={"QvbrQualityLevel": 9})
     del one["VideoDescription"]["CodecSettings"]["H264Settings"]["Bitrate"]
-    command = [str(binary()), "transcode", str(source), "--job", str(job_file(tmp_path, [one])), "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "RUST_LOG": "abanico_engine=info"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "a chunk empties the buffer" in done.stderr, "else nothing is tested here"
+    assert told_of_buffers(source, tmp_path, one) != [], "else nothing is tested here"
     status, found = inspected(tmp_path / "out" / "noisy_a.mp4", "--max-bit-rate", "600000", "--buffer", "500000")
     assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
+
+
+def test_is_no_chunk_of_av1_encoded_again_for_a_buffer(tmp_path: Path) -> None:
+    """SVT-AV1 knows none, so it would empty it again."""
+    source = film(tmp_path / "noisy.mp4", "-vf", "noise=alls=60:allf=t:enable='between(t,9,20)'")
+    one = rung("a", 640)
+    own = {"RateControlMode": "QVBR", "MaxBitrate": 100_000, "QvbrSettings": {"QvbrQualityLevel": 9}, "GopSize": 50.0}
+    one["VideoDescription"]["CodecSettings"] = {"Codec": "AV1", "Av1Settings": own}
+    assert len(chunks(planned(source, tmp_path, [one]))) >= 3
+    assert told_of_buffers(source, tmp_path, one) == []
 
 
 def test_are_fixed_groups_the_same_with_and_without_chunks(source: Path, tmp_path: Path) -> None:

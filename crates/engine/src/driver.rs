@@ -56,12 +56,14 @@ pub(crate) struct Driver {
     database: Arc<Database>,
     context: JobContext,
     settings: Arc<JobSettings>,
+    /// Whether the tasks of the plan are stored as they are.
+    tasks_are_stored: bool,
     reports: mpsc::Sender<Report>,
     steps: JoinSet<()>,
 }
 
 impl Driver {
-    /// Takes over a stored job. `context.cancel` must be fresh: it ends the job's steps.
+    /// Takes over a stored job, its plan with its tasks. `context.cancel` must be fresh: it ends the job's steps.
     pub fn new(
         record: JobRecord,
         database: Arc<Database>,
@@ -69,8 +71,15 @@ impl Driver {
         settings: JobSettings,
     ) -> (Self, Inbox) {
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let driver =
-            Self { record, database, context, settings: Arc::new(settings), reports, steps: JoinSet::new() };
+        let driver = Self {
+            record,
+            database,
+            context,
+            settings: Arc::new(settings),
+            tasks_are_stored: true,
+            reports,
+            steps: JoinSet::new(),
+        };
         (driver, Inbox(inbox))
     }
 
@@ -120,6 +129,7 @@ impl Driver {
         self.record.machine.apply(Event::Failed(Step::Prepare, failure));
         self.record.times.finished_ms.get_or_insert(clock::now_ms());
         self.record.forget_work();
+        self.tasks_are_stored = false;
         let announced = events::entered(&self.record, Stage::Submitted, clock::now_ms());
         for _ in 1..STORING_TRIES {
             if self.store(announced.clone()).await.is_ok() {
@@ -165,7 +175,8 @@ impl Driver {
             Report::Prepared(prepared) => {
                 let tasks = prepared.plan.tasks.clone();
                 self.record.inputs = prepared.inputs;
-                self.record.plan = Some(prepared.plan);
+                self.record.plan = Some(Arc::new(prepared.plan));
+                self.tasks_are_stored = false;
                 self.apply(Event::Planned(tasks)).await
             }
             Report::TaskDone { task, cpu_ms, verified } => {
@@ -208,6 +219,7 @@ impl Driver {
         if after.is_final() {
             self.record.times.finished_ms.get_or_insert(now_ms);
             self.record.forget_work();
+            self.tasks_are_stored = false;
         }
         if self.record.machine.retries() > retries {
             tracing::info!(job.id = %self.record.id, "trying again");
@@ -232,7 +244,7 @@ impl Driver {
         Ok(ended)
     }
 
-    async fn store(&self, events: Vec<Value>) -> Result<(), crate::Error> {
+    async fn store(&mut self, events: Vec<Value>) -> Result<(), crate::Error> {
         for event in &events {
             let status = event.pointer("/detail/status").and_then(Value::as_str).unwrap_or_default();
             tracing::info!(job.id = %self.record.id, status, "job state");
@@ -247,10 +259,16 @@ impl Driver {
         Ok(())
     }
 
-    async fn update(&self, events: Vec<Value>) -> Result<(), crate::Error> {
+    async fn update(&mut self, events: Vec<Value>) -> Result<(), crate::Error> {
         let (database, record) = (self.database.clone(), self.record.clone());
-        let stored = tokio::task::spawn_blocking(move || database.update(&record, &events)).await;
-        stored.map_err(|error| crate::Error::storage("store a job", error))?
+        let tasks_are_stored = self.tasks_are_stored;
+        let stored = tokio::task::spawn_blocking(move || match tasks_are_stored {
+            true => database.update(&record, &events),
+            false => database.update_with_tasks(&record, &events),
+        });
+        let stored = stored.await.map_err(|error| crate::Error::storage("store a job", error))?;
+        self.tasks_are_stored |= stored.is_ok();
+        stored
     }
 
     fn live(&self) -> Progress {

@@ -83,8 +83,8 @@ impl Encoders {
         Self { pool: self.pool.clone(), urgency }
     }
 
-    /// Waits for this many permits at once; among the encodes of a job those with the smaller `turn` go first. They are given back when what this answers is dropped; when the waiting itself is
-    /// dropped, its place in the line is free.
+    /// Waits for this many permits at once; among the encodes of a job those with the smaller `turn` go first. They are given
+    /// back when what this answers is dropped; when the waiting itself is dropped, its place in the line is free.
     ///
     /// The first in the line is waited for: nobody behind it takes the permits that it still lacks, or an encode that needs all
     /// processors would never begin. Permits that nobody more urgent waits for are free for all.

@@ -541,7 +541,7 @@ impl Engine {
 
     async fn run(
         &self,
-        record: JobRecord,
+        mut record: JobRecord,
         cancel: CancellationToken,
         progress: Arc<Mutex<Progress>>,
     ) -> Result<(), Error> {
@@ -567,6 +567,10 @@ impl Engine {
         if let Some(forwarding) = self.shared.forwarding.clone() {
             let database = self.shared.database.clone();
             return Forwarder { record, database, context, forwarding }.run(signals).await;
+        }
+        if record.plan.is_some() {
+            let id = record.id.clone();
+            record.take_up(self.database(move |database| database.tasks(&id)).await?);
         }
         let (driver, inbox) = Driver::new(record, self.shared.database.clone(), context, settings);
         driver.run(inbox, signals).await

@@ -2,9 +2,10 @@
 //! know. Never AWS's wire shape: crate `server` makes that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use abanico_media::MediaInfo;
-use abanico_plan::{GroupKind, Plan, Warning};
+use abanico_plan::{GroupKind, Plan, Task, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -138,8 +139,9 @@ pub struct JobRecord {
     /// Facts of the inputs in the job's order, once probed.
     #[serde(default)]
     pub inputs: Vec<MediaInfo>,
-    /// The plan, once made. From the job's end on it has no tasks, only what was made and what is to be told of it.
-    pub plan: Option<Plan>,
+    /// The plan, once made. Its tasks are there only where the job is driven: a long film has thousands, and whoever looks at the job
+    /// would read them. From the job's end on it has only what was made and what is to be told of it.
+    pub plan: Option<Arc<Plan>>,
     /// Verified outputs; visible in their places once the job is complete.
     pub outputs: Vec<PublishedOutput>,
     /// URLs of outputs that already stand in their places; taken back should the job not complete.
@@ -160,14 +162,27 @@ impl JobRecord {
         self.machine.stage()
     }
 
-    /// Drops what nobody reads of a job that is at its end: tasks and what they read. A long film has thousands, and every look
-    /// at the job or at a list of jobs would read them. Outputs, groups, notes and warnings stay.
+    /// Drops what nobody reads of a job that is at its end: tasks and what they read. Outputs, groups, notes and warnings stay.
     pub(crate) fn forget_work(&mut self) {
-        if let Some(plan) = &mut self.plan {
-            plan.tasks = Vec::new();
-            plan.caption_files = Vec::new();
-            plan.images = Vec::new();
-        }
+        let told =
+            |plan: Arc<Plan>| Plan { caption_files: Vec::new(), images: Vec::new(), ..plan.without_tasks() };
+        self.plan = self.plan.take().map(|plan| Arc::new(told(plan)));
+    }
+
+    /// Tasks of the plan that are there.
+    pub(crate) fn tasks(&self) -> &[Task] {
+        self.plan.as_deref().map_or(&[], |plan| &plan.tasks)
+    }
+
+    /// Puts the plan's tasks back.
+    pub(crate) fn take_up(&mut self, tasks: Vec<Task>) {
+        self.plan = self.plan.take().map(|plan| Arc::new(Plan { tasks, ..plan.without_tasks() }));
+    }
+
+    /// The same without the plan's tasks.
+    pub(crate) fn without_tasks(&self) -> Self {
+        let plan = self.plan.as_deref().map(|plan| Arc::new(plan.without_tasks()));
+        Self { plan, ..self.clone() }
     }
 
     /// What an output group is made as; files where no plan tells.

@@ -2,6 +2,7 @@
 //! Never a result of other settings, another input or another encoder; never more bytes than allowed for long, and never
 //! bytes that a job has no room for.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -209,6 +210,23 @@ pub(crate) struct Circumstances<'a> {
 
 /// The key of one encoded rendition; none when it depends on more than is known here: files that are drawn over it.
 pub(crate) fn key(encode: &VideoEncode, index: u32, around: Circumstances<'_>) -> Option<String> {
+    key_when_told(encode, index, around, |encode| {
+        let from = EncodedFrom {
+            inputs: &[PathBuf::from("/input")],
+            analysis: Some(Path::new("/analysis")),
+            ..EncodedFrom::default()
+        };
+        encode_video(encode, from, Path::new("/made"), None)
+    })
+}
+
+/// The same where `tell` says what ffmpeg is told for an encode.
+fn key_when_told(
+    encode: &VideoEncode,
+    index: u32,
+    around: Circumstances<'_>,
+    tell: impl FnOnce(&VideoEncode) -> Vec<OsString>,
+) -> Option<String> {
     let mut own = encode.only(&[index]);
     let is_drawn_over = own.encoded().any(|(_, rendition)| !rendition.overlays.is_empty());
     if is_drawn_over {
@@ -222,12 +240,7 @@ pub(crate) fn key(encode: &VideoEncode, index: u32, around: Circumstances<'_>) -
         .map(|clip| around.inputs.get(clip.input as usize).cloned())
         .collect::<Option<_>>()?;
     own.clips.iter_mut().for_each(|clip| clip.input = 0);
-    let from = EncodedFrom {
-        inputs: &[PathBuf::from("/input")],
-        analysis: Some(Path::new("/analysis")),
-        ..EncodedFrom::default()
-    };
-    let command = encode_video(&own, from, Path::new("/made"), None);
+    let command = tell(&own);
     let origin = Origin {
         generation: 2,
         command: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
@@ -427,6 +440,25 @@ mod tests {
         ] {
             assert_ne!(key(&one, 7, HERE), key(&one, 7, around));
         }
+    }
+
+    #[test]
+    fn is_what_ffmpeg_was_told_otherwise_another_result() {
+        let one = ladder(300);
+        let told = |word: &str| key_when_told(&one, 7, HERE, |_| vec![word.into()]);
+        assert_eq!(told("-refs 1"), told("-refs 1"));
+        assert_ne!(told("-refs 1"), told("-refs 2"));
+        let mut asked = None;
+        key_when_told(&one, 7, HERE, |encode| {
+            asked = Some(encode.clone());
+            Vec::new()
+        });
+        let of_one: Vec<u64> = asked
+            .iter()
+            .flat_map(VideoEncode::encoded)
+            .map(|(_, it)| it.coding.rate_control.ceiling_bps())
+            .collect();
+        assert_eq!(of_one, [300], "it is the command of this rung alone");
     }
 
     #[test]

@@ -39,6 +39,20 @@ impl Plan {
     pub fn task(&self, id: &TaskId) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == *id)
     }
+
+    /// What is made and what is to be told of it, without how.
+    #[must_use]
+    pub fn without_tasks(&self) -> Self {
+        Self {
+            tasks: Vec::new(),
+            outputs: self.outputs.clone(),
+            groups: self.groups.clone(),
+            caption_files: self.caption_files.clone(),
+            images: self.images.clone(),
+            warnings: self.warnings.clone(),
+            notes: self.notes.clone(),
+        }
+    }
 }
 
 /// Something odd about an input that the job goes on with.

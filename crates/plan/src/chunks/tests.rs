@@ -137,7 +137,7 @@ fn are_fixed_groups_and_forced_key_frames_kept() {
     let plan = plan_of(&film(120), vec![rung(groups)], 2);
     let runs = runs(&plan);
     assert!(runs.len() > 4 && runs.iter().all(|(first, _)| first % 75 == 0), "{runs:?}");
-    // Chunks of two seconds are wanted; the next that groups of ten seconds allow is taken.
+    // Chunks of three seconds are wanted; the next that groups of ten seconds allow is taken.
     let groups = json!({"gopSize": 250, "gopSizeUnits": "FRAMES", "sceneChangeDetect": "DISABLED"});
     let lengths = self::runs(&plan_of(&film(60), vec![rung(groups)], 8));
     assert!(lengths.len() == 6 && lengths.iter().all(|(_, frames)| *frames == 250), "{lengths:?}");
