@@ -45,8 +45,11 @@ def main() -> int:
     parser.add_argument("videos", nargs="*", type=Path, help="files; without, clips made here")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default 3)")
     parser.add_argument("--presets", action="store_true", help="the three MP4 system presets, not the default ladder")
+    parser.add_argument("--job", type=Path, help="a job of files, such as `abanico transcode --job` takes, not the default ladder")
     given = parser.parse_args()
     options = preset_options() if given.presets else []
+    if given.job:
+        options = ["--job", str(given.job.resolve())]
     rows = [["file", "way", "wall s", "CPU s", "wall ratio", "CPU ratio", "own share"]]
     with tempfile.TemporaryDirectory() as folder:
         for video in given.videos or _clips(Path(folder)):
@@ -54,7 +57,7 @@ def main() -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    job = f"{len(THREE_PRESETS)} system presets" if given.presets else "default ladder"
+    job = f"{len(THREE_PRESETS)} system presets" if given.presets else given.job or "default ladder"
     print(f"\nabanico against one ffmpeg, {job}, median of {given.rounds} round(s), {os.cpu_count()} processors")
     return 0
 
