@@ -174,7 +174,7 @@ def decodes(pid: int) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return words[0].endswith(b"ffmpeg") and any(b"]setpts" in word for word in words)
+    return b"ffmpeg" in words[0].rpartition(b"/")[2] and any(b"]setpts" in word for word in words)
 
 
 def encoded_files(data: Path) -> list[Path]:

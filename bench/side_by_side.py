@@ -6,8 +6,8 @@ tables and plots in bench/report/ and a short table on stdout. Never a verdict: 
 
 Ways: abanico's job with SINGLE_PASS, SINGLE_PASS_HQ and MULTI_PASS_HQ; one ffmpeg command (one decode, split, three encodes) at
 the presets veryfast, faster, medium and slow, and once with Lanczos's kernel, which most people leave out; the same as three
-commands; two passes. All have the same rates, maximum rates,
-buffers and groups of two seconds, and are run turn about. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
+commands; two passes; chunks by hand (chunks_by_hand.py). All have the same maximum rates, buffers and groups of two seconds, all but
+the last, which go by rate factors, the same rates, and all are run turn about. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ REPORT = Path(__file__).with_name("report")
 RUNGS = ((1, 1, 0.115), (2, 3, 0.195), (4, 9, 0.146))
 #: Frames before the end of a copy that others behind the cut may have to come before (H.264 has 16 at most).
 REORDERED = 16
+#: libx264's rate factor where none is given.
+X264_FACTOR = 23
 PRESETS = ("veryfast", "faster", "medium", "slow")
 OURS = "abanico SINGLE_PASS_HQ"
 LEVELS = ("SINGLE_PASS", "SINGLE_PASS_HQ", "MULTI_PASS_HQ")
@@ -168,7 +170,7 @@ def ways(words: list[str]) -> list[str]:
     """Names of all ways, or of those that have one of the words."""
     names = [f"abanico {level}" for level in LEVELS]
     names += [f"one command, {preset}" for preset in PRESETS] + ["one command with Lanczos, faster"]
-    names += ["three commands, medium", "two passes, medium"]
+    names += ["three commands, medium", "two passes, medium", "chunks by hand, medium"]
     return [name for name in names if not words or any(word in name for word in words)]
 
 
@@ -228,6 +230,12 @@ def typed(way: str, preset: str, source: Source, part: float, files: list[Path],
         for index, (rung, file) in enumerate(zip(source.rungs, files, strict=True)):
             command += ["-map", f"[v{index}]", *group, *rate_words(rung, part), *tail, str(file)]
         return [command]
+    if way.startswith("chunks by hand"):
+        # The factor that halves or doubles bits is six; libx264's default stands for the middle of the rates.
+        factor = round(X264_FACTOR - 6 * math.log2(part), 1)
+        rungs = [f"{rung.width}x{rung.height}:{round(rung.bits_per_second * part) * 3 // 2}:{factor}" for rung in source.rungs]
+        script = str(Path(__file__).with_name("chunks_by_hand.py"))
+        return [[sys.executable, script, str(source.file), str(place), preset, source.rate, str(source.compared + REORDERED), *rungs]]
     commands = []
     for rung, one, file in zip(source.rungs, scale, files, strict=True):
         words = [*head, "-an", "-vf", one, *group, *rate_words(rung, part)]
@@ -300,13 +308,16 @@ def section(name: str, source: Source, results: list[Result]) -> str:
     names = list(dict.fromkeys(one.way for one in results))
     base = next((way for way in names if way == "one command, medium"), names[0])
     if len({one.part for one in results}) > 1:
-        lines += ["", f"Bits for the same VMAF (BD-rate) and CPU, against `{base}`:", "", "| way | BD-rate by rung | CPU |", "| --- | --- | ---: |"]
+        told = f"Against `{base}`: bits for the same VMAF (BD-rate), CPU of all runs, and CPU for the same VMAF, measured as bits are."
+        lines += ["", told, "", "| way | bits by rung | CPU | CPU for the same VMAF by rung |", "| --- | --- | ---: | --- |"]
         of = {way: [one for one in results if one.way == way] for way in names}
         cpu = {way: sum(one.cpu_s for one in of[way]) for way in names}
         for way in names:
-            rungs = [bd_rate_percent(points(of[base], rung), points(of[way], rung)) for rung in range(len(source.rungs))]
-            told = " / ".join("–" if value is None else f"{value:+.1f} %" for value in rungs)
-            lines.append(f"| {way} | {told} | {cpu[way] / cpu[base]:.2f} |")
+            every = range(len(source.rungs))
+            bits = [bd_rate_percent(points(of[base], rung), points(of[way], rung)) for rung in every]
+            costs = [bd_rate_percent(costs_of(of[base], rung), costs_of(of[way], rung)) for rung in every]
+            bits, costs = (" / ".join("–" if value is None else f"{value:+.1f} %" for value in values) for values in (bits, costs))
+            lines.append(f"| {way} | {bits} | {cpu[way] / cpu[base]:.2f} | {costs} |")
         lines += ["", *plots(name, source, of)]
     return "\n".join([*lines, ""])
 
@@ -367,6 +378,11 @@ def overall(summaries: list[dict]) -> str:
 def points(results: list[Result], rung: int) -> list[tuple[float, float]]:
     """(bits a second, VMAF) of one rung."""
     return [(one.bits_per_second[rung], one.vmaf[rung]) for one in results]
+
+
+def costs_of(results: list[Result], rung: int) -> list[tuple[float, float]]:
+    """(CPU seconds of all rungs, VMAF) of one rung."""
+    return [(one.cpu_s, one.vmaf[rung]) for one in results]
 
 
 def plots(name: str, source: Source, of: dict[str, list[Result]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 import scaling  # noqa: E402
+from chunks_by_hand import LONGEST_S, SHORTEST_S, chunk_starts  # noqa: E402
 from encode_speed import PRICES, speed_table, with_speed  # noqa: E402
 from plot import Series, plot, ticks  # noqa: E402
 from rate_curves import bd_rate_percent, monotone_cubic  # noqa: E402
@@ -100,3 +102,12 @@ def test_do_slow_tasks_cost_less_when_started_twice(monkeypatch: pytest.MonkeyPa
     twice, same_work = scaling.run(tasks, costs, 100, reissue=True)
     assert work == same_work == pytest.approx(50 * 6)
     assert twice < once / 2
+
+
+def test_are_chunks_by_hand_the_film_and_no_longer_or_shorter_than_they_may_be() -> None:
+    rate = Fraction(24)
+    starts = chunk_starts([5, 100, 110, 700, 715], rate, 720)
+    assert starts == [0, 100, 340, 580], "others are too near to what begins or ends there"
+    lengths = [end - begin for begin, end in zip(starts, [*starts[1:], 720], strict=True)]
+    assert SHORTEST_S * rate <= min(lengths) and max(lengths) <= LONGEST_S * rate
+    assert chunk_starts([], rate, 20) == [0]
