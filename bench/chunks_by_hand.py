@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Encodes a film in chunks as people do who script it, in Av1an's way: scenes are found, each is encoded by itself at one rate factor
-with as many encodes side by side as there are processors, and the files are joined.
+"""Encodes a film in chunks as people do who script it, in Av1an's way: scenes are found, each is encoded by itself with
+as many encodes side by side as there are processors, and the files are joined.
 
-In: a film, a folder, a preset and rungs as WIDTHxHEIGHT:MAXIMUM:FACTOR. Out: one MP4 file for each rung, named by its height.
+In: a film, a folder, a preset and rungs as WIDTHxHEIGHT:RATE. Out: one MP4 file for each rung, named by its height.
 Never anything of abanico's: this is what it is compared with.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("preset")
     parser.add_argument("rate", type=Fraction, help="frames a second")
     parser.add_argument("frames", type=int)
-    parser.add_argument("rungs", nargs="+", help="WIDTHxHEIGHT:MAXIMUM:FACTOR, bits a second")
+    parser.add_argument("rungs", nargs="+", help="WIDTHxHEIGHT:RATE, bits a second")
     given = parser.parse_args()
     cuts = chunk_starts(scenes(given.film, given.rate), given.rate, given.frames)
     ends = [*cuts[1:], given.frames]
@@ -78,9 +78,9 @@ def encode(given: argparse.Namespace, number: int, begin: int, end: int) -> None
     graph += "".join(f";[s{index}]scale={size}:flags=bicubic[v{index}]" for index, size in enumerate(sizes))
     command += ["-i", str(given.film), "-filter_complex", graph]
     for index, rung in enumerate(given.rungs):
-        _, maximum, factor = rung.split(":")
+        rate = int(rung.partition(":")[2])
         words = ["-c:v", "libx264", "-preset", given.preset, "-profile:v", "high", "-g", str(round(2 * given.rate)), "-pix_fmt", "yuv420p"]
-        words += ["-crf", factor, "-maxrate", maximum, "-bufsize", str(int(maximum) * 4 // 3), "-threads", "1", "-fps_mode", "passthrough"]
+        words += ["-b:v", str(rate), "-maxrate", str(rate * 3 // 2), "-bufsize", str(rate * 2), "-threads", "1", "-fps_mode", "passthrough"]
         file = given.folder / f"{number:04}-{height(rung)}.mp4"
         command += ["-map", f"[v{index}]", "-frames:v", str(end - begin), *words, str(file)]
     subprocess.run(command, check=True)

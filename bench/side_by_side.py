@@ -6,8 +6,8 @@ tables and plots in bench/report/ and a short table on stdout. Never a verdict: 
 
 Ways: abanico's job with SINGLE_PASS, SINGLE_PASS_HQ and MULTI_PASS_HQ; one ffmpeg command (one decode, split, three encodes) at
 the presets veryfast, faster, medium and slow, and once with Lanczos's kernel, which most people leave out; the same as three
-commands; two passes; chunks by hand (chunks_by_hand.py). All have the same maximum rates, buffers and groups of two seconds, all but
-the last, which go by rate factors, the same rates, and all are run turn about. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
+commands; two passes; chunks by hand (chunks_by_hand.py). All have the same rates, maximum rates,
+buffers and groups of two seconds, and are run turn about. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ REPORT = Path(__file__).with_name("report")
 RUNGS = ((1, 1, 0.115), (2, 3, 0.195), (4, 9, 0.146))
 #: Frames before the end of a copy that others behind the cut may have to come before (H.264 has 16 at most).
 REORDERED = 16
-#: libx264's rate factor where none is given.
-X264_FACTOR = 23
 PRESETS = ("veryfast", "faster", "medium", "slow")
 OURS = "abanico SINGLE_PASS_HQ"
 LEVELS = ("SINGLE_PASS", "SINGLE_PASS_HQ", "MULTI_PASS_HQ")
@@ -231,9 +229,7 @@ def typed(way: str, preset: str, source: Source, part: float, files: list[Path],
             command += ["-map", f"[v{index}]", *group, *rate_words(rung, part), *tail, str(file)]
         return [command]
     if way.startswith("chunks by hand"):
-        # The factor that halves or doubles bits is six; libx264's default stands for the middle of the rates.
-        factor = round(X264_FACTOR - 6 * math.log2(part), 1)
-        rungs = [f"{rung.width}x{rung.height}:{round(rung.bits_per_second * part) * 3 // 2}:{factor}" for rung in source.rungs]
+        rungs = [f"{rung.width}x{rung.height}:{round(rung.bits_per_second * part)}" for rung in source.rungs]
         script = str(Path(__file__).with_name("chunks_by_hand.py"))
         return [[sys.executable, script, str(source.file), str(place), preset, source.rate, str(source.compared + REORDERED), *rungs]]
     commands = []
