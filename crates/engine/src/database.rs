@@ -85,7 +85,8 @@ UPDATE jobs SET record = json_set(record, '$.plan.tasks', json('[]')) WHERE json
 ",
 ];
 
-/// Plans got another shape: a job that was being worked on is planned anew, an ended one is told without its plan.
+/// Plans got another shape: a job that was being worked on is planned anew, an ended one is told without its plan. For steps before
+/// the table of tasks; a later one has to empty that table, too.
 const FORGET_PLANS: &str = "
 UPDATE jobs SET record = json_set(record, '$.plan', NULL);
 UPDATE jobs SET

@@ -118,7 +118,9 @@ fn are_tasks_stored_once_and_read_only_by_who_asks_for_them() {
     let database = Database::open(&path).unwrap();
     let mut read = database.get(&job.id).unwrap();
     assert_eq!((read.child_cpu_ms, read.tasks()), (7, &[][..]));
-    let [listed] = &database.list(&ListFilter::default(), 9).unwrap()[..] else { panic!("one job is listed") };
+    let [listed] = &database.list(&ListFilter::default(), 9).unwrap()[..] else {
+        panic!("one job is listed")
+    };
     assert_eq!(listed, &read);
     // One who has not read the tasks, as of a job that hops, does not lose them.
     database.update(&read, &[]).unwrap();
