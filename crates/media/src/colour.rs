@@ -1,20 +1,19 @@
-//! Colour as streams describe it: in ffprobe's names (ITU-T H.273), out dynamic range and what to signal.
-//! Never a pixel.
+//! Colour metadata of video streams, in ffprobe's names (ITU-T H.273), and the dynamic range that it implies.
 
 use serde::{Deserialize, Serialize};
 
-/// How code values fill the range of numbers.
+/// How code values are spread over the numeric range.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColourRange {
-    /// 16 to 235 of 8 bits, also called `tv`; what is assumed when a stream says nothing.
+    /// 16 to 235 in 8 bits, also called `tv`. Assumed when the stream does not say.
     #[default]
     Limited,
-    /// 0 to 255 of 8 bits, also called `pc` or full.
+    /// 0 to 255 in 8 bits, also called `pc` or full.
     Full,
 }
 
-/// The family of the transfer function.
+/// Dynamic range, as the transfer function determines it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DynamicRange {
@@ -26,43 +25,43 @@ pub enum DynamicRange {
     Hlg,
 }
 
-/// Colours and brightness of the screen on which a picture was made (SMPTE ST 2086). Coordinates are in units of 1/50,000,
+/// Primaries and luminance of the mastering display (SMPTE ST 2086). Coordinates are in units of 1/50,000,
 /// luminance in units of 1/10,000 cd/m².
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct MasteringDisplay {
-    /// Red, x and y.
+    /// Red primary, x and y.
     pub red: (u32, u32),
-    /// Green, x and y.
+    /// Green primary, x and y.
     pub green: (u32, u32),
-    /// Blue, x and y.
+    /// Blue primary, x and y.
     pub blue: (u32, u32),
-    /// White, x and y.
+    /// White point, x and y.
     pub white: (u32, u32),
-    /// Of the brightest picture.
+    /// Maximum luminance.
     pub max_luminance: u32,
-    /// Of the darkest picture.
+    /// Minimum luminance.
     pub min_luminance: u32,
 }
 
-/// How bright a film gets (CTA-861.3), in cd/m².
+/// Content light levels (CTA-861.3), in cd/m².
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ContentLight {
-    /// Its brightest pixel.
+    /// Brightest pixel (MaxCLL).
     pub max: u32,
-    /// Its brightest frame on average.
+    /// Highest average of a frame (MaxFALL).
     pub max_frame_average: u32,
 }
 
-/// What a film says of its high dynamic range once for all frames.
+/// HDR metadata that applies to the whole stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct StaticHdr {
-    /// The screen, if told.
+    /// The mastering display, if known.
     pub mastering: Option<MasteringDisplay>,
-    /// The light, if told.
+    /// The content light levels, if known.
     pub light: Option<ContentLight>,
 }
 
-/// Colour description of a video track, in the names that ffprobe prints; none where the stream says nothing.
+/// Colour description of a video track, in the names that ffprobe prints; `None` where the stream does not say.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Colour {
     /// Colour primaries, such as `bt709`.
@@ -73,13 +72,13 @@ pub struct Colour {
     pub matrix: Option<String>,
     /// Range of the code values.
     pub range: ColourRange,
-    /// What the film says of its high dynamic range.
+    /// Static HDR metadata.
     #[serde(default)]
     pub static_hdr: StaticHdr,
 }
 
 impl Colour {
-    /// What the transfer characteristics say about the dynamic range.
+    /// Returns the dynamic range that the transfer characteristics imply; SDR unless they are PQ or HLG.
     pub fn dynamic_range(&self) -> DynamicRange {
         match self.transfer.as_deref() {
             Some("smpte2084") => DynamicRange::Pq,
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_the_transfer_decide_the_dynamic_range() {
+    fn transfer_determines_dynamic_range() {
         let of = |transfer: Option<&str>| {
             Colour { transfer: transfer.map(str::to_owned), ..Colour::default() }.dynamic_range()
         };

@@ -1,28 +1,28 @@
-//! `MediaInfo`, the payload of the stage probe: in what a probe measured, out the facts that planning needs.
-//! Never a guess: what a file's header claims and its packets contradict does not get here.
+//! `MediaInfo`, the result of the probe stage: the facts about an input that planning needs. Where a file's
+//! header contradicts its packets, the packets count.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Colour, ExactTime, FrameRate, Orientation, Rational, Size};
 
-/// Facts about one input file, measured from its packets and not from its header alone.
+/// Facts about one input file, measured from its packets as well as its header.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MediaInfo {
     /// Demuxer names as ffprobe prints them, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub size_bytes: u64,
-    /// Where the container says that its clock starts (ffprobe's `start_time` of the format): the point that ffmpeg
-    /// moves to zero when it reads the file. All other times here are on the file's own clock.
+    /// Start of the container's clock (`start_time` of ffprobe's format section). ffmpeg moves this point to
+    /// zero when it reads the file; all other times here are on the file's own clock.
     pub clock_start: ExactTime,
-    /// The picture that would be shown: the first real video track (cover art is none), if any.
+    /// The first real video track, if any. Cover art does not count.
     pub video: Option<VideoTrack>,
-    /// All audio tracks with at least one packet, in the file's order.
+    /// All audio tracks with at least one packet, in file order.
     pub audio: Vec<AudioTrack>,
 }
 
 impl MediaInfo {
-    /// From the earliest start to the latest end of all tracks.
+    /// Returns the time from the earliest start to the latest end of all tracks; zero without tracks.
     pub fn duration(&self) -> ExactTime {
         let spans = || {
             let video = self.video.iter().map(|track| (track.start, track.end));
@@ -51,42 +51,43 @@ pub enum FieldOrder {
 /// The video track of an input.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct VideoTrack {
-    /// Index of the stream in the file, from 0, as ffmpeg's `0:INDEX`.
+    /// Index of the stream in the file, from 0, as in ffmpeg's `0:INDEX`.
     pub stream_index: u32,
     /// Codec name as ffprobe prints it, such as `h264`.
     pub codec: String,
-    /// Codec profile, if the stream says one.
+    /// Codec profile, if the stream has one.
     pub profile: Option<String>,
     /// Pixel format as ffprobe prints it, such as `yuv420p10le`.
     pub pixel_format: String,
-    /// Bits of a sample.
+    /// Bits per sample.
     pub bit_depth: u8,
-    /// Stored size, before any turn and with its own sample aspect ratio.
+    /// Stored size, before rotation and before the sample aspect ratio is applied.
     pub size: Size,
-    /// Shape of one sample, width over height; 1 when the stream says nothing.
+    /// Sample aspect ratio, width over height; 1 when the stream does not say.
     pub sample_aspect: Rational,
-    /// What makes the picture upright.
+    /// Rotation and mirroring that make the frame upright.
     pub orientation: Orientation,
-    /// The constant rate that represents this track: the customary rate nearest to its typical frame distance.
+    /// The constant rate that represents this track: the customary rate nearest to the typical frame interval.
     pub frame_rate: FrameRate,
-    /// Whether frame distances differ by more than half a frame from that rate's.
+    /// Whether frame intervals deviate from that rate's by more than half a frame.
     pub variable_frame_rate: bool,
-    /// Frames that are shown (packets that no edit list hides).
+    /// Number of shown frames, that is, packets that no edit list hides.
     pub frames: u64,
     /// Presentation time of the first shown frame, on the file's own clock.
     pub start: ExactTime,
-    /// Presentation time at which the last shown frame ends, on the file's own clock.
+    /// End of the last shown frame, on the file's own clock.
     pub end: ExactTime,
-    /// How fields are stored.
+    /// Whether the track is interlaced, and which field comes first.
     pub field_order: FieldOrder,
     /// Colour description.
     pub colour: Colour,
-    /// Bits of the track's packets a second, rounded.
+    /// Bit rate of the track's packets in bits per second, rounded.
     pub bit_rate_bps: u64,
-    /// Timecode of the first frame, such as `01:00:00:00`, if the file carries one.
+    /// Timecode of the first frame, such as `01:00:00:00`, if the file has one.
     #[serde(default)]
     pub timecode: Option<String>,
-    /// Where decoding can begin. Known to who probed the file; never written down, because long films have many.
+    /// Where decoding can begin. Set by the probe and never serialized, because long inputs have many entry
+    /// points.
     #[serde(skip)]
     pub entry_points: EntryPoints,
 }
@@ -94,21 +95,22 @@ pub struct VideoTrack {
 /// Shown frames at which decoding can begin (sync samples, random access points).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntryPoints {
-    /// Length of a tick of the track's clock, in seconds; above zero.
+    /// Length of a tick of the track's clock in seconds, above zero.
     pub tick: Rational,
     /// Presentation times in ticks of the file's own clock, ascending.
     pub ticks: Vec<i64>,
 }
 
 impl Default for EntryPoints {
-    /// None is known.
+    /// No entry points.
     fn default() -> Self {
         Self { tick: Rational::ONE, ticks: Vec::new() }
     }
 }
 
 impl EntryPoints {
-    /// Points from `from` to `to`, each behind the one before it.
+    /// Returns each entry point from `from` to `to` as a pair: the entry point before it, and the entry point
+    /// itself.
     pub fn between(&self, from: ExactTime, to: ExactTime) -> impl Iterator<Item = (ExactTime, ExactTime)> {
         let time = |ticks: &i64| ExactTime::from_ticks(*ticks, self.tick);
         let first = self.ticks.partition_point(|ticks| time(ticks) < from).max(1);
@@ -116,7 +118,7 @@ impl EntryPoints {
         (first..last).map(move |index| (time(&self.ticks[index - 1]), time(&self.ticks[index])))
     }
 
-    /// The last point at or before `time`.
+    /// Returns the last entry point at or before `time`.
     pub fn at_or_before(&self, time: ExactTime) -> Option<ExactTime> {
         let behind = self.ticks.partition_point(|ticks| ExactTime::from_ticks(*ticks, self.tick) <= time);
         Some(ExactTime::from_ticks(*self.ticks.get(behind.checked_sub(1)?)?, self.tick))
@@ -124,19 +126,19 @@ impl EntryPoints {
 }
 
 impl VideoTrack {
-    /// From the first frame's start to the last one's end.
+    /// Returns the time from the start of the first frame to the end of the last.
     pub fn duration(&self) -> ExactTime {
         self.end - self.start
     }
 
-    /// Width over height of the upright picture on a screen with square pixels.
+    /// Returns width over height of the upright frame on a screen with square pixels.
     pub fn display_aspect(&self) -> Rational {
         let stored = self.size.aspect() * self.sample_aspect;
         if self.orientation.swaps_sides() { Rational::ONE / stored } else { stored }
     }
 
-    /// Size of the upright picture with square pixels, even: the longer of the two ways to square a sample is taken,
-    /// so that no detail is lost.
+    /// Returns the size of the upright frame with square pixels, rounded to even sides. Stretches one side
+    /// rather than shrink the other, so no detail is lost.
     pub fn display_size(&self) -> Size {
         let upright = self.orientation.upright_size(self.size);
         let aspect = self.display_aspect();
@@ -155,21 +157,21 @@ pub struct AudioTrack {
     pub stream_index: u32,
     /// Codec name as ffprobe prints it, such as `aac`.
     pub codec: String,
-    /// Channels, at least 1.
+    /// Number of channels, at least 1.
     pub channels: u16,
-    /// Channel layout as ffprobe prints it, such as `5.1`; none when the stream says nothing.
+    /// Channel layout as ffprobe prints it, such as `5.1`; `None` when the stream does not say.
     pub channel_layout: Option<String>,
-    /// Samples a second.
+    /// Sample rate in hertz.
     pub sample_rate_hz: u32,
     /// Presentation time of the first packet, on the file's own clock.
     pub start: ExactTime,
-    /// Presentation time at which the last packet ends, on the file's own clock.
+    /// End of the last packet, on the file's own clock.
     pub end: ExactTime,
-    /// ISO 639-2 code, if the file says one.
+    /// ISO 639-2 language code, if the file has one.
     pub language: Option<String>,
-    /// Whether the file marks the track as the one to play.
+    /// Whether the file marks the track as the default.
     pub is_default: bool,
-    /// The container's own number of the track, such as the packet identifier in a transport stream.
+    /// The container's own track number, such as the packet identifier in a transport stream.
     #[serde(default)]
     pub id: Option<u32>,
 }
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_turned_picture_with_odd_samples_shown_upright() {
+    fn display_size_is_upright_with_square_pixels() {
         assert_eq!(track(Size::new(640, 360), Rational::from(2), 0).display_size(), Size::new(1280, 360));
         assert_eq!(track(Size::new(640, 360), Rational::from(2), 1).display_size(), Size::new(360, 1280));
         assert_eq!(
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_duration_span_all_tracks() {
+    fn duration_spans_all_tracks() {
         let video = track(Size::new(640, 360), Rational::ONE, 0);
         let audio = AudioTrack {
             stream_index: 1,
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn are_entry_points_found_by_their_times() {
+    fn entry_points_are_found_by_time() {
         let points = EntryPoints { tick: Rational::new(1, 10), ticks: vec![5, 20, 40] };
         let at = |millis: i64| points.at_or_before(ExactTime::from_millis(millis)).map(ExactTime::millis);
         assert_eq!([499, 500, 3999, 9000].map(at), [None, Some(500), Some(2000), Some(4000)]);

@@ -1,7 +1,7 @@
-//! Exact facts about media, without I/O and without AWS's words.
+//! Exact facts about media: time, rates, sizes, orientation and colour, and [`MediaInfo`], the result of the
+//! `probe` stage.
 //!
-//! In: numbers that a probe read. Out: exact time, rates, sizes, orientation, colour, and [`MediaInfo`], the payload
-//! of the stage `probe`. Never: a float as time, a file, a network call.
+//! Does no I/O, knows nothing of AWS's terms, and never holds time as a float.
 
 mod colour;
 mod info;

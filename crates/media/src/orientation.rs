@@ -1,33 +1,32 @@
-//! How a stored picture must be turned to stand upright: in a display matrix, out one of eight orientations.
-//! Never an angle between the quarters.
+//! Rotation and mirroring of stored frames, read from a display matrix. Only quarter turns are supported.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Size;
 
-/// What must be done to a stored picture so that it stands upright: first a mirror left to right, then a turn.
+/// What makes a stored frame upright: first mirror it left to right if needed, then turn it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Orientation {
-    /// Quarter turns clockwise after the mirror, 0 to 3.
+    /// Clockwise quarter turns after mirroring, 0 to 3.
     pub quarter_turns: u8,
-    /// Whether the stored picture is mirrored left to right.
+    /// Whether the stored frame is mirrored left to right.
     pub mirrored: bool,
 }
 
 impl Orientation {
-    /// Upright as stored.
+    /// No rotation or mirroring.
     pub const UPRIGHT: Self = Self { quarter_turns: 0, mirrored: false };
 
-    /// A turn clockwise by so many quarters.
+    /// Makes a clockwise rotation of `quarter_turns` quarters, modulo 4.
     pub fn turned(quarter_turns: u8) -> Self {
         Self { quarter_turns: quarter_turns % 4, mirrored: false }
     }
 
     /// Reads the upper left 2x2 of an ISO 14496-12 `tkhd` matrix (`[a, b, c, d]`, any common scale).
     ///
-    /// The matrix maps a stored point (x, y), y downwards, to (a·x + c·y, b·x + d·y). Entries are compared by sign and
-    /// weight, so a matrix within some degrees of a quarter counts as that quarter, as MediaConvert's AUTO does within
-    /// one degree. Nothing when the matrix is degenerate.
+    /// The matrix maps a stored point (x, y), y downwards, to (a·x + c·y, b·x + d·y). Entries are compared by
+    /// sign and weight, so a matrix within some degrees of a quarter turn counts as that quarter turn;
+    /// MediaConvert's AUTO allows one degree. Returns `None` for a degenerate matrix.
     pub fn from_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
         let unit = |main: i64, off: i64| (main.abs() > 8 * off.abs()).then(|| main.signum());
         if let (Some(a), Some(d)) = (unit(a, b), unit(d, c)) {
@@ -47,12 +46,12 @@ impl Orientation {
         })
     }
 
-    /// The size of the upright picture for a stored size.
+    /// Returns the size of the upright frame for a stored size.
     pub fn upright_size(self, stored: Size) -> Size {
         if self.swaps_sides() { stored.turned() } else { stored }
     }
 
-    /// Whether width and height change places.
+    /// Whether the rotation swaps width and height.
     pub fn swaps_sides(self) -> bool {
         self.quarter_turns % 2 == 1
     }
@@ -62,7 +61,8 @@ impl Orientation {
 mod tests {
     use super::*;
 
-    /// Where the stored right (1,0) and down (0,1) go when the orientation is applied step by step.
+    /// Where the stored directions right (1,0) and down (0,1) end up when the orientation is applied step by
+    /// step.
     fn applied(orientation: Orientation) -> [i64; 4] {
         let turn = |(x, y): (i64, i64)| (-y, x);
         let place = |(x, y): (i64, i64)| {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn does_each_of_the_eight_orientations_come_back_from_its_matrix() {
+    fn all_eight_orientations_round_trip() {
         for quarter_turns in 0..4 {
             for mirrored in [false, true] {
                 let orientation = Orientation { quarter_turns, mirrored };
@@ -85,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn is_a_degenerate_or_slanted_matrix_refused() {
+    fn degenerate_and_slanted_matrices_are_refused() {
         assert_eq!(Orientation::from_matrix([0, 0, 0, 0]), None);
         assert_eq!(Orientation::from_matrix([46341, 46341, -46341, 46341]), None);
     }
 
     #[test]
-    fn does_a_quarter_turn_swap_the_sides() {
+    fn quarter_turn_swaps_sides() {
         assert_eq!(Orientation::turned(1).upright_size(Size::new(1280, 720)), Size::new(720, 1280));
         assert_eq!(Orientation::turned(2).upright_size(Size::new(1280, 720)), Size::new(1280, 720));
     }

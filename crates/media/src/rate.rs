@@ -1,4 +1,4 @@
-//! Frame rates: in a fraction, out frames a second that are above zero, and the nearest customary rate. Never a float.
+//! Frame rates as exact fractions above zero, and the customary rate nearest to a measured one.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ExactTime, Rational};
 
-/// Rates that cameras and standards use; a measured rate within 0.2 % of one of them is taken as that one.
+/// Rates that cameras and standards use. A measured rate within 0.2 % of one of them is taken to be that rate.
 const CUSTOMARY: [(i64, i64); 12] = [
     (12, 1),
     (25, 2),
@@ -22,33 +22,34 @@ const CUSTOMARY: [(i64, i64); 12] = [
     (60, 1),
 ];
 
-/// A constant frame rate in frames a second, above zero.
+/// A constant frame rate in frames per second, above zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FrameRate(Rational);
 
 impl FrameRate {
-    /// Makes `num/den` frames a second, or nothing when that is not above zero.
+    /// Makes a rate of `num/den` frames per second; `None` unless that is above zero.
     pub fn new(num: i64, den: i64) -> Option<Self> {
         Rational::checked(num, den).and_then(Self::from_rational)
     }
 
-    /// Takes a fraction as frames a second, or nothing when it is not above zero.
+    /// Makes a rate of `per_second` frames per second; `None` unless that is above zero.
     pub fn from_rational(per_second: Rational) -> Option<Self> {
         (per_second > Rational::ZERO).then_some(Self(per_second))
     }
 
-    /// Frames a second.
+    /// Returns the frames per second.
     pub fn per_second(self) -> Rational {
         self.0
     }
 
-    /// How long one frame lasts.
+    /// Returns the duration of one frame.
     pub fn frame_duration(self) -> ExactTime {
         ExactTime::from_seconds(Rational::ONE / self.0)
     }
 
-    /// The customary rate within 0.2 % of this one (23.976 and 24 lie 0.1 % apart: the nearer wins), else this one.
+    /// Returns the nearest customary rate if it is within 0.2 %, otherwise this rate. (23.976 and 24 are 0.1 %
+    /// apart, so both can match; the nearer wins.)
     ///
     /// ```
     /// use abanico_media::FrameRate;
@@ -65,7 +66,7 @@ impl FrameRate {
             .map_or(self, Self)
     }
 
-    /// Frames in a run of `time`, rounded, at least 1: for GOP lengths that are given in seconds.
+    /// Returns the number of frames in `time`, rounded, at least 1. For GOP lengths given in seconds.
     pub fn frames_in(self, time: ExactTime) -> u32 {
         u32::try_from(time.frames(self)).unwrap_or(u32::MAX).max(1)
     }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_the_nearer_customary_rate_win() {
+    fn nearest_customary_rate_wins() {
         let cases = [
             ((2397, 100), "24000/1001"),
             ((24, 1), "24"),
@@ -97,18 +98,18 @@ mod tests {
     }
 
     #[test]
-    fn is_an_uncustomary_rate_left_alone() {
+    fn uncustomary_rate_is_kept() {
         assert_eq!(FrameRate::new(1051, 100).unwrap().customary().to_string(), "1051/100");
         assert_eq!(FrameRate::new(1, 1).unwrap().customary().to_string(), "1");
     }
 
     #[test]
-    fn are_rates_that_stand_still_refused() {
+    fn zero_and_negative_rates_are_refused() {
         assert_eq!((FrameRate::new(0, 1), FrameRate::new(-25, 1), FrameRate::new(25, 0)), (None, None, None));
     }
 
     #[test]
-    fn does_a_gop_of_two_seconds_count_frames() {
+    fn frames_in_counts_a_two_second_gop() {
         let two = ExactTime::from_millis(2000);
         assert_eq!(FrameRate::new(24000, 1001).unwrap().frames_in(two), 48);
         assert_eq!(FrameRate::new(1, 10).unwrap().frames_in(two), 1);

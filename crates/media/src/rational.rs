@@ -1,4 +1,4 @@
-//! Exact fractions: in two integers, out a reduced fraction with a positive denominator. Never a float inside.
+//! Exact fractions of two integers, reduced, with a positive denominator.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A reduced fraction of two 64-bit integers; the denominator is at least 1.
 ///
-/// Written and read as `num/den` (`30000/1001`), by serde as well.
+/// `Display`, `FromStr` and serde use the form `num/den` (`30000/1001`).
 ///
 /// ```
 /// use abanico_media::Rational;
@@ -25,7 +25,7 @@ pub struct Rational {
     den: i64,
 }
 
-/// A text that is not `num/den` or an integer.
+/// The text is neither `num/den` nor an integer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a fraction such as `30000/1001`")]
 pub struct ParseRationalError(String);
@@ -39,32 +39,32 @@ impl Rational {
     /// Makes `num/den`, reduced.
     ///
     /// # Panics
-    /// When `den` is zero; use [`Rational::checked`] for numbers from outside.
+    /// Panics if `den` is zero; use [`Rational::checked`] for numbers from outside.
     pub fn new(num: i64, den: i64) -> Self {
         Self::reduce(num.into(), den.into())
     }
 
-    /// Makes `num/den`, or nothing when `den` is zero.
+    /// Makes `num/den`, reduced; `None` if `den` is zero.
     pub fn checked(num: i64, den: i64) -> Option<Self> {
         (den != 0).then(|| Self::new(num, den))
     }
 
-    /// The numerator of the reduced fraction.
+    /// Returns the numerator of the reduced fraction.
     pub fn num(self) -> i64 {
         self.num
     }
 
-    /// The denominator of the reduced fraction, at least 1.
+    /// Returns the denominator of the reduced fraction, at least 1.
     pub fn den(self) -> i64 {
         self.den
     }
 
-    /// The inverse; zero has none.
+    /// Returns the inverse; `None` for zero.
     pub fn inverse(self) -> Option<Self> {
         Self::checked(self.den, self.num)
     }
 
-    /// The nearest integer; halves go away from zero.
+    /// Returns the nearest integer; halves round away from zero.
     pub fn round(self) -> i64 {
         let (num, den) = (i128::from(self.num), i128::from(self.den));
         let doubled = 2 * num.abs() + den;
@@ -73,27 +73,28 @@ impl Rational {
         i64::try_from(rounded).unwrap_or(if num < 0 { i64::MIN } else { i64::MAX })
     }
 
-    /// The largest integer that is not above this fraction.
+    /// Returns the largest integer that is not above this fraction.
     pub fn floor(self) -> i64 {
         self.num.div_euclid(self.den)
     }
 
-    /// The smallest integer that is not below this fraction.
+    /// Returns the smallest integer that is not below this fraction.
     pub fn ceil(self) -> i64 {
         -(-self).floor()
     }
 
-    /// The absolute value.
+    /// Returns the absolute value.
     pub fn abs(self) -> Self {
         Self { num: self.num.abs(), den: self.den }
     }
 
-    /// An approximation for people and for text that wants a decimal; never for computing time.
+    /// Returns an approximation for people and for text that needs a decimal. Do not compute times with it.
     pub fn approximate(self) -> f64 {
         self.num as f64 / self.den as f64
     }
 
-    /// Reduces and fits into 64 bits; what does not fit loses its last bits, above and below the bar alike.
+    /// Reduces the fraction and fits it into 64 bits. If it does not fit, numerator and denominator both lose
+    /// their lowest bits.
     fn reduce(num: i128, den: i128) -> Self {
         assert!(den != 0, "a fraction needs a denominator other than zero");
         let sign = if den < 0 { -1 } else { 1 };
@@ -158,7 +159,7 @@ impl Mul for Rational {
 impl Div for Rational {
     type Output = Self;
     /// # Panics
-    /// When the divisor is zero.
+    /// Panics if the divisor is zero.
     fn div(self, other: Self) -> Self {
         Self::reduce(self.num as i128 * other.den as i128, self.den as i128 * other.num as i128)
     }
@@ -197,7 +198,7 @@ impl fmt::Debug for Rational {
 
 impl FromStr for Rational {
     type Err = ParseRationalError;
-    /// Reads `num/den`, `num:den` (ffprobe's ratios) or an integer.
+    /// Parses `num/den`, `num:den` (ffprobe's ratios) or an integer.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || ParseRationalError(text.to_owned());
         let (num, den) = text.split_once(['/', ':']).unwrap_or((text, "1"));
@@ -224,14 +225,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_fractions_reduced_with_a_positive_denominator() {
+    fn fractions_are_reduced_with_positive_denominator() {
         assert_eq!(Rational::new(48, -2), Rational::from(-24));
         assert_eq!(Rational::new(60000, 2002).to_string(), "30000/1001");
         assert_eq!(Rational::checked(1, 0), None);
     }
 
     #[test]
-    fn does_rounding_go_to_the_nearest_integer() {
+    fn rounds_to_the_nearest_integer() {
         let cases = [(1, 2, 1), (-1, 2, -1), (3, 2, 2), (149, 100, 1), (-149, 100, -1), (7, 1, 7), (0, 5, 0)];
         for (num, den, expected) in cases {
             assert_eq!(Rational::new(num, den).round(), expected, "{num}/{den}");
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn is_arithmetic_exact() {
+    fn arithmetic_is_exact() {
         let frame = Rational::new(1001, 30000);
         let hour = (0..108_000).fold(Rational::ZERO, |sum, _| sum + frame);
         assert_eq!(hour, Rational::new(1001 * 108_000, 30000));
@@ -249,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn does_a_product_that_overflows_stay_close() {
+    fn overflowing_product_stays_close() {
         let big = Rational::new(i64::MAX, 3) * Rational::new(7, 1_000_003);
         let expected = i64::MAX as f64 / 3.0 * 7.0 / 1_000_003.0;
         assert!((big.approximate() / expected - 1.0).abs() < 1e-6, "{big}");
     }
 
     #[test]
-    fn does_text_survive_reading_and_writing() {
+    fn text_round_trips() {
         for text in ["30000/1001", "0/1", "-7/3"] {
             assert_eq!(text.parse::<Rational>().unwrap().to_string(), text);
         }

@@ -1,4 +1,4 @@
-//! Picture sizes: in pixels, out sizes fitted into boxes, always even. Never stretched by accident.
+//! Frame sizes in pixels, and fitting them into boxes with even sides and the aspect ratio kept.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Rational;
 
-/// Width and height of a picture in pixels.
+/// Width and height in pixels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Size {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     pub height: u32,
 }
 
@@ -21,39 +21,39 @@ impl Size {
         Self { width, height }
     }
 
-    /// Width and height exchanged, as after a quarter turn.
+    /// Returns the size with width and height swapped, as after a quarter turn.
     pub fn turned(self) -> Self {
         Self::new(self.height, self.width)
     }
 
-    /// Whether the picture is taller than wide.
+    /// Whether the height exceeds the width.
     pub fn is_portrait(self) -> bool {
         self.height > self.width
     }
 
-    /// Pixels of the picture.
+    /// Returns the number of pixels.
     pub fn area(self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// Both sides rounded to the nearest even number, at least 2: 4:2:0 pictures have no odd sides.
+    /// Rounds both sides to the nearest even number, at least 2, because 4:2:0 frames cannot have odd sides.
     pub fn even(self) -> Self {
         Self::new(nearest_even(Rational::from(self.width)), nearest_even(Rational::from(self.height)))
     }
 
-    /// Width over height.
+    /// Returns width over height. A side of zero counts as 1.
     pub fn aspect(self) -> Rational {
         Rational::from(self.width.max(1)) / Rational::from(self.height.max(1))
     }
 
-    /// The largest even size of this display aspect that lies inside `bounds`.
+    /// Returns the largest even size with this display aspect that fits inside `bounds`.
     pub fn inside(aspect: Rational, bounds: Size) -> Self {
         let (width, height) = (Rational::from(bounds.width), Rational::from(bounds.height));
         let exact = if aspect > width / height { (width, width / aspect) } else { (height * aspect, height) };
         Self::from_exact(exact, bounds)
     }
 
-    /// The smallest even size of this display aspect that covers `bounds`.
+    /// Returns the smallest even size with this display aspect that covers `bounds`.
     pub fn covering(aspect: Rational, bounds: Size) -> Self {
         let (width, height) = (Rational::from(bounds.width), Rational::from(bounds.height));
         let exact = if aspect > width / height { (height * aspect, height) } else { (width, width / aspect) };
@@ -61,7 +61,7 @@ impl Size {
         Self::new(size.width.max(bounds.width), size.height.max(bounds.height))
     }
 
-    /// Whether a picture of this size fits into `bounds` without shrinking.
+    /// Whether this size fits into `bounds` without shrinking.
     pub fn fits(self, bounds: Size) -> bool {
         self.width <= bounds.width && self.height <= bounds.height
     }
@@ -71,14 +71,14 @@ impl Size {
     }
 }
 
-/// The even number nearest to a side, at least 2.
+/// Returns the even number nearest to `side`, at least 2.
 fn nearest_even(side: Rational) -> u32 {
     let halves = (side / Rational::from(2)).round().max(1);
     u32::try_from(halves * 2).unwrap_or(u32::MAX - 1)
 }
 
 impl fmt::Display for Size {
-    /// `1920x1080`.
+    /// Writes `1920x1080`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
     }
@@ -89,26 +89,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_wide_picture_fit_inside_a_narrow_box() {
+    fn inside_fits_wide_and_tall_aspects() {
         assert_eq!(Size::inside(Rational::new(16, 9), Size::new(640, 480)), Size::new(640, 360));
         assert_eq!(Size::inside(Rational::new(9, 16), Size::new(640, 480)), Size::new(270, 480));
         assert_eq!(Size::inside(Rational::new(4, 3), Size::new(640, 480)), Size::new(640, 480));
     }
 
     #[test]
-    fn does_covering_leave_no_gap() {
+    fn covering_leaves_no_gap() {
         assert_eq!(Size::covering(Rational::new(16, 9), Size::new(640, 480)), Size::new(854, 480));
         assert_eq!(Size::covering(Rational::new(9, 16), Size::new(640, 480)), Size::new(640, 1138));
     }
 
     #[test]
-    fn are_odd_sides_made_even() {
+    fn odd_sides_become_even() {
         assert_eq!(Size::new(161, 121).even(), Size::new(162, 122));
         assert_eq!(Size::new(1, 1).even(), Size::new(2, 2));
     }
 
     #[test]
-    fn is_an_extreme_aspect_never_zero() {
+    fn extreme_aspect_never_yields_zero() {
         assert_eq!(Size::inside(Rational::new(10_000, 1), Size::new(640, 480)), Size::new(640, 2));
     }
 }

@@ -1,4 +1,4 @@
-//! Exact time: in ticks and their base or milliseconds, out seconds as a fraction. Never a float.
+//! Exact time as a fraction of seconds, made from ticks, frames or milliseconds. Never a float.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FrameRate, Rational};
 
-/// A point in time or a length of time, in exact seconds.
+/// A point in time or a duration, in exact seconds.
 ///
 /// ```
 /// use abanico_media::{ExactTime, Rational};
@@ -23,52 +23,52 @@ impl ExactTime {
     /// Time zero.
     pub const ZERO: Self = Self(Rational::ZERO);
 
-    /// Makes a time of so many seconds.
+    /// Makes a time from seconds.
     pub fn from_seconds(seconds: Rational) -> Self {
         Self(seconds)
     }
 
-    /// Makes a time of so many ticks; `base` is the length of a tick in seconds.
+    /// Makes a time from `ticks`; `base` is the length of a tick in seconds.
     pub fn from_ticks(ticks: i64, base: Rational) -> Self {
         Self(Rational::from(ticks) * base)
     }
 
-    /// Makes a time of so many milliseconds.
+    /// Makes a time from milliseconds.
     pub fn from_millis(millis: i64) -> Self {
         Self(Rational::new(millis, 1000))
     }
 
-    /// The time at which frame `frames` starts at a constant `rate`, counted from zero.
+    /// Returns the time at which frame number `frames`, counted from zero, starts at a constant `rate`.
     pub fn of_frames(frames: u64, rate: FrameRate) -> Self {
         Self(Rational::from(i64::try_from(frames).unwrap_or(i64::MAX)) / rate.per_second())
     }
 
-    /// The exact seconds.
+    /// Returns the exact seconds.
     pub fn seconds(self) -> Rational {
         self.0
     }
 
-    /// The nearest whole number of milliseconds.
+    /// Returns the nearest whole number of milliseconds.
     pub fn millis(self) -> i64 {
         (self.0 * Rational::from(1000)).round()
     }
 
-    /// The nearest whole number of microseconds, the unit of ffmpeg's own clock.
+    /// Returns the nearest whole number of microseconds, the unit of ffmpeg's own clock.
     pub fn micros(self) -> i64 {
         (self.0 * Rational::from(1_000_000)).round()
     }
 
-    /// The nearest number of frames of this length at `rate`; a negative time has none.
+    /// Returns the nearest number of frames that last this long at `rate`; 0 for a negative time.
     pub fn frames(self, rate: FrameRate) -> u64 {
         u64::try_from((self.0 * rate.per_second()).round()).unwrap_or(0)
     }
 
-    /// The distance to another time, never negative.
+    /// Returns the absolute difference from another time.
     pub fn distance(self, other: Self) -> Self {
         Self((self.0 - other.0).abs())
     }
 
-    /// The seconds with six decimals, as ffmpeg's options take them.
+    /// Returns the seconds with six decimals, as ffmpeg's options take them.
     pub fn decimal(self) -> String {
         let micros = self.micros();
         let sign = if micros < 0 { "-" } else { "" };
@@ -77,7 +77,7 @@ impl ExactTime {
 }
 
 impl fmt::Display for ExactTime {
-    /// Seconds with three decimals.
+    /// Writes seconds with three decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.millis();
         let sign = if millis < 0 { "-" } else { "" };
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn do_ticks_and_frames_meet_exactly() {
+    fn ticks_and_frames_agree_exactly() {
         let ntsc = FrameRate::new(30000, 1001).unwrap();
         let ticks = ExactTime::from_ticks(3003 * 300, Rational::new(1, 90_000));
         assert_eq!(ticks, ExactTime::of_frames(300, ntsc));
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn is_text_rounded_to_the_unit() {
+    fn text_is_rounded_to_its_unit() {
         let third = ExactTime::from_seconds(Rational::new(-1, 3));
         assert_eq!((third.to_string().as_str(), third.decimal().as_str()), ("-0.333", "-0.333333"));
         assert_eq!(ExactTime::from_millis(62_300).decimal(), "62.300000");
     }
 
     #[test]
-    fn is_distance_symmetric() {
+    fn distance_is_symmetric() {
         let (a, b) = (ExactTime::from_millis(10), ExactTime::from_millis(35));
         assert_eq!(a.distance(b), b.distance(a));
         assert_eq!(a.distance(b).millis(), 25);

@@ -1,39 +1,39 @@
-//! Synthetic clips: in size, rate, length and sound, out a file that ffmpeg's own generators made.
-//! Never more than a moving test picture and a tone, never anything that differs from run to run.
+//! Makes synthetic clips with ffmpeg's own generators: a moving test pattern and a tone. The same description
+//! gives the same bytes on every run.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The sound of a clip: a tone.
+/// The audio track of a clip: a tone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sound {
-    /// Channels, 1 to 8.
+    /// Number of channels, 1 to 8.
     pub channels: u8,
-    /// Samples a second.
+    /// Sample rate in hertz.
     pub sample_rate_hz: u32,
 }
 
-/// A wish for a clip with moving pictures.
+/// The description of a clip.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Clip {
-    /// Pixels in a row, even.
+    /// Width in pixels, even.
     pub width: u32,
-    /// Rows, even.
+    /// Height in pixels, even.
     pub height: u32,
-    /// Frames a second as ffmpeg takes them, such as `25` or `30000/1001`.
+    /// Frames per second as ffmpeg takes them, such as `25` or `30000/1001`.
     pub rate: String,
-    /// Frames.
+    /// Number of frames.
     pub frames: u32,
-    /// The sound, as long as the picture; none for a silent file.
+    /// The audio track, as long as the video; `None` for a silent file.
     pub sound: Option<Sound>,
-    /// How much later than zero the file starts, in milliseconds.
+    /// Start time of the file, in milliseconds.
     pub start_ms: u32,
-    /// Further output options, such as `["-c:v", "libx265"]`; they win over the usual ones.
+    /// Further output options, such as `["-c:v", "libx265"]`; they override the usual ones.
     pub options: Vec<String>,
 }
 
 impl Default for Clip {
-    /// Two seconds of 320x180 at 25 frames a second with a stereo tone of 48 kHz.
+    /// Two seconds of 320x180 at 25 frames per second with a stereo tone of 48 kHz.
     fn default() -> Self {
         Self {
             width: 320,
@@ -55,11 +55,11 @@ impl Clip {
         self
     }
 
-    /// Makes the clip at `file`; the name's ending decides the container. H.264 and AAC unless the options say
-    /// something else.
+    /// Writes the clip to `file`, whose extension selects the container. Encodes H.264 and AAC unless the
+    /// options say otherwise.
     ///
     /// # Panics
-    /// When ffmpeg is missing or fails: a test cannot go on.
+    /// Panics if ffmpeg is missing or fails.
     pub fn write(&self, file: &Path) {
         let output = Command::new("ffmpeg").args(self.arguments()).arg(file).output();
         let output = output.unwrap_or_else(|cause| panic!("cannot start `ffmpeg`: {cause}"));
@@ -67,11 +67,12 @@ impl Clip {
         assert!(output.status.success(), "ffmpeg could not make `{}`: {complaint}", file.display());
     }
 
-    /// How long all frames last.
+    /// Returns the duration of all frames in microseconds.
     fn length_micros(&self) -> u64 {
         let (num, den) = self.rate.split_once('/').unwrap_or((&self.rate, "1"));
-        let number =
-            |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("`{}` is no rate", self.rate));
+        let number = |text: &str| {
+            text.parse::<u64>().unwrap_or_else(|_| panic!("`{}` is not a frame rate", self.rate))
+        };
         u64::from(self.frames) * 1_000_000 * number(den) / number(num)
     }
 
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_the_length_follow_from_frames_and_rate() {
+    fn length_follows_from_frames_and_rate() {
         let length =
             |rate: &str, frames| Clip { rate: rate.into(), frames, ..Clip::default() }.length_micros();
         assert_eq!(
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_clip_have_the_frames_and_the_sound_that_were_wished_for() {
+    fn clip_has_the_requested_streams() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("clip.mp4");
         Clip { frames: 7, sound: Some(Sound { channels: 1, sample_rate_hz: 16_000 }), ..Clip::default() }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_same_wish_the_same_file() {
+    fn same_description_gives_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ["a.mp4", "b.mp4"].map(|name| folder.path().join(name));
         let clip = Clip { frames: 5, ..Clip::default() };
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "could not make")]
-    fn does_a_wish_that_cannot_be_met_end_the_test() {
+    fn failing_ffmpeg_panics() {
         let folder = tempfile::tempdir().unwrap();
         Clip::default().with_options(&["-c:v", "no_such_encoder"]).write(&folder.path().join("a.mp4"));
     }

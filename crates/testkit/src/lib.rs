@@ -1,5 +1,5 @@
-//! Media for tests: in a wish, out a small synthetic clip, or the folder of shared real ones.
-//! Never part of the product, never a download.
+//! Media for tests: small synthetic clips, and the folder of shared real media. Not part of the product;
+//! downloads nothing.
 
 mod clip;
 mod shared;

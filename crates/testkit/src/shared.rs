@@ -1,18 +1,19 @@
-//! Real media that lies beside a checkout: in the environment, out a folder or nothing.
-//! Never an error: who has not got the folder skips the test with a message.
+//! Finds the real media beside a checkout. A missing folder is not an error: the test prints a message and
+//! skips itself.
 
 use std::path::{Path, PathBuf};
 
-/// The folder of real test media (with `bench`, `odd` and `broken`), if it is there: `media` in the folder that
-/// `ABANICO_SHARED` names, else in a folder `shared` beside the checkout or beside one of the folders above it.
+/// Returns the folder of real test media (with `bench`, `odd` and `broken`), if it exists: `media` inside the
+/// folder that `ABANICO_SHARED` names. Without that variable, looks for a folder `shared` beside the checkout
+/// or beside one of its parent folders.
 pub fn shared_media() -> Option<PathBuf> {
     let named = std::env::var_os("ABANICO_SHARED").map(PathBuf::from);
     find(named, Path::new(env!("CARGO_MANIFEST_DIR")))
 }
 
-/// What a test prints when it cannot run: `test` is its name.
+/// Returns what the test `test` prints when it cannot run.
 pub fn skip_message(test: &str) -> String {
-    format!("skipped `{test}`: no shared media, name their folder in ABANICO_SHARED")
+    format!("skipped `{test}`: no shared media; set ABANICO_SHARED to their folder")
 }
 
 fn find(named: Option<PathBuf>, checkout: &Path) -> Option<PathBuf> {
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_folder_beside_the_checkout_found_and_a_named_one_preferred() {
+    fn finds_shared_folder_and_prefers_the_named_one() {
         let root = tempfile::tempdir().unwrap();
         let media = |name: &str| root.path().join(name).join("media");
         for name in ["shared", "other"] {
@@ -38,11 +39,11 @@ mod tests {
         let checkout = root.path().join("checkout/crates/testkit");
         assert_eq!(find(None, &checkout), Some(media("shared")));
         assert_eq!(find(Some(root.path().join("other")), &checkout), Some(media("other")));
-        assert_eq!(find(Some(root.path().join("absent")), &checkout), None, "a wrong name is not replaced");
+        assert_eq!(find(Some(root.path().join("absent")), &checkout), None, "a wrong name has no fallback");
     }
 
     #[test]
-    fn does_the_message_name_the_test_and_the_variable() {
+    fn message_names_the_test_and_the_variable() {
         let message = skip_message("odd_files");
         assert!(message.contains("`odd_files`") && message.contains("ABANICO_SHARED"));
     }
