@@ -1,12 +1,12 @@
-//! Names of codecs for the `CODECS` attribute: in the configuration record of a stream, out its RFC 6381 name.
-//! Never a guess: what the record does not hold is an error.
+//! RFC 6381 codec names for the `CODECS` attribute, made from a stream's codec configuration record.
 
 use crate::Error;
 
-/// `avc1.PPCCLL` of an `avcC` record (ISO/IEC 14496-15 section 5.3.3): profile, compatibility and level in hexadecimal.
+/// Returns `avc1.PPCCLL` for an `avcC` record (ISO/IEC 14496-15 section 5.3.3): profile, compatibility and
+/// level in hexadecimal.
 ///
 /// # Errors
-/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+/// Returns [`Error::CodecConfiguration`] if the record is too short or its version is not 1.
 pub fn avc_codec(avcc: &[u8]) -> Result<String, Error> {
     match avcc {
         [1, profile, compatibility, level, ..] => {
@@ -17,12 +17,12 @@ pub fn avc_codec(avcc: &[u8]) -> Result<String, Error> {
     }
 }
 
-/// `hvc1.…` of an `hvcC` record (ISO/IEC 14496-15 annex E.3): profile space and profile, compatibility flags in reverse
-/// bit order, tier and level, then constraint bytes without trailing zeros. `entry` is the sample entry's name, `hvc1` or
-/// `hev1`.
+/// Returns `hvc1.…` for an `hvcC` record (ISO/IEC 14496-15 annex E.3): profile space and profile, compatibility
+/// flags in reverse bit order, tier and level, then constraint bytes without trailing zeros. `entry` is the
+/// name of the sample entry, `hvc1` or `hev1`.
 ///
 /// # Errors
-/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+/// Returns [`Error::CodecConfiguration`] if the record is too short or its version is not 1.
 pub fn hevc_codec(entry: &str, hvcc: &[u8]) -> Result<String, Error> {
     let Some(record) = hvcc.get(..13) else {
         return Err(Error::CodecConfiguration { what: "hvcC", why: "it is shorter than 13 bytes" });
@@ -40,11 +40,11 @@ pub fn hevc_codec(entry: &str, hvcc: &[u8]) -> Result<String, Error> {
     Ok(format!("{entry}.{space}{profile}.{flags:X}.{tier}{}{constraints}", record[12]))
 }
 
-/// `av01.P.LLT.DD` of an `av1C` record: profile, level, tier and bit depth (AV1 codec ISO media file format binding,
-/// section 5).
+/// Returns `av01.P.LLT.DD` for an `av1C` record: profile, level, tier and bit depth (AV1 codec ISO media file
+/// format binding, section 5).
 ///
 /// # Errors
-/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+/// Returns [`Error::CodecConfiguration`] if the record is too short or its version is not 1.
 pub fn av1_codec(av1c: &[u8]) -> Result<String, Error> {
     let [0x81, profile_and_level, flags, ..] = av1c else {
         return Err(Error::CodecConfiguration {
@@ -62,11 +62,11 @@ pub fn av1_codec(av1c: &[u8]) -> Result<String, Error> {
     Ok(format!("av01.{profile}.{level:02}{tier}.{depth:02}"))
 }
 
-/// `vp09.PP.LL.DD` of a `vpcC` record, its version and flags before it: profile, level and bit depth (VP codec ISO media
-/// file format binding).
+/// Returns `vp09.PP.LL.DD` for a `vpcC` record, including its version and flags: profile, level and bit depth
+/// (VP codec ISO media file format binding).
 ///
 /// # Errors
-/// [`Error::CodecConfiguration`] when the record is too short or of another version than 1.
+/// Returns [`Error::CodecConfiguration`] if the record is too short or its version is not 1.
 pub fn vp9_codec(vpcc: &[u8]) -> Result<String, Error> {
     let [1, _, _, _, profile, level, depth, ..] = vpcc else {
         return Err(Error::CodecConfiguration {
@@ -77,7 +77,7 @@ pub fn vp9_codec(vpcc: &[u8]) -> Result<String, Error> {
     Ok(format!("vp09.{profile:02}.{level:02}.{:02}", depth >> 4))
 }
 
-/// Name of AAC by its MPEG-4 object type (2 is AAC-LC, 5 HE-AAC, 29 HE-AAC v2).
+/// Returns the name of AAC with this MPEG-4 object type (2 is AAC-LC, 5 HE-AAC, 29 HE-AAC v2).
 pub fn aac_codec(object_type: u8) -> String {
     format!("mp4a.40.{object_type}")
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_high_profile_stream_named_as_players_know_it() {
+    fn avc_name_has_profile_compatibility_and_level() {
         assert_eq!(avc_codec(&[1, 0x64, 0, 0x1f, 0xff]).unwrap(), "avc1.64001f");
         assert_eq!(avc_codec(&[1, 0x42, 0xc0, 0x1e]).unwrap(), "avc1.42c01e");
         assert_eq!(
@@ -98,8 +98,8 @@ mod tests {
     }
 
     #[test]
-    fn is_main_profile_hevc_named_as_in_the_standard() {
-        // Main profile, level 3.1, progressive and frame-only: the record of a usual encode.
+    fn hevc_name_follows_the_standard() {
+        // Main profile, level 3.1, progressive and frame-only, as in a typical encode.
         let record = [1, 0x01, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93];
         assert_eq!(hevc_codec("hvc1", &record).unwrap(), "hvc1.1.6.L93.90");
         let high_tier_main10 = [1, 0x22, 0x20, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 153];
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn are_av1_and_vp9_named_by_profile_level_and_depth() {
+    fn av1_and_vp9_names_follow_their_bindings() {
         assert_eq!(av1_codec(&[0x81, 0x04, 0x0c, 0]).unwrap(), "av01.0.04M.08");
         assert_eq!(av1_codec(&[0x81, 0x2d, 0xc0]).unwrap(), "av01.1.13H.10");
         assert!(av1_codec(&[0x82, 4, 0]).is_err() && av1_codec(&[0x81, 4]).is_err());
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn is_aac_named_by_its_object_type() {
+    fn aac_name_has_its_object_type() {
         assert_eq!(aac_codec(2), "mp4a.40.2");
     }
 }

@@ -1,10 +1,10 @@
-//! What can be wrong with streams that are to be packaged.
+//! Errors of packaging.
 
-/// Why a stream cannot be described.
+/// Why a stream cannot be packaged.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A codec's configuration record is too short or of an unknown version.
+    /// A codec configuration record is too short or has an unknown version.
     #[error("the codec configuration `{what}` cannot be read: {why}")]
     CodecConfiguration {
         /// Name of the box, such as `avcC`.
@@ -12,21 +12,21 @@ pub enum Error {
         /// What is wrong.
         why: &'static str,
     },
-    /// A file's track has no such box.
-    #[error("the track cannot be cut: its box `{name}` is missing or cut off")]
+    /// The track lacks a box, or the box is truncated.
+    #[error("the track cannot be cut: its box `{name}` is missing or truncated")]
     TrackBox {
-        /// Type of the box, or what is missing in it.
+        /// Type of the box, or the field that is missing in it.
         name: &'static str,
     },
-    /// A chunk does not fit the one before it.
+    /// A chunk does not match the others, so they cannot be stitched.
     #[error("chunk {number} does not fit: {why}")]
     Chunk {
-        /// Its number, from 0.
+        /// Number of the chunk, from 0.
         number: usize,
         /// What is wrong.
         why: &'static str,
     },
-    /// A file's track is not of the plain kind that is cut here.
+    /// The track has a structure that this crate does not support.
     #[error("the track cannot be cut: {why}")]
     Track {
         /// What is wrong.
@@ -35,7 +35,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another try may do: never, the same input gives the same error.
+    /// Whether a retry can help. Always false, because the same input gives the same error.
     pub fn is_retryable(&self) -> bool {
         false
     }

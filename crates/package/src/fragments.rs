@@ -1,6 +1,6 @@
-//! Fragments of a track: in the samples of a plain MP4 file, out the initialisation section, the head of each fragment and
-//! the index of a file of them (ISO/IEC 14496-12 sections 8.8 and 8.16.3; ISO/IEC 23000-19). Never the media itself: the
-//! caller writes each fragment's samples behind its head.
+//! Writes a track in fragments: the initialisation section, the header of each fragment and the index of a
+//! single-file stream (ISO/IEC 14496-12 sections 8.8 and 8.16.3; ISO/IEC 23000-19). Does not handle the media
+//! data: the caller writes each fragment's samples after its header.
 
 use std::ops::Range;
 
@@ -8,23 +8,23 @@ use crate::boxes::{boxed, full_boxed};
 use crate::movie::{TRACK_ID, edits, media, movie_header, numbers, track_header};
 use crate::{Error, Mp4Track, Sample};
 
-/// `sample_depends_on` 2 and nothing else: decoding can begin here (section 8.8.3.1).
+/// `sample_depends_on` is 2 and no other flag is set: decoding can begin here (section 8.8.3.1).
 const SYNC_FLAGS: u32 = 0x0200_0000;
-/// `sample_depends_on` 1 and `sample_is_non_sync_sample`.
+/// `sample_depends_on` is 1, and `sample_is_non_sync_sample` is set.
 const NON_SYNC_FLAGS: u32 = 0x0101_0000;
-/// Segments that an index can list.
+/// The most segments that an index can list.
 const MOST_REFERENCES: usize = 0xffff;
 
-/// How the time between decoding and showing is written.
+/// How composition offsets (the time from decoding to presentation) are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CompositionOffsets {
-    /// Never negative; an edit list says which tick is shown first.
+    /// Never negative; an edit list names the tick that is shown first.
     Unsigned,
-    /// Such that the first picture is shown at tick 0, without an edit list.
+    /// Signed, so that the first frame is shown at tick 0 without an edit list.
     Signed,
 }
 
-/// For whom files are marked.
+/// The format whose brands the files carry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FragmentBrand {
     /// Common Media Application Format (ISO/IEC 23000-19).
@@ -33,29 +33,29 @@ pub enum FragmentBrand {
     Dash,
 }
 
-/// A track that is written in fragments.
+/// A track to be written in fragments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FragmentedTrack {
     track: Mp4Track,
     brand: FragmentBrand,
     offsets: CompositionOffsets,
     language: [u8; 2],
-    /// When each sample is decoded, and behind them the end of the last.
+    /// The decode time of each sample, followed by the end of the last one.
     decode_times: Vec<u64>,
 }
 
 /// One segment of an index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IndexedSegment {
-    /// Its bytes, fragments and all.
+    /// Size in bytes, including all its fragments.
     pub size_bytes: u64,
-    /// Ticks that it shows.
+    /// Duration in ticks that are shown.
     pub duration: u64,
 }
 
 impl FragmentedTrack {
-    /// Takes a track as it is to be written; `language` is an ISO 639-2 code. Sound keeps its edit list: an encoder's own
-    /// start is not heard.
+    /// Makes a fragmented track; `language` is an ISO 639-2 code, `und` if `None`. Audio always keeps unsigned
+    /// offsets and its edit list, which hides the encoder's priming samples.
     pub fn new(
         track: Mp4Track,
         brand: FragmentBrand,
@@ -71,17 +71,17 @@ impl FragmentedTrack {
         Self { track, brand, offsets, language: packed_language(language.unwrap_or("und")), decode_times }
     }
 
-    /// The track.
+    /// Returns the track.
     pub fn track(&self) -> &Mp4Track {
         &self.track
     }
 
-    /// Which samples make each fragment of each segment. `starts` are the first samples of segments in the order of
-    /// decoding, ascending from 0; a fragment ends before the first sync sample that is `least_ticks` or more behind its
-    /// own first.
+    /// Returns the sample ranges of the fragments of each segment. `starts` holds the index of each segment's
+    /// first sample in decoding order, ascending from 0. A fragment ends before the first sync sample that is
+    /// at least `least_ticks` after the fragment's own first sample.
     ///
     /// # Errors
-    /// [`Error::Track`] when decoding cannot begin where a segment does, or when one would be empty.
+    /// Returns [`Error::Track`] if a segment does not begin with a sync sample or would be empty.
     pub fn cut(&self, starts: &[u64], least_ticks: u64) -> Result<Vec<Vec<Range<usize>>>, Error> {
         let samples = &self.track.samples;
         let mut bounds: Vec<usize> = starts.iter().filter_map(|start| usize::try_from(*start).ok()).collect();
@@ -90,7 +90,7 @@ impl FragmentedTrack {
             return Err(Error::Track { why: "it has fewer samples than its segments need" });
         }
         if bounds[..bounds.len() - 1].iter().any(|start| !samples[*start].is_sync) {
-            return Err(Error::Track { why: "a key frame is not where one was forced" });
+            return Err(Error::Track { why: "a segment does not begin with a key frame" });
         }
         Ok(bounds.windows(2).map(|pair| self.fragments(pair[0]..pair[1], least_ticks)).collect())
     }
@@ -108,7 +108,8 @@ impl FragmentedTrack {
         made
     }
 
-    /// Ticks that a run of samples shows: what lies before the first tick that is shown does not count.
+    /// Returns the number of ticks that these samples are shown. For audio, the priming samples that the edit list
+    /// hides do not count.
     pub fn shown_ticks(&self, samples: Range<usize>) -> u64 {
         let hidden = u64::try_from(self.track.presentation_start).unwrap_or(0);
         let lead = if self.track.is_video() { 0 } else { hidden };
@@ -116,12 +117,14 @@ impl FragmentedTrack {
         shown(samples.end) - shown(samples.start)
     }
 
-    /// Ticks before sample `index` is decoded; the length of all for the index behind the last.
+    /// Returns the decode time of sample `index`, in ticks; for the index after the last, the duration of all
+    /// samples.
     pub fn decode_time(&self, index: usize) -> u64 {
         self.decode_times.get(index).or(self.decode_times.last()).copied().unwrap_or(0)
     }
 
-    /// File type and movie: what a decoder needs before any fragment.
+    /// Returns the initialisation section: the file type and movie boxes that a decoder needs before any
+    /// fragment.
     pub fn initialisation(&self) -> Vec<u8> {
         let brands: [&[u8; 4]; 3] = match (self.brand, self.offsets) {
             (FragmentBrand::Cmaf, CompositionOffsets::Unsigned) => [b"iso6", b"cmfc", b"dash"],
@@ -161,10 +164,10 @@ impl FragmentedTrack {
         boxed(b"trak", &[&track_header(described, 0), &edits, &media])
     }
 
-    /// What stands before the samples of one fragment, up to their first byte; `sequence` counts fragments from 1.
+    /// Returns the bytes of a fragment before its first sample; `sequence` counts fragments from 1.
     ///
     /// # Errors
-    /// [`Error::Track`] when its samples are larger than a box of media can be.
+    /// Returns [`Error::Track`] if the samples exceed the size limit of a media data box.
     pub fn fragment_head(&self, sequence: u32, samples: Range<usize>) -> Result<Vec<u8>, Error> {
         let run = &self.track.samples[samples.clone()];
         let media_bytes: u64 = run.iter().map(|sample| u64::from(sample.size_bytes)).sum();
@@ -174,7 +177,7 @@ impl FragmentedTrack {
         let duration = run.first().map_or(0, |sample| sample.duration);
         let defaults =
             numbers(&[TRACK_ID, duration, if self.all_sync(run) { SYNC_FLAGS } else { NON_SYNC_FLAGS }]);
-        // Default duration and flags, and data that is counted from the fragment's own start.
+        // Flags: default duration, default sample flags, and data offsets relative to the fragment's own start.
         let header = full_boxed(b"tfhd", 0, 0x02_0028, &[&defaults]);
         let time = full_boxed(b"tfdt", 1, 0, &[&decode_time.to_be_bytes()]);
         let with_data_at = |offset: u32| {
@@ -194,7 +197,7 @@ impl FragmentedTrack {
         run.iter().all(|sample| sample.is_sync)
     }
 
-    /// The table of a fragment's samples (section 8.8.8).
+    /// Returns the table of a fragment's samples (section 8.8.8).
     fn run_box(&self, run: &[Sample], data_offset: u32) -> Vec<u8> {
         let shift =
             if self.offsets == CompositionOffsets::Signed { self.track.presentation_start } else { 0 };
@@ -232,20 +235,24 @@ impl FragmentedTrack {
         full_boxed(b"trun", version, flags, &[&parts])
     }
 
-    /// The index of a file whose segments follow it at once; each begins with a sync sample.
+    /// Returns the index of a file in which the segments follow immediately. Each segment begins with a sync
+    /// sample.
     ///
     /// # Errors
-    /// [`Error::Track`] when there are more segments than an index can list, or one is larger than 2 GiB.
+    /// Returns [`Error::Track`] if there are more segments than an index can list, or if one is larger than 2
+    /// GiB.
     pub fn segment_index(&self, segments: &[IndexedSegment]) -> Result<Vec<u8>, Error> {
         if segments.len() > MOST_REFERENCES {
-            return Err(Error::Track { why: "a single file has room for 65,535 segments: use longer ones" });
+            return Err(Error::Track {
+                why: "a single file can index at most 65,535 segments: use longer segments",
+            });
         }
         let mut list = Vec::with_capacity(segments.len() * 12);
         for segment in segments {
             let size = u32::try_from(segment.size_bytes).ok().filter(|size| *size < 1 << 31);
             let size = size.ok_or(Error::Track { why: "a segment is larger than 2 GiB" })?;
             let duration = u32::try_from(segment.duration).unwrap_or(u32::MAX);
-            // It begins with a sync sample of type 1.
+            // Starts with a stream access point of type 1.
             list.extend(numbers(&[size, duration, 0x9000_0000]));
         }
         let count = u32::try_from(segments.len()).unwrap_or(u32::MAX);
@@ -254,13 +261,13 @@ impl FragmentedTrack {
     }
 }
 
-/// What a segment in a file of its own begins with.
+/// Returns the segment type box, which begins a segment that is a file of its own.
 pub fn segment_type(brand: FragmentBrand) -> Vec<u8> {
     let also: &[u8] = if brand == FragmentBrand::Cmaf { b"cmfs" } else { b"" };
     boxed(b"styp", &[b"msdh", &[0; 4], b"msdh", also])
 }
 
-/// Three letters of five bits each (section 8.4.2).
+/// Packs a language code as three letters of five bits each (section 8.4.2); anything else becomes `und`.
 fn packed_language(code: &str) -> [u8; 2] {
     let letters: Vec<u16> =
         code.bytes().filter(u8::is_ascii_lowercase).map(|letter| u16::from(letter - 0x60)).collect();
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn do_fragments_end_at_key_frames_and_tile_their_segments() {
+    fn fragments_end_at_key_frames_and_tile_segments() {
         let track = made(CompositionOffsets::Unsigned);
         let ends = |starts: &[u64], least: u64| -> Vec<Vec<usize>> {
             let segments = track.cut(starts, least).unwrap();
@@ -296,12 +303,12 @@ mod tests {
         assert_eq!(ends(&[0], 301), [vec![5]]);
         assert_eq!(ends(&[0, 3], 301), [vec![3], vec![5]]);
         let told = |starts: &[u64]| track.cut(starts, 1).unwrap_err().to_string();
-        assert!(told(&[0, 2]).contains("key frame is not where one was forced"));
+        assert!(told(&[0, 2]).contains("segment does not begin with a key frame"));
         assert!(told(&[0, 5]).contains("fewer samples") && told(&[1]).contains("fewer samples"));
     }
 
     #[test]
-    fn does_an_initialisation_hold_what_the_file_said_and_no_samples() {
+    fn initialisation_section_describes_track_without_samples() {
         let bytes = made(CompositionOffsets::Unsigned).initialisation();
         let movie = find(&bytes, &[b"moov"]).unwrap();
         let track = Mp4Track::read(movie);
@@ -313,7 +320,7 @@ mod tests {
         assert_eq!(
             words(&header[header.len() - 44..header.len() - 8]),
             UPRIGHT,
-            "whatever the file's own turn"
+            "the file's own matrix is ignored"
         );
         assert_eq!(header.len(), 96);
         let edits = words(find(movie, &[b"trak", b"edts", b"elst"]).unwrap());
@@ -328,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_fragment_tell_each_sample_and_where_its_data_begins() {
+    fn fragment_lists_samples_and_data_offset() {
         let head = made(CompositionOffsets::Unsigned).fragment_head(7, 3..5).unwrap();
         let track = find(&head, &[b"moof", b"traf"]).unwrap();
         assert_eq!(words(find(&head, &[b"moof", b"mfhd"]).unwrap()), [0, 7]);
@@ -341,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn do_signed_offsets_show_the_first_picture_at_zero() {
+    fn signed_offsets_show_first_frame_at_zero() {
         let head = made(CompositionOffsets::Signed).fragment_head(1, 0..3).unwrap();
         let run = words(find(&head, &[b"moof", b"traf", b"trun"]).unwrap());
         assert_eq!(run[0], 0x0100_0a05);
@@ -349,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn do_key_frames_within_a_fragment_have_flags_of_their_own() {
+    fn inner_key_frames_have_their_own_flags() {
         let head = made(CompositionOffsets::Unsigned).fragment_head(1, 0..5).unwrap();
         let run = words(find(&head, &[b"moof", b"traf", b"trun"]).unwrap());
         assert_eq!(run[0], 0xe01);
@@ -358,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn does_an_index_list_every_segment() {
+    fn index_lists_every_segment() {
         let track = made(CompositionOffsets::Unsigned);
         let segment = |size_bytes, duration| IndexedSegment { size_bytes, duration };
         let index = track.segment_index(&[segment(500, 300), segment(400, 200)]).unwrap();
@@ -371,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_language_three_letters_or_undetermined() {
+    fn language_is_three_letters_or_undetermined() {
         assert_eq!(packed_language("und"), [0x55, 0xc4]);
         assert_eq!(packed_language("x"), packed_language("und"));
     }

@@ -1,10 +1,10 @@
-//! Streams as segments and manifests: in names, durations, samples and measured sizes, out the text of HLS and DASH
-//! manifests and the boxes of fragments. Never spawns a process, never touches a file.
+//! Packages encoded streams: cuts them into segments and fragments, and writes the HLS and DASH manifests that
+//! list them. Spawns no processes and touches no files.
 //!
-//! Words are RFC 8216's (HLS, with the names of its successor draft): a *multivariant playlist* lists variants, a
-//! *media playlist* lists the *media segments* of one. For DASH they are ISO/IEC 23009-1's: an *MPD* lists *adaptation
-//! sets* of *representations*; for its files ISO/IEC 14496-12's: a *segment* holds *fragments* behind an *initialisation
-//! section*.
+//! HLS terms are those of RFC 8216, with the names of its successor draft: a *multivariant playlist* lists
+//! variants, and a *media playlist* lists the *media segments* of one. DASH terms are those of ISO/IEC 23009-1:
+//! an *MPD* lists *adaptation sets* of *representations*. MP4 terms are those of ISO/IEC 14496-12: a *segment*
+//! holds *fragments* that follow an *initialisation section*.
 
 mod boxes;
 mod byte_range;

@@ -1,5 +1,5 @@
-//! Media playlists: in the segments of one stream, out the text of its playlist (RFC 8216 section 4.3.2 and 4.3.3).
-//! Never a live playlist: everything is there, so it ends with `EXT-X-ENDLIST`.
+//! Writes HLS media playlists (RFC 8216 sections 4.3.2 and 4.3.3). All segments are known in advance, so every
+//! playlist is VOD and ends with `EXT-X-ENDLIST`.
 
 use abanico_media::{ExactTime, Rational};
 
@@ -7,7 +7,7 @@ use crate::ByteRange;
 use crate::program_date_time::date_time;
 use crate::text::{Attributes, uri};
 
-/// How `EXTINF` tells durations.
+/// How `EXTINF` durations are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum DurationFormat {
     /// Decimal fractions of a second, exact to a microsecond.
@@ -22,18 +22,18 @@ pub enum DurationFormat {
 pub struct MediaSegment {
     /// Path of the file relative to the playlist, not encoded.
     pub path: String,
-    /// Its part of the file; none when it is the whole file.
+    /// Byte range within the file; `None` for the whole file.
     pub byte_range: Option<ByteRange>,
-    /// How long it lasts.
+    /// Duration of the segment.
     pub duration: ExactTime,
 }
 
-/// Calendar times in a playlist.
+/// `EXT-X-PROGRAM-DATE-TIME` tags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProgramDateTime {
-    /// Time of the first frame, in milliseconds since 1970.
+    /// Time of the first frame, in milliseconds since the Unix epoch.
     pub start_epoch_ms: i64,
-    /// Least distance between two tags; zero puts one before every segment.
+    /// Minimum distance between two tags; zero tags every segment.
     pub period: ExactTime,
 }
 
@@ -42,24 +42,25 @@ pub struct ProgramDateTime {
 pub struct MediaPlaylist {
     /// Segments in order, at least one.
     pub segments: Vec<MediaSegment>,
-    /// Path and part of the initialisation section (fMP4); none for MPEG-2 TS.
+    /// Path and byte range of the initialisation section (fMP4); `None` for MPEG-2 TS.
     pub initialisation: Option<(String, Option<ByteRange>)>,
-    /// How durations are told.
+    /// How durations are written.
     pub duration_format: DurationFormat,
-    /// Whether the target duration is rounded to the nearest second (RFC 8216) instead of up.
+    /// Whether the target duration is rounded to the nearest second (RFC 8216). Otherwise it is rounded up.
     pub target_duration_rounds: bool,
-    /// Put before every path; empty for none.
+    /// Prefix of every path; empty for none.
     pub base_url: String,
-    /// Whether players may keep segments; `false` writes `EXT-X-ALLOW-CACHE:NO`, which version 7 of the protocol dropped.
+    /// Whether players may cache segments. `false` writes `EXT-X-ALLOW-CACHE:NO`, which version 7 of the
+    /// protocol removed.
     pub client_cache: bool,
-    /// Calendar times, if wanted.
+    /// `EXT-X-PROGRAM-DATE-TIME` tags, if wanted.
     pub program_date_time: Option<ProgramDateTime>,
     /// Whether each segment is one key frame (`EXT-X-I-FRAMES-ONLY`).
     pub i_frames_only: bool,
 }
 
 impl MediaPlaylist {
-    /// A playlist of MPEG-2 TS segments without any extras.
+    /// Makes a playlist of MPEG-2 TS segments with default settings.
     pub fn new(segments: Vec<MediaSegment>) -> Self {
         Self {
             segments,
@@ -73,7 +74,7 @@ impl MediaPlaylist {
         }
     }
 
-    /// The text, with a line feed after every line.
+    /// Returns the text of the playlist, with a line feed after every line.
     pub fn render(&self) -> String {
         let mut lines = vec!["#EXTM3U".to_owned(), format!("#EXT-X-VERSION:{}", self.version())];
         lines.push(format!("#EXT-X-TARGETDURATION:{}", self.target_duration_seconds()));
@@ -93,7 +94,7 @@ impl MediaPlaylist {
         lines.join("\n")
     }
 
-    /// The lowest protocol version that has all that is used (RFC 8216 section 7).
+    /// Returns the lowest protocol version that supports everything the playlist uses (RFC 8216 section 7).
     fn version(&self) -> u8 {
         if self.initialisation.is_some() && !self.i_frames_only {
             6
@@ -108,7 +109,8 @@ impl MediaPlaylist {
         }
     }
 
-    /// The longest segment in whole seconds, at least 1: rounded up, or to the nearest where that is wanted.
+    /// Returns the duration of the longest segment in whole seconds, at least 1, rounded as
+    /// `target_duration_rounds` says.
     pub fn target_duration_seconds(&self) -> i64 {
         let longest = self.segments.iter().map(|segment| segment.duration.seconds()).max();
         let longest = longest.unwrap_or(Rational::ZERO);
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_plain_playlist_what_the_specification_has() {
+    fn plain_playlist_follows_the_specification() {
         let playlist = MediaPlaylist::new(vec![segment("a b_00001.ts", 6006), segment("a b_00002.ts", 2500)]);
         let expected = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:7\n#EXT-X-MEDIA-SEQUENCE:1\n\
                         #EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:6.006000,\na%20b_00001.ts\n#EXTINF:2.500000,\n\
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn do_whole_seconds_bring_version_two_and_caches_can_be_forbidden() {
+    fn integer_durations_need_only_version_two() {
         let playlist = MediaPlaylist {
             duration_format: DurationFormat::Integer,
             target_duration_rounds: true,
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_single_file_have_ranges_and_an_initialisation() {
+    fn single_file_has_byte_ranges_and_a_map() {
         let range = |offset_bytes, length_bytes| Some(ByteRange { offset_bytes, length_bytes });
         let first = MediaSegment { byte_range: range(700, 1000), ..segment("v.mp4", 2000) };
         let playlist = MediaPlaylist {
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn do_calendar_times_keep_their_distance() {
+    fn date_times_keep_their_distance() {
         let dated = ProgramDateTime { start_epoch_ms: 0, period: ExactTime::from_millis(5000) };
         let playlist = MediaPlaylist {
             program_date_time: Some(dated),
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_playlist_of_key_frames_say_so() {
+    fn i_frame_playlist_says_so() {
         let playlist =
             MediaPlaylist { i_frames_only: true, ..MediaPlaylist::new(vec![segment("1.ts", 400)]) };
         assert!(playlist.render().contains("#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:1\n"));

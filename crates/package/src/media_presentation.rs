@@ -1,5 +1,4 @@
-//! DASH manifests: in the streams of a group with what was measured of them, out the text of the MPD that lists them
-//! (ISO/IEC 23009-1 section 5). Never a live presentation: all is there, so it is static and has one period.
+//! Writes DASH manifests (ISO/IEC 23009-1 section 5): static MPDs with one period.
 
 use abanico_media::ExactTime;
 use quick_xml::Writer;
@@ -10,114 +9,115 @@ use crate::{ByteRange, VariantVideo};
 
 const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
 const ROLE: &str = "urn:mpeg:dash:role:2011";
-/// Purposes of sound; 1 describes the picture to the visually impaired (section 5.8.4.3, DASH-IF IOP).
+/// Scheme for the purpose of an audio stream; 1 is audio description for the visually impaired (section
+/// 5.8.4.3, DASH-IF IOP).
 const AUDIO_PURPOSE: &str = "urn:tva:metadata:cs:AudioPurposeCS:2007";
-/// Coding-independent code points (ISO/IEC 23091-3).
+/// Scheme for channel configurations: coding-independent code points (ISO/IEC 23091-3).
 const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 
-/// What a player must be able to do with a manifest.
+/// The MPD profile: what a player must support.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MpdProfile {
-    /// ISO base media file format, main.
+    /// ISO base media file format, main profile.
     Main,
-    /// ISO base media file format, on demand: each stream is one file with an index.
+    /// ISO base media file format, on-demand profile: each stream is one file with an index.
     OnDemand,
 }
 
-/// Where the segments of a stream are. Paths are relative to the manifest, not encoded.
+/// Where the segments of a stream are. Paths are relative to the manifest and not percent-encoded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Addressing {
-    /// Each in a file, numbered from 1 with nine digits.
+    /// One file per segment, numbered from 1 with nine digits.
     Numbered {
-        /// The initialisation section's file.
+        /// Path of the initialisation section.
         initialisation: String,
-        /// What stands before the number.
+        /// The part of the path before the number.
         before: String,
-        /// What stands behind it.
+        /// The part of the path after the number.
         after: String,
-        /// Ticks a second of `timing`.
+        /// Ticks per second of `timing`.
         timescale: u32,
-        /// How long they are.
+        /// Durations of the segments.
         timing: SegmentTiming,
     },
-    /// All in one.
+    /// All segments in one file.
     SingleFile {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its initialisation section.
+        /// Byte range of the initialisation section.
         initialisation: ByteRange,
-        /// Its index.
+        /// Byte range of the index.
         index: ByteRange,
     },
 }
 
-/// How long segments are, in ticks.
+/// Durations of segments, in ticks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SegmentTiming {
-    /// About as long as this, all but the last.
+    /// The approximate duration of every segment but the last.
     Nominal(u64),
-    /// Exactly so long, one after the other.
+    /// The exact duration of each segment, in order.
     Exact(Vec<u64>),
 }
 
-/// What is known of a sound.
+/// Audio properties of a representation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PresentedSound {
-    /// Samples a second.
+    /// Sample rate in hertz.
     pub sample_rate_hz: u32,
-    /// Channels.
+    /// Number of channels.
     pub channels: u16,
 }
 
-/// One stream.
+/// One stream of the presentation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Representation {
-    /// Its name, unique in the manifest.
+    /// Identifier, unique in the manifest.
     pub id: String,
-    /// Bits a second.
+    /// Bandwidth in bits per second.
     pub bandwidth_bps: u64,
-    /// RFC 6381 name.
+    /// RFC 6381 codec name.
     pub codecs: String,
-    /// The picture, if it is one.
+    /// Video properties; `None` for audio.
     pub video: Option<VariantVideo>,
-    /// The sound, if it is one.
+    /// Audio properties; `None` for video.
     pub sound: Option<PresentedSound>,
     /// Where its segments are.
     pub addressing: Addressing,
 }
 
-/// Streams that a player switches between.
+/// Streams that a player can switch between.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdaptationSet {
     /// RFC 5646 tag, if known.
     pub language: Option<String>,
-    /// What a player shows, empty for nothing.
+    /// Label that a player shows; empty for none.
     pub label: String,
-    /// Whether it is what plays when the user has not chosen.
+    /// Whether it plays when the user has not chosen.
     pub is_main: bool,
-    /// Whether it describes the picture to the blind.
+    /// Whether it is an audio description for the visually impaired.
     pub describes_video: bool,
-    /// Its streams, all pictures or all sound, at least one.
+    /// At least one representation; either all video or all audio.
     pub representations: Vec<Representation>,
 }
 
 /// A whole manifest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MediaPresentation {
-    /// What a player must be able to do.
+    /// What a player must support.
     pub profile: MpdProfile,
-    /// Length of the presentation.
+    /// Duration of the presentation.
     pub duration: ExactTime,
-    /// What a player should hold before it starts, at the bandwidths that are told.
+    /// How much a player should buffer before it starts, at the listed bandwidths.
     pub min_buffer: ExactTime,
-    /// Put before every path; empty for none.
+    /// Prefix of every path; empty for none.
     pub base_url: String,
-    /// Its streams.
+    /// The streams, in adaptation sets.
     pub adaptation_sets: Vec<AdaptationSet>,
 }
 
 impl MediaPresentation {
-    /// The text.
+    /// Returns the text of the manifest.
     pub fn render(&self) -> String {
         let mut xml = Xml(Writer::new_with_indent(Vec::new(), b' ', 2));
         xml.write(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
@@ -143,7 +143,7 @@ impl MediaPresentation {
                 }
             });
         });
-        // All that is written is text.
+        // The writer was given only text, so this loses nothing.
         String::from_utf8_lossy(&xml.0.into_inner()).into_owned() + "\n"
     }
 }
@@ -157,7 +157,7 @@ impl AdaptationSet {
         if let Some(language) = &self.language {
             attributes.push(("lang", language));
         }
-        // All streams are cut at the same times, and each segment begins with a picture that needs no other.
+        // All streams are cut at the same times, and every segment begins with a frame that decodes on its own.
         attributes.extend([("segmentAlignment", "true"), ("startWithSAP", "1")]);
         if self
             .representations
@@ -251,7 +251,7 @@ impl Addressing {
     }
 }
 
-/// Equal lengths in a row are told once (section 5.3.9.6).
+/// Writes a segment timeline; consecutive equal durations share one entry (section 5.3.9.6).
 fn timeline(durations: &[u64], xml: &mut Xml) {
     for (index, run) in durations.chunk_by(|one, next| one == next).enumerate() {
         let (length, more) = (run[0].to_string(), (run.len() - 1).to_string());
@@ -264,7 +264,8 @@ fn timeline(durations: &[u64], xml: &mut Xml) {
     }
 }
 
-/// Code point of a usual number of channels; none for others, which a player reads from the stream.
+/// Returns the code point of a common number of channels; `None` for others, which a player reads from the
+/// stream.
 fn channel_configuration(channels: u16) -> Option<&'static str> {
     ["1", "2", "3", "4", "5", "6"]
         .get(usize::from(channels).checked_sub(1)?)
@@ -272,27 +273,27 @@ fn channel_configuration(channels: u16) -> Option<&'static str> {
         .or((channels == 8).then_some("12"))
 }
 
-/// A path within a template, where a dollar sign begins an identifier (section 5.3.9.4.4).
+/// Escapes a path for a template, where a dollar sign begins an identifier (section 5.3.9.4.4).
 fn template(path: &str) -> String {
     uri(path).replace('$', "$$")
 }
 
-/// First and last byte.
+/// Writes a byte range as `first-last`.
 fn bytes(range: ByteRange) -> String {
     format!("{}-{}", range.offset_bytes, range.end() - 1)
 }
 
-/// A length as XML Schema writes it.
+/// Writes a duration as in XML Schema.
 fn period(time: ExactTime) -> String {
     format!("PT{}S", time.decimal())
 }
 
-/// XML in the making. It is written to memory, which takes everything.
+/// Writes XML to memory.
 struct Xml(Writer<Vec<u8>>);
 
 impl Xml {
     fn write(&mut self, event: Event<'_>) {
-        self.0.write_event(event).expect("memory takes everything that is written");
+        self.0.write_event(event).expect("writing to memory cannot fail");
     }
 
     fn element(&mut self, name: &str, attributes: &[(&str, &str)], inside: impl FnOnce(&mut Self)) {
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_manifest_what_the_standard_has() {
+    fn manifest_follows_the_standard() {
         let timing = SegmentTiming::Exact(vec![4000, 4000, 1500]);
         let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" profiles="urn:mpeg:dash:profile:isoff-main:2011" minBufferTime="PT4.000000S" mediaPresentationDuration="PT9.500000S">
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_nominal_length_need_no_timeline() {
+    fn nominal_duration_needs_no_timeline() {
         let text = presentation(picture(numbered(SegmentTiming::Nominal(4000)))).render();
         assert!(
             text.contains("startNumber=\"1\" duration=\"4000\"/>") && !text.contains("SegmentTimeline"),
@@ -390,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_file_with_an_index_told_by_its_ranges() {
+    fn single_file_has_index_and_initialisation_ranges() {
         let range = |offset_bytes, length_bytes| ByteRange { offset_bytes, length_bytes };
         let file = Addressing::SingleFile {
             path: "día.mp4".to_owned(),
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_sound_tell_language_channels_and_purpose() {
+    fn audio_has_language_channels_and_purpose() {
         let sound = Representation {
             codecs: "mp4a.40.2".to_owned(),
             video: None,

@@ -1,5 +1,5 @@
-//! The boxes of a movie of one track that fragments and whole files share (ISO/IEC 14496-12 section 8): in what a track's own
-//! boxes say, out headers that stand upright. Never a sample.
+//! Builds the boxes of a single-track movie that fragmented and plain files share (ISO/IEC 14496-12 section 8).
+//! Copies what the track's own boxes say, but always writes an upright matrix.
 
 use std::ops::Range;
 
@@ -8,22 +8,23 @@ use crate::mp4_track::DescribingBoxes;
 
 /// Number of the only track.
 pub(crate) const TRACK_ID: u32 = 1;
-/// Upright, as section 6.2.2 has it.
+/// The unity matrix: no rotation (section 6.2.2).
 pub(crate) const UPRIGHT: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-/// Numbers in network order.
+/// Encodes numbers in big-endian order.
 pub(crate) fn numbers(list: &[u32]) -> Vec<u8> {
     list.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 
-/// `mvhd`: rate and volume 1, upright. A length of zero says that the fragments' counts (section 8.2.2).
+/// Builds `mvhd`: rate 1, volume 1, no rotation. A duration of zero means that the duration comes from the
+/// fragments (section 8.2.2).
 pub(crate) fn movie_header(timescale: u32, ticks: u64) -> Vec<u8> {
     let times = [&[0; 16], &timescale.to_be_bytes() as &[u8], &ticks.to_be_bytes()].concat();
     let rest = numbers(&[0x1_0000, 0x0100_0000, 0, 0]);
     full_boxed(b"mvhd", 1, 0, &[&times, &rest, &numbers(&UPRIGHT), &[0; 24], &numbers(&[TRACK_ID + 1])])
 }
 
-/// `tkhd`: enabled and in the movie, upright; layer, group, volume and size as they were.
+/// Builds `tkhd`: enabled, in the movie, no rotation; layer, group, volume and size are copied.
 pub(crate) fn track_header(described: &DescribingBoxes, ticks: u64) -> Vec<u8> {
     let old = &described.track_header;
     let tail = old.len().saturating_sub(60);
@@ -33,7 +34,8 @@ pub(crate) fn track_header(described: &DescribingBoxes, ticks: u64) -> Vec<u8> {
     full_boxed(b"tkhd", 1, 3, &[&times, part(0..8), part(8..16), &numbers(&UPRIGHT), part(52..60)])
 }
 
-/// `edts` with one edit of so many ticks of the movie from this tick of the media; nothing where all is shown.
+/// Builds `edts` with one edit: `ticks` of the movie, starting at tick `start` of the media. Empty if `start`
+/// is 0.
 pub(crate) fn edits(start: i64, ticks: u64) -> Vec<u8> {
     if start == 0 {
         return Vec::new();
@@ -43,7 +45,7 @@ pub(crate) fn edits(start: i64, ticks: u64) -> Vec<u8> {
     boxed(b"edts", &[&full_boxed(b"elst", 1, 0, &[&edit])])
 }
 
-/// `mdia` with this sample table; `language` is packed.
+/// Builds `mdia` with this sample table; `language` is packed.
 pub(crate) fn media(
     described: &DescribingBoxes,
     (timescale, ticks): (u32, u64),

@@ -1,40 +1,40 @@
-//! A track of a plain MP4 file: in the bytes of its `moov` box, out where each of its samples lies, when it is decoded and
-//! shown, and the boxes that say what it is. Never the media: samples are told by their places.
+//! Reads a track of a plain MP4 file from its `moov` box: the position, decode time and presentation time of
+//! each sample, and the boxes that describe the track. Does not read the samples themselves.
 
 use crate::Error;
 use crate::boxes::{Numbers, boxes, find};
 
-/// Samples of a track at most: a day of pictures at 120 a second has a tenth of it.
+/// The most samples in a track, about ten times those of a day of video at 120 frames per second.
 const MOST_SAMPLES: usize = 100_000_000;
 
 /// One access unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sample {
-    /// First byte in the file.
+    /// Position of the first byte in the file.
     pub offset_bytes: u64,
-    /// Length.
+    /// Size in bytes.
     pub size_bytes: u32,
-    /// Ticks from its decoding to that of the next one.
+    /// Ticks from its decode time to that of the next sample.
     pub duration: u32,
-    /// Ticks from its decoding to its showing.
+    /// Ticks from its decode time to its presentation time.
     pub composition: i64,
     /// Whether decoding can begin with it.
     pub is_sync: bool,
 }
 
-/// The one track of a file.
+/// The only track of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mp4Track {
-    /// Ticks a second.
+    /// Ticks per second.
     pub timescale: u32,
-    /// Its samples in the order of decoding, at least one.
+    /// Samples in decoding order, at least one.
     pub samples: Vec<Sample>,
-    /// The tick that is shown first: an encoder's own start and reordered pictures lie before it.
+    /// The tick that is shown first. The encoder's priming samples and reordered frames lie before it.
     pub presentation_start: i64,
     pub(crate) boxes: DescribingBoxes,
 }
 
-/// Payloads of the boxes that tell what a track is, as they stand in the file.
+/// Payloads of the boxes that describe a track, copied from the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct DescribingBoxes {
     pub track_header: Vec<u8>,
@@ -42,16 +42,16 @@ pub(crate) struct DescribingBoxes {
     pub handler: Vec<u8>,
     pub data_information: Vec<u8>,
     pub sample_descriptions: Vec<u8>,
-    /// `vmhd` or `smhd`, by its type.
+    /// Type and payload of `vmhd` or `smhd`.
     pub kind_header: ([u8; 4], Vec<u8>),
 }
 
 impl Mp4Track {
-    /// Reads the first track below `moov`, whose payload is given.
+    /// Reads the first track of `moov`, the payload of the movie box.
     ///
     /// # Errors
-    /// [`Error::Track`] when boxes are missing or contradict each other, or when it is edited in a way that has no place
-    /// here: more than one edit, or an empty one.
+    /// Returns [`Error::TrackBox`] if a box is missing. Returns [`Error::Track`] if there are no samples, if
+    /// boxes contradict each other, or if the edit list has more than one edit or an empty one.
     pub fn read(moov: &[u8]) -> Result<Self, Error> {
         let track = find(moov, &[b"trak"]).ok_or(missing("trak"))?;
         let media = find(track, &[b"mdia"]).ok_or(missing("mdia"))?;
@@ -79,7 +79,7 @@ impl Mp4Track {
         if track.samples.is_empty() { Err(Error::Track { why: "it has no samples" }) } else { Ok(track) }
     }
 
-    /// Whether it is a picture.
+    /// Whether this is a video track.
     pub fn is_video(&self) -> bool {
         self.boxes.kind_header.0 == *b"vmhd"
     }
@@ -97,7 +97,7 @@ fn timescale(media_header: &[u8]) -> Option<u32> {
     numbers.u32().filter(|ticks| *ticks > 0)
 }
 
-/// The media time of the one edit (ISO/IEC 14496-12 section 8.6.6), 0 without one.
+/// Returns the media time of the only edit (ISO/IEC 14496-12 section 8.6.6); 0 without an edit list.
 fn presentation_start(track: &[u8]) -> Result<i64, Error> {
     let Some(list) = find(track, &[b"edts", b"elst"]) else { return Ok(0) };
     let mut numbers = Numbers(list);
@@ -106,19 +106,19 @@ fn presentation_start(track: &[u8]) -> Result<i64, Error> {
         let count = numbers.u32()?;
         numbers.sized(version)?;
         let time = numbers.sized(version)?;
-        // A negative time says that nothing is shown for a while.
+        // A negative time makes an empty edit: nothing is shown for a while.
         let time =
             if version == 1 { i64::try_from(time).ok() } else { i32::try_from(time).ok().map(i64::from) };
         Some((count, time))
     };
     match read() {
-        Some((0, _)) | None => Err(Error::Track { why: "its edit list is cut off" }),
+        Some((0, _)) | None => Err(Error::Track { why: "its edit list is truncated" }),
         Some((1, Some(time))) => Ok(time),
-        Some(_) => Err(Error::Track { why: "its edit list has more than a start" }),
+        Some(_) => Err(Error::Track { why: "its edit list does more than set a start" }),
     }
 }
 
-/// Everything that the sample table says, joined by sample.
+/// Reads all of the sample table and joins it by sample.
 fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
     let sizes = sizes(find(table, &[b"stsz"]).ok_or(missing("stsz"))?).ok_or(missing("stsz"))?;
     let offsets = offsets(table, &sizes)?;
@@ -132,7 +132,7 @@ fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
         offset_bytes: offset,
         size_bytes: *size,
         duration: durations[index],
-        // Version 0 holds no value above what 31 bits hold, and version 1 is signed.
+        // In version 0 no value needs more than 31 bits; in version 1 values are signed.
         composition: compositions.as_ref().map_or(0, |list| i64::from(list[index].cast_signed())),
         is_sync: syncs.as_ref().is_none_or(|numbers| numbers.binary_search(&(index + 1)).is_ok()),
     };
@@ -149,7 +149,7 @@ fn sizes(list: &[u8]) -> Option<Vec<u32>> {
     (0..count).map(|_| numbers.u32()).collect()
 }
 
-/// Values of run-length pairs (count, value), `most` at most.
+/// Expands run-length pairs (count, value) to at most `most` values.
 fn runs(list: &[u8], most: usize) -> Vec<u32> {
     let mut numbers = Numbers(list.get(8..).unwrap_or_default());
     let mut values = Vec::with_capacity(most);
@@ -165,7 +165,8 @@ fn sync_numbers(list: &[u8]) -> Vec<usize> {
     std::iter::from_fn(|| numbers.u32()).map(|number| number as usize).collect()
 }
 
-/// Where each sample begins: samples lie one after the other in chunks (sections 8.7.4 and 8.7.5).
+/// Returns the position of each sample in the file. Samples are stored back to back in chunks (sections 8.7.4
+/// and 8.7.5).
 fn offsets(table: &[u8], sizes: &[u32]) -> Result<Vec<u64>, Error> {
     let chunks = chunk_offsets(table).ok_or(missing("stco or co64"))?;
     let list = find(table, &[b"stsc"]).ok_or(missing("stsc"))?;
@@ -189,7 +190,7 @@ fn offsets(table: &[u8], sizes: &[u32]) -> Result<Vec<u64>, Error> {
     if offsets.len() == sizes.len() {
         Ok(offsets)
     } else {
-        Err(Error::Track { why: "its samples have no places" })
+        Err(Error::Track { why: "its samples have no positions" })
     }
 }
 
@@ -209,8 +210,9 @@ pub(crate) mod tests {
         list.iter().flat_map(|number| number.to_be_bytes()).collect()
     }
 
-    /// A `moov` of one picture: 5 frames of 100 ticks, 1000 ticks a second, the first and the fourth key frames, shown
-    /// two frames after they are decoded, one of them reordered; in chunks of 2 frames.
+    /// The `trak` box of one video track, 1000 ticks per second: 5 frames of 100 ticks in chunks of 2 frames.
+    /// The first and fourth frames are key frames. Frames are shown two frames after they are decoded, and one
+    /// is reordered.
     pub(crate) fn moov(edits: &[u32]) -> Vec<u8> {
         let sizes = full_boxed(b"stsz", 0, 0, &[&numbers(&[0, 5, 50, 10, 20, 60, 30])]);
         let table = boxed(
@@ -242,11 +244,11 @@ pub(crate) mod tests {
         boxed(b"trak", &[&header, &edits, &media])
     }
 
-    /// One edit that begins at tick 200.
+    /// One edit, which begins at tick 200.
     pub(crate) const FROM_200: &[u32] = &[1, 500, 200, 0x1_0000];
 
     #[test]
-    fn is_every_sample_found_with_its_times() {
+    fn reads_every_sample_with_its_times() {
         let track = Mp4Track::read(&moov(FROM_200)).unwrap();
         assert_eq!((track.timescale, track.presentation_start, track.is_video()), (1000, 200, true));
         let of = |read: fn(&Sample) -> u64| track.samples.iter().map(read).collect::<Vec<_>>();
@@ -258,21 +260,21 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn is_a_track_that_begins_late_or_twice_refused() {
+    fn empty_or_multiple_edits_are_refused() {
         let told = |edits: &[u32]| Mp4Track::read(&moov(edits)).unwrap_err().to_string();
         assert_eq!(
             told(&[1, 500, u32::MAX, 0x1_0000]),
-            "the track cannot be cut: its edit list has more than a start"
+            "the track cannot be cut: its edit list does more than set a start"
         );
         assert_eq!(
             told(&[2, 500, 0, 0x1_0000]),
-            "the track cannot be cut: its edit list has more than a start"
+            "the track cannot be cut: its edit list does more than set a start"
         );
-        assert_eq!(told(&[1]), "the track cannot be cut: its edit list is cut off");
+        assert_eq!(told(&[1]), "the track cannot be cut: its edit list is truncated");
     }
 
     #[test]
-    fn does_nonsense_name_the_box_that_is_missing() {
+    fn error_names_the_missing_box() {
         assert_eq!(Mp4Track::read(&[]).unwrap_err(), Error::TrackBox { name: "trak" });
         let whole = moov(FROM_200);
         for length in 0..whole.len() {

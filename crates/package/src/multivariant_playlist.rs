@@ -1,18 +1,18 @@
-//! Multivariant playlists: in variants and renditions with what was measured of them, out the playlist that lists them
-//! (RFC 8216 section 4.3.4). Never a variant whose bandwidth nobody measured.
+//! Writes HLS multivariant playlists (RFC 8216 section 4.3.4), which list variants and renditions with their
+//! measured bandwidths.
 
 use abanico_media::{FrameRate, Rational, Size};
 
 use crate::text::{Attributes, uri};
 
-/// What is known of the picture of a variant.
+/// Video properties of a variant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VariantVideo {
-    /// Size in pixels.
+    /// Frame size in pixels.
     pub size: Size,
-    /// Shape of its pixels, width over height.
+    /// Sample aspect ratio, width over height.
     pub sample_aspect: Rational,
-    /// Frames a second.
+    /// Frame rate.
     pub rate: FrameRate,
 }
 
@@ -21,62 +21,62 @@ pub struct VariantVideo {
 pub struct Variant {
     /// Path of its media playlist relative to this one, not encoded.
     pub path: String,
-    /// Greatest bit rate of a segment, in bits a second, with the sound of its audio group.
+    /// Peak segment bit rate in bits per second, including the audio group.
     pub bandwidth_bps: u64,
-    /// Bits of all segments by the length of all.
+    /// Average bit rate over all segments in bits per second.
     pub average_bandwidth_bps: u64,
-    /// RFC 6381 names, such as `avc1.64001f`; empty leaves the attribute out.
+    /// RFC 6381 codec names, such as `avc1.64001f`. If empty, the attribute is left out.
     pub codecs: Vec<String>,
-    /// The picture; none for sound alone.
+    /// Video properties; `None` for an audio-only variant.
     pub video: Option<VariantVideo>,
     /// Whether `RESOLUTION` is written.
     pub shows_resolution: bool,
-    /// Group of renditions with its sound, if it is not in the stream itself.
+    /// Group of audio renditions, if the audio is not in the stream itself.
     pub audio_group: Option<String>,
-    /// Group of subtitles, if any.
+    /// Group of subtitle renditions, if any.
     pub subtitles_group: Option<String>,
 }
 
-/// A playlist of key frames for fast search.
+/// An I-frame playlist, for fast forward and rewind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IFrameVariant {
     /// Path of its media playlist relative to this one, not encoded.
     pub path: String,
-    /// Greatest bit rate of a key frame over its duration, in bits a second.
+    /// Peak bit rate of a key frame over its duration, in bits per second.
     pub bandwidth_bps: u64,
-    /// RFC 6381 names.
+    /// RFC 6381 codec names.
     pub codecs: Vec<String>,
-    /// Size of the picture.
+    /// Frame size in pixels.
     pub size: Size,
 }
 
 /// Kinds of renditions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RenditionKind {
-    /// Sound.
+    /// Audio.
     Audio,
-    /// Subtitles as WebVTT.
+    /// WebVTT subtitles.
     Subtitles,
 }
 
-/// An alternative that goes with variants.
+/// An alternative audio or subtitle stream of variants.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rendition {
-    /// What it is.
+    /// Whether it is audio or subtitles.
     pub kind: RenditionKind,
-    /// Group that variants name.
+    /// The group, by which variants refer to it.
     pub group: String,
-    /// What a player shows.
+    /// Name that a player shows.
     pub name: String,
     /// RFC 5646 tag, if known.
     pub language: Option<String>,
     /// Whether it plays when the user has not chosen.
     pub is_default: bool,
-    /// Whether a player may choose it by the user's language.
+    /// Whether a player may select it by the user's language.
     pub auto_select: bool,
-    /// Uniform type identifiers of what it does for whom, separated by commas; empty for none.
+    /// Uniform type identifiers of its characteristics, separated by commas; empty for none.
     pub characteristics: &'static str,
-    /// Number of channels, for sound.
+    /// Number of channels, for audio.
     pub channels: Option<u16>,
     /// Path of its media playlist relative to this one, not encoded.
     pub path: String,
@@ -85,22 +85,22 @@ pub struct Rendition {
 /// The playlist that a player opens first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MultivariantPlaylist {
-    /// Streams in the order in which they are listed; the first is what a player starts with.
+    /// Variants in the order in which they are listed; players start with the first.
     pub variants: Vec<Variant>,
-    /// Alternatives.
+    /// Alternative audio and subtitle streams.
     pub renditions: Vec<Rendition>,
-    /// Key frames.
+    /// I-frame playlists.
     pub i_frame_variants: Vec<IFrameVariant>,
-    /// Put before every path; empty for none.
+    /// Prefix of every path; empty for none.
     pub base_url: String,
 }
 
 impl MultivariantPlaylist {
-    /// The text, with a line feed after every line.
+    /// Returns the text of the playlist, with a line feed after every line.
     pub fn render(&self) -> String {
         let version = if self.i_frame_variants.is_empty() && self.renditions.is_empty() { 3 } else { 4 };
         let mut lines = vec!["#EXTM3U".to_owned(), format!("#EXT-X-VERSION:{version}")];
-        // Every segment begins with a key frame, so each can be decoded alone.
+        // Every segment begins with a key frame, so each decodes on its own.
         lines.push("#EXT-X-INDEPENDENT-SEGMENTS".to_owned());
         lines.extend(self.renditions.iter().map(|rendition| self.media_tag(rendition)));
         for variant in &self.variants {
@@ -125,7 +125,7 @@ impl MultivariantPlaylist {
         }
         attributes.quoted("NAME", &rendition.name);
         attributes.plain("DEFAULT", yes_no(rendition.is_default));
-        // A default that may not be chosen by itself contradicts itself (section 4.3.4.1).
+        // DEFAULT=YES requires AUTOSELECT=YES (section 4.3.4.1).
         attributes.plain("AUTOSELECT", yes_no(rendition.auto_select || rendition.is_default));
         if rendition.kind == RenditionKind::Subtitles {
             attributes.plain("FORCED", "NO");
@@ -174,7 +174,7 @@ fn stream_tag(variant: &Variant) -> String {
     format!("#EXT-X-STREAM-INF:{}", attributes.text())
 }
 
-/// A fraction with three decimals, rounded, as `FRAME-RATE` wants it.
+/// Writes a fraction with three decimals, rounded, for `FRAME-RATE`.
 fn thousandths(number: Rational) -> String {
     let scaled = (number * Rational::from(1000)).round();
     format!("{}.{:03}", scaled / 1000, scaled % 1000)
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_variant_tell_all_that_a_player_chooses_by() {
+    fn variant_has_all_attributes() {
         let playlist = MultivariantPlaylist { variants: vec![variant()], ..MultivariantPlaylist::default() };
         let expected = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-INDEPENDENT-SEGMENTS\n\
             #EXT-X-STREAM-INF:BANDWIDTH=2100000,AVERAGE-BANDWIDTH=1900000,CODECS=\"avc1.64001f,mp4a.40.2\",\
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn do_renditions_stand_before_the_variants_that_name_them() {
+    fn renditions_precede_variants() {
         let with_group = Variant { audio_group: Some("program_audio".to_owned()), ..variant() };
         let playlist = MultivariantPlaylist {
             variants: vec![with_group],
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn are_key_frames_listed_with_their_own_bandwidth() {
+    fn i_frame_variant_has_its_own_bandwidth() {
         let frames = IFrameVariant {
             path: "i.m3u8".to_owned(),
             bandwidth_bps: 90_000,

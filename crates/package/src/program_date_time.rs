@@ -1,11 +1,10 @@
-//! Calendar times of segments: in a start as milliseconds of the Unix epoch and an offset, out the ISO 8601 text of
-//! `EXT-X-PROGRAM-DATE-TIME`. Never a clock, never a time zone but UTC.
+//! Writes the ISO 8601 times of `EXT-X-PROGRAM-DATE-TIME`, always in UTC.
 
 use abanico_media::ExactTime;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// `2026-11-25T08:13:44.000Z` of a moment in milliseconds since 1970.
+/// Writes a time such as `2026-11-25T08:13:44.000Z`; `epoch_ms` is in milliseconds since the Unix epoch.
 pub(crate) fn date_time(epoch_ms: i64, offset: ExactTime) -> String {
     let moment = epoch_ms + offset.millis();
     let (year, month, day) = date(moment.div_euclid(MS_PER_DAY));
@@ -14,7 +13,8 @@ pub(crate) fn date_time(epoch_ms: i64, offset: ExactTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", ms % 1000)
 }
 
-/// Day of the Gregorian calendar from days since 1970: years begin in March, so the leap day is a year's last.
+/// Converts days since 1970 to year, month and day of the Gregorian calendar. Years start in March here, so the
+/// leap day comes last.
 fn date(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_days_those_of_the_calendar() {
+    fn dates_follow_the_calendar() {
         let cases = [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_399_999, "2000-02-28T23:59:59.999Z"),
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_offset_count() {
+    fn offset_is_added() {
         assert_eq!(date_time(0, ExactTime::from_millis(61_500)), "1970-01-01T00:01:01.500Z");
     }
 }

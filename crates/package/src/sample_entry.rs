@@ -1,14 +1,13 @@
-//! The sample entry of an MP4 track: in the bytes of a `moov` box, out its name and codec configuration.
-//! Never the media: only boxes on the way to the first sample entry of a kind are opened.
+//! Finds the video sample entry in an MP4 file's `moov` box, with its name and codec configuration.
 
 use crate::boxes::boxes;
 
-/// Boxes on the way from `moov` to the sample entries.
+/// Path of boxes from `moov` to the sample entries.
 const WAY: [&[u8; 4]; 5] = [b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
-/// Bytes of a visual sample entry before its own boxes (ISO/IEC 14496-12 section 12.1.3).
+/// Size of the fields of a visual sample entry, before its child boxes (ISO/IEC 14496-12 section 12.1.3).
 const VISUAL_ENTRY_BYTES: usize = 78;
 
-/// A video track's sample entry.
+/// The sample entry of a video track.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VideoSampleEntry {
     /// Name of the entry, such as `avc1`, `hvc1` or `av01`.
@@ -17,7 +16,8 @@ pub struct VideoSampleEntry {
     pub configuration: Vec<u8>,
 }
 
-/// The first video sample entry with a configuration below `moov`, whose payload is given; none when there is none.
+/// Returns the first video sample entry that has a codec configuration, if any. `moov` is the payload of the
+/// movie box.
 pub fn video_sample_entry(moov: &[u8]) -> Option<VideoSampleEntry> {
     boxes(moov).filter(|(kind, _)| *kind == WAY[0]).find_map(|(_, track)| entry_of_track(track))
 }
@@ -27,7 +27,7 @@ fn entry_of_track(track: &[u8]) -> Option<VideoSampleEntry> {
     for step in &WAY[1..] {
         inside = boxes(inside).find(|(kind, _)| *kind == *step)?.1;
     }
-    // Version, flags and the number of entries stand before them.
+    // Skips version, flags and the number of entries.
     boxes(inside.get(8..)?).find_map(|(name, entry)| {
         let known = [b"avcC", b"hvcC", b"av1C", b"vpcC"];
         let mut parts = boxes(entry.get(VISUAL_ENTRY_BYTES..)?);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_configuration_found_behind_other_tracks() {
+    fn finds_configuration_after_other_tracks() {
         let sound = track(&boxed(b"mp4a", &[0; 28]));
         let configuration = boxed(b"avcC", &[1, 0x64, 0, 0x1f]);
         let parts = [vec![0; VISUAL_ENTRY_BYTES], boxed(b"pasp", &[0; 8]), configuration].concat();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn does_nonsense_give_none() {
+    fn malformed_boxes_give_none() {
         assert_eq!(video_sample_entry(b""), None);
         assert_eq!(video_sample_entry(&[0, 0, 0, 4, b't', b'r', b'a', b'k']), None);
         assert_eq!(video_sample_entry(&[0xff; 64]), None);

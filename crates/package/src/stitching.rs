@@ -1,5 +1,5 @@
-//! Stitching: in the tracks of chunks that were encoded apart, out the head of one plain MP4 file that has all their samples,
-//! and which bytes of which file follow it. Never the media itself, never a chunk that does not fit.
+//! Stitches separately encoded chunks into one plain MP4 file. Returns the head of the file and the byte ranges
+//! of the chunk files that follow it; the caller copies the media data. Chunks that do not match are refused.
 
 use std::ops::Range;
 
@@ -7,29 +7,31 @@ use crate::boxes::{boxed, boxes, full_boxed};
 use crate::movie::{edits, media, movie_header, numbers, track_header};
 use crate::{Error, Mp4Track, Sample};
 
-/// Version, flags and count of a list of sample descriptions.
+/// Size of version, flags and count at the start of a list of sample descriptions.
 const LIST_HEAD: usize = 8;
-/// Fields of a visual sample entry before its boxes (section 12.1.3).
+/// Size of the fields of a visual sample entry, before its child boxes (section 12.1.3).
 const VISUAL_FIELDS: usize = 78;
-/// Bytes of a box's head that has its size in 64 bits.
+/// Size of a box header with a 64-bit size.
 const LARGE_HEAD: u64 = 16;
-/// The language of what has none (ISO 639-2 `und`), packed.
+/// The language code `und` (ISO 639-2, undetermined), packed.
 const UNDETERMINED: [u8; 2] = [0x55, 0xc4];
 
-/// One track of many chunks.
+/// A track stitched from chunks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StitchedTrack {
-    /// Everything before the first sample.
+    /// All bytes before the first sample.
     pub head: Vec<u8>,
-    /// Bytes of each chunk's file that follow it, in this order.
+    /// Byte ranges of each chunk's file, in the order in which they follow the head.
     pub media: Vec<Vec<Range<u64>>>,
 }
 
-/// Joins chunks; `frames` is how many each must have. All samples have the same length.
+/// Stitches chunks into one track; `frames` holds the number of frames that each chunk must have. All samples
+/// must have the same duration.
 ///
 /// # Errors
-/// [`Error::Chunk`] when a chunk has another number of frames, another clock, other parameter sets or other times than it
-/// must have, or does not begin with a frame with which decoding can begin.
+/// Returns [`Error::Chunk`] if a chunk differs from the first in timescale, parameter sets or times, does not
+/// have the planned number of frames, or does not begin with a sync sample. Returns [`Error::Track`] if there
+/// are no chunks.
 pub fn stitch(chunks: &[Mp4Track], frames: &[u64]) -> Result<StitchedTrack, Error> {
     let first = chunks.first().ok_or(Error::Track { why: "it has no chunks" })?;
     let frame_ticks = first.samples.first().map_or(0, |sample| sample.duration);
@@ -47,23 +49,23 @@ pub fn stitch(chunks: &[Mp4Track], frames: &[u64]) -> Result<StitchedTrack, Erro
 fn misfit(chunk: &Mp4Track, frames: Option<u64>, first: &Mp4Track, frame_ticks: u32) -> Option<&'static str> {
     let earliest = earliest(&chunk.samples);
     if frames != Some(chunk.samples.len() as u64) {
-        Some("it has another number of frames than planned")
+        Some("it does not have the planned number of frames")
     } else if chunk.timescale != first.timescale {
-        Some("its clock ticks at another rate")
+        Some("its timescale differs")
     } else if description(chunk) != description(first) {
-        Some("its parameter sets are others")
+        Some("its parameter sets differ")
     } else if chunk.samples.iter().any(|sample| sample.duration != frame_ticks) {
-        Some("its frames are not of one length")
+        Some("its frame durations differ")
     } else if chunk.presentation_start != first.presentation_start || earliest != chunk.presentation_start {
-        Some("its first frame is shown at another time")
+        Some("its first presentation time differs")
     } else if !chunk.samples.first().is_some_and(|sample| sample.is_sync) {
-        Some("decoding cannot begin with it")
+        Some("it does not begin with a key frame")
     } else {
         None
     }
 }
 
-/// What the samples are, without what a muxer measured of their bit rate (`btrt`, section 8.5.2).
+/// Returns the sample descriptions without the bit rate that a muxer measured (`btrt`, section 8.5.2).
 fn description(track: &Mp4Track) -> Vec<u8> {
     let all = &track.boxes.sample_descriptions;
     let Some((kind, entry)) = all.get(LIST_HEAD..).and_then(|entries| boxes(entries).next()) else {
@@ -77,7 +79,7 @@ fn description(track: &Mp4Track) -> Vec<u8> {
     [&all[..LIST_HEAD], &boxed(kind, &[fields, &kept.concat()])].concat()
 }
 
-/// The first tick at which a sample is shown.
+/// Returns the earliest presentation time of a sample, in ticks.
 fn earliest(samples: &[Sample]) -> i64 {
     let shown = samples.iter().scan(0_i64, |decoded, sample| {
         let shown = *decoded + sample.composition;
@@ -87,7 +89,7 @@ fn earliest(samples: &[Sample]) -> i64 {
     shown.min().unwrap_or(0)
 }
 
-/// Where samples lie, neighbours joined.
+/// Returns the byte ranges of the samples, with adjacent ones merged.
 fn places(samples: &[Sample]) -> Vec<Range<u64>> {
     let mut places: Vec<Range<u64>> = Vec::new();
     for sample in samples {
@@ -118,7 +120,7 @@ impl Movie<'_> {
             .iter()
             .map(|ranges| ranges.iter().map(|range| range.end - range.start).sum())
             .collect();
-        // Places have a fixed width, so the head is as long with any of them.
+        // Offsets have a fixed width, so zeros give the final length.
         let before = (file_type.len() + self.movie(&vec![0; sizes.len()]).len()) as u64 + LARGE_HEAD;
         let starts = sizes.iter().scan(before, |at, size| {
             let start = *at;
@@ -133,7 +135,7 @@ impl Movie<'_> {
         head
     }
 
-    /// `moov`, with the place at which each chunk's media begins.
+    /// Builds `moov`; `starts` holds the file offset of each chunk's media.
     fn movie(&self, starts: &[u64]) -> Vec<u8> {
         let Some(first) = self.chunks.first() else { return Vec::new() };
         let ticks = self.samples().count() as u64 * u64::from(self.frame_ticks);
@@ -143,7 +145,7 @@ impl Movie<'_> {
         boxed(b"moov", &[&movie_header(first.timescale, ticks), &track])
     }
 
-    /// `stbl`; a chunk in the sense of this box is one of ours.
+    /// Builds `stbl`. Each of our chunks becomes one chunk in MP4's sense.
     fn table(&self, first: &Mp4Track, starts: &[u64]) -> Vec<u8> {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let listed = |kind: &[u8; 4], version: u8, entries: usize, list: &[u32]| {
@@ -177,7 +179,7 @@ impl Movie<'_> {
     }
 }
 
-/// Equal neighbours as (how many, which).
+/// Run-length encodes values as (count, value).
 fn runs(values: impl Iterator<Item = i32>) -> Vec<(u32, i32)> {
     let mut runs: Vec<(u32, i32)> = Vec::new();
     for value in values {
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn has_the_whole_every_sample_at_its_new_place() {
+    fn stitched_track_has_every_sample() {
         let stitched = stitch(&[track(), track()], &[5, 5]).unwrap();
         assert_eq!(stitched.media[1], [1000..1060, 2000..2080, 3000..3030]);
         let read = Mp4Track::read(find(&stitched.head, &[b"moov"]).unwrap()).unwrap();
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_measured_bit_rate_no_difference_and_left_out() {
+    fn measured_bit_rate_is_ignored() {
         let mut other = track();
         let entry = boxed(b"avc1", &[&[7; VISUAL_FIELDS], &boxed(b"btrt", &[&[1; 12]])]);
         other.boxes.sample_descriptions = [&numbers(&[0, 1]) as &[u8], &entry].concat();
@@ -226,20 +228,20 @@ mod tests {
     }
 
     #[test]
-    fn is_a_chunk_that_does_not_fit_refused_by_its_number() {
+    fn mismatched_chunk_is_refused_by_number() {
         let refused = |change: fn(&mut Mp4Track), frames: u64| {
             let mut other = track();
             change(&mut other);
             stitch(&[track(), other], &[5, frames]).unwrap_err().to_string()
         };
-        assert_eq!(refused(|_| {}, 6), "chunk 1 does not fit: it has another number of frames than planned");
+        assert_eq!(refused(|_| {}, 6), "chunk 1 does not fit: it does not have the planned number of frames");
         type Change = fn(&mut Mp4Track);
         let cases: [(Change, &str); 5] = [
-            (|one| one.timescale = 999, "its clock ticks at another rate"),
-            (|one| one.boxes.sample_descriptions[20] ^= 1, "its parameter sets are others"),
-            (|one| one.samples[2].duration = 99, "its frames are not of one length"),
-            (|one| one.samples[0].composition = 100, "its first frame is shown at another time"),
-            (|one| one.samples[0].is_sync = false, "decoding cannot begin with it"),
+            (|one| one.timescale = 999, "its timescale differs"),
+            (|one| one.boxes.sample_descriptions[20] ^= 1, "its parameter sets differ"),
+            (|one| one.samples[2].duration = 99, "its frame durations differ"),
+            (|one| one.samples[0].composition = 100, "its first presentation time differs"),
+            (|one| one.samples[0].is_sync = false, "it does not begin with a key frame"),
         ];
         for (change, why) in cases {
             assert_eq!(refused(change, 5), format!("chunk 1 does not fit: {why}"));

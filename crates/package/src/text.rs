@@ -1,31 +1,31 @@
-//! Attribute lists: in names and values, out the text between a tag's colon and its line's end.
-//! Never a quote or a line break within a quoted value: RFC 8216 section 4.2 has no way to write them.
+//! Attribute lists and URIs of HLS playlists. Quoted values cannot contain quotes or line breaks, because RFC
+//! 8216 section 4.2 has no way to escape them.
 
-/// An attribute list in the making.
+/// Builds an attribute list.
 #[derive(Default)]
 pub(crate) struct Attributes(Vec<String>);
 
 impl Attributes {
-    /// Adds `name=value` as it is.
+    /// Adds `name=value` verbatim.
     pub(crate) fn plain(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Self {
         self.0.push(format!("{name}={value}"));
         self
     }
 
-    /// Adds `name="value"`; what cannot stand between quotes is left out of the value.
+    /// Adds `name="value"` and drops quotes and line breaks from the value.
     pub(crate) fn quoted(&mut self, name: &str, value: &str) -> &mut Self {
         let clean: String = value.chars().filter(|letter| !matches!(letter, '"' | '\r' | '\n')).collect();
         self.0.push(format!("{name}=\"{clean}\""));
         self
     }
 
-    /// The list.
+    /// Returns the attribute list.
     pub(crate) fn text(&self) -> String {
         self.0.join(",")
     }
 }
 
-/// A URI as a playlist has it: what a URI cannot hold is percent-encoded, what it can hold stays.
+/// Percent-encodes the characters of a path that a URI cannot hold.
 pub(crate) fn uri(reference: &str) -> String {
     let mut text = String::with_capacity(reference.len());
     for byte in reference.bytes() {
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_name_a_uri_that_gives_the_name_back() {
+    fn uri_escapes_reserved_characters() {
         assert_eq!(uri("día 1#?_00001.ts"), "d%C3%ADa%201%23%3F_00001.ts");
         assert_eq!(uri("a/b-c_d.e~f"), "a/b-c_d.e~f");
         assert_eq!(uri("100%.ts"), "100%25.ts");
     }
 
     #[test]
-    fn does_a_value_never_end_its_quotes() {
+    fn quoted_value_cannot_close_its_quotes() {
         let mut list = Attributes::default();
         list.plain("BANDWIDTH", 7).quoted("NAME", "a\"b\nc");
         assert_eq!(list.text(), "BANDWIDTH=7,NAME=\"abc\"");

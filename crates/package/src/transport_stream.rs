@@ -1,18 +1,19 @@
-//! The key frame at the start of a segment: in the bytes of an MPEG-2 TS segment that begins with one, out where its
-//! last packet ends. Never a look into the elementary stream: packets and their start flags tell enough.
+//! Finds the end of the key frame at the start of an MPEG-2 TS segment. Only packet headers are read, not the
+//! elementary stream.
 
 use std::io::{self, Read};
 
-/// Bytes of a transport stream packet (ISO/IEC 13818-1 section 2.4.3.2).
+/// Size of a transport stream packet (ISO/IEC 13818-1 section 2.4.3.2).
 const PACKET_BYTES: usize = 188;
 /// First byte of every packet.
 const SYNC: u8 = 0x47;
 
-/// Reads `segment` up to where the second picture of the stream `video_pid` begins and answers the bytes before that:
-/// the tables, the key frame and what is interleaved with it. The whole length when there is only one picture.
+/// Reads `segment` up to the second frame of the stream `video_pid` and returns the number of bytes before it:
+/// the tables, the key frame and what is interleaved with it. Returns the whole length if there is only one
+/// frame.
 ///
 /// # Errors
-/// When reading fails, or `InvalidData` when the packets are none.
+/// Fails if reading fails, and with `InvalidData` if the bytes are not transport stream packets.
 pub fn key_frame_bytes(mut segment: impl Read, video_pid: u16) -> io::Result<u64> {
     let (mut packet, mut at, mut pictures) = ([0; PACKET_BYTES], 0_u64, 0);
     loop {
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_key_frame_end_where_the_next_picture_begins() {
+    fn key_frame_ends_where_the_next_frame_begins() {
         let stream = [
             packet(0, true),
             packet(480, true),
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn is_something_else_refused_with_its_place() {
+    fn non_packet_error_names_its_position() {
         let stream = [packet(0, true), vec![0; PACKET_BYTES]].concat();
         let error = key_frame_bytes(stream.as_slice(), 481).unwrap_err();
         assert_eq!(error.to_string(), "there is no transport stream packet at byte 188");

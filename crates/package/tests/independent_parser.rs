@@ -1,4 +1,4 @@
-//! Playlists as another implementation reads them: what we write is what `m3u8-rs` finds.
+//! Checks that another implementation, `m3u8-rs`, reads our playlists as we meant them.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use abanico_package::{
@@ -23,7 +23,7 @@ fn segments() -> Vec<MediaSegment> {
 }
 
 #[test]
-fn does_a_media_playlist_say_the_same_to_another_parser() {
+fn media_playlist_survives_another_parser() {
     let text = MediaPlaylist::new(segments()).render();
     let (rest, playlist) = m3u8_rs::parse_media_playlist(text.as_bytes()).unwrap();
     assert!(rest.is_empty());
@@ -41,7 +41,7 @@ fn does_a_media_playlist_say_the_same_to_another_parser() {
 }
 
 #[test]
-fn does_a_multivariant_playlist_say_the_same_to_another_parser() {
+fn multivariant_playlist_survives_another_parser() {
     let text = MultivariantPlaylist {
         variants: vec![Variant {
             path: "v.m3u8".to_owned(),
