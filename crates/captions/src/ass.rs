@@ -1,20 +1,20 @@
-//! Scripts for burning in: in a track, a style and a picture's size, out the text of an ASS file (v4.00+) as libass
-//! renders it, for ffmpeg's filter `ass`. Never a command that came in with the captions' text: braces and backslashes
-//! of theirs are written so that they are only seen.
+//! Writes captions as ASS scripts (v4.00+) for ffmpeg's `ass` filter, which renders them with libass. Braces
+//! and backslashes in the captions' text are escaped, so that the text cannot inject ASS commands.
 //!
-//! A cue with a box is two events. The lower one draws the box alone, by libass's border style 4, whose text is
-//! unseen; the upper one draws text, outline and shadow. In one event libass draws either box or shadow. Both have the
-//! same size, so that cues that give way to each other do so together.
+//! A cue with a box becomes two events. The lower one draws only the box, with libass's border style 4 and
+//! invisible text; the upper one draws text, outline and shadow. Two events are needed because within one event
+//! libass draws either the box or the shadow. Both events have the same size, so that when cues collide, box
+//! and text move together.
 
 use abanico_media::Size;
 
 use crate::ass_placement::{Frame, Place, place};
 use crate::{BurnInStyle, CaptionTrack, Cue, Rgb, Span, Style};
 
-/// The longest side of a picture that a script is written for; longer ones are taken as this.
+/// The longest side of a frame that a script is written for; longer sides are clamped to it.
 const LONGEST_SIDE: u32 = 65_535;
 
-/// The family of fonts when none is named: fontconfig's alias, which every system with it resolves.
+/// The default font family: an alias that fontconfig resolves on every system.
 const DEFAULT_FAMILY: &str = "Sans";
 
 const STYLE_FORMAT: &str = "Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \
@@ -23,8 +23,8 @@ const STYLE_FORMAT: &str = "Format: Name, Fontname, Fontsize, PrimaryColour, Sec
 
 const EVENT_FORMAT: &str = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text";
 
-/// Writes an ASS script that draws the track on pictures of this size. Times are rounded to centiseconds, the unit of
-/// ASS, and cues that are over by zero are left out. The result ends with a line's end.
+/// Writes an ASS script that draws the track on frames of size `picture`. Rounds times to centiseconds, the
+/// unit of ASS, and leaves out cues that end by time zero. The result ends with a line feed.
 ///
 /// ```
 /// use abanico_captions::{BurnInStyle, CaptionTrack, Cue, write_ass};
@@ -44,8 +44,8 @@ pub fn write_ass(track: &CaptionTrack, style: &BurnInStyle, picture: Size) -> St
         picture.height,
         styles(style, frame.line_height),
     );
-    // One cue's box asks for a box of every cue, if an unseen one: else the lower layer would not see all that a cue
-    // gives way to in the upper one.
+    // If one cue has a box, every cue gets one, invisible if need be. Otherwise the lower layer would resolve
+    // collisions differently from the upper one.
     let boxed = track.cues().iter().any(|cue| backdrop(cue, style).is_some());
     for cue in track.cues() {
         if let Some((start, end)) = cue.range_in(100) {
@@ -55,7 +55,8 @@ pub fn write_ass(track: &CaptionTrack, style: &BurnInStyle, picture: Size) -> St
     script
 }
 
-/// The styles of both layers. Margins are zero here, since zero in an event means that of its style.
+/// Returns the styles of both layers. Margins are zero here, because every event sets its own, and zero in an
+/// event means the style's margin.
 fn styles(style: &BurnInStyle, line_height: u32) -> String {
     let family = family(style.font_family.as_deref());
     let outline = style.outline_width(line_height);
@@ -64,10 +65,10 @@ fn styles(style: &BurnInStyle, line_height: u32) -> String {
     let text = colour(style.text_colour(), opacity);
     let (shadow, shadow_opacity) = style.shadow().unwrap_or((Rgb::from_hex(0), 0));
     let unseen = colour(Rgb::from_hex(0), 0);
-    // Border style 4 takes the shadow's distance as the room between text and the box's edge.
+    // Border style 4 takes the shadow distance as the padding of the box.
     let padding = (line_height / 8).max(1);
     let line = |name, text: &str, outline_colour: &str, back: &str, border: u32, shadow: u32| {
-        // The encoding -1 has libass tell the direction of writing from the text.
+        // Encoding -1 makes libass detect the writing direction from the text.
         format!(
             "Style: {name},{family},{line_height},{text},{text},{outline_colour},{back},0,0,0,0,100,100,0,0,\
              {border},{outline},{shadow},2,0,0,0,-1\n"
@@ -77,12 +78,13 @@ fn styles(style: &BurnInStyle, line_height: u32) -> String {
         + &line("Text", &text, &colour(outline_colour, opacity), &colour(shadow, shadow_opacity), 1, 0)
 }
 
-/// Colour and opacity of a cue's box: one for the whole cue, that of the first text whose background the input tells.
+/// Returns the colour and opacity of a cue's box. A cue has one box colour: that of its first span with a
+/// background.
 fn backdrop(cue: &Cue, style: &BurnInStyle) -> Option<(Rgb, u8)> {
     style.background(cue.lines.iter().flatten().find_map(|span| span.style.background))
 }
 
-/// The events of a cue: its box, where there are boxes, and its text.
+/// Returns the events of a cue: its box, if boxes are drawn, and its text.
 fn events(cue: &Cue, times: &str, style: &BurnInStyle, frame: Frame, boxed: bool) -> String {
     let place = place(&cue.placement, style, frame);
     let text = text(&cue.lines, style);
@@ -107,7 +109,8 @@ fn position(place: Place) -> String {
     format!("\\an{}{point}", place.keypad)
 }
 
-/// The lines with tags where the look changes. The tags change no opacity, so that the same text is unseen in a box.
+/// Joins the lines, with tags where the style changes. No tag changes the opacity, so the same text stays
+/// invisible in the box event.
 fn text(lines: &[Vec<Span>], style: &BurnInStyle) -> String {
     let mut look = Style { colour: Some(style.text_colour()), ..Style::default() };
     let mut text = String::new();
@@ -125,7 +128,7 @@ fn text(lines: &[Vec<Span>], style: &BurnInStyle) -> String {
     text
 }
 
-/// The tags that make the second look of the first; nothing when they are the same.
+/// Returns the tags that turn style `from` into style `to`; empty if they are equal.
 fn change(from: &Style, to: &Style) -> String {
     let mut tags = String::new();
     for (from, to, tag) in
@@ -141,8 +144,9 @@ fn change(from: &Style, to: &Style) -> String {
     if tags.is_empty() { tags } else { format!("{{{tags}}}") }
 }
 
-/// Text that libass shows as it is. A brace after a backslash is a brace; a backslash has no such form, so that a word
-/// joiner, which is not seen, parts it from the letter that it would be a command with.
+/// Escapes text so that libass shows it verbatim. A backslash before a brace makes it literal. A backslash
+/// cannot be escaped, so an invisible word joiner separates it from the next letter, with which it would form a
+/// command.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -155,7 +159,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The name of a font without what would end its field; `@` at its front would turn letters on their side.
+/// Returns a font family name without the characters that would end its field, and without a leading `@`, which
+/// would rotate the letters.
 fn family(name: Option<&str>) -> String {
     let name: String =
         name.unwrap_or("").chars().filter(|&c| c != ',' && !c.is_control()).take(100).collect();
@@ -163,7 +168,7 @@ fn family(name: Option<&str>) -> String {
     if name.is_empty() { DEFAULT_FAMILY.to_owned() } else { name.to_owned() }
 }
 
-/// A style's colour: ASS counts transparency, and has red last.
+/// Writes a colour for a style. ASS stores transparency instead of opacity, and red last.
 fn colour(rgb: Rgb, opacity: u8) -> String {
     format!("&H{:02X}{}", 255 - opacity, bgr(rgb))
 }
@@ -172,7 +177,7 @@ fn bgr(rgb: Rgb) -> String {
     format!("{:02X}{:02X}{:02X}", rgb.blue, rgb.green, rgb.red)
 }
 
-/// Centiseconds as `0:00:00.00`.
+/// Writes centiseconds as `0:00:00.00`.
 fn time(centis: u64) -> String {
     let seconds = centis / 100;
     format!("{}:{:02}:{:02}.{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60, centis % 100)

@@ -1,5 +1,5 @@
-//! Where a burnt-in caption stands: in a cue's placement, the style's position and the picture, out an alignment of ASS
-//! with margins, or with a point. Margins are preferred: text at a point does not give way to another cue's.
+//! Converts a cue's placement and the style's position to an ASS alignment with margins, or with a point.
+//! Margins are preferred, because libass does not move text at a fixed point when cues collide.
 
 use abanico_media::Size;
 
@@ -7,22 +7,22 @@ use crate::{
     Align, BurnInAlignment, BurnInStyle, Line, LineAlign, Percent, Placement, PositionAlign, Third, Writing,
 };
 
-/// A place as ASS has it, in pixels of the picture.
+/// A position in ASS terms, in pixels of the frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
-    /// The key of a numeric keypad that `\an` takes.
+    /// The alignment for `\an`, numbered as on a numeric keypad.
     pub keypad: u32,
-    /// The margin at the left, within which lines are broken too.
+    /// The left margin, which also limits where lines break.
     pub left: u32,
-    /// The margin at the right.
+    /// The right margin.
     pub right: u32,
-    /// The margin above or below, by the row of `keypad`.
+    /// The margin from the top or bottom edge, depending on the row of `keypad`.
     pub vertical: u32,
-    /// The point that stands in for the margins, which then only break lines.
+    /// The position that replaces the margins; they then only limit where lines break.
     pub point: Option<(u32, u32)>,
 }
 
-/// The picture and what in it has a fixed size.
+/// The frame that captions are drawn on, and the height of a line.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame {
     pub picture: Size,
@@ -30,13 +30,13 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The margin that text keeps from an edge of so many pixels by itself: a twentieth (our choice).
+    /// Returns the default margin for a side of this length: a twentieth (our choice).
     fn margin(side: u32) -> u32 {
         side / 20
     }
 }
 
-/// The place of a cue. What the style says counts more than what the cue does.
+/// Returns where a cue is drawn. The style takes precedence over the cue's own placement.
 pub(crate) fn place(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Place {
     let cue = &Some(*cue).filter(|cue| is_used(cue, style)).unwrap_or_default();
     let (row, vertical, middle) = rows(cue, style, frame);
@@ -64,12 +64,13 @@ pub(crate) fn place(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Place
     Place { keypad, left, right, vertical, point }
 }
 
-/// Standing lines are burnt in as lying ones, at the default place.
+/// Whether the cue's own placement is used. Vertical text is drawn horizontally, at the default position.
 fn is_used(cue: &Placement, style: &BurnInStyle) -> bool {
     style.style_passthrough.is_enabled() && cue.writing == Writing::Horizontal
 }
 
-/// The row, the margin from its edge, and where the text's middle is, when that is told instead.
+/// Returns the row, the margin from its edge, and the vertical centre of the text if that is given instead of a
+/// margin.
 fn rows(cue: &Placement, style: &BurnInStyle, frame: Frame) -> (Third, u32, Option<u32>) {
     let height = frame.picture.height;
     let margin = Frame::margin(height);
@@ -94,7 +95,7 @@ struct Columns {
     column: Third,
     left: u32,
     right: u32,
-    /// Where the middle of centred text is, when margins do not tell it.
+    /// The horizontal centre of centred text, if margins do not determine it.
     center: Option<u32>,
 }
 
@@ -124,8 +125,8 @@ fn columns(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Columns {
     }
 }
 
-/// The margins beside a cue's box, by WebVTT's rules for its position and size (section 7.2), but not nearer to the
-/// picture's edge than text keeps by itself. A box narrower than a tenth of the picture is as good as none.
+/// Returns the margins to the left and right of a cue's box, by WebVTT's rules for position and size (section
+/// 7.2), but no smaller than the default margin. A box narrower than a tenth of the frame is ignored.
 fn cue_box(cue: &Placement, width: u32) -> (u32, u32) {
     let margin = Frame::margin(width);
     let whole = Percent::WHOLE.thousandths();

@@ -1,4 +1,4 @@
-//! Tests of where burnt-in captions stand, in a picture of 1000 by 500 pixels with lines of 20.
+//! Tests of where burnt-in captions are placed, in a frame of 1000x500 pixels with a line height of 20.
 
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ fn check(cue: Placement, style: &BurnInStyle, keypad: u32, margins: [u32; 3], po
 }
 
 #[test]
-fn is_the_bottom_the_default() {
+fn default_is_the_bottom() {
     let top = Placement::from_keypad(7).unwrap();
     check(top, &BurnInStyle::default(), 2, [50, 50, 25], None);
     check(Placement::default(), &passing(), 2, [50, 50, 25], None);
@@ -31,7 +31,7 @@ fn is_the_bottom_the_default() {
 }
 
 #[test]
-fn do_all_nine_keys_come_back() {
+fn all_nine_keys_round_trip() {
     for key in 1..=9 {
         let place = place(&Placement::from_keypad(key).unwrap(), &passing(), FRAME);
         assert_eq!(place.keypad, key);
@@ -41,7 +41,7 @@ fn do_all_nine_keys_come_back() {
 }
 
 #[test]
-fn are_lines_counted_from_both_edges() {
+fn lines_count_from_both_edges() {
     let line = |line, line_align| Placement { line: Some(line), line_align, ..Placement::default() };
     let percent = |percent| Line::Percent(Percent::of(percent));
     check(line(Line::Number(2), LineAlign::Start), &passing(), 8, [50, 50, 65], None);
@@ -54,7 +54,7 @@ fn are_lines_counted_from_both_edges() {
 }
 
 #[test]
-fn is_the_box_of_a_cue_its_margins() {
+fn cue_box_determines_the_margins() {
     let cue = |align, position: Option<u32>, position_align, size: Option<u32>| Placement {
         align,
         position: position.map(Percent::of),
@@ -71,7 +71,7 @@ fn is_the_box_of_a_cue_its_margins() {
 }
 
 #[test]
-fn does_the_position_of_the_style_win() {
+fn style_position_wins() {
     let cue = Placement::from_keypad(9).unwrap();
     let at =
         |alignment, x_position, y_position| BurnInStyle { alignment, x_position, y_position, ..passing() };
@@ -87,7 +87,7 @@ fn does_the_position_of_the_style_win() {
 
 proptest! {
     #[test]
-    fn does_every_place_lie_in_the_picture(
+    fn every_place_lies_within_the_frame(
         cue in any_placement(), width in 1..5000_u32, height in 1..5000_u32, x in any::<Option<u32>>(), y in any::<Option<u32>>(),
         alignment in prop::sample::select(vec![BurnInAlignment::Auto, BurnInAlignment::Centered, BurnInAlignment::Left]),
     ) {

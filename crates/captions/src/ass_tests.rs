@@ -1,4 +1,4 @@
-//! Tests of scripts for burning in: whole texts, and that no text becomes a command.
+//! Tests of ASS scripts: their whole text, and that caption text never becomes a command.
 
 use abanico_media::ExactTime;
 use proptest::prelude::*;
@@ -13,13 +13,13 @@ fn cue(text: &str) -> CaptionTrack {
     CaptionTrack::new(vec![Cue::plain(ExactTime::from_millis(995), ExactTime::from_millis(3_723_004), text)])
 }
 
-/// The events of a script, each without its first word.
+/// Returns the events of a script, without the word `Dialogue:`.
 fn events_of(script: &str) -> Vec<&str> {
     script.lines().filter_map(|line| line.strip_prefix("Dialogue: ")).collect()
 }
 
 #[test]
-fn is_the_default_script_as_it_should_be() {
+fn writes_the_default_script() {
     let expected = "[Script Info]\nScriptType: v4.00+\nPlayResX: 1920\nPlayResY: 1080\nWrapStyle: 0\n\
         ScaledBorderAndShadow: yes\n\n[V4+ Styles]\n\
         Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, \
@@ -34,7 +34,7 @@ fn is_the_default_script_as_it_should_be() {
 }
 
 #[test]
-fn are_all_settings_in_the_script() {
+fn script_has_all_settings() {
     let style = BurnInStyle {
         font_family: Some("@Liberation, Sans\n".to_owned()),
         font_size: Some(40),
@@ -69,7 +69,7 @@ fn are_all_settings_in_the_script() {
 }
 
 #[test]
-fn do_looks_and_places_pass_through() {
+fn styles_and_placements_pass_through() {
     let file = "WEBVTT\n\n00:01.000 --> 00:02.000 line:50%,center align:left\n\
         a <b>b<i>c</i></b> <c.yellow.bg_blue>d</c>\n<u>e</u>\n";
     let track = parse_webvtt(file).unwrap();
@@ -99,7 +99,7 @@ fn do_looks_and_places_pass_through() {
 }
 
 #[test]
-fn does_each_cue_have_a_box_when_one_has() {
+fn one_box_gives_every_cue_a_box() {
     let track =
         parse_webvtt("WEBVTT\n\n00:00.000 --> 00:01.000\na\n\n00:00.500 --> 00:01.000\n<c.bg_red>b</c>\n")
             .unwrap();
@@ -116,29 +116,29 @@ fn does_each_cue_have_a_box_when_one_has() {
 }
 
 #[test]
-fn is_text_never_a_command() {
+fn text_is_never_a_command() {
     let script = write_ass(&cue("{\\pos(0,0)}a\\Nb\\{c}\\"), &BurnInStyle::default(), HD);
     let expected = "{\\an2}\\{\\\u{2060}pos(0,0)}a\\\u{2060}Nb\\\u{2060}\\{c}\\\u{2060}\n";
     assert!(script.ends_with(expected), "{script}");
 }
 
 #[test]
-fn is_a_picture_of_any_size_written_for() {
+fn any_frame_size_is_accepted() {
     for size in [Size::new(0, 0), Size::new(u32::MAX, 1), Size::new(u32::MAX, u32::MAX)] {
         assert_eq!(events_of(&write_ass(&cue("a"), &BurnInStyle::default(), size)).len(), 1, "{size:?}");
     }
 }
 
 #[test]
-fn is_a_name_of_a_font_one_field() {
+fn font_family_stays_one_field() {
     assert_eq!(family(None), "Sans");
     assert_eq!(family(Some(" @,\n")), "Sans");
     assert_eq!(family(Some("DejaVu Sans,99,&H0")), "DejaVu Sans99&H0");
     assert_eq!(family(Some(&"x".repeat(500))).len(), 100);
 }
 
-/// What libass would show of an event's text: blocks in braces are commands, `\N` begins a line, a brace after a
-/// backslash is itself.
+/// Returns what libass would show of an event's text: blocks in braces are commands, `\N` begins a new line,
+/// and a brace after a backslash is literal.
 fn shown(event: &str) -> String {
     let text = event.splitn(10, ',').nth(9).unwrap();
     let mut shown = String::new();
@@ -160,7 +160,7 @@ fn shown(event: &str) -> String {
 
 proptest! {
     #[test]
-    fn is_exactly_the_text_shown(track in track(TextOf::WebVtt), enabled: bool, opacity: Option<u8>) {
+    fn exactly_the_text_is_shown(track in track(TextOf::WebVtt), enabled: bool, opacity: Option<u8>) {
         let style_passthrough = if enabled { StylePassthrough::Enabled } else { StylePassthrough::Disabled };
         let style = BurnInStyle { style_passthrough, background_opacity: opacity, ..BurnInStyle::default() };
         let script = write_ass(&track, &style, HD);

@@ -1,17 +1,17 @@
-//! How burnt-in captions look: in what a job's settings say, out colours, opacities and sizes with every gap filled.
-//! Never a check of ranges for people: what is out of range is brought into it.
+//! The style of burnt-in captions. Resolves a job's settings to colours, opacities and sizes, with defaults for
+//! everything left out. Does not report values out of range, but clamps them.
 //!
-//! The members are those of MediaConvert's `BurninDestinationSettings`, with the meaning that AWS's service model gives
-//! them. What AWS leaves open is marked as our choice.
+//! The members are those of MediaConvert's `BurninDestinationSettings`, with the meaning that AWS's service
+//! model gives them. Where AWS does not specify something, the comment says "our choice".
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Rgb, Span, Style, StylePassthrough};
 
-/// White, the colour of text when nobody says another.
+/// The default text colour.
 const WHITE: Rgb = Rgb::from_hex(0xff_ff_ff);
 
-/// A colour that settings call by name, at full strength (our choice: AWS tells no values).
+/// A named colour, at full saturation (our choice: AWS does not document the values).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedColour {
@@ -23,14 +23,14 @@ pub enum NamedColour {
     Yellow,
     /// `RED`.
     Red,
-    /// `GREEN`, as bright as captions of television have it.
+    /// `GREEN`, as bright as in television captions.
     Green,
     /// `BLUE`.
     Blue,
 }
 
 impl NamedColour {
-    /// The colour.
+    /// Returns the RGB value.
     pub fn rgb(self) -> Rgb {
         Rgb::from_hex(match self {
             Self::White => 0xff_ff_ff,
@@ -47,22 +47,22 @@ impl NamedColour {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FontColour {
-    /// `AUTO` or left out: the input's colour where styles pass through and it has one, else white.
+    /// `AUTO` or left out: the input's colour if styles pass through and it has one, otherwise white.
     #[default]
     Auto,
-    /// A name.
+    /// A named colour.
     Named(NamedColour),
     /// `HEX`, with the value of `HexFontColor`.
     Hex {
         /// The colour.
         rgb: Rgb,
-        /// The opacity of the last two digits of eight, 0 to 255; a font opacity counts more than it.
+        /// Opacity from the last two of eight digits, 0 to 255. A font opacity overrides it.
         opacity: Option<u8>,
     },
 }
 
 impl FontColour {
-    /// Reads `HexFontColor`: six hexadecimal digits (red, green, blue), or eight with the opacity last.
+    /// Parses `HexFontColor`: six hexadecimal digits (red, green, blue), or eight with the opacity last.
     pub fn parse_hex(digits: &str) -> Option<Self> {
         let rgb = Rgb::parse_hex(digits.get(..6)?)?;
         match digits.get(6..)? {
@@ -83,14 +83,14 @@ impl FontColour {
     }
 }
 
-/// The colour of what lies behind text: of its box or its shadow.
+/// The colour of the box or shadow behind text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackdropColour {
-    /// `AUTO` or left out: the input's where styles pass through and it has one, else black.
+    /// `AUTO` or left out: the input's colour if styles pass through and it has one, otherwise black.
     #[default]
     Auto,
-    /// `NONE`: there is none.
+    /// `NONE`: no box or shadow.
     None,
     /// `BLACK`.
     Black,
@@ -99,7 +99,7 @@ pub enum BackdropColour {
 }
 
 impl BackdropColour {
-    /// The colour, given the input's; nothing for `NONE`.
+    /// Returns the colour, where `of_input` is the input's; `None` for `NONE`.
     fn rgb(self, of_input: Option<Rgb>) -> Option<Rgb> {
         match self {
             Self::Auto => Some(of_input.unwrap_or(NamedColour::Black.rgb())),
@@ -110,85 +110,87 @@ impl BackdropColour {
     }
 }
 
-/// How lines lie.
+/// Horizontal alignment of lines.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BurnInAlignment {
-    /// `AUTO` or left out: as the input says where styles pass through, else centred.
+    /// `AUTO` or left out: the input's alignment if styles pass through, otherwise centred.
     #[default]
     Auto,
-    /// `CENTERED`: around the middle of the picture, or around the horizontal position when there is one.
+    /// `CENTERED`: around the centre of the frame, or around the horizontal position if there is one.
     Centered,
-    /// `LEFT`: from the left, or from the horizontal position when there is one.
+    /// `LEFT`: from the left, or from the horizontal position if there is one.
     Left,
 }
 
-/// Which text a font colour is for, where styles pass through.
+/// Which text the font colour applies to, if styles pass through.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplyFontColour {
     /// `WHITE_TEXT_ONLY`, the default: text that is white or has no colour in the input.
     #[default]
     WhiteTextOnly,
-    /// `ALL_TEXT`: all.
+    /// `ALL_TEXT`: all text.
     AllText,
 }
 
-/// How burnt-in captions look. The default is MediaConvert's: white, outlined in black, at the bottom, in the middle,
-/// as large as the picture wants, without box or shadow, whatever the input says.
+/// The style of burnt-in captions. The default is MediaConvert's: white with a black outline, centred at the
+/// bottom, sized to the frame, without box or shadow, regardless of the input's styles.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct BurnInStyle {
-    /// The family of the font, as the system names it; none or empty: `Sans`, which every fontconfig knows.
+    /// Font family, by its system name. Default if `None` or empty: `Sans`, which every fontconfig resolves.
     pub font_family: Option<String>,
-    /// The height of a line in pixels (of the font's ascent and descent, which is what libass sizes by), up to 96;
-    /// none or 0: automatic, 1/18 of the picture's shorter side. That is ffmpeg's share for text subtitles (16 of 288
-    /// lines) and close to WebVTT's (letters of 5 % of the height, with the room that lines need).
+    /// Line height in pixels, up to 96: the font's ascent plus descent, by which libass sizes fonts. Default if
+    /// `None` or 0: 1/18 of the frame's shorter side. That is ffmpeg's ratio for text subtitles (16 of 288
+    /// lines) and close to WebVTT's (letters of 5 % of the height, plus the space between lines).
     pub font_size: Option<u32>,
-    /// The colour of text.
+    /// Text colour.
     pub font_colour: FontColour,
-    /// Which text `font_colour` is for, where styles pass through.
+    /// Which text `font_colour` applies to, if styles pass through.
     pub apply_font_colour: ApplyFontColour,
-    /// The opacity of text and its outline, 0 to 255; none: 255, or what a hexadecimal font colour says.
+    /// Opacity of text and outline, 0 to 255. Default: that of a hexadecimal font colour, otherwise 255.
     pub font_opacity: Option<u8>,
-    /// The colour of the outline; none: black.
+    /// Outline colour. Default: black.
     pub outline_colour: Option<NamedColour>,
-    /// The width of the outline in pixels, 0 to 10; none: 1/16 of the font's size (ffmpeg's share), 1 to 10.
+    /// Outline width in pixels, 0 to 10. Default: 1/16 of the font size (ffmpeg's ratio), 1 to 10.
     pub outline_size: Option<u32>,
-    /// The colour of the box behind the text.
+    /// Colour of the box behind the text.
     pub background_colour: BackdropColour,
-    /// The opacity of the box, 0 to 255; none: 0, or 255 behind text whose background the input tells, where styles
-    /// pass through.
+    /// Opacity of the box, 0 to 255. Default: 0, or 255 behind text that has a background in the input, if
+    /// styles pass through.
     pub background_opacity: Option<u8>,
-    /// The colour of the shadow.
+    /// Shadow colour.
     pub shadow_colour: BackdropColour,
-    /// The opacity of the shadow, 0 to 255; none: 0, since neither SubRip nor WebVTT can tell of shadows.
+    /// Opacity of the shadow, 0 to 255. Default: 0, because neither SubRip nor WebVTT can describe shadows.
     pub shadow_opacity: Option<u8>,
-    /// How far the shadow lies to the right in pixels, to the left when negative; none: 2 (our choice).
+    /// Shadow offset to the right in pixels; negative to the left. Default: 2 (our choice).
     pub shadow_x_offset: Option<i32>,
-    /// How far the shadow lies below in pixels, above when negative; none: 2 (our choice).
+    /// Shadow offset downwards in pixels; negative upwards. Default: 2 (our choice).
     pub shadow_y_offset: Option<i32>,
-    /// How lines lie.
+    /// Horizontal alignment of lines.
     pub alignment: BurnInAlignment,
-    /// Pixels from the picture's left to where text starts, or to its middle when it is centred; none: by `alignment`.
+    /// Pixels from the left edge of the frame to the start of the text, or to its centre if it is centred.
+    /// Default: by `alignment`.
     pub x_position: Option<u32>,
-    /// Pixels from the picture's top to the top of the text; none: at the bottom, or where the input says.
+    /// Pixels from the top edge of the frame to the top of the text. Default: at the bottom, or where the input
+    /// says.
     pub y_position: Option<u32>,
-    /// Whether looks and places of the input count.
+    /// Whether the input's styles and placements are used.
     pub style_passthrough: StylePassthrough,
 }
 
 impl BurnInStyle {
-    /// The height of a line in pixels, in a picture whose shorter side has so many.
+    /// Returns the line height in pixels, for a frame whose shorter side has this many pixels.
     pub(crate) fn line_height(&self, shorter_side: u32) -> u32 {
         self.font_size.filter(|&size| size > 0).unwrap_or((shorter_side / 18).max(1))
     }
 
-    /// The width of the outline in pixels.
+    /// Returns the outline width in pixels.
     pub(crate) fn outline_width(&self, line_height: u32) -> u32 {
         self.outline_size.unwrap_or(((line_height + 8) / 16).max(1)).min(10)
     }
 
-    /// The opacity of text.
+    /// Returns the text opacity.
     pub(crate) fn text_opacity(&self) -> u8 {
         let of_colour = match self.font_colour {
             FontColour::Hex { opacity, .. } => opacity,
@@ -197,12 +199,12 @@ impl BurnInStyle {
         self.font_opacity.or(of_colour).unwrap_or(255)
     }
 
-    /// The colour of text that has no colour in the input.
+    /// Returns the colour of text that has no colour in the input.
     pub(crate) fn text_colour(&self) -> Rgb {
         self.font_colour.rgb().unwrap_or(WHITE)
     }
 
-    /// The look of a piece of text; its colour is always told.
+    /// Returns the style of a span, always with a colour.
     pub(crate) fn look_of(&self, span: &Span) -> Style {
         if !self.style_passthrough.is_enabled() {
             return Style { colour: Some(self.text_colour()), ..Style::default() };
@@ -214,21 +216,21 @@ impl BurnInStyle {
         Style { colour: Some(of_input.unwrap_or(self.text_colour())), ..span.style }
     }
 
-    /// Colour and opacity of the box behind text, whose background in the input is `of_input`; nothing when none is
-    /// to be seen.
+    /// Returns the colour and opacity of the box behind text, where `of_input` is the text's background in the
+    /// input; `None` if the box is invisible.
     pub(crate) fn background(&self, of_input: Option<Rgb>) -> Option<(Rgb, u8)> {
         let of_input = of_input.filter(|_| self.style_passthrough.is_enabled());
         let opacity = self.background_opacity.unwrap_or(if of_input.is_some() { 255 } else { 0 });
         self.background_colour.rgb(of_input).map(|rgb| (rgb, opacity)).filter(|_| opacity > 0)
     }
 
-    /// Colour and opacity of the shadow; nothing when none is to be seen.
+    /// Returns the colour and opacity of the shadow; `None` if it is invisible.
     pub(crate) fn shadow(&self) -> Option<(Rgb, u8)> {
         let opacity = self.shadow_opacity.filter(|&opacity| opacity > 0)?;
         self.shadow_colour.rgb(None).map(|rgb| (rgb, opacity)).filter(|_| self.shadow_offset() != (0, 0))
     }
 
-    /// The shadow's offset to the right and down, not longer than the largest picture.
+    /// Returns the shadow offset to the right and down, each clamped to 16,384 pixels.
     pub(crate) fn shadow_offset(&self) -> (i32, i32) {
         let bounded = |offset: Option<i32>| offset.unwrap_or(2).clamp(-16_384, 16_384);
         (bounded(self.shadow_x_offset), bounded(self.shadow_y_offset))

@@ -1,4 +1,4 @@
-//! Tests of what settings of burnt-in captions mean.
+//! Tests of how settings for burnt-in captions are resolved.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn colour_of(style: &BurnInStyle, colour: Option<Rgb>) -> Option<Rgb> {
 }
 
 #[test]
-fn are_sizes_automatic_until_they_are_set() {
+fn sizes_are_automatic_until_set() {
     let style = BurnInStyle::default();
     assert_eq!((style.line_height(1080), style.line_height(360), style.line_height(0)), (60, 20, 1));
     assert_eq!((style.outline_width(60), style.outline_width(20), style.outline_width(1)), (4, 1, 1));
@@ -26,7 +26,7 @@ fn are_sizes_automatic_until_they_are_set() {
 }
 
 #[test]
-fn is_hexadecimal_read_with_and_without_opacity() {
+fn hex_colour_has_optional_opacity() {
     let blue = Rgb::from_hex(0x11_22_aa);
     assert_eq!(FontColour::parse_hex("1122AA"), Some(FontColour::Hex { rgb: blue, opacity: None }));
     assert_eq!(FontColour::parse_hex("1122aaBB"), Some(FontColour::Hex { rgb: blue, opacity: Some(0xbb) }));
@@ -41,7 +41,7 @@ fn is_hexadecimal_read_with_and_without_opacity() {
 }
 
 #[test]
-fn does_the_font_colour_go_to_the_text_that_it_is_for() {
+fn font_colour_applies_to_the_chosen_text() {
     let yellow = FontColour::Named(NamedColour::Yellow);
     let white_only = BurnInStyle { font_colour: yellow, ..enabled() };
     let all = BurnInStyle { apply_font_colour: ApplyFontColour::AllText, ..white_only.clone() };
@@ -61,14 +61,14 @@ fn does_the_font_colour_go_to_the_text_that_it_is_for() {
 }
 
 #[test]
-fn are_looks_of_the_input_kept_only_where_they_pass() {
+fn input_styles_need_passthrough() {
     let span = Span { text: "a".to_owned(), style: Style { bold: true, italic: true, ..Style::default() } };
     assert!(enabled().look_of(&span).bold && enabled().look_of(&span).italic);
     assert!(!BurnInStyle::default().look_of(&span).bold);
 }
 
 #[test]
-fn is_a_box_drawn_only_with_an_opacity() {
+fn box_needs_an_opacity() {
     let black = BurnInStyle { background_colour: BackdropColour::Black, ..BurnInStyle::default() };
     assert_eq!(black.background(Some(RED)), None);
     let half = BurnInStyle { background_opacity: Some(128), ..black.clone() };
@@ -84,7 +84,7 @@ fn is_a_box_drawn_only_with_an_opacity() {
 }
 
 #[test]
-fn is_a_shadow_drawn_only_with_opacity_and_offset() {
+fn shadow_needs_opacity_and_offset() {
     let shadow =
         BurnInStyle { shadow_opacity: Some(200), shadow_x_offset: Some(-3), ..BurnInStyle::default() };
     assert_eq!((shadow.shadow(), shadow.shadow_offset()), (Some((BLACK, 200)), (-3, 2)));

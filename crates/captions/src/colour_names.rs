@@ -1,9 +1,10 @@
-//! Colours that caption files call by name. In a name, out its colour, and back. Never all of CSS's names: the sixteen
-//! of HTML 4 with their second names, and a few that SubRip files are known to use.
+//! Colour names of caption files: the sixteen of HTML 4 with their synonyms, and a few more that occur in
+//! SubRip files. Other CSS names are unknown.
 
 use crate::Rgb;
 
-/// WebVTT's default colour classes (section 5 of the standard); a background's class is the same with `bg_` before it.
+/// WebVTT's default colour classes (section 5 of the standard). For backgrounds, the class has the prefix
+/// `bg_`.
 const WEBVTT: [(&str, u32); 8] = [
     ("white", 0xff_ff_ff),
     ("lime", 0x00_ff_00),
@@ -34,17 +35,17 @@ const OTHERS: [(&str, u32); 16] = [
     ("violet", 0xee_82_ee),
 ];
 
-/// The colour of a WebVTT default class, without `bg_`.
+/// Returns the colour of a default WebVTT class, given without `bg_`.
 pub(crate) fn of_webvtt_class(class: &str) -> Option<Rgb> {
     find(&WEBVTT, class)
 }
 
-/// The WebVTT default class of a colour, without `bg_`, if it has one.
+/// Returns the default WebVTT class of exactly this colour, without `bg_`, if there is one.
 pub(crate) fn webvtt_class(colour: Rgb) -> Option<&'static str> {
     WEBVTT.iter().find(|(_, hex)| Rgb::from_hex(*hex) == colour).map(|(name, _)| *name)
 }
 
-/// The WebVTT default class of the nearest colour, without `bg_`.
+/// Returns the default WebVTT class of the nearest colour, without `bg_`.
 pub(crate) fn nearest_webvtt_class(colour: Rgb) -> &'static str {
     let distance = |hex: u32| {
         let other = Rgb::from_hex(hex);
@@ -54,8 +55,8 @@ pub(crate) fn nearest_webvtt_class(colour: Rgb) -> &'static str {
     WEBVTT.iter().min_by_key(|(_, hex)| distance(*hex)).map_or("white", |(name, _)| name)
 }
 
-/// The colour of HTML's attribute `color`: a name in any case, or three, six or eight hexadecimal digits with or
-/// without `#`, of which the last two of eight, the transparency, are ignored.
+/// Parses HTML's `color` attribute: a name in any case, or three, six or eight hexadecimal digits with or
+/// without `#`. The last two of eight digits, the transparency, are ignored.
 pub(crate) fn of_html(value: &str) -> Option<Rgb> {
     let name = value.to_ascii_lowercase();
     let digits = name.strip_prefix('#').unwrap_or(&name);
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_names_and_digits_read() {
+    fn parses_names_and_digits() {
         let orange = Some(Rgb::from_hex(0xff_a5_00));
         for value in ["orange", "Orange", "#FFA500", "ffa500", "#ffa50080"] {
             assert_eq!(of_html(value), orange, "{value}");
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_nearest_class_found() {
+    fn finds_the_nearest_class() {
         for (hex, class) in
             [(0xf0_10_20, "red"), (0xff_a5_00, "yellow"), (0x00_80_80, "cyan"), (0xc0_c0_c0, "white")]
         {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn does_each_webvtt_class_come_back() {
+    fn every_webvtt_class_round_trips() {
         for (name, hex) in WEBVTT {
             assert_eq!(of_webvtt_class(name).and_then(webvtt_class), Some(name));
             assert_eq!(of_webvtt_class(name), Some(Rgb::from_hex(hex)));

@@ -1,5 +1,5 @@
-//! Cues and tracks of them: in what a parser found, out cues in order, each with text and an end after its start.
-//! Never a cue that no player could show: those are dropped and counted.
+//! Cues and caption tracks. A track holds its cues in order, each with text and an end after its start; cues
+//! that no player could show are dropped and counted.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,8 @@ use abanico_media::{ExactTime, Rational};
 
 use crate::Placement;
 
-/// The farthest from zero that a time of a cue may lie: about 114 years. What lies farther is dropped, so that no
-/// arithmetic on times can overflow.
+/// The largest distance of a cue's time from zero, about 114 years. Cues beyond it are dropped, so that
+/// arithmetic on times cannot overflow.
 const FARTHEST_SECONDS: i64 = 1_000_000 * 3600;
 
 /// [`FARTHEST_SECONDS`] as a time.
@@ -28,13 +28,13 @@ pub struct Rgb {
 }
 
 impl Rgb {
-    /// Makes a colour of `0xRRGGBB`; bits above are ignored.
+    /// Makes a colour from `0xRRGGBB`; higher bits are ignored.
     pub const fn from_hex(hex: u32) -> Self {
         let [_, red, green, blue] = hex.to_be_bytes();
         Self { red, green, blue }
     }
 
-    /// Reads exactly six hexadecimal digits, red first.
+    /// Parses exactly six hexadecimal digits, red first.
     pub fn parse_hex(digits: &str) -> Option<Self> {
         let plain = digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         plain.then(|| u32::from_str_radix(digits, 16).ok().map(Self::from_hex)).flatten()
@@ -42,13 +42,13 @@ impl Rgb {
 }
 
 impl std::fmt::LowerHex for Rgb {
-    /// Six hexadecimal digits, red first.
+    /// Writes six hexadecimal digits, red first.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
     }
 }
 
-/// How text looks. The default is what a player does of itself.
+/// The style of text. The default leaves everything to the player.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Style {
     /// Bold.
@@ -57,31 +57,31 @@ pub struct Style {
     pub italic: bool,
     /// Underlined.
     pub underline: bool,
-    /// The text's colour, when the file tells one.
+    /// Text colour, if the file sets one.
     pub colour: Option<Rgb>,
-    /// The colour behind the text, when the file tells one (WebVTT's classes `bg_…`).
+    /// Colour behind the text, if the file sets one (WebVTT's `bg_…` classes).
     pub background: Option<Rgb>,
 }
 
-/// Text of one look, within one line.
+/// A run of text with one style, within one line.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Span {
-    /// The text: never empty within a track, never with an end of line.
+    /// The text. Within a track it is never empty and has no line breaks.
     pub text: String,
-    /// Its look.
+    /// Its style.
     pub style: Style,
 }
 
-/// Text that is shown for a time.
+/// Text shown from a start time to an end time.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cue {
     /// When it appears.
     pub start: ExactTime,
-    /// When it is gone.
+    /// When it disappears.
     pub end: ExactTime,
-    /// Its lines; neighbours in a line differ in style, and no line of a track is blank.
+    /// Its lines. Adjacent spans of a line differ in style, and a track has no blank lines.
     pub lines: Vec<Vec<Span>>,
-    /// Where it stands.
+    /// Where it is shown.
     pub placement: Placement,
 }
 
@@ -92,14 +92,14 @@ impl Cue {
         Self { start, end, lines: text.split('\n').map(line).collect(), placement: Placement::default() }
     }
 
-    /// The text without its looks, lines parted by `\n`.
+    /// Returns the text without styles, with `\n` between lines.
     pub fn text(&self) -> String {
         let line = |line: &Vec<Span>| line.iter().map(|span| span.text.as_str()).collect::<String>();
         self.lines.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Start and end in whole units of `per_second` to a second, each rounded to the nearest and not before zero;
-    /// nothing for a cue that is over by zero. The end lies at least one unit after the start.
+    /// Returns start and end in units of 1/`per_second` second, each rounded to the nearest and at least zero.
+    /// The end is at least one unit after the start. Returns `None` for a cue that ends by time zero.
     pub(crate) fn range_in(&self, per_second: u32) -> Option<(u64, u64)> {
         let units = |time: ExactTime| (time.seconds() * Rational::from(per_second)).round();
         let start = u64::try_from(units(self.start)).unwrap_or(0);
@@ -113,7 +113,7 @@ impl Cue {
     }
 }
 
-/// Cues in the order of their starts.
+/// Cues, sorted by start time.
 ///
 /// ```
 /// use abanico_captions::{CaptionTrack, Cue};
@@ -129,9 +129,9 @@ pub struct CaptionTrack {
 }
 
 impl CaptionTrack {
-    /// Makes a track: sorts cues by start (equal starts keep their order), joins neighbouring spans of one style,
-    /// takes blank lines and control characters out of them, and drops cues that cannot be shown: whose end is not
-    /// after their start, that have no text, or that lie more than a million hours away from zero.
+    /// Makes a track. Sorts cues by start (equal starts keep their order), joins adjacent spans of the same
+    /// style, and removes blank lines and control characters. Drops cues that cannot be shown: those whose end
+    /// is not after their start, those without text, and those more than a million hours from zero.
     pub fn new(cues: Vec<Cue>) -> Self {
         let found = cues.len();
         let mut cues: Vec<Cue> = cues.into_iter().map(tidy).filter(Cue::is_shown).collect();
@@ -140,27 +140,27 @@ impl CaptionTrack {
         Self { cues, dropped }
     }
 
-    /// The cues, in the order of their starts.
+    /// Returns the cues, sorted by start time.
     pub fn cues(&self) -> &[Cue] {
         &self.cues
     }
 
-    /// The number of cues that were dropped when this track was made, since none could be shown.
+    /// Returns how many cues were dropped because they could not be shown.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// Whether there is no cue.
+    /// Whether the track has no cues.
     pub fn is_empty(&self) -> bool {
         self.cues.is_empty()
     }
 
-    /// The latest end of a cue; zero without cues.
+    /// Returns the latest end of a cue; zero without cues.
     pub fn end(&self) -> ExactTime {
         self.cues.iter().map(|cue| cue.end).max().unwrap_or(ExactTime::ZERO)
     }
 
-    /// The same track with so many more cues counted as dropped.
+    /// Adds `more` to the number of dropped cues.
     pub(crate) fn with_dropped(mut self, more: usize) -> Self {
         self.dropped += more;
         self
@@ -176,7 +176,7 @@ fn is_blank(line: &[Span]) -> bool {
     line.iter().all(|span| span.text.trim().is_empty())
 }
 
-/// Joins neighbours of one style and leaves empty spans out; a control character other than a tab is left out too.
+/// Joins adjacent spans of the same style, and removes empty spans and control characters other than tabs.
 fn tidy_line(line: Vec<Span>) -> Vec<Span> {
     let mut tidied: Vec<Span> = Vec::with_capacity(line.len());
     for mut span in line {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn are_cues_sorted_and_those_never_shown_counted() {
+    fn sorts_cues_and_counts_dropped_ones() {
         let far = FARTHEST_SECONDS * 1000;
         let track = CaptionTrack::new(vec![
             cue(5000, 6000, "c"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn are_lines_tidy() {
+    fn lines_are_tidied() {
         let italic = Style { italic: true, ..Style::default() };
         let span = |text: &str, style| Span { text: text.to_owned(), style };
         let mut messy = cue(0, 1, "");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_range_rounded_and_never_empty() {
+    fn range_is_rounded_and_never_empty() {
         assert_eq!(cue(1004, 1005, "x").range_in(100), Some((100, 101)));
         assert_eq!(cue(1001, 1002, "x").range_in(100), Some((100, 101)));
         assert_eq!(cue(-500, 400, "x").range_in(1000), Some((0, 400)));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn are_colours_read_and_written() {
+    fn colours_are_parsed_and_written() {
         let orange = Rgb { red: 255, green: 128, blue: 0 };
         assert_eq!((Rgb::parse_hex("FF8000"), format!("{orange:x}")), (Some(orange), "ff8000".to_owned()));
         for wrong in ["", "+ff800", "ff80000", "gg8000", "ñ0000"] {

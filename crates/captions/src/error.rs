@@ -1,8 +1,8 @@
-//! What can be wrong with a caption file. Each message names the line, the thing and the remedy.
+//! Errors of reading caption files. Each message names the line, the problem and the remedy.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest excerpt of a file that a message shows, in characters.
+/// The longest excerpt of a file in a message, in characters.
 const EXCERPT_CHARS: usize = 80;
 
 /// The format of a caption file, as messages name it.
@@ -24,13 +24,13 @@ impl std::fmt::Display for CaptionFormat {
     }
 }
 
-/// What sort of error it is, for callers that do not read messages.
+/// The kind of error, for callers that do not read messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The file is of another format, or of none.
+    /// The file has another format, or none that is known.
     WrongFormat,
-    /// The file is of this format, but a line of it cannot be read.
+    /// The file has the expected format, but one of its lines cannot be read.
     Unreadable,
 }
 
@@ -38,32 +38,32 @@ pub enum ErrorKind {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A line that has to hold two times does not.
+    /// A line that must hold two times does not.
     #[error(
-        "line {line} of the {format} file holds no two times: `{excerpt}`; write it as `00:00:01,000 --> 00:00:02,500`"
+        "line {line} of the {format} file does not have two times: `{excerpt}`; write it as `00:00:01,000 --> 00:00:02,500`"
     )]
     UnreadableTiming {
-        /// The format that was expected.
+        /// The expected format.
         format: CaptionFormat,
-        /// The line's number, from 1.
+        /// Line number, from 1.
         line: usize,
         /// The line, cut to 80 characters.
         excerpt: String,
     },
-    /// A file with text in it has not one cue.
+    /// The file has text but no cues.
     #[error(
-        "the {format} file has text but no cue, from line {line} on: `{excerpt}`; give a file with lines such as `00:00:01,000 --> 00:00:02,500`, or name the format that it is of"
+        "the {format} file has text but no cues, from line {line} on: `{excerpt}`; give a file with lines such as `00:00:01,000 --> 00:00:02,500`, or name its actual format"
     )]
     NoCue {
-        /// The format that was expected.
+        /// The expected format.
         format: CaptionFormat,
-        /// The number of the first line with text, from 1.
+        /// Number of the first line with text, from 1.
         line: usize,
         /// That line, cut to 80 characters.
         excerpt: String,
     },
     /// A WebVTT file does not begin with `WEBVTT`.
-    #[error("line 1 of the WebVTT file is `{excerpt}`; it has to begin with `WEBVTT`")]
+    #[error("line 1 of the WebVTT file is `{excerpt}`; it must begin with `WEBVTT`")]
     NoHeader {
         /// The first line, cut to 80 characters.
         excerpt: String,
@@ -71,7 +71,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What sort of error it is.
+    /// Returns the kind of error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::UnreadableTiming { .. } => ErrorKind::Unreadable,
@@ -79,7 +79,7 @@ impl Error {
         }
     }
 
-    /// Whether another try may do: never, the same file gives the same error.
+    /// Whether a retry can help. Always false, because the same file gives the same error.
     pub fn is_retryable(&self) -> bool {
         false
     }
@@ -97,7 +97,7 @@ impl Error {
     }
 }
 
-/// The line's beginning without control characters, so that a message stays one line.
+/// Returns the start of the line without control characters, so that the message stays on one line.
 fn excerpt(text: &str) -> String {
     text.trim().chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS).collect()
 }
@@ -107,11 +107,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn do_messages_name_line_thing_and_remedy() {
+    fn messages_name_line_problem_and_remedy() {
         let error = Error::unreadable_timing(CaptionFormat::SubRip, 7, "00:00:xx --> \u{7}never\n");
         assert_eq!(
             error.to_string(),
-            "line 7 of the SubRip file holds no two times: `00:00:xx --> never`; \
+            "line 7 of the SubRip file does not have two times: `00:00:xx --> never`; \
              write it as `00:00:01,000 --> 00:00:02,500`"
         );
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unreadable, false));

@@ -1,6 +1,6 @@
-//! Captions as text, read, put on a clock and written: in the bytes or text of a file, out cues with exact times, and
-//! from them SubRip, WebVTT (whole or in segments) and scripts for burning in. Never does I/O, never panics on any
-//! input, never holds time as a float.
+//! Reads, retimes and writes captions. Parses SubRip and WebVTT into cues with exact times, and writes SubRip,
+//! WebVTT (whole or in segments) and ASS scripts for burning in. Does no I/O, panics on no input, and never
+//! holds time as a float.
 
 mod ass;
 mod ass_placement;

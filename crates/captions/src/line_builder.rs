@@ -1,9 +1,8 @@
-//! Lines of styled text, collected piece by piece: in text and the style it has, out a cue's lines. Never decides a
-//! style.
+//! Builds the lines of a cue from pieces of styled text.
 
 use crate::{Span, Style};
 
-/// Collects text into lines; an end of line within the text begins the next one.
+/// Collects text into lines; a line break in the text begins a new line.
 pub(crate) struct LineBuilder {
     lines: Vec<Vec<Span>>,
 }
@@ -13,7 +12,7 @@ impl LineBuilder {
         Self { lines: vec![Vec::new()] }
     }
 
-    /// Adds text of one style. Text of the style of the text before it joins that.
+    /// Appends text of one style. Text with the same style as the preceding text joins its span.
     pub(crate) fn push(&mut self, text: &str, style: Style) {
         for (index, piece) in text.split('\n').enumerate() {
             if index > 0 {
@@ -32,7 +31,7 @@ impl LineBuilder {
         }
     }
 
-    /// The lines; at least one, which may be empty.
+    /// Returns the lines: at least one, which may be empty.
     pub(crate) fn finish(self) -> Vec<Vec<Span>> {
         self.lines
     }
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn do_pieces_of_one_style_join_and_lines_part() {
+    fn joins_equal_styles_and_splits_lines() {
         let bold = Style { bold: true, ..Style::default() };
         let mut builder = LineBuilder::new();
         builder.push("a", Style::default());

@@ -1,7 +1,7 @@
-//! Where a cue stands in the picture, in WebVTT's terms. In: settings of a cue; out: the same, and the ninth of the
-//! picture that they come closest to, which is all that SubRip can tell. Never a float: percentages are thousandths.
+//! Placement of a cue in the frame, in WebVTT's terms, and the nearest of nine positions, which is all that
+//! SubRip can express. Percentages are integers (thousandths of a percent).
 
-/// A percentage from 0 to 100 of a side of the picture, exact to a thousandth of a percent.
+/// A percentage of a side of the frame, from 0 to 100, exact to a thousandth of a percent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Percent(u32);
 
@@ -9,22 +9,22 @@ impl Percent {
     /// The whole side.
     pub const WHOLE: Self = Self(100_000);
 
-    /// Makes a percentage of so many whole percent; more than 100 become 100.
+    /// Makes a percentage from whole percent; values above 100 become 100.
     pub fn of(percent: u32) -> Self {
         Self::from_thousandths(percent.saturating_mul(1000))
     }
 
-    /// Makes a percentage of so many thousandths of a percent; more than 100,000 become 100,000.
+    /// Makes a percentage from thousandths of a percent; values above 100,000 become 100,000.
     pub fn from_thousandths(thousandths: u32) -> Self {
         Self(thousandths.min(Self::WHOLE.0))
     }
 
-    /// The thousandths of a percent, 0 to 100,000.
+    /// Returns the thousandths of a percent, 0 to 100,000.
     pub fn thousandths(self) -> u32 {
         self.0
     }
 
-    /// This share of so many pixels, rounded to the nearest.
+    /// Returns this share of `pixels`, rounded to the nearest.
     pub fn of_pixels(self, pixels: u32) -> u32 {
         let whole = u64::from(Self::WHOLE.0);
         let share = (u64::from(self.0) * u64::from(pixels) + whole / 2) / whole;
@@ -32,31 +32,31 @@ impl Percent {
     }
 }
 
-/// The direction in which a cue's lines are written.
+/// The writing direction of a cue's lines.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Writing {
-    /// Lines lie, the next one stands below.
+    /// Horizontal lines, stacked downwards.
     #[default]
     Horizontal,
-    /// `vertical:rl`: lines stand, the next one at the left.
+    /// `vertical:rl`: vertical lines, stacked to the left.
     VerticalGrowingLeft,
-    /// `vertical:lr`: lines stand, the next one at the right.
+    /// `vertical:lr`: vertical lines, stacked to the right.
     VerticalGrowingRight,
 }
 
-/// Where a cue's box stands across the direction of its lines.
+/// Position of a cue's box across its lines: vertical if they are horizontal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Line {
-    /// So many lines from the top, from 0; negative ones from the bottom, where -1 is the last.
+    /// Lines from the top, from 0. Negative numbers count from the bottom, where -1 is the last line.
     Number(i32),
-    /// So much of the picture from the top.
+    /// Distance from the top, as a share of the frame.
     Percent(Percent),
 }
 
-/// Which edge of a cue's box its [`Line`] is.
+/// Which edge of a cue's box its [`Line`] positions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum LineAlign {
-    /// The first edge: the top of lying lines.
+    /// The first edge: the top, if lines are horizontal.
     #[default]
     Start,
     /// The middle.
@@ -65,7 +65,7 @@ pub enum LineAlign {
     End,
 }
 
-/// Which edge of a cue's box its position is.
+/// Which edge of a cue's box its position refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PositionAlign {
     /// The left edge.
@@ -76,42 +76,42 @@ pub enum PositionAlign {
     LineRight,
 }
 
-/// How lines lie in a cue's box. Start and end are read as left and right by what lays lines out.
+/// Alignment of lines within a cue's box. Layout treats start as left and end as right.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Align {
-    /// Towards the side where its writing begins.
+    /// Towards the start of the writing direction.
     Start,
-    /// In the middle.
+    /// Centred.
     #[default]
     Center,
-    /// Towards the side where its writing ends.
+    /// Towards the end of the writing direction.
     End,
-    /// Towards the left.
+    /// To the left.
     Left,
-    /// Towards the right.
+    /// To the right.
     Right,
 }
 
-/// Where a cue stands. The default is the middle of the bottom.
+/// Where a cue is shown. The default is the bottom centre.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Placement {
-    /// The direction of lines.
+    /// The writing direction of the lines.
     pub writing: Writing,
-    /// Where the box stands, from the top; absent: at the bottom, above what stands there already.
+    /// Position of the box from the top. `None`: at the bottom, above any cue already there.
     pub line: Option<Line>,
-    /// Which edge of the box `line` is.
+    /// Which edge of the box `line` positions.
     pub line_align: LineAlign,
-    /// Where the box stands, from the left; absent: by `align`.
+    /// Position of the box from the left. `None`: by `align`.
     pub position: Option<Percent>,
-    /// Which edge of the box `position` is; absent: by `align`.
+    /// Which edge of the box `position` refers to. `None`: by `align`.
     pub position_align: Option<PositionAlign>,
-    /// The width of the box; absent: as wide as there is room.
+    /// Width of the box. `None`: all the available width.
     pub size: Option<Percent>,
-    /// How lines lie in the box.
+    /// Alignment of lines within the box.
     pub align: Align,
 }
 
-/// A column or a row of the picture cut in three.
+/// A third of the frame's width or height.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Third {
     /// Left, or top.
@@ -123,8 +123,8 @@ pub enum Third {
 }
 
 impl Placement {
-    /// Makes the placement of SubRip's `{\anN}`, by the keys of a numeric keypad: 1 to 3 at the bottom from left to
-    /// right, 4 to 6 in the middle, 7 to 9 at the top. Other numbers mean nothing.
+    /// Makes the placement of SubRip's `{\anN}`, numbered as on a numeric keypad: 1 to 3 at the bottom from
+    /// left to right, 4 to 6 in the middle, 7 to 9 at the top. Returns `None` for other numbers.
     pub fn from_keypad(key: u32) -> Option<Self> {
         let (line, line_align) = match key {
             1..=3 => (None, LineAlign::Start),
@@ -140,7 +140,7 @@ impl Placement {
         Some(Self { line, line_align, align, ..Self::default() })
     }
 
-    /// The key of a numeric keypad, 1 to 9, that this placement comes closest to.
+    /// Returns the numeric keypad key, 1 to 9, that is nearest to this placement.
     pub fn keypad(&self) -> u32 {
         let column = match self.column() {
             Third::First => 1,
@@ -155,7 +155,7 @@ impl Placement {
         column + row
     }
 
-    /// The column: by how lines lie; for centred lines by where their middle is.
+    /// Returns the column: by alignment, and for centred lines by the position of their centre.
     pub fn column(&self) -> Third {
         match (self.align, self.position, self.position_align) {
             (Align::Start | Align::Left, ..) => Third::First,
@@ -165,8 +165,8 @@ impl Placement {
         }
     }
 
-    /// The row: by the line, fifteen of which fill a picture (WebVTT's automatic size is 5 % and lines need room
-    /// between them); standing lines are taken to be at the bottom.
+    /// Returns the row: by `line`, counting fifteen lines to a frame (WebVTT's default font size is 5 %, and
+    /// lines need space between them). Vertical text counts as being at the bottom.
     pub fn row(&self) -> Third {
         if self.writing != Writing::Horizontal {
             return Third::Last;
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_each_key_come_back() {
+    fn every_key_round_trips() {
         for key in 1..=9 {
             assert_eq!(Placement::from_keypad(key).unwrap().keypad(), key);
         }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_nearest_key_told_by_line_and_position() {
+    fn line_and_position_determine_the_key() {
         let at = |line, position| Placement { line, position, ..Placement::default() }.keypad();
         assert_eq!(at(Some(Line::Percent(Percent::of(10))), None), 8);
         assert_eq!(at(Some(Line::Percent(Percent::of(85))), Some(Percent::of(20))), 1);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn are_percentages_bounded_and_rounded() {
+    fn percentages_are_clamped_and_rounded() {
         assert_eq!(Percent::of(u32::MAX), Percent::WHOLE);
         assert_eq!(Percent::from_thousandths(33_333).of_pixels(1920), 640);
         assert_eq!(Percent::WHOLE.of_pixels(u32::MAX), u32::MAX);

@@ -1,16 +1,16 @@
-//! SubRip (`.srt`): in a file's text, out a track, and back. There is no standard, so reading forgives what real files
-//! have: missing or wrong counters, `.` for `,`, missing hours, coordinates, blank lines within and between. Never a
-//! cue that was guessed: a line that is meant to hold times and does not is an error.
+//! Reads and writes SubRip files (`.srt`). There is no standard, so the parser accepts what real files contain:
+//! missing or wrong counters, `.` for `,`, missing hours, coordinates, and blank lines within and between cues.
+//! It does not guess, though: a malformed timing line is an error.
 
 use crate::text::normalised;
 use crate::timestamp::{self, Timing};
 use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, srt_markup};
 
-/// Reads a SubRip file. A text without a character other than white space is a track without cues.
+/// Parses a SubRip file. Blank text gives a track without cues.
 ///
 /// # Errors
-/// [`Error::UnreadableTiming`] when a line is meant to hold two times but they cannot be read, and [`Error::NoCue`]
-/// when there is text but no cue.
+/// Returns [`Error::UnreadableTiming`] if a timing line cannot be read, and [`Error::NoCue`] if there is text
+/// but no cue.
 ///
 /// ```
 /// let track = abanico_captions::parse_srt("1\n00:00:01,000 --> 00:00:02,500\n<i>Hola</i>\n")?;
@@ -38,7 +38,7 @@ pub fn parse_srt(text: &str) -> Result<CaptionTrack, Error> {
 
 type TimedLine = (usize, abanico_media::ExactTime, abanico_media::ExactTime);
 
-/// The indices of lines that hold two times, with these.
+/// Returns the timing lines: the index of each, with its start and end.
 fn timed_lines(lines: &[&str]) -> Result<Vec<TimedLine>, Error> {
     let mut timed = Vec::new();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("-->")) {
@@ -53,7 +53,7 @@ fn timed_lines(lines: &[&str]) -> Result<Vec<TimedLine>, Error> {
     Ok(timed)
 }
 
-/// The line without white space beside the signs within a time, as in `00:00:01, 500`.
+/// Removes white space beside the separators within a time, as in `00:00:01, 500`.
 fn squeezed(line: &str) -> String {
     let mut squeezed = String::with_capacity(line.len());
     let mut after_sign = true;
@@ -70,7 +70,7 @@ fn squeezed(line: &str) -> String {
     squeezed
 }
 
-/// Whether a line with an arrow is no text: since it begins as a time does, or follows a counter.
+/// Whether a line with an arrow is meant as a timing line: it begins like a time, or it follows a counter.
 fn is_meant_as_times(lines: &[&str], at: usize) -> bool {
     let is_blank = |at: usize| lines[at].trim().is_empty();
     let follows_counter = at >= 1 && is_counter(lines[at - 1]) && (at == 1 || is_blank(at - 2));
@@ -88,8 +88,9 @@ fn is_counter(line: &str) -> bool {
     !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The index of the first line that belongs to the cue timed in line `at`: its counter's, or its own. Blank lines may
-/// stand between the two when one stands before the counter too (files whose every line end was doubled).
+/// Returns the index of the first line of the cue whose timing line is `at`: its counter, or the timing line
+/// itself. Blank lines between counter and timing line are allowed only if one precedes the counter too, as in
+/// files whose line ends were doubled.
 fn before_counter(lines: &[&str], at: usize) -> usize {
     let blanks = lines[..at].iter().rev().take_while(|line| line.trim().is_empty()).count();
     let Some(counter) = (at - blanks).checked_sub(1).filter(|&counter| is_counter(lines[counter])) else {
@@ -99,9 +100,9 @@ fn before_counter(lines: &[&str], at: usize) -> usize {
     if blanks == 0 || parted { counter } else { at }
 }
 
-/// Writes a SubRip file in UTF-8: ends of lines are `\n`, counters go from 1, times are rounded to milliseconds. Cues
-/// that are over by zero are left out. With styles passed through, looks become tags and the placement becomes
-/// `{\anN}`, the nearest of nine; without, text stands alone.
+/// Writes a SubRip file: line ends are `\n`, counters start at 1, times are rounded to milliseconds. Cues that
+/// end by time zero are left out. With style passthrough, styles become tags and the placement becomes the
+/// nearest `{\anN}`; without it, only the text is written.
 pub fn write_srt(track: &CaptionTrack, passthrough: StylePassthrough) -> String {
     let mut file = String::new();
     let timed = track.cues().iter().filter_map(|cue| Some((cue, cue.range_in(1000)?)));

@@ -1,17 +1,16 @@
-//! SubRip's tags: in the text of a cue with `<b>`, `<font color=…>` and `{\an8}`, out styled lines and a placement, and
-//! back. Never an error: what is no tag is text. SubRip has no way to write a `<` that is none, so text that looks like
-//! a tag becomes one when it is read again.
+//! Parses and writes the markup in SubRip text: `<b>`, `<font color=…>` and `{\an8}`. Parsing never fails:
+//! whatever is not a tag is text. SubRip cannot escape `<`, so text that looks like a tag is read back as one.
 
 use crate::colour_names::of_html;
 use crate::line_builder::LineBuilder;
 use crate::{Placement, Rgb, Span, Style, StylePassthrough};
 
-/// The longest tag that is looked for, in characters, and the most tags that are open at once: bounds that keep the
-/// work in proportion to the text, whatever it is.
+/// The longest tag, in characters, and the largest number of open tags. These bounds keep the work linear in
+/// the length of the text.
 const LONGEST_TAG: usize = 300;
 const MOST_OPEN: usize = 32;
 
-/// A tag that is open.
+/// An open tag.
 enum Tag {
     Bold,
     Italic,
@@ -20,7 +19,7 @@ enum Tag {
     Font(Option<Rgb>),
 }
 
-/// What a piece of markup asks for.
+/// The effect of a piece of markup.
 enum Markup {
     Open(Tag),
     Close(Tag),
@@ -28,7 +27,7 @@ enum Markup {
     Nothing,
 }
 
-/// The lines and the placement of a cue's text.
+/// Parses the text of a cue into lines and a placement.
 pub(crate) fn parse(text: &str) -> (Vec<Vec<Span>>, Placement) {
     let mut builder = LineBuilder::new();
     let mut open: Vec<Tag> = Vec::new();
@@ -62,7 +61,7 @@ fn apply(markup: Markup, open: &mut Vec<Tag>, placement: &mut Option<Placement>)
                 open.remove(at);
             }
         }
-        // As players do, the first one counts.
+        // The first one counts, as in players.
         Markup::Place(place) => *placement = placement.or(Some(place)),
         Markup::Nothing => {}
     }
@@ -82,7 +81,7 @@ fn style_of(open: &[Tag]) -> Style {
     style
 }
 
-/// The markup that `text` begins with, and its length in bytes.
+/// Parses the markup at the start of `text` and returns it with its length in bytes.
 fn markup(text: &str) -> Option<(Markup, usize)> {
     let close = if text.starts_with('<') { '>' } else { '}' };
     let mut near = text.char_indices().take(LONGEST_TAG);
@@ -95,14 +94,14 @@ fn markup(text: &str) -> Option<(Markup, usize)> {
     Some((markup, end + 1))
 }
 
-/// A block such as `{\an8}`; other commands of ASS scripts mean nothing here and are not text either.
+/// Parses an override block such as `{\an8}`. Other ASS commands are ignored, but are not shown as text either.
 fn override_block(commands: &str) -> Markup {
     let key =
         |command: &str| command.strip_prefix("an")?.trim().parse().ok().and_then(Placement::from_keypad);
     commands.split('\\').find_map(key).map_or(Markup::Nothing, Markup::Place)
 }
 
-/// A tag such as `i`, `/i` or `font color="red"`; in braces (`{i}`) only those of one letter.
+/// Parses a tag such as `i`, `/i` or `font color="red"`. In braces, as in `{i}`, `font` is not a tag.
 fn tag(inner: &str, has_attributes: bool) -> Option<Markup> {
     let (inner, closes) = inner.strip_prefix('/').map_or((inner, false), |rest| (rest, true));
     let inner = inner.trim();
@@ -118,9 +117,9 @@ fn tag(inner: &str, has_attributes: bool) -> Option<Markup> {
     Some(if closes { Markup::Close(tag) } else { Markup::Open(tag) })
 }
 
-/// The attribute `color`, with double quotes, single quotes or none.
+/// Returns the value of the `color` attribute, in double quotes, single quotes or none.
 fn font_colour(attributes: &str) -> Option<Rgb> {
-    // Lowering ASCII letters keeps every byte where it is.
+    // Lowercasing ASCII letters keeps byte positions.
     let at = attributes.to_ascii_lowercase().find("color")?;
     let value = attributes[at + "color".len()..].trim_start().strip_prefix('=')?.trim_start();
     let value = match value.chars().next()? {
@@ -130,14 +129,14 @@ fn font_colour(attributes: &str) -> Option<Rgb> {
     of_html(value.trim())
 }
 
-/// The text of a cue, lines parted by `\n`.
+/// Writes the text of a cue, with `\n` between lines.
 pub(crate) fn written(lines: &[Vec<Span>], placement: &Placement, passthrough: StylePassthrough) -> String {
     let enabled = passthrough.is_enabled();
     let key = Some(placement.keypad()).filter(|&key| enabled && key != 2);
     let span = |span: &Span| if enabled { tagged(span) } else { span.text.clone() };
     let line = |line: &Vec<Span>| line.iter().map(span).collect::<String>();
     let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
-    // An arrow in the text must not make its line one of times.
+    // An arrow in the text would turn its line into a timing line.
     key.map_or_else(String::new, |key| format!("{{\\an{key}}}")) + &text.replace("-->", "→")
 }
 
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn are_tags_read_in_all_their_spellings() {
+    fn parses_all_spellings_of_tags() {
         let red = "<font color=\"#ff0000\">a</font>";
         for text in [
             "<font color=\"#FF0000\">a</font>",
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn do_tags_cross_lines_and_each_other() {
+    fn tags_span_lines_and_overlap() {
         assert_eq!(again("<i>a\nb</i>c"), "<i>a</i>\n<i>b</i>c");
         assert_eq!(again("<b>a<i>b</b>c</i>d"), "<b>a</b><b><i>b</i></b><i>c</i>d");
         assert_eq!(
@@ -190,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn is_only_the_first_place_taken_and_other_commands_dropped() {
+    fn first_placement_wins_other_commands_are_dropped() {
         assert_eq!(again("{\\an8}a{\\an1}"), "{\\an8}a");
         assert_eq!(again("{\\fad(1,2)\\an4}{\\b1}a"), "{\\an4}a");
         assert_eq!(again("{\\an0}a"), "a");
     }
 
     #[test]
-    fn is_what_is_no_tag_text() {
+    fn everything_else_is_text() {
         for text in [
             "1 < 2 > 0",
             "<3",
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn is_hostile_text_read_in_proportion_to_its_length() {
+    fn hostile_text_takes_linear_time() {
         for piece in ["<", "<i>", "</i>", "{\\an8}", "<i>a"] {
             let text = piece.repeat(200_000);
             assert!(parse(&text).0.len() == 1, "{piece}");
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn is_nothing_but_text_left_without_passthrough() {
+    fn without_passthrough_only_text_remains() {
         let (lines, placement) = parse("{\\an8}<b>a</b> --> b");
         assert_eq!(written(&lines, &placement, StylePassthrough::Disabled), "a → b");
     }

@@ -1,4 +1,4 @@
-//! Tests of SubRip: files as they are found, exact texts, and round trips.
+//! Tests of SubRip: files as found in the wild, exact output, and round trips.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::test_tracks::{TextOf, track};
 use crate::{Placement, decode};
 
-/// `start-end text` of each cue, in milliseconds.
+/// Describes each cue as `start-end text`, in milliseconds.
 fn outline(file: &str) -> Vec<String> {
     let track = parse_srt(file).unwrap();
     let line =
@@ -15,7 +15,7 @@ fn outline(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn is_a_file_with_every_common_fault_read() {
+fn file_with_common_faults_is_read() {
     let file = "\u{feff}\r\n\r\n1\r\n00:00:01,000 --> 00:00:02,000 X1:100 X2:200 Y1:10 Y2:20\r\nOne\r\n\r\n\
         7\r\n00:00:03.5-->00:00:04.25\r\nTwo\r\n\r\nstill two\r\n\r\n\
         00:05,0  -->  00:06\r\n- Three\r\n- 3\r\n\r\n\
@@ -35,20 +35,20 @@ fn is_a_file_with_every_common_fault_read() {
 }
 
 #[test]
-fn is_a_file_with_doubled_line_ends_read() {
+fn file_with_doubled_line_ends_is_read() {
     let file = "1\r\r\n00:00:01,000 --> 00:00:02,000\r\r\nOne\r\r\n1984\r\r\n\r\r\n2\r\r\n00:00:03,000 --> 00:00:04,000\r\r\nTwo\r\r\n";
     assert_eq!(outline(file), ["1000-2000 One|1984", "3000-4000 Two"]);
 }
 
 #[test]
-fn are_cues_sorted_and_backward_ones_dropped() {
+fn sorts_cues_and_drops_backward_ones() {
     let file = "1\n00:00:05,000 --> 00:00:06,000\nb\n\n2\n00:00:01,000 --> 00:00:02,000\na\n\n3\n00:00:09,000 --> 00:00:08,000\nc\n";
     assert_eq!(outline(file), ["1000-2000 a", "5000-6000 b"]);
     assert_eq!(parse_srt(file).unwrap().dropped(), 1);
 }
 
 #[test]
-fn is_a_spanish_file_of_an_old_editor_read() {
+fn windows_1252_file_is_read() {
     let decoded =
         decode(b"1\r\n00:00:01,000 --> 00:00:02,000\r\n{\\an8}\xbfQu\xe9 <i>ma\xf1ana</i>\x85?\r\n\r\n");
     let track = parse_srt(&decoded.text).unwrap();
@@ -58,14 +58,14 @@ fn is_a_spanish_file_of_an_old_editor_read() {
 }
 
 #[test]
-fn is_an_empty_file_a_track_without_cues() {
+fn empty_file_has_no_cues() {
     for file in ["", "\u{feff}", " \r\n\t\n"] {
         assert!(parse_srt(file).unwrap().is_empty());
     }
 }
 
 #[test]
-fn do_errors_name_the_line() {
+fn errors_name_the_line() {
     let error = parse_srt("\n\nHello,\nworld").unwrap_err();
     assert_eq!(error, Error::no_cue(CaptionFormat::SubRip, 3, "Hello,"));
     let cases = [
@@ -84,7 +84,7 @@ fn do_errors_name_the_line() {
 }
 
 #[test]
-fn is_the_whole_text_as_it_should_be() {
+fn writes_the_expected_text() {
     let file = "1\n00:00:01,000 --> 00:00:02,500\n{\\an8}<b><i>Top</i></b>\n<font color=\"#ffff00\">yellow</font> & <plain>\n\n\
         2\n01:00:00,000 --> 01:00:01,000\nLast\n\n";
     let track = parse_srt(file).unwrap();
@@ -97,12 +97,12 @@ fn is_the_whole_text_as_it_should_be() {
 
 proptest! {
     #[test]
-    fn does_what_is_written_with_styles_come_back(track in track(TextOf::SubRip)) {
+    fn written_styles_round_trip(track in track(TextOf::SubRip)) {
         prop_assert_eq!(parse_srt(&write_srt(&track, StylePassthrough::Enabled)).unwrap(), track);
     }
 
     #[test]
-    fn does_plain_writing_keep_times_and_text(track in track(TextOf::SubRip)) {
+    fn plain_output_keeps_times_and_text(track in track(TextOf::SubRip)) {
         let plain = parse_srt(&write_srt(&track, StylePassthrough::Disabled)).unwrap();
         prop_assert_eq!(plain.cues().len(), track.cues().len());
         for (plain, cue) in plain.cues().iter().zip(track.cues()) {
@@ -111,14 +111,14 @@ proptest! {
     }
 
     #[test]
-    fn do_any_bytes_pass_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(track) = parse_srt(&decode(&bytes).text) {
             write_srt(&track, StylePassthrough::Enabled);
         }
     }
 
     #[test]
-    fn do_pieces_of_files_pass_without_a_panic(
+    fn arbitrary_file_pieces_never_panic(
         pieces in prop::collection::vec(
             prop_oneof![
                 Just("\n"), Just("1"), Just("00:00:01,000"), Just(" --> "), Just("-->"), Just("<i>"), Just("</font>"),

@@ -1,15 +1,15 @@
-//! Whether looks and places of the input's captions reach the output. Never more than that choice.
+//! The choice whether the input's caption styles and placements reach the output.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a writer keeps styles, colours and placement. The default is not to.
+/// Whether a writer keeps styles, colours and placements. Default: it does not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StylePassthrough {
-    /// Plain text at the default place.
+    /// Plain text at the default position.
     #[default]
     Disabled,
-    /// Whatever the format can say of styles, colours and placement.
+    /// All styles, colours and placements that the format supports.
     Enabled,
 }
 

@@ -1,4 +1,4 @@
-//! Tracks for property tests: any that a format can say in full.
+//! Random tracks for property tests, limited to what a format can represent.
 
 use abanico_media::ExactTime;
 use proptest::prelude::*;
@@ -7,19 +7,20 @@ use crate::{
     Align, CaptionTrack, Cue, Line, LineAlign, Percent, Placement, PositionAlign, Rgb, Span, Style, Writing,
 };
 
-/// Which characters, styles and placements a track is made of.
+/// The format that limits a track's characters, styles and placements.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TextOf {
-    /// What SubRip can say: no `<`, `{`, or `>` (which may end an arrow), no background, one of nine places.
+    /// What SubRip can represent: no `<`, `{`, or `>` (which may end an arrow), no background, one of nine
+    /// placements.
     SubRip,
-    /// What WebVTT can say: everything.
+    /// What WebVTT can represent: everything.
     WebVtt,
 }
 
-/// A track of up to eight cues with times in whole milliseconds.
+/// Returns a track of up to eight cues with times in whole milliseconds.
 pub(crate) fn track(kind: TextOf) -> impl Strategy<Value = CaptionTrack> {
     prop::collection::vec(cue(kind), 0..8).prop_map(CaptionTrack::new).prop_map(|track| {
-        // Made anew, the track has nothing dropped.
+        // Rebuild the track, so that it counts no dropped cues.
         CaptionTrack::new(track.cues().to_vec())
     })
 }
@@ -61,7 +62,7 @@ fn placement(kind: TextOf) -> BoxedStrategy<Placement> {
     }
 }
 
-/// Any placement that WebVTT can tell.
+/// Returns any placement that WebVTT can represent.
 pub(crate) fn any_placement() -> impl Strategy<Value = Placement> {
     let percent = || (0..=100_000_u32).prop_map(Percent::from_thousandths);
     let line = prop_oneof![any::<i32>().prop_map(Line::Number), percent().prop_map(Line::Percent)];

@@ -1,7 +1,7 @@
-//! Bytes as text: in a caption file's bytes, out its characters with `\n` as the only end of line, and the encoding
-//! that was taken. Never fails: what is no Unicode is read as windows-1252, in which every byte means something.
+//! Decodes the bytes of a caption file to text with `\n` line ends, and reports the encoding. Never fails:
+//! bytes that are not Unicode are read as windows-1252, in which every byte is a character.
 
-/// The encoding that bytes were read as.
+/// The encoding that bytes were decoded with.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TextEncoding {
     /// UTF-8, with or without a byte order mark.
@@ -10,13 +10,13 @@ pub enum TextEncoding {
     Utf16LittleEndian,
     /// UTF-16 with the byte order mark `FE FF`.
     Utf16BigEndian,
-    /// windows-1252, taken because the bytes are not valid UTF-8 and have no byte order mark: a guess that a caller
-    /// may want to tell people about.
+    /// windows-1252, assumed because the bytes are not valid UTF-8 and have no byte order mark. This is a guess
+    /// that callers may want to report.
     Windows1252,
 }
 
 impl TextEncoding {
-    /// The name in the WHATWG Encoding Standard.
+    /// Returns the name in the WHATWG Encoding Standard.
     pub fn name(self) -> &'static str {
         match self {
             Self::Utf8 => "UTF-8",
@@ -26,22 +26,22 @@ impl TextEncoding {
         }
     }
 
-    /// Whether the encoding was guessed, not told by the bytes themselves.
+    /// Whether the encoding is a guess.
     pub fn is_guess(self) -> bool {
         self == Self::Windows1252
     }
 }
 
-/// A text and the encoding that it was read from.
+/// Decoded text and its encoding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DecodedText {
-    /// The characters: no byte order mark, ends of lines are `\n`, NUL is U+FFFD as WebVTT wants it.
+    /// The text, without byte order mark, with `\n` line ends, and with U+FFFD for NUL as WebVTT requires.
     pub text: String,
-    /// The encoding that was taken.
+    /// The encoding that was used.
     pub encoding: TextEncoding,
 }
 
-/// Reads bytes as text. Half a UTF-16 pair becomes U+FFFD.
+/// Decodes bytes to text. An unpaired UTF-16 surrogate or a last odd byte becomes U+FFFD.
 ///
 /// ```
 /// use abanico_captions::{TextEncoding, decode};
@@ -76,7 +76,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     text
 }
 
-/// One byte of windows-1252, by the index of the WHATWG Encoding Standard: as ISO 8859-1, but for 0x80 to 0x9f.
+/// Decodes a byte of windows-1252 by the WHATWG Encoding Standard's index: ISO 8859-1, except for 0x80 to 0x9f.
 fn windows1252(byte: u8) -> char {
     const FROM_0X80: [char; 32] = [
         '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
@@ -88,7 +88,8 @@ fn windows1252(byte: u8) -> char {
     }
 }
 
-/// The text with `\n` for CRLF and CR, and U+FFFD for NUL. Needed again for text that was not read by [`decode`].
+/// Removes a byte order mark, and replaces CRLF and CR by `\n` and NUL by U+FFFD. The parsers call it too,
+/// because their text may not come from [`decode`].
 pub(crate) fn normalised(text: &str) -> String {
     text.strip_prefix('\u{feff}')
         .unwrap_or(text)
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn is_each_encoding_told_by_its_bytes() {
+    fn detects_each_encoding() {
         check(b"", "", TextEncoding::Utf8);
         check("ñ€\n".as_bytes(), "ñ€\n", TextEncoding::Utf8);
         check("\u{feff}WEBVTT".as_bytes(), "WEBVTT", TextEncoding::Utf8);
@@ -118,17 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn is_broken_utf16_marked_and_not_lost() {
+    fn broken_utf16_becomes_replacement_characters() {
         check(b"\xff\xfe\x3d\xd8h\0\x01", "\u{fffd}h\u{fffd}", TextEncoding::Utf16LittleEndian);
     }
 
     #[test]
-    fn do_all_ends_of_lines_become_one() {
+    fn line_ends_are_unified() {
         check(b"a\r\nb\rc\nd\r\r\ne\0", "a\nb\nc\nd\n\ne\u{fffd}", TextEncoding::Utf8);
     }
 
     #[test]
-    fn is_only_windows1252_a_guess() {
+    fn only_windows1252_is_a_guess() {
         assert!(TextEncoding::Windows1252.is_guess());
         assert!(!decode(b"\xfe\xff\0h").encoding.is_guess());
         assert_eq!(TextEncoding::Utf16BigEndian.name(), "UTF-16BE");
@@ -136,14 +137,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn does_any_sequence_of_bytes_become_text(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_become_text(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let text = decode(&bytes).text;
             prop_assert!(!text.contains(['\r', '\0']));
             prop_assert_eq!(normalised(&text).len(), text.strip_prefix('\u{feff}').unwrap_or(&text).len());
         }
 
         #[test]
-        fn does_utf8_stay_what_it_is(text in "[^\r\0\u{feff}]{0,80}") {
+        fn utf8_is_unchanged(text in "[^\r\0\u{feff}]{0,80}") {
             let decoded = decode(text.as_bytes());
             prop_assert_eq!(decoded.text, text);
         }

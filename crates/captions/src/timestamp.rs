@@ -1,21 +1,20 @@
-//! Times as caption files write them: in `00:00:01,500` and its relatives, out exact time, and back. Never a float; a
-//! number with more digits than any film has hours is no time.
+//! Parses and writes the timestamps of caption files, such as `00:00:01,500`, as exact times. Numbers of more
+//! than nine digits are rejected.
 
 use abanico_media::{ExactTime, Rational};
 
-/// The most digits read of one number.
+/// The most digits in a number.
 const MOST_DIGITS: usize = 9;
 
-/// A line's two times and what follows them.
+/// The two times of a timing line, and the rest of the line.
 pub(crate) struct Timing<'a> {
     pub start: ExactTime,
     pub end: ExactTime,
     pub rest: &'a str,
 }
 
-/// Reads a time as SubRip files have it: hours and the fraction may be missing, the fraction may follow `.` and have
-/// one to nine digits (of a decimal fraction: `,5` is half a second), minutes and seconds may exceed 59, and a minus
-/// may stand before it all.
+/// Parses a SubRip timestamp. Hours and the fraction may be missing; the fraction may follow `.` and has one to
+/// nine digits (`,5` is half a second); minutes and seconds may exceed 59; and the whole may be negative.
 pub(crate) fn subrip(text: &str) -> Option<ExactTime> {
     let (text, sign) = text.strip_prefix('-').map_or((text, 1), |rest| (rest, -1));
     let (clock, fraction) = text.split_once([',', '.']).unwrap_or((text, "0"));
@@ -30,8 +29,9 @@ pub(crate) fn subrip(text: &str) -> Option<ExactTime> {
     Some(ExactTime::from_seconds((Rational::from(seconds) + fraction) * Rational::from(sign)))
 }
 
-/// Reads a time as the WebVTT standard has it: hours of two or more digits or none, minutes and seconds of two digits
-/// up to 59, three digits of milliseconds. One digit of hours is taken too, as the standard's parser does.
+/// Parses a WebVTT timestamp by the standard: no hours or at least two digits of hours, two digits each of
+/// minutes and seconds, up to 59, and three digits of milliseconds. Like the standard's parser, also accepts
+/// one digit of hours.
 pub(crate) fn webvtt(text: &str) -> Option<ExactTime> {
     let (clock, millis) = text.split_once('.')?;
     let (hours, minutes, seconds) = match clock.split(':').collect::<Vec<_>>()[..] {
@@ -45,7 +45,7 @@ pub(crate) fn webvtt(text: &str) -> Option<ExactTime> {
     Some(ExactTime::from_millis(seconds * 1000 + millis))
 }
 
-/// Reads `time --> time rest`, each time by `read`; nothing when the line is not that.
+/// Parses `time --> time rest`, each time with `read`; `None` if the line is not of this form.
 pub(crate) fn timing<'a>(line: &'a str, read: fn(&str) -> Option<ExactTime>) -> Option<Timing<'a>> {
     let (start, rest) = line.split_once("-->")?;
     let rest = rest.trim_start();
@@ -54,13 +54,13 @@ pub(crate) fn timing<'a>(line: &'a str, read: fn(&str) -> Option<ExactTime>) -> 
     Some(Timing { start: read(start.trim())?, end: read(end)?, rest: rest.trim() })
 }
 
-/// One to nine digits and nothing else, as a number.
+/// Parses one to nine digits and nothing else.
 fn number(digits: &str) -> Option<i64> {
     let plain = (1..=MOST_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-/// Milliseconds as `00:00:00`, `separator` and three digits; hours take as many digits as they need.
+/// Writes milliseconds as `00:00:00`, `separator` and three digits. Hours have at least two digits.
 pub(crate) fn written(millis: u64, separator: char) -> String {
     let seconds = millis / 1000;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn is_subrip_read_with_mercy() {
+    fn subrip_timestamps_are_read_leniently() {
         let cases = [
             ("00:00:01,500", 1500),
             ("0:00:01.5", 1500),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn is_webvtt_read_to_the_letter() {
+    fn webvtt_timestamps_are_read_strictly() {
         let cases = [("00:01.500", 1500), ("01:00:00.000", 3_600_000), ("1234:59:59.999", 4_445_999_999)];
         for (text, expected) in cases {
             assert_eq!(millis(webvtt(text)), Some(expected), "{text}");
@@ -114,28 +114,28 @@ mod tests {
     }
 
     #[test]
-    fn does_a_timing_line_end_where_its_second_time_does() {
+    fn timing_line_ends_after_the_second_time() {
         let timing = timing("00:00.000-->00:01.000\tline:0 align:left ", webvtt).unwrap();
         assert_eq!((timing.end.millis(), timing.rest), (1000, "line:0 align:left"));
         assert!(super::timing("00:00.000 -> 00:01.000", webvtt).is_none());
     }
 
     #[test]
-    fn are_hours_written_with_two_digits_or_more() {
+    fn hours_have_at_least_two_digits() {
         assert_eq!(written(359_999_999, ','), "99:59:59,999");
         assert_eq!(written(360_000_000, '.'), "100:00:00.000");
     }
 
     proptest! {
         #[test]
-        fn does_what_is_written_come_back(ms in 0..400_000_000_000_u64) {
+        fn written_times_round_trip(ms in 0..400_000_000_000_u64) {
             let time = Some(ExactTime::from_millis(i64::try_from(ms).unwrap()));
             prop_assert_eq!(subrip(&written(ms, ',')), time);
             prop_assert_eq!(webvtt(&written(ms, '.')), time);
         }
 
         #[test]
-        fn does_no_text_panic(text in "\\PC{0,40}", near in "[0-9:.,> -]{0,30}") {
+        fn no_text_panics(text in "\\PC{0,40}", near in "[0-9:.,> -]{0,30}") {
             for text in [text, near] {
                 let _ = (subrip(&text), webvtt(&text), timing(&text, subrip).is_some(), timing(&text, webvtt).is_some());
             }

@@ -1,5 +1,5 @@
-//! HLS's bridge between the clock of a WebVTT segment and that of MPEG-TS (RFC 8216, section 3.5): in the header line
-//! `X-TIMESTAMP-MAP`, out two times that are the same moment, and back.
+//! The `X-TIMESTAMP-MAP` header line, which maps the clock of a WebVTT segment in HLS to that of MPEG-TS (RFC
+//! 8216, section 3.5).
 
 use abanico_media::{ExactTime, Rational};
 
@@ -11,29 +11,28 @@ const NAME: &str = "X-TIMESTAMP-MAP=";
 /// MPEG-TS counts its 90 kHz clock in 33 bits.
 const CLOCK_BITS: u32 = 33;
 
-/// Two times of one moment.
+/// The same moment on two clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TimestampMap {
-    /// The time on MPEG-TS's clock, in ticks of 1/90,000 second, below 2^33.
+    /// Time on the MPEG-TS clock, in ticks of 1/90,000 second, below 2^33.
     pub mpegts_ticks: u64,
-    /// The time on the cues' clock.
+    /// Time on the cues' clock.
     pub local: ExactTime,
 }
 
 impl TimestampMap {
-    /// Makes the map of a file whose cues count from zero where MPEG-TS counts from `mpegts_ticks` (90 kHz), of which
-    /// the lowest 33 bits count.
+    /// Makes the map of a file whose time zero is `mpegts_ticks` on the MPEG-TS clock (90 kHz), modulo 2^33.
     pub fn from_zero(mpegts_ticks: u64) -> Self {
         Self { mpegts_ticks: mpegts_ticks % (1 << CLOCK_BITS), local: ExactTime::ZERO }
     }
 
-    /// What has to be added to a cue's time to have MPEG-TS's.
+    /// Returns the offset from the cues' clock to the MPEG-TS clock.
     pub fn offset(self) -> ExactTime {
         let ticks = i64::try_from(self.mpegts_ticks % (1 << CLOCK_BITS)).unwrap_or(0);
         ExactTime::from_ticks(ticks, Rational::new(1, 90_000)) - self.local
     }
 
-    /// Reads a header line; nothing when it is another one, or wrong.
+    /// Parses a header line; `None` if it is another line or malformed.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let (mut mpegts, mut local) = (None, None);
         for part in line.trim().strip_prefix(NAME)?.split(',') {
@@ -48,7 +47,7 @@ impl TimestampMap {
         Some(Self { mpegts_ticks: mpegts?, local: local? })
     }
 
-    /// The header line, without its end.
+    /// Writes the header line without its line end.
     pub(crate) fn written(self) -> String {
         let local = u64::try_from(self.local.millis()).unwrap_or(0);
         format!("{NAME}MPEGTS:{},LOCAL:{}", self.mpegts_ticks, timestamp::written(local, '.'))
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_line_read_in_both_orders() {
+    fn parses_both_orders() {
         let map = TimestampMap { mpegts_ticks: 900_000, local: ExactTime::from_millis(1500) };
         for line in [
             "X-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:01.500",
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_wrong_line_none() {
+    fn malformed_line_gives_none() {
         for line in [
             "",
             "X-TIMESTAMP-MAP=",
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_clock_wrap_at_33_bits() {
+    fn clock_wraps_at_33_bits() {
         assert_eq!(TimestampMap::from_zero((1 << 33) + 7).mpegts_ticks, 7);
         assert_eq!(
             TimestampMap::from_zero(u64::MAX).offset().seconds(),

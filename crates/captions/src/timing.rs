@@ -1,5 +1,4 @@
-//! Tracks on another clock: in a track and exact times, out the track moved, stretched, cut or joined. Never a float,
-//! and never a cue outside the clips that were asked for.
+//! Retimes caption tracks with exact arithmetic: shifts, scales, clips and joins them.
 
 use std::collections::HashMap;
 
@@ -8,17 +7,17 @@ use abanico_media::{ExactTime, Rational};
 use crate::cue::farthest;
 use crate::{CaptionTrack, Cue};
 
-/// A stretch of a source's clock.
+/// A time range of a source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Clip {
-    /// Where it starts on the source's clock.
+    /// Start on the source's clock.
     pub start: ExactTime,
-    /// How long it is; a negative length is none.
+    /// Length; a negative length counts as zero.
     pub length: ExactTime,
 }
 
 impl Clip {
-    /// The same clip within the times that a cue can have, its length not below zero.
+    /// Clamps the clip to the times that a cue can have, and its length to at least zero.
     fn bounded(&self) -> Self {
         let farthest = farthest();
         let start = self.start.clamp(ExactTime::ZERO - farthest, farthest);
@@ -30,14 +29,14 @@ impl Clip {
     }
 }
 
-/// The track with each cue so much later; earlier when `delta` is negative. What comes to lie before zero stays in the
-/// track, and the writers leave it out.
+/// Shifts every cue by `delta`, earlier if it is negative. Cues that end up before zero stay in the track; the
+/// writers leave them out.
 pub fn shift(track: &CaptionTrack, delta: ExactTime) -> CaptionTrack {
     map_times(track, |time| time + delta)
 }
 
-/// The track with each time multiplied. For captions made for 25 frames per second that are shown with the same frames
-/// at 24000/1001, the factor is 25 / (24000/1001). A factor that is not above zero leaves no cue: all are dropped.
+/// Multiplies all times by `factor`. For captions made for 25 frames per second and shown with the same frames
+/// at 24000/1001, the factor is 25 / (24000/1001). If the factor is not above zero, all cues are dropped.
 ///
 /// ```
 /// use abanico_captions::{CaptionTrack, Cue, scale};
@@ -56,12 +55,12 @@ fn map_times(track: &CaptionTrack, time: impl Fn(ExactTime) -> ExactTime) -> Cap
     CaptionTrack::new(track.cues().iter().map(moved).collect()).with_dropped(track.dropped())
 }
 
-/// The part of the track that clips show, on the clock of an output in which these follow each other from zero. Cues
-/// are cut at the borders of clips and left out outside of them. A cue that goes on over a border, since the next clip
-/// starts in the source where the one before ends, stays one cue; of a clip that comes twice, so do its cues.
+/// Cuts a track to clips and puts them on the clock of an output in which the clips follow each other from
+/// zero. Cues are cut at the edges of clips, and cues outside are left out. If a clip starts in the source
+/// where the previous one ends, a cue across that edge stays one cue. If a clip occurs twice, so do its cues.
 pub fn clip(track: &CaptionTrack, clips: &[Clip]) -> CaptionTrack {
     let mut pieces: Vec<Cue> = Vec::new();
-    // For each cue of the source the index of its last piece.
+    // For each cue of the source, the index of its last piece.
     let mut last_piece: Vec<Option<usize>> = vec![None; track.cues().len()];
     let mut out = ExactTime::ZERO;
     for clip in clips.iter().map(Clip::bounded) {
@@ -84,7 +83,7 @@ pub fn clip(track: &CaptionTrack, clips: &[Clip]) -> CaptionTrack {
     CaptionTrack::new(pieces).with_dropped(track.dropped())
 }
 
-/// One track of several, each with the time at which its zero comes to lie.
+/// Joins tracks into one, each shifted by its offset.
 pub fn join(tracks: Vec<(CaptionTrack, ExactTime)>) -> CaptionTrack {
     let dropped = tracks.iter().map(|(track, _)| track.dropped()).sum();
     let moved = tracks.iter().flat_map(|(track, offset)| {
@@ -97,8 +96,8 @@ pub fn join(tracks: Vec<(CaptionTrack, ExactTime)>) -> CaptionTrack {
     CaptionTrack::new(moved.collect()).with_dropped(dropped)
 }
 
-/// The track with cues of the same start and end made one: its lines are theirs, in their order, and it stands where
-/// the first one does. For players that show one cue at a time.
+/// Merges cues with the same start and end into one, with the lines of all in order and the placement of the
+/// first. For players that show one cue at a time.
 pub fn merge_simultaneous(track: &CaptionTrack) -> CaptionTrack {
     let mut merged: Vec<Cue> = Vec::with_capacity(track.cues().len());
     let mut index_of: HashMap<(ExactTime, ExactTime), usize> = HashMap::new();
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_shift_undone_by_its_opposite() {
+    fn opposite_shift_restores_the_track() {
         let track = track_of(&[(0, 1000, "a"), (5000, 6000, "b")]);
         let earlier = shift(&track, at(-3000));
         assert_eq!(earlier, track_of(&[(-3000, -2000, "a"), (2000, 3000, "b")]));
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_frame_rate_changed_exactly() {
+    fn scaling_is_exact() {
         let third = Rational::new(1, 3);
         let scaled = scale(&track_of(&[(1000, 2000, "a")]), third);
         assert_eq!(scaled.cues()[0].start.seconds(), third);
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn are_cues_cut_at_the_borders_of_clips() {
+    fn cues_are_cut_at_clip_edges() {
         let track =
             track_of(&[(0, 2000, "before"), (4000, 6000, "into"), (7000, 8000, "in"), (9000, 12_000, "out")]);
         assert_eq!(
@@ -164,18 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn do_clips_follow_each_other_in_the_output() {
+    fn clips_follow_each_other_in_the_output() {
         let track = track_of(&[(1000, 3000, "a"), (8000, 12_000, "b")]);
         let clips = [clip_of(10_000, 4000), clip_of(0, 2000), clip_of(0, 2000)];
         assert_eq!(clip(&track, &clips), track_of(&[(0, 2000, "b"), (5000, 6000, "a"), (7000, 8000, "a")]));
     }
 
     #[test]
-    fn does_a_cue_over_a_seamless_border_stay_one() {
+    fn cue_across_seamless_clips_stays_one() {
         let track = track_of(&[(1000, 9000, "long"), (4000, 6000, "short")]);
         let clips = [clip_of(2000, 3000), clip_of(5000, 2000), clip_of(7000, 1000)];
         assert_eq!(clip(&track, &clips), track_of(&[(0, 6000, "long"), (2000, 4000, "short")]));
-        // The same stretch twice begins the cue anew only where the cue itself begins.
+        // When the same clip occurs twice, the cue begins again, because the clip begins where the cue does.
         let twice = [clip_of(1000, 8000), clip_of(1000, 8000)];
         assert_eq!(
             clip(&track_of(&[(1000, 9000, "long")]), &twice),
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn are_cues_of_the_same_times_merged() {
+    fn cues_with_equal_times_are_merged() {
         let track = track_of(&[
             (0, 1000, "a"),
             (0, 2000, "other end"),
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn are_tracks_joined_at_their_offsets() {
+    fn tracks_are_joined_at_their_offsets() {
         let joined =
             join(vec![(track_of(&[(0, 1000, "b")]), at(5000)), (track_of(&[(0, 1000, "a")]), at(0))]);
         assert_eq!(joined, track_of(&[(0, 1000, "a"), (5000, 6000, "b")]));
@@ -208,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn do_seamless_clips_change_nothing(track in track(TextOf::SubRip), cuts in prop::collection::vec(1..200_000_000_i64, 0..6)) {
+        fn seamless_clips_change_nothing(track in track(TextOf::SubRip), cuts in prop::collection::vec(1..200_000_000_i64, 0..6)) {
             let mut borders = cuts;
             borders.extend([0, track.end().millis() + 1]);
             borders.sort_unstable();
@@ -217,7 +216,7 @@ mod tests {
         }
 
         #[test]
-        fn do_clips_hold_only_what_they_have_room_for(track in track(TextOf::SubRip), start in 0..500_000_000_i64, length in 0..500_000_000_i64) {
+        fn clipped_cues_stay_within_the_clip(track in track(TextOf::SubRip), start in 0..500_000_000_i64, length in 0..500_000_000_i64) {
             let cut = clip(&track, &[clip_of(start, length)]);
             for cue in cut.cues() {
                 prop_assert!(at(0) <= cue.start && cue.end <= at(length));
@@ -227,7 +226,7 @@ mod tests {
         }
 
         #[test]
-        fn does_no_time_panic(
+        fn no_time_panics(
             track in track(TextOf::SubRip),
             num in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
             den in prop_oneof![1..i64::MAX, Just(1)],

@@ -1,17 +1,17 @@
-//! WebVTT files (W3C, <https://www.w3.org/TR/webvtt1/>): in a file's text, out a track, by the standard's own steps
-//! (section 6.1), which drop a cue that cannot be read and go on. Comments, style sheets, regions and the names of cues
-//! are read over. Never an error but for a file that does not begin with `WEBVTT`.
+//! Reads WebVTT files (W3C, <https://www.w3.org/TR/webvtt1/>) with the standard's own parser (section 6.1),
+//! which drops a cue that it cannot read and goes on. Skips comments, style sheets, regions and cue
+//! identifiers. The only error is a file that does not begin with `WEBVTT`.
 
 use crate::text::normalised;
 use crate::timestamp::{self, Timing};
 use crate::{CaptionTrack, Cue, Error, TimestampMap, webvtt_settings, webvtt_text};
 
-/// Reads a WebVTT file. When its header has `X-TIMESTAMP-MAP`, times are on MPEG-TS's clock; take
-/// [`webvtt_timestamp_map`]'s offset away again for times on the file's own. Cues whose times cannot be read are
+/// Parses a WebVTT file. If its header has `X-TIMESTAMP-MAP`, times are on the MPEG-TS clock; subtract the
+/// offset of [`webvtt_timestamp_map`] to get back to the file's own clock. Cues with unreadable times are
 /// dropped and counted.
 ///
 /// # Errors
-/// [`Error::NoHeader`] when the text does not begin with `WEBVTT`.
+/// Returns [`Error::NoHeader`] if the text does not begin with `WEBVTT`.
 ///
 /// ```
 /// let file = "WEBVTT\n\n00:01.000 --> 00:02.500 line:0\n<c.yellow>R&amp;D</c>\n";
@@ -34,8 +34,8 @@ pub fn parse_webvtt(text: &str) -> Result<CaptionTrack, Error> {
     Ok(CaptionTrack::new(cues).with_dropped(unreadable))
 }
 
-/// The `X-TIMESTAMP-MAP` of a WebVTT file's header, which [`parse_webvtt`] applies to its times. Absent: no such line,
-/// one that cannot be read, or no WebVTT file.
+/// Returns the `X-TIMESTAMP-MAP` of a WebVTT header, which [`parse_webvtt`] applies to cue times. Returns
+/// `None` if there is no such line, if it cannot be read, or if this is not a WebVTT file.
 pub fn webvtt_timestamp_map(text: &str) -> Option<TimestampMap> {
     let text = normalised(text);
     let lines: Vec<&str> = text.split('\n').collect();
@@ -46,7 +46,7 @@ fn is_signature(line: &str) -> bool {
     line.strip_prefix("WEBVTT").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// The index of the first line after the signature that is blank or begins the cues.
+/// Returns the index of the first line after the signature that is blank or begins the cues.
 fn header_end(lines: &[&str]) -> usize {
     let header = lines.iter().skip(1).take_while(|line| !line.is_empty() && !line.contains("-->"));
     1 + header.count()
@@ -56,13 +56,13 @@ fn timestamp_map(header: &[&str]) -> Option<TimestampMap> {
     header.iter().find_map(|line| TimestampMap::parse(line))
 }
 
-/// The cues of a file's body, and how many of them had no times that can be read.
+/// Returns the cues of a file's body, and the number of cues with unreadable times.
 fn cues(lines: &[&str]) -> (Vec<Cue>, usize) {
     let (mut cues, mut unreadable) = (Vec::new(), 0);
     let mut at = 0;
     while at < lines.len() {
         let block = block_length(&lines[at..]);
-        // The times stand in a block's first line, or in its second after the cue's name.
+        // The timing line is the first line of a block, or the second after a cue identifier.
         if let Some(timing) = lines[at..at + block].iter().take(2).position(|line| line.contains("-->")) {
             match cue(lines[at + timing], &lines[at + timing + 1..at + block]) {
                 Some(cue) => cues.push(cue),
@@ -74,7 +74,7 @@ fn cues(lines: &[&str]) -> (Vec<Cue>, usize) {
     (cues, unreadable)
 }
 
-/// The number of lines up to a blank one, or to an arrow that is not this block's own.
+/// Returns the number of lines before a blank line, or before a timing line of the next block.
 fn block_length(lines: &[&str]) -> usize {
     let mut seen_arrow = false;
     for (at, line) in lines.iter().enumerate() {

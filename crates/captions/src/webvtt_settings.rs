@@ -1,13 +1,14 @@
-//! A WebVTT cue's settings (section 4.3.2 of the standard, parsed as in 6.3): in what follows the times, out a
-//! placement, and back. Never an error: a setting that cannot be read is as good as absent. Regions mean nothing here.
+//! Parses and writes the settings of a WebVTT cue, which follow its times (section 4.3.2 of the standard,
+//! parsed as in 6.3). Malformed settings are ignored, and regions are not supported.
 
 use crate::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Writing};
 
-/// Reads settings such as `line:0 position:20%,line-left align:start`. Of a setting that comes twice, the last counts.
+/// Parses settings such as `line:0 position:20%,line-left align:start`. If a setting occurs twice, the last one
+/// counts.
 pub(crate) fn parse(settings: &str) -> Placement {
     let mut placement = Placement::default();
     for (name, value) in settings.split_whitespace().filter_map(|setting| setting.split_once(':')) {
-        // What cannot be read leaves the placement as it was.
+        // A malformed setting leaves the placement unchanged.
         let _ = apply(&mut placement, name, value);
     }
     placement
@@ -60,7 +61,7 @@ fn line_align(value: &str) -> Option<LineAlign> {
     }
 }
 
-/// The words of the standard, and those of its drafts.
+/// Accepts the keywords of the standard and of its drafts.
 fn position_align(value: &str) -> Option<PositionAlign> {
     match value {
         "line-left" | "start" => Some(PositionAlign::LineLeft),
@@ -81,7 +82,7 @@ fn align(value: &str) -> Option<Align> {
     }
 }
 
-/// `0%` to `100%`, with a fraction of which three digits count.
+/// Parses `0%` to `100%`, with a fraction of which the first three digits count.
 fn percent(value: &str) -> Option<Percent> {
     let number = value.strip_suffix('%')?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -97,7 +98,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The settings, each with a space before it; nothing for the default placement.
+/// Writes the settings, each with a leading space; empty for the default placement.
 pub(crate) fn written(placement: &Placement) -> String {
     let vertical = match placement.writing {
         Writing::Horizontal => None,
@@ -147,7 +148,7 @@ fn align_word(align: Align) -> Option<&'static str> {
     }
 }
 
-/// A percentage without needless zeros.
+/// Writes a percentage without trailing zeros.
 fn percent_text(percent: Percent) -> String {
     let (whole, fraction) = (percent.thousandths() / 1000, percent.thousandths() % 1000);
     let decimal = format!("{whole}.{fraction:03}");
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_all_settings_read_and_written() {
+    fn all_settings_round_trip() {
         for settings in [
             "",
             " vertical:rl line:-1,end position:12.345%,line-right size:100% align:start",
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn are_words_of_old_drafts_read() {
+    fn keywords_of_old_drafts_are_read() {
         let placement = parse("position:10%,start line:50%,middle align:middle region:fred");
         assert_eq!(written(&placement), " line:50%,center position:10%,line-left");
         assert_eq!(written(&parse("align:left align:middle")), "");
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_wrong_setting_as_good_as_absent() {
+    fn malformed_setting_is_ignored() {
         for setting in [
             "line:",
             "line:%",

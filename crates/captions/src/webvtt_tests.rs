@@ -1,11 +1,11 @@
-//! Tests of reading WebVTT: files as they are found, and any text.
+//! Tests of the WebVTT parser: files as found in the wild, and arbitrary text.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{Line, Placement, decode};
 
-/// `start-end text` of each cue, in milliseconds.
+/// Describes each cue as `start-end text`, in milliseconds.
 fn outline(file: &str) -> Vec<String> {
     let track = parse_webvtt(file).unwrap();
     let line =
@@ -14,7 +14,7 @@ fn outline(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn is_a_file_with_every_sort_of_block_read() {
+fn file_with_every_block_type_is_read() {
     let file = "\u{feff}WEBVTT - Entrevista\r\nKind: captions\r\nLanguage: es\r\n\r\n\
         NOTE\r\nThis is --no cue\r\nat all\r\n\r\n\
         STYLE\r\n::cue { color: red }\r\n\r\n\
@@ -30,7 +30,7 @@ fn is_a_file_with_every_sort_of_block_read() {
 }
 
 #[test]
-fn is_a_bad_cue_dropped_and_the_next_one_read() {
+fn bad_cue_is_dropped_and_parsing_continues() {
     let file = "WEBVTT\n\n00:01.000 --> 0:02.000\nbad\n\n00:03.000 --> 00:04.000\ngood\n00:05.000 --> 00:06.000\nno blank before\n\n\
         name\nnot a time\n00:07.000 --> 00:08.000\nthird line\n\n00:09.000 --> 00:08.000\nbackwards\n";
     assert_eq!(outline(file), ["3000-4000 good", "5000-6000 no blank before", "7000-8000 third line"]);
@@ -38,7 +38,7 @@ fn is_a_bad_cue_dropped_and_the_next_one_read() {
 }
 
 #[test]
-fn are_times_put_on_the_clock_of_mpeg_ts() {
+fn times_are_on_the_mpegts_clock() {
     let file = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:02.000,MPEGTS:900000\n\n00:03.000 --> 00:04.000\na\n";
     assert_eq!(outline(file), ["11000-12000 a"]);
     assert_eq!(webvtt_timestamp_map(file).unwrap().offset().millis(), 8000);
@@ -47,7 +47,7 @@ fn are_times_put_on_the_clock_of_mpeg_ts() {
 }
 
 #[test]
-fn is_the_signature_required() {
+fn signature_is_required() {
     for file in ["WEBVTT", "WEBVTT\n", "WEBVTT\tx\n\n", "WEBVTT\n00:01.000 --> 00:02.000\na"] {
         assert!(parse_webvtt(file).is_ok(), "{file}");
     }
@@ -59,13 +59,13 @@ fn is_the_signature_required() {
 }
 
 #[test]
-fn is_a_cue_right_after_the_signature_read() {
+fn cue_may_follow_the_signature_directly() {
     assert_eq!(outline("WEBVTT\n00:01.000 --> 00:02.000\na"), ["1000-2000 a"]);
 }
 
 proptest! {
     #[test]
-    fn do_any_bytes_pass_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let file = [b"WEBVTT\n\n".as_slice(), &bytes].concat();
         for bytes in [bytes, file] {
             let text = decode(&bytes).text;
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn do_pieces_of_files_pass_without_a_panic(
+    fn arbitrary_file_pieces_never_panic(
         pieces in prop::collection::vec(
             prop_oneof![
                 Just("\n"), Just("\n\n"), Just("00:01.000"), Just(" --> "), Just("<c.red"), Just(">"), Just("</c>"), Just("&#x"),

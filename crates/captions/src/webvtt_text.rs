@@ -1,18 +1,20 @@
-//! The text of a WebVTT cue (section 4.2.2 of the standard, parsed as in 6.4): in text with tags and entities, out
-//! styled lines, and back. Never an error, as in the standard: a tag that means nothing is left out. Voices, languages
-//! and times within text leave their text; ruby text follows its base in parentheses.
+//! Parses and writes the text of a WebVTT cue (section 4.2.2 of the standard, parsed as in 6.4). Like the
+//! standard's parser, it never fails: unknown tags are left out. Voice, language and timestamp tags are dropped
+//! but their text stays; ruby text follows its base in parentheses.
 
 use crate::colour_names::{nearest_webvtt_class, of_webvtt_class, webvtt_class};
 use crate::line_builder::LineBuilder;
 use crate::{Rgb, Span, Style, StylePassthrough};
 
-/// The class of our own of a colour that has no default class is this and six hexadecimal digits.
+/// The prefix of our own colour classes, followed by six hexadecimal digits, for colours without a default
+/// class.
 const OWN_CLASS: &str = "rgb_";
 
-/// The prefix of a class that colours the background.
+/// The prefix of background colour classes.
 const BACKGROUND: &str = "bg_";
 
-/// Characters that stand as an entity, with it. Some players need `&gt;` too, so that no arrow is within text.
+/// Characters that are written as entities. `&gt;` is there for players that would take an arrow in the text
+/// for a timing line.
 const ENTITIES: [(char, &str); 6] = [
     ('&', "&amp;"),
     ('<', "&lt;"),
@@ -22,20 +24,20 @@ const ENTITIES: [(char, &str); 6] = [
     ('\u{a0}', "&nbsp;"),
 ];
 
-/// An element that is open: its name, and the style of text within.
+/// An open element, and the style of the text in it.
 struct Open<'a> {
     name: &'a str,
     style: Style,
 }
 
-/// The lines of a cue's text.
+/// Parses the text of a cue into lines.
 pub(crate) fn parse(text: &str) -> Vec<Vec<Span>> {
     let mut builder = LineBuilder::new();
     let mut open: Vec<Open> = Vec::new();
     let mut rest = text;
     while let Some((before, tail)) = rest.split_once('<') {
         builder.push(&unescaped(before), style_of(&open));
-        // As in the standard, a tag without an end takes the rest of the text.
+        // As in the standard, an unterminated tag swallows the rest of the text.
         let (tag, after) = tail.split_once('>').unwrap_or((tail, ""));
         match tag.strip_prefix('/') {
             Some(name) => close(name, &mut open, &mut builder),
@@ -54,7 +56,7 @@ fn style_of(open: &[Open]) -> Style {
     open.last().map(|element| element.style).unwrap_or_default()
 }
 
-/// Opens an element. Names that the standard does not have, and times, open none.
+/// Opens an element. Unknown tags and timestamps open none.
 fn begin<'a>(tag: &'a str, open: &mut Vec<Open<'a>>, builder: &mut LineBuilder) {
     let tag = tag.split(|c: char| c.is_ascii_whitespace()).next().unwrap_or("");
     let mut parts = tag.split('.');
@@ -77,7 +79,7 @@ fn begin<'a>(tag: &'a str, open: &mut Vec<Open<'a>>, builder: &mut LineBuilder) 
     open.push(Open { name, style });
 }
 
-/// Closes the innermost element when it has this name; the end of `ruby` also ends a ruby text.
+/// Closes the innermost element if it has this name. `</ruby>` also closes an open `rt`.
 fn close(name: &str, open: &mut Vec<Open>, builder: &mut LineBuilder) {
     let innermost = open.last().map(|element| element.name);
     let count = match innermost {
@@ -106,7 +108,7 @@ fn apply_class(class: &str, style: &mut Style) {
     }
 }
 
-/// The text with the characters that entities stand for. An ampersand that begins no known entity is text.
+/// Replaces entities by their characters. An ampersand that begins no known entity is text.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -128,14 +130,14 @@ fn unescaped(text: &str) -> String {
     out + rest
 }
 
-/// The character of the entity that `text` begins with, and the entity's length in bytes.
+/// Parses the entity at the start of `text` and returns its character and its length in bytes.
 fn entity(text: &str) -> Option<(char, usize)> {
     const OTHERS: [(char, &str); 2] = [('"', "&quot;"), ('\'', "&apos;")];
     let named = ENTITIES.iter().chain(&OTHERS).find(|(_, name)| text.starts_with(name));
     named.map(|(c, name)| (*c, name.len())).or_else(|| numeric(text))
 }
 
-/// `&#233;` or `&#xe9;`, of at most ten digits; a number that is no character is U+FFFD.
+/// Parses `&#233;` or `&#xe9;`, of at most ten digits. An invalid code point becomes U+FFFD.
 fn numeric(text: &str) -> Option<(char, usize)> {
     let number = text.strip_prefix("&#")?;
     let (digits, radix) = number.strip_prefix(['x', 'X']).map_or((number, 10), |digits| (digits, 16));
@@ -148,7 +150,7 @@ fn numeric(text: &str) -> Option<(char, usize)> {
     Some((c, text.len() - digits.len() + length + 1))
 }
 
-/// The text of a cue, lines parted by `\n`.
+/// Writes the text of a cue, with `\n` between lines.
 pub(crate) fn written(lines: &[Vec<Span>], passthrough: StylePassthrough) -> String {
     let span = |span: &Span| match passthrough {
         StylePassthrough::Enabled => tagged(span),
@@ -181,9 +183,9 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The classes of a style's colours. A colour without a default class has two: the nearest default one, which players
-/// show, and one of its own, which [`parse`] reads. A rule in a `STYLE` block would let players show the colour itself,
-/// but ffmpeg 5.1 reads no cue of a file that has such a block.
+/// Returns the classes of a style's colours. A colour without a default class has two: the nearest default
+/// class, which players show, and one of our own, which [`parse`] reads. A rule in a `STYLE` block would make
+/// players show the exact colour, but ffmpeg 5.1 reads no cues from a file that has such a block.
 fn classes(style: &Style) -> impl Iterator<Item = String> {
     let colours = [("", style.colour), (BACKGROUND, style.background)];
     colours.into_iter().flat_map(|(prefix, colour)| {
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn are_tags_read_by_the_standard() {
+    fn tags_follow_the_standard() {
         let cases = [
             ("<b>a</b><i.foreign>b</i><u>c</u>", "<b>a</b><i>b</i><u>c</u>"),
             ("<v.loud Ana María>Hola</v> <lang es>a</lang>", "Hola a"),
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn are_colour_classes_read_and_others_left_out() {
+    fn only_colour_classes_are_read() {
         let cases = [
             ("<c.yellow.bg_blue.big>a</c>b", "<c.yellow.bg_blue>a</c>b"),
             ("<c.red>a<c.lime>b</c>c</c>", "<c.red>a</c><c.lime>b</c><c.red>c</c>"),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn are_entities_read_and_written() {
+    fn entities_are_read_and_written() {
         let text = |text: &str| parse(text)[0].iter().map(|span| span.text.clone()).collect::<String>();
         assert_eq!(text("&amp;lt; &lt;&gt;&nbsp;&lrm;&rlm;&quot;&apos;"), "&lt; <>\u{a0}\u{200e}\u{200f}\"'");
         assert_eq!(
@@ -246,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn is_plain_text_escaped_too() {
+    fn plain_text_is_escaped_too() {
         assert_eq!(written(&parse("<c.red>1 &lt; 2</c>"), StylePassthrough::Disabled), "1 &lt; 2");
     }
 
     #[test]
-    fn is_hostile_text_read_in_proportion_to_its_length() {
+    fn hostile_text_takes_linear_time() {
         for piece in ["<", "<i>", "</i>", "&", "&#", "<i>a", "<ruby><rt>"] {
             assert!(!parse(&piece.repeat(200_000)).is_empty(), "{piece}");
         }

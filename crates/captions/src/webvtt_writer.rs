@@ -1,22 +1,23 @@
-//! WebVTT as text: in a track, out one file, or one file per segment of an HLS media playlist (RFC 8216, section 3.5).
-//! Never a segment without its header: one that has no cue is a valid file too.
+//! Writes WebVTT: one file, or one per segment of an HLS media playlist (RFC 8216, section 3.5). A segment
+//! without cues still has its header and is a valid file.
 
 use abanico_media::ExactTime;
 
 use crate::{CaptionTrack, Cue, StylePassthrough, TimestampMap, timestamp, webvtt_settings, webvtt_text};
 
-/// Writes a WebVTT file: times rounded to milliseconds, cues that are over by zero left out. With styles passed
-/// through, looks become tags, colours become classes (that of the nearest default colour, and when it is not the same
-/// one more that only [`parse_webvtt`](crate::parse_webvtt) knows) and placements become settings; without, text stands
-/// alone.
+/// Writes a WebVTT file. Times are rounded to milliseconds, and cues that end by time zero are left out. With
+/// style passthrough, styles become tags, placements become settings, and colours become classes: the nearest
+/// default class and, if that is not exact, an additional one that only [`parse_webvtt`](crate::parse_webvtt)
+/// knows. Without it, only the text is written.
 pub fn write_webvtt(track: &CaptionTrack, passthrough: StylePassthrough) -> String {
     let cues: Vec<&Cue> = track.cues().iter().collect();
     file(&cues, None, passthrough)
 }
 
-/// Writes one WebVTT file for each segment, whose starts are `segment_starts` in order; a segment ends where the next
-/// one starts, the last one at `end`. A cue stands in each segment that it is shown in, always with its whole times on
-/// the track's clock. With `mpegts_offset`, each file tells which 90 kHz tick of MPEG-TS's clock the track's zero is.
+/// Writes one WebVTT file per segment. `segment_starts` holds the starts of the segments in order; each segment
+/// ends where the next one starts, the last one at `end`. A cue is written to every segment that shows it,
+/// always with its full times on the track's clock. With `mpegts_offset`, each file maps the track's time zero
+/// to this 90 kHz tick of the MPEG-TS clock.
 pub fn write_webvtt_segments(
     track: &CaptionTrack,
     segment_starts: &[ExactTime],
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_whole_text_as_it_should_be() {
+    fn writes_the_expected_text() {
         let file = "WEBVTT\n\n\
             00:00:01.000 --> 00:00:02.500 line:0 align:start\n<c.yellow><b>A</b></c> &lt;b&gt;\nB\n\n\
             01:00:00.000 --> 01:00:01.000\n<c.yellow.rgb_ff9900>C</c>\n";
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_cue_stand_whole_in_each_of_its_segments() {
+    fn each_segment_has_the_whole_cue() {
         let track = CaptionTrack::new(vec![
             Cue::plain(at(0), at(1000), "first"),
             Cue::plain(at(3000), at(13_000), "long"),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn are_segments_without_an_offset_without_a_map() {
+    fn segments_without_offset_have_no_map() {
         let none = CaptionTrack::default();
         assert_eq!(
             write_webvtt_segments(&none, &[at(0)], at(1), None, StylePassthrough::Enabled),
@@ -120,12 +121,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn does_what_is_written_with_styles_come_back(track in track(TextOf::WebVtt)) {
+        fn written_styles_round_trip(track in track(TextOf::WebVtt)) {
             prop_assert_eq!(parse_webvtt(&write_webvtt(&track, StylePassthrough::Enabled)).unwrap(), track);
         }
 
         #[test]
-        fn does_plain_writing_keep_times_and_text(track in track(TextOf::WebVtt)) {
+        fn plain_output_keeps_times_and_text(track in track(TextOf::WebVtt)) {
             let plain = parse_webvtt(&write_webvtt(&track, StylePassthrough::Disabled)).unwrap();
             let facts = |track: &CaptionTrack| {
                 track.cues().iter().map(|cue| (cue.start, cue.end, cue.text())).collect::<Vec<_>>()
@@ -134,7 +135,7 @@ mod tests {
         }
 
         #[test]
-        fn is_each_cue_in_exactly_the_segments_that_show_it(track in track(TextOf::WebVtt), length in 1..40_000_i64) {
+        fn cues_are_in_exactly_the_segments_showing_them(track in track(TextOf::WebVtt), length in 1..40_000_i64) {
             let end = track.end() + at(1);
             let length = length.max(end.millis() / 50);
             let starts: Vec<_> = (0..).map(|n| at(n * length)).take_while(|&start| start < end).collect();

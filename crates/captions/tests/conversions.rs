@@ -1,5 +1,5 @@
-//! Whole files from bytes to text, as a caller has them: read in any encoding, put on the output's clock, and written
-//! in each format.
+//! End-to-end tests of a caller's path: decode a file in any encoding, put it on the output's clock, and write
+//! each format.
 
 use abanico_captions::{
     BackdropColour, BurnInStyle, CaptionTrack, Clip, StylePassthrough, TextEncoding, clip, decode, join,
@@ -7,7 +7,7 @@ use abanico_captions::{
 };
 use abanico_media::{ExactTime, Rational, Size};
 
-/// A film's file from an editor of subtitles, with each kind of markup that is common.
+/// A film's SubRip file from a subtitle editor, with every common kind of markup.
 const FILM: &str = "1
 00:00:58,400 --> 00:01:01,150
 {\\an8}<i>Buenos Aires, 1978</i>
@@ -26,7 +26,7 @@ const FILM: &str = "1
 Fin
 ";
 
-/// A talk's file as a video site gives it: words with times of their own, voices, comments.
+/// A talk's WebVTT file from a video site, with word timestamps, voices and comments.
 const TALK: &str = "WEBVTT
 Kind: captions
 Language: es
@@ -59,7 +59,7 @@ fn outline(track: &CaptionTrack) -> Vec<(i64, i64, String)> {
 }
 
 #[test]
-fn is_one_file_the_same_in_all_encodings() {
+fn every_encoding_gives_the_same_track() {
     let expected = parse_srt(FILM).unwrap();
     let dos = FILM.replace('\n', "\r\n");
     let utf16 = |bytes: fn(u16) -> [u8; 2]| dos.encode_utf16().flat_map(bytes).collect::<Vec<_>>();
@@ -78,7 +78,7 @@ fn is_one_file_the_same_in_all_encodings() {
 }
 
 #[test]
-fn does_subrip_become_webvtt_with_and_without_styles() {
+fn subrip_becomes_webvtt() {
     let track = parse_srt(FILM).unwrap();
     let expected = "WEBVTT
 
@@ -104,7 +104,7 @@ Fin
 }
 
 #[test]
-fn does_webvtt_become_subrip() {
+fn webvtt_becomes_subrip() {
     let track = parse_webvtt(TALK).unwrap();
     assert_eq!(track.dropped(), 1);
     let expected = "1
@@ -120,8 +120,9 @@ fn does_webvtt_become_subrip() {
 }
 
 #[test]
-fn does_a_sidecar_follow_the_clips_of_its_input() {
-    // Clips of 58 s to 63 s and of 10:00 to 10:05: the first cue from 0.4 s on, the second cut, the last at 5 s.
+fn sidecar_follows_its_input_clips() {
+    // Clips of 58 s to 63 s and of 10:00 to 10:05: the first cue starts at 0.4 s, the second is cut, and the
+    // last starts at 5 s.
     let clips = [Clip { start: at(58_000), length: at(5000) }, Clip { start: at(600_000), length: at(5000) }];
     let cut = clip(&parse_srt(FILM).unwrap(), &clips);
     assert_eq!(
@@ -132,7 +133,7 @@ fn does_a_sidecar_follow_the_clips_of_its_input() {
             (5000, 7000, "Fin".to_owned()),
         ]
     );
-    // A second input follows, whose captions were made for 25 frames per second and are shown at 24.
+    // A second input follows. Its captions were made for 25 frames per second and are shown at 24.
     let talk = scale(&parse_webvtt(TALK).unwrap(), Rational::new(25, 24));
     let both = join(vec![(cut, at(0)), (talk, at(10_000))]);
     assert_eq!(
@@ -140,7 +141,7 @@ fn does_a_sidecar_follow_the_clips_of_its_input() {
         [(10_000, 14_167), (14_167, 18_333)]
     );
     assert_eq!(both.dropped(), 1);
-    // Through the seam, the segments of 6 s.
+    // Segments of 6 s, across the seam between the inputs.
     let starts: Vec<_> = (0..4).map(|index| at(index * 6000)).collect();
     let segments =
         write_webvtt_segments(&both, &starts, at(20_000), Some(126_000), StylePassthrough::Disabled);
@@ -156,7 +157,7 @@ fn does_a_sidecar_follow_the_clips_of_its_input() {
 }
 
 #[test]
-fn is_a_segment_read_back_on_the_clock_of_its_stream() {
+fn segment_reads_back_on_the_stream_clock() {
     let track = parse_webvtt(TALK).unwrap();
     let segments =
         write_webvtt_segments(&track, &[at(0)], at(8000), Some(900_000), StylePassthrough::Enabled);
@@ -168,7 +169,7 @@ fn is_a_segment_read_back_on_the_clock_of_its_stream() {
 }
 
 #[test]
-fn is_a_film_burnt_in_with_its_looks() {
+fn burn_in_keeps_styles() {
     let style = BurnInStyle {
         style_passthrough: StylePassthrough::Enabled,
         background_colour: BackdropColour::Black,
