@@ -14,7 +14,7 @@ use crate::{BurnInStyle, CaptionTrack, Cue, Rgb, Span, Style};
 /// The longest side of a frame that a script is written for; longer sides are clamped to it.
 const LONGEST_SIDE: u32 = 65_535;
 
-/// The default font family: an alias that fontconfig resolves on every system.
+/// The default font family: an alias that every system with fontconfig resolves.
 const DEFAULT_FAMILY: &str = "Sans";
 
 const STYLE_FORMAT: &str = "Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \

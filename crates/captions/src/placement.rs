@@ -44,7 +44,7 @@ pub enum Writing {
     VerticalGrowingRight,
 }
 
-/// Position of a cue's box across its lines: vertical if they are horizontal.
+/// Position of a cue's box perpendicular to its lines: from the top, if lines are horizontal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Line {
     /// Lines from the top, from 0. Negative numbers count from the bottom, where -1 is the last line.

@@ -1,6 +1,6 @@
-//! Reads WebVTT files (W3C, <https://www.w3.org/TR/webvtt1/>) with the standard's own parser (section 6.1),
-//! which drops a cue that it cannot read and goes on. Skips comments, style sheets, regions and cue
-//! identifiers. The only error is a file that does not begin with `WEBVTT`.
+//! Reads WebVTT files (W3C, <https://www.w3.org/TR/webvtt1/>) by the standard's parsing steps (section 6.1),
+//! which drop a cue that cannot be read and continue. Skips comments, style sheets, regions and cue identifiers.
+//! The only error is a file that does not begin with `WEBVTT`.
 
 use crate::text::normalised;
 use crate::timestamp::{self, Timing};

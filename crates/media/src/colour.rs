@@ -48,7 +48,7 @@ pub struct MasteringDisplay {
 pub struct ContentLight {
     /// Brightest pixel (MaxCLL).
     pub max: u32,
-    /// Highest average of a frame (MaxFALL).
+    /// Highest frame average (MaxFALL).
     pub max_frame_average: u32,
 }
 

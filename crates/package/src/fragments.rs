@@ -49,7 +49,7 @@ pub struct FragmentedTrack {
 pub struct IndexedSegment {
     /// Size in bytes, including all its fragments.
     pub size_bytes: u64,
-    /// Duration in ticks that are shown.
+    /// Shown duration in ticks.
     pub duration: u64,
 }
 
@@ -235,12 +235,12 @@ impl FragmentedTrack {
         full_boxed(b"trun", version, flags, &[&parts])
     }
 
-    /// Returns the index of a file in which the segments follow immediately. Each segment begins with a sync
-    /// sample.
+    /// Returns the index of a single-file stream. The segments must follow it immediately, and each must begin
+    /// with a sync sample.
     ///
     /// # Errors
-    /// Returns [`Error::Track`] if there are more segments than an index can list, or if one is larger than 2
-    /// GiB.
+    /// Returns [`Error::Track`] if there are more segments than an index can list, or if one is larger than
+    /// 2 GiB.
     pub fn segment_index(&self, segments: &[IndexedSegment]) -> Result<Vec<u8>, Error> {
         if segments.len() > MOST_REFERENCES {
             return Err(Error::Track {

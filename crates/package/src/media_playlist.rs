@@ -20,7 +20,7 @@ pub enum DurationFormat {
 /// One media segment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MediaSegment {
-    /// Path of the file relative to the playlist, not encoded.
+    /// Path of the file relative to the playlist, not percent-encoded.
     pub path: String,
     /// Byte range within the file; `None` for the whole file.
     pub byte_range: Option<ByteRange>,

@@ -118,7 +118,7 @@ fn presentation_start(track: &[u8]) -> Result<i64, Error> {
     }
 }
 
-/// Reads all of the sample table and joins it by sample.
+/// Reads the sample table into one entry per sample.
 fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
     let sizes = sizes(find(table, &[b"stsz"]).ok_or(missing("stsz"))?).ok_or(missing("stsz"))?;
     let offsets = offsets(table, &sizes)?;

@@ -19,7 +19,7 @@ pub struct VariantVideo {
 /// One stream that a player can choose.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Variant {
-    /// Path of its media playlist relative to this one, not encoded.
+    /// Path of its media playlist relative to this one, not percent-encoded.
     pub path: String,
     /// Peak segment bit rate in bits per second, including the audio group.
     pub bandwidth_bps: u64,
@@ -40,7 +40,7 @@ pub struct Variant {
 /// An I-frame playlist, for fast forward and rewind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IFrameVariant {
-    /// Path of its media playlist relative to this one, not encoded.
+    /// Path of its media playlist relative to this one, not percent-encoded.
     pub path: String,
     /// Peak bit rate of a key frame over its duration, in bits per second.
     pub bandwidth_bps: u64,
@@ -78,7 +78,7 @@ pub struct Rendition {
     pub characteristics: &'static str,
     /// Number of channels, for audio.
     pub channels: Option<u16>,
-    /// Path of its media playlist relative to this one, not encoded.
+    /// Path of its media playlist relative to this one, not percent-encoded.
     pub path: String,
 }
 
