@@ -1,6 +1,6 @@
-//! Who may in: in requests, out the same requests once they are believed. API calls are signed (Signature Version 4);
-//! browsers show the secret key once and then a session that a keyed hash vouches for. Never a session store, never
-//! a secret in a log or an answer.
+//! Authenticates requests. API calls carry a Signature Version 4 signature. A browser sends the secret key once and
+//! then a session cookie that a keyed hash protects. There is no session store, and no secret appears in a log or a
+//! response.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const SESSION_S: u64 = 12 * 60 * 60;
 const COOKIE: &str = "abanico_session";
 
-/// Access keys with their secrets. Clones share them; shown without the secrets.
+/// Access keys with their secrets. Clones share them. `Debug` prints the keys without the secrets.
 #[derive(Clone, Default)]
 pub struct Credentials {
     secrets: Arc<BTreeMap<String, String>>,
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Takes pairs of access key and secret. Pairs with an empty secret are left out: they would let everyone in.
+    /// Takes pairs of access key and secret. Drops pairs with an empty secret, which would let everyone in.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let secrets = pairs.into_iter().filter(|(_, secret)| !secret.is_empty()).collect();
         Self { secrets: Arc::new(secrets) }
@@ -51,12 +51,12 @@ impl Credentials {
         self.secrets.get(access_key).cloned()
     }
 
-    /// A pair to sign links with; none when there are no credentials.
+    /// Returns a pair to sign links with, or `None` if there are no credentials.
     pub(crate) fn first(&self) -> Option<(&str, &str)> {
         self.secrets.iter().next().map(|(key, secret)| (key.as_str(), secret.as_str()))
     }
 
-    /// The access key whose secret this is. Every secret is compared, in constant time.
+    /// Returns the access key that this secret belongs to. Compares every secret, in constant time.
     fn key_of_secret(&self, shown: &str) -> Option<&str> {
         let mut found = None;
         for (key, secret) in self.secrets.iter() {
@@ -67,12 +67,12 @@ impl Credentials {
         found
     }
 
-    /// Logs a browser in that shows a secret: the text of a `Set-Cookie` header.
+    /// Logs in a browser that sent a secret. Returns the value of a `Set-Cookie` header.
     ///
     /// # Errors
-    /// Forbidden when nobody has this secret.
+    /// Returns [`ErrorKind::Forbidden`] if no access key has this secret.
     pub(crate) fn log_in(&self, secret: &str, now: SystemTime) -> Result<String, Error> {
-        let refused = || Error::new(ErrorKind::Forbidden, "secret access key is not known here");
+        let refused = || Error::new(ErrorKind::Forbidden, "unknown secret access key");
         let key = self.key_of_secret(secret.trim()).ok_or_else(refused)?;
         let until_s = epoch_s(now) + SESSION_S;
         let name = URL_SAFE_NO_PAD.encode(key);
@@ -101,7 +101,7 @@ impl Credentials {
     }
 }
 
-/// What ends a browser's session: the text of a `Set-Cookie` header.
+/// Ends a browser's session. Returns the value of a `Set-Cookie` header.
 pub(crate) fn log_out_cookie() -> String {
     format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
 }
@@ -123,7 +123,7 @@ fn epoch_s(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Lets only requests through that are signed for MediaConvert.
+/// Rejects requests that are not signed for MediaConvert.
 pub(crate) async fn require_media_convert(
     State(credentials): State<Credentials>,
     request: Request,
@@ -135,7 +135,8 @@ pub(crate) async fn require_media_convert(
     }
 }
 
-/// Lets only the operator through: by a session, by the secret as bearer, or by a signature for any service.
+/// Rejects requests that are not the operator's. Accepts a session, the secret as a bearer token, or a signature for
+/// any service.
 pub(crate) async fn require_operator(
     State(credentials): State<Credentials>,
     request: Request,
@@ -147,7 +148,7 @@ pub(crate) async fn require_operator(
     }
 }
 
-/// Hands an operator's request back, with its body limited.
+/// Returns the request if it is the operator's. A signed request must have a body of at most [`MAX_API_BODY_BYTES`].
 pub(crate) async fn operator(credentials: &Credentials, request: Request) -> Result<Request, Error> {
     let headers = request.headers();
     if credentials.has_bearer(headers) || credentials.has_session(headers, SystemTime::now()) {
@@ -156,7 +157,7 @@ pub(crate) async fn operator(credentials: &Credentials, request: Request) -> Res
     signed(credentials, request, None).await
 }
 
-/// Hands a signed request back, with its body in memory and [`Verified`] among its extensions.
+/// Returns a request whose signature is right, with its body in memory and [`Verified`] among its extensions.
 async fn signed(
     credentials: &Credentials,
     request: Request,
@@ -166,7 +167,7 @@ async fn signed(
     let secret = |key: &str| credentials.secret(key);
     let is_known =
         credential_scope(&parts).is_some_and(|scope| credentials.secrets.contains_key(&scope.access_key));
-    // Whom nobody knows is refused before any of the body is read.
+    // Reads none of the body if the access key is unknown.
     let body = if is_known { read(body).await? } else { axum::body::Bytes::new() };
     let verified: Verified = verify(&parts, &body, &secret, SystemTime::now(), Expected { service })?;
     parts.extensions.insert(verified);
@@ -174,10 +175,10 @@ async fn signed(
 }
 
 async fn read(body: Body) -> Result<axum::body::Bytes, Error> {
-    let too_slow = |_| Error::bad_request("the body took longer than a minute");
+    let too_slow = |_| Error::bad_request("the request body took longer than a minute to arrive");
     let read =
         tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_API_BODY_BYTES)).await.map_err(too_slow)?;
-    read.map_err(|_| Error::new(ErrorKind::TooLarge, "the body is cut short, or larger than 5 MiB"))
+    read.map_err(|_| Error::new(ErrorKind::TooLarge, "the request body is incomplete or larger than 5 MiB"))
 }
 
 #[cfg(test)]

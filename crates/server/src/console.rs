@@ -1,4 +1,4 @@
-//! The console: in a browser, out one page without anything from elsewhere, and its login. Never a secret in the page.
+//! Serves the console, a single page that loads nothing from other servers, and its login. The page holds no secrets.
 
 use std::time::SystemTime;
 
@@ -16,9 +16,9 @@ use crate::error_table::Error;
 const PAGE: &str = include_str!("console/index.html");
 const STYLE: &str = include_str!("console/style.css");
 const SCRIPT: &str = include_str!("console/script.js");
-/// Longest secret that a login may send, in bytes.
+/// Largest login request, in bytes.
 const MAX_LOGIN_BYTES: usize = 4096;
-/// Only what this server itself sends may run or be shown.
+/// Lets the page run and show only what this server sends.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -45,11 +45,11 @@ fn asset(content_type: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// Takes `{"secretAccessKey": …}` and answers with a session.
+/// Logs in with `{"secretAccessKey": …}` and sets a session cookie.
 pub(crate) async fn log_in(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
     let body: Bytes = axum::body::to_bytes(request.into_body(), MAX_LOGIN_BYTES)
         .await
-        .map_err(|_| Error::bad_request("the body is cut short or too long"))?;
+        .map_err(|_| Error::bad_request("the request body is incomplete or too long"))?;
     let body: Value =
         serde_json::from_slice(&body).map_err(|_| Error::bad_request("the body is not JSON"))?;
     let secret = body.get("secretAccessKey").and_then(Value::as_str).unwrap_or_default();

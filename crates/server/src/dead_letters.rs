@@ -1,4 +1,4 @@
-//! Upload events that were given up: in an operator's question, out the list, or one of them due again. Never deletes.
+//! Lists the upload events that the server gave up on, and replays them on request. Never deletes one.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -30,7 +30,7 @@ pub(crate) async fn replay(
     if !replayed {
         return Err(Error::not_found(format!("dead letter `{id}` does not exist")));
     }
-    tracing::info!(entry = id, "a dead letter is delivered again by request");
+    tracing::info!(entry = id, "replaying a dead letter on request");
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 

@@ -1,4 +1,5 @@
-//! Links to outputs for the console: in an `s3://` URL, out a presigned link to this server. Never the object itself.
+//! Makes download links for the console: turns an `s3://` URL into a presigned link to this server. Never serves the
+//! object itself.
 
 use std::time::SystemTime;
 
@@ -12,7 +13,7 @@ use crate::edge::Edge;
 use crate::error_table::Error;
 use crate::sigv4::presigned_get;
 
-/// How long a link holds, in seconds.
+/// How long a link is valid, in seconds.
 const EXPIRES_S: u32 = 15 * 60;
 
 #[derive(Deserialize)]
@@ -28,7 +29,7 @@ pub(crate) async fn download(
     let Query(Params { url }) = params.map_err(|rejection| Error::bad_request(rejection.body_text()))?;
     let path = url.strip_prefix("s3://").filter(|path| path.contains('/'));
     let path = path.ok_or_else(|| {
-        Error::bad_request(format!("`{url}` is not the URL of an object, `s3://bucket/key`"))
+        Error::bad_request(format!("`{url}` is not an object URL such as `s3://bucket/key`"))
     })?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.ok_or_else(|| Error::bad_request("the request has no `Host` header"))?;

@@ -1,4 +1,4 @@
-//! What every handler has at hand: in the server's parts, out one cheap handle to them. Never state of its own beyond
+//! The state that every handler shares: one cheap handle to the server's parts. It holds no state of its own but
 //! counters.
 
 use std::convert::Infallible;
@@ -16,10 +16,10 @@ use crate::authentication::Credentials;
 use crate::metrics::HttpCounters;
 use crate::upload_outbox::UploadOutbox;
 
-/// The S3 endpoint that gets every request that is nobody else's.
+/// The S3 endpoint, which gets every request that no other route takes.
 pub type S3Fallback = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// What a server is made of.
+/// The parts of a server.
 #[derive(Clone)]
 pub struct ServerParts {
     /// Runs the jobs.
@@ -28,13 +28,13 @@ pub struct ServerParts {
     pub credentials: Credentials,
     /// The S3 endpoint; make it with [`s3_fallback`].
     pub s3: S3Fallback,
-    /// Upload events.
+    /// The queue of upload events.
     pub outbox: Arc<dyn UploadOutbox>,
-    /// Ends streams, so that connections can close. The same token as [`crate::serve`]'s.
+    /// Ends event streams so that connections can close. Must be the token that [`crate::serve`] gets.
     pub stop: CancellationToken,
 }
 
-/// Takes an HTTP service as the S3 endpoint.
+/// Wraps an HTTP service as the S3 endpoint.
 pub fn s3_fallback<S, B>(service: S) -> S3Fallback
 where
     S: Service<Request, Response = http::Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -45,7 +45,7 @@ where
     BoxCloneSyncService::new(service.map_response(|response: http::Response<B>| response.map(Body::new)))
 }
 
-/// The handle.
+/// The handle that handlers get.
 #[derive(Clone)]
 pub(crate) struct Edge {
     pub(crate) engine: Engine,

@@ -1,5 +1,5 @@
-//! The one table of errors: in what went wrong anywhere below, out AWS's code, the HTTP status and the body. Never a
-//! decision elsewhere about a status; never the inner cause of a fault of ours in an answer: that is in the log.
+//! The one table of errors: maps each failure to AWS's error code, an HTTP status and a response body. No other file
+//! chooses a status. The cause of an internal error goes to the log, never into the response.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -11,43 +11,43 @@ use serde_json::json;
 use crate::sigv4::{SigV4Error, SigV4ErrorKind};
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
-/// Names an answer; the log has the same text as `request.id`.
+/// Header with the id of a response. The log has the same id as `request.id`.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// What went wrong, in this crate's words.
+/// Why a request failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request is wrong.
+    /// The request is invalid.
     BadRequest,
-    /// The body is larger than an API call's may be.
+    /// The body is larger than an API call allows.
     TooLarge,
-    /// No credentials at all.
+    /// The request has no credentials.
     MissingAuthentication,
-    /// Credentials that cannot be read.
+    /// The credentials cannot be parsed.
     MalformedAuthentication,
-    /// An access key that nobody has.
+    /// The access key is unknown.
     UnknownKey,
-    /// A signature that does not hold.
+    /// The signature is wrong.
     InvalidSignature,
-    /// Known, but not allowed.
+    /// The caller is known but not allowed to do this.
     Forbidden,
-    /// The thing does not exist.
+    /// The resource does not exist.
     NotFound,
-    /// The thing's state does not allow it.
+    /// The resource's state does not allow the operation.
     Conflict,
-    /// The request is right, and what it names cannot be worked with.
+    /// The request is valid, but something it names cannot be processed.
     Unprocessable,
-    /// Too much at once: later it may do.
+    /// Too many requests or items; a later request may succeed.
     TooMany,
     /// The server is stopping.
     Stopping,
-    /// A fault of ours.
+    /// An internal error of the server.
     Internal,
 }
 
 impl ErrorKind {
-    /// AWS's code and the HTTP status. This is the table.
+    /// Returns AWS's error code and the HTTP status. This is the table.
     pub fn code_and_status(self) -> (&'static str, StatusCode) {
         match self {
             Self::BadRequest => ("BadRequestException", StatusCode::BAD_REQUEST),
@@ -67,7 +67,7 @@ impl ErrorKind {
     }
 }
 
-/// A request that fails. Answered as MediaConvert does: `{"message": …}` with headers `x-amzn-ErrorType` and
+/// A failed request. Responds as MediaConvert does: `{"message": …}` with the headers `x-amzn-ErrorType` and
 /// `x-amzn-RequestId`.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -79,22 +79,23 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure of this kind in these words, which the caller will read.
+    /// Makes an error of this kind. The caller sees `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// The request is wrong for this reason.
+    /// Makes a [`ErrorKind::BadRequest`] error.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadRequest, message)
     }
 
-    /// What it says does not exist.
+    /// Makes a [`ErrorKind::NotFound`] error.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
-    /// A fault of ours; the caller learns that it was one, the log learns which.
+    /// Makes a [`ErrorKind::Internal`] error. The response only says that the server failed; the log has `what` and
+    /// `source`.
     pub fn internal(
         what: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -102,17 +103,17 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(ErrorKind::Internal, what) }
     }
 
-    /// What callers act on.
+    /// Returns the kind, for callers to act on.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// AWS's code, such as `BadRequestException`.
+    /// Returns AWS's error code, such as `BadRequestException`.
     pub fn code(&self) -> &'static str {
         self.kind.code_and_status().0
     }
 
-    /// Whether the same request may do later.
+    /// Returns whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::TooMany | ErrorKind::Stopping | ErrorKind::Internal)
     }
@@ -161,7 +162,7 @@ impl IntoResponse for Error {
         let message = if self.kind == ErrorKind::Internal {
             let cause = self.source.as_deref().map(ToString::to_string).unwrap_or_default();
             tracing::error!(request.id = %request_id, error = %self.message, %cause, "a request failed");
-            format!("something went wrong in the server; its log says more at request id `{request_id}`")
+            format!("internal server error; see the server's log for request id `{request_id}`")
         } else {
             tracing::debug!(request.id = %request_id, code, error = %self.message, "a request was refused");
             self.message
@@ -179,7 +180,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// Makes a new id of an answer, in a UUID's form. Each hasher has fresh random keys.
+/// Makes a random response id in the form of a UUID. Each hasher has fresh random keys.
 pub(crate) fn request_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     let (high, low) = (random(), random());
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_a_refusal_told_in_awss_form() {
+    async fn refusal_has_aws_shape() {
         let (status, code, id, body) = answer(Error::not_found("job `x` does not exist")).await;
         assert_eq!((status.as_u16(), code.as_str()), (404, "NotFoundException"));
         assert_eq!(body, json!({"message": "job `x` does not exist"}));
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_a_fault_of_ours_show_an_id_and_nothing_of_its_cause() {
+    async fn internal_error_shows_id_but_not_cause() {
         let cause = std::io::Error::other("secret disk layout");
         let (status, code, id, body) = answer(Error::internal("cannot use the disk", cause)).await;
         assert_eq!((status.as_u16(), code.as_str()), (500, "InternalServerErrorException"));
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn are_signature_failures_told_apart_as_aws_does() {
+    fn kinds_map_to_aws_codes_and_statuses() {
         for (kind, code, status) in [
             (ErrorKind::MissingAuthentication, "MissingAuthenticationTokenException", 403),
             (ErrorKind::MalformedAuthentication, "IncompleteSignatureException", 400),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn are_ids_of_answers_different() {
+    fn request_ids_differ() {
         assert_ne!(request_id(), request_id());
     }
 }

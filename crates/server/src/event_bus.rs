@@ -1,5 +1,5 @@
-//! Events to an EventBridge bus: in the engine's stored events, out PutEvents calls. The source is
-//! [`EVENT_SOURCE`], because AWS keeps `aws.*` for itself; all else is as MediaConvert has it.
+//! Sends the engine's stored events to an EventBridge bus with PutEvents. The event source is [`EVENT_SOURCE`]
+//! because AWS reserves `aws.*`; everything else is as MediaConvert sends it.
 
 use abanico_aws::{Events, SignedClient};
 use abanico_engine::StoredEvent;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::event_delivery::{EventSink, with_causes};
 
-/// Source of the events, for rules to match.
+/// The `source` of the events, for rules to match.
 pub const EVENT_SOURCE: &str = "abanico.mediaconvert";
 
-/// A bus that wants to know.
+/// An EventBridge bus that gets job events.
 #[derive(Clone)]
 pub struct EventBus {
     events: Events,
@@ -20,7 +20,7 @@ pub struct EventBus {
 }
 
 impl EventBus {
-    /// Takes a client that signs for `events` and the name or ARN of a bus.
+    /// Takes a client that signs for `events`, and the name or ARN of a bus.
     pub fn new(client: SignedClient, name: impl Into<String>) -> Self {
         let endpoint = client.endpoint().to_string();
         Self { events: Events::new(client), endpoint, name: name.into() }

@@ -1,5 +1,5 @@
-//! Events to whoever wants them elsewhere: in the engine's stored events and a sink, out one delivery each, in order and
-//! at least once. Each sink reads by its own durable cursor; an event waits until the one before was delivered or skipped.
+//! Delivers the engine's stored events to a sink such as a webhook, in order and at least once. Each sink has its own
+//! durable cursor. An event waits until the one before it is delivered or skipped.
 
 use std::time::{Duration, Instant};
 
@@ -7,38 +7,38 @@ use abanico_engine::{Engine, StoredEvent};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-/// Events read at once.
+/// Largest number of events per read.
 const BATCH: usize = 50;
 
-/// Where events go.
+/// A receiver of events.
 #[async_trait]
 pub trait EventSink: Send + Sync {
-    /// What the log calls it, without anything secret.
+    /// Returns the sink's name for the log, without secrets.
     fn name(&self) -> String;
 
-    /// Under which name the engine keeps how far it has read; it must differ from every other sink's.
+    /// Returns the name under which the engine stores the sink's cursor. It must differ from every other sink's.
     fn reader(&self) -> String;
 
-    /// Delivers one event; the reason when it was not taken.
+    /// Delivers one event.
     ///
     /// # Errors
-    /// When another try may do.
+    /// Returns the reason if the event was not accepted; another attempt may succeed.
     async fn send(&self, event: &StoredEvent) -> Result<(), String>;
 }
 
-/// How long and how often a delivery is tried.
+/// How often and for how long a delivery is retried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryPolicy {
     /// Wait after the first failure; doubles each time.
     pub first_wait: Duration,
-    /// Longest wait.
+    /// Longest wait between two attempts.
     pub longest_wait: Duration,
-    /// Time after which an event is skipped.
+    /// Age after which an event is skipped, counted from its first attempt.
     pub give_up_after: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// From 1 s, doubling to 5 minutes, for a day.
+    /// Waits 1 s at first, doubles up to 5 minutes, and gives up after a day.
     fn default() -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
         Self {
@@ -49,7 +49,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Delivers the engine's events to `sink` until `stop`. A sink that never read starts with the next event.
+/// Delivers the engine's events to `sink` until `stop`. A new sink starts with the next event.
 pub async fn deliver_events(
     engine: Engine,
     sink: impl EventSink,
@@ -73,7 +73,7 @@ struct Delivery<Sink> {
 }
 
 impl<Sink: EventSink> Delivery<Sink> {
-    /// Delivers until stopped.
+    /// Reads and delivers events until stopped.
     async fn read_on(&self) -> Result<(), abanico_engine::Error> {
         let reader = self.sink.reader();
         let mut changes = self.engine.changes();
@@ -104,7 +104,7 @@ impl<Sink: EventSink> Delivery<Sink> {
         }
     }
 
-    /// Tries until delivered or too old; `false` when stopped before.
+    /// Retries until the event is delivered or too old. Returns `false` if stopped before.
     async fn deliver(&self, event: &StoredEvent) -> bool {
         let started = Instant::now();
         let mut wait = self.policy.first_wait;
@@ -116,10 +116,10 @@ impl<Sink: EventSink> Delivery<Sink> {
             };
             let (job, sink) = (&event.job, self.sink.name());
             if started.elapsed() >= self.policy.give_up_after {
-                tracing::error!(job.id = %job, seq = event.seq, sink, reason, "an event is skipped after too many tries");
+                tracing::error!(job.id = %job, seq = event.seq, sink, reason, "skipping an event after too many failed deliveries");
                 return true;
             }
-            tracing::warn!(job.id = %job, seq = event.seq, sink, reason, "an event is sent again later");
+            tracing::warn!(job.id = %job, seq = event.seq, sink, reason, "event delivery failed; will retry");
             if !self.pause(wait).await {
                 return false;
             }
@@ -127,13 +127,13 @@ impl<Sink: EventSink> Delivery<Sink> {
         }
     }
 
-    /// Waits; `false` when stopped meanwhile.
+    /// Waits. Returns `false` if stopped meanwhile.
     async fn pause(&self, wait: Duration) -> bool {
         self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some()
     }
 }
 
-/// A message with those of its causes behind it.
+/// Joins an error's message with those of its causes.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,5 +1,5 @@
-//! Live events for browsers and scripts: in the engine's stored events and progress, out server-sent events. A client
-//! that comes back with `Last-Event-ID` goes on where it was. Never buffers more than one batch a client.
+//! Streams events and job progress to browsers and scripts as server-sent events. A client that reconnects with
+//! `Last-Event-ID` continues where it stopped. The server buffers at most one batch per client.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::edge::Edge;
 use crate::error_table::Error;
 use crate::job_view;
 
-/// Events read at once.
+/// Largest number of events per read.
 const BATCH: usize = 50;
-/// Shortest time between two looks at a progress.
+/// Shortest time between two reads of a job's progress.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
-/// All jobs' events from now on, or from behind the one that the client names.
+/// Streams the events of all jobs, starting now or after the event that the client names.
 pub(crate) async fn events(
     State(edge): State<Edge>,
     headers: HeaderMap,
@@ -45,14 +45,14 @@ pub(crate) async fn events(
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let seq = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|seq| *seq >= 0);
-    seq.map(Some).ok_or_else(|| Error::bad_request("Last-Event-ID is not one of these events"))
+    seq.map(Some).ok_or_else(|| Error::bad_request("`Last-Event-ID` is not an event id of this server"))
 }
 
 struct EventReader {
     engine: Engine,
     changes: watch::Receiver<u64>,
     after: i64,
-    /// What was read and not yet sent, last first.
+    /// Events read but not yet sent, in reverse order.
     batch: Vec<abanico_engine::StoredEvent>,
     stop: CancellationToken,
 }
@@ -69,7 +69,7 @@ impl EventReader {
             match self.engine.events_after(self.after, BATCH).await {
                 Ok(events) => self.batch = events,
                 Err(error) => {
-                    tracing::error!(%error, "a stream of events ends");
+                    tracing::error!(%error, "cannot read events; closing a client's event stream");
                     return None;
                 }
             }
@@ -85,7 +85,7 @@ impl EventReader {
     }
 }
 
-/// One job's progress whenever it changes, until the job has ended.
+/// Streams a job's progress at every change, until the job ends.
 pub(crate) async fn progress(
     State(edge): State<Edge>,
     Path(id): Path<String>,
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_place_to_go_on_from_read_or_refused() {
+    fn last_event_id_is_parsed_or_refused() {
         let with = |text| {
             HeaderMap::from_iter([(
                 http::HeaderName::from_static("last-event-id"),

@@ -1,19 +1,19 @@
-//! MediaConvert as the service that jobs are handed on to: in requests in wire form, out signed calls and the service's
-//! answers. Never a decision: the engine makes those.
+//! Forwards jobs to another MediaConvert: sends the engine's requests as signed calls and returns the answers. Makes
+//! no decisions: the engine does.
 
 use abanico_aws::{Error, MediaConvert, S3};
 use abanico_engine::{RemoteError, RemoteJobs};
 use async_trait::async_trait;
 use serde_json::Value;
 
-/// MediaConvert and the S3 beside it.
+/// Clients for MediaConvert and for the S3 that it uses.
 pub struct MediaConvertJobs {
     jobs: MediaConvert,
     s3: S3,
 }
 
 impl MediaConvertJobs {
-    /// Talks through these clients.
+    /// Sends requests through these clients.
     pub fn new(jobs: MediaConvert, s3: S3) -> Self {
         Self { jobs, s3 }
     }
@@ -57,7 +57,7 @@ impl RemoteJobs for MediaConvertJobs {
 fn remote(error: Error) -> RemoteError {
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     let message = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    // Credentials may come later, as a role's do; a job waits for them rather than fail.
+    // Credentials may arrive later, as a role's do: let the job wait for them instead of failing.
     let is_retryable = error.is_retryable() || error.kind() == abanico_aws::ErrorKind::Credentials;
     RemoteError { message, is_retryable, is_not_found: error.status() == Some(404) }
 }

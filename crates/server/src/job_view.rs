@@ -1,5 +1,5 @@
-//! The one file that turns a job of ours into MediaConvert's wire form: in a record, out the `Job` that SDKs read.
-//! Never reads a clock, never asks the engine.
+//! Converts a job record into MediaConvert's wire form, the `Job` that SDKs parse. No other file does. Never reads a
+//! clock or asks the engine.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use abanico_engine::{JobRecord, PublishedOutput, Stage};
 use abanico_model::arn::{Arn, ResourceKind};
 use serde_json::{Map, Value, json};
 
-/// Members of the request that a job shows as they came.
+/// Members of the request that a job shows unchanged.
 const SHOWN_AS_SENT: [&str; 7] = [
     "accelerationSettings",
     "billingTagsSource",
@@ -18,7 +18,7 @@ const SHOWN_AS_SENT: [&str; 7] = [
     "statusUpdateInterval",
 ];
 
-/// Makes the wire form of a job.
+/// Returns the wire form of a job.
 pub fn job(record: &JobRecord) -> Value {
     let submission = &record.submission;
     let mut job = Map::new();
@@ -60,7 +60,7 @@ pub fn job(record: &JobRecord) -> Value {
     Value::Object(job)
 }
 
-/// What depends on how far the job is.
+/// Adds the members that depend on how far the job is.
 fn put_course(record: &JobRecord, put: &mut impl FnMut(&str, Value)) {
     let stage = record.stage();
     if let Some(phase) = phase(stage) {
@@ -77,7 +77,7 @@ fn put_course(record: &JobRecord, put: &mut impl FnMut(&str, Value)) {
     }
 }
 
-/// MediaConvert's word for where a job stands.
+/// Returns MediaConvert's status for a stage.
 pub fn status(stage: Stage) -> &'static str {
     match stage {
         Stage::Submitted => "SUBMITTED",
@@ -88,7 +88,7 @@ pub fn status(stage: Stage) -> &'static str {
     }
 }
 
-/// Stages that one of MediaConvert's words means; none when there is no such word.
+/// Returns the stages that a MediaConvert status stands for, or `None` if there is no such status.
 pub fn stages(status: &str) -> Option<Vec<Stage>> {
     const ALL: [Stage; 7] = [
         Stage::Submitted,
@@ -112,7 +112,7 @@ fn phase(stage: Stage) -> Option<&'static str> {
     }
 }
 
-/// Seconds since 1970 as SDKs read times: a number, whole where it can be.
+/// Returns a time in seconds since 1970 as SDKs parse it: a number, an integer if possible.
 pub(crate) fn seconds(ms: i64) -> Value {
     if ms % 1000 == 0 { json!(ms / 1000) } else { json!(ms as f64 / 1000.0) }
 }
@@ -133,7 +133,7 @@ fn messages(record: &JobRecord) -> Value {
     json!({"info": [], "warning": warnings})
 }
 
-/// Outputs by the group that the job lists them in, in its order.
+/// Groups the outputs by output group, in the job's order.
 fn output_groups(record: &JobRecord) -> Vec<Value> {
     if let Some(Value::Array(groups)) = &record.forwarded.outputs {
         return groups.clone();
@@ -161,7 +161,7 @@ fn output_detail(tells_paths: bool, made: &PublishedOutput) -> Value {
     if tells_paths {
         detail["outputFilePaths"] = json!([made.url]);
     }
-    // Sound alone has no picture to tell of.
+    // An audio-only output has no video details.
     if made.width > 0 {
         detail["videoDetails"] = json!({
             "widthInPx": made.width,

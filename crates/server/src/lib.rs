@@ -1,5 +1,5 @@
-//! The HTTP edge of abanico: in requests of AWS's SDKs, of browsers and of monitoring, out answers of engine and S3.
-//! Never owns state: everything that must last is behind the engine or the outbox.
+//! The HTTP edge of abanico: serves AWS's SDKs, browsers and monitoring, and passes their requests on to the engine
+//! and the S3 endpoint. Owns no state: whatever must last is in the engine or the outbox.
 
 mod authentication;
 mod console;

@@ -1,4 +1,4 @@
-//! The S3 endpoint's outbox as this crate's queue of uploads: in calls, out the same calls. Never a decision.
+//! Implements this crate's [`UploadOutbox`] for the outbox of the S3 endpoint, call by call. Makes no decisions.
 
 use abanico_s3::{ErrorKind, Outbox, OutboxEntry};
 use async_trait::async_trait;
@@ -71,7 +71,7 @@ mod tests {
     use crate::{Credentials, EngineSubmitter, Server, ServerParts, run_triggers, s3_fallback, testing};
 
     #[tokio::test]
-    async fn does_an_upload_become_a_job_and_does_the_consoles_link_read_it() {
+    async fn upload_becomes_job_and_console_link_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { functions: vec!["transcode-video".to_owned()], ..Options::default() };
         let s3 = LocalS3::open(folder.path(), options).unwrap();

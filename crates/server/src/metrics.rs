@@ -1,4 +1,5 @@
-//! Numbers for Prometheus: in the engine's counts and our own counters, out text. Never a label that grows with jobs.
+//! Writes metrics for Prometheus from the engine's counts and the server's own counters. No label grows with the
+//! number of jobs.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -16,13 +17,13 @@ use crate::edge::Edge;
 use crate::error_table::Error;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// Most running jobs whose progress is summed up.
+/// Largest number of running jobs whose progress is summed up.
 const MAX_RUNNING: usize = 1000;
 
-/// Counts answers by class of status.
+/// Counts responses by status class.
 pub(crate) struct HttpCounters {
     started: Instant,
-    /// 1xx to 5xx.
+    /// From 1xx to 5xx.
     classes: [AtomicU64; 5],
 }
 
@@ -37,17 +38,17 @@ impl HttpCounters {
     }
 }
 
-/// Counts every answer.
+/// Counts every response.
 pub(crate) async fn count(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     edge.counters.count(response.status());
     response
 }
 
-/// Answers on loopback to everyone, elsewhere to the operator.
+/// Serves the metrics: on loopback to everyone, elsewhere only to the operator.
 pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    // Behind a proxy on this machine everyone would look local.
+    // Behind a proxy on this machine, every client would look local.
     let is_forwarded =
         request.headers().contains_key("x-forwarded-for") || request.headers().contains_key("forwarded");
     if !peer.is_some_and(|ip| ip.is_loopback()) || is_forwarded {
@@ -73,9 +74,9 @@ fn render(
 ) -> String {
     let mut text = Text::default();
     let version = env!("CARGO_PKG_VERSION");
-    text.head("abanico_build_info", "gauge", "Version that runs.");
+    text.head("abanico_build_info", "gauge", "The running version.");
     text.sample("abanico_build_info", &[("version", version)], 1);
-    text.head("abanico_uptime_seconds", "gauge", "Seconds since the start.");
+    text.head("abanico_uptime_seconds", "gauge", "Seconds since the server started.");
     text.sample("abanico_uptime_seconds", &[], http.started.elapsed().as_secs());
     let all = [
         (Stage::Submitted, "submitted"),
@@ -93,9 +94,9 @@ fn render(
     for (stage, name) in all {
         text.sample("abanico_jobs", &[("stage", name)], count(stage));
     }
-    text.head("abanico_jobs_submitted_total", "counter", "Jobs ever made.");
+    text.head("abanico_jobs_submitted_total", "counter", "Jobs ever created.");
     text.sample("abanico_jobs_submitted_total", &[], all.iter().map(|(stage, _)| count(*stage)).sum());
-    text.head("abanico_jobs_finished_total", "counter", "Jobs that reached their end, by result.");
+    text.head("abanico_jobs_finished_total", "counter", "Jobs that have ended, by result.");
     for (stage, name) in all.into_iter().filter(|(stage, _)| stage.is_final()) {
         text.sample("abanico_jobs_finished_total", &[("result", name)], count(stage));
     }
@@ -103,21 +104,21 @@ fn render(
     text.head(
         "abanico_running_frames_done",
         "gauge",
-        "Frames done of running jobs; first passes count in part.",
+        "Frames done in running jobs; first passes count in part.",
     );
     text.sample("abanico_running_frames_done", &[], frames(|record| record.progress.frames_done));
-    text.head("abanico_running_frames", "gauge", "Frames of running jobs.");
+    text.head("abanico_running_frames", "gauge", "Total frames of running jobs.");
     text.sample("abanico_running_frames", &[], frames(|record| record.progress.frames_total));
-    text.head("abanico_dead_letters", "gauge", "Upload events that were given up.");
+    text.head("abanico_dead_letters", "gauge", "Upload events that could not be delivered.");
     text.sample("abanico_dead_letters", &[], dead_letters as u64);
-    text.head("abanico_http_responses_total", "counter", "HTTP answers by class of status.");
+    text.head("abanico_http_responses_total", "counter", "HTTP responses by status class.");
     for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&http.classes) {
         text.sample("abanico_http_responses_total", &[("class", class)], counter.load(Ordering::Relaxed));
     }
     text.0
 }
 
-/// Prometheus text under construction.
+/// Metrics in Prometheus's text format.
 #[derive(Default)]
 struct Text(String);
 
@@ -133,7 +134,7 @@ impl Text {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        self.0.write_fmt(line).expect("writing to a text cannot fail");
+        self.0.write_fmt(line).expect("writing to a `String` cannot fail");
     }
 }
 
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_every_stage_reported_also_without_jobs() {
+    fn every_stage_is_reported_even_without_jobs() {
         let http = HttpCounters::new();
         http.count(StatusCode::OK);
         http.count(StatusCode::NOT_FOUND);

@@ -1,5 +1,5 @@
-//! MediaConvert's operations, one a file: in a believed request, out the answer that its SDKs read.
-//! Never a check of a signature, never a status code of a failure: those stand in their own files.
+//! MediaConvert's operations, one per file. Each takes an authenticated request and returns the answer that AWS's
+//! SDKs parse. Signatures and error statuses are handled in other files.
 
 pub(crate) mod cancel_job;
 pub(crate) mod create_job;

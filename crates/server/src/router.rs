@@ -1,5 +1,5 @@
-//! Every route, in one file: in a request, out whose it is. One port serves MediaConvert, S3, the console and
-//! monitoring; what is nobody else's is S3's. Never a decision beyond whose a request is.
+//! Defines every route. One port serves MediaConvert, S3, the console and monitoring; S3 gets every request that no
+//! other route takes. Only decides who handles a request.
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -22,7 +22,7 @@ use crate::{console, dead_letters, download, events_stream, metrics};
 pub struct Server;
 
 impl Server {
-    /// Makes the router of a server. Serve it with [`crate::serve`], which also tells handlers who calls.
+    /// Makes a server's router. Run it with [`crate::serve`], which also gives handlers the client's address.
     #[expect(clippy::new_ret_no_self, reason = "a server is its router; there is nothing else to hold on to")]
     pub fn new(parts: ServerParts) -> Router {
         let edge = Edge::new(parts);
@@ -39,7 +39,8 @@ impl Server {
     }
 }
 
-// Whole paths, not nested routers: nesting shortens the path, and the path is part of what was signed.
+// Routes have whole paths instead of nested routers: nesting shortens the path, and the path is part of what was
+// signed.
 
 fn media_convert_routes(edge: &Edge) -> Router<Edge> {
     Router::new()
@@ -64,7 +65,7 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
         .route("/2017-08-29/policy", get(policy::get).put(policy::put).delete(policy::delete))
         .route("/2017-08-29/probe", post(probe::probe))
         .route("/2017-08-29/versions", get(versions::list))
-        // An ARN has slashes; SDKs encode them, people do not.
+        // An ARN contains slashes. SDKs encode them, people do not.
         .route("/2017-08-29/tags", post(tags::tag))
         .route("/2017-08-29/tags/{*arn}", get(tags::list).put(tags::untag))
         .route("/2017-08-29/certificates", post(sharing::associate))
@@ -73,7 +74,7 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
         .route("/2017-08-29/", any(unknown::unknown))
         .route("/2017-08-29/{*rest}", any(unknown::unknown))
         .method_not_allowed_fallback(unknown::unknown)
-        // The check of the signature has its own, larger limit.
+        // The signature check has its own, larger limit.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(edge.credentials.clone(), require_media_convert))
 }
@@ -99,10 +100,10 @@ fn console_routes(edge: &Edge) -> Router<Edge> {
 }
 
 async fn no_such_page() -> crate::error_table::Error {
-    crate::error_table::Error::not_found("there is nothing of abanico's at this path")
+    crate::error_table::Error::not_found("no such page")
 }
 
-/// Ready is who can read the job database and is not stopping.
+/// Reports ready if the job database is readable and the server is not stopping.
 async fn ready(State(edge): State<Edge>) -> Response {
     if edge.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
@@ -111,12 +112,12 @@ async fn ready(State(edge): State<Edge>) -> Response {
         Ok(_) => "ready\n".into_response(),
         Err(error) => {
             tracing::error!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the job database cannot be read\n").into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, "cannot read the job database\n").into_response()
         }
     }
 }
 
-/// Sends a request that is signed for S3 there at once, whatever its path: a bucket may be called `metrics`.
+/// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`.
 async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (parts, body) = if path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/") {
@@ -129,7 +130,7 @@ async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Res
     if is_for_s3 { s3(&edge, request).await } else { next.run(request).await }
 }
 
-/// What no route took.
+/// Handles requests that match no route.
 async fn everything_else(State(edge): State<Edge>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let scope = credential_scope(&parts);

@@ -1,5 +1,5 @@
-//! The listening side: in a socket and a router, out answers until told to stop. Bounded: so many connections at once,
-//! so long for the head of a request. Never a route.
+//! Accepts connections on a socket and serves a router until stopped. Limits the number of connections and the time
+//! to send a request's head. Defines no routes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,20 +17,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Connections at once; more wait to be accepted.
+/// Most connections at once; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests may take to end once the server stops.
+/// How long requests may keep running once the server stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// Pause after a failed accept, such as when file descriptors are used up.
+/// Pause after a failed accept, for example when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop`, then takes no more connections, ends idle ones, and lets requests go on
-/// for up to 20 seconds.
+/// Serves `router` on `listener` until `stop`. Then accepts no more connections, closes idle ones, and gives running
+/// requests up to 20 seconds to finish.
 ///
 /// # Errors
-/// When the socket's own address cannot be read; failures of single connections are logged.
+/// Fails if the socket's own address cannot be read. Failures of single connections are only logged.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
     tracing::info!(address = %listener.local_addr()?, "listening");
     let graceful = GracefulShutdown::new();
@@ -61,7 +61,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and are cut");
+        tracing::warn!("some requests did not finish in time; closing their connections");
     }
     Ok(())
 }
@@ -71,9 +71,9 @@ fn connection(
     peer: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
-    // Answers are small or streamed in large pieces: waiting for more only costs time.
+    // Responses are small or streamed in large pieces: waiting to fill a packet only costs time.
     if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "a socket stays with delays");
+        tracing::debug!(%error, "cannot set TCP_NODELAY on a connection");
     }
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_a_running_request_end_well_although_the_server_stops() {
+    async fn running_request_finishes_while_server_stops() {
         let (entered, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (enter, wait) = (entered.clone(), go_on.clone());
         let router = Router::new().route(
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn do_idle_connections_not_keep_the_server_from_stopping() {
+    async fn idle_connections_do_not_delay_stop() {
         let (address, stop, server) = started(Router::new().route("/", get(|| async { "ok" }))).await;
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();

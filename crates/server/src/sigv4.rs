@@ -1,8 +1,8 @@
-//! Checks AWS Signature Version 4 for services other than S3: a request with its body comes in, who signed it
-//! goes out. Both forms are understood: the `Authorization` header and the presigned query. Never keeps a secret,
-//! never prints one, and never says how a wrong signature differs from the right one.
+//! Verifies AWS Signature Version 4 for services other than S3, and returns who signed the request. Accepts the
+//! `Authorization` header and presigned queries. Never keeps or prints a secret, and never says how a wrong signature
+//! differs from the right one.
 //!
-//! SDKs do not state the hash of a body to these services, so the whole body is needed to check a signature.
+//! SDKs do not send the body's hash to these services, so verifying needs the whole body.
 
 mod authorization;
 mod canonical_request;
@@ -31,7 +31,7 @@ use signing_time::{epoch_s, write_time};
 /// How far the caller's clock may be off, in seconds.
 const MAX_SKEW_S: i64 = 15 * 60;
 
-/// What a signature is good for, as the request claims it.
+/// The credential scope that a request claims to be signed for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scope {
     /// The access key's id. Not secret.
@@ -44,14 +44,14 @@ pub struct Scope {
     pub service: String,
 }
 
-/// What the signature must be for.
+/// The scope that a signature must have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Expected<'a> {
-    /// Signing name of the service; none accepts any.
+    /// Signing name of the service; `None` accepts any.
     pub service: Option<&'a str>,
 }
 
-/// Who signed a request that is believed.
+/// The signer of a verified request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verified {
     /// The access key's id.
@@ -62,18 +62,19 @@ pub struct Verified {
     pub service: String,
 }
 
-/// Reads the scope that a request claims, so that one port can serve several services. Nothing is checked: route
-/// by it, never trust it. None when the request is not signed or its claim cannot be read.
+/// Returns the scope that a request claims, so that one port can serve several services. Checks nothing: use it for
+/// routing only, never trust it. Returns `None` if the request is not signed or its claim cannot be parsed.
 pub fn credential_scope(parts: &Parts) -> Option<Scope> {
     read_scope(parts)
 }
 
-/// Checks the signature of a request. `credentials` answers the secret of an access key's id; `now` is the server's
-/// clock. `body` is the whole body as it came over the wire.
+/// Verifies the signature of a request. `credentials` returns the secret of an access key; `now` is the server's
+/// clock; `body` is the whole body as it was received.
 ///
 /// # Errors
-/// [`SigV4Error`] when the request is not signed, its signature cannot be read, is for another service or day, is
-/// too old, comes from a clock more than 15 minutes off, names an unknown key or does not fit the request.
+/// Returns a [`SigV4Error`] if the request is not signed, if the signature cannot be parsed, is for another service
+/// or day, is too old, comes from a clock more than 15 minutes off or does not match the request, or if the access
+/// key is unknown.
 pub fn verify(
     parts: &Parts,
     body: &[u8],
@@ -86,7 +87,7 @@ pub fn verify(
     check_time(&claim, epoch_s(now))?;
     let scope = claim.scope;
     let secret = credentials(&scope.access_key).ok_or_else(|| {
-        let message = format!("access key `{}` is not known here", scope.access_key);
+        let message = format!("unknown access key `{}`", scope.access_key);
         SigV4Error::new(SigV4ErrorKind::UnknownKey, message)
     })?;
     let canonical = canonical_request(parts, body, &claim.signed_headers)?;
@@ -95,7 +96,7 @@ pub fn verify(
         return Ok(Verified { access_key: scope.access_key, region: scope.region, service: scope.service });
     }
     Err(SigV4Error::mismatch(
-        "signature does not fit the request; check the secret key, and that nothing on the way changes host, path, \
+        "signature does not match the request; check the secret key, and that no proxy changes host, path, \
          query, headers or body",
     ))
 }
@@ -107,7 +108,10 @@ fn check_scope(claim: &Claim, expected: Expected<'_>) -> Result<(), SigV4Error> 
         return mismatch(format!("request is signed for service `{}`, not for `{service}`", scope.service));
     }
     if !write_time(claim.signed_at_s).starts_with(&format!("{}T", scope.date)) {
-        return mismatch(format!("credential is for day `{}`, the request for another", scope.date));
+        return mismatch(format!(
+            "credential is for day `{}`, but the request was signed on another",
+            scope.date
+        ));
     }
     Ok(())
 }
@@ -118,20 +122,20 @@ fn check_time(claim: &Claim, now_s: i64) -> Result<(), SigV4Error> {
     let expired = |message: String| Err(SigV4Error::new(SigV4ErrorKind::Expired, message));
     if age_s < -MAX_SKEW_S || (claim.expires_s.is_none() && age_s > MAX_SKEW_S) {
         return expired(format!(
-            "request was signed at `{signed_at}`, but this server's clock says `{now}`, more than 15 minutes away; \
-             set the caller's clock right and sign again"
+            "request was signed at `{signed_at}`, but this server's clock says `{now}`, more than 15 minutes apart; \
+             correct the caller's clock and sign again"
         ));
     }
     match claim.expires_s {
         Some(expires_s) if age_s > expires_s => expired(format!(
-            "presigned URL of `{signed_at}` was good for {expires_s} s, and this server's clock says `{now}`; \
+            "presigned URL of `{signed_at}` was valid for {expires_s} s, but this server's clock says `{now}`; \
              presign again"
         )),
         _ => Ok(()),
     }
 }
 
-/// The right signature as lower-case hexadecimal text.
+/// Computes the signature, in lower-case hexadecimal.
 fn sign(secret: &str, scope: &Scope, signed_at_s: i64, canonical_request: &[u8]) -> String {
     let Scope { date, region, service, .. } = scope;
     let text = format!(

@@ -1,4 +1,4 @@
-//! For tests of this crate: in nothing, out a real engine in a folder of its own and jobs for it.
+//! Test helpers of this crate: a real engine in a temporary folder, and job requests for it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) async fn engine() -> TestEngine {
         sandboxing: Sandboxing::off(),
         web: abanico_store::WebInputs::default(),
     };
-    // It serves no place at all: every job fails at its input, after its first event.
+    // It serves no bucket or folder, so every job fails at its input, after its first event.
     let store = Arc::new(abanico_store::Router::new());
     let engine = Engine::open(options, store, Tools::find(None, None).unwrap()).await.unwrap();
     TestEngine { engine, _folder: folder }
@@ -39,7 +39,7 @@ pub(crate) fn request(input: &str) -> Value {
 }
 
 impl TestEngine {
-    /// Makes a job and waits for its end.
+    /// Creates a job and waits until it ends.
     pub(crate) async fn run_failing_job(&self) -> JobId {
         let submission = submission::from_request(request("s3://nowhere/a.mp4")).unwrap();
         let id = self.engine.create_job(submission).await.unwrap().id;

@@ -1,5 +1,5 @@
-//! From uploads to jobs: in due entries of the outbox, out jobs, another try later, or a dead letter with its reason.
-//! Never an entry dropped: it is removed only after its job stands.
+//! Turns uploads into jobs: delivers the outbox's due entries to their functions. A failed entry is retried later or
+//! becomes a dead letter with a reason. An entry is removed only after its job is stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use tokio_util::sync::CancellationToken;
 use crate::error_table::Error;
 use crate::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
 
-/// Deliveries before an entry is given up.
+/// Most delivery attempts per entry.
 const MAX_TRIES: u32 = 10;
 /// Wait after the first failed delivery, in milliseconds; doubles each time.
 const FIRST_WAIT_MS: i64 = 1000;
-/// Entries that are dealt with at once.
+/// Entries delivered in parallel.
 const PARALLEL: usize = 4;
-/// Entries read at once.
+/// Largest number of entries per read.
 const BATCH: usize = 64;
-/// Longest wait for a change, and the wait after the outbox failed.
+/// Longest wait for a change.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const OUTBOX_PAUSE: Duration = Duration::from_secs(2);
 
-/// Makes jobs of uploads until `stop`; what is under way is finished first. Each entry goes to the function of its
-/// name; one for a function that is not there any more becomes a dead letter.
+/// Creates jobs from uploads until `stop`, then finishes the deliveries that are running. Each entry goes to the
+/// function that it names; an entry whose function no longer exists becomes a dead letter.
 pub async fn run_triggers(
     outbox: Arc<dyn UploadOutbox>,
     functions: BTreeMap<String, TriggerConfig>,
@@ -40,7 +40,7 @@ pub async fn run_triggers(
         let pause = match dispatcher.deliver_due(&stop).await {
             Ok(pause) => pause,
             Err(error) => {
-                tracing::error!(%error, "cannot use the queue of uploads");
+                tracing::error!(%error, "cannot use the queue of upload events");
                 OUTBOX_PAUSE
             }
         };
@@ -59,7 +59,7 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Deals with all entries that are due and says how long nothing will be.
+    /// Delivers all due entries and returns how long to wait for the next.
     async fn deliver_due(&self, stop: &CancellationToken) -> Result<Duration, OutboxError> {
         loop {
             let due = self.outbox.due(now_ms(), BATCH).await?;
@@ -68,7 +68,7 @@ impl Dispatcher {
             }
             let deliveries =
                 futures::stream::iter(due).map(|entry| self.deliver(entry)).buffer_unordered(PARALLEL);
-            // A failed note leaves its entry due: the pause of the caller keeps this from spinning.
+            // If recording a result fails, the entry stays due. The caller's pause keeps this from spinning.
             let notes: Vec<Result<(), OutboxError>> = deliveries.collect().await;
             notes.into_iter().collect::<Result<(), _>>()?;
         }
@@ -77,12 +77,12 @@ impl Dispatcher {
         Ok(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)).min(LONGEST_WAIT))
     }
 
-    /// Calls the entry's function.
+    /// Runs the entry's function.
     async fn call(&self, entry: &UploadEntry) -> Verdict {
         let Some(config) = self.functions.get(&entry.function) else {
             let function = &entry.function;
             return Verdict::GiveUp(format!(
-                "there is no function `{function}`: configure a trigger of this id, then replay"
+                "function `{function}` does not exist; configure a trigger with this id, then replay"
             ));
         };
         match abanico_lambda::handle(&entry.event, config, &*self.submitter).await {
@@ -102,7 +102,7 @@ impl Dispatcher {
                     key = entry.key,
                     wait_ms,
                     reason,
-                    "an upload is tried again later"
+                    "creating a job for an upload failed; will retry"
                 );
                 self.outbox.retry_at(entry.id, now_ms().saturating_add(wait_ms), &reason).await
             }
@@ -126,7 +126,8 @@ enum Verdict {
     GiveUp(String),
 }
 
-/// Logs each record's outcome and sums them up. Tokens make it safe to hand in all records once more.
+/// Logs each record's outcome and combines them. Retrying all records is safe: the engine finds the jobs of tokens
+/// that it has seen.
 fn verdict(entry: &UploadEntry, outcomes: &[RecordOutcome]) -> Verdict {
     let mut failures = Vec::new();
     let mut may_pass = false;
@@ -136,7 +137,7 @@ fn verdict(entry: &UploadEntry, outcomes: &[RecordOutcome]) -> Verdict {
                 tracing::info!(job.id = %job_id, bucket = entry.bucket, key = entry.key, "an upload became a job");
             }
             Outcome::Skipped(reason) => {
-                tracing::info!(bucket = entry.bucket, key = entry.key, %reason, "an upload is left alone");
+                tracing::info!(bucket = entry.bucket, key = entry.key, %reason, "skipping an upload");
             }
             Outcome::Failed(error) => {
                 may_pass |= error.is_retryable();
@@ -161,14 +162,15 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Makes jobs in this process. A token is remembered for ever, as an upload may be told of twice, at any later time.
+/// Creates jobs in this process. The engine keeps their tokens forever, because the same upload may be reported again
+/// at any time.
 #[derive(Clone)]
 pub struct EngineSubmitter {
     engine: Engine,
 }
 
 impl EngineSubmitter {
-    /// Submits to `engine`.
+    /// Creates jobs in `engine`.
     pub fn new(engine: Engine) -> Self {
         Self { engine }
     }

@@ -1,48 +1,48 @@
-//! What this crate needs of the queue of upload events. Whoever builds the server implements it for the endpoint's
-//! outbox. Never an implementation here.
+//! Defines what this crate needs from the queue of upload events. The S3 endpoint's outbox implements it.
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-/// Failures of a queue, whatever they are.
+/// An error of a queue.
 pub type OutboxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An upload event that waits for its job, or that was given up.
+/// An upload event that waits for its job, or a dead letter.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UploadEntry {
-    /// Names the entry.
+    /// The entry's id.
     pub id: i64,
     /// The object's bucket.
     pub bucket: String,
     /// The object's key.
     pub key: String,
-    /// The event as S3 sends it: `{"Records": [...]}`.
+    /// The event in the form that S3 sends: `{"Records": [...]}`.
     pub event: Value,
-    /// The function that gets it.
+    /// The function to call with the event.
     pub function: String,
-    /// How many deliveries have failed.
+    /// Number of failed deliveries.
     pub attempts: u32,
-    /// Why the last one failed.
+    /// Why the last delivery failed.
     pub last_error: Option<String>,
 }
 
 /// A durable queue of upload events, each delivered at least once.
 #[async_trait]
 pub trait UploadOutbox: Send + Sync {
-    /// Up to `limit` entries that are due at `now_ms` (since 1970), oldest first. They stay until [`Self::delivered`].
+    /// Returns up to `limit` entries that are due at `now_ms` (since 1970), oldest first. They stay until
+    /// [`Self::delivered`].
     async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<UploadEntry>, OutboxError>;
-    /// Removes an entry that was dealt with.
+    /// Removes a delivered entry.
     async fn delivered(&self, id: i64) -> Result<(), OutboxError>;
-    /// Notes a failed delivery; the entry is due again at `when_ms`.
+    /// Records a failed delivery; the entry is due again at `when_ms`.
     async fn retry_at(&self, id: i64, when_ms: i64, error: &str) -> Result<(), OutboxError>;
-    /// Notes a failed delivery and gives the entry up until [`Self::replay`].
+    /// Records a failed delivery and gives up on the entry until [`Self::replay`].
     async fn dead_letter(&self, id: i64, error: &str) -> Result<(), OutboxError>;
-    /// All entries that were given up, oldest first.
+    /// Returns all dead letters, oldest first.
     async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError>;
-    /// Makes an entry that was given up due now; `false` when there is none of this id.
+    /// Makes a dead letter due now. Returns `false` if there is none with this id.
     async fn replay(&self, id: i64) -> Result<bool, OutboxError>;
-    /// When the next entry is due, in milliseconds since 1970; none when none waits.
+    /// Returns when the next entry is due, in milliseconds since 1970, or `None` if no entry waits.
     async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError>;
-    /// Waits for new entries or a replay. A change that came while no one waited ends the next wait at once.
+    /// Waits for new entries or a replay. A change that happened while nobody waited ends the next wait at once.
     async fn changed(&self);
 }

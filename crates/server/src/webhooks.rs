@@ -1,6 +1,5 @@
-//! Events to the user's own servers: in the engine's stored events, out signed POST requests in the form of Standard
-//! Webhooks. Each hook reads by its own durable cursor, in order and at least once. Never a redirect followed, never a
-//! secret logged.
+//! Sends the engine's stored events to the user's servers as signed POST requests in the form of Standard Webhooks,
+//! in order and at least once. Each webhook has its own durable cursor. Never follows a redirect or logs a secret.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,7 @@ use crate::event_delivery::{EventSink, with_causes};
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that wants to know.
+/// A server that gets job events.
 #[derive(Clone)]
 pub struct Webhook {
     url: reqwest::Url,
@@ -30,14 +29,14 @@ impl std::fmt::Debug for Webhook {
     }
 }
 
-/// A webhook that cannot be used.
+/// Why a webhook cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// The address is none, or not one of `http` or `https`.
+    /// The address is not an `http` or `https` URL.
     #[error("`{0}` is not an http or https URL")]
     Url(String),
-    /// The secret says that it is base64 but is not, or it is empty.
-    #[error("secret of the webhook is empty, or starts with `whsec_` and is not base64 after it")]
+    /// The secret is empty, or starts with `whsec_` but is not base64.
+    #[error("webhook secret is empty, or starts with `whsec_` and is not base64 after it")]
     Secret,
     /// The HTTP client cannot be set up.
     #[error("cannot set up the HTTP client: {0}")]
@@ -45,11 +44,12 @@ pub enum WebhookError {
 }
 
 impl Webhook {
-    /// Takes an address and the secret shared with it: either any text, or `whsec_` and base64, as Standard Webhooks
-    /// writes it.
+    /// Takes an address and the secret shared with it: either any text, or `whsec_` followed by base64, as Standard
+    /// Webhooks writes it.
     ///
     /// # Errors
-    /// When the address is not `http` or `https`, or the secret is empty or not base64 where it says so.
+    /// Fails if the address is not `http` or `https`, if the secret is empty, or if it starts with `whsec_` but is
+    /// not base64.
     pub fn new(url: &str, secret: &str) -> Result<Self, WebhookError> {
         let bad = || WebhookError::Url(url.to_owned());
         let url = reqwest::Url::parse(url).map_err(|_| bad())?;
@@ -72,7 +72,7 @@ impl Webhook {
         Ok(Self { url, secret, client })
     }
 
-    /// The address without what may be secret in it: user, password and query.
+    /// Returns the address without user, password and query, which may be secret.
     fn address(&self) -> String {
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!(
@@ -115,14 +115,14 @@ impl EventSink for Webhook {
             .header("webhook-timestamp", timestamp_s)
             .header("webhook-signature", self.signature(&id, timestamp_s, &body))
             .body(body);
-        // Without the address: its query may hold a secret.
+        // Leaves out the address: its query may hold a secret.
         let answer = request.send().await.map_err(|error| with_causes(&error.without_url()))?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("receiver answered `{status}`")) }
+        if status.is_success() { Ok(()) } else { Err(format!("the webhook's server answered `{status}`")) }
     }
 }
 
-/// The event's own id, the same at every try, so that receivers can tell repeats.
+/// Returns the event's own id, the same for every attempt, so that receivers can detect duplicates.
 fn message_id(event: &StoredEvent) -> String {
     let id = event.body.get("id").and_then(serde_json::Value::as_str);
     id.map_or_else(|| format!("abanico-{}", event.seq), str::to_owned)

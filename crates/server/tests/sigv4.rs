@@ -1,5 +1,5 @@
-//! The signature check against requests signed by botocore (`sigv4_fixtures.py` writes them), against each of them
-//! with one byte changed, and against requests that no signer makes.
+//! Tests the signature check with requests that botocore signed (see `sigv4_fixtures.py`), with copies of them that
+//! differ in one byte, and with requests that no signer makes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -37,7 +37,7 @@ impl Fixture {
         Self::all().into_iter().filter(|fixture| fixture.verdict == "ok")
     }
 
-    /// The request; none when HTTP itself does not allow it.
+    /// Returns the request, or `None` if HTTP itself does not allow it.
     fn parts(&self) -> Option<Parts> {
         let builder = http::Request::builder().method(self.method.as_str()).uri(&self.target);
         let add =
@@ -68,7 +68,7 @@ impl Fixture {
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Names of the signed headers, and the header that holds the signature.
+    /// Returns the names of the signed headers and of the header that holds the signature.
     fn protected_headers(&self) -> BTreeSet<String> {
         let claim = self.header("authorization").unwrap_or(&self.target).replace("%3B", ";");
         let (_, names) = claim.split_once("SignedHeaders=").unwrap();
@@ -77,7 +77,7 @@ impl Fixture {
     }
 }
 
-/// Every text that differs from `text` in one byte, by one substitution a place.
+/// Returns every text that differs from `text` in one character: one substitution per position.
 fn changed(text: &str) -> impl Iterator<Item = String> {
     text.char_indices().map(|(at, old)| {
         let new = if old == 'x' { 'y' } else { 'x' };
@@ -92,7 +92,7 @@ fn assert_refused(fixture: &Fixture, what: &str) {
 }
 
 #[test]
-fn does_every_request_of_botocore_get_its_verdict() {
+fn botocore_requests_get_their_verdicts() {
     let fixtures = Fixture::all();
     assert!(fixtures.len() > 40);
     for fixture in fixtures {
@@ -110,11 +110,11 @@ fn does_every_request_of_botocore_get_its_verdict() {
 }
 
 #[test]
-fn does_a_changed_byte_of_path_or_query_break_the_signature() {
+fn changed_path_or_query_breaks_signature() {
     for fixture in Fixture::good() {
         for target in changed(&fixture.target) {
-            // Without its first slash it is a host, not a path; and a name that `..` takes back does not matter,
-            // because the path stays `/a/b/d/`.
+            // Without its first slash it is a host, not a path. And a name that `..` removes does not matter, because
+            // the path stays `/a/b/d/`.
             let taken_back = target.starts_with("/a/./b/")
                 && target.split_once("/../d/").map(|(_, rest)| rest)
                     == fixture.target.split_once("/../d/").map(|(_, rest)| rest);
@@ -130,7 +130,7 @@ fn does_a_changed_byte_of_path_or_query_break_the_signature() {
 }
 
 #[test]
-fn does_a_changed_byte_of_a_header_or_signature_break_it() {
+fn changed_header_or_signature_is_refused() {
     for fixture in Fixture::good() {
         let protected = fixture.protected_headers();
         for (at, (name, value)) in fixture.headers.iter().enumerate() {
@@ -150,7 +150,7 @@ fn does_a_changed_byte_of_a_header_or_signature_break_it() {
 }
 
 #[test]
-fn does_a_changed_body_or_method_break_the_signature() {
+fn changed_body_or_method_breaks_signature() {
     for fixture in Fixture::good() {
         let method = if fixture.method == "PUT" { "POST" } else { "PUT" }.to_owned();
         assert_refused(&Fixture { method, ..fixture.clone() }, "method");
@@ -169,7 +169,7 @@ fn does_a_changed_body_or_method_break_the_signature() {
 }
 
 #[test]
-fn is_another_secret_or_key_refused() {
+fn wrong_secret_or_key_is_refused() {
     for mut fixture in Fixture::good() {
         fixture.secret_key.push('x');
         assert_eq!(fixture.kind(), SigV4ErrorKind::SignatureMismatch, "{}", fixture.name);
@@ -179,7 +179,7 @@ fn is_another_secret_or_key_refused() {
 }
 
 #[test]
-fn is_any_service_accepted_when_none_is_expected() {
+fn any_service_passes_if_none_expected() {
     let fixture = Fixture::named("header_other_service");
     let secret_of = |_: &str| Some(fixture.secret_key.clone());
     let verified =
@@ -188,7 +188,7 @@ fn is_any_service_accepted_when_none_is_expected() {
 }
 
 #[test]
-fn is_the_scope_read_without_a_check() {
+fn scope_is_parsed_without_verification() {
     for name in ["header_wrong_secret", "query_wrong_secret"] {
         let scope = credential_scope(&Fixture::named(name).parts().unwrap()).unwrap();
         assert_eq!(scope.access_key, "AKIDFIXTURE000000001");
@@ -201,7 +201,7 @@ fn is_the_scope_read_without_a_check() {
 }
 
 #[test]
-fn is_a_request_without_a_signature_told_so() {
+fn missing_signature_is_reported() {
     for authorization in [None, Some("Bearer abc"), Some("AWS4-ECDSA-P256-SHA256 Credential=a"), Some("")] {
         let mut fixture = Fixture::named("header_root");
         fixture.headers.retain(|(name, _)| name != "authorization");
@@ -213,7 +213,7 @@ fn is_a_request_without_a_signature_told_so() {
 }
 
 #[test]
-fn is_a_claim_that_cannot_be_read_malformed() {
+fn unparsable_claim_is_malformed() {
     let good = "Credential=k/20260314/r/s/aws4_request, SignedHeaders=host, Signature=00";
     for (fields, message) in [
         (good.replace("Signature=00", ""), "signature lacks `Signature`"),
@@ -230,7 +230,7 @@ fn is_a_claim_that_cannot_be_read_malformed() {
 }
 
 #[test]
-fn are_ambiguous_requests_malformed() {
+fn ambiguous_requests_are_malformed() {
     let mut both = Fixture::named("query_root");
     let header = Fixture::named("header_root").header("authorization").unwrap().to_owned();
     both.set_header("authorization", &header);
@@ -246,7 +246,7 @@ fn are_ambiguous_requests_malformed() {
 }
 
 #[test]
-fn is_a_life_beyond_a_week_malformed() {
+fn lifetime_over_a_week_is_malformed() {
     for expires in ["0", "604801", "-1", "soon", ""] {
         let mut fixture = Fixture::named("query_root");
         fixture.target = fixture.target.replace("X-Amz-Expires=300", &format!("X-Amz-Expires={expires}"));
@@ -255,7 +255,7 @@ fn is_a_life_beyond_a_week_malformed() {
 }
 
 #[test]
-fn is_the_day_of_the_credential_the_day_of_signing() {
+fn credential_day_must_be_signing_day() {
     let mut fixture = Fixture::named("header_root");
     let header = fixture.header("authorization").unwrap().replace("/20260314/", "/20260313/");
     fixture.set_header("authorization", &header);
@@ -263,17 +263,17 @@ fn is_the_day_of_the_credential_the_day_of_signing() {
 }
 
 #[test]
-fn does_a_clock_error_tell_the_servers_time_and_the_remedy() {
+fn clock_error_names_server_time_and_remedy() {
     let error = Fixture::named("header_callers_clock_too_slow").verify(b"").unwrap_err();
     let words = "request was signed at `20260314T235930Z`, but this server's clock says `20260315T001431Z`, \
-                 more than 15 minutes away; set the caller's clock right and sign again";
+                 more than 15 minutes apart; correct the caller's clock and sign again";
     assert_eq!(error.to_string(), words);
     let error = Fixture::named("query_after_its_end").verify(b"").unwrap_err();
-    assert!(error.to_string().contains("was good for 300 s"), "{error}");
+    assert!(error.to_string().contains("was valid for 300 s"), "{error}");
 }
 
 #[test]
-fn does_no_error_show_a_secret_or_a_signature() {
+fn errors_show_no_secret_or_signature() {
     for mut fixture in Fixture::all() {
         fixture.secret_key.push('x');
         let signature = |text: &str| text.split_once("Signature=").map(|(_, after)| after[..64].to_owned());

@@ -1,7 +1,7 @@
 """Writes sigv4_fixtures.json: requests signed by botocore, with the verdict that a server must reach.
 
-Run `python3 sigv4_fixtures.py` beside this file after changing a case. Clock, keys and order are fixed, so the
-same botocore writes the same bytes. The keys exist nowhere.
+Run `python3 sigv4_fixtures.py` in this folder after changing a case. Clock, keys and order are fixed, so the
+same botocore writes the same bytes. The keys are made up.
 """
 
 import datetime
@@ -36,7 +36,7 @@ def add(name, method, url, headers, body, verdict="ok", later_s=0, service="medi
 
 def signed(name, method, path, headers=(), body="", query=None, token=None, secret=SECRET, service="mediaconvert",
            context=None, host=HOST, **more):
-    """Signs with botocore's own signers: in the header, or in the query when `query` gives the expiry in seconds."""
+    """Signs with botocore's own signers: in the header, or in the query if `query` (the expiry in seconds) is given."""
     request = AWSRequest(method=method, url=host + path, data=body.encode())
     for key, value in headers:
         request.headers.add_header(key, value)
@@ -50,7 +50,7 @@ def signed(name, method, path, headers=(), body="", query=None, token=None, secr
 
 
 def sent_by_client(name, operation, **arguments):
-    """Lets the real client make a request and keeps what it would have sent."""
+    """Captures the request that the real client would send."""
     client = boto3.client(
         "mediaconvert", endpoint_url=HOST, region_name="eu-west-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET)
 

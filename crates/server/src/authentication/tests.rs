@@ -18,7 +18,7 @@ fn with(name: header::HeaderName, value: &str) -> HeaderMap {
 }
 
 #[test]
-fn does_a_session_hold_until_its_end_and_no_longer() {
+fn session_lasts_until_its_end() {
     let cookie = credentials().log_in(" wonder secret\n", at(1000)).unwrap();
     assert!(cookie.contains("HttpOnly; SameSite=Strict") && !cookie.contains("wonder"), "{cookie}");
     let headers = with(header::COOKIE, &format!("theme=dark; {}", cookie.split(';').next().unwrap()));
@@ -27,7 +27,7 @@ fn does_a_session_hold_until_its_end_and_no_longer() {
 }
 
 #[test]
-fn is_a_session_that_someone_changed_refused() {
+fn altered_session_is_refused() {
     let cookie = credentials().log_in("wonder secret", at(1000)).unwrap();
     let pair = cookie.split(';').next().unwrap();
     let until = (1000 + SESSION_S).to_string();
@@ -39,7 +39,7 @@ fn is_a_session_that_someone_changed_refused() {
 }
 
 #[test]
-fn is_a_session_over_when_its_secret_changes() {
+fn session_ends_when_its_secret_changes() {
     let cookie = credentials().log_in("wonder secret", at(1000)).unwrap();
     let headers = with(header::COOKIE, cookie.split(';').next().unwrap());
     let changed = Credentials::new([("AKIATEST".to_owned(), "another".to_owned())]);
@@ -47,7 +47,7 @@ fn is_a_session_over_when_its_secret_changes() {
 }
 
 #[test]
-fn does_only_a_known_secret_let_in() {
+fn only_known_secrets_are_accepted() {
     assert!(credentials().has_bearer(&with(header::AUTHORIZATION, "Bearer wonder secret")));
     for wrong in ["Bearer wonder", "Bearer ", "wonder secret", "Basic wonder secret"] {
         assert!(!credentials().has_bearer(&with(header::AUTHORIZATION, wrong)), "{wrong}");
@@ -56,12 +56,12 @@ fn does_only_a_known_secret_let_in() {
 }
 
 #[test]
-fn are_secrets_never_shown() {
+fn debug_hides_secrets() {
     assert_eq!(format!("{:?}", credentials()), r#"["AKIATEST"]"#);
 }
 
 #[tokio::test]
-async fn is_an_unsigned_request_refused_without_its_body_being_read() {
+async fn unsigned_request_is_refused_before_reading_body() {
     let unread = Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
     let request = Request::post("/2017-08-29/jobs").body(unread).unwrap();
     let error = signed(&credentials(), request, Some("mediaconvert")).await.unwrap_err();
@@ -69,7 +69,7 @@ async fn is_an_unsigned_request_refused_without_its_body_being_read() {
 }
 
 #[tokio::test]
-async fn is_a_body_over_the_limit_refused() {
+async fn body_over_the_limit_is_refused() {
     assert_eq!(read(Body::from(vec![0; MAX_API_BODY_BYTES])).await.unwrap().len(), MAX_API_BODY_BYTES);
     let error = read(Body::from(vec![0; MAX_API_BODY_BYTES + 1])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);

@@ -1,6 +1,6 @@
 "use strict";
-// Lists jobs and dead letters and keeps them fresh by the server's event stream. All text goes in as text, never as
-// markup: names of files are whatever their uploaders chose.
+// Lists jobs and dead letters and keeps them up to date from the server's event stream. Inserts everything as text,
+// never as markup, because uploaders choose the file names.
 
 const byId = (id) => document.getElementById(id);
 let stream = null;
@@ -52,7 +52,7 @@ function outputItem(path, remark) {
 function outputs(job) {
   const list = element("ul");
   for (const group of job.outputGroupDetails || []) {
-    // What a player opens comes first; DASH and CMAF tell nothing else.
+    // The manifest that a player opens comes first; DASH and CMAF groups list no other paths.
     for (const path of group.playlistFilePaths || []) list.append(outputItem(path, ""));
     for (const output of group.outputDetails || []) {
       const video = output.videoDetails || {};
@@ -101,7 +101,7 @@ function row(job) {
 }
 
 function watch(jobs) {
-  // Browsers allow six connections a server: the stream of events needs one, some stay free for clicks.
+  // Browsers allow six connections per server. The event stream needs one, and some must stay free for clicks.
   const running = new Set(jobs.filter((job) => job.status === "PROGRESSING").slice(0, 3).map((job) => job.id));
   for (const [id, source] of watches) {
     if (!running.has(id)) {
@@ -158,7 +158,7 @@ function deadLetter(entry) {
   const item = element("li");
   const replay = element("button", "Try again", { type: "button", "aria-label": "Try again: " + entry.key });
   replay.addEventListener("click", () => act(() => api(`/dead-letters/${entry.id}/replay`, { method: "POST" })));
-  item.append(element("strong", `s3://${entry.bucket}/${entry.key}`), element("span", `${entry.reason || ""} (tries: ${entry.attempts})`), replay);
+  item.append(element("strong", `s3://${entry.bucket}/${entry.key}`), element("span", `${entry.reason || ""} (attempts: ${entry.attempts})`), replay);
   return item;
 }
 
@@ -195,7 +195,7 @@ function listen() {
   stream = new EventSource("/_abanico/events");
   stream.addEventListener("open", () => { byId("live").textContent = "live"; });
   stream.addEventListener("job", refreshSoon);
-  stream.addEventListener("error", () => { byId("live").textContent = "not connected, trying again"; });
+  stream.addEventListener("error", () => { byId("live").textContent = "disconnected, reconnecting"; });
 }
 
 byId("login").addEventListener("submit", async (event) => {

@@ -40,7 +40,7 @@ fn record(stage: &str) -> JobRecord {
 }
 
 #[test]
-fn does_a_running_job_have_the_members_that_sdks_read() {
+fn running_job_has_members_sdks_read() {
     let view = job(&record("TRANSCODING"));
     assert_eq!(view["arn"], "arn:aws:mediaconvert:us-east-1:000000000000:jobs/1671476818694-abc123");
     assert_eq!((&view["status"], &view["currentPhase"]), (&json!("PROGRESSING"), &json!("TRANSCODING")));
@@ -53,7 +53,7 @@ fn does_a_running_job_have_the_members_that_sdks_read() {
 }
 
 #[test]
-fn can_the_generated_model_read_every_view() {
+fn generated_model_parses_every_view() {
     for stage in ["SUBMITTED", "PROBING", "UPLOADING", "COMPLETE", "ERROR", "CANCELED"] {
         let read: Job = serde_json::from_value(job(&record(stage))).unwrap();
         assert_eq!(read.id.as_deref(), Some("1671476818694-abc123"));
@@ -61,14 +61,14 @@ fn can_the_generated_model_read_every_view() {
 }
 
 #[test]
-fn does_a_failed_job_tell_code_and_message() {
+fn failed_job_has_code_and_message() {
     let view = job(&record("ERROR"));
     assert_eq!((&view["errorCode"], &view["errorMessage"]), (&json!(1010), &json!("input is not there")));
     assert!(view.get("currentPhase").is_none() && view.get("outputGroupDetails").is_none());
 }
 
 #[test]
-fn are_outputs_shown_as_documented() {
+fn output_details_match_aws_docs() {
     let made = PublishedOutput {
         output: 0,
         url: "s3://out/a/a_720p.mp4".to_owned(),
@@ -86,7 +86,7 @@ fn are_outputs_shown_as_documented() {
 }
 
 #[test]
-fn does_each_status_mean_its_stages() {
+fn each_status_maps_to_its_stages() {
     assert_eq!(stages("PROGRESSING").unwrap(), [Stage::Probing, Stage::Transcoding, Stage::Uploading]);
     assert_eq!(stages("CANCELED").unwrap(), [Stage::Canceled]);
     assert_eq!(stages("DONE"), None);

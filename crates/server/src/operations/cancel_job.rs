@@ -1,4 +1,4 @@
-//! CancelJob: in a job's id, out status 202. Never waits until the job has stopped.
+//! CancelJob: asks the engine to cancel a job and answers with status 202. Does not wait until the job has stopped.
 
 use abanico_engine::JobId;
 use axum::Json;
@@ -15,6 +15,6 @@ pub(crate) async fn cancel_job(
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let id = JobId::new(id);
     edge.engine.cancel(&id).await?;
-    tracing::info!(job.id = %id, "job is being cancelled by request");
+    tracing::info!(job.id = %id, "cancelling a job on request");
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }

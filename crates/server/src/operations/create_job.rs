@@ -1,4 +1,4 @@
-//! CreateJob: in a request in JSON, out status 201 and the job, durable. Never waits for the job.
+//! CreateJob: stores a job durably and answers with status 201 and the job. Does not wait for the job to run.
 
 use abanico_engine::Engine;
 use axum::Json;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_body_that_is_no_json_object_told_so() {
+    fn body_must_be_a_json_object() {
         for (body, start) in
             [("{", "the body is not JSON: "), ("[]", "the body is not a JSON object"), ("", "the body")]
         {

@@ -1,5 +1,5 @@
-//! DescribeEndpoints: in any request, out our own address as the caller knows it. Never throttled: old clients call it
-//! before everything else.
+//! DescribeEndpoints: returns the server's own address as the caller knows it. Not throttled, because old clients
+//! call it before everything else.
 
 use axum::Json;
 use http::{HeaderMap, header};
@@ -9,7 +9,7 @@ pub(crate) async fn describe_endpoints(headers: HeaderMap) -> Json<Value> {
     Json(json!({"endpoints": [{"url": own_url(&headers)}]}))
 }
 
-/// The address that the caller used, `http` unless a proxy in front says `https`.
+/// Returns the address that the caller used: `http`, unless a proxy in front says `https`.
 fn own_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_callers_own_address_answered() {
+    fn endpoint_is_the_address_the_caller_used() {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:4566"));
         assert_eq!(own_url(&headers), "http://127.0.0.1:4566");

@@ -1,5 +1,5 @@
-//! The five operations that presets and job templates share: in a family and a request, out the answer. The system's own
-//! are shown by name and by `listBy=SYSTEM`, and never changed.
+//! The five operations that presets and job templates share. System resources can be read by name and listed with
+//! `listBy=SYSTEM`, but not changed.
 
 use abanico_engine::Engine;
 use abanico_model::arn::{ResourceKind, resource_name};
@@ -11,19 +11,19 @@ use super::pages::{Item, ListParams, page};
 use super::resources::{changed, checked, delete, new_name, own, refuse_system, view};
 use crate::error_table::Error;
 
-/// What tells one family from the other.
+/// What presets and job templates differ in.
 pub(super) struct Family {
-    /// What they are.
+    /// Kind of resource.
     pub kind: ResourceKind,
-    /// Name of one in an answer, such as `preset`.
+    /// Member that holds one resource in an answer, such as `preset`.
     pub one: &'static str,
-    /// Name of many in an answer, such as `presets`.
+    /// Member that holds several resources in an answer, such as `presets`.
     pub many: &'static str,
-    /// Shapes of AWS's model for making and changing one.
+    /// Shapes in AWS's model for creating and updating a resource.
     pub shapes: (&'static str, &'static str),
-    /// The view of one of the system's own.
+    /// Returns the view of a system resource, or `None` if there is none with this name.
     pub system: fn(&str) -> Option<Value>,
-    /// All of the system's own.
+    /// Returns all system resources.
     pub systems: fn() -> Vec<Item>,
 }
 
@@ -94,7 +94,8 @@ impl Family {
     }
 }
 
-/// A body with the name that the path has: the model asks for it. What is no object stays what it is.
+/// Adds the path's name to a body, because AWS's model requires it there. Returns a body that is not an object
+/// unchanged.
 pub(super) fn named(body: &[u8], name: &str) -> Vec<u8> {
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(mut request)) => {

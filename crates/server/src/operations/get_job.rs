@@ -1,4 +1,4 @@
-//! GetJob: in a job's id, out the job as it is now. Never a change.
+//! GetJob: returns a job in its current state.
 
 use abanico_engine::{JobId, Kept};
 use axum::Json;

@@ -1,5 +1,5 @@
-//! CreateJobTemplate, GetJobTemplate, ListJobTemplates, UpdateJobTemplate, DeleteJobTemplate: in a template's settings,
-//! out the template, which jobs can name. Never a change of abanico's own templates.
+//! CreateJobTemplate, GetJobTemplate, ListJobTemplates, UpdateJobTemplate and DeleteJobTemplate. Jobs can name the
+//! user's templates and abanico's own; abanico's own cannot be changed.
 
 use abanico_model::arn::{Arn, ResourceKind};
 use abanico_model::templates::{template, template_names};

@@ -1,5 +1,5 @@
-//! StartJobsQuery, GetJobsQueryResults: in filters, out the jobs that pass all of them, page by page. A query is run when its
-//! results are asked for, so it is complete at once. Never a job that a filter refuses.
+//! StartJobsQuery and GetJobsQueryResults: find the jobs that match all of a query's filters, page by page. A query
+//! runs when its results are requested, so its status is always COMPLETE.
 
 use abanico_engine::{Engine, JobId, JobRecord, Kept, ListFilter};
 use abanico_model::arn::{ResourceKind, resource_name};
@@ -18,7 +18,7 @@ use crate::error_table::Error;
 use crate::job_view;
 
 const MAX_RESULTS: usize = 20;
-/// Jobs that are read at once while looking for those that pass.
+/// Jobs read at once while looking for matches.
 const BATCH: usize = 200;
 
 pub(crate) async fn start(State(edge): State<Edge>, body: Bytes) -> Result<(StatusCode, Json<Value>), Error> {
@@ -56,10 +56,12 @@ fn read_token(token: &str) -> Result<(i64, String), Error> {
         let (time, id) = text.split_once(' ')?;
         Some((time.parse().ok()?, id.to_owned()))
     };
-    read().ok_or_else(|| Error::bad_request("/nextToken: is not one of a jobs query: query again without it"))
+    read().ok_or_else(|| {
+        Error::bad_request("/nextToken: is not the token of a jobs query; query again without it")
+    })
 }
 
-/// Up to `most` jobs that pass, behind a place.
+/// Returns up to `most` jobs that match the request's filters, starting after a given job.
 async fn passing(
     engine: &Engine,
     request: &Value,
@@ -83,7 +85,7 @@ async fn passing(
     }
 }
 
-/// One filter: a job passes when it has one of the values.
+/// One filter: a job matches if it has one of the values.
 struct Filter {
     key: String,
     values: Vec<String>,
@@ -119,13 +121,13 @@ impl Filter {
     }
 }
 
-/// Values of a member of all inputs.
+/// Returns a member of all inputs.
 fn texts<'a>(settings: &'a Value, member: &'a str) -> impl Iterator<Item = &'a str> {
     let inputs = settings.get("inputs").and_then(Value::as_array).into_iter().flatten();
     inputs.filter_map(move |input| input.get(member)?.as_str())
 }
 
-/// Codecs of all outputs in a description, or in each of several.
+/// Returns the codecs of all outputs' video or audio descriptions.
 fn codecs<'a>(settings: &'a Value, description: &'a str) -> impl Iterator<Item = &'a str> {
     let groups = settings.get("outputGroups").and_then(Value::as_array).into_iter().flatten();
     let outputs =

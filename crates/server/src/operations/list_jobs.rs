@@ -1,7 +1,8 @@
-//! ListJobs and SearchJobs: in a filter and a place, out up to 20 jobs and where to go on. Never more than asked for in memory.
+//! ListJobs and SearchJobs: return up to 20 jobs that match a filter, and a token for the next page. Reads at most
+//! one page, plus one job, from the engine.
 //!
-//! The token is opaque and belongs to its filter: it goes on behind a job, so jobs made meanwhile neither repeat nor
-//! hide others.
+//! The token is opaque and belongs to its filter. It stands for a job, not for an offset, so jobs created meanwhile
+//! neither repeat nor hide others.
 
 use abanico_engine::{JobId, JobRecord, ListFilter};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
@@ -91,10 +92,10 @@ fn place(token: &str, params: &Params) -> Result<(i64, JobId), Error> {
         let (time, id) = place.split_once(' ')?;
         (sealed == seal(place, params)).then_some((time.parse().ok()?, JobId::new(id)))
     };
-    read().ok_or_else(|| Error::bad_request("nextToken is not one of this list: list again without it"))
+    read().ok_or_else(|| Error::bad_request("nextToken does not belong to this list; list again without it"))
 }
 
-/// Binds a place to the filter it was given out for.
+/// Ties a token to the filter that it was issued for.
 fn seal(place: &str, params: &Params) -> String {
     let Params { input_file, status, queue, order, .. } = params;
     let digest = Sha256::digest(format!("{input_file:?} {status:?} {queue:?} {order:?} {place}"));
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_bounds_of_the_page_size_kept() {
+    fn page_size_is_from_1_to_20() {
         assert_eq!(limit(None).unwrap(), 20);
         assert_eq!(limit(Some("1")).unwrap(), 1);
         for wrong in ["0", "21", "-1", "many", ""] {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_newest_first_unless_asked_otherwise() {
+    fn newest_jobs_come_first_by_default() {
         assert!(filter(&Params::default()).unwrap().newest_first);
         let params = Params {
             order: Some("ASCENDING".to_owned()),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_token_that_someone_changed_refused() {
+    fn altered_token_is_refused() {
         let params = Params::default();
         let sealed = |text: &str| URL_SAFE_NO_PAD.encode(format!("{} {text}", seal(text, &params)));
         assert_eq!(place(&sealed("17 17-abcdef"), &params).unwrap(), (17, JobId::new("17-abcdef")));

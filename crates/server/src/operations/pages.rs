@@ -1,6 +1,6 @@
-//! Pages of lists that are short enough to be read whole: in all items and what a client asks for, out up to 20 and where
-//! to go on. The token is opaque, belongs to its list and goes on behind a name, so what is made meanwhile neither repeats
-//! nor hides others.
+//! Pages of lists that are short enough to be read whole: returns up to 20 items and a token for the next page. The
+//! token is opaque, belongs to its list and stands for a name, so items created meanwhile neither repeat nor hide
+//! others.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::error_table::Error;
 
 const MAX_RESULTS: usize = 20;
 
-/// What list operations take.
+/// Parameters of list operations.
 #[derive(Clone, Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ListParams {
@@ -21,30 +21,30 @@ pub(crate) struct ListParams {
     pub list_by: Option<String>,
     /// `ASCENDING` or `DESCENDING`.
     pub order: Option<String>,
-    /// Most items, 1 to 20.
+    /// Most items to return, 1 to 20.
     pub max_results: Option<String>,
-    /// Where to go on.
+    /// Token of the page to return.
     pub next_token: Option<String>,
 }
 
-/// An item of a list with what it is sorted by.
+/// An item of a list, with its sort keys.
 pub(crate) struct Item {
     /// Name, unique in the list.
     pub name: String,
-    /// When it was made.
+    /// When it was created, in milliseconds since 1970; 0 for system resources.
     pub created_ms: i64,
-    /// Whether it is the system's own.
+    /// Whether it is a system resource.
     pub is_system: bool,
     /// Category, if it has one.
     pub category: Option<String>,
-    /// What the client gets.
+    /// The item as the client gets it.
     pub view: Value,
 }
 
-/// The page that `params` asks for, and the token of the next.
+/// Returns the page that `params` asks for, and the token of the next one if there is one.
 ///
 /// # Errors
-/// When a parameter is none of the list's.
+/// Fails if a parameter is invalid or the token belongs to another list.
 pub(crate) fn page(items: Vec<Item>, params: &ListParams) -> Result<(Vec<Value>, Option<String>), Error> {
     let (most, descending) = (most(params)?, descending(params)?);
     let list_by = params.list_by.as_deref().unwrap_or("NAME");
@@ -73,7 +73,7 @@ pub(crate) fn page(items: Vec<Item>, params: &ListParams) -> Result<(Vec<Value>,
     let after = params.next_token.as_deref().map(|token| read(token, params)).transpose()?;
     let start = match after {
         None => 0,
-        // Behind the item itself; where it is gone meanwhile, the list is begun anew rather than cut.
+        // Continue after the named item. If it was deleted meanwhile, start over rather than skip items.
         Some(name) => items.iter().position(|item| item.name == name).map_or(0, |place| place + 1),
     };
     let rest = &items[start..];
@@ -113,7 +113,7 @@ fn read(token: &str, params: &ListParams) -> Result<String, Error> {
     let name =
         text.as_deref().and_then(|text| text.split_once('\n')).filter(|(sealed, _)| *sealed == seal(params));
     name.map(|(_, name)| name.to_owned())
-        .ok_or_else(|| Error::bad_request("nextToken is not one of this list: list again without it"))
+        .ok_or_else(|| Error::bad_request("nextToken does not belong to this list; list again without it"))
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn do_pages_make_up_the_list_whatever_its_order() {
+    fn pages_add_up_in_every_order() {
         for (list_by, order, first) in [
             ("NAME", "ASCENDING", 0),
             ("NAME", "DESCENDING", 24),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_token_belong_to_its_list() {
+    fn token_belongs_to_its_list() {
         let by_name = ListParams { max_results: Some("1".to_owned()), ..ListParams::default() };
         let (_, token) = page(items(), &by_name).unwrap();
         let other =

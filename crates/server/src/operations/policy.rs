@@ -1,5 +1,5 @@
-//! GetPolicy, PutPolicy, DeletePolicy: in what inputs may come from, out the same. A job with an input from elsewhere ends in
-//! error 3457. Never a change of jobs that run.
+//! GetPolicy, PutPolicy and DeletePolicy: read and set which kinds of URLs inputs may use. A job with a disallowed
+//! input fails with error 3457. Jobs that already run are not affected.
 
 use abanico_engine::Kept;
 use axum::Json;
@@ -31,7 +31,7 @@ pub(crate) async fn delete(State(edge): State<Edge>) -> Result<(StatusCode, Json
     Ok((StatusCode::OK, Json(json!({}))))
 }
 
-/// A policy with every member: what it leaves out is allowed.
+/// Fills in a policy's missing members with `ALLOWED`.
 fn whole(policy: &Value) -> Value {
     let member = |name: &str| policy.get(name).cloned().filter(Value::is_string).unwrap_or(json!("ALLOWED"));
     json!({"httpInputs": member("httpInputs"), "httpsInputs": member("httpsInputs"), "s3Inputs": member("s3Inputs")})
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_what_a_policy_leaves_out_allowed() {
+    fn missing_members_are_allowed() {
         let policy = whole(&json!({"httpInputs": "DISALLOWED", "s3Inputs": null}));
         assert_eq!(
             policy,

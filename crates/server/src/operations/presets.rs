@@ -1,5 +1,5 @@
-//! CreatePreset, GetPreset, ListPresets, UpdatePreset, DeletePreset: in a preset's settings, out the preset, which jobs
-//! can name. Never a change of the system's presets.
+//! CreatePreset, GetPreset, ListPresets, UpdatePreset and DeletePreset. Jobs can name the user's presets and the
+//! system's; the system's presets cannot be changed.
 
 use abanico_model::arn::{Arn, ResourceKind};
 use abanico_model::presets::{Preset, list_system, system};

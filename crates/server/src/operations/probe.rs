@@ -1,4 +1,4 @@
-//! Probe: in URLs of files, out what they are, as jobs would see them. Never a file that stays, never a decoded picture.
+//! Probe: describes media files as jobs would see them. Keeps no files and decodes no frames.
 
 use abanico_media::{AudioTrack, Colour, FrameRate, MediaInfo, Rational, VideoTrack};
 use abanico_store::FetchedFile;
@@ -11,7 +11,7 @@ use super::resources::checked;
 use crate::edge::Edge;
 use crate::error_table::{Error, ErrorKind};
 
-/// Most files of one request.
+/// Most files per request.
 const MOST_FILES: usize = 10;
 
 pub(crate) async fn probe(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
@@ -35,7 +35,7 @@ pub(crate) async fn probe(State(edge): State<Edge>, body: Bytes) -> Result<Json<
     Ok(Json(json!({ "probeResults": results })))
 }
 
-/// What MediaConvert's codes for inputs are as answers.
+/// Maps MediaConvert's error codes for inputs to errors of this API.
 fn refusal(code: u32, message: String) -> Error {
     let kind = match code {
         1404 | 3404 => ErrorKind::NotFound,
@@ -117,7 +117,7 @@ fn frame_rate(rate: FrameRate) -> Value {
     json!({"numerator": rate.per_second().num(), "denominator": rate.per_second().den()})
 }
 
-/// ffprobe's names of demuxers in the model's words.
+/// Translates ffprobe's demuxer names into the words of AWS's model.
 fn format(container: &str) -> &'static str {
     let words = [
         ("mov", "mp4"),
@@ -222,14 +222,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_faults_of_the_file_unprocessable_and_missing_files_not_found() {
+    fn input_codes_map_to_error_kinds() {
         assert_eq!(refusal(1010, "x".into()).kind(), ErrorKind::Unprocessable);
         assert_eq!(refusal(1404, "x".into()).kind(), ErrorKind::NotFound);
         assert_eq!(refusal(1999, "x".into()).kind(), ErrorKind::Internal);
     }
 
     #[test]
-    fn has_each_demuxer_its_word() {
+    fn demuxers_map_to_aws_formats() {
         for (name, word) in [
             ("mov,mp4,m4a,3gp,3g2,mj2", "mp4"),
             ("matroska,webm", "matroska"),

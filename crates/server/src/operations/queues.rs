@@ -1,5 +1,5 @@
-//! CreateQueue, GetQueue, ListQueues, UpdateQueue, DeleteQueue: in a queue's description, out the queue with its counters.
-//! Jobs of a paused queue wait; those that run go on. The queue `Default` is always there.
+//! CreateQueue, GetQueue, ListQueues, UpdateQueue and DeleteQueue. While a queue is paused its waiting jobs stay
+//! waiting and its running jobs continue. The queue `Default` always exists.
 
 use abanico_engine::{Engine, Resource};
 use abanico_model::arn::{ResourceKind, resource_name};
@@ -16,7 +16,7 @@ use crate::edge::Edge;
 use crate::error_table::{Error, ErrorKind};
 
 const KIND: ResourceKind = ResourceKind::Queue;
-/// The queue of jobs that name none.
+/// The queue of jobs that do not name one.
 const DEFAULT: &str = "Default";
 
 pub(crate) async fn create(
@@ -84,7 +84,7 @@ pub(crate) async fn remove(
     let (waiting, running) = edge.engine.queue_counts(&queue.arn()).await?;
     if waiting + running > 0 {
         let what = format!(
-            "the queue `{}` has {} unfinished jobs: cancel them or wait",
+            "the queue `{}` has {} unfinished jobs; cancel them or wait",
             queue.name,
             waiting + running
         );
@@ -105,7 +105,7 @@ fn default_queue() -> Resource {
     Resource { kind: KIND, name: DEFAULT.to_owned(), body: json!({}), created_ms: 0, updated_ms: 0 }
 }
 
-/// The view with defaults and the numbers of jobs.
+/// Returns the view of a queue with defaults filled in and its job counts.
 async fn counted(engine: &Engine, queue: &Resource) -> Result<Value, Error> {
     let (waiting, running) = engine.queue_counts(&queue.arn()).await?;
     let mut view = view(queue);

@@ -1,5 +1,5 @@
-//! What presets, job templates and queues have in common: in a request about one, out its body checked against AWS's
-//! model, stored, and its view. Never the system's own changed.
+//! What presets, job templates and queues have in common: checks request bodies against AWS's model, stores resources
+//! and shows them. System resources cannot be changed.
 
 use abanico_engine::{Engine, Kept, Resource};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::error_table::Error;
 use crate::job_view::seconds;
 
-/// Reads a body as the shape `shape` of AWS's model, in wire form.
+/// Parses a body as the shape `shape` of AWS's model and returns it in wire form.
 pub(super) fn checked(body: &[u8], shape: &str) -> Result<Value, Error> {
     let request: Value = serde_json::from_slice(body)
         .map_err(|error| Error::bad_request(format!("the body is not JSON: {error}")))?;
@@ -21,26 +21,26 @@ pub(super) fn checked(body: &[u8], shape: &str) -> Result<Value, Error> {
     Ok(request)
 }
 
-/// The name in a body; it may not be one of the system's.
+/// Returns the name in a body. Fails if it is empty or the name of a system resource.
 pub(super) fn new_name(body: &Value, is_system: impl Fn(&str) -> bool) -> Result<String, Error> {
     let name = body.get("name").and_then(Value::as_str).unwrap_or_default();
     if name.trim().is_empty() {
         return Err(Error::bad_request("/name: Should not be empty"));
     }
     if is_system(name) {
-        let what = format!("`{name}` is the name of one of the system's own: take another");
+        let what = format!("`{name}` is reserved for the system; choose another name");
         return Err(Error::new(crate::error_table::ErrorKind::Conflict, what));
     }
     Ok(name.to_owned())
 }
 
-/// The user's own of this name or ARN.
+/// Returns the user's resource with this name or ARN.
 pub(super) async fn own(engine: &Engine, kind: ResourceKind, given: &str) -> Result<Resource, Error> {
     let name = resource_name(given, kind);
     engine.resource(kind, &name).await?.ok_or_else(|| not_found(kind, &name))
 }
 
-/// MediaConvert's words for one that does not exist.
+/// Makes the error for a missing resource, in MediaConvert's words.
 pub(super) fn not_found(kind: ResourceKind, name: &str) -> Error {
     let (word, member) = match kind {
         ResourceKind::Preset => ("preset", "presetArn"),
@@ -50,27 +50,27 @@ pub(super) fn not_found(kind: ResourceKind, name: &str) -> Error {
     Error::not_found(format!("The specified {word} was not found: {member}={}", Arn::local(kind, name)))
 }
 
-/// Refuses to change or remove one of the system's.
+/// Makes the error for changing or removing a system resource.
 pub(super) fn refuse_system(kind: ResourceKind, name: &str) -> Error {
     let word = kind.segment().trim_end_matches('s');
     Error::new(
         crate::error_table::ErrorKind::Forbidden,
-        format!("the {word} `{name}` is the system's own and stays as it is"),
+        format!("the {word} `{name}` belongs to the system and cannot be changed"),
     )
 }
 
-/// Removes one of the user's own.
+/// Deletes one of the user's resources.
 pub(super) async fn delete(engine: &Engine, kind: ResourceKind, given: &str) -> Result<(), Error> {
     let name = resource_name(given, kind);
     if !engine.delete_resource(kind, &name).await? {
         return Err(not_found(kind, &name));
     }
-    // One made later under the same name starts without its tags.
+    // Forget its tags, so that a later resource with the same name starts without them.
     engine.forget(Kept::Tags, &Arn::local(kind, name.as_str()).to_string()).await?;
     Ok(())
 }
 
-/// The body with what a request changes laid over it; the name stays.
+/// Returns the body with a request's changes applied. The name never changes, and tags are left out.
 pub(super) fn changed(body: &Value, change: &Value) -> Value {
     let mut body = body.clone();
     if let (Some(body), Some(change)) = (body.as_object_mut(), change.as_object()) {
@@ -81,7 +81,7 @@ pub(super) fn changed(body: &Value, change: &Value) -> Value {
     body
 }
 
-/// What the client sees of one of the user's own: its body, ARN, kind and times.
+/// Returns what the client sees of a user's resource: its body, ARN, type and times.
 pub(super) fn view(resource: &Resource) -> Value {
     let mut view = resource.body.clone();
     if let Some(view) = view.as_object_mut() {

@@ -1,5 +1,5 @@
-//! AssociateCertificate, DisassociateCertificate, CreateResourceShare: in an ARN or a job, out that it was noted. Never a
-//! claim that anybody got something: certificates encrypt nothing here, and a share stays initiated.
+//! AssociateCertificate, DisassociateCertificate and CreateResourceShare: only record the request. Certificates
+//! encrypt nothing here, and a share keeps the status INITIATED.
 
 use abanico_engine::{JobId, Kept};
 use abanico_model::arn::{ResourceKind, resource_name};
@@ -44,7 +44,7 @@ pub(crate) async fn share(State(edge): State<Edge>, body: Bytes) -> Result<(Stat
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 
-/// ACM's ARNs look like `arn:aws:acm:REGION:ACCOUNT:certificate/ID`.
+/// Checks that `arn` looks like an ARN of ACM: `arn:aws:acm:REGION:ACCOUNT:certificate/ID`.
 fn check_certificate(arn: &str) -> Result<(), Error> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let is_right = matches!(parts[..], ["arn", partition, "acm", _, _, rest]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_only_a_certificates_arn_one() {
+    fn only_acm_certificate_arns_are_accepted() {
         assert!(check_certificate("arn:aws:acm:us-east-1:123456789012:certificate/1-2").is_ok());
         assert!(check_certificate("arn:aws-cn:acm:cn-north-1:123456789012:certificate/1").is_ok());
         for wrong in ["", "arn:aws:iam::123456789012:role/r", "arn:aws:acm:us-east-1:1:x/1"] {

@@ -1,5 +1,5 @@
-//! TagResource, UntagResource, ListTagsForResource: in an ARN and tags, out the tags of a queue, preset, job template or
-//! job. Never a tag of something that does not exist.
+//! TagResource, UntagResource and ListTagsForResource: change and list the tags of a queue, preset, job template or
+//! job. Fails if the resource does not exist.
 
 use abanico_engine::{Engine, JobId, Kept};
 use abanico_model::arn::{Arn, ResourceKind};
@@ -12,7 +12,7 @@ use super::resources::{checked, not_found};
 use crate::edge::Edge;
 use crate::error_table::Error;
 
-/// Most tags of one resource (AWS, "Tagging AWS resources").
+/// Largest number of tags per resource (AWS, "Tagging AWS resources").
 const MOST_TAGS: usize = 50;
 
 pub(crate) async fn tag(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
@@ -21,7 +21,7 @@ pub(crate) async fn tag(State(edge): State<Edge>, body: Bytes) -> Result<Json<Va
     let mut tags = tags_of(&edge.engine, arn).await?;
     tags.extend(request.get("tags").and_then(Value::as_object).cloned().unwrap_or_default());
     if tags.len() > MOST_TAGS {
-        let what = format!("/tags: a resource has at most {MOST_TAGS} tags, these would be {}", tags.len());
+        let what = format!("/tags: a resource can have at most {MOST_TAGS} tags, not {}", tags.len());
         return Err(Error::bad_request(what));
     }
     edge.engine.keep(Kept::Tags, arn, Value::Object(tags)).await?;
@@ -48,7 +48,8 @@ pub(crate) async fn list(State(edge): State<Edge>, Path(arn): Path<String>) -> R
     Ok(Json(json!({"resourceTags": {"arn": arn, "tags": tags}})))
 }
 
-/// A body with the ARN that the path has: the model asks for it. No body is an empty one; what is no object stays.
+/// Adds the path's ARN to a body, because AWS's model requires it there. Treats a missing body as an empty object.
+/// Returns a body that is not an object unchanged.
 fn with_arn(body: &[u8], arn: &str) -> Vec<u8> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     match serde_json::from_slice::<Value>(body) {
@@ -60,7 +61,7 @@ fn with_arn(body: &[u8], arn: &str) -> Vec<u8> {
     }
 }
 
-/// The tags of a resource: those that were set since, else those that it was made with.
+/// Returns the tags of a resource: those set later, or else those that it was created with.
 async fn tags_of(engine: &Engine, text: &str) -> Result<Map<String, Value>, Error> {
     let arn = Arn::parse(text).ok_or_else(|| {
         Error::bad_request(format!("`{text}` is not the ARN of a queue, preset, job template or job"))

@@ -1,4 +1,4 @@
-//! What is no operation: in its method and path, out a refusal that says so. Never a guess.
+//! Answers requests that match no MediaConvert operation with an error that names the method and path.
 
 use http::{Method, Uri};
 
@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn does_a_refusal_name_what_was_asked_for() {
+    async fn refusal_names_method_and_path() {
         let error = unknown(Method::PATCH, Uri::from_static("/2017-08-29/versions")).await;
         assert_eq!(error.to_string(), "MediaConvert has no operation at `PATCH /2017-08-29/versions`");
         assert_eq!(error.code(), "NotFoundException");

@@ -1,4 +1,4 @@
-//! ListVersions: out the one version of the job engine that there is. Never a version that would not run.
+//! ListVersions: returns the only version of the job engine, that of this program.
 
 use axum::Json;
 use axum::extract::Query;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::pages::{Item, ListParams, page};
 use crate::error_table::Error;
 
-/// The job engine's version is this program's.
+/// Version of the job engine: the version of this program.
 pub(crate) const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(crate) async fn list(Query(params): Query<ListParams>) -> Result<Json<Value>, Error> {

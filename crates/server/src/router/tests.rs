@@ -120,7 +120,7 @@ fn plain(method: &str, path: &str, body: String) -> http::Request<String> {
 }
 
 #[tokio::test]
-async fn does_a_job_go_through_all_its_operations() {
+async fn job_goes_through_all_operations() {
     let fixture = fixture().await;
     let made =
         fixture.signed("POST", "/2017-08-29/jobs", testing::request("s3://nowhere/a.mp4").to_string()).await;
@@ -150,7 +150,7 @@ async fn does_a_job_go_through_all_its_operations() {
 }
 
 #[tokio::test]
-async fn are_faults_answered_in_awss_form() {
+async fn errors_have_aws_shape() {
     let fixture = fixture().await;
     let bad =
         fixture.signed("POST", "/2017-08-29/jobs", json!({"settings": {"inputs": []}}).to_string()).await;
@@ -173,7 +173,7 @@ async fn are_faults_answered_in_awss_form() {
 }
 
 #[tokio::test]
-async fn is_only_a_right_signature_for_this_service_believed() {
+async fn only_valid_mediaconvert_signatures_are_accepted() {
     let fixture = fixture().await;
     let path = "/2017-08-29/jobs";
     let get = || plain("GET", path, String::new());
@@ -189,7 +189,7 @@ async fn is_only_a_right_signature_for_this_service_believed() {
 }
 
 #[tokio::test]
-async fn does_each_request_reach_whom_it_is_for() {
+async fn requests_reach_their_service() {
     let fixture = fixture().await;
     let send = async |method: &str, path: &str| {
         fixture.send(plain(method, path, String::new()).map(Body::from)).await.text
@@ -215,7 +215,7 @@ async fn does_each_request_reach_whom_it_is_for() {
 }
 
 #[tokio::test]
-async fn does_a_login_open_the_console_and_nothing_else_does() {
+async fn console_api_needs_login_bearer_or_signature() {
     let fixture = fixture().await;
     let list = || plain("GET", "/_abanico/jobs", String::new()).map(Body::from);
     assert_eq!(fixture.send(list()).await.status, 403);
@@ -237,7 +237,7 @@ async fn does_a_login_open_the_console_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn can_a_dead_letter_be_seen_and_replayed_once() {
+async fn dead_letter_is_listed_and_replayed_once() {
     let fixture = fixture().await;
     let list = fixture.bearer("GET", "/_abanico/dead-letters").await.json();
     assert_eq!((&list["deadLetters"][0]["id"], &list["deadLetters"][0]["reason"]), (&json!(7), &json!("no")));
@@ -249,7 +249,7 @@ async fn can_a_dead_letter_be_seen_and_replayed_once() {
 }
 
 #[tokio::test]
-async fn are_numbers_open_on_loopback_and_to_the_operator_only() {
+async fn metrics_need_loopback_or_operator() {
     let fixture = fixture().await;
     let from = |ip: [u8; 4]| {
         let mut request = plain("GET", "/metrics", String::new()).map(Body::from);
@@ -265,7 +265,7 @@ async fn are_numbers_open_on_loopback_and_to_the_operator_only() {
 }
 
 #[tokio::test]
-async fn do_streams_tell_events_and_end_with_the_server() {
+async fn streams_send_events_and_end_with_server() {
     let fixture = fixture().await;
     let id = fixture.test.run_failing_job().await;
     let progress = fixture.bearer("GET", &format!("/_abanico/jobs/{id}/progress")).await;

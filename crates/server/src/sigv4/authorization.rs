@@ -1,4 +1,4 @@
-//! What a request says about its own signature: header or query comes in, a claim goes out. Never judges it.
+//! Parses what a request claims about its own signature, from the header or the query. Does not verify it.
 
 use http::request::Parts;
 
@@ -7,27 +7,27 @@ use super::signing_time::read_time;
 use super::{Scope, SigV4Error};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// Longest life of a presigned URL in seconds: a week.
+/// Longest lifetime of a presigned URL in seconds: a week.
 const MAX_EXPIRES_S: i64 = 7 * 24 * 3600;
 
-/// What a request claims. No `Debug`: a signature in a log could be replayed.
+/// The claim of a request. Has no `Debug`, because a signature in a log could be replayed.
 pub(super) struct Claim {
     pub(super) scope: Scope,
     /// Lower-case names in the order of the claim.
     pub(super) signed_headers: Vec<String>,
-    /// Hexadecimal text as sent.
+    /// Hexadecimal, as sent.
     pub(super) signature: String,
-    /// Epoch seconds.
+    /// In seconds since 1970.
     pub(super) signed_at_s: i64,
-    /// Life of a presigned URL in seconds; none for a header.
+    /// Lifetime of a presigned URL in seconds; `None` for a header.
     pub(super) expires_s: Option<i64>,
 }
 
-/// Reads the claim of a request, from its `Authorization` header or from its query, never from both.
+/// Parses the claim of a request from its `Authorization` header or its query. Fails if both have one.
 pub(super) fn read_claim(parts: &Parts) -> Result<Claim, SigV4Error> {
     match (authorization(parts)?, is_presigned(parts)) {
         (Some(_), true) => {
-            Err(SigV4Error::malformed("request is signed both in its header and in its query"))
+            Err(SigV4Error::malformed("request is signed both in its header and in its query; sign it once"))
         }
         (Some(fields), false) => header_claim(parts, fields),
         (None, true) => query_claim(parts),
@@ -35,7 +35,7 @@ pub(super) fn read_claim(parts: &Parts) -> Result<Claim, SigV4Error> {
     }
 }
 
-/// Reads only the scope, wherever it stands.
+/// Parses only the scope, from the header or the query.
 pub(super) fn read_scope(parts: &Parts) -> Option<Scope> {
     match authorization(parts).ok()? {
         Some(fields) => read_credential(&header_field(fields, "Credential").ok()?).ok(),
@@ -43,7 +43,7 @@ pub(super) fn read_scope(parts: &Parts) -> Option<Scope> {
     }
 }
 
-/// The fields of the `Authorization` header; none when there is no such header or it is of another scheme.
+/// Returns the fields of the `Authorization` header, or `None` if there is no such header or it uses another scheme.
 fn authorization(parts: &Parts) -> Result<Option<&str>, SigV4Error> {
     let mut values = parts.headers.get_all(http::header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -93,13 +93,13 @@ fn query_claim(parts: &Parts) -> Result<Claim, SigV4Error> {
     })
 }
 
-/// The one value of `name` in `Credential=…, SignedHeaders=…, Signature=…`.
+/// Returns the only value of `name` in `Credential=…, SignedHeaders=…, Signature=…`.
 fn header_field(fields: &str, name: &str) -> Result<String, SigV4Error> {
     let values = fields.split(',').filter_map(|field| field.trim().split_once('='));
     one(values.filter(|(given, _)| *given == name).map(|(_, value)| value.to_owned()), name)
 }
 
-/// The one value of `name` in the query.
+/// Returns the only value of `name` in the query.
 fn query_field(parts: &Parts, name: &str) -> Result<String, SigV4Error> {
     let pairs = query_pairs(parts.uri.query()).into_iter().filter(|(given, _)| given == name.as_bytes());
     one(pairs.map(|(_, value)| String::from_utf8_lossy(&value).into_owned()), name)
@@ -113,7 +113,7 @@ fn one(mut values: impl Iterator<Item = String>, name: &str) -> Result<String, S
     }
 }
 
-/// Reads `KEY/DATE/REGION/SERVICE/aws4_request`.
+/// Parses `KEY/DATE/REGION/SERVICE/aws4_request`.
 fn read_credential(text: &str) -> Result<Scope, SigV4Error> {
     let members: Vec<&str> = text.split('/').collect();
     match members[..] {
@@ -131,7 +131,7 @@ fn read_credential(text: &str) -> Result<Scope, SigV4Error> {
     }
 }
 
-/// Reads `host;x-amz-date`. Without `host` a request could be replayed against another server.
+/// Parses `host;x-amz-date`. Requires `host`, because without it a request could be replayed against another server.
 fn read_signed_headers(text: &str) -> Result<Vec<String>, SigV4Error> {
     let names: Vec<String> = text.split(';').map(str::to_ascii_lowercase).collect();
     if names.iter().any(|name| name == "host") {

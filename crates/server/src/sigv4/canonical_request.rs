@@ -1,5 +1,5 @@
-//! The text over which a signature is made: a request comes in, its canonical form goes out. Never normalises
-//! more than the signing SDKs do, else two different requests would share a signature.
+//! Builds the canonical request, the text that a signature is computed over. Normalises no more than the signing SDKs
+//! do: otherwise two different requests could share a signature.
 
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -9,13 +9,13 @@ use super::SigV4Error;
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same for a path, whose slashes stay.
+/// The same for a path, which keeps its slashes.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
-/// What a caller says instead of a hash when it leaves the body out of the signature.
+/// Sent instead of a hash by callers that leave the body out of the signature.
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// Makes the canonical request over the named headers.
+/// Builds the canonical request over the named headers.
 pub(super) fn canonical_request(
     parts: &Parts,
     body: &[u8],
@@ -41,17 +41,18 @@ pub(super) fn canonical_request(
     Ok(text)
 }
 
-/// SHA-256 as lower-case hexadecimal text.
+/// Returns the SHA-256 in lower-case hexadecimal.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Bytes as lower-case hexadecimal text.
+/// Returns bytes in lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The query as decoded names and values, in wire order. A `+` is a plus: signed queries write a space as `%20`.
+/// Returns the query's decoded names and values, in the order sent. A `+` stays a plus: signed queries write a space
+/// as `%20`.
 pub(super) fn query_pairs(query: Option<&str>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let decode = |text: &str| percent_decode_str(text).collect();
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
@@ -63,8 +64,8 @@ pub(super) fn query_pairs(query: Option<&str>) -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-/// Resolves empty and dot segments of the path as it came over the wire, then encodes it once more: services other
-/// than S3 sign the encoded form of an encoded path.
+/// Resolves empty and dot segments of the path as it was sent, then encodes it once more: services other than S3 sign
+/// the encoded form of an encoded path.
 fn canonical_path(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/') {
@@ -93,7 +94,7 @@ fn canonical_query(query: Option<&str>) -> String {
     pairs.join("&")
 }
 
-/// All values of a header, each trimmed and its runs of blanks made one space, joined by commas.
+/// Joins all values of a header with commas. Trims each value and collapses runs of blanks into one space.
 fn canonical_header(parts: &Parts, name: &str) -> Result<Vec<u8>, SigV4Error> {
     let values: Vec<Vec<u8>> =
         parts.headers.get_all(name).iter().map(|value| collapse_blanks(value.as_bytes())).collect();
@@ -111,7 +112,8 @@ fn collapse_blanks(value: &[u8]) -> Vec<u8> {
     words.collect::<Vec<_>>().join(&b' ')
 }
 
-/// The hash of the body. Where the caller states one, it must be right, so that a signature holds for one body.
+/// Returns the hash of the body. If the caller states a hash it must be right, so that a signature is valid for one
+/// body only.
 fn payload_hash(parts: &Parts, body: &[u8]) -> Result<String, SigV4Error> {
     let actual = sha256_hex(body);
     match parts.headers.get("x-amz-content-sha256").map(|value| value.as_bytes()) {
@@ -119,7 +121,7 @@ fn payload_hash(parts: &Parts, body: &[u8]) -> Result<String, SigV4Error> {
         Some(stated) if stated == UNSIGNED_PAYLOAD.as_bytes() => Ok(UNSIGNED_PAYLOAD.to_owned()),
         Some(stated) if stated == actual.as_bytes() => Ok(actual),
         Some(stated) if stated.starts_with(b"STREAMING-") => {
-            Err(SigV4Error::malformed("bodies signed in pieces (`STREAMING-…`) are not understood here"))
+            Err(SigV4Error::malformed("bodies signed piece by piece (`STREAMING-…`) are not supported"))
         }
         Some(_) => Err(SigV4Error::mismatch("`x-amz-content-sha256` is not the hash of the body")),
     }
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_path_resolved_and_encoded_once_more() {
+    fn path_is_resolved_and_encoded_again() {
         for (path, canonical) in [
             ("/", "/"),
             ("//", "/"),
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_query_sorted_by_encoded_name_then_value() {
+    fn query_is_sorted_by_name_then_value() {
         for (query, canonical) in [
             (None, ""),
             (Some("b=2&a=1&a=0"), "a=0&a=1&b=2"),
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_whole_canonical_request_as_specified() {
+    fn canonical_request_follows_the_specification() {
         let parts = parts("/jobs?x=1", &[("host", "h:1"), ("my-header", "  a   b "), ("my-header", "c")]);
         let text = canonical_request(&parts, b"body", &["host".to_owned(), "my-header".to_owned()]).unwrap();
         let hash = "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5";
@@ -177,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn does_the_authority_stand_in_for_a_missing_host() {
+    fn authority_replaces_missing_host() {
         assert_eq!(canonical_header(&parts("http://h:1/", &[]), "host").unwrap(), b"h:1");
         let error = canonical_header(&parts("/", &[]), "x-amz-date").unwrap_err();
         assert_eq!(error.to_string(), "signed header `x-amz-date` is not in the request");
     }
 
     #[test]
-    fn must_a_stated_hash_be_right() {
+    fn stated_hash_must_be_right() {
         let stated = |value: &str| payload_hash(&parts("/", &[("x-amz-content-sha256", value)]), b"body");
         assert_eq!(stated("UNSIGNED-PAYLOAD").unwrap(), "UNSIGNED-PAYLOAD");
         assert_eq!(stated(&sha256_hex(b"body")).unwrap(), sha256_hex(b"body"));

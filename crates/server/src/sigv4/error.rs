@@ -1,26 +1,26 @@
-//! Why a request is not believed: out a kind that the edge turns into AWS's code, and words for the caller.
-//! Never holds a secret, a signature or a computed hash that would help to forge one.
+//! Why a signature is refused: a kind, which the edge maps to AWS's error code, and a message for the caller. Never
+//! holds a secret, a signature or a computed hash that would help to forge one.
 
-/// What the edge acts on. AWS answers each with HTTP status 403 unless said otherwise.
+/// Kinds of refusal. AWS answers each with HTTP status 403 unless noted otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SigV4ErrorKind {
-    /// No SigV4 credentials at all (`MissingAuthenticationTokenException`).
+    /// The request has no SigV4 credentials (`MissingAuthenticationTokenException`).
     MissingAuthentication,
-    /// Credentials that cannot be read (`IncompleteSignatureException`, status 400).
+    /// The credentials cannot be parsed (`IncompleteSignatureException`, status 400).
     Malformed,
-    /// An access key that nobody has (`UnrecognizedClientException`).
+    /// The access key is unknown (`UnrecognizedClientException`).
     UnknownKey,
-    /// The request is not the one that was signed, or it was signed with another secret
+    /// The request differs from the one that was signed, or was signed with another secret
     /// (`InvalidSignatureException`).
     SignatureMismatch,
-    /// Signed too long ago, or by a clock that is too far off (`InvalidSignatureException`).
+    /// The request was signed too long ago, or by a clock that is too far off (`InvalidSignatureException`).
     Expired,
-    /// Signed for another day or another service (`InvalidSignatureException`).
+    /// The request was signed for another day or service (`InvalidSignatureException`).
     ScopeMismatch,
 }
 
-/// A request that is not believed.
+/// A refused signature.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SigV4Error {
@@ -48,12 +48,12 @@ impl SigV4Error {
         Self::new(SigV4ErrorKind::SignatureMismatch, message)
     }
 
-    /// What the edge acts on.
+    /// Returns the kind, for the edge to act on.
     pub fn kind(&self) -> SigV4ErrorKind {
         self.kind
     }
 
-    /// Whether the same request may be believed later: never, it has to be signed again.
+    /// Returns whether the same request may be accepted later: never, it has to be signed again.
     pub fn is_retryable(&self) -> bool {
         false
     }

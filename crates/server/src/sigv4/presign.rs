@@ -1,5 +1,5 @@
-//! Presigned links to objects of this server: in a key, a path and a time, out a path with query that S3 believes for a
-//! while. Never for anything but reading.
+//! Makes presigned links to objects of this server: a path with a query that S3 accepts for a limited time. The links
+//! only allow reading.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::signing_time::{epoch_s, write_time};
 use super::{Scope, sign};
 
-/// Makes the path and query of a link. `path` is decoded, such as `/bucket/a b.mp4`; `host` is what the client will
-/// send as `Host`.
+/// Returns the path and query of a link. `path` is not encoded, such as `/bucket/a b.mp4`; `host` must equal the
+/// client's `Host` header.
 pub(crate) fn presigned_get(
     access_key: &str,
     secret: &str,
@@ -32,14 +32,14 @@ pub(crate) fn presigned_get(
     format!("{path}?{query}&X-Amz-Signature={}", sign(secret, &scope, signed_at_s, canonical.as_bytes()))
 }
 
-/// Text with everything but letters, digits and `-._~` percent-encoded.
+/// Percent-encodes everything but letters, digits and `-._~`.
 fn encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            write!(out, "%{byte:02X}").expect("writing to a text cannot fail");
+            write!(out, "%{byte:02X}").expect("writing to a `String` cannot fail");
         }
     }
     out
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_link_of_awss_own_example_made() {
+    fn link_matches_aws_example() {
         let (key, secret) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         let now = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
         let link = presigned_get(key, secret, "examplebucket.s3.amazonaws.com", "/test.txt", 86_400, now);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn are_names_with_odd_letters_encoded_once() {
+    fn names_are_encoded_once() {
         assert_eq!(encoded("a b+ü.mp4"), "a%20b%2B%C3%BC.mp4");
     }
 }

@@ -1,4 +1,4 @@
-//! For tests: in a request that is not signed, out the same one signed as an SDK signs it. Never part of the product.
+//! Signs requests as an SDK does, for tests only.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use super::Scope;
 use super::canonical_request::canonical_request;
 use super::signing_time::{epoch_s, write_time};
 
-/// Signs for `service` with the given key, now.
+/// Signs a request for `service` with the given key and secret, at the current time.
 pub(crate) fn signed(
     request: http::Request<String>,
     (key, secret): (&str, &str),

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// A queue in memory that writes down what it was told.
+/// A queue in memory that records the calls it gets.
 #[derive(Default)]
 struct Outbox {
     waiting: Mutex<Vec<(i64, UploadEntry)>>,
@@ -68,7 +68,7 @@ impl UploadOutbox for Outbox {
     }
 }
 
-/// Refuses by key: `busy` may pass, `bad` may not.
+/// Refuses jobs by key: `busy` with a retryable error, `bad` with a permanent one.
 struct Service;
 
 #[async_trait]
@@ -112,13 +112,13 @@ async fn told(entry: UploadEntry) -> String {
 }
 
 #[tokio::test]
-async fn does_a_job_or_a_reason_to_skip_end_the_matter() {
+async fn created_job_or_skip_removes_entry() {
     assert_eq!(told(entry(1, "good", 0)).await, "delivered 1");
     assert_eq!(told(entry(2, "folder/", 0)).await, "delivered 2");
 }
 
 #[tokio::test]
-async fn do_waits_double_and_end_in_a_dead_letter_with_the_reason() {
+async fn waits_double_until_dead_letter() {
     assert!(told(entry(1, "busy", 0)).await.starts_with("retry 1 in 1 s: no job could be created for"));
     assert!(told(entry(1, "busy", 3)).await.starts_with("retry 1 in 8 s: "));
     let last = told(entry(1, "busy", MAX_TRIES - 1)).await;
@@ -126,16 +126,16 @@ async fn do_waits_double_and_end_in_a_dead_letter_with_the_reason() {
 }
 
 #[tokio::test]
-async fn is_what_cannot_pass_given_up_at_once() {
+async fn permanent_failure_becomes_dead_letter_at_once() {
     assert!(told(entry(1, "bad", 0)).await.starts_with("dead 1: "));
     let unknown = UploadEntry { function: "gone".to_owned(), ..entry(3, "good", 0) };
-    assert!(told(unknown).await.starts_with("dead 3: there is no function `gone`"));
+    assert!(told(unknown).await.starts_with("dead 3: function `gone` does not exist"));
     let nonsense = UploadEntry { event: json!("?"), ..entry(2, "good", 0) };
     assert!(told(nonsense).await.starts_with("dead 2: malformed S3 event"));
 }
 
 #[tokio::test]
-async fn does_the_loop_wake_by_a_change_and_stop_when_told() {
+async fn loop_wakes_on_change_and_stops() {
     let (outbox, stop) = (Outbox::with(Vec::new()), CancellationToken::new());
     let run = tokio::spawn(run_triggers(outbox.clone(), functions(), Arc::new(Service), stop.clone()));
     outbox.waiting.lock().unwrap().push((0, entry(5, "good", 0)));

@@ -18,7 +18,7 @@ type Request = (HeaderMap, String, StatusCode);
 
 #[derive(Clone)]
 struct Receiver {
-    /// Answers to give, last first; then 204.
+    /// Answers to give, the first one last; once they run out, 204.
     answers: Arc<Mutex<Vec<StatusCode>>>,
     seen: mpsc::UnboundedSender<Request>,
 }
@@ -38,7 +38,7 @@ async fn receiver(answers: Vec<StatusCode>) -> (String, mpsc::UnboundedReceiver<
     let state = Receiver { answers: Arc::new(Mutex::new(answers)), seen };
     let router = Router::new()
         .route("/hook", post(receive))
-        // Whoever follows the redirect would take the event for delivered.
+        // A client that followed the redirect would think the event delivered.
         .route("/elsewhere", axum::routing::any(|| async { "fine" }))
         .with_state(state);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -47,9 +47,12 @@ async fn receiver(answers: Vec<StatusCode>) -> (String, mpsc::UnboundedReceiver<
     (url, requests)
 }
 
-/// Bounded, so that a lost event fails the test instead of keeping it.
+/// Has a time limit, so that a lost event fails the test instead of hanging it.
 async fn next(requests: &mut mpsc::UnboundedReceiver<Request>) -> Request {
-    tokio::time::timeout(Duration::from_secs(20), requests.recv()).await.expect("a request comes").unwrap()
+    tokio::time::timeout(Duration::from_secs(20), requests.recv())
+        .await
+        .expect("a request arrives in time")
+        .unwrap()
 }
 
 fn quick() -> RetryPolicy {
@@ -62,9 +65,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn are_events_delivered_in_order_and_signed_although_the_receiver_fails_twice() {
+async fn events_arrive_signed_in_order_despite_failures() {
     let test = testing::engine().await;
-    // What answers come first stands last; a redirect is a failure too.
+    // The first answer comes last; a redirect counts as a failure too.
     let (url, mut requests) = receiver(vec![StatusCode::FOUND, StatusCode::INTERNAL_SERVER_ERROR]).await;
     let hook = Webhook::new(&url, "whsec_c2VjcmV0").unwrap();
     test.engine.set_cursor(&hook.reader(), 0).await.unwrap();
@@ -98,7 +101,7 @@ async fn are_events_delivered_in_order_and_signed_although_the_receiver_fails_tw
 }
 
 #[tokio::test]
-async fn does_a_hook_that_never_read_start_with_the_next_event_and_go_on_after_a_restart() {
+async fn new_hook_starts_with_next_event_and_resumes() {
     let test = testing::engine().await;
     test.run_failing_job().await;
     let (url, mut requests) = receiver(Vec::new()).await;
@@ -119,7 +122,7 @@ async fn does_a_hook_that_never_read_start_with_the_next_event_and_go_on_after_a
 }
 
 #[tokio::test]
-async fn is_an_event_skipped_once_it_is_too_old() {
+async fn too_old_event_is_skipped() {
     let test = testing::engine().await;
     let (url, mut requests) = receiver(vec![StatusCode::GONE]).await;
     let hook = Webhook::new(&url, "s").unwrap();
@@ -134,7 +137,7 @@ async fn is_an_event_skipped_once_it_is_too_old() {
 }
 
 #[test]
-fn are_only_usable_hooks_taken_and_never_shown_with_secrets() {
+fn bad_hooks_are_refused_and_secrets_hidden() {
     for wrong in ["ftp://a/b", "file:///etc/passwd", "nothing"] {
         assert_eq!(Webhook::new(wrong, "s").unwrap_err(), WebhookError::Url(wrong.to_owned()));
     }
