@@ -1,7 +1,7 @@
-//! The function `bucket-notification`, a custom resource of CloudFormation: in a bucket that is already there, out one
-//! notification of ours in its configuration, or none. Whatever else the bucket announces stays as it is.
+//! The function `bucket-notification`, a CloudFormation custom resource: adds one notification to an existing
+//! bucket's configuration, or removes it. Keeps the rest of the configuration unchanged.
 //!
-//! Always answers CloudFormation: a stack that waits for an answer hangs for an hour.
+//! Always answers CloudFormation: without an answer, a stack hangs for an hour.
 
 use std::time::Duration;
 
@@ -14,44 +14,43 @@ use serde_json::{Value, json};
 use crate::settings::Environment;
 use crate::{Error, log};
 
-/// How long sending the answer may take.
+/// How long sending the answer to CloudFormation may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// The function, set up.
+/// The function, ready to handle events.
 pub struct BucketNotification {
     s3: S3,
     http: reqwest::Client,
 }
 
 impl BucketNotification {
-    /// Needs nothing but the region.
+    /// Creates the function. Needs only the region.
     ///
     /// # Errors
-    /// [`Error::Setting`] when there is none.
+    /// Returns [`Error::Setting`] if the region is not set.
     pub fn new(environment: &Environment<'_>) -> Result<Self, Error> {
         let s3 = S3::new(environment.client("s3")?);
         let http = reqwest::Client::builder().timeout(ANSWER_LIMIT).no_proxy().build();
-        let http =
-            http.map_err(|error| Error::Setting(format!("the HTTP client cannot be set up: {error}")))?;
+        let http = http.map_err(|error| Error::Setting(format!("cannot set up the HTTP client: {error}")))?;
         Ok(Self { s3, http })
     }
 
-    /// Does what `RequestType` says with `ResourceProperties`, then tells CloudFormation at `ResponseURL`.
+    /// Does what `RequestType` says with `ResourceProperties`, then reports to CloudFormation at `ResponseURL`.
     ///
     /// # Errors
-    /// Only when CloudFormation could not be told; Lambda then repeats the request.
+    /// Fails only if the report cannot be sent; Lambda then repeats the request.
     pub async fn handle(&self, event: &Value) -> Result<Value, Error> {
         let outcome = self.apply(event).await;
         let reason = outcome.as_ref().err().map(Error::with_causes);
         if let Some(reason) = &reason {
-            log::error("the bucket's notification was not changed", json!({"reason": reason}));
+            log::error("cannot change the bucket's notification", json!({"reason": reason}));
         }
         let answer = response(event, reason.as_deref());
         let url = event.get("ResponseURL").and_then(Value::as_str).unwrap_or_default();
         let sent = self.http.put(url).header("content-type", "").body(answer.to_string()).send().await;
         let told = sent.and_then(reqwest::Response::error_for_status);
         told.map_err(|error| {
-            Error::Event(format!("CloudFormation could not be told: {}", error.without_url()))
+            Error::Event(format!("cannot send the response to CloudFormation: {}", error.without_url()))
         })?;
         Ok(answer)
     }
@@ -68,11 +67,11 @@ impl BucketNotification {
                 self.change(&wanted.bucket, &wanted.id, Some(&wanted)).await
             }
             Some("Delete") => self.remove(&wanted).await,
-            _ => Err(Error::Event("`RequestType` is none of Create, Update and Delete".to_owned())),
+            _ => Err(Error::Event("`RequestType` is not Create, Update or Delete".to_owned())),
         }
     }
 
-    /// A bucket that is gone announces nothing any more.
+    /// Removes a notification. Succeeds if the bucket no longer exists.
     async fn remove(&self, old: &Notification) -> Result<(), Error> {
         match self.change(&old.bucket, &old.id, None).await {
             Err(Error::Aws { source, .. }) if source.status() == Some(404) => Ok(()),
@@ -88,7 +87,7 @@ impl BucketNotification {
     }
 }
 
-/// One notification of ours.
+/// A notification that this function manages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Notification {
     bucket: String,
@@ -134,7 +133,8 @@ impl Notification {
     }
 }
 
-/// The configuration with every element kept as it was written but the one called `id`, which `wanted` takes the place of.
+/// Returns the configuration with the element `id` replaced by `wanted`, or removed if `wanted` is `None`. Keeps all
+/// other elements as they are written.
 fn merged(configuration: &str, id: &str, wanted: Option<&Notification>) -> Result<String, Error> {
     let written = escape(id);
     let kept = elements(configuration)?.into_iter().filter(|element| element.id != Some(&written));
@@ -148,15 +148,16 @@ fn merged(configuration: &str, id: &str, wanted: Option<&Notification>) -> Resul
 /// An element below the root.
 #[derive(PartialEq, Eq, Debug)]
 struct Element<'a> {
-    /// The whole element as it is written.
+    /// The whole element as written.
     text: &'a str,
-    /// The content of its `Id` as it is written.
+    /// The content of its `Id` as written.
     id: Option<&'a str>,
 }
 
 fn elements(configuration: &str) -> Result<Vec<Element<'_>>, Error> {
-    let broken =
-        |why: String| Error::Event(format!("the bucket's notification configuration is no XML: {why}"));
+    let broken = |why: String| {
+        Error::Event(format!("the bucket's notification configuration is not valid XML: {why}"))
+    };
     let mut reader = Reader::from_str(configuration);
     let (mut depth, mut start, mut id_start) = (0_u32, 0, None);
     let (mut found, mut id) = (Vec::new(), None);
@@ -183,7 +184,7 @@ fn elements(configuration: &str) -> Result<Vec<Element<'_>>, Error> {
                 }
                 depth = depth.saturating_sub(1);
             }
-            // Such as EventBridgeConfiguration, which has no members.
+            // For example EventBridgeConfiguration, which has no members.
             Event::Empty(_) if depth == 1 => {
                 found.push(Element { text: &configuration[before..after], id: None })
             }
@@ -197,8 +198,8 @@ fn position(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-/// What CloudFormation is told. The physical name stays the same for the life of the resource, so that an update never
-/// looks like a replacement.
+/// Builds the response to CloudFormation. The physical id stays the same for the life of the resource, so that an
+/// update never looks like a replacement.
 fn response(event: &Value, failure: Option<&str>) -> Value {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let name = text("/PhysicalResourceId").or_else(|| text("/ResourceProperties/NotificationId"));
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn does_ours_come_beside_what_is_there_and_go_again() {
+    fn notification_is_added_and_removed_beside_others() {
         let with = merged(&configuration(OTHERS), "ours", Some(&wanted())).unwrap();
         assert!(with.contains(OTHERS) && with.contains("<Value>in &amp; out/</Value>"), "{with}");
         let twice = merged(&with, "ours", Some(&wanted())).unwrap();
@@ -247,20 +248,20 @@ mod tests {
     }
 
     #[test]
-    fn is_an_empty_configuration_no_harm() {
+    fn empty_configuration_is_accepted() {
         let empty = "<NotificationConfiguration xmlns=\"x\"/>";
         assert_eq!(elements(empty).unwrap(), []);
         assert!(merged(empty, "ours", Some(&wanted())).unwrap().contains("CloudFunctionConfiguration"));
     }
 
     #[test]
-    fn is_a_missing_property_named() {
+    fn missing_property_is_named() {
         let error = Notification::of(&json!({"Bucket": "b", "NotificationId": "n"})).unwrap_err();
         assert!(error.to_string().contains("FunctionArn"), "{error}");
     }
 
     #[test]
-    fn does_the_answer_keep_the_resources_name() {
+    fn response_keeps_the_physical_id() {
         let event = json!({"PhysicalResourceId": "kept", "ResourceProperties": {"NotificationId": "n"}, "StackId": "s"});
         assert_eq!(response(&event, None)["PhysicalResourceId"], "kept");
         let first = response(&json!({"ResourceProperties": {"NotificationId": "n"}}), Some("why"));

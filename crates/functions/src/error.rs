@@ -1,25 +1,25 @@
-//! Why a function could not do its work: in a cause, out a message and whether Lambda should try again.
+//! Why a function failed, and whether Lambda should retry.
 
-/// A failed invocation or a function that cannot start.
+/// A failed invocation, or a function that cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The environment or the package does not fit.
+    /// The environment or the package is wrong.
     #[error("{0}")]
     Setting(String),
-    /// An AWS service did not do what it was asked for.
+    /// A request to an AWS service failed.
     #[error("{what}")]
     Aws {
-        /// What was being done.
+        /// What failed.
         what: String,
-        /// The service's answer.
+        /// The service's error.
         #[source]
         source: abanico_aws::Error,
     },
-    /// The event is not of the kind that the function is for.
+    /// The event is not of the kind that the function handles.
     #[error("{0}")]
     Event(String),
-    /// Uploads became no jobs for now.
+    /// No upload became a job, but a retry may succeed.
     #[error("{0}")]
     Submission(String),
 }
@@ -30,7 +30,7 @@ impl Error {
         move |source| Self::Aws { what, source }
     }
 
-    /// Whether the same event may succeed later.
+    /// Returns whether the same event may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Aws { source, .. } => source.is_retryable(),
@@ -39,13 +39,13 @@ impl Error {
         }
     }
 
-    /// The message with those of its causes.
+    /// Returns the message joined with those of its causes.
     pub fn with_causes(&self) -> String {
         with_causes(self)
     }
 }
 
-/// A message with those of its causes behind it.
+/// Joins an error's message with those of its causes.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

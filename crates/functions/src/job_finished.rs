@@ -1,7 +1,8 @@
-//! The function `job-finished`: in MediaConvert's event about a job's end, out a manifest beside the outputs and a
-//! notification; failures go to a topic of their own.
+//! The function `job-finished`: when a MediaConvert job has finished, writes a manifest beside its outputs and sends
+//! a notification. Failed jobs are announced on a topic of their own.
 //!
-//! Delivered twice, it writes the same manifest and notifies twice: subscribers tell by the job's id.
+//! A second delivery of the same event writes the same manifest and sends a second notification; subscribers can
+//! recognise it by the job's id.
 
 use abanico_aws::{MediaConvert, ObjectHead, S3, Sns};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::manifest::{OutputFile, manifest, manifest_url, output_files};
 use crate::settings::Environment;
 use crate::{Error, log};
 
-/// The function, set up.
+/// The function, ready to handle events.
 pub struct JobFinished {
     mediaconvert: MediaConvert,
     s3: S3,
@@ -20,10 +21,10 @@ pub struct JobFinished {
 }
 
 impl JobFinished {
-    /// Reads `ABANICO_FINISHED_TOPIC_ARN` and `ABANICO_FAILED_TOPIC_ARN`.
+    /// Reads `ABANICO_FINISHED_TOPIC_ARN` and `ABANICO_FAILED_TOPIC_ARN` from the environment.
     ///
     /// # Errors
-    /// [`Error::Setting`] that names the variable.
+    /// Returns [`Error::Setting`], which names the missing variable.
     pub fn new(environment: &Environment<'_>) -> Result<Self, Error> {
         Ok(Self {
             mediaconvert: MediaConvert::new(environment.client("mediaconvert")?),
@@ -34,23 +35,23 @@ impl JobFinished {
         })
     }
 
-    /// Deals with one event and answers what was done.
+    /// Handles one event and returns what was done.
     ///
     /// # Errors
-    /// When the event is none of MediaConvert's, or a service fails: Lambda then repeats the event.
+    /// Fails if the event is not from MediaConvert, or if a service fails; Lambda then repeats the event.
     pub async fn handle(&self, event: &Value) -> Result<Value, Error> {
         let detail = event.get("detail").unwrap_or(&Value::Null);
         let text = |name: &str| detail.get(name).and_then(Value::as_str);
         let (Some(job_id), Some(status)) = (text("jobId"), text("status")) else {
             return Err(Error::Event(
-                "the event has no `detail.jobId` and `detail.status`: it is no `MediaConvert Job State Change`".to_owned(),
+                "the event lacks `detail.jobId` or `detail.status`, so it is not a `MediaConvert Job State Change`".to_owned(),
             ));
         };
         match status {
             "COMPLETE" => self.complete(job_id, detail).await,
             "ERROR" => self.failed(job_id, detail).await,
             other => {
-                log::info("an event is left alone", json!({"jobId": job_id, "status": other}));
+                log::info("ignoring an event", json!({"jobId": job_id, "status": other}));
                 Ok(json!({"jobId": job_id, "ignored": other}))
             }
         }
@@ -66,11 +67,11 @@ impl JobFinished {
             let (bucket, key) = place(url)?;
             let body = format!("{made:#}\n");
             let put = self.s3.put_object(bucket, key, "application/json", body).await;
-            put.map_err(Error::aws(format!("the manifest `{url}` was not written")))?;
+            put.map_err(Error::aws(format!("cannot write the manifest `{url}`")))?;
         }
         let message = json!({"jobId": job_id, "status": "COMPLETE", "manifest": url, "job": made});
         self.publish(&self.finished_topic, job_id, "COMPLETE", &message).await?;
-        log::info("a finished job was announced", json!({"jobId": job_id, "manifest": url}));
+        log::info("announced a finished job", json!({"jobId": job_id, "manifest": url}));
         Ok(json!({"jobId": job_id, "manifest": url}))
     }
 
@@ -87,13 +88,13 @@ impl JobFinished {
             "userMetadata": detail.get("userMetadata"),
         });
         self.publish(&self.failed_topic, job_id, "ERROR", &message).await?;
-        log::error("a failed job was announced", message);
+        log::error("announced a failed job", message);
         Ok(json!({"jobId": job_id, "failed": true}))
     }
 
     async fn job(&self, job_id: &str) -> Result<Value, Error> {
         let job = self.mediaconvert.get_job(job_id).await;
-        job.map_err(Error::aws(format!("the job `{job_id}` could not be read")))
+        job.map_err(Error::aws(format!("cannot read job `{job_id}`")))
     }
 
     async fn heads(&self, files: &[OutputFile]) -> Result<Vec<ObjectHead>, Error> {
@@ -101,8 +102,9 @@ impl JobFinished {
         for file in files {
             let (bucket, key) = place(&file.url)?;
             let head = self.s3.head_object(bucket, key).await;
-            heads
-                .push(head.map_err(Error::aws(format!("the output `{}` could not be looked at", file.url)))?);
+            heads.push(
+                head.map_err(Error::aws(format!("cannot read the metadata of output `{}`", file.url)))?,
+            );
         }
         Ok(heads)
     }
@@ -111,11 +113,12 @@ impl JobFinished {
         let subject = format!("MediaConvert job {job_id}: {status}");
         let text = fitting(message);
         let sent = self.sns.publish(topic, &subject, &text, &[("status", status), ("jobId", job_id)]).await;
-        sent.map_err(Error::aws(format!("the topic `{topic}` took nothing")))
+        sent.map_err(Error::aws(format!("cannot publish to topic `{topic}`")))
     }
 }
 
-/// SNS takes messages of up to 256 KiB; a longer one leaves the manifest's text to the manifest.
+/// Returns the message as text. SNS accepts up to 256 KiB; a longer message refers to the manifest instead of
+/// containing it.
 fn fitting(message: &Value) -> String {
     const MOST_BYTES: usize = 256 * 1024 - 1024;
     let text = message.to_string();
@@ -123,25 +126,25 @@ fn fitting(message: &Value) -> String {
         return text;
     }
     let mut short = message.clone();
-    short["job"] = json!("too long for a notification: read the manifest");
+    short["job"] = json!("too long for a notification; read the manifest");
     short.to_string()
 }
 
-/// Advice for the codes that users meet most (AWS, MediaConvert error codes).
+/// Returns advice for the most common error codes (AWS, MediaConvert error codes).
 fn what_to_do(code: Option<i64>) -> &'static str {
     match code {
         Some(1010 | 1020 | 1030 | 1076) => {
-            "the input cannot be read as video: play it locally, then upload it whole and again"
+            "the input cannot be read as video: check that it plays locally, then upload the complete file again"
         }
-        Some(1040) => "the job's settings do not fit this input: look at the message, then at the job file",
+        Some(1040) => "the job's settings do not fit this input: read the message, then correct the job file",
         Some(1401) => {
             "the role may not read the input or write the output: check its policy and the buckets' policies"
         }
         Some(1404) => {
-            "the input or a bucket is not there: check bucket and key, and that the file was not removed"
+            "the input or a bucket does not exist: check bucket and key, and that the file was not removed"
         }
         Some(1432 | 1433 | 1434 | 1515) => {
-            "MediaConvert cannot work under the role: check that it exists, trusts mediaconvert.amazonaws.com and may \
+            "MediaConvert cannot use the role: check that it exists, trusts mediaconvert.amazonaws.com and may \
              read the input and write the output"
         }
         _ => "look up the code in MediaConvert's list of error codes; GetJob shows the whole job",
@@ -150,7 +153,7 @@ fn what_to_do(code: Option<i64>) -> &'static str {
 
 fn place(url: &str) -> Result<(&str, &str), Error> {
     let parts = url.strip_prefix("s3://").and_then(|place| place.split_once('/'));
-    parts.ok_or_else(|| Error::Event(format!("the output path `{url}` is no s3:// URL")))
+    parts.ok_or_else(|| Error::Event(format!("the output path `{url}` is not an s3:// URL")))
 }
 
 #[cfg(test)]
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_message_too_long_for_sns_shortened_and_says_so() {
+    fn too_long_message_refers_to_the_manifest() {
         let long = json!({"jobId": "1-a", "manifest": "s3://b/m", "job": "x".repeat(300_000)});
         let text = fitting(&long);
         assert!(text.len() < 1000 && text.contains("read the manifest") && text.contains("s3://b/m"));
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_path_that_is_no_object_named() {
+    fn path_that_is_no_s3_url_is_named() {
         assert_eq!(place("s3://b/a/c").unwrap(), ("b", "a/c"));
         assert!(place("file:///x").unwrap_err().to_string().contains("file:///x"));
     }

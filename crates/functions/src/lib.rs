@@ -1,7 +1,7 @@
-//! The Lambda functions of the pipeline: in events of S3, EventBridge and CloudFormation, out jobs, manifests and
-//! notifications. The programs in `bin/` only read their environment and hand events in.
+//! The Lambda functions of the pipeline: handle events of S3, EventBridge and CloudFormation, and create jobs,
+//! manifests and notifications. The programs in `bin/` only read their environment and pass events on.
 //!
-//! Never a job twice for one upload, never a failure that nobody sees.
+//! One upload never gets two jobs, and every failure is reported.
 
 pub mod bucket_notification;
 mod error;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
-/// Sets a function up and answers events with it until Lambda ends the process.
+/// Sets up a function and lets it handle events until Lambda ends the process.
 ///
 /// # Errors
-/// When it cannot be set up, or the runtime API is gone.
+/// Fails if the function cannot be set up or the runtime API is unreachable.
 pub async fn serve<Function, Handling>(
     set_up: impl FnOnce() -> Result<Function, Error>,
     handle: impl Fn(Arc<Function>, Value) -> Handling,

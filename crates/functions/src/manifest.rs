@@ -1,27 +1,27 @@
-//! The manifest of a finished job: in the event, the job and what S3 says of the outputs, out `manifest.json`.
+//! Builds `manifest.json` for a finished job from the event, the job and what S3 says about the outputs.
 //!
-//! Pure, and the same for the same job, so that a second delivery of the event writes the same bytes.
+//! Pure: the same job gives the same manifest, so a second delivery of the event writes the same bytes.
 
 use abanico_aws::ObjectHead;
 use serde_json::{Map, Value, json};
 
-/// Version of the manifest's form; it grows when members change their meaning.
+/// Version of the manifest's format; it grows when members change their meaning.
 pub const MANIFEST_VERSION: u32 = 1;
 
-/// A file that a job made.
+/// A file that a job produced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutputFile {
     /// Its `s3://` URL.
     pub url: String,
-    /// Place of its output group and output in the job's settings, from 0.
+    /// Indexes of its output group and output in the job's settings, from 0.
     pub place: (usize, usize),
-    /// Duration in milliseconds, if the event says it.
+    /// Duration in milliseconds, if the event has it.
     pub duration_ms: Option<u64>,
-    /// Width and height in pixels, if the event says them.
+    /// Width and height in pixels, if the event has them.
     pub size_px: Option<(u64, u64)>,
 }
 
-/// The files that the COMPLETE event `detail` names, in its order.
+/// Returns the files that the COMPLETE event `detail` names, in its order.
 pub fn output_files(detail: &Value) -> Vec<OutputFile> {
     let mut files = Vec::new();
     for (group, outputs) in list(detail, "outputGroupDetails").iter().enumerate() {
@@ -39,12 +39,12 @@ pub fn output_files(detail: &Value) -> Vec<OutputFile> {
     files
 }
 
-/// The playlists that the event names, in its order.
+/// Returns the playlists that the event names, in its order.
 pub fn playlists(detail: &Value) -> Vec<&str> {
     list(detail, "outputGroupDetails").iter().flat_map(|group| texts(group, "playlistFilePaths")).collect()
 }
 
-/// Where the manifest goes: beside the first file. None when the event names no file.
+/// Returns the URL for the manifest, which goes beside the first file. Returns `None` if the event names no file.
 pub fn manifest_url(detail: &Value) -> Option<String> {
     let first = output_files(detail).into_iter().map(|file| file.url).next();
     let first = first.or_else(|| playlists(detail).first().map(|url| (*url).to_owned()))?;
@@ -52,7 +52,7 @@ pub fn manifest_url(detail: &Value) -> Option<String> {
     Some(format!("{folder}/manifest.json"))
 }
 
-/// Makes the manifest. `heads` says what S3 knows of each of `files`, in the same order.
+/// Builds the manifest. `heads` is what S3 knows about each of `files`, in the same order.
 pub fn manifest(detail: &Value, job: &Value, files: &[OutputFile], heads: &[ObjectHead]) -> Value {
     let outputs: Vec<Value> = files.iter().zip(heads).map(|(file, head)| output(job, file, head)).collect();
     json!({
@@ -91,14 +91,14 @@ fn output(job: &Value, file: &OutputFile, head: &ObjectHead) -> Value {
     Value::Object(members)
 }
 
-/// Bits a second of the whole file, rounded.
+/// Returns the bit rate of the whole file in bits per second, rounded.
 fn bit_rate_bps(size_bytes: u64, duration_ms: Option<u64>) -> Option<u64> {
     let duration_ms = duration_ms.filter(|duration| *duration > 0)?;
     let bits = u128::from(size_bytes) * 8 * 1000;
     u64::try_from((bits + u128::from(duration_ms) / 2) / u128::from(duration_ms)).ok()
 }
 
-/// The best checksum that S3 has; where it has none the entity tag, called what it is.
+/// Returns the checksum that S3 has, or else the entity tag, labelled as such.
 fn checksum(head: &ObjectHead) -> Value {
     match (&head.checksum, &head.e_tag) {
         (Some((algorithm, value)), _) => json!({"algorithm": algorithm.to_uppercase(), "value": value}),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_manifest_tell_all_of_an_output() {
+    fn manifest_describes_each_output() {
         let job = json!({"settings": {"inputs": [{"fileInput": "s3://up/a b.mp4"}], "outputGroups": [{"outputs": [{
             "containerSettings": {"container": "MP4"},
             "videoDescription": {"codecSettings": {"codec": "H_264"}},
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn is_an_entity_tag_never_called_a_checksum_of_another_kind() {
+    fn entity_tag_is_labelled_as_etag() {
         assert_eq!(checksum(&head(None)), json!({"algorithm": "ETAG", "value": "tag"}));
     }
 
     #[test]
-    fn does_the_manifest_lie_beside_the_first_file() {
+    fn manifest_goes_beside_the_first_file() {
         assert_eq!(manifest_url(&detail()).as_deref(), Some("s3://out/a b.mp4/manifest.json"));
         let only_playlist = json!({"outputGroupDetails": [{"playlistFilePaths": ["s3://out/x/y.m3u8"]}]});
         assert_eq!(manifest_url(&only_playlist).as_deref(), Some("s3://out/x/manifest.json"));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_rate_left_out_where_there_is_no_duration() {
+    fn bit_rate_needs_a_duration() {
         assert_eq!(bit_rate_bps(1000, None), None);
         assert_eq!(bit_rate_bps(1000, Some(0)), None);
         assert_eq!(bit_rate_bps(u64::MAX, Some(1)), None);

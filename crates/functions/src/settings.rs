@@ -1,5 +1,5 @@
-//! What a function is set up with: in environment variables and the package's files, out checked settings and clients.
-//! Never read after the start: a wrong setting ends the function before its first event.
+//! Reads a function's settings from environment variables and the package's files, checks them and creates clients.
+//! Settings are read only at the start: a wrong one ends the function before its first event.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,39 +10,40 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
-/// The job that uploads become unless `ABANICO_JOB` names another, below the package's folder.
+/// Job file in the package that uploads become, unless `ABANICO_JOB` names another one.
 const DEFAULT_JOB: &str = "jobs/three-mp4.json";
 
-/// Name of the user metadata that tells the stack: without a dot, which EventBridge patterns take for a step down.
+/// Name of the user metadata entry that holds the stack's name. It has no dot, because EventBridge patterns treat a
+/// dot as a step into a nested object.
 const STACK_LABEL: &str = "abanico-stack";
 
-/// Where settings come from.
+/// The source of settings.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl<'a> Environment<'a> {
-    /// Reads variables through `variable`.
+    /// Reads variables with `variable`.
     pub fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self(variable)
     }
 
-    /// The value of `name`; an empty one counts as none.
+    /// Returns the value of `name`, or `None` if it is unset or empty.
     pub fn optional(&self, name: &str) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// The value of `name`.
+    /// Returns the value of `name`.
     ///
     /// # Errors
-    /// [`Error::Setting`] when it is not set.
+    /// Returns [`Error::Setting`] if it is not set.
     pub fn required(&self, name: &str) -> Result<String, Error> {
         self.optional(name)
             .ok_or_else(|| Error::Setting(format!("the environment variable `{name}` is not set")))
     }
 
-    /// A client that signs for `service` with the function's role.
+    /// Creates a client that signs for `service` with the function's role.
     ///
     /// # Errors
-    /// [`Error::Setting`] without a region or with an endpoint that is no URL.
+    /// Returns [`Error::Setting`] if the region is not set or the endpoint is not a URL.
     pub fn client(&self, service: &str) -> Result<SignedClient, Error> {
         let region = self.required("AWS_REGION")?;
         let at = endpoint(service, &region, self.0).map_err(|error| Error::Setting(error.to_string()))?;
@@ -50,10 +51,10 @@ impl<'a> Environment<'a> {
             .map_err(|error| Error::Setting(error.to_string()))
     }
 
-    /// How uploads become jobs.
+    /// Returns the configuration by which uploads become jobs.
     ///
     /// # Errors
-    /// [`Error::Setting`] that names the variable or file that does not fit.
+    /// Returns [`Error::Setting`], which names the wrong variable or file.
     pub fn trigger(&self) -> Result<TriggerConfig, Error> {
         let mut config = TriggerConfig::new(self.required("ABANICO_ROLE_ARN")?, self.job()?);
         config.queue = self.optional("ABANICO_QUEUE");
@@ -75,12 +76,15 @@ impl<'a> Environment<'a> {
             .map_err(|error| bad(format!("is not in the package: {error}")))?;
         let job: Value = serde_json::from_str(&text).map_err(|error| bad(format!("is not JSON: {error}")))?;
         if !job.get("settings").is_some_and(Value::is_object) {
-            return Err(bad("has no `settings`: give a CreateJob request with camelCase names".to_owned()));
+            return Err(bad(
+                "has no `settings`; it must be a CreateJob request with camelCase names".to_owned()
+            ));
         }
         Ok(self.marked(job))
     }
 
-    /// The job with the stack's name in its user metadata, by which the rule of `job-finished` knows the stack's jobs.
+    /// Adds the stack's name to the job's user metadata, by which the rule of `job-finished` recognises the stack's
+    /// jobs.
     fn marked(&self, mut job: Value) -> Value {
         if let (Some(stack), Some(job)) = (self.optional("ABANICO_STACK"), job.as_object_mut()) {
             let metadata = job.entry("userMetadata").or_insert_with(|| json!({}));
@@ -91,7 +95,7 @@ impl<'a> Environment<'a> {
         job
     }
 
-    /// A list with commas between its items.
+    /// Returns the items of a comma-separated list.
     fn list(&self, name: &str) -> Vec<String> {
         let text = self.optional(name).unwrap_or_default();
         text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
@@ -102,7 +106,7 @@ impl<'a> Environment<'a> {
 mod tests {
     use super::*;
 
-    /// A package with a job, and the variables of a right set-up.
+    /// Makes a package folder with a job file.
     fn package(job: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("jobs")).unwrap();
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_right_setup_read_whole() {
+    fn all_settings_are_read() {
         let folder = package(r#"{"settings": {}}"#);
         let config = trigger(folder.path(), ("ABANICO_QUEUE", "fast")).unwrap();
         assert_eq!(config.queue.as_deref(), Some("fast"));
@@ -135,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn are_jobs_marked_with_their_stack() {
+    fn jobs_are_marked_with_their_stack() {
         let folder = package(r#"{"settings": {}, "userMetadata": {"k": "v"}}"#);
         let config = trigger(folder.path(), ("ABANICO_STACK", "films")).unwrap();
         assert_eq!(config.template["userMetadata"], json!({"k": "v", "abanico-stack": "films"}));
     }
 
     #[test]
-    fn does_every_error_name_its_variable() {
+    fn every_error_names_its_variable() {
         let folder = package(r#"{"settings": {}}"#);
         for (changed, named) in [
             (("ABANICO_ROLE_ARN", ""), "ABANICO_ROLE_ARN"),
@@ -157,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_job_file_that_is_no_request_refused() {
+    fn job_file_must_be_a_request() {
         for (job, why) in [("{", "is not JSON"), (r#"{"Settings": {}}"#, "has no `settings`")] {
             let folder = package(job);
             let error = trigger(folder.path(), ("", "")).unwrap_err();

@@ -1,8 +1,9 @@
-//! The function `transcode-video`: in news of uploads, out jobs, a report, and dead letters for what can become none.
+//! The function `transcode-video`: turns upload events into jobs, reports what became of each record, and sends what
+//! cannot become a job to a dead-letter queue.
 //!
-//! A repeated event must never make a second job. Within a minute the token of each request sees to that; after it,
-//! only what failed may come again. So an event that succeeded in part never fails as a whole: what failed goes as an
-//! event of its own to the dead-letter queue.
+//! A repeated event must never create a second job. For a minute, the token of each request prevents that; after
+//! that, only failed records may be repeated. An event that succeeded in part therefore never fails as a whole: its
+//! failed records go to the dead-letter queue as an event of their own.
 
 use abanico_aws::{MediaConvert, Sqs};
 use abanico_lambda::{
@@ -15,7 +16,7 @@ use crate::error::with_causes;
 use crate::settings::Environment;
 use crate::{Error, log};
 
-/// The function, set up.
+/// The function, ready to handle events.
 pub struct TranscodeVideo {
     config: TriggerConfig,
     submitter: MediaConvertSubmitter,
@@ -23,11 +24,11 @@ pub struct TranscodeVideo {
 }
 
 impl TranscodeVideo {
-    /// Reads `ABANICO_ROLE_ARN`, `ABANICO_DESTINATION`, `ABANICO_DEAD_LETTER_QUEUE_URL` and, where set, `ABANICO_JOB`,
-    /// `ABANICO_QUEUE`, `ABANICO_ONLY_SUFFIXES`, `ABANICO_SKIP_PREFIXES`.
+    /// Reads `ABANICO_ROLE_ARN`, `ABANICO_DESTINATION`, `ABANICO_DEAD_LETTER_QUEUE_URL` and, if set, `ABANICO_JOB`,
+    /// `ABANICO_QUEUE`, `ABANICO_ONLY_SUFFIXES` and `ABANICO_SKIP_PREFIXES` from the environment.
     ///
     /// # Errors
-    /// [`Error::Setting`] that names the variable.
+    /// Returns [`Error::Setting`], which names the wrong variable.
     pub fn new(environment: &Environment<'_>) -> Result<Self, Error> {
         Ok(Self {
             config: environment.trigger()?,
@@ -39,12 +40,12 @@ impl TranscodeVideo {
         })
     }
 
-    /// Makes jobs of the event's uploads and answers what became of each record; for a batch of SQS messages the answer
-    /// names those to deliver again.
+    /// Creates jobs from the event's uploads and returns what became of each record. For a batch of SQS messages, the
+    /// answer also names the messages to deliver again.
     ///
     /// # Errors
-    /// When nothing became a job and another try may do, or when the dead-letter queue takes nothing: Lambda then
-    /// repeats the event.
+    /// Fails if no record became a job and a retry may succeed, or if the dead-letter queue does not accept a
+    /// message; Lambda then repeats the event.
     pub async fn handle(&self, event: &Value) -> Result<Value, Error> {
         let outcomes = match handle(event, &self.config, &self.submitter).await {
             Ok(outcomes) => outcomes,
@@ -64,8 +65,8 @@ impl TranscodeVideo {
         Ok(answer)
     }
 
-    /// Decides what becomes of the failures among records that belong to one delivery: all of it comes again, or only
-    /// the failures go to the dead-letter queue.
+    /// Handles the failures among the records of one delivery: either fails, so that the whole delivery is repeated,
+    /// or sends only the failed records to the dead-letter queue.
     async fn settle(&self, outcomes: Vec<RecordOutcome>) -> Result<(), Error> {
         let failures: Vec<&abanico_lambda::Error> = outcomes.iter().filter_map(failure).collect();
         if failures.is_empty() {
@@ -81,7 +82,7 @@ impl TranscodeVideo {
         self.dead_letters.send(&letter, &reason).await
     }
 
-    /// Settles each SQS message by itself and lists those that SQS shall deliver again.
+    /// Settles each SQS message separately and returns those that SQS should deliver again.
     async fn messages_to_repeat(&self, outcomes: Vec<RecordOutcome>) -> Result<Vec<Value>, Error> {
         let mut again = Vec::new();
         let mut rest = outcomes;
@@ -91,7 +92,7 @@ impl TranscodeVideo {
             rest = others;
             if let Err(error) = self.settle(message).await {
                 log::error(
-                    "an SQS message is left to be delivered again",
+                    "handling an SQS message failed; SQS will deliver it again",
                     json!({"messageId": first, "reason": error.with_causes()}),
                 );
                 again.push(json!({"itemIdentifier": first}));
@@ -108,7 +109,7 @@ fn failure(one: &RecordOutcome) -> Option<&abanico_lambda::Error> {
     }
 }
 
-/// What became of a record, for the invocation's answer.
+/// Describes what became of a record, for the invocation's answer.
 fn told(one: &RecordOutcome) -> Value {
     let mut told = json!({"index": one.index, "input": one.upload.as_ref().map(abanico_lambda::Upload::url)});
     let (outcome, more) = match &one.outcome {
@@ -125,12 +126,12 @@ fn log_outcome(one: &RecordOutcome) {
     let told = told(one);
     match one.outcome {
         Outcome::Submitted { .. } => log::info("an upload became a job", told),
-        Outcome::Skipped(_) => log::info("an upload is left alone", told),
-        Outcome::Failed(_) => log::error("an upload became no job", told),
+        Outcome::Skipped(_) => log::info("skipping an upload", told),
+        Outcome::Failed(_) => log::error("cannot create a job for an upload", told),
     }
 }
 
-/// MediaConvert as the trigger's job service.
+/// Submits the trigger's jobs to MediaConvert.
 struct MediaConvertSubmitter(MediaConvert);
 
 #[async_trait]
@@ -145,7 +146,7 @@ impl JobSubmitter for MediaConvertSubmitter {
     }
 }
 
-/// The service's name of the error; what stands for it where the service gave none.
+/// Returns the service's name of the error, or a substitute if it gave none.
 fn error_code(error: &abanico_aws::Error) -> String {
     match (error.error_type(), error.status()) {
         (Some(name), _) => name.to_owned(),
@@ -154,19 +155,19 @@ fn error_code(error: &abanico_aws::Error) -> String {
     }
 }
 
-/// The queue of what became no job.
+/// The queue for events that could not become jobs.
 struct DeadLetters {
     sqs: Sqs,
     queue_url: String,
 }
 
 impl DeadLetters {
-    /// Keeps an event with the reason, cut to what an SQS attribute may well hold.
+    /// Sends an event with the reason, which is cut to 1000 characters so that it fits into an SQS attribute.
     async fn send(&self, event: &Value, reason: &str) -> Result<(), Error> {
         let short: String = reason.chars().take(1000).collect();
-        log::error("an event goes to the dead-letter queue", json!({"reason": reason}));
+        log::error("sending an event to the dead-letter queue", json!({"reason": reason}));
         let attributes = [("reason", short.as_str()), ("function", "transcode-video")];
         let sent = self.sqs.send_message(&self.queue_url, &event.to_string(), &attributes).await;
-        sent.map_err(Error::aws(format!("the dead-letter queue `{}` took nothing", self.queue_url)))
+        sent.map_err(Error::aws(format!("cannot send to the dead-letter queue `{}`", self.queue_url)))
     }
 }

@@ -1,5 +1,5 @@
-//! The functions against services on loopback that answer as AWS does: what is asked of which service, and in which
-//! cases Lambda is told to come again.
+//! Tests the functions against local services that answer as AWS does: which requests they send to which service, and
+//! when they ask Lambda for a retry.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,10 +15,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// What a service was asked: `METHOD path` and the body.
+/// What the services were asked: pairs of `METHOD path` and body.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
-/// One server that plays all services; `answer` says what it answers to a line and a body.
+/// Starts one server that plays all services. `answer` makes the response from the request's line and body.
 async fn services(answer: fn(&str, &str) -> Response) -> (String, Asked) {
     let asked: Asked = Arc::default();
     let noted = asked.clone();
@@ -64,7 +64,8 @@ fn variables(url: String, root: String) -> impl Fn(&str) -> Option<String> {
     }
 }
 
-/// Credentials come from the process's environment, which a test cannot set without `unsafe`: it runs itself again.
+/// Runs the test again in a child process with credentials in its environment, which a test cannot set itself without
+/// `unsafe`. Returns `true` in the child.
 fn with_credentials(test: &str) -> bool {
     if std::env::var("AWS_ACCESS_KEY_ID").is_ok() {
         return true;
@@ -97,7 +98,7 @@ fn record(key: &str) -> Value {
         "s3": {"bucket": {"name": "up"}, "object": {"key": key, "sequencer": "01"}}})
 }
 
-/// Takes jobs but those whose input is called `refused` (for good) or `busy` (for now).
+/// Accepts jobs except those whose input is called `refused` (status 400) or `forbidden` (status 403).
 fn mediaconvert(line: &str, body: &str) -> Response {
     let error = |status: u16, message: &str| {
         (StatusCode::from_u16(status).unwrap(), json!({"message": message}).to_string()).into_response()
@@ -114,8 +115,8 @@ fn mediaconvert(line: &str, body: &str) -> Response {
 }
 
 #[tokio::test]
-async fn does_a_part_that_failed_never_bring_the_rest_back() {
-    if !with_credentials("does_a_part_that_failed_never_bring_the_rest_back") {
+async fn failed_records_do_not_repeat_the_rest() {
+    if !with_credentials("failed_records_do_not_repeat_the_rest") {
         return;
     }
     let (url, seen) = services(mediaconvert).await;
@@ -135,8 +136,8 @@ async fn does_a_part_that_failed_never_bring_the_rest_back() {
 }
 
 #[tokio::test]
-async fn does_a_repeated_event_ask_with_the_same_token() {
-    if !with_credentials("does_a_repeated_event_ask_with_the_same_token") {
+async fn repeated_event_sends_the_same_token() {
+    if !with_credentials("repeated_event_sends_the_same_token") {
         return;
     }
     let (url, seen) = services(mediaconvert).await;
@@ -153,8 +154,8 @@ async fn does_a_repeated_event_ask_with_the_same_token() {
 }
 
 #[tokio::test]
-async fn is_what_can_never_succeed_kept_and_not_repeated() {
-    if !with_credentials("is_what_can_never_succeed_kept_and_not_repeated") {
+async fn permanent_failures_go_to_dead_letter_queue() {
+    if !with_credentials("permanent_failures_go_to_dead_letter_queue") {
         return;
     }
     let (url, seen) = services(mediaconvert).await;
@@ -165,11 +166,11 @@ async fn is_what_can_never_succeed_kept_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn does_the_whole_event_come_again_when_nothing_became_a_job() {
-    if !with_credentials("does_the_whole_event_come_again_when_nothing_became_a_job") {
+async fn whole_event_repeats_if_nothing_succeeded() {
+    if !with_credentials("whole_event_repeats_if_nothing_succeeded") {
         return;
     }
-    // Nothing listens there: every job may succeed later.
+    // Nothing listens on this port, so every job may succeed later.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -205,8 +206,8 @@ async fn job_finished(event: Value) -> (Result<Value, String>, Asked) {
 }
 
 #[tokio::test]
-async fn does_a_finished_job_get_its_manifest_and_is_announced() {
-    if !with_credentials("does_a_finished_job_get_its_manifest_and_is_announced") {
+async fn finished_job_gets_manifest_and_notification() {
+    if !with_credentials("finished_job_gets_manifest_and_notification") {
         return;
     }
     let outputs = json!([{"outputFilePaths": ["s3://out/a b/a.mp4"], "durationInMs": 1000}]);
@@ -226,8 +227,8 @@ async fn does_a_finished_job_get_its_manifest_and_is_announced() {
 }
 
 #[tokio::test]
-async fn does_a_failed_job_reach_the_other_topic_with_advice() {
-    if !with_credentials("does_a_failed_job_reach_the_other_topic_with_advice") {
+async fn failed_job_goes_to_failed_topic_with_advice() {
+    if !with_credentials("failed_job_goes_to_failed_topic_with_advice") {
         return;
     }
     let detail = json!({"jobId": "1-abc", "status": "ERROR", "errorCode": 1401, "errorMessage": "denied"});
@@ -250,8 +251,8 @@ fn bucket(line: &str, _: &str) -> Response {
 }
 
 #[tokio::test]
-async fn is_cloudformation_always_told() {
-    if !with_credentials("is_cloudformation_always_told") {
+async fn cloudformation_always_gets_a_response() {
+    if !with_credentials("cloudformation_always_gets_a_response") {
         return;
     }
     let (url, seen) = services(bucket).await;

@@ -1,13 +1,13 @@
-//! Makes the token that keeps a repeated event from becoming a second job: an upload comes in, 64 characters go
-//! out. Never uses time or chance, so every delivery of one upload gives the same token.
+//! Makes the token that keeps a repeated event from creating a second job. The token depends only on the upload,
+//! never on time or chance, so every delivery of one upload gives the same token.
 
 use sha2::{Digest, Sha256};
 
 use crate::Upload;
 
-/// Makes the ClientRequestToken of an upload: 64 lower-case hexadecimal digits over bucket, key and the first
-/// of version, sequencer and entity tag that the event has. The version `null` of a bucket whose versions are
-/// suspended says nothing and is passed over.
+/// Returns the ClientRequestToken of an upload: 64 lower-case hexadecimal digits. They are a hash of the bucket, the
+/// key and the first of version, sequencer and entity tag that the event has. Ignores the version `null`, which
+/// objects in a bucket with suspended versioning have, because it identifies nothing.
 pub fn client_request_token(upload: &Upload) -> String {
     let said = |value: &Option<String>| value.clone().filter(|text| !text.is_empty() && text != "null");
     let (name, value) = if let Some(version_id) = said(&upload.version_id) {
@@ -19,7 +19,7 @@ pub fn client_request_token(upload: &Upload) -> String {
     };
     let mut hash = Sha256::new();
     for field in [upload.bucket.as_str(), &upload.key, name, &value] {
-        // The length in front keeps `ab`+`c` apart from `a`+`bc`.
+        // The length prefix keeps `ab`+`c` apart from `a`+`bc`.
         hash.update(field.len().to_be_bytes());
         hash.update(field.as_bytes());
     }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_duplicate_get_the_same_token() {
+    fn duplicate_gets_the_same_token() {
         let first = client_request_token(&upload("a.mp4", None, Some("01"), Some("e")));
         let mut again = upload("a.mp4", None, Some("01"), Some("e"));
         again.event_name = "ObjectCreated:Copy".to_owned();
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn does_every_difference_make_another_token() {
+    fn every_difference_changes_the_token() {
         let tokens: Vec<_> = [
             upload("a.mp4", None, Some("01"), Some("e")),
             upload("a.mp4", None, Some("02"), Some("e")),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_null_version_passed_over() {
+    fn null_version_is_ignored() {
         let first = client_request_token(&upload("a.mp4", Some("null"), Some("01"), None));
         let second = client_request_token(&upload("a.mp4", Some("null"), Some("02"), None));
         assert_ne!(first, second);

@@ -1,9 +1,9 @@
-//! Says where the outputs of an upload go: a template such as `s3://renditions/{key}/` and an upload come in, an
-//! `s3://` URL goes out. Never expands a variable that stands in a key: templates are read once, when parsed.
+//! Decides where the outputs of an upload go: expands a template such as `s3://renditions/{key}/` into an `s3://`
+//! URL. Templates are parsed once, so a variable inside a key is never expanded.
 
 use crate::{Error, Upload};
 
-/// A part of a parsed template.
+/// A piece of a parsed template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Piece {
     Text(String),
@@ -14,15 +14,15 @@ enum Piece {
     Dir,
 }
 
-/// Where outputs go, with variables of the upload.
+/// A template for where outputs go, with variables that the upload fills in.
 ///
 /// | variable | for `s3://uploads/a/b.c.mp4` |
 /// | --- | --- |
 /// | `{bucket}` | `uploads` |
-/// | `{key}` | `a/b.c.mp4`, whole, so that `x.mp4` and `x.mov` never meet |
+/// | `{key}` | `a/b.c.mp4`, the whole key, so that `x.mp4` and `x.mov` never collide |
 /// | `{stem}` | `b.c`: the file name without its last extension |
-/// | `{ext}` | `mp4`, without dot; empty when there is none |
-/// | `{dir}` | `a`; when empty, a slash right after the variable goes too |
+/// | `{ext}` | `mp4`, without the dot; empty if there is none |
+/// | `{dir}` | `a`; if it is empty, a slash right after the variable is dropped too |
 ///
 /// Default: `s3://renditions/{key}/`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,11 +41,11 @@ impl Default for DestinationTemplate {
 }
 
 impl DestinationTemplate {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) when it is not `s3://BUCKET/PATH`, when BUCKET is neither
-    /// plain text nor exactly `{bucket}`, or when a variable is unknown or not closed.
+    /// Returns [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if it is not `s3://BUCKET/PATH`, if BUCKET is
+    /// neither plain text nor exactly `{bucket}`, or if a variable is unknown or not closed.
     pub fn parse(template: &str) -> Result<Self, Error> {
         let invalid = |what: &str| Error::invalid_config(format!("destination `{template}` {what}"));
         let place = template.strip_prefix("s3://").ok_or_else(|| invalid("does not start with `s3://`"))?;
@@ -61,7 +61,7 @@ impl DestinationTemplate {
         Ok(Self { bucket, path: read_pieces(path).map_err(|what| invalid(&what))? })
     }
 
-    /// The URL for the outputs of `upload`.
+    /// Returns the URL for the outputs of `upload`.
     pub fn expand(&self, upload: &Upload) -> String {
         let (dir, stem, ext) = split_key(&upload.key);
         let mut url = format!("s3://{}/", self.bucket_for(upload));
@@ -82,8 +82,8 @@ impl DestinationTemplate {
         url
     }
 
-    /// Whether outputs may land where `upload` lies, so that each would be taken for a new upload: same bucket, and
-    /// the key starts with the text before the template's first variable.
+    /// Returns whether outputs may land in the same place as `upload`, where each would count as a new upload: the
+    /// bucket is the same, and the key starts with the text before the template's first variable.
     pub fn contains(&self, upload: &Upload) -> bool {
         let fixed = match self.path.first() {
             Some(Piece::Text(text)) => text.as_str(),
@@ -100,7 +100,7 @@ impl DestinationTemplate {
     }
 }
 
-/// Splits a path template into text and variables; the error says what is wrong with it.
+/// Splits a path template into text and variables. The error says what is wrong with it.
 fn read_pieces(path: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut rest = path;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn is_only_the_last_extension_stripped() {
+    fn only_the_last_extension_is_stripped() {
         for (key, expected) in [
             ("a.b.mp4", "s3://out/a.b|mp4|"),
             ("x/y/a.b.mp4", "s3://out/a.b|mp4|x/y"),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn do_equal_stems_stay_apart_by_default() {
+    fn equal_stems_stay_apart_by_default() {
         let default = DestinationTemplate::default();
         assert_eq!(default, DestinationTemplate::parse("s3://renditions/{key}/").unwrap());
         assert_eq!(default.expand(&upload("up", "x/a.mp4")), "s3://renditions/x/a.mp4/");
@@ -172,18 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn is_a_key_never_read_as_a_template() {
+    fn key_is_never_parsed_as_template() {
         assert_eq!(expand("s3://{bucket}/{bucket}/{key}/", "{stem}{x.mp4"), "s3://up/up/{stem}{x.mp4/");
     }
 
     #[test]
-    fn does_an_empty_folder_leave_no_double_slash() {
+    fn empty_folder_leaves_no_double_slash() {
         assert_eq!(expand("s3://out/{dir}/{stem}/", "a.mp4"), "s3://out/a/");
         assert_eq!(expand("s3://out/{dir}/{stem}/", "x/y/a.mp4"), "s3://out/x/y/a/");
     }
 
     #[test]
-    fn is_a_bad_template_refused_with_its_reason() {
+    fn bad_template_is_refused_with_reason() {
         for (template, reason) in [
             ("/tmp/{key}", "does not start with `s3://`"),
             ("s3://out", "has no `/` after its bucket"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_destination_know_what_lies_under_it() {
+    fn destination_knows_which_keys_it_contains() {
         for (template, bucket, key, inside) in [
             ("s3://up/out/{key}/", "up", "out/a.mp4", true),
             ("s3://up/out/{key}/", "up", "in/a.mp4", false),

@@ -1,27 +1,27 @@
-//! Opens what S3 news may come in: an event as a function gets it comes in, single records go out, each with the SQS
-//! message that carried it. Never reads a record's insides, and never lets one broken envelope spoil the others.
+//! Unwraps the events that a function gets and returns single records, each with the id of the SQS message that
+//! carried it. Does not parse the records. One broken envelope does not affect the others.
 
 use serde_json::Value;
 
 use crate::Error;
 
-/// Envelopes within envelopes: news in SNS in SQS are three, and one is to spare.
+/// Deepest nesting of envelopes. An S3 event in SNS in SQS has three levels; one more is allowed.
 const MOST_ENVELOPES: u32 = 4;
 
-/// One record, or why there is none.
+/// One record, or the reason why there is none.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Identifier of the SQS message that it came in, if it came in one.
+    /// Identifier of the SQS message that carried it, if one did.
     pub message_id: Option<String>,
-    /// The record in S3's own or in EventBridge's form.
+    /// The record, in S3's own form or in EventBridge's.
     pub record: Result<Value, Error>,
 }
 
-/// Opens an event: S3's own (`Records`), EventBridge's (`detail-type`), or either within SNS or SQS envelopes. The test
-/// event that S3 sends when a notification is set up holds no record.
+/// Unwraps an event: S3's own (`Records`), EventBridge's (`detail-type`), or either within SNS or SQS envelopes. The
+/// test event that S3 sends when a notification is set up gives no records.
 ///
 /// # Errors
-/// [`MalformedEvent`](crate::ErrorKind::MalformedEvent) when the event as a whole is none of these.
+/// Returns [`MalformedEvent`](crate::ErrorKind::MalformedEvent) if the event as a whole is none of these.
 pub(crate) fn open(event: &Value) -> Result<Vec<Opened>, Error> {
     let mut opened = Vec::new();
     open_into(event, None, 0, &mut opened)?;
@@ -35,9 +35,7 @@ fn open_into(
     opened: &mut Vec<Opened>,
 ) -> Result<(), Error> {
     if depth > MOST_ENVELOPES {
-        return Err(Error::malformed_event(
-            "there are more envelopes within envelopes than any service makes",
-        ));
+        return Err(Error::malformed_event("the event has more nested envelopes than any service makes"));
     }
     if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
         return Ok(());
@@ -68,7 +66,7 @@ fn open_record(
     let source = record.get("eventSource").or(record.get("EventSource")).and_then(Value::as_str);
     match source {
         Some("aws:sqs") => {
-            // One message must not take the others of its batch down, so what is wrong with it stays with it.
+            // A broken message must not fail the others of its batch, so its error stays with it.
             let message_id = record.get("messageId").and_then(Value::as_str);
             let body = record.get("body").and_then(Value::as_str).unwrap_or_default();
             let result = open_text(body, "the body of an SQS message", message_id, depth, opened);
@@ -101,7 +99,7 @@ fn keep(record: &Value, message_id: Option<&str>, opened: &mut Vec<Opened>) -> R
     Ok(())
 }
 
-/// The message of a notification as SNS puts it into an SQS message.
+/// Returns the message of an SNS notification in the form that SNS puts into SQS messages.
 fn sns_message(event: &Value) -> Option<&str> {
     let is_notification = event.get("Type").and_then(Value::as_str) == Some("Notification");
     event.get("Message").and_then(Value::as_str).filter(|_| is_notification)
@@ -115,7 +113,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn is_a_broken_message_no_harm_to_the_others_of_its_batch() {
+    fn broken_message_does_not_fail_its_batch() {
         let good = json!({"Records": [{"s3": 1}, {"s3": 2}]}).to_string();
         let message = |id: &str, body: &str| json!({"eventSource": "aws:sqs", "messageId": id, "body": body});
         let event = json!({"Records": [message("a", "no json"), message("b", &good), message("c", "{}")]});
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn are_endless_envelopes_refused() {
+    fn endless_envelopes_are_refused() {
         let mut event = json!({"Records": []});
         for _ in 0..9 {
             event = json!({"Type": "Notification", "Message": event.to_string()});

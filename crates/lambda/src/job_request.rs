@@ -1,16 +1,16 @@
-//! Makes the CreateJob request of an upload: configuration and upload come in, wire JSON (camelCase) goes out.
-//! Never changes what the template says beyond role, queue, token, first input, destinations and user metadata.
+//! Builds the CreateJob request for an upload, as wire JSON (camelCase). Changes only role, queue, token, first
+//! input, destinations and user metadata; everything else stays as in the template.
 
 use serde_json::{Map, Value, json};
 
 use crate::{Error, TriggerConfig, Upload, client_request_token};
 
-/// Most entries that a job's user metadata has.
+/// Largest number of entries in a job's user metadata.
 const MAX_METADATA_ENTRIES: usize = 10;
-/// Most bytes of a value in a job's user metadata.
+/// Longest value in a job's user metadata, in bytes.
 const MAX_METADATA_BYTES: usize = 255;
 
-/// Makes the request. Metadata of ours that finds no room beside the template's own is left out.
+/// Builds the request. Omits those of abanico's own metadata entries that do not fit beside the template's.
 pub(crate) fn job_request(upload: &Upload, config: &TriggerConfig) -> Result<Value, Error> {
     let mut request = object(&config.template, "template")?.clone();
     let settings = request.get("settings").unwrap_or(&Value::Null);
@@ -43,7 +43,7 @@ fn job_settings(template: &Value, upload: &Upload, destination: &str) -> Result<
     Ok(Value::Object(settings))
 }
 
-/// Sets the destination of one output group, whatever its type: two uploads must never share one.
+/// Sets the destination of one output group of any type: two uploads must never share one.
 fn set_destination(index: usize, group: &mut Value, destination: &str) -> Result<(), Error> {
     let place = format!("template.settings.outputGroups[{index}].outputGroupSettings");
     let mut missing = Value::Null;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_template_filled_in_and_otherwise_kept() {
+    fn template_is_filled_in_and_otherwise_kept() {
         let mut config = TriggerConfig::new("arn:aws:iam::1:role/r", template());
         config.queue = Some("fast".to_owned());
         let upload = upload("my holiday+1.mp4");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_template_without_inputs_get_one() {
+    fn template_without_inputs_gets_one() {
         let config = TriggerConfig::new("r", json!({"settings": {}}));
         let request = job_request(&upload("a.mp4"), &config).unwrap();
         assert_eq!(request["settings"], json!({"inputs": [{"fileInput": "s3://uploads/a.mp4"}]}));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_key_too_long_for_metadata_left_out_of_it() {
+    fn too_long_key_is_left_out_of_metadata() {
         let config = TriggerConfig::new("r", json!({"settings": {}}));
         let fits = job_request(&upload(&"é".repeat(127)), &config).unwrap();
         assert_eq!(fits["userMetadata"]["abanico.key"], json!("é".repeat(127)));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn does_metadata_never_pass_ten_entries() {
+    fn metadata_has_at_most_ten_entries() {
         let full: Map<_, _> = (0..9).map(|index| (format!("k{index}"), json!("v"))).collect();
         let config = TriggerConfig::new("r", json!({"settings": {}, "userMetadata": full}));
         let request = job_request(&upload("a.mp4"), &config).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_template_of_the_wrong_shape_named_by_its_place() {
+    fn wrong_template_shape_is_reported_with_path() {
         let group = "template.settings.outputGroups[0].outputGroupSettings";
         for (template, message) in [
             (json!(1), "`template` is not a JSON object".to_owned()),

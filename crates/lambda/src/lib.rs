@@ -1,6 +1,6 @@
-//! The function `transcode-video`: an S3 upload event comes in, one CreateJob request an upload goes out.
-//! The same code runs as an AWS Lambda function and inside abanico. Never opens an object, never talks to a
-//! network by itself: the job service is behind [`JobSubmitter`].
+//! The function `transcode-video`: turns an S3 upload event into one CreateJob request per upload. The same code runs
+//! as an AWS Lambda function and inside abanico. It never opens an object and does no network I/O: the job service is
+//! behind [`JobSubmitter`].
 
 mod client_request_token;
 mod destination;

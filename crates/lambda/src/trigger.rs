@@ -1,5 +1,5 @@
-//! Turns an S3 event into jobs: event and configuration come in, one outcome a record goes out. Never lets one
-//! bad record keep the others from becoming jobs, and never swallows a failure.
+//! Turns an S3 event into jobs and returns one outcome per record. A bad record does not keep the others from
+//! becoming jobs, and every failure is in an outcome.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -9,67 +9,67 @@ use crate::job_request::job_request;
 use crate::upload_event::read_record;
 use crate::{Error, SubmitError, TriggerConfig, Upload};
 
-/// The job service, as far as the trigger needs it.
+/// The job service that the trigger submits to.
 #[async_trait]
 pub trait JobSubmitter: Send + Sync {
-    /// Creates a job from a CreateJob request in wire form (camelCase) and answers its id. A request whose
-    /// `clientRequestToken` was seen before is answered with the first job's id.
+    /// Creates a job from a CreateJob request in wire form (camelCase) and returns its id. If the request's
+    /// `clientRequestToken` was seen before, returns the id of the first job.
     ///
     /// # Errors
-    /// [`SubmitError`] when the service refuses the request or cannot be reached.
+    /// Returns a [`SubmitError`] if the service refuses the request or cannot be reached.
     async fn create_job(&self, request: Value) -> Result<String, SubmitError>;
 }
 
-/// Why a record became no job although nothing failed.
+/// Why a record was skipped, without any failure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// The event does not tell of a new object.
+    /// The event does not announce a new object.
     NotCreated,
-    /// The key ends with `/`: a console's way of showing an empty folder.
+    /// The key ends with `/`: consoles show empty folders this way.
     FolderMarker,
-    /// The object lies where the trigger's own outputs go: a job would start jobs without end.
+    /// The object is where the trigger's own outputs go, so each job would start further jobs without end.
     OutputLoop,
-    /// A skip rule leaves it alone; the text says which.
+    /// A skip rule applies; the text says which.
     Rule(String),
 }
 
-/// What became of a record.
+/// The result of a record.
 #[derive(Debug)]
 pub enum Outcome {
-    /// A job was created, or had been by an earlier delivery of the same event.
+    /// A job was created now or by an earlier delivery of the same event.
     Submitted {
         /// The job's id.
         job_id: String,
     },
-    /// Left alone on purpose.
+    /// The record was skipped on purpose.
     Skipped(SkipReason),
-    /// No job; the error says whether another try may do.
+    /// No job was created; the error says whether another attempt may succeed.
     Failed(Error),
 }
 
-/// One record of an event and what became of it.
+/// One record of an event and its result.
 #[derive(Debug)]
 pub struct RecordOutcome {
-    /// Place of the record in the event, from 0, counted through all envelopes.
+    /// Position of the record in the event, from 0, counted through all envelopes.
     pub index: usize,
     /// Identifier of the SQS message that carried it, if one did.
     pub message_id: Option<String>,
-    /// The record as it came; none when its envelope could not be opened.
+    /// The record as it was received; `None` if its envelope could not be opened.
     pub record: Option<Value>,
-    /// The object; none when the record could not be read.
+    /// The object; `None` if the record could not be parsed.
     pub upload: Option<Upload>,
-    /// What became of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// Creates a job for each new object in `event`, one after the other, and answers one outcome a record, in order. News
-/// may come from S3 itself or from EventBridge, bare or in SNS and SQS envelopes. The test event that S3 sends when a
-/// notification is set up is answered with no outcome.
+/// Creates a job for each new object in `event`, one after the other, and returns one outcome per record, in order.
+/// The event may come from S3 itself or from EventBridge, bare or in SNS and SQS envelopes. The test event that S3
+/// sends when a notification is set up gives no outcomes.
 ///
 /// # Errors
-/// [`MalformedEvent`](crate::ErrorKind::MalformedEvent) when `event` as a whole is no such news. What is wrong with one
-/// record or one SQS message stands in its outcome.
+/// Returns [`MalformedEvent`](crate::ErrorKind::MalformedEvent) if `event` as a whole is none of these. The error of
+/// a single record or SQS message is in its outcome.
 pub async fn handle(
     event: &Value,
     config: &TriggerConfig,
@@ -101,8 +101,8 @@ pub async fn handle(
     Ok(outcomes)
 }
 
-/// Makes an event of the records that `outcomes` says failed: [`handle`] takes it as it took the first. None when none
-/// failed or none could be read out of its envelope.
+/// Builds an event from the records that failed according to `outcomes`, which [`handle`] accepts like the original.
+/// Returns `None` if no record failed or none of the failed ones could be unwrapped.
 pub fn records_to_repeat(outcomes: &[RecordOutcome]) -> Option<Value> {
     let failed = outcomes.iter().filter(|one| matches!(one.outcome, Outcome::Failed(_)));
     let again: Vec<&Value> = failed.filter_map(|one| one.record.as_ref()).collect();
@@ -139,11 +139,11 @@ fn skip_reason(upload: &Upload, config: &TriggerConfig) -> Option<SkipReason> {
 impl std::fmt::Display for SkipReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::NotCreated => "the event does not tell of a new object",
+            Self::NotCreated => "the event does not announce a new object",
             Self::FolderMarker => "the key ends with `/`, so it is a folder marker",
             Self::OutputLoop => {
-                "the object lies where outputs go, so a job for it would start jobs without end; \
-                 let the destination begin with another bucket or a fixed folder that uploads stay out of"
+                "the object is where outputs go, so a job for it would start jobs without end; \
+                 start the destination with another bucket or with a fixed folder that gets no uploads"
             }
             Self::Rule(rule) => rule,
         })

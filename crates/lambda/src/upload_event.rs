@@ -1,5 +1,5 @@
-//! Reads S3 notifications: event JSON comes in, uploads with decoded keys go out. Never decodes a key twice and
-//! never guesses a missing bucket or key.
+//! Parses S3 notifications into uploads with decoded keys. Never decodes a key twice or guesses a missing bucket or
+//! key.
 
 use std::borrow::Cow;
 
@@ -9,32 +9,32 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// One object that a bucket announced.
+/// An object that a bucket announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Upload {
-    /// What happened, such as `ObjectCreated:Put`.
+    /// Name of the event, such as `ObjectCreated:Put`.
     pub event_name: String,
     /// The bucket's name.
     pub bucket: String,
     /// The key as the user wrote it: decoded, with real spaces.
     pub key: String,
-    /// Size of the object; none when the event does not say.
+    /// Size of the object in bytes; `None` if the event does not say.
     pub size_bytes: Option<u64>,
-    /// Entity tag without meaning beyond equality.
+    /// Entity tag; only useful for comparison.
     pub e_tag: Option<String>,
-    /// Version of the object; none in a bucket without versions.
+    /// Version of the object; `None` in a bucket without versioning.
     pub version_id: Option<String>,
-    /// Order of events about one key, as hexadecimal text.
+    /// Orders the events of one key; hexadecimal.
     pub sequencer: Option<String>,
 }
 
 impl Upload {
-    /// The object as an `s3://` URL with the raw key, the form in which a job names its input.
+    /// Returns the object's `s3://` URL with the decoded key, the form in which a job names its input.
     pub fn url(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)
     }
 
-    /// Whether the event tells of a new object (not of a removal, a restore or a tag).
+    /// Returns whether the event announces a new object (not a removal, a restore or a tag).
     pub fn is_created(&self) -> bool {
         self.event_name.trim_start_matches("s3:").starts_with("ObjectCreated:")
     }
@@ -68,7 +68,7 @@ struct WireObject {
     sequencer: Option<String>,
 }
 
-/// An object in an event of EventBridge, whose keys are not encoded.
+/// An object in an EventBridge event, whose keys are not encoded.
 #[derive(Deserialize)]
 struct BridgeDetail {
     bucket: WireBucket,
@@ -85,7 +85,7 @@ struct BridgeObject {
     sequencer: Option<String>,
 }
 
-/// Reads record number `index` (from 0) of an event, in S3's own form or in EventBridge's.
+/// Parses record number `index` (from 0) of an event, in S3's own form or in EventBridge's.
 pub(crate) fn read_record(index: usize, record: &Value) -> Result<Upload, Error> {
     match record.get("detail-type").and_then(Value::as_str) {
         Some(kind) => read_bridge_event(index, kind, record.get("detail").unwrap_or(&Value::Null)),
@@ -97,7 +97,7 @@ fn read_bridge_event(index: usize, kind: &str, detail: &Value) -> Result<Upload,
     let detail =
         BridgeDetail::deserialize(detail).map_err(|source| Error::malformed_record(index, source))?;
     let object = detail.object;
-    // EventBridge has one kind for what S3 tells apart by how the object came.
+    // EventBridge has one detail type for events that S3 distinguishes by how the object was stored.
     let event_name = if kind == "Object Created" { "ObjectCreated:*".to_owned() } else { kind.to_owned() };
     Ok(Upload {
         event_name,
@@ -124,13 +124,13 @@ fn read_s3_record(index: usize, record: &Value) -> Result<Upload, Error> {
     })
 }
 
-/// Decodes an object key as it stands in an S3 event: `+` is a space and `%XX` a byte of UTF-8. Call it once a
-/// key: a second pass would turn a real `+` (sent as `%2B`) into a space. A `%` without two digits stays.
+/// Decodes an object key from an S3 event: `+` is a space and `%XX` a byte of UTF-8. Decode each key only once: a
+/// second pass would turn a real `+` (sent as `%2B`) into a space. Keeps a `%` that is not followed by two digits.
 ///
 /// # Errors
-/// [`MalformedKey`](crate::ErrorKind::MalformedKey) when the bytes are not UTF-8.
+/// Returns [`MalformedKey`](crate::ErrorKind::MalformedKey) if the bytes are not UTF-8.
 pub fn decode_key(raw_key: &str) -> Result<String, Error> {
-    // Spaces first: afterwards a decoded `%2B` could not be told from a space.
+    // Replaces `+` first: afterwards, a decoded `%2B` would look the same.
     let spaced = raw_key.replace('+', " ");
     percent_decode_str(&spaced)
         .decode_utf8()
@@ -146,7 +146,8 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
 
-    /// Encodes as S3 does: unreserved characters and `/` stay, a space becomes `+`, every other byte `%XX`.
+    /// Encodes as S3 does: keeps unreserved characters and `/`, turns a space into `+` and every other byte into
+    /// `%XX`.
     fn encode_key(key: &str) -> String {
         key.bytes()
             .map(|byte| match byte {
@@ -161,13 +162,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_any_key_the_same_after_encoding_and_decoding(key in "\\PC{0,60}|[ +%/.a-f0-9]{0,30}|(?s).{0,30}") {
+        fn any_key_survives_encoding_and_decoding(key in "\\PC{0,60}|[ +%/.a-f0-9]{0,30}|(?s).{0,30}") {
             prop_assert_eq!(decode_key(&encode_key(&key)).unwrap(), key);
         }
     }
 
     #[test]
-    fn is_a_key_decoded_exactly_once() {
+    fn key_is_decoded_exactly_once() {
         for (raw, key) in [
             ("my+holiday.mp4", "my holiday.mp4"),
             ("my%20holiday.mp4", "my holiday.mp4"),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_key_that_is_not_utf8_refused_by_name() {
+    fn key_that_is_not_utf8_is_refused() {
         let error = decode_key("bad%FFname.mp4").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MalformedKey);
         assert!(!error.is_retryable());
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn are_all_members_of_a_record_read() {
+    fn all_members_of_a_record_are_parsed() {
         let record = json!({
             "eventVersion": "2.1", "awsRegion": "eu-west-1", "eventName": "ObjectCreated:Put",
             "s3": {"bucket": {"name": "uploads", "arn": "arn:aws:s3:::uploads"},
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_record_without_an_object_malformed() {
+    fn record_without_object_is_malformed() {
         let error = read_record(3, &json!({"eventName": "ObjectCreated:Put"})).unwrap_err();
         assert_eq!(error.to_string(), "malformed S3 event: record `3` cannot be read");
     }

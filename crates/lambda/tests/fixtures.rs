@@ -1,4 +1,4 @@
-//! Events as AWS delivers them, one a file: what the trigger makes of each.
+//! Checks what the trigger makes of events as AWS delivers them. Each file in `fixtures` is one event.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,18 +10,18 @@ use abanico_lambda::{JobSubmitter, Outcome, SubmitError, TriggerConfig, handle};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-/// What each fixture comes to: one line a record, or the error of the whole event.
+/// The expected result of each fixture: one line per record, or the error of the whole event.
 const EXPECTED: [(&str, &[&str]); 21] = [
     ("eventbridge_created", &["job for s3://uploads/films/a+b c%20d é.mp4"]),
-    ("eventbridge_deleted", &["skipped: the event does not tell of a new object"]),
+    ("eventbridge_deleted", &["skipped: the event does not announce a new object"]),
     ("malformed_key", &["failed: object key `bad%FFname.mp4` is not UTF-8 after decoding"]),
     ("malformed_no_records", &["error: malformed S3 event: `Records` is missing"]),
     ("malformed_record", &["failed: malformed S3 event: record `0` cannot be read"]),
     ("malformed_records_no_list", &["error: malformed S3 event: `Records` is not a list"]),
     ("malformed_sns_message", &["error: malformed S3 event: the message of an SNS record is not JSON"]),
     ("malformed_text", &["error: malformed S3 event: `Records` is missing"]),
-    ("s3_delete", &["skipped: the event does not tell of a new object"]),
-    ("s3_delete_marker", &["skipped: the event does not tell of a new object"]),
+    ("s3_delete", &["skipped: the event does not announce a new object"]),
+    ("s3_delete_marker", &["skipped: the event does not announce a new object"]),
     ("s3_plus", &["job for s3://uploads/a+b.mp4"]),
     (
         "s3_several_records",
@@ -44,7 +44,7 @@ const EXPECTED: [(&str, &[&str]); 21] = [
     ("sqs_test_event", &[]),
 ];
 
-/// Takes every job and remembers its input.
+/// Accepts every job and remembers its input.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
@@ -68,7 +68,7 @@ async fn told(event: &Value) -> Vec<String> {
     let outcomes = match handle(event, &config, &recorder).await {
         Ok(outcomes) => outcomes,
         Err(error) => {
-            assert!(!error.is_retryable(), "a malformed event must not come back for ever");
+            assert!(!error.is_retryable(), "a malformed event must not be retried forever");
             return vec![format!("error: {error}")];
         }
     };
@@ -84,7 +84,7 @@ async fn told(event: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn does_every_event_come_to_what_it_should() {
+async fn every_event_has_the_expected_result() {
     for (name, expected) in EXPECTED {
         let text = std::fs::read_to_string(fixtures().join(format!("{name}.json"))).unwrap();
         assert_eq!(told(&serde_json::from_str(&text).unwrap()).await, expected, "{name}");
@@ -92,7 +92,7 @@ async fn does_every_event_come_to_what_it_should() {
 }
 
 #[test]
-fn has_every_fixture_its_expectation() {
+fn every_fixture_has_an_expectation() {
     let files = std::fs::read_dir(fixtures()).unwrap();
     let names: BTreeSet<String> =
         files.map(|file| file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();

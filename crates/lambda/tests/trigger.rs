@@ -1,4 +1,4 @@
-//! The trigger from event to submitted request, against a recorder in place of the job service.
+//! Tests the trigger from the event to the submitted request, with a recorder in place of the job service.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use abanico_lambda::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-/// Keeps every request and fails those whose input contains `refuse` or `throttle`.
+/// Records every request and fails those whose input contains `refuse` or `throttle`.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Value>>);
 
@@ -60,7 +60,7 @@ fn skipped(outcome: &RecordOutcome) -> &SkipReason {
 }
 
 #[tokio::test]
-async fn does_every_key_reach_input_and_destination_decoded() {
+async fn decoded_key_reaches_input_and_destination() {
     for (raw_key, key) in [
         ("my+holiday.mp4", "my holiday.mp4"),
         ("a%2Bb.mp4", "a+b.mp4"),
@@ -84,7 +84,7 @@ async fn does_every_key_reach_input_and_destination_decoded() {
 }
 
 #[tokio::test]
-async fn does_a_repeated_event_carry_the_same_token() {
+async fn repeated_event_has_the_same_token() {
     let records = vec![record("a.mp4", "01"), record("a.mp4", "01"), record("a.mp4", "02")];
     let (_, requests) = run(&config(), records).await;
     let tokens: Vec<_> =
@@ -95,7 +95,7 @@ async fn does_a_repeated_event_carry_the_same_token() {
 }
 
 #[tokio::test]
-async fn does_one_bad_record_leave_the_others_alone() {
+async fn bad_record_does_not_fail_the_others() {
     let records = vec![
         record("one.mp4", "01"),
         record("throttle.mp4", "02"),
@@ -128,16 +128,16 @@ async fn does_one_bad_record_leave_the_others_alone() {
 }
 
 #[tokio::test]
-async fn does_a_failure_name_the_object_and_the_cause() {
+async fn failure_names_object_and_cause() {
     let (outcomes, _) = run(&config(), vec![record("throttle+1.mp4", "01")]).await;
     let Outcome::Failed(error) = &outcomes[0].outcome else { panic!("not failed") };
-    assert_eq!(error.to_string(), "no job could be created for `s3://uploads/throttle 1.mp4`");
+    assert_eq!(error.to_string(), "cannot create a job for `s3://uploads/throttle 1.mp4`");
     let source = std::error::Error::source(error).unwrap();
     assert_eq!(source.to_string(), "`TooManyRequestsException`: no");
 }
 
 #[tokio::test]
-async fn is_the_test_event_answered_with_nothing() {
+async fn test_event_gives_no_outcomes() {
     let recorder = Recorder::default();
     let event = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "uploads"});
     assert!(handle(&event, &config(), &recorder).await.unwrap().is_empty());
@@ -145,14 +145,14 @@ async fn is_the_test_event_answered_with_nothing() {
 }
 
 #[tokio::test]
-async fn is_an_event_of_another_kind_refused_for_good() {
+async fn unknown_event_is_a_permanent_failure() {
     let error = handle(&json!({"detail": {}}), &config(), &Recorder::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MalformedEvent);
     assert!(!error.is_retryable());
 }
 
 #[tokio::test]
-async fn are_folders_and_removals_left_alone() {
+async fn folders_and_removals_are_skipped() {
     let mut removal = record("a.mp4", "01");
     removal["eventName"] = json!("ObjectRemoved:Delete");
     let (outcomes, requests) = run(&config(), vec![record("holiday/", "01"), removal]).await;
@@ -162,7 +162,7 @@ async fn are_folders_and_removals_left_alone() {
 }
 
 #[tokio::test]
-async fn does_an_output_never_start_another_job() {
+async fn output_never_starts_another_job() {
     let mut config = config();
     config.destination = DestinationTemplate::parse("s3://uploads/renditions/{key}/").unwrap();
     let records = vec![record("renditions/a.mp4/a-1080p.mp4", "01"), record("a.mp4", "02")];
@@ -173,7 +173,7 @@ async fn does_an_output_never_start_another_job() {
 }
 
 #[tokio::test]
-async fn does_a_skip_rule_tell_itself() {
+async fn skip_reason_describes_the_rule() {
     let mut config = config();
     config.skip = SkipRules { only_suffixes: vec![".mp4".to_owned()], skip_prefixes: Vec::new() };
     let (outcomes, _) = run(&config, vec![record("notes.txt", "01")]).await;
@@ -181,7 +181,7 @@ async fn does_a_skip_rule_tell_itself() {
 }
 
 #[tokio::test]
-async fn is_a_template_that_makes_no_job_a_failure() {
+async fn unusable_template_is_a_failure() {
     let config = TriggerConfig::new("r", json!({}));
     let (outcomes, requests) = run(&config, vec![record("a.mp4", "01")]).await;
     let Outcome::Failed(error) = &outcomes[0].outcome else { panic!("not failed") };

@@ -1,5 +1,5 @@
-//! Lambda program `bucket-notification`: in requests of CloudFormation, out a notification on a bucket. Never starts with a
-//! wrong setting: it ends with the name of what is wrong.
+//! Lambda program `bucket-notification`: sets a notification on a bucket at CloudFormation's request. If a setting is
+//! wrong, it exits at once and names it.
 
 use abanico_functions::bucket_notification::BucketNotification;
 use abanico_functions::settings::Environment;

@@ -1,5 +1,5 @@
-//! Lambda program `job-finished`: in events about the ends of jobs, out manifests and notifications. Never starts with a
-//! wrong setting: it ends with the name of what is wrong.
+//! Lambda program `job-finished`: writes manifests and sends notifications when jobs end. If a setting is wrong, it
+//! exits at once and names it.
 
 use abanico_functions::job_finished::JobFinished;
 use abanico_functions::settings::Environment;

@@ -1,5 +1,4 @@
-//! Lambda program `transcode-video`: in news of uploads, out jobs. Never starts with a
-//! wrong setting: it ends with the name of what is wrong.
+//! Lambda program `transcode-video`: turns uploads into jobs. If a setting is wrong, it exits at once and names it.
 
 use abanico_functions::settings::Environment;
 use abanico_functions::transcode_video::TranscodeVideo;

@@ -119,7 +119,7 @@ async fn created_job_or_skip_removes_entry() {
 
 #[tokio::test]
 async fn waits_double_until_dead_letter() {
-    assert!(told(entry(1, "busy", 0)).await.starts_with("retry 1 in 1 s: no job could be created for"));
+    assert!(told(entry(1, "busy", 0)).await.starts_with("retry 1 in 1 s: cannot create a job for"));
     assert!(told(entry(1, "busy", 3)).await.starts_with("retry 1 in 8 s: "));
     let last = told(entry(1, "busy", MAX_TRIES - 1)).await;
     assert!(last.starts_with("dead 1: ") && last.ends_with("`X`: no"), "{last}");
