@@ -1,5 +1,5 @@
 //! Turns uploads into jobs: delivers the outbox's due entries to their functions. A failed entry is retried later or
-//! becomes a dead letter with a reason. An entry is removed only after its job is stored.
+//! becomes a dead letter with a reason. An entry is removed only once its job is stored or the upload is skipped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ const PARALLEL: usize = 4;
 const BATCH: usize = 64;
 /// Longest wait for a change.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Wait after the outbox failed.
 const OUTBOX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Creates jobs from uploads until `stop`, then finishes the deliveries that are running. Each entry goes to the
