@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// Deepest nesting of envelopes. An S3 event in SNS in SQS has three levels; one more is allowed.
+/// Deepest level of nesting, counted from 0. An S3 event in SNS in SQS is at level 2.
 const MOST_ENVELOPES: u32 = 4;
 
 /// One record, or the reason why there is none.
