@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Extract the facts of AWS's MediaConvert service model from PyPI's botocore, without its prose.
+"""Extracts the facts of AWS's MediaConvert service model from the installed botocore, without its documentation text.
 
-In: an installed botocore. Out: mediaconvert.json beside this file (names, types, enums, ranges, patterns, paths; one
-member a line). Never: a sentence of the model's documentation.
+Writes names, types, enums, ranges, patterns and paths to mediaconvert.json beside this file, one member per line. It
+never copies a sentence of the model's documentation.
 
     python3 -m pip install botocore==1.43.11 && python3 codegen/extract.py
 """

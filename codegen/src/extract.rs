@@ -1,4 +1,4 @@
-//! The extract as `extract.py` writes it: in JSON, out typed shapes. Never a default that the extract does not have.
+//! Reads the extract that `extract.py` writes into typed shapes. It adds no defaults of its own.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ pub struct Extract {
 pub struct Operation {
     /// HTTP method.
     pub method: String,
-    /// Path with `{name}` for members that stand in it.
+    /// Path; `{name}` stands for a member that is part of the path.
     pub path: String,
-    /// Status of success.
+    /// HTTP status of a successful response.
     pub status: u16,
 }
 
@@ -34,15 +34,15 @@ pub struct Shape {
     /// Members of a structure.
     #[serde(default)]
     pub members: BTreeMap<String, Member>,
-    /// Required members of a structure, Pascal case.
+    /// Required members of a structure, in Pascal case.
     #[serde(default)]
     pub required: Vec<String>,
-    /// Allowed texts.
+    /// Allowed values of an enum; empty for other shapes.
     #[serde(default, rename = "enum")]
     pub values: Vec<String>,
-    /// Least number, length or count.
+    /// Smallest number, length or item count.
     pub min: Option<f64>,
-    /// Most of the same.
+    /// Largest number, length or item count.
     pub max: Option<f64>,
     /// Regular expression of a string.
     pub pattern: Option<String>,
@@ -55,15 +55,15 @@ pub struct Shape {
 /// A member of a structure.
 #[derive(Debug, Deserialize)]
 pub struct Member {
-    /// Its shape.
+    /// Name of its shape.
     pub shape: String,
-    /// Its name on the wire.
+    /// Its name on the wire, if it differs from the member's name.
     #[serde(rename = "locationName")]
     pub wire_name: Option<String>,
 }
 
 impl Member {
-    /// The name on the wire of the member `name`.
+    /// Returns the wire name of the member `name`.
     pub fn wire_name(&self, name: &str) -> String {
         self.wire_name.clone().unwrap_or_else(|| name.to_owned())
     }

@@ -1,7 +1,7 @@
-//! Rust types and tables from the extract of AWS's MediaConvert model: in `mediaconvert.json`, out the text of
-//! `generated.rs` and `generated_tables.rs` of crate `model`.
+//! Generates Rust types and tables from the extract of AWS's MediaConvert model.
 //!
-//! Never: a hand-written exception for one member. What the extract says is what the types say.
+//! Turns `mediaconvert.json` into `generated.rs` and `generated_tables.rs` of the crate `model`. The types follow the
+//! extract exactly: there are no hand-written exceptions for single members.
 
 pub mod extract;
 mod names;
@@ -13,23 +13,23 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// A generated file: its path below the workspace and its text.
+/// A generated file: its path relative to the workspace, and its text.
 pub type GeneratedFile = (&'static str, String);
 
-/// Generates all files from the extract's text, formatted by rustfmt with the workspace's configuration.
+/// Generates all files from the text of the extract and formats them with rustfmt and the workspace's configuration.
 ///
 /// # Errors
-/// When the extract cannot be read, or rustfmt is missing or refuses the text.
+/// Fails if the extract cannot be parsed, or if rustfmt is missing or rejects the generated text.
 pub fn generate(extract: &str, workspace: &Path) -> anyhow::Result<Vec<GeneratedFile>> {
     let model: extract::Extract =
-        serde_json::from_str(extract).context("`mediaconvert.json` is not an extract")?;
+        serde_json::from_str(extract).context("`mediaconvert.json` is not an extract of the model")?;
     Ok(vec![
         ("crates/model/src/generated.rs", formatted(&types::types(&model), workspace)?),
         ("crates/model/src/generated_tables.rs", formatted(&tables::tables(&model), workspace)?),
     ])
 }
 
-/// The workspace's folder: the parent of this crate's.
+/// Returns the workspace's folder, which is the parent of this crate's folder.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
@@ -41,12 +41,12 @@ fn formatted(text: &str, workspace: &Path) -> anyhow::Result<String> {
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
-        .context("rustfmt cannot be started: run `rustup component add rustfmt`")?;
+        .context("cannot start rustfmt: run `rustup component add rustfmt`")?;
     let mut stdin = child.stdin.take().context("rustfmt has no standard input")?;
     let text = text.to_owned();
     let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, text.as_bytes()));
     let output = child.wait_with_output()?;
     writer.join().map_err(|_| anyhow::anyhow!("writing to rustfmt panicked"))??;
-    ensure!(output.status.success(), "rustfmt refuses the generated text");
+    ensure!(output.status.success(), "rustfmt rejects the generated text");
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -1,6 +1,6 @@
-//! Writes the generated files of crate `model`, or with `--check` says whether that would change one.
+//! Writes the generated files of the crate `model`. With `--check`, fails if a file would change, and writes nothing.
 //!
-//! In: `codegen/mediaconvert.json`. Out: files below `crates/model/src`, messages on stderr. Never a network call.
+//! Reads `codegen/mediaconvert.json`, writes files below `crates/model/src` and never uses the network.
 
 use anyhow::{Context, bail};
 
@@ -8,7 +8,7 @@ fn main() -> anyhow::Result<()> {
     let check = match std::env::args().nth(1).as_deref() {
         None => false,
         Some("--check") => true,
-        Some(other) => bail!("unknown argument `{other}`: give none to write, or `--check`"),
+        Some(other) => bail!("unknown argument `{other}`: pass `--check`, or nothing to write the files"),
     };
     let workspace = abanico_codegen::workspace();
     let extract = std::fs::read_to_string(workspace.join("codegen/mediaconvert.json"))
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
             continue;
         }
         if check {
-            bail!("`{path}` differs from what the extract says: run `cargo run -p abanico-codegen`");
+            bail!("`{path}` is out of date: run `cargo run -p abanico-codegen`");
         }
         std::fs::write(&target, text).with_context(|| format!("cannot write `{path}`"))?;
     }

@@ -1,9 +1,9 @@
-//! Rust names for AWS's: in Pascal case and enum texts, out snake case and variants. Never two equal names in one type.
+//! Turns AWS's member names and enum values into Rust field and variant names, unique within each type.
 
-/// Words that Rust keeps for itself and members are named after.
+/// Rust keywords that are also names of members.
 const KEYWORDS: [&str; 3] = ["type", "mod", "ref"];
 
-/// Snake case of a member name; a keyword gets its `r#`.
+/// Returns a member name in snake case; keywords get the prefix `r#`.
 pub fn field(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut snake = String::new();
@@ -22,14 +22,14 @@ pub fn field(name: &str) -> String {
     if KEYWORDS.contains(&snake.as_str()) { format!("r#{snake}") } else { snake }
 }
 
-/// What serde's `camelCase` makes of a field.
+/// Returns the name that serde's `camelCase` gives a field.
 pub fn camel(field: &str) -> String {
     let mut words = field.trim_start_matches("r#").split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |camel, word| camel + &capitalised(word))
 }
 
-/// Variants for the texts of an enum, in order, all different.
+/// Returns distinct variant names for the values of an enum, in their order.
 pub fn variants(texts: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for text in texts {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_words_found_in_pascal_case() {
+    fn field_splits_pascal_case_into_words() {
         let cases = [
             ("NumberBFramesBetweenReferenceFrames", "number_b_frames_between_reference_frames"),
             ("H264Settings", "h264_settings"),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn do_enum_texts_become_different_variants() {
+    fn enum_values_become_distinct_variants() {
         let texts = ["SINGLE_PASS_HQ", "2X", "H_264", "OTHER", "H264"].map(str::to_owned);
         assert_eq!(variants(&texts), ["SinglePassHq", "V2x", "H264", "VOther", "H264_"]);
     }

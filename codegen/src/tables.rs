@@ -1,16 +1,15 @@
-//! Tables of operations and constraints: in shapes, out the text of `generated_tables.rs`. Never a rule that the
-//! extract does not have.
+//! Generates the tables of operations and constraints in `generated_tables.rs`. Every rule comes from the extract.
 
 use std::fmt::Write;
 
 use crate::extract::{Extract, Shape};
 use crate::types::header;
 
-/// The text of `generated_tables.rs`.
+/// Returns the text of `generated_tables.rs`.
 pub fn tables(model: &Extract) -> String {
     let mut text = header(&model.source, "Operations and constraints of the MediaConvert API.");
     text.push_str("use crate::shape::{Member, Operation, Shape};\n\n");
-    let _ = writeln!(text, "/// All operations, by name.\npub static OPERATIONS: &[Operation] = &[");
+    let _ = writeln!(text, "/// All operations, sorted by name.\npub static OPERATIONS: &[Operation] = &[");
     for (name, operation) in &model.operations {
         let (method, path, status) = (&operation.method, &operation.path, operation.status);
         let _ = writeln!(
@@ -19,7 +18,7 @@ pub fn tables(model: &Extract) -> String {
         );
     }
     text.push_str("];\n\n/// All shapes, sorted by name.\npub(crate) static SHAPES: &[(&str, Shape)] = &[\n");
-    // Sorted as Rust compares texts, for binary search.
+    // The map's order is the order of Rust's string comparison, which the binary search needs.
     for (name, shape) in &model.shapes {
         let _ = writeln!(text, "({name:?}, {}),", entry(shape));
     }

@@ -1,4 +1,4 @@
-//! Regenerating changes nothing, and a changed extract is noticed.
+//! Checks that the generated files are up to date and that a change in the extract changes them.
 
 use abanico_codegen::{generate, workspace};
 
@@ -8,7 +8,7 @@ fn extract() -> String {
 }
 
 #[test]
-fn does_regenerating_change_nothing() {
+fn regenerating_changes_nothing() {
     for (path, text) in generate(&extract(), &workspace()).unwrap() {
         let stands = std::fs::read_to_string(workspace().join(path)).unwrap();
         assert!(stands == text, "`{path}` is out of date: run `cargo run -p abanico-codegen`");
@@ -16,7 +16,7 @@ fn does_regenerating_change_nothing() {
 }
 
 #[test]
-fn does_a_changed_extract_change_the_types() {
+fn changed_extract_changes_the_types() {
     let changed = extract()
         .replace("\"HrdBufferSize\"", "\"HrdBufferLength\"")
         .replace("\"hrdBufferSize\"", "\"hrdBufferLength\"");
