@@ -80,7 +80,7 @@ def test_are_wrong_prices_and_files_told(clips: Clips, prices: Path, tmp_path: P
     clip = clips.file(Clip(width=640, height=360, frames=25))
     prices.write_text(PRICES.replace("[regions.here]", "[regions.there]"))
     unknown = estimate(clip, prices)
-    assert (unknown.returncode, "there are some for there" in unknown.stderr) == (2, True), unknown.stderr
+    assert (unknown.returncode, "known regions: there" in unknown.stderr) == (2, True), unknown.stderr
     prices.write_text("date = 1")
     assert estimate(clip, prices).returncode == 2
     assert estimate(tmp_path / "missing.mp4", prices).returncode != 0

@@ -1,7 +1,7 @@
-//! MediaConvert's bill: in the outputs of a plan, out normalised minutes and what they cost.
+//! Estimates MediaConvert's bill for the outputs of a plan, in normalised minutes and dollars.
 //!
-//! Every output is billed by itself: its length in whole seconds, at least ten of them, times the multipliers of its size
-//! and frame rate (AWS, "AWS Elemental MediaConvert Pricing").
+//! MediaConvert bills each output separately: its duration in whole seconds, at least ten, times the multipliers for its
+//! size and frame rate (AWS, "AWS Elemental MediaConvert Pricing").
 
 use abanico_media::{ExactTime, Rational};
 use abanico_plan::{Plan, PlannedOutput, PlannedVideo, SpeedPreset, TaskKind};
@@ -9,44 +9,43 @@ use serde::Serialize;
 
 use crate::{MicroUsd, Prices, RegionPrices};
 
-/// Shortest length that is billed, in seconds.
+/// Shortest billed duration, in seconds.
 const LEAST_SECONDS: i64 = 10;
-/// Lines from which a picture is high definition, and more than that (AWS's pricing page: SD below 720 lines, HD up to
-/// 1080, 4K beyond).
+/// Fewest and most lines of a high-definition video (AWS's pricing page: SD below 720 lines, HD up to 1080, 4K above).
 const HD_LINES: u32 = 720;
 const MOST_HD_LINES: u32 = 1080;
 
 /// One output on the bill.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct BilledOutput {
-    /// Where it goes.
+    /// Destination of the output.
     pub url: String,
-    /// ffprobe's name of its codec.
+    /// Codec, as ffprobe names it.
     pub codec: String,
-    /// `SD`, `HD`, `4K`, or `audio` for sound alone.
+    /// `SD`, `HD`, `4K`, or `audio` for an audio-only output.
     pub size_class: &'static str,
-    /// `<=30`, `<=60`, `<=120` or `>120` frames a second.
+    /// `<=30`, `<=60`, `<=120` or `>120` frames per second; `-` for an audio-only output.
     pub rate_class: &'static str,
     /// `basic` or `professional`.
     pub tier: &'static str,
     /// Billed seconds.
     pub seconds: i64,
-    /// Product of the multipliers; none when one is not known.
+    /// Product of the multipliers; `None` if one of them is not known.
     pub multiplier: Option<u32>,
-    /// What it costs; none when a price or multiplier is not known.
+    /// Cost; `None` if a price or multiplier is not known.
     pub price: Option<MicroUsd>,
 }
 
-/// The whole bill.
+/// The bill for a job.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct MediaConvertEstimate {
-    /// One line an output.
+    /// One entry per output.
     pub outputs: Vec<BilledOutput>,
-    /// Their sum; none when one of them is not known.
+    /// Sum of all outputs; `None` if the cost of one is not known.
     pub total: Option<MicroUsd>,
 }
 
-/// Bills the outputs of a plan.
+/// Estimates the bill for the outputs of a plan.
 pub fn bill(plan: &Plan, prices: &Prices, region: &RegionPrices) -> MediaConvertEstimate {
     let outputs: Vec<BilledOutput> = plan
         .outputs
@@ -69,8 +68,8 @@ fn billed(
     let (size_class, rate_class) = video.map_or(("audio", "-"), classes);
     let codec = video.map(|video| video.codec.as_str());
     let codec = codec.or(output.facts.audio.first().map(|audio| audio.codec.as_str())).unwrap_or("none");
-    // One pass of H.264, quick or balanced, is the basic tier; everything else is the professional one (AWS's pricing
-    // page).
+    // Single-pass H.264 at the two faster speeds is the basic tier; everything else is the professional tier (AWS's
+    // pricing page).
     let is_basic = codec == "h264" && speed(plan, index) != Some(SpeedPreset::Medium);
     let tier = if is_basic { "basic" } else { "professional" };
     let minute = match (is_basic, codec) {
@@ -96,7 +95,7 @@ fn billed(
     }
 }
 
-/// Classes of a picture's size and rate.
+/// Returns the size class and the rate class of a video.
 fn classes(video: &PlannedVideo) -> (&'static str, &'static str) {
     let lines = video.size.width.min(video.size.height);
     let size_class = match lines {
@@ -111,18 +110,18 @@ fn classes(video: &PlannedVideo) -> (&'static str, &'static str) {
     (size_class, rate_class)
 }
 
-/// Dollars a minute times the multiplier times the length.
+/// Multiplies the dollars per normalised minute by the multiplier and the duration.
 fn price(minute: Rational, multiplier: u32, seconds: i64) -> MicroUsd {
     let minutes = Rational::new(seconds, 60);
     MicroUsd::rounded_up(minute * minutes * Rational::from(i64::from(multiplier)) * Rational::from(1_000_000))
 }
 
-/// Whole seconds, begun ones counted, at least ten.
+/// Rounds the duration up to whole seconds, at least ten.
 fn billed_seconds(duration: ExactTime) -> i64 {
     duration.seconds().ceil().max(LEAST_SECONDS)
 }
 
-/// Speed step of the rendition of an output.
+/// Returns the speed preset of an output's rendition.
 fn speed(plan: &Plan, output: usize) -> Option<SpeedPreset> {
     let rendition = plan.tasks.iter().find_map(|task| match &task.kind {
         TaskKind::Package(file) if file.output as usize == output => file.streams.video,
@@ -144,15 +143,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_minute_of_hd_at_thirty_frames_two_normalised_minutes() {
-        // 0.0075 USD a normalised minute, times 2 for HD, times 1 for up to 30 fps.
+    fn hd_minute_costs_two_normalised_minutes() {
+        // 0.0075 USD per normalised minute, times 2 for HD, times 1 for up to 30 fps.
         assert_eq!(price(Rational::new(75, 10_000), 2, 60), MicroUsd(15_000));
         // 4K at 60 fps is 4 x 2.
         assert_eq!(price(Rational::new(75, 10_000), 8, 60), MicroUsd(60_000));
     }
 
     #[test]
-    fn is_a_begun_second_billed_and_ten_at_least() {
+    fn duration_rounds_up_to_at_least_ten_seconds() {
         assert_eq!(billed_seconds(ExactTime::from_millis(45_001)), 46);
         assert_eq!(billed_seconds(ExactTime::from_millis(45_000)), 45);
         assert_eq!(billed_seconds(ExactTime::from_millis(400)), 10);
@@ -160,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn does_longer_never_cost_less(seconds in 0_i64..100_000, more in 0_i64..1000, multiplier in 1_u32..9) {
+        fn longer_output_never_costs_less(seconds in 0_i64..100_000, more in 0_i64..1000, multiplier in 1_u32..9) {
             let minute = Rational::new(75, 10_000);
             prop_assert!(price(minute, multiplier, seconds) <= price(minute, multiplier, seconds + more));
         }

@@ -1,5 +1,6 @@
-//! The same job by abanico's own encoders: in a plan, out CPU seconds and what they cost on Lambda and on a machine that
-//! one owns. The CPU is measured, not promised: `bench/encode_speed.py` writes it.
+//! Estimates what a job costs with abanico's own encoders, on Lambda and on your own machine.
+//!
+//! The estimate starts from the CPU seconds of a plan. The speed of the encoders is measured by `bench/encode_speed.py`.
 
 use abanico_media::{MediaInfo, Rational};
 use abanico_plan::{Pass, Plan, Sampling, TaskKind, VideoCodec, VideoEncode};
@@ -7,41 +8,42 @@ use serde::Serialize;
 
 use crate::{MicroUsd, Prices, RegionPrices};
 
-/// Memory in MB that comes with one processor on Lambda (AWS, "Configure Lambda function memory").
+/// Memory in MB per processor on Lambda (AWS, "Configure Lambda function memory").
 const MB_A_PROCESSOR: i64 = 1769;
-/// Longest time of one invocation, in seconds, and most processors of a function (AWS, "Lambda quotas").
+/// Longest duration of one invocation, in seconds, and most processors of a function (AWS, "Lambda quotas").
 const MOST_SECONDS: i64 = 900;
 const MOST_PROCESSORS: i64 = 6;
 
-/// What the job takes and costs.
+/// Resources that a job needs, and their cost.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ComputeEstimate {
-    /// CPU seconds of decoding and encoding, rounded up.
+    /// CPU seconds for decoding and encoding, rounded up.
     pub cpu_seconds: i64,
-    /// Invocations or machines that are needed, at least 1.
+    /// Invocations or machines needed, at least 1.
     pub parts: i64,
-    /// Seconds until it is done, at least, rounded up.
+    /// Lower bound of the elapsed time in seconds, rounded up.
     pub wall_seconds: i64,
-    /// What it costs.
+    /// Cost.
     pub price: MicroUsd,
 }
 
-/// A machine that one owns.
+/// A machine of your own.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Machine {
     /// Processors.
     pub processors: i64,
     /// Power under load, in watts.
     pub watts: i64,
-    /// Dollars for a kilowatt-hour.
+    /// Dollars per kilowatt-hour.
     pub kilowatt_hour: Rational,
-    /// Dollars for an hour of the machine itself, such as its write-off or its rent.
+    /// Dollars per hour for the machine itself, such as depreciation or rent.
     pub hour: Rational,
 }
 
-/// On Lambda with abanico's encoders: CPU seconds at the price of the memory that comes with the processors. A film too
-/// long for one invocation is cut into as many as it needs. `speed` is a Lambda processor's speed against the measured
-/// one.
+/// Estimates the job on Lambda with abanico's encoders: CPU seconds at the price of the memory per processor.
+///
+/// A film too long for one invocation is split over as many as it needs. `speed` is the speed of a Lambda processor
+/// relative to the measured one. Returns `None` if the input has no video or a codec's speed was not measured.
 pub fn serverless(
     plan: &Plan,
     input: &MediaInfo,
@@ -64,7 +66,9 @@ pub fn serverless(
     })
 }
 
-/// On a machine that one owns, alone on it.
+/// Estimates the job on your own machine, with nothing else running on it.
+///
+/// Returns `None` if the input has no video or a codec's speed was not measured.
 pub fn own_machine(
     plan: &Plan,
     input: &MediaInfo,
@@ -83,11 +87,11 @@ pub fn own_machine(
     })
 }
 
-/// CPU seconds to decode the input for each pass and to encode all renditions; none for a codec that was not measured. A chunk
-/// decodes its own part.
+/// Returns the CPU seconds to decode the input once per pass and to encode all renditions; `None` for a codec that was
+/// not measured. A chunk decodes only its own frames.
 fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Rational> {
     let gigapixels = |pixels: u64, frames: u64| {
-        // Thousands of frames and of thousand pixels keep the fraction within 64 bits.
+        // Counting in thousands of frames and thousands of pixels keeps the fraction within 64 bits.
         Rational::new(i64::try_from(pixels / 1000).unwrap_or(i64::MAX), 1000)
             * Rational::new(i64::try_from(frames).unwrap_or(i64::MAX), 1000)
     };
@@ -108,7 +112,8 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
             }
             let rate = prices.speed.encode(rendition.coding.speed, rendition.pass)?;
             let frames = match rendition.pass {
-                // Once to be compared with, once to be compared; what the metric takes is not counted.
+                // Each sampled frame is encoded twice: once losslessly as the reference, once to be compared with it.
+                // The time to compute the metric is not counted.
                 Pass::Sample(Sampling { every, taken, .. }) => {
                     2 * (branch.frames * taken).div_ceil(every.max(1))
                 }
@@ -117,11 +122,11 @@ fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Ration
             total = total + gigapixels(rendition.frame.area(), frames) * rate;
         }
     }
-    // Hundredths of a second are exact enough, and keep later products within 64 bits.
+    // Hundredths of a second are precise enough and keep later products within 64 bits.
     Some(Rational::new((total * Rational::from(100)).ceil(), 100))
 }
 
-/// Frames that all encodes together deliver, of the fastest branch.
+/// Returns the number of frames that all encodes together deliver, counting each one's fastest branch.
 fn film_frames(plan: &Plan) -> u64 {
     let encodes = plan.tasks.iter().filter_map(|task| match &task.kind {
         TaskKind::EncodeVideo(encode) => Some(encode.most_frames()),
@@ -140,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// Ten minutes of 1080p25 with a key frame each second.
+    /// Ten minutes of 1080p25 with a key frame every second.
     fn film() -> MediaInfo {
         let video = json!({"stream_index": 0, "codec": "h264", "profile": null, "pixel_format": "yuv420p", "bit_depth": 8,
             "size": {"width": 1920, "height": 1080}, "sample_aspect": "1/1", "orientation": Orientation::UPRIGHT,
@@ -193,10 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn is_each_pass_counted_at_its_own_rate() {
+    fn each_pass_has_its_own_rate() {
         let film = film();
         let seconds = cpu_seconds(&planned(&film, Chunking::Off), &film, &prices()).unwrap();
-        // 31.104 gigapixels are decoded twice, 7.776 analysed, and 31.104 and 13.824 encoded, in thousands of pixels rounded down.
+        // 31.104 gigapixels are decoded twice, 7.776 are analysed, and 31.104 and 13.824 are encoded. The pixels are rounded
+        // down to thousands.
         let exact = Rational::new(31_095, 1000) * Rational::from(2)
             + Rational::new(7770, 1000) * Rational::from(10)
             + Rational::new(31_095 + 13_815, 1000) * Rational::from(20);
@@ -204,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn do_chunks_decode_a_film_once_for_each_pass_together() {
+    fn chunks_together_decode_once_per_pass() {
         let film = film();
         let (whole, chunks) = (planned(&film, Chunking::Off), planned(&film, Chunking::For(4)));
         let count = chunks.tasks.iter().filter(|task| matches!(task.kind, TaskKind::EncodeVideo(_))).count();

@@ -1,24 +1,24 @@
-//! Why there is no estimate.
+//! The errors of an estimate.
 
-/// A failed estimate.
+/// The reason why an estimate failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file of prices cannot be read.
-    #[error("the prices cannot be read: {0}")]
+    /// The list of prices cannot be parsed.
+    #[error("cannot read the prices: {0}")]
     Prices(String),
-    /// There are no prices for the region.
-    #[error("there are no prices for the region `{region}`; there are some for {known}")]
+    /// The list has no prices for the region.
+    #[error("no prices for region `{region}`; known regions: {known}")]
     Region {
-        /// What was asked for.
+        /// The requested region.
         region: String,
-        /// What there is.
+        /// The regions that have prices, separated by commas.
         known: String,
     },
 }
 
 impl Error {
-    /// Whether another try may do: never, the same input gives the same error.
+    /// Returns `false`: the same input always gives the same error.
     pub fn is_retryable(&self) -> bool {
         false
     }

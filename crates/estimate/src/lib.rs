@@ -1,8 +1,8 @@
-//! What a job costs: in a plan and a list of prices, out an amount for MediaConvert, for Lambda and for a machine that one
-//! owns, each with every factor that it came from.
+//! Estimates what a job costs on MediaConvert, on Lambda and on your own machine.
 //!
-//! Pure. Money is whole millionths of a dollar, never a float. Never a price that nobody named a source for: what is not
-//! known is said to be not known.
+//! Takes a plan and a list of prices and returns amounts together with the factors behind them. The crate is pure. Money
+//! is a whole number of millionths of a dollar, never a float. Every price has a source; one without is reported as not
+//! known.
 
 mod billing;
 mod compute;

@@ -1,5 +1,4 @@
-//! The list of prices: in TOML, out rates with their sources. The one that is built in is `prices.toml`; users may bring
-//! their own.
+//! Reads the list of prices and their sources from TOML. The built-in list is `prices.toml`; users may pass their own.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +13,25 @@ use crate::usd::{decimal, maybe_decimal};
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// Month or day that the prices are of.
+    /// Date of the prices, as free text.
     pub date: String,
-    /// Multipliers of MediaConvert's normalised minutes, the same everywhere.
+    /// Multipliers for MediaConvert's normalised minutes, the same in all regions.
     pub multipliers: Multipliers,
     /// Prices by region.
     pub regions: BTreeMap<String, RegionPrices>,
-    /// CPU that abanico's own encoders take.
+    /// CPU time that abanico's own encoders need.
     pub speed: Speed,
 }
 
-/// Multipliers of normalised minutes; what is absent is not known.
+/// Multipliers for normalised minutes; an absent one is not known.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Multipliers {
-    /// Where they are from.
+    /// Source of the multipliers.
     pub source: String,
-    /// By class of size: `SD`, `HD`, `4K`.
+    /// By size class: `SD`, `HD`, `4K`.
     pub size: BTreeMap<String, u32>,
-    /// By class of frame rate: `<=30`, `<=60`, `<=120`.
+    /// By rate class: `<=30`, `<=60`, `<=120`.
     pub rate: BTreeMap<String, u32>,
 }
 
@@ -40,47 +39,48 @@ pub struct Multipliers {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegionPrices {
-    /// Where MediaConvert's are from.
+    /// Source of MediaConvert's prices.
     pub mediaconvert_source: String,
-    /// A normalised minute of the basic tier.
+    /// Price of a normalised minute in the basic tier.
     #[serde(deserialize_with = "decimal")]
     pub basic_minute: Rational,
-    /// A normalised minute of the professional tier with H.264, if known.
+    /// Price of a normalised minute of H.264 in the professional tier, if known.
     #[serde(default, deserialize_with = "maybe_decimal")]
     pub professional_avc_minute: Option<Rational>,
-    /// Where Lambda's are from.
+    /// Source of Lambda's prices.
     pub lambda_source: String,
-    /// A gigabyte of memory for a second, on x86.
+    /// Price of a gigabyte of memory for one second, on x86.
     #[serde(deserialize_with = "decimal")]
     pub lambda_gb_second: Rational,
-    /// A million invocations.
+    /// Price of a million invocations.
     #[serde(deserialize_with = "decimal")]
     pub lambda_million_requests: Rational,
 }
 
-/// CPU that encoding takes, as `bench/encode_speed.py` measures it.
+/// CPU time for decoding and encoding, as measured by `bench/encode_speed.py`.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Speed {
-    /// Machine, clip, version and day.
+    /// Machine, ffmpeg version, clip and day of the measurement.
     pub source: String,
-    /// CPU seconds to decode a thousand million pixels of H.264.
+    /// CPU seconds to decode a gigapixel (10⁹ pixels) of H.264.
     #[serde(deserialize_with = "decimal")]
     pub decode_cpu_seconds_per_gigapixel: Rational,
-    /// CPU seconds to encode a thousand million pixels in one pass, by speed step: `very_fast`, `fast`, `medium`.
+    /// CPU seconds to encode a gigapixel in a single pass, by speed preset: `very_fast`, `fast`, `medium`.
     #[serde(deserialize_with = "steps")]
     pub encode_cpu_seconds_per_gigapixel: BTreeMap<String, Rational>,
-    /// The same of a first pass, of its own smaller pixels; where it was not measured, an encode's at `very_fast` is taken.
+    /// CPU seconds per gigapixel of a first pass, counted at its own smaller frame size. If it was not measured, the
+    /// single-pass figure for the preset is used.
     #[serde(default, deserialize_with = "maybe_decimal")]
     pub first_pass_cpu_seconds_per_gigapixel: Option<Rational>,
-    /// The same of an encode that reads a first pass and so does not look ahead, by speed step; where a step was not measured,
-    /// an encode's in one pass is taken.
+    /// CPU seconds per gigapixel of a second pass, by speed preset. A second pass reads the first pass's statistics and so
+    /// does not look ahead. If a preset was not measured, its single-pass figure is used.
     #[serde(default, deserialize_with = "steps")]
     pub second_pass_cpu_seconds_per_gigapixel: BTreeMap<String, Rational>,
 }
 
 impl Speed {
-    /// CPU seconds to encode a thousand million pixels in a pass of this kind; none when that was not measured.
+    /// Returns the CPU seconds to encode a gigapixel in the given pass; `None` if that was not measured.
     pub(crate) fn encode(&self, step: SpeedPreset, pass: Pass) -> Option<Rational> {
         let name = match step {
             SpeedPreset::VeryFast => "very_fast",
@@ -89,7 +89,7 @@ impl Speed {
         };
         let measured = match pass {
             Pass::Only | Pass::Levelled(_) => None,
-            // A sample is encoded as a first pass is.
+            // A sample is encoded in the same way as a first pass.
             Pass::First | Pass::Sample(_) => self.first_pass_cpu_seconds_per_gigapixel,
             Pass::Second(_) => self.second_pass_cpu_seconds_per_gigapixel.get(name).copied(),
         };
@@ -102,31 +102,31 @@ fn steps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<S
     let read = |(name, text): (String, String)| {
         let number = crate::usd::parse_decimal(&text);
         let number =
-            number.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no decimal number")))?;
+            number.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a decimal number")))?;
         Ok((name, number))
     };
     texts.into_iter().map(read).collect()
 }
 
 impl Prices {
-    /// The built-in list.
+    /// Returns the built-in list.
     pub fn built_in() -> Self {
         toml::from_str(include_str!("../prices.toml"))
-            .expect("the embedded prices are valid, a test reads them")
+            .expect("the embedded prices are valid: a test reads them")
     }
 
-    /// Reads a list.
+    /// Parses a list of prices from TOML.
     ///
     /// # Errors
-    /// [`Error::Prices`] that says what is wrong where.
+    /// Returns [`Error::Prices`], which says what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, Error> {
         toml::from_str(text).map_err(|error| Error::Prices(error.to_string()))
     }
 
-    /// Prices of a region.
+    /// Returns the prices of a region.
     ///
     /// # Errors
-    /// [`Error::Region`] that lists the regions there are.
+    /// Returns [`Error::Region`], which lists the known regions, if the list does not have it.
     pub fn region(&self, region: &str) -> Result<&RegionPrices, Error> {
         self.regions.get(region).ok_or_else(|| Error::Region {
             region: region.to_owned(),
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_built_in_list_whole_and_says_its_sources() {
+    fn built_in_list_is_complete_and_names_sources() {
         let prices = Prices::built_in();
         let region = prices.region("us-east-1").unwrap();
         assert_eq!(region.basic_minute, Rational::new(75, 10_000));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn has_each_kind_of_pass_its_own_rate_where_it_was_measured() {
+    fn unmeasured_pass_uses_single_pass_rate() {
         let mut speed = Prices::built_in().speed;
         let one_pass = speed.encode_cpu_seconds_per_gigapixel.clone();
         speed.first_pass_cpu_seconds_per_gigapixel = Some(Rational::from(5));
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn does_an_unknown_region_list_the_known() {
+    fn unknown_region_error_lists_known_regions() {
         let error = Prices::built_in().region("mars-1").unwrap_err();
         assert!(error.to_string().contains("us-east-1"), "{error}");
     }
 
     #[test]
-    fn is_a_wrong_list_told_with_its_place() {
+    fn parse_error_names_the_field() {
         let error = Prices::parse("date = 5").unwrap_err();
         assert!(error.to_string().contains("date"), "{error}");
     }

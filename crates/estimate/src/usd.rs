@@ -1,4 +1,4 @@
-//! Money: in dollars as decimal text or fractions of them, out whole millionths. Never a float.
+//! Amounts of money in whole millionths of a dollar, parsed from decimal text without going through floats.
 
 use std::fmt;
 use std::iter::Sum;
@@ -13,12 +13,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct MicroUsd(pub i64);
 
 impl MicroUsd {
-    /// Rounds an amount of millionths up: nobody bills less.
+    /// Rounds a number of millionths up, so that the estimate is never too low.
     pub(crate) fn rounded_up(micros: Rational) -> Self {
         Self(micros.ceil())
     }
 
-    /// So many times this amount.
+    /// Multiplies the amount by `count`; saturates on overflow.
     pub fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
     }
@@ -38,7 +38,7 @@ impl Sum for MicroUsd {
 }
 
 impl fmt::Display for MicroUsd {
-    /// Dollars with as many decimals as say something: two from a dollar on, else six.
+    /// Writes dollars with two decimals from one dollar on, and with six below.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 >= 1_000_000 {
             let cents = (self.0 + 5000) / 10_000;
@@ -48,13 +48,13 @@ impl fmt::Display for MicroUsd {
     }
 }
 
-/// Reads a decimal such as `0.0000166667` as an exact fraction.
+/// Parses a decimal such as `0.0000166667` into an exact fraction.
 pub(crate) fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rational, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_decimal(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no decimal number")))
+    parse_decimal(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a decimal number")))
 }
 
-/// As [`decimal`], for what may be absent.
+/// Like [`decimal`], for an optional field.
 pub(crate) fn maybe_decimal<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Rational>, D::Error> {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_decimals_exact() {
+    fn decimals_are_exact() {
         assert_eq!(parse_decimal("0.0000166667"), Rational::checked(166_667, 10_000_000_000));
         assert_eq!(parse_decimal("3"), Some(Rational::from(3)));
         for wrong in ["", ".", "-1", "1e3", "0.1.2"] {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn are_small_amounts_told_to_the_millionth() {
+    fn small_amounts_show_millionths() {
         assert_eq!(MicroUsd(1250).to_string(), "0.001250 USD");
         assert_eq!(MicroUsd(12_345_678).to_string(), "12.35 USD");
         assert_eq!(MicroUsd::rounded_up(Rational::new(1, 3)), MicroUsd(1));
