@@ -1,12 +1,11 @@
-//! ARNs and ids: in a region, an account and a name, out MediaConvert's ARN, and back. Never makes the random part of
-//! an id or reads a clock.
+//! Writes and parses MediaConvert's ARNs and job ids. Callers pass in the time and the random part of an id.
 
-/// Region when none is configured.
+/// Region used when none is configured.
 pub const DEFAULT_REGION: &str = "us-east-1";
-/// Account when none is configured.
+/// Account used when none is configured.
 pub const DEFAULT_ACCOUNT: &str = "000000000000";
 
-/// What a MediaConvert ARN names.
+/// The kind of resource that a MediaConvert ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResourceKind {
     /// `jobs/<id>`.
@@ -22,7 +21,7 @@ pub enum ResourceKind {
 impl ResourceKind {
     const ALL: [Self; 4] = [Self::Job, Self::Queue, Self::Preset, Self::JobTemplate];
 
-    /// The word before the slash, such as `jobs`.
+    /// Returns the word before the slash in the ARN, such as `jobs`.
     #[must_use]
     pub fn segment(self) -> &'static str {
         match self {
@@ -34,27 +33,27 @@ impl ResourceKind {
     }
 }
 
-/// ARN of one MediaConvert resource; displayed as its text.
+/// ARN of one MediaConvert resource. Its `Display` output is the ARN's text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Arn {
     /// Region, such as `us-east-1`.
     pub region: String,
     /// Account, 12 digits.
     pub account: String,
-    /// What it names.
+    /// Kind of the resource.
     pub kind: ResourceKind,
-    /// Name, or a job's id.
+    /// Name of the resource, or id of a job.
     pub name: String,
 }
 
 impl Arn {
-    /// Names a resource in the default region and account.
+    /// Returns the ARN of a resource in the default region and account.
     pub fn local(kind: ResourceKind, name: impl Into<String>) -> Self {
         let (region, account) = (DEFAULT_REGION.to_owned(), DEFAULT_ACCOUNT.to_owned());
         Self { region, account, kind, name: name.into() }
     }
 
-    /// Reads an ARN of any partition; `None` when it is not one of MediaConvert's four kinds or has an empty name.
+    /// Parses an ARN of any partition. Returns `None` unless it is one of MediaConvert's four kinds and has a name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
@@ -76,13 +75,13 @@ impl std::fmt::Display for Arn {
     }
 }
 
-/// The name in `given`, which is a resource's name or its ARN.
+/// Returns the name of a resource that is given by name or by ARN.
 #[must_use]
 pub fn resource_name(given: &str, kind: ResourceKind) -> String {
     Arn::parse(given).filter(|arn| arn.kind == kind).map_or_else(|| given.to_owned(), |arn| arn.name)
 }
 
-/// The preset's name in a name or an ARN, borrowed.
+/// Returns the name of a preset that is given by name or by ARN, borrowed from `given`.
 pub(crate) fn preset_name(given: &str) -> &str {
     match Arn::parse(given) {
         Some(arn) if arn.kind == ResourceKind::Preset => &given[given.len() - arn.name.len()..],
@@ -90,13 +89,13 @@ pub(crate) fn preset_name(given: &str) -> &str {
     }
 }
 
-/// Builds a job id, `<epoch_millis>-<suffix>`; `None` unless `suffix` is 6 lower-case letters or digits.
+/// Builds a job id, `<epoch_millis>-<suffix>`. Returns `None` unless `suffix` is 6 lower-case letters or digits.
 #[must_use]
 pub fn job_id(epoch_millis: u64, suffix: &str) -> Option<String> {
     is_suffix(suffix).then(|| format!("{epoch_millis}-{suffix}"))
 }
 
-/// Says whether `text` has the form of a job id.
+/// Returns whether `text` has the form of a job id.
 #[must_use]
 pub fn is_job_id(text: &str) -> bool {
     text.split_once('-').is_some_and(|(millis, suffix)| {
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arn_reads_back_as_it_was_written() {
+    fn arn_survives_a_round_trip() {
         for kind in ResourceKind::ALL {
             let arn = Arn::local(kind, "My name/1");
             assert_eq!(Arn::parse(&arn.to_string()), Some(arn));
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_mediaconverts_is_no_arn() {
+    fn other_arns_are_rejected() {
         for text in ["", "arn:aws:s3:::b", "arn:aws:mediaconvert:r:a:odd/x", "arn:aws:mediaconvert:r:a:jobs/"]
         {
             assert_eq!(Arn::parse(text), None, "{text}");
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn job_ids_have_mediaconverts_form() {
+    fn job_ids_have_the_form_of_mediaconvert() {
         assert_eq!(job_id(1_671_476_818_694, "phptj0").as_deref(), Some("1671476818694-phptj0"));
         assert_eq!(job_id(1, "PHPTJ0"), None);
         assert!(is_job_id("1671476818694-phptj0"));

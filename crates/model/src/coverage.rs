@@ -1,5 +1,6 @@
-//! What abanico does with each settings member: in `JobSettings` as JSON with wire names, out every set member that is
-//! refused. Never judges members that AWS's model does not have (`parse` reports those) or bounds (`validate`).
+//! Defines what abanico does with each member of `JobSettings`, and finds the members of a job that it refuses.
+//!
+//! Members that AWS's model does not have are reported by `parse`, and values out of bounds by `validate`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,22 +13,22 @@ use crate::shape::Shape;
 pub mod page;
 mod table;
 
-/// What becomes of a member.
+/// What abanico does with a settings member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It has its effect.
+    /// The member takes effect.
     Honoured,
-    /// It is accepted and has no effect that a viewer could tell, for this reason.
+    /// The member is accepted but has no effect that a viewer could notice, for this reason.
     Harmless(&'static str),
-    /// These values are honoured, others refused.
+    /// These values are honoured; all others are refused.
     Only(&'static [&'static str]),
-    /// A job that sets it is refused, with this remark on the reason or on what to use instead.
+    /// A job that sets the member is refused. The remark gives the reason or says what to use instead.
     Advised(&'static str),
-    /// A job that sets it is refused.
+    /// A job that sets the member is refused.
     Refused,
 }
 
-/// Most inputs that a job may have (AWS's service quotas).
+/// Largest number of inputs in a job (AWS's service quotas).
 const MAX_INPUTS: usize = 150;
 
 static TABLE: LazyLock<BTreeMap<String, State>> = LazyLock::new(|| {
@@ -38,15 +39,17 @@ static TABLE: LazyLock<BTreeMap<String, State>> = LazyLock::new(|| {
     rows.collect()
 });
 
-/// The state of a leaf of `JobSettings`, by its path without list indices and with `*` for map keys, such as
+/// Returns the state of a leaf of `JobSettings`. Its path has no list indices and `*` for map keys, such as
 /// `inputs/audioSelectors/*/tracks`.
 #[must_use]
 pub fn state(path: &str) -> State {
     TABLE.get(path).copied().unwrap_or(State::Refused)
 }
 
-/// Lists what `settings` sets and abanico refuses, in the order of the document. Of a structure that is refused as a
-/// whole only the structure is named. Null and absent members and empty lists and objects do not count.
+/// Returns a problem for each member of `settings` that abanico refuses, in document order.
+///
+/// A structure that is refused as a whole is reported once, without its members. Null members, empty lists and empty
+/// objects count as absent.
 #[must_use]
 pub fn problems(settings: &Value) -> Vec<Problem> {
     let mut found = Vec::new();
@@ -99,7 +102,7 @@ fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str),
     }
 }
 
-/// Says whether some member below `path` is not refused.
+/// Returns whether any member below `path` is accepted.
 fn leads_somewhere(path: &str) -> bool {
     let start = format!("{path}/");
     TABLE.range(start.clone()..).next().is_some_and(|(next, _)| next.starts_with(&start))
@@ -129,7 +132,7 @@ mod tests {
         problems(settings).iter().map(ToString::to_string).collect()
     }
 
-    /// Follows a path of the table through the shapes.
+    /// Returns whether a path of the table leads to an existing member.
     fn exists(path: &str) -> bool {
         let mut shape = "JobSettings";
         for name in path.split('/') {
@@ -149,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_only_paths_of_the_model() {
+    fn table_has_only_paths_of_the_model() {
         for path in TABLE.keys() {
             assert!(exists(path), "{path}");
         }
     }
 
     #[test]
-    fn what_is_harmless_or_refused_with_advice_says_why() {
+    fn remarks_explain_harmless_and_refused_members() {
         for (path, state) in TABLE.iter() {
             if let State::Harmless(why) | State::Advised(why) = state {
                 assert!(why.len() > 10 && !why.ends_with('.'), "{path}: {why}");
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_avc_mp4_system_preset_is_covered() {
+    fn every_avc_mp4_system_preset_is_supported() {
         let mut seen = 0;
         for preset in list_system() {
             if !preset.name.contains("Mp4_Avc_Aac") {
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_structure_is_named_once_and_a_refused_value_with_what_goes() {
+    fn refusals_name_structures_once_and_list_allowed_values() {
         let settings = json!({
             "kantarWatermark": {"channelName": "x", "logDestination": "s3://b/l"},
             "nielsenConfiguration": null,
@@ -200,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn more_inputs_than_a_job_may_have_are_refused() {
+    fn too_many_inputs_are_refused() {
         let inputs = |count| json!({"inputs": vec![json!({"fileInput": "s3://b/1"}); count]});
         assert_eq!(told(&inputs(150)), Vec::<String>::new());
         assert_eq!(told(&inputs(151)), ["/inputs: Should have at most 150 items, not 151"]);
     }
 
     #[test]
-    fn map_keys_may_be_anything() {
+    fn map_keys_match_any_text() {
         assert_eq!(state("inputs/audioSelectors/*/tracks"), State::Honoured);
         let settings = json!({"inputs": [{"audioSelectors": {"A/B": {"tracks": [1], "hlsRenditionGroupSettings": {"renditionName": "x"}}}}]});
         assert_eq!(

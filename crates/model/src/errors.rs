@@ -1,16 +1,16 @@
-//! Codes of jobs that end in ERROR: in a cause, out MediaConvert's number. Never the message: whoever failed knows it.
+//! MediaConvert's error codes for jobs that end in ERROR. The messages come from the code that failed.
 
 macro_rules! job_error_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
-        /// Code of a failed job, by AWS's public list; only those that abanico can meet have a name.
+        /// Error code of a failed job, from AWS's public list. Only the codes that abanico can meet are named.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum JobErrorCode { $($(#[$doc])* $name,)* }
 
         impl JobErrorCode {
-            /// All named codes, ascending.
+            /// All named codes, in ascending order.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// MediaConvert's number.
+            /// Returns MediaConvert's number.
             #[must_use]
             pub fn number(self) -> u16 {
                 match self { $(Self::$name => $number,)* }
@@ -20,7 +20,7 @@ macro_rules! job_error_codes {
 }
 
 job_error_codes! {
-    /// The input cannot be opened: its path, a permission, or an unsupported file.
+    /// The input cannot be opened: the path is wrong, a permission is missing, or the file is unsupported.
     InputNotOpened = 1010,
     /// The input has no video.
     NoVideo = 1020,
@@ -28,19 +28,19 @@ job_error_codes! {
     NoAudio = 1021,
     /// The codec or container is not supported.
     Unsupported = 1030,
-    /// Settings do not go together, or not with this input.
+    /// The settings conflict with each other or with the input.
     SettingsConflict = 1040,
-    /// Settings do not go with acceleration.
+    /// The settings conflict with acceleration.
     AccelerationConflict = 1041,
     /// The job is too small to accelerate.
     TooSmallToAccelerate = 1042,
     /// An input or output file cannot be opened.
     FileNotOpened = 1056,
-    /// Timecodes of a clip are not in the source.
+    /// The timecodes of an input clipping lie outside the source.
     ClipOutsideSource = 1060,
     /// The demultiplexer cannot recover.
     DemuxFailed = 1075,
-    /// The source cannot be read to its end, as when it is truncated.
+    /// The source cannot be read to its end, for example because it is truncated.
     ReadFailed = 1076,
     /// Encryption of an output failed.
     EncryptionFailed = 1091,
@@ -56,11 +56,11 @@ job_error_codes! {
     RoleNotFound = 1433,
     /// The role cannot be assumed.
     RoleNotAssumable = 1434,
-    /// Something that no other code tells.
+    /// Any error without a code of its own.
     Unknown = 1999,
-    /// An HTTP input asks for authentication.
+    /// An HTTP input requires authentication.
     HttpUnauthenticated = 3401,
-    /// An HTTP input is refused.
+    /// The HTTP server denies access to an input.
     HttpForbidden = 3403,
     /// An HTTP input does not exist.
     HttpNotFound = 3404,
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_ascend_and_read_back() {
+    fn numbers_ascend_and_round_trip() {
         assert!(JobErrorCode::ALL.windows(2).all(|pair| pair[0].number() < pair[1].number()));
         for code in JobErrorCode::ALL {
             assert_eq!(JobErrorCode::from_number(code.number()), Some(*code));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_causes_that_users_meet_have_awss_numbers() {
+    fn common_errors_have_the_numbers_of_aws() {
         let codes = [JobErrorCode::InputNotOpened, JobErrorCode::ReadFailed, JobErrorCode::ObjectNotFound];
         assert_eq!(codes.map(JobErrorCode::number), [1010, 1076, 1404]);
     }

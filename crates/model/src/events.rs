@@ -1,5 +1,4 @@
-//! Events of jobs as EventBridge carries them: in a job's news, out `MediaConvert Job State Change`, and back. Never
-//! makes an id or reads a clock: both are passed in.
+//! Writes and parses the EventBridge event `MediaConvert Job State Change`. Callers pass in the event's id and the time.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::arn::{Arn, ResourceKind};
 
-/// The event and its envelope.
+/// A job event with its EventBridge envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct JobEvent {
@@ -23,18 +22,18 @@ pub struct JobEvent {
     pub source: String,
     /// Account, 12 digits.
     pub account: String,
-    /// UTC to the second, RFC 3339.
+    /// Time in UTC, to the second, as RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
     /// Region.
     pub region: String,
     /// The job's ARN.
     pub resources: Vec<String>,
-    /// The news.
+    /// What happened to the job.
     pub detail: Detail,
 }
 
-/// What all events of a job tell, and what this one tells.
+/// The members that all events of a job share, and those of its status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
@@ -44,109 +43,109 @@ pub struct Detail {
     pub account_id: String,
     /// ARN of the queue.
     pub queue: String,
-    /// Id of the job.
+    /// The job's id.
     pub job_id: String,
     /// The job's user metadata.
     #[serde(default)]
     pub user_metadata: BTreeMap<String, String>,
-    /// `status` and the members that go with it.
+    /// The member `status` and the members specific to it.
     #[serde(flatten)]
     pub status: Status,
 }
 
-/// The status and its own members.
+/// A status and the members specific to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Status {
-    /// What was found in all inputs.
+    /// Reports what was found in the inputs.
     InputInformation {
-        /// One object for each input, as `{id, uri, audio, video}`.
+        /// One object per input, as `{id, uri, audio, video}`.
         input_details: Vec<Value>,
     },
     /// The job has started.
     Progressing {},
-    /// The job goes on.
+    /// Reports the progress of a running job.
     StatusUpdate {
         /// Frames decoded so far.
         frames_decoded: u64,
-        /// How far it is.
+        /// The job's progress.
         job_progress: JobProgress,
     },
-    /// All outputs are there.
+    /// All outputs are complete.
     Complete {
         /// Warnings, as `{code, count}`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<WarningCount>,
-        /// What was made, in the order of the job's groups.
+        /// The files that were made, in the order of the job's output groups.
         output_group_details: Vec<OutputGroupDetail>,
     },
     /// The job failed.
     Error {
-        /// See `JobErrorCode`.
+        /// Number of a `JobErrorCode`.
         error_code: u16,
-        /// The cause.
+        /// Cause of the failure.
         error_message: String,
     },
     /// The job was cancelled.
     Canceled {},
-    /// The job waits in another queue now, the one that all events name.
+    /// The job moved to another queue, which the member `queue` names.
     QueueHop {
-        /// The queue that it left.
+        /// ARN of the queue that the job left.
         previous_queue: String,
-        /// Its priority now.
+        /// The job's new priority.
         priority: i32,
-        /// Its priority before.
+        /// The job's previous priority.
         previous_priority: i32,
     },
-    /// The newest warning.
+    /// Reports a new warning.
     NewWarning {
-        /// Number as text.
+        /// AWS's number of the warning, as text.
         warning_code: String,
-        /// What is odd.
+        /// Text of the warning.
         warning_message: String,
     },
 }
 
-/// A warning and how often it came.
+/// A warning and how often it occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarningCount {
     /// AWS's number of the warning.
     pub code: u32,
-    /// Times.
+    /// How often it occurred.
     pub count: u32,
 }
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobProgress {
-    /// By phase: `PROBING`, `TRANSCODING`, `UPLOADING`.
+    /// Progress by phase: `PROBING`, `TRANSCODING`, `UPLOADING`.
     pub phase_progress: BTreeMap<String, PhaseProgress>,
-    /// 0 to 100.
+    /// Progress of the whole job, 0 to 100.
     pub job_percent_complete: u8,
-    /// The phase that runs.
+    /// The running phase.
     pub current_phase: String,
-    /// Attempts beyond the first.
+    /// Number of attempts after the first.
     pub retry_count: u32,
 }
 
-/// How far one phase is.
+/// Progress of one phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseProgress {
     /// `PENDING`, `PROGRESSING` or `COMPLETE`.
     pub status: String,
-    /// 0 to 100.
+    /// Progress of the phase, 0 to 100.
     pub percent_complete: u8,
 }
 
-/// What one output group became.
+/// The result of one output group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputGroupDetail {
-    /// In the order of the group's outputs.
+    /// Results of the outputs, in the order of the group.
     pub output_details: Vec<OutputDetail>,
-    /// URLs of playlists; none for file groups.
+    /// URLs of the playlists; empty for file groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub playlist_file_paths: Vec<String>,
     /// `FILE_GROUP`, `HLS_GROUP`, `DASH_ISO_GROUP`, `CMAF_GROUP` or `MS_SMOOTH_GROUP`.
@@ -154,16 +153,16 @@ pub struct OutputGroupDetail {
     pub group_type: String,
 }
 
-/// What one output became.
+/// The result of one output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputDetail {
-    /// URLs of files.
+    /// URLs of the output's files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_file_paths: Vec<String>,
-    /// Milliseconds.
+    /// Duration in milliseconds.
     pub duration_in_ms: u64,
-    /// Absent when the output has no video.
+    /// Details of the video; absent if the output has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video_details: Option<VideoDetails>,
 }
@@ -172,31 +171,31 @@ pub struct OutputDetail {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VideoDetails {
-    /// Pixels.
+    /// Width in pixels.
     pub width_in_px: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height_in_px: u32,
-    /// Bits per second.
+    /// Average bit rate in bits per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_bitrate: Option<u64>,
-    /// Quality level of QVBR, average over the output.
+    /// Average QVBR quality level over the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qvbr_avg_quality: Option<f64>,
 }
 
-/// What an event says about its job, whatever the status.
+/// Facts about the job that every event states, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobFacts {
-    /// The job's ARN; gives region, account and id.
+    /// The job's ARN, which supplies region, account and id.
     pub job: Arn,
-    /// Name of its queue.
+    /// Name of the job's queue.
     pub queue: String,
-    /// Its user metadata.
+    /// The job's user metadata.
     pub user_metadata: BTreeMap<String, String>,
 }
 
 impl JobEvent {
-    /// Makes the event `id` (a UUID) about `facts` at `now`.
+    /// Creates an event about a job at the time `now`. `id` is the event's UUID.
     #[must_use]
     pub fn new(id: String, now: OffsetDateTime, facts: JobFacts, status: Status) -> Self {
         let JobFacts { job, queue, user_metadata } = facts;
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_awss_envelope_and_members() {
+    fn error_event_has_the_shape_of_aws() {
         let status = Status::Error { error_code: 1010, error_message: "m".to_owned() };
         let wire = json!({
             "version": "0", "id": "6d6a", "detail-type": "MediaConvert Job State Change",
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_reads_back() {
+    fn every_status_survives_a_round_trip() {
         let phase = PhaseProgress { status: "PROGRESSING".to_owned(), percent_complete: 40 };
         let job_progress = JobProgress {
             phase_progress: BTreeMap::from([("TRANSCODING".to_owned(), phase)]),
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_file_group_has_paths_and_no_playlists() {
+    fn complete_file_group_has_paths_but_no_playlists() {
         let output = OutputDetail {
             output_file_paths: vec!["s3://out/a_1080p.mp4".to_owned()],
             duration_in_ms: 2000,

@@ -1,13 +1,16 @@
-//! Key names: in JSON as SDK users write it (`OutputGroups`), out the wire's own (`outputGroups`). Never touches a key
-//! of a map, for that is the user's text: `Audio Selector 1` and the tag `Team` stay as they are.
+//! Converts the key names that SDK users write (`OutputGroups`) to the wire's names (`outputGroups`).
+//!
+//! It leaves the keys of maps alone, because they are the user's own text, such as `Audio Selector 1` or the tag `Team`.
 
 use serde_json::{Map, Value};
 
 use crate::shape::{Member, Shape};
 
-/// Lowers the first letter of every structure key of `value`, read as the shape `shape` of AWS's model, such as
-/// `CreateJobRequest` or `JobSettings`. Unknown keys are lowered too; what lies below them is left alone. When a key
-/// stands in both spellings, the wire's spelling wins. An unknown shape leaves `value` as it is.
+/// Lowercases the first letter of every structure key in `value`.
+///
+/// `shape` names the shape of `value` in AWS's model, such as `CreateJobRequest` or `JobSettings`. Unknown keys are
+/// lowercased too, but the values below them stay unchanged. If a key occurs in both spellings, the wire's spelling wins.
+/// Returns `value` unchanged if the shape is unknown.
 #[must_use]
 pub fn to_wire(value: Value, shape: &str) -> Value {
     match (Shape::named(shape), value) {
@@ -59,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn map_keys_are_never_touched() {
+    fn map_keys_stay_unchanged() {
         let sdk = json!({
             "Tags": {"Team": "Blue"},
             "UserMetadata": {"Guid": "G"},
@@ -84,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn wire_spelling_wins_in_either_order_and_unknown_keys_are_lowered() {
+    fn wire_spelling_wins_and_unknown_keys_are_lowercased() {
         assert_eq!(to_wire(json!({"role": "w", "Role": "s"}), "CreateJobRequest"), json!({"role": "w"}));
         assert_eq!(to_wire(json!({"Role": "s", "role": "w"}), "CreateJobRequest"), json!({"role": "w"}));
         assert_eq!(to_wire(json!({"Odd": {"Key": 1}}), "CreateJobRequest"), json!({"odd": {"Key": 1}}));

@@ -1,6 +1,7 @@
-//! The MediaConvert wire model: in JSON of jobs, presets and events, out checked types and completed settings.
+//! The MediaConvert wire model: types, validation, presets, templates and events.
 //!
-//! Never: I/O, a clock, a decision about encoding.
+//! Turns the JSON of jobs, presets and events into checked types and completed settings. It does no I/O, reads no clock
+//! and decides nothing about encoding.
 
 pub mod arn;
 pub mod coverage;

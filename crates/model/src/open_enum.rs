@@ -1,14 +1,13 @@
-//! Enums that stay open: in a wire text, out a variant, known or not. Never a refused text: a new value of the service
-//! must survive reading and writing.
+//! Enums that accept unknown values, so that a value new to AWS's service survives reading and writing.
 
-/// Makes an enum of known texts and `Other(String)`, read from and written as its text.
+/// Defines an enum with a variant per known value and `Other(String)`, serialized as the value's text.
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
             $(#[doc = concat!("`", $text, "`")] $variant,)*
-            /// A text that AWS's model does not have.
+            /// A value that AWS's model does not list.
             Other(String),
         }
 

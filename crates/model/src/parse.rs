@@ -1,5 +1,6 @@
-//! Typed reading: in a JSON value with wire names, out a generated type and the members that it does not know. Never
-//! judges values: that is `validate`.
+//! Parses JSON with wire names into the generated types and collects the members that they do not know.
+//!
+//! It does not check values; `validate` does.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -7,20 +8,20 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::problem::{Problem, Problems, step};
 
-/// A typed value and what was left over.
+/// A typed value and the members that did not fit into it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed<T> {
     /// The typed value.
     pub value: T,
-    /// JSON pointers of members that AWS's model does not have, in the order of the document.
+    /// JSON pointers of the members that AWS's model does not have, in document order.
     pub unknown: Vec<String>,
 }
 
-/// Reads `value` as `T`. Unknown members are collected, not refused.
+/// Parses `value` as `T`. Unknown members are collected, not rejected.
 ///
 /// # Errors
 ///
-/// One problem with the JSON pointer of the first value of a wrong type.
+/// Returns one problem with the JSON pointer of the first value whose type is wrong.
 pub fn parse<T: DeserializeOwned>(value: Value) -> Result<Parsed<T>, Problems> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
@@ -61,7 +62,7 @@ mod tests {
     use crate::generated::JobSettings;
 
     #[test]
-    fn unknown_members_are_named_and_kept_out() {
+    fn unknown_members_are_reported_and_left_out() {
         let parsed = parse::<JobSettings>(json!({
             "inputs": [{"fileInput": "s3://b/k.mp4", "odd": 1}],
             "outputGroups": [{"outputs": [{"strange": {"x": 1}}]}],
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_named_by_pointer() {
+    fn wrong_type_is_reported_by_pointer() {
         let settings = json!({"outputGroups": [{"outputs": [{"videoDescription": {"width": "wide"}}]}]});
         let problems = parse::<JobSettings>(settings).unwrap_err();
         assert_eq!(problems.0[0].pointer, "/outputGroups/0/outputs/0/videoDescription/width");
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_written_the_same() {
+    fn settings_survive_a_round_trip() {
         let settings = json!({
             "inputs": [{"audioSelectors": {"Audio Selector 1": {"selectorType": "TRACK", "tracks": [1]}}}],
             "timecodeConfig": {"source": "ZEROBASED"},

@@ -1,5 +1,7 @@
-//! Presets: in an output that names one, out the output with the preset's settings below its own. The system presets
-//! are facts in `data/system_presets.json`; the user's own come through a look-up. Never stores a preset.
+//! Applies presets: fills in an output with the settings of the preset that it names.
+//!
+//! System presets are in `data/system_presets.json`; the user's own presets come from a lookup function. Presets are not
+//! stored here.
 
 use std::sync::LazyLock;
 
@@ -13,15 +15,15 @@ static SYSTEM: LazyLock<Vec<Preset>> = LazyLock::new(|| {
         .expect("the embedded presets are valid JSON")
 });
 
-/// How the settings of a system preset are known.
+/// Source of a system preset's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
-    /// Read in a copy of the preset.
+    /// Read from a copy of the preset.
     Dump,
-    /// Read in AWS's documentation.
+    /// Read from AWS's documentation.
     Docs,
-    /// Derived from the name and from presets of the same family.
+    /// Derived from the preset's name and from presets of the same family.
     Derived,
 }
 
@@ -32,40 +34,41 @@ pub struct Preset {
     pub name: String,
     /// Category, such as `Generic-HD`.
     pub category: String,
-    /// How the settings are known.
+    /// Source of the settings.
     pub evidence: Evidence,
     /// `PresetSettings` with wire names.
     pub settings: Value,
 }
 
-/// A preset that neither the system nor the look-up knows; displayed as MediaConvert says it.
+/// The error for a preset that is neither a system preset nor found by the lookup, worded as MediaConvert words it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The specified preset was not found: presetArn={0}")]
 pub struct UnknownPreset(
-    /// The name or ARN as the job gave it.
+    /// The name or ARN as it stands in the job.
     pub String,
 );
 
-/// Finds a system preset by name.
+/// Returns the system preset with the given name.
 #[must_use]
 pub fn system(name: &str) -> Option<Preset> {
     SYSTEM.iter().find(|preset| preset.name == name).cloned()
 }
 
-/// All system presets, by name.
+/// Returns all system presets, sorted by name.
 #[must_use]
 pub fn list_system() -> &'static [Preset] {
     &SYSTEM
 }
 
-/// Replaces each output's `preset` of the `JobSettings` in `settings` by what the preset sets; what the output sets
-/// itself wins. A preset is named by name or ARN; the system's come first, then `lookup` gives `PresetSettings` by
-/// name. Lists that the output sets replace the preset's, but `audioDescriptions` and `captionDescriptions` merge item
-/// by item. The order of groups and outputs stays.
+/// Replaces the `preset` of each output in `settings`, a `JobSettings`, with the settings of that preset.
+///
+/// The output's own settings win. A preset is given by name or ARN. System presets take precedence; for any other name
+/// `lookup` returns the `PresetSettings`. Lists in the output replace those of the preset, but `audioDescriptions` and
+/// `captionDescriptions` merge item by item. The order of groups and outputs does not change.
 ///
 /// # Errors
 ///
-/// The first preset that is not known.
+/// Returns the first unknown preset.
 pub fn apply_presets(
     settings: &Value,
     lookup: &dyn Fn(&str) -> Option<Value>,
@@ -93,7 +96,7 @@ fn apply_to_output(output: &mut Value, lookup: &dyn Fn(&str) -> Option<Value>) -
     Ok(())
 }
 
-/// Lays `over` on `base`: objects by key, lists of objects by position, null leaves `base`, anything else replaces.
+/// Merges `over` into `base`: objects by key, lists of objects by position. Null keeps `base`; any other value replaces it.
 pub(crate) fn merge(base: Value, over: Value) -> Value {
     match (base, over) {
         (base, Value::Null) => base,
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_system_preset_is_sound_and_fully_known_to_the_model() {
+    fn every_system_preset_is_valid() {
         assert_eq!(list_system().len(), 85);
         for preset in list_system() {
             assert_eq!(validate(&preset.settings, "PresetSettings"), Ok(()), "{}", preset.name);
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_preset_has_its_facts() {
+    fn reference_preset_has_known_settings() {
         let h264 = &system(HD).unwrap().settings["videoDescription"]["codecSettings"]["h264Settings"];
         assert_eq!(h264["bitrate"], 6_000_000);
         assert_eq!(h264["hrdBufferSize"], 12_000_000);
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_output_sets_wins_and_the_rest_comes_from_the_preset() {
+    fn output_settings_override_the_preset() {
         let output = applied(json!({
             "preset": HD, "nameModifier": "_a", "extension": "m4v",
             "videoDescription": {"width": 1280, "height": 720},
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_may_be_named_by_arn_and_may_be_the_users_own() {
+    fn arns_and_user_presets_are_accepted() {
         let by_arn = format!("arn:aws:mediaconvert:us-east-1:000000000000:presets/{HD}");
         assert_eq!(applied(json!({"preset": by_arn})), applied(json!({"preset": HD})));
         let own = json!({"containerSettings": {"container": "MOV"}});
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_preset_is_named() {
+    fn unknown_preset_is_named() {
         let error = apply_presets(&with_output(json!({"preset": "Nope"})), &|_| None).unwrap_err();
         assert_eq!(error.to_string(), "The specified preset was not found: presetArn=Nope");
     }

@@ -1,23 +1,23 @@
-//! What is wrong with a request: in a place and a sentence, out MediaConvert's `pointer: sentence`. Never decides.
+//! Describes what is wrong with a request, in MediaConvert's format `pointer: message`.
 
 use std::fmt;
 
-/// One thing that is wrong, and where.
+/// One problem and the place in the request where it occurs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// JSON pointer with wire names, such as `/outputGroups/0/outputs`; empty for the whole document.
     pub pointer: String,
-    /// What is wrong there, in MediaConvert's wording.
+    /// Description of the problem, in MediaConvert's wording.
     pub message: String,
 }
 
 impl Problem {
-    /// Says `message` about the value at `pointer`.
+    /// Creates a problem with the value at `pointer`.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into() }
     }
 
-    /// Says that the object at `pointer` lacks `member`.
+    /// Creates the problem that the object at `pointer` lacks `member`.
     pub(crate) fn required(pointer: &str, member: &str) -> Self {
         Self::new(pointer, format!("{member} is a required property"))
     }
@@ -30,16 +30,16 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with one request; displayed with ` | ` between the problems.
+/// All problems of one request. `Display` separates them with ` | `.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// Turns no problems into `Ok`.
+    /// Returns `Ok` if there are no problems.
     ///
     /// # Errors
     ///
-    /// Gives itself back when there is at least one problem.
+    /// Returns itself if there is at least one problem.
     pub fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
@@ -65,7 +65,7 @@ impl From<Vec<Problem>> for Problems {
     }
 }
 
-/// Adds one step to a JSON pointer, with `~` and `/` escaped as RFC 6901 wants it.
+/// Appends one step to a JSON pointer and escapes `~` and `/` as RFC 6901 requires.
 pub(crate) fn step(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problems_read_as_mediaconvert_writes_them() {
+    fn problems_display_in_the_format_of_mediaconvert() {
         let problems = Problems(vec![
             Problem::required("/outputGroups/0/outputs/0", "containerSettings"),
             Problem::new("", "wrong"),

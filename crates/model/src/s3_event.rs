@@ -1,42 +1,44 @@
-//! S3 event notifications: in the JSON of a notification, out its records with decoded keys, and back. Never decodes a
-//! key twice: `raw_key` is what stands in the JSON, `S3Object::key` the key itself.
+//! Parses and writes S3 event notifications.
+//!
+//! To avoid decoding a key twice, `raw_key` holds the encoded key as it stands in the JSON, and `S3Object::key` returns
+//! the decoded key.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-/// What S3 leaves as it is in a key; a space becomes `+`.
+/// Characters that S3 percent-encodes in a key. A space is not among them because it becomes `+`.
 const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*').remove(b'/').remove(b' ');
 
-/// What a notification's body may be.
+/// The body of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum S3Notification {
-    /// News of objects.
+    /// Events about objects.
     Records(S3Event),
-    /// What S3 sends when notifications are set up.
+    /// The message that S3 sends when notifications are set up.
     Test(S3TestEvent),
 }
 
-/// News of objects.
+/// A notification about objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Event {
-    /// One for each object; S3 sends one.
+    /// One record per object; S3 sends one record per notification.
     #[serde(rename = "Records")]
     pub records: Vec<S3Record>,
 }
 
-/// The message of a set-up, whose `Event` is `s3:TestEvent`.
+/// The message that S3 sends when notifications are set up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct S3TestEvent {
-    /// `s3:TestEvent`.
+    /// Always `s3:TestEvent`.
     pub event: String,
-    /// Bucket.
+    /// Name of the bucket.
     pub bucket: String,
 }
 
-/// News of one object.
+/// An event about one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct S3Record {
@@ -46,9 +48,9 @@ pub struct S3Record {
     pub event_source: String,
     /// Region.
     pub aws_region: String,
-    /// RFC 3339, UTC, to the millisecond.
+    /// Time in UTC, to the millisecond, as RFC 3339.
     pub event_time: String,
-    /// Such as `ObjectCreated:Put`, without `s3:`.
+    /// Name of the event without `s3:`, such as `ObjectCreated:Put`.
     pub event_name: String,
     /// Bucket and object.
     pub s3: S3Entity,
@@ -60,7 +62,7 @@ pub struct S3Record {
 pub struct S3Entity {
     /// `1.0`.
     pub s3_schema_version: String,
-    /// Name of the notification's configuration.
+    /// Id of the notification configuration.
     pub configuration_id: String,
     /// The bucket.
     pub bucket: S3Bucket,
@@ -71,7 +73,7 @@ pub struct S3Entity {
 /// Bucket of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Bucket {
-    /// Name.
+    /// Name of the bucket.
     pub name: String,
     /// `arn:aws:s3:::<name>`.
     pub arn: String,
@@ -84,36 +86,36 @@ pub struct S3Object {
     /// The key as it stands in the JSON: percent-encoded UTF-8, `+` for a space.
     #[serde(rename = "key")]
     pub raw_key: String,
-    /// Bytes; absent for removals.
+    /// Size in bytes; absent for removals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Entity tag without quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e_tag: Option<String>,
-    /// Only in buckets with versions.
+    /// Version of the object; only in versioned buckets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
-    /// Hexadecimal; grows with each change of one key.
+    /// Hexadecimal number that grows with each change of the same key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<String>,
 }
 
 impl S3Object {
-    /// The object's key, decoded; `None` when it is not UTF-8.
+    /// Returns the decoded key, or `None` if it is not UTF-8.
     #[must_use]
     pub fn key(&self) -> Option<String> {
         decode_key(&self.raw_key)
     }
 }
 
-/// Decodes a key of a notification: `+` is a space, `%2B` a plus. `None` when the bytes are not UTF-8.
+/// Decodes a key of a notification: `+` is a space, `%2B` a plus. Returns `None` if the bytes are not UTF-8.
 #[must_use]
 pub fn decode_key(raw: &str) -> Option<String> {
     let spaced = raw.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-/// Encodes a key as S3 does in notifications.
+/// Encodes a key the way S3 does in notifications.
 #[must_use]
 pub fn encode_key(key: &str) -> String {
     utf8_percent_encode(key, ESCAPED).to_string().replace(' ', "+")
@@ -130,7 +132,7 @@ mod tests {
     const TEST: &str = include_str!("../tests/fixtures/s3_test_event.json");
 
     #[test]
-    fn a_put_reads_and_its_key_is_decoded_once() {
+    fn put_event_decodes_its_key_once() {
         let S3Notification::Records(event) = serde_json::from_str(PUT).unwrap() else { panic!("no records") };
         let object = &event.records[0].s3.object;
         assert_eq!(object.key().as_deref(), Some("in/año 1+1 100%25.mp4"));
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_event_is_no_news_of_an_object() {
+    fn test_event_has_no_records() {
         let notification: S3Notification = serde_json::from_str(TEST).unwrap();
         assert!(matches!(&notification, S3Notification::Test(test) if test.event == "s3:TestEvent"));
         let again: Value = serde_json::to_value(&notification).unwrap();
@@ -148,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_encoded_as_s3_does() {
+    fn keys_are_encoded_like_s3() {
         assert_eq!(encode_key("a b/c+d(é).mp4"), "a+b/c%2Bd%28%C3%A9%29.mp4");
         assert_eq!(decode_key("%FF"), None);
     }
 
     proptest! {
         #[test]
-        fn every_key_survives(key in ".*") {
+        fn every_key_survives_a_round_trip(key in ".*") {
             prop_assert_eq!(decode_key(&encode_key(&key)), Some(key));
         }
     }

@@ -1,40 +1,40 @@
-//! Shapes of the wire model as data: in a shape's name, out what it may hold. Never a value: `validate` and `keys` walk
-//! values along shapes.
+//! The shapes of AWS's model as data: what each structure, list or value may hold. `validate` and `keys` walk values
+//! along these shapes.
 
 use crate::generated_tables::SHAPES;
 
 /// One operation of the MediaConvert API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Operation {
-    /// AWS's name, such as `CreateJob`.
+    /// AWS's name for the operation, such as `CreateJob`.
     pub name: &'static str,
     /// HTTP method.
     pub method: &'static str,
-    /// Path with `{name}` for members that stand in it.
+    /// Path; `{name}` stands for a member that is part of the path.
     pub path: &'static str,
-    /// HTTP status of success.
+    /// HTTP status of a successful response.
     pub status: u16,
 }
 
 /// A member of a structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Member {
-    /// Wire name, lower camel case.
+    /// Wire name, in lower camel case.
     pub name: &'static str,
     /// Name of its shape.
     pub shape: &'static str,
 }
 
-/// What a value may be.
+/// The values that a shape allows.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Shape {
     /// An object with known keys.
     Structure { members: &'static [Member], required: &'static [&'static str] },
-    /// An array; bounds count items.
+    /// An array; the bounds count items.
     List { item: &'static str, min: Option<i64>, max: Option<i64> },
-    /// An object with the user's own keys.
+    /// An object with keys of the user's choice.
     Map { value: &'static str },
-    /// A text; bounds count characters, values are empty when any text goes.
+    /// A string; the bounds count characters. `values` is empty unless the shape is an enum.
     Text {
         min: Option<i64>,
         max: Option<i64>,
@@ -65,7 +65,7 @@ mod tests {
     use crate::generated_tables::OPERATIONS;
 
     #[test]
-    fn is_every_shape_found_and_every_reference_good() {
+    fn every_shape_and_reference_resolves() {
         assert!(SHAPES.len() > 900);
         for (name, _) in SHAPES {
             let references: Vec<&str> = match Shape::named(name) {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn are_all_operations_there() {
+    fn all_operations_are_listed() {
         assert_eq!(OPERATIONS.len(), 34);
         let create = OPERATIONS.iter().find(|operation| operation.name == "CreateJob").unwrap();
         assert_eq!((create.method, create.path, create.status), ("POST", "/2017-08-29/jobs", 201));

@@ -1,5 +1,7 @@
-//! Job templates: in a template's settings and a request's, out the job's. Two templates are built in: a
-//! job of `deploy/jobs/` and those in `data/templates.json`. Never resolves presets: that is `presets`, after the merge.
+//! Merges a job template's settings with a request's settings.
+//!
+//! The built-in templates are a job from `deploy/jobs/` and those in `data/templates.json`. Presets are not resolved here;
+//! `presets` does that after the merge.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,7 +11,7 @@ use serde_json::Value;
 
 use crate::presets::merge;
 
-/// The job of the AWS deployment, which is also the template `three-mp4` here: one file, so they cannot part.
+/// The job of the AWS deployment, which is also the template `three-mp4`. They share one file so that they cannot diverge.
 const THREE_MP4: &str = include_str!("../../../deploy/jobs/three-mp4.json");
 
 static BUILT_IN: LazyLock<Vec<Template>> = LazyLock::new(|| {
@@ -24,7 +26,7 @@ static BUILT_IN: LazyLock<Vec<Template>> = LazyLock::new(|| {
     std::iter::once(three_mp4).chain(others).collect()
 });
 
-/// A CreateJob request, as far as a template needs it.
+/// The parts of a CreateJob request that a template needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job {
@@ -45,29 +47,34 @@ fn built_in(name: &str) -> Option<&'static Template> {
     BUILT_IN.iter().find(|template| template.name == name)
 }
 
-/// `JobTemplateSettings` with wire names of the built-in template `name`: `three-mp4` makes the three MP4s of the system
-/// presets, `ladder` three that follow the source's shape and frame rate.
+/// Returns the `JobTemplateSettings` of the built-in template `name`, with wire names.
+///
+/// `three-mp4` makes three MP4s from system presets; `ladder` makes three that follow the source's aspect ratio and frame
+/// rate.
 #[must_use]
 pub fn template(name: &str) -> Option<Value> {
     built_in(name).map(|template| template.settings.clone())
 }
 
-/// User metadata that a job of the built-in template `name` carries: `ladder` marks itself by `abanico.ladder` =
-/// `follow-source`. Empty for an unknown name.
+/// Returns the user metadata for jobs of the built-in template `name`; empty if there is no such template.
+///
+/// `ladder` marks its jobs with `abanico.ladder` = `follow-source`.
 #[must_use]
 pub fn template_metadata(name: &str) -> BTreeMap<String, String> {
     built_in(name).map(|template| template.user_metadata.clone()).unwrap_or_default()
 }
 
-/// Names of the built-in templates.
+/// Returns the names of the built-in templates.
 #[must_use]
 pub fn template_names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|template| template.name.as_str()).collect()
 }
 
-/// Lays the request's settings on the template's: objects and maps by key, output groups, outputs and descriptions by
-/// position, other lists and values replaced, null leaves the template's. The request decides how many inputs there
-/// are; each is filled from the template's input at its position, or from the template's last.
+/// Merges a request's settings into a template's settings.
+///
+/// Objects and maps merge by key; output groups, outputs and descriptions merge by position. Other lists and values replace
+/// those of the template, and null keeps the template's value. The request decides the number of inputs; each is filled
+/// in from the template's input at the same position, or from the template's last input.
 #[must_use]
 pub fn merge_template(template_settings: Value, request_settings: Value) -> Value {
     let mut base = template_settings;
@@ -97,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn both_templates_become_sound_and_covered_jobs() {
+    fn both_templates_become_valid_jobs() {
         assert_eq!(template_names(), ["three-mp4", "ladder"]);
         for name in template_names() {
             let merged = merge_template(template(name).unwrap(), request());
@@ -123,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_merge_by_key_and_their_lists_are_replaced() {
+    fn selectors_merge_by_key_and_lists_are_replaced() {
         let mut asked = request();
         asked["inputs"][0]["audioSelectors"] =
             json!({"Audio Selector 1": {"tracks": [2, 3]}, "B": {"offset": 5}});
@@ -135,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_input_of_the_request_is_filled_and_no_more_appear() {
+    fn only_inputs_of_the_request_are_filled() {
         let mut asked = request();
         asked["inputs"] = json!([{"fileInput": "s3://a/1"}, {"fileInput": "s3://a/2"}]);
         let merged = merge_template(template("ladder").unwrap(), asked);

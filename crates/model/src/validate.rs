@@ -1,6 +1,6 @@
-//! What a request must satisfy before it becomes a job: in JSON with wire names, out all problems at once in
-//! MediaConvert's wording. Never completes or changes the request, and never asks whether a setting is supported: that
-//! is `coverage`.
+//! Validates a request with wire names and reports all problems at once in MediaConvert's wording.
+//!
+//! It does not complete or change the request, and it does not check whether a setting is supported; `coverage` does.
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -10,12 +10,13 @@ use crate::shape::Shape;
 
 mod rules;
 
-/// Checks `value` against the shape `shape` of AWS's model, such as `CreateJobRequest`, and against the server's own
-/// rules. Members that are null count as absent; unknown members pass (`parse` reports them).
+/// Checks `value` against the shape `shape` of AWS's model, such as `CreateJobRequest`, and against the service's own
+/// rules. Members that are null count as absent. Unknown members pass; `parse` reports them.
 ///
 /// # Errors
 ///
-/// Every problem, in the order of the document; the model's before the server's own at each place.
+/// Returns all problems in document order. In each structure, missing members come first, then the service's own
+/// rules, then the values.
 pub fn validate(value: &Value, shape: &str) -> Result<(), Problems> {
     let mut problems = Vec::new();
     check(value, shape, "", &mut problems);
@@ -120,7 +121,7 @@ fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, prob
     }
 }
 
-/// A pattern that this regex engine cannot read (look-around) lets every text pass.
+/// Returns whether `text` matches. Patterns that this regex engine cannot compile (look-around) match every text.
 fn matches(pattern: &str, text: &str) -> bool {
     Regex::new(pattern).map_or(true, |regex| regex.is_match(text))
 }

@@ -1,4 +1,4 @@
-//! The page of all settings for people: in the table and AWS's model, out Markdown. Never a state that is not in the table.
+//! Writes `docs/SETTINGS.md`, the page of all settings, from the coverage table and AWS's model.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,21 +6,21 @@ use std::fmt::Write as _;
 use super::{State, leads_somewhere, state};
 use crate::shape::Shape;
 
-/// How many leaves of `JobSettings` are in each state.
+/// Number of leaves of `JobSettings` in each state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Leaves whose values all have their effect.
+    /// Leaves of which every value takes effect.
     pub honoured: usize,
-    /// Leaves of which some values have their effect and others are refused.
+    /// Leaves of which some values take effect and others are refused.
     pub partly: usize,
-    /// Leaves that are accepted and need no effect.
+    /// Leaves that are accepted but have no visible effect.
     pub harmless: usize,
     /// Leaves that are refused.
     pub refused: usize,
 }
 
 impl Counts {
-    /// All leaves.
+    /// Returns the number of all leaves.
     #[must_use]
     pub fn total(&self) -> usize {
         self.honoured + self.partly + self.harmless + self.refused
@@ -42,18 +42,18 @@ pub fn counts() -> Counts {
     counts
 }
 
-/// The page in Markdown.
+/// Returns the page as Markdown.
 #[must_use]
 pub fn page() -> String {
     let counts = counts();
     let mut text = format!(
-        "# Settings\n\nWhat abanico does with each of the {} settings of a MediaConvert job. This page is written by \
-         `make goldens` from the table that jobs are checked by (`crates/model/src/coverage/table.rs`); a test fails when \
+        "# Settings\n\nWhat abanico does with each of the {} settings of a MediaConvert job. `make goldens` generates \
+         this page from the table that jobs are checked against (`crates/model/src/coverage/table.rs`); a test fails when \
          it is out of date.\n\n| state | settings | meaning |\n| --- | ---: | --- |\n\
-         | honoured | {} | every value has its effect |\n\
-         | some values | {} | the values that are listed have their effect, others are refused by name |\n\
-         | harmless | {} | accepted; has no effect that a viewer could tell, for the reason given |\n\
-         | refused | {} | a job that sets it is refused, and the answer names it |\n",
+         | honoured | {} | every value takes effect |\n\
+         | some values | {} | the listed values take effect; a job with any other value is refused |\n\
+         | harmless | {} | accepted, but has no effect that a viewer could notice, for the reason given |\n\
+         | refused | {} | a job that sets it is refused, and the error names it |\n",
         counts.total(),
         counts.honoured,
         counts.partly,
@@ -77,7 +77,7 @@ pub fn page() -> String {
         let _ = write!(text, "\n## `{title}`\n\n| member | state | remark |\n| --- | --- | --- |\n");
         rows.iter().for_each(|row| text.push_str(row));
     }
-    text.push_str("\n## Structures that are refused as a whole\n\n");
+    text.push_str("\n## Structures refused as a whole\n\n");
     refused_whole.sort();
     refused_whole.iter().for_each(|path| {
         let _ = writeln!(text, "- `{path}`");
@@ -95,7 +95,7 @@ fn row(member: &str, state: State) -> String {
     }
 }
 
-/// The outermost structure above a leaf of which nothing at all is taken.
+/// Returns the outermost structure of the path `above` of which no member is accepted.
 fn refused_structure(above: &str) -> Option<String> {
     let mut outer = String::new();
     for part in above.split('/').filter(|part| !part.is_empty()) {
@@ -110,7 +110,7 @@ fn refused_structure(above: &str) -> Option<String> {
     None
 }
 
-/// Paths of all leaves of `JobSettings`, as [`state`] takes them. Shapes that contain themselves do not occur.
+/// Returns the paths of all leaves of `JobSettings`, in the form that [`state`] takes. No shape in it contains itself.
 fn leaves() -> Vec<String> {
     let mut found = Vec::new();
     collect("JobSettings", "", &mut found);
@@ -139,7 +139,7 @@ mod tests {
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SETTINGS.md");
 
     #[test]
-    fn is_the_page_of_settings_up_to_date() {
+    fn settings_page_is_up_to_date() {
         if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
             std::fs::write(PAGE, page()).unwrap();
         }
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn is_each_leaf_counted_once() {
+    fn each_leaf_is_counted_once() {
         assert_eq!(counts().total(), leaves().len());
         assert!(counts().honoured > 150 && counts().refused > 300, "{:?}", counts());
     }
 
-    /// Members that jobs in public repositories set, by how many set them: the first in half of them or needed by the
-    /// plainest pipeline, the second in a tenth to a half (counted over 36 repositories).
+    /// Members that jobs in public repositories set, counted over 36 repositories. The first group is set in half of them
+    /// or needed by the plainest pipeline, the second in a tenth to a half.
     const USED: [(&str, &[&str]); 2] = [
         (
             "in half of all jobs",
@@ -262,16 +262,19 @@ mod tests {
     ];
 
     #[test]
-    fn is_most_of_what_real_jobs_set_taken() {
+    fn most_settings_of_real_jobs_are_accepted() {
         let all = leaves();
         let taken = |path: &str| !matches!(state(path), State::Refused | State::Advised(_));
         for (how_often, paths) in USED {
             for path in paths {
-                assert!(all.iter().any(|leaf| leaf == path), "{path} is no setting");
+                assert!(all.iter().any(|leaf| leaf == path), "{path} is not a setting");
             }
             let missing: Vec<_> = paths.iter().filter(|path| !taken(path)).collect();
             assert!(missing.len() * 4 <= paths.len(), "{how_often}: {missing:?}");
         }
-        assert!(USED[0].1.iter().all(|path| taken(path)), "what half of all jobs set must be taken");
+        assert!(
+            USED[0].1.iter().all(|path| taken(path)),
+            "every setting in half of all jobs must be accepted"
+        );
     }
 }

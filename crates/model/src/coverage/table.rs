@@ -1,5 +1,5 @@
-//! The table behind `coverage`: paths of `JobSettings` and what becomes of them. Lists stand without their index, map
-//! keys as `*`. Data only.
+//! The table behind `coverage`: the paths of `JobSettings` that are not refused, and their states. Paths have no list
+//! indices and `*` for map keys.
 
 use super::State::{self, Advised, Harmless, Honoured, Only};
 
@@ -18,7 +18,7 @@ use self::video::{AV1_MEMBERS, H264_MEMBERS, H265_MEMBERS, VIDEO_MEMBERS, VP9_ME
 const VIDEO: &str = "outputGroups/outputs/videoDescription";
 const AUDIO: &str = "outputGroups/outputs/audioDescriptions";
 
-/// A path's start and the members below it.
+/// The start of a path and the members below it.
 pub(super) type Section = (&'static str, &'static [(&'static str, State)]);
 
 /// All members that are not refused.
@@ -26,7 +26,7 @@ pub(super) const SECTIONS: &[Section] = &[
     (
         "",
         &[
-            ("adAvailOffset", Harmless("there are no ad markers that it could move")),
+            ("adAvailOffset", Harmless("there are no ad markers to shift")),
             ("timecodeConfig/source", Honoured),
             ("timecodeConfig/start", Honoured),
         ],
@@ -35,8 +35,8 @@ pub(super) const SECTIONS: &[Section] = &[
     (
         "outputGroups",
         &[
-            ("name", Harmless("a label of the job, kept and given back")),
-            ("customName", Harmless("a label of the job, kept and given back")),
+            ("name", Harmless("a label that is stored and returned with the job")),
+            ("customName", Harmless("a label that is stored and returned with the job")),
             (
                 "outputGroupSettings/type",
                 Only(&[
@@ -95,21 +95,22 @@ const INPUT: &[(&str, State)] = &[
     ("audioSelectorGroups/*/audioSelectorNames", Honoured),
     ("inputScanType", Only(&["AUTO"])),
     ("advancedInputFilter", Only(&["DISABLED"])),
-    ("filterEnable", Harmless("the filters that it governs are refused when a job sets them")),
-    ("filterStrength", Harmless("the filters that it governs are refused when a job sets them")),
+    ("filterEnable", Harmless("the filters that it controls are refused")),
+    ("filterStrength", Harmless("the filters that it controls are refused")),
     ("deblockFilter", Only(&["DISABLED"])),
     ("denoiseFilter", Only(&["DISABLED"])),
-    ("psiControl", Harmless("the tables of a transport stream are always read as far as they are there")),
+    ("psiControl", Harmless("the tables of a transport stream are always read if present")),
     ("videoSelector/rotate", Honoured),
     ("videoSelector/colorSpace", Only(&["FOLLOW"])),
-    ("videoSelector/colorSpaceUsage", Harmless("only what the file says of its colours is taken")),
+    ("videoSelector/colorSpaceUsage", Harmless("only the file's own colour metadata is used")),
     ("videoSelector/alphaBehavior", Only(&["DISCARD"])),
     ("videoSelector/sampleRange", Only(&["FOLLOW"])),
     ("videoSelector/padVideo", Only(&["DISABLED"])),
     ("videoSelector/embeddedTimecodeOverride", Only(&["NONE"])),
 ];
 
-/// Grants to the bucket's owner, who owns all objects here.
+/// ACLs that grant rights to the bucket's owner, who owns all objects anyway.
 const OWNERS_ACLS: &[&str] = &["BUCKET_OWNER_FULL_CONTROL", "BUCKET_OWNER_READ"];
-const ONE_CLASS: &str = "objects lie on one disk, or in the class of the bucket they go to";
-const NO_ENCRYPTION: &str = "objects are written as they are: encrypt the disk, or the bucket by its default";
+const ONE_CLASS: &str = "objects are stored on one disk, or in the storage class of the destination bucket";
+const NO_ENCRYPTION: &str =
+    "objects are written unencrypted: encrypt the disk, or use the bucket's default encryption";

@@ -1,12 +1,11 @@
-//! The server's own rules, which AWS's model does not have: in one structure and its shape's name, out what it breaks.
-//! Never looks at anything outside of that structure.
+//! The service's own rules, which AWS's model does not state. Each rule looks at one structure only.
 
 use serde_json::{Map, Value};
 
 use super::is_set;
 use crate::problem::{Problem, step};
 
-/// Members that the service asks for although its model calls them optional.
+/// Members that the service requires although its model calls them optional.
 pub(super) const REQUIRED: &[(&str, &[&str])] = &[
     ("OutputGroup", &["outputs", "outputGroupSettings"]),
     ("OutputGroupSettings", &["type"]),
@@ -25,7 +24,7 @@ pub(super) const REQUIRED: &[(&str, &[&str])] = &[
     ("Rectangle", &["x", "y", "width", "height"]),
 ];
 
-/// Adds what the server's own rules find wrong with `object`, which is of the shape `shape` and stands at `at`.
+/// Adds the problems that the service's own rules find in `object`, which has the shape `shape` and is located at `at`.
 pub(super) fn check(shape: &str, object: &Map<String, Value>, at: &str, problems: &mut Vec<Problem>) {
     if let Some((_, members)) = REQUIRED.iter().find(|(name, _)| *name == shape) {
         let missing = members.iter().filter(|member| !is_set(object, member));
@@ -86,7 +85,7 @@ fn even_sizes(object: &Map<String, Value>, at: &str, problems: &mut Vec<Problem>
     }
 }
 
-/// The service fills no rate in: each way of rate control has one that must be given.
+/// The service has no default bit rate: each rate control mode requires its own member.
 fn rate_control(object: &Map<String, Value>, at: &str, problems: &mut Vec<Problem>) {
     let needed = match object.get("rateControlMode").and_then(Value::as_str) {
         Some("CBR" | "VBR") => "bitrate",

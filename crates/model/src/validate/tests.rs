@@ -1,4 +1,4 @@
-//! Tests of `validate`: in a sound job with one change, out the problems it must have. Never a file or a server.
+//! Tests of `validate`: each test changes a valid job and checks the problems that are reported.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn job() -> Value {
     })
 }
 
-/// Sets the value at `pointer`, whose parent must stand, and gives back the problems.
+/// Sets the value at each pointer, whose parent must exist, and returns the problems.
 fn problems_with(changes: &[(&str, Value)]) -> Vec<String> {
     let mut job = job();
     for (pointer, value) in changes {
@@ -47,12 +47,12 @@ fn problems_with(changes: &[(&str, Value)]) -> Vec<String> {
 const OUTPUT: &str = "/settings/outputGroups/0/outputs/0";
 
 #[test]
-fn a_sound_job_has_no_problem() {
+fn valid_job_has_no_problems() {
     assert_eq!(problems_with(&[]), Vec::<String>::new());
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let found = problems_with(&[
         ("/role", Value::Null),
         ("/settings/inputs", json!([])),
@@ -71,20 +71,20 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
-fn an_empty_list_of_outputs_is_told_as_the_service_does() {
+fn empty_outputs_are_reported_like_the_service() {
     let found = problems_with(&[("/settings/outputGroups/0/outputs", json!([]))]);
     assert_eq!(found, ["/settings/outputGroups/0/outputs: Should have at least 1 items"]);
 }
 
 #[test]
-fn each_output_of_a_group_of_two_needs_its_modifier() {
+fn several_outputs_need_a_name_modifier_each() {
     let outputs = json!([{"preset": "a"}, {"preset": "b", "nameModifier": "_b"}]);
     let found = problems_with(&[("/settings/outputGroups/0/outputs", outputs)]);
     assert_eq!(found, [format!("{OUTPUT}: nameModifier is a required property")]);
 }
 
 #[test]
-fn each_rate_control_asks_for_its_rate() {
+fn each_rate_control_mode_requires_its_rate() {
     let at = format!("{OUTPUT}/videoDescription/codecSettings/h264Settings");
     for (mode, member) in [("CBR", "bitrate"), ("VBR", "bitrate"), ("QVBR", "maxBitrate")] {
         let found = problems_with(&[(&at, json!({"rateControlMode": mode}))]);
@@ -118,7 +118,7 @@ fn baseline_needs_cavlc() {
 }
 
 #[test]
-fn a_destination_must_be_an_s3_url() {
+fn destination_must_be_an_s3_url() {
     let at = "/settings/outputGroups/0/outputGroupSettings/fileGroupSettings/destination";
     let found = problems_with(&[(at, json!("ftp://x"))]);
     assert_eq!(found.len(), 1);
@@ -126,7 +126,7 @@ fn a_destination_must_be_an_s3_url() {
 }
 
 #[test]
-fn a_settings_rule_names_only_shapes_and_members_that_exist() {
+fn rules_name_only_existing_shapes_and_members() {
     for (shape, members) in rules::REQUIRED {
         let Some(Shape::Structure { members: known, .. }) = Shape::named(shape) else { panic!("{shape}") };
         for member in *members {
@@ -136,7 +136,7 @@ fn a_settings_rule_names_only_shapes_and_members_that_exist() {
 }
 
 #[test]
-fn every_pattern_of_the_model_can_be_compiled() {
+fn every_pattern_of_the_model_compiles() {
     for (name, shape) in crate::generated_tables::SHAPES {
         if let Shape::Text { pattern: Some(pattern), .. } = shape {
             assert!(Regex::new(pattern).is_ok(), "{name}: {pattern} would let every text pass");

@@ -1,4 +1,4 @@
-//! The table's rows for sound: members of selectors, of audio descriptions and of each codec's settings. Data only.
+//! The table's rows for audio: members of audio selectors, audio descriptions and each codec's settings.
 
 use super::super::State::{self, Advised, Harmless, Honoured, Only};
 
@@ -12,10 +12,10 @@ pub(super) const SELECTOR_MEMBERS: &[(&str, State)] = &[
     ("customLanguageCode", Honoured),
     ("offset", Honoured),
     ("selectorType", Only(&["TRACK", "PID", "LANGUAGE_CODE", "STREAM"])),
-    ("programSelection", Harmless("the first program is taken")),
-    ("audioDurationCorrection", Harmless("sound always follows the time stamps of its packets")),
-    ("externalAudioFileInput", Advised("join the sound to the video's file before the upload")),
-    ("remixSettings", Advised("remix in the audio description of the output")),
+    ("programSelection", Harmless("the first program is always used")),
+    ("audioDurationCorrection", Harmless("audio always follows the timestamps of its packets")),
+    ("externalAudioFileInput", Advised("mux the audio into the video file before the upload")),
+    ("remixSettings", Advised("remix in the output's audio description")),
 ];
 
 /// Members of `AudioDescription`.
@@ -36,7 +36,7 @@ pub(super) const AUDIO_MEMBERS: &[(&str, State)] = &[
     ("audioNormalizationSettings/correctionGateLevel", Honoured),
     ("audioNormalizationSettings/targetLkfs", Honoured),
     ("audioNormalizationSettings/truePeakLimiterThreshold", Honoured),
-    ("audioNormalizationSettings/peakCalculation", Harmless("peaks are limited where a threshold is given")),
+    ("audioNormalizationSettings/peakCalculation", Harmless("peaks are limited whenever a threshold is set")),
     ("audioNormalizationSettings/loudnessLogging", Only(&["DONT_LOG"])),
     (
         "codecSettings/codec",
@@ -58,10 +58,10 @@ pub(super) const AUDIO_MEMBERS: &[(&str, State)] = &[
     ("codecSettings/aacSettings/vbrQuality", Honoured),
     ("codecSettings/aacSettings/codecProfile", Only(&["LC"])),
     ("codecSettings/aacSettings/rawFormat", Only(&["NONE"])),
-    ("codecSettings/aacSettings/specification", Harmless("both specifications give the same sound")),
+    ("codecSettings/aacSettings/specification", Harmless("both specifications give the same audio")),
     (
         "codecSettings/aacSettings/audioDescriptionBroadcasterMix",
-        Harmless("a mark for receivers that mix, which files here do not carry"),
+        Harmless("a flag for receivers that mix; output files do not carry it"),
     ),
     ("codecSettings/mp2Settings/bitrate", Honoured),
     ("codecSettings/mp2Settings/channels", Honoured),
@@ -77,23 +77,23 @@ pub(super) const AUDIO_MEMBERS: &[(&str, State)] = &[
         "codecSettings/ac3Settings/codingMode",
         Only(&["CODING_MODE_1_0", "CODING_MODE_2_0", "CODING_MODE_3_2_LFE", "CODING_MODE_AUTO"]),
     ),
-    ("codecSettings/ac3Settings/sampleRate", Harmless("the codec has one sampling rate here, 48 kHz")),
+    ("codecSettings/ac3Settings/sampleRate", Harmless("the sample rate of this codec is always 48 kHz")),
     ("codecSettings/ac3Settings/bitstreamMode", Only(&["COMPLETE_MAIN"])),
-    ("codecSettings/ac3Settings/metadataControl", Harmless("descriptive numbers are the encoder's own")),
-    ("codecSettings/ac3Settings/lfeFilter", Harmless("the channel of low sounds is limited by the encoder")),
+    ("codecSettings/ac3Settings/metadataControl", Harmless("the encoder writes its own metadata")),
+    ("codecSettings/ac3Settings/lfeFilter", Harmless("the encoder limits the LFE channel")),
     ("codecSettings/ac3Settings/dynamicRangeCompressionProfile", Only(&["NONE"])),
     ("codecSettings/ac3Settings/dynamicRangeCompressionLine", Only(&["NONE"])),
     ("codecSettings/ac3Settings/dynamicRangeCompressionRf", Only(&["NONE"])),
     ("codecSettings/eac3Settings/bitrate", Honoured),
     ("codecSettings/eac3Settings/codingMode", Honoured),
     ("codecSettings/eac3Settings/lfeControl", Honoured),
-    ("codecSettings/eac3Settings/sampleRate", Harmless("the codec has one sampling rate here, 48 kHz")),
+    ("codecSettings/eac3Settings/sampleRate", Harmless("the sample rate of this codec is always 48 kHz")),
     ("codecSettings/eac3Settings/bitstreamMode", Only(&["COMPLETE_MAIN"])),
-    ("codecSettings/eac3Settings/metadataControl", Harmless("descriptive numbers are the encoder's own")),
-    ("codecSettings/eac3Settings/passthroughControl", Harmless("sound is always encoded anew")),
-    ("codecSettings/eac3Settings/lfeFilter", Harmless("the channel of low sounds is limited by the encoder")),
-    ("codecSettings/eac3Settings/dcFilter", Harmless("a constant offset is not heard")),
-    ("codecSettings/eac3Settings/phaseControl", Harmless("the encoder shifts no phase")),
+    ("codecSettings/eac3Settings/metadataControl", Harmless("the encoder writes its own metadata")),
+    ("codecSettings/eac3Settings/passthroughControl", Harmless("audio is always re-encoded")),
+    ("codecSettings/eac3Settings/lfeFilter", Harmless("the encoder limits the LFE channel")),
+    ("codecSettings/eac3Settings/dcFilter", Harmless("a DC offset is inaudible")),
+    ("codecSettings/eac3Settings/phaseControl", Harmless("the encoder does not shift the phase")),
     ("codecSettings/eac3Settings/attenuationControl", Only(&["NONE"])),
     ("codecSettings/eac3Settings/dynamicRangeCompressionLine", Only(&["NONE"])),
     ("codecSettings/eac3Settings/dynamicRangeCompressionRf", Only(&["NONE"])),

@@ -1,8 +1,8 @@
-//! The table's rows for captions: members of selectors and of descriptions. Data only.
+//! The table's rows for captions: members of caption selectors and caption descriptions.
 
 use super::super::State::{self, Advised, Harmless, Honoured, Only};
 
-const OF_SCC: State = Harmless("it tells of SCC or STL files, which are refused");
+const OF_SCC: State = Harmless("applies only to SCC and STL files, which are refused");
 
 /// Members of `CaptionSelector`.
 pub(super) const CAPTION_SELECTOR_MEMBERS: &[(&str, State)] = &[
@@ -21,7 +21,7 @@ pub(super) const CAPTION_SELECTOR_MEMBERS: &[(&str, State)] = &[
 ];
 
 const OWN_FONTS: State = Advised(
-    "install the font on the machine, and let fallbackFont choose the kind: the system's fonts are used",
+    "only the system's fonts are used: install the font on the machine and let fallbackFont choose the kind",
 );
 
 /// Members of `CaptionDescription`.
@@ -50,11 +50,11 @@ pub(super) const CAPTION_MEMBERS: &[(&str, State)] = &[
     ("destinationSettings/burninDestinationSettings/fontOpacity", Honoured),
     (
         "destinationSettings/burninDestinationSettings/fontResolution",
-        Harmless("letters are drawn from outlines"),
+        Harmless("glyphs are drawn from outlines"),
     ),
     (
         "destinationSettings/burninDestinationSettings/fontScript",
-        Harmless("letters of every script are found by themselves"),
+        Harmless("glyphs of every script are found automatically"),
     ),
     ("destinationSettings/burninDestinationSettings/fontSize", Honoured),
     ("destinationSettings/burninDestinationSettings/hexFontColor", Honoured),
@@ -62,7 +62,7 @@ pub(super) const CAPTION_MEMBERS: &[(&str, State)] = &[
     ("destinationSettings/burninDestinationSettings/outlineSize", Honoured),
     (
         "destinationSettings/burninDestinationSettings/removeRubyReserveAttributes",
-        Harmless("it tells of IMSC captions, which are refused"),
+        Harmless("applies only to IMSC captions, which are refused"),
     ),
     ("destinationSettings/burninDestinationSettings/shadowColor", Honoured),
     ("destinationSettings/burninDestinationSettings/shadowOpacity", Honoured),
@@ -71,7 +71,7 @@ pub(super) const CAPTION_MEMBERS: &[(&str, State)] = &[
     ("destinationSettings/burninDestinationSettings/stylePassthrough", Honoured),
     (
         "destinationSettings/burninDestinationSettings/teletextSpacing",
-        Harmless("it tells of teletext captions, which are refused"),
+        Harmless("applies only to teletext captions, which are refused"),
     ),
     ("destinationSettings/burninDestinationSettings/xPosition", Honoured),
     ("destinationSettings/burninDestinationSettings/yPosition", Honoured),

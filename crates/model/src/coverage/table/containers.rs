@@ -1,17 +1,17 @@
-//! The table's rows for containers: members of each one's settings. Data only.
+//! The table's rows for containers: members of each container's settings.
 
 use super::super::State::{self, Harmless, Honoured, Only};
 
 const NO_MARKERS: State = Harmless("there are no ad markers");
-const NO_SEGMENTS: State = Harmless("it tells of segment marks, which are not written");
+const NO_SEGMENTS: State = Harmless("applies only to segmentation markers, which are not written");
 const TABLES: State = Harmless("the tables are written often enough for every decoder");
 
 /// Members of `ContainerSettings`.
 pub(super) const CONTAINER_MEMBERS: &[(&str, State)] = &[
     ("container", Only(&["MP4", "MOV", "M2TS", "WEBM", "OGG", "M3U8", "CMFC", "MPD", "RAW"])),
     ("mp4Settings/moovPlacement", Honoured),
-    ("mp4Settings/cslgAtom", Harmless("players do not need the box: times are right without it")),
-    ("mp4Settings/cttsVersion", Harmless("both versions of the box give the same times")),
+    ("mp4Settings/cslgAtom", Harmless("players do not need the box: timestamps are right without it")),
+    ("mp4Settings/cttsVersion", Harmless("both versions of the box give the same timestamps")),
     ("mp4Settings/freeSpaceBox", Harmless("empty space that no player reads")),
     ("mp4Settings/audioDuration", Only(&["DEFAULT_CODEC_DURATION"])),
     ("mp4Settings/c2paManifest", Only(&["EXCLUDE"])),
@@ -30,15 +30,15 @@ pub(super) const CONTAINER_MEMBERS: &[(&str, State)] = &[
     ("mpdSettings/accessibilityCaptionHints", Only(&["EXCLUDE"])),
     ("mpdSettings/audioDuration", Only(&["DEFAULT_CODEC_DURATION"])),
     ("mpdSettings/c2paManifest", Only(&["EXCLUDE"])),
-    ("mpdSettings/captionContainerType", Harmless("there are no captions in fragments")),
+    ("mpdSettings/captionContainerType", Harmless("fragments carry no captions")),
     ("mpdSettings/klvMetadata", Only(&["NONE"])),
     ("mpdSettings/manifestMetadataSignaling", Only(&["DISABLED"])),
     ("mpdSettings/scte35Esam", Only(&["NONE"])),
     ("mpdSettings/scte35Source", Only(&["NONE"])),
     ("mpdSettings/timedMetadata", Only(&["NONE"])),
     ("movSettings/clapAtom", Harmless("the whole frame is shown")),
-    ("movSettings/cslgAtom", Harmless("players do not need the box: times are right without it")),
-    ("movSettings/mpeg2FourCCControl", Harmless("it tells of a codec that is refused")),
+    ("movSettings/cslgAtom", Harmless("players do not need the box: timestamps are right without it")),
+    ("movSettings/mpeg2FourCCControl", Harmless("applies only to a codec that is refused")),
     ("movSettings/paddingControl", Only(&["NONE"])),
     ("movSettings/reference", Only(&["SELF_CONTAINED"])),
     ("m2tsSettings/transportStreamId", Honoured),
@@ -51,9 +51,9 @@ pub(super) const CONTAINER_MEMBERS: &[(&str, State)] = &[
     ("m2tsSettings/rateMode", Honoured),
     ("m2tsSettings/bitrate", Honoured),
     ("m2tsSettings/audioDuration", Only(&["DEFAULT_CODEC_DURATION"])),
-    ("m2tsSettings/audioBufferModel", Harmless("both models are kept")),
-    ("m2tsSettings/bufferModel", Harmless("packets are always interleaved by their times")),
-    ("m2tsSettings/audioFramesPerPes", Harmless("how frames are packed in packets is not heard")),
+    ("m2tsSettings/audioBufferModel", Harmless("the output satisfies both models")),
+    ("m2tsSettings/bufferModel", Harmless("packets are always interleaved by timestamp")),
+    ("m2tsSettings/audioFramesPerPes", Harmless("how frames are packed into packets is not audible")),
     ("m2tsSettings/pcrControl", TABLES),
     ("m2tsSettings/maxPcrInterval", TABLES),
     ("m2tsSettings/patInterval", TABLES),
@@ -84,11 +84,11 @@ pub(super) const CONTAINER_MEMBERS: &[(&str, State)] = &[
     ("m3u8Settings/ptsOffset", Honoured),
     ("m3u8Settings/ptsOffsetMode", Honoured),
     ("m3u8Settings/audioDuration", Only(&["DEFAULT_CODEC_DURATION"])),
-    ("m3u8Settings/audioFramesPerPes", Harmless("how frames are packed in packets is not heard")),
+    ("m3u8Settings/audioFramesPerPes", Harmless("how frames are packed into packets is not audible")),
     ("m3u8Settings/pcrControl", TABLES),
     ("m3u8Settings/maxPcrInterval", TABLES),
-    ("m3u8Settings/patInterval", Harmless("the tables stand at the start of each segment")),
-    ("m3u8Settings/pmtInterval", Harmless("the tables stand at the start of each segment")),
+    ("m3u8Settings/patInterval", Harmless("every segment starts with the tables")),
+    ("m3u8Settings/pmtInterval", Harmless("every segment starts with the tables")),
     ("m3u8Settings/nielsenId3", Only(&["NONE"])),
     ("m3u8Settings/scte35Source", Only(&["NONE"])),
     ("m3u8Settings/timedMetadata", Only(&["NONE"])),

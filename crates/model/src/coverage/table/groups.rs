@@ -1,4 +1,4 @@
-//! The table's rows for output groups in segments: members of each one's settings. Data only.
+//! The table's rows for segmented output groups: members of the settings of HLS, CMAF and DASH groups.
 
 use super::super::State::{self, Advised, Harmless, Honoured, Only};
 use super::{NO_ENCRYPTION, ONE_CLASS, OWNERS_ACLS};
@@ -10,7 +10,7 @@ pub(super) const HLS_MEMBERS: &[(&str, State)] = &[
     ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
     ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
     ("segmentLength", Honoured),
-    ("minSegmentLength", Harmless("no segment but the last is shorter than the others")),
+    ("minSegmentLength", Harmless("only the last segment can be shorter than the others")),
     ("minFinalSegmentLength", Honoured),
     ("segmentLengthControl", Only(&["EXACT", "GOP_MULTIPLE"])),
     ("segmentControl", Honoured),
@@ -24,29 +24,32 @@ pub(super) const HLS_MEMBERS: &[(&str, State)] = &[
     ("baseUrl", Honoured),
     ("programDateTime", Honoured),
     ("programDateTimePeriod", Honoured),
-    ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
+    ("codecSpecification", Harmless("the attribute always follows RFC 6381")),
     ("manifestCompression", Honoured),
     ("captionSegmentLengthControl", Honoured),
     ("captionLanguageSetting", Only(&["NONE", "OMIT"])),
-    ("audioOnlyHeader", Harmless("it tells of a variant with sound alone")),
+    ("audioOnlyHeader", Harmless("applies only to audio-only variants")),
     ("imageBasedTrickPlay", Only(&["NONE"])),
     ("timedMetadataId3Frame", Harmless("there is no timed metadata")),
     ("timedMetadataId3Period", Harmless("there is no timed metadata")),
     ("progressiveWriteHlsManifest", Only(&["DISABLED"])),
 ];
 
-/// Members of `HlsSettings`, which an output has.
+/// Members of `HlsSettings`, the HLS settings of a single output.
 pub(super) const HLS_OUTPUT_MEMBERS: &[(&str, State)] = &[
     ("segmentModifier", Honoured),
     ("iFrameOnlyManifest", Only(&["INCLUDE", "EXCLUDE"])),
-    ("audioOnlyContainer", Harmless("sound alone lies in transport streams too, which players take alike")),
+    (
+        "audioOnlyContainer",
+        Harmless("audio-only outputs are transport streams too, which players accept just as well"),
+    ),
     ("audioGroupId", Honoured),
     ("audioRenditionSets", Honoured),
     ("audioTrackType", Honoured),
     ("descriptiveVideoServiceFlag", Honoured),
 ];
 
-/// What a video stream's first picture is called in a manifest.
+/// Supported values of `ptsOffsetHandlingForBFrames`.
 const FROM_ZERO: &[&str] = &["ZERO_BASED"];
 
 /// Members of `CmafGroupSettings`.
@@ -57,7 +60,7 @@ pub(super) const CMAF_MEMBERS: &[(&str, State)] = &[
     ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
     ("baseUrl", Honoured),
     ("clientCache", Honoured),
-    ("codecSpecification", Harmless("the attribute is written as RFC 6381 has it")),
+    ("codecSpecification", Harmless("the attribute always follows RFC 6381")),
     ("dashManifestStyle", Only(&["BASIC"])),
     ("fragmentLength", Honoured),
     ("imageBasedTrickPlay", Only(&["NONE"])),
