@@ -1,13 +1,13 @@
-// template.yaml for the Serverless Framework: in the template and the framework's parameters, out the same resources
-// without the functions' code, which the framework uploads by itself, and with the parameters as defaults.
-// Never a second description of anything.
+// Adapts template.yaml to the Serverless Framework, so that the stack is described only once.
+// Returns the template's resources without the functions' code, which the framework uploads itself, and with the
+// framework's parameters as defaults.
 "use strict";
 
 const fs = require("node:fs");
 const path = require("node:path");
 const yaml = require("js-yaml");
 
-// CloudFormation's short tags in their long form.
+// Expands one of CloudFormation's short tags to its long form.
 function tag(name, kind) {
   const long = name === "Ref" || name === "Condition" ? name : `Fn::${name}`;
   const construct = (value) => {
@@ -24,7 +24,7 @@ const NAMES = ["Ref", "Condition", "GetAtt", "Sub", "If", "Equals", "Not", "And"
 const KINDS = ["scalar", "sequence", "mapping"];
 const SCHEMA = yaml.DEFAULT_SCHEMA.extend(NAMES.flatMap((name) => KINDS.map((kind) => tag(name, kind))));
 
-// Which parameter of the framework each of the template's takes its default from.
+// The template's parameters, and the framework's parameters that supply their defaults.
 const PARAMETERS = {
   Architecture: "architecture",
   UploadBucketName: "uploadBucket",
