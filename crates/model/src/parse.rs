@@ -8,7 +8,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::problem::{Problem, Problems, step};
 
-/// A typed value and the members that did not fit into it.
+/// A typed value and the members that its type does not have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed<T> {
     /// The typed value.

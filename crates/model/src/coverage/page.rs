@@ -1,4 +1,4 @@
-//! Writes `docs/SETTINGS.md`, the page of all settings, from the coverage table and AWS's model.
+//! Generates `docs/SETTINGS.md`, the page of all settings, from the coverage table and AWS's model.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -95,7 +95,7 @@ fn row(member: &str, state: State) -> String {
     }
 }
 
-/// Returns the outermost structure of the path `above` of which no member is accepted.
+/// Returns the outermost structure on the path `above` that has no accepted member.
 fn refused_structure(above: &str) -> Option<String> {
     let mut outer = String::new();
     for part in above.split('/').filter(|part| !part.is_empty()) {

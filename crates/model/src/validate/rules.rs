@@ -1,4 +1,4 @@
-//! The service's own rules, which AWS's model does not state. Each rule looks at one structure only.
+//! The service's own rules, which AWS's model does not state. No rule looks outside its structure.
 
 use serde_json::{Map, Value};
 
