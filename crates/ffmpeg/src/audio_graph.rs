@@ -1,12 +1,14 @@
-//! Filter graphs of sound: in the audio part of a plan, out the text that ffmpeg's filters are set up by.
-//! Never a sample that drifts: every part follows its time stamps, and parts in a row have exact lengths.
+//! Builds the audio filter graphs of a plan, in ffmpeg's syntax.
+//!
+//! Audio never drifts: every part follows its time stamps, and consecutive parts have exact lengths.
 
 use abanico_media::{ExactTime, Rational};
 use abanico_plan::{AudioEncode, AudioPart, Remix};
 
 use crate::filter_graph::moved_to_zero;
 
-/// The graph from the decoded sound to the pad `[sound]`; `gain` is added to all parts, in thousandths of a decibel.
+/// Returns the graph from the decoded audio to the pad `[sound]`, with `gain` applied after all parts are
+/// joined.
 pub(crate) fn audio_graph(encode: &AudioEncode, gain: Option<Gain>) -> String {
     let mut chains = Vec::new();
     let mut parts = String::new();
@@ -29,12 +31,12 @@ pub(crate) fn audio_graph(encode: &AudioEncode, gain: Option<Gain>) -> String {
     chains.join(";")
 }
 
-/// What brings a sound to its loudness.
+/// The gain that brings audio to its target loudness.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gain {
-    /// Thousandths of a decibel.
+    /// Gain in thousandths of a decibel.
     pub millidecibels: i32,
-    /// Highest peak in thousandths of dBFS; none limits nothing.
+    /// Highest peak in thousandths of dBFS. `None` applies no limiter.
     pub peak_millidbfs: Option<i32>,
 }
 
@@ -42,7 +44,7 @@ impl Gain {
     fn filters(self) -> String {
         let volume = format!("volume={}dB", thousandths(self.millidecibels));
         match self.peak_millidbfs {
-            // The limiter must not add gain of its own (level), and takes a ratio.
+            // `level=0` keeps the limiter from adding gain of its own. Its limit is a ratio, not decibels.
             Some(peak) => format!("{volume},alimiter=limit={:.6}:level=0", ratio(peak)),
             None => volume,
         }
@@ -58,10 +60,11 @@ fn part_chain(encode: &AudioEncode, part: &AudioPart, number: usize, samples: Op
         // Silence; the plan gives it a length.
         return format!("anullsrc=r={rate}:cl={layout}{cut}[part{number}]");
     }
-    // What lies before a clip is thrown away sample by sample.
+    // Drops audio before the clip's start with sample accuracy.
     let start = if part.length.is_some() { ",atrim=start=0" } else { "" };
-    // first_pts=0 cuts what comes before the picture and puts silence before sound that starts later; async=1000 lets
-    // the resampler follow time stamps by at most 1000 samples a second (about 2 %, unheard) instead of drifting.
+    // `first_pts=0` drops audio before the video's start, and adds silence if the audio starts later.
+    // `async=1000` lets the resampler follow the time stamps by at most 1000 samples per second (about 2 %,
+    // inaudible) instead of drifting.
     let timed = format!(
         "asetpts={}{start},aresample={rate}:async=1000:first_pts=0",
         moved_to_zero(part.start - part.offset)
@@ -82,7 +85,8 @@ fn part_chain(encode: &AudioEncode, part: &AudioPart, number: usize, samples: Op
     format!("[{number}:{stream}]{timed},{shaped}{cut}[part{number}]")
 }
 
-/// Channels as the output has them: by the job's gains, side by side from several tracks, or mixed by the usual rules.
+/// Returns the filter that makes the output's channels: with the job's remix gains, from several tracks side
+/// by side, or by the usual mixing rules.
 fn shaped(remix: Option<&Remix>, part: &AudioPart, channels: u16, layout: &str) -> String {
     if let Some(remix) = remix {
         let rows: Vec<String> =
@@ -96,7 +100,7 @@ fn shaped(remix: Option<&Remix>, part: &AudioPart, channels: u16, layout: &str) 
     format!("aformat=channel_layouts={layout}")
 }
 
-/// One output channel; inputs that this part does not have are silent.
+/// Returns the mix of one output channel. Input channels that this part lacks are silent.
 fn sum(row: usize, gains: &[Option<i32>], part: &AudioPart) -> String {
     let there = gains.iter().take(usize::from(part.channels)).enumerate();
     let terms: Vec<String> =
@@ -104,7 +108,7 @@ fn sum(row: usize, gains: &[Option<i32>], part: &AudioPart) -> String {
     if terms.is_empty() { format!("c{row}=0*c0") } else { format!("c{row}={}", terms.join("+")) }
 }
 
-/// Thousandths of a decibel as a factor of amplitude.
+/// Converts thousandths of a decibel to an amplitude ratio.
 fn ratio(millidecibels: i32) -> f64 {
     10_f64.powf(f64::from(millidecibels) / 20_000.0)
 }
@@ -118,7 +122,7 @@ fn samples(time: ExactTime, rate_hz: u32) -> i64 {
     (time.seconds() * Rational::from(rate_hz)).round()
 }
 
-/// ffmpeg's name of the usual layout of so many channels.
+/// Returns ffmpeg's name of the usual layout for a number of channels.
 fn layout(channels: u16) -> String {
     match channels {
         1 => "mono".to_owned(),

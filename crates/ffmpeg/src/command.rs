@@ -1,6 +1,7 @@
-//! Tasks as ffmpeg commands: in a planned task and file paths, out the argument list of one ffmpeg process.
+//! Builds the ffmpeg command line of each planned task.
 //!
-//! Pure: nothing is spawned, no file is looked at. Every flag that is not plain has its reason beside it.
+//! Takes a task and file paths, and returns the arguments of one ffmpeg process. It spawns nothing and reads
+//! no files. A comment explains each unusual flag.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,14 +20,15 @@ use crate::overlays::overlay_images;
 
 pub use crate::audio_graph::Gain;
 
-/// An argument list in the making.
+/// An argument list under construction.
 pub(crate) struct Args(Vec<OsString>);
 
 impl Args {
-    /// What every ffmpeg here starts with.
+    /// Starts with the arguments that every ffmpeg run here shares.
     fn new() -> Self {
         let mut args = Self(Vec::new());
-        // Warnings only: stderr is for people who look into a failure. No terminal is read, progress is key=value text.
+        // Log only warnings: stderr is for people who investigate a failure. Never read from a terminal.
+        // Report progress as `key=value` lines.
         args.all([
             "-hide_banner",
             "-nostdin",
@@ -40,29 +42,29 @@ impl Args {
         args
     }
 
-    /// As [`Args::new`], for users' files: their own clock is kept. Left to itself ffmpeg moves a file's start to zero, and
-    /// which start that is depends on the container and on the streams that are read (seen with 5.1.9: in a transport stream
-    /// the picture's own start when only the picture is read).
+    /// Like [`Args::new`], but for users' files: keeps the files' own time stamps. Without `-copyts`, ffmpeg
+    /// moves a file's start to zero, and which start it uses depends on the container and on the streams that
+    /// are read (seen with 5.1.9: in a transport stream, the video's own start when only the video is read).
     fn of_foreign_files() -> Self {
         let mut args = Self::new();
         args.all(["-copyts"]);
         args
     }
 
-    /// Adds words.
+    /// Appends arguments.
     pub(crate) fn all<const N: usize>(&mut self, words: [&str; N]) -> &mut Self {
         self.0.extend(words.map(OsString::from));
         self
     }
 
-    /// Adds a flag and its value.
+    /// Appends a flag and its value.
     pub(crate) fn pair(&mut self, flag: &str, value: impl Into<OsString>) -> &mut Self {
         self.0.push(flag.into());
         self.0.push(value.into());
         self
     }
 
-    /// Adds a path that cannot be taken for a flag or a URL.
+    /// Appends a path in a form that ffmpeg cannot take for a flag or a URL.
     fn path(&mut self, flag: Option<&str>, path: &Path) -> &mut Self {
         self.0.extend(flag.map(OsString::from));
         let mut url = OsString::from("file:");
@@ -71,79 +73,83 @@ impl Args {
         self
     }
 
-    /// Adds a user's file as input, read by demuxers and protocols that reach nothing else.
+    /// Adds a user's file as an input. Only demuxers and protocols that cannot reach other files or hosts may
+    /// read it.
     fn foreign_input(&mut self, path: &Path) -> &mut Self {
         self.pair("-protocol_whitelist", "file").pair("-format_whitelist", crate::probe::FORMATS);
         self.path(Some("-i"), path)
     }
 
-    /// Ends an output: a file that says nothing about who made it when, so equal work gives equal bytes.
+    /// Ends an output. The file names neither its creator nor its creation time, so that equal work gives
+    /// equal bytes.
     fn output(&mut self, format: &str, path: &Path) -> &mut Self {
         self.all(["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", format]);
         self.path(None, path)
     }
 }
 
-/// Name of the intermediate file of a video rendition.
+/// Returns the name of a video rendition's intermediate file.
 pub fn video_file_name(rendition: u32) -> String {
     format!("video-{rendition}.mp4")
 }
 
-/// Name of the intermediate file of encoded sound: MP4, where the codec has a place in it that keeps its name.
+/// Returns the name of the intermediate file of encoded audio: MP4, or MOV for codecs that MP4 cannot identify.
 pub fn audio_file_name(audio: u32, codec: AudioCodec) -> String {
     format!("audio-{audio}.{}", audio_format(codec))
 }
 
 fn audio_format(codec: AudioCodec) -> &'static str {
     match codec {
-        // MP4 has one name for both layers of MPEG-1 sound, and none for plain samples.
+        // MP4 has one name for MPEG-1 audio of both layers, and none for PCM.
         AudioCodec::Mp2 | AudioCodec::Wav | AudioCodec::Aiff => "mov",
         _ => "mp4",
     }
 }
 
-/// Name of the file of an output.
+/// Returns the file name of an output.
 pub fn output_file_name(output: &FileOutput) -> String {
     format!("output-{}.{}", output.output, output.container.extension())
 }
 
-/// What a video is encoded from.
+/// The files that a video is encoded from.
 #[derive(Clone, Copy, Default)]
 pub struct EncodedFrom<'a> {
-    /// The job's files by their index.
+    /// Input files, by the job's input index.
     pub inputs: &'a [PathBuf],
-    /// Scripts of captions by the index that overlays name.
+    /// Caption scripts, by the index that overlays refer to.
     pub captions: &'a [PathBuf],
-    /// Images by the index that overlays name.
+    /// Images, by the index that overlays refer to.
     pub images: &'a [PathBuf],
-    /// Folder of the first passes.
+    /// Folder with the statistics of the first passes.
     pub analysis: Option<&'a Path>,
 }
 
-/// Name of the statistics that the first pass with this index writes; the encoder puts a second file of a like name beside it.
+/// Returns the name of the statistics file that the first pass with this index writes. The encoder writes a
+/// second file with a similar name beside it.
 pub fn statistics_file(index: u32) -> String {
     format!("first-pass-{index}.log")
 }
 
-/// Name of a sample: `source` as its frames were, `coded` as they came out.
+/// Returns the name of a sample file. `kind` is `source` for the original frames or `coded` for the encoded
+/// ones.
 fn sample_file(index: u32, kind: &str) -> String {
     format!("sample-{index}-{kind}.mp4")
 }
 
-/// Names of the files of a sample that only a measurement needs.
+/// Returns the names of a sample's files that only the quality measurement needs.
 pub fn sample_files(index: u32) -> [String; 2] {
     ["coded", "source"].map(|kind| sample_file(index, kind))
 }
 
-/// Name of what was measured of them.
+/// Returns the name of the file with the measured quality of a sample.
 pub fn quality_file(index: u32) -> String {
     format!("quality-{index}.log")
 }
 
-/// Threads of a metric at most: more do not help with frames this small.
+/// Maximum number of threads for a metric; more do not help with frames this small.
 const MOST_METRIC_THREADS: u32 = 4;
 
-/// Adds an image as one frame, read by what its extension says and nothing else.
+/// Adds an image as a one-frame input. The file's extension alone selects the decoder.
 fn image_input(args: &mut Args, path: &Path, rate: FrameRate) {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let decoder = match extension.to_ascii_lowercase().as_str() {
@@ -155,8 +161,8 @@ fn image_input(args: &mut Args, path: &Path, rate: FrameRate) {
     args.pair("-framerate", rate.to_string()).pair("-c:v", decoder).path(Some("-i"), path);
 }
 
-/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `threads` is for decoder, filters and each
-/// encoder; none lets each take what the machine has.
+/// Decodes the inputs once and encodes every rendition into its own file in `folder`. `threads` limits the
+/// threads of the decoder, the filters and each encoder; with `None`, each may use the whole machine.
 pub fn encode_video(
     encode: &VideoEncode,
     files: EncodedFrom<'_>,
@@ -197,7 +203,7 @@ pub fn encode_video(
         if let Some(threads) = threads {
             args.pair("-threads", threads.to_string());
         }
-        // The filter graph already delivers exactly the frames that are wanted, one for each tick.
+        // The filter graph already delivers exactly the right frames, one per tick.
         args.pair("-fps_mode", "passthrough");
         if rendition.pass == Pass::First {
             args.all(["-f", "null", "-"]);
@@ -205,7 +211,7 @@ pub fn encode_video(
             args.output("mp4", &folder.join(coded_file(rendition)));
         }
         if let Pass::Sample(_) = rendition.pass {
-            // The same frames as they were, for the comparison.
+            // Keeps the original frames as well, lossless, for the comparison.
             args.pair("-map", format!("[w{}]", rendition.index));
             args.all(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-fps_mode", "passthrough"]);
             if let Some(threads) = threads {
@@ -224,11 +230,11 @@ fn coded_file(rendition: &VideoRendition) -> String {
     }
 }
 
-/// Of how many frames one is looked at where a metric may leave some out.
+/// Measures one in this many frames if the metric can skip frames.
 const MEASURED_OF: u32 = 2;
 
-/// Measures how like the source the sample with this index in `folder` came out; writes what
-/// [`crate::read_qualities`] reads into [`quality_file`] there.
+/// Measures how similar the encoded sample with this index in `folder` is to its source. Writes the result
+/// into [`quality_file`] in the same folder, for [`crate::read_qualities`] to parse.
 pub fn measure_quality(
     index: u32,
     metric: QualityMetric,
@@ -250,7 +256,7 @@ pub fn measure_quality(
         }
         QualityMetric::Ssim => format!("ssim=stats_file={file}"),
     };
-    // Frames are paired by their numbers: both files have the same.
+    // Pair frames by number: both files hold the same frames.
     let numbered = "settb=1/1000,setpts=N";
     args.pair(
         "-filter_complex",
@@ -260,8 +266,8 @@ pub fn measure_quality(
     args.0
 }
 
-/// Forces a key frame at the first frame at or after each multiple, counted from the film's start; a microsecond forgives the
-/// expression's floating point.
+/// Forces a key frame at the first frame at or after each multiple of `distance`, counted from the start of
+/// the whole video. The microsecond of slack absorbs rounding errors of the expression's floating point.
 fn key_frames_at(distance: ExactTime, branch: &RateBranch) -> String {
     let seconds = distance.seconds();
     let (num, den) = (seconds.num(), seconds.den());
@@ -271,10 +277,10 @@ fn key_frames_at(distance: ExactTime, branch: &RateBranch) -> String {
     format!("expr:gte(t+{}/{}+0.000001,(n_forced+{forced})*{num}/{den})", begins.num(), begins.den())
 }
 
-/// Adds the file of a clip.
+/// Adds the input file of a clip.
 fn clip_input(args: &mut Args, clip: &SourceVideo, inputs: &[PathBuf]) {
-    // The turn is ours (`SourceVideo::orientation`): ffmpeg 5.1 would ignore a mirror, and would turn where the job
-    // asks for none.
+    // The filter graph rotates (`SourceVideo::orientation`): ffmpeg 5.1 would ignore a mirrored matrix, and
+    // would rotate even where the job asks for no rotation.
     args.all(["-noautorotate"]);
     keep_going_over_size_changes(args, clip);
     if clip.seek > ExactTime::ZERO {
@@ -283,26 +289,26 @@ fn clip_input(args: &mut Args, clip: &SourceVideo, inputs: &[PathBuf]) {
     args.foreign_input(input(inputs, clip.input));
 }
 
-/// The file of an input; a plan names only inputs that the job has.
+/// Returns the path of an input. A plan names only inputs that the job has.
 fn input(inputs: &[PathBuf], index: u32) -> &Path {
     inputs.get(index as usize).map_or(Path::new("missing"), PathBuf::as_path)
 }
 
-/// A picture size that changes in the stream reconfigures the graph, which would start frame counting anew; the scale
-/// filter takes frames of any size, so the graph stays. Interlaced material never does that, and its filter would not
-/// bear it.
+/// Keeps the filter graph when the frame size changes within the stream. By default ffmpeg would rebuild the
+/// graph, which would restart frame counting; the scale filter takes frames of any size. Interlaced video
+/// never changes size, and the deinterlacer could not handle it.
 fn keep_going_over_size_changes(args: &mut Args, source: &SourceVideo) {
     if source.deinterlace == abanico_media::FieldOrder::Progressive {
         args.all(["-reinit_filter", "0"]);
     }
 }
 
-/// Name of image `index`, counted from 0, in the folder of a capturing task.
+/// Returns the name of image `index`, counted from 0, in the folder of a frame capture task.
 pub fn image_file_name(index: u64) -> String {
     format!("image-{index:07}.jpg")
 }
 
-/// Makes images of the clips in `folder`.
+/// Captures images from the clips into `folder`.
 pub fn capture_frames(capture: &FrameCapture, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
     let mut args = Args::of_foreign_files();
     for clip in &capture.clips {
@@ -316,14 +322,14 @@ pub fn capture_frames(capture: &FrameCapture, inputs: &[PathBuf], folder: &Path)
     args.0
 }
 
-/// Adds the files of all parts of a sound, in the parts' order: the graph counts them so.
+/// Adds the input files of all parts of an audio track, in the order in which the filter graph numbers them.
 fn part_inputs(args: &mut Args, encode: &AudioEncode, inputs: &[PathBuf]) {
     for part in &encode.parts {
         args.foreign_input(input(inputs, part.input));
     }
 }
 
-/// Encodes one sound, whole, into its file in `folder`.
+/// Encodes one whole audio track into its file in `folder`.
 pub fn encode_audio(
     encode: &AudioEncode,
     gain: Option<Gain>,
@@ -333,7 +339,7 @@ pub fn encode_audio(
     let mut args = Args::of_foreign_files();
     let file = folder.join(audio_file_name(encode.index, encode.coding.codec));
     if let (AudioRate::Copied(_), Some(part)) = (encode.coding.rate, encode.parts.first()) {
-        // The picture's start becomes zero; what lies before it is hidden by an edit list.
+        // Moves the start of the video to zero; an edit list hides the audio before it.
         args.pair("-itsoffset", (ExactTime::ZERO - part.start).decimal());
         args.foreign_input(input(inputs, part.input));
         let stream = part.streams.first().copied().unwrap_or(0);
@@ -348,14 +354,14 @@ pub fn encode_audio(
     args.0
 }
 
-/// Room before a transport stream's first frame that is enough for every reordering and priming.
+/// Minimum time before a transport stream's first frame that leaves room for any reordering and priming.
 const LEAST_ROOM_MS: i64 = 1000;
 
-/// Name of the file that a measurement of loudness writes.
+/// Name of the file that a loudness measurement writes.
 pub const LOUDNESS_FILE: &str = "loudness.txt";
 
-/// Measures the loudness of one sound before it is encoded, by ITU-R BS.1770 with the gates of EBU R 128; the last lines of
-/// [`LOUDNESS_FILE`] in `folder` have the result.
+/// Measures the loudness of one audio track before it is encoded, by ITU-R BS.1770 with the gates of EBU R
+/// 128. The result is in the last lines of [`LOUDNESS_FILE`] in `folder`.
 pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
     let mut args = Args::of_foreign_files();
     part_inputs(&mut args, encode, inputs);
@@ -369,16 +375,16 @@ pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path)
     args.0
 }
 
-/// Joins encoded streams without touching them; the finished file lies in `folder`. `video` and `audio` are the
-/// intermediate files, `texts` those of the streams of text.
+/// Muxes encoded streams into an output file in `folder` without re-encoding. `video` and `audio` are the
+/// intermediate files; `texts` are the files of the text streams.
 pub fn package(
     output: &FileOutput,
     (video, audio, texts): (Option<&Path>, &[PathBuf], &[PathBuf]),
     folder: &Path,
 ) -> Vec<OsString> {
     let mut args = Args::new();
-    // All files start at the same zero; ffmpeg must not move any to its own first packet, which lies before zero where
-    // B-frames or the encoder's priming need it.
+    // All files start at the same zero. ffmpeg must not shift a file to its own first packet, which lies
+    // before zero if there are B-frames or encoder priming.
     args.all(["-copyts"]);
     let is_webm = output.container == Container::WebM;
     stream_inputs(&mut args, &output.streams, (video, audio), is_webm);
@@ -412,14 +418,14 @@ pub fn package(
         Container::Raw(codec) => raw_format(*codec),
     };
     if format == "mp4" {
-        // FLAC in MP4 counts as experimental in ffmpeg 5.1; its place is defined since 2016.
+        // ffmpeg 5.1 treats FLAC in MP4 as experimental, although the mapping has been specified since 2016.
         args.all(["-strict", "-2"]);
     }
     args.output(format, &folder.join(output_file_name(output)));
     args.0
 }
 
-/// The muxer of a stream without a container.
+/// Returns the muxer of a stream without a container.
 fn raw_format(codec: AudioCodec) -> &'static str {
     match codec {
         AudioCodec::Aac => "adts",
@@ -434,7 +440,7 @@ fn raw_format(codec: AudioCodec) -> &'static str {
     }
 }
 
-/// Adds the files of an output's streams, picture first.
+/// Adds the input files of an output's streams, video first.
 fn stream_inputs(
     args: &mut Args,
     streams: &Streams,
@@ -446,15 +452,16 @@ fn stream_inputs(
     }
     for (sound, file) in streams.audio.iter().zip(audio) {
         if is_webm && sound.coding.codec == AudioCodec::Opus {
-            // WebM states the encoder's start in the track's head, and players take it off the block times; ffmpeg's
-            // muxer (seen with 5.1.9) does not add it to them, so sound would come early by as much.
+            // WebM stores the encoder delay in the track header, and players subtract it from the block
+            // times. ffmpeg's muxer (seen with 5.1.9) does not add it to the block times, so the audio would
+            // play early by that much.
             args.pair("-itsoffset", sound.coding.delay().decimal());
         }
         args.path(Some("-i"), file);
     }
 }
 
-/// Adds an output's streams, picture first.
+/// Maps an output's streams, video first.
 fn streams(args: &mut Args, streams: &Streams) {
     if streams.video.is_some() {
         args.all(["-map", "0:v:0"]);
@@ -468,13 +475,13 @@ fn streams(args: &mut Args, streams: &Streams) {
         if let Some(name) = &sound.name {
             args.pair(&format!("-metadata:s:a:{index}"), format!("title={name}"));
         }
-        // The first sound is the one to play, whatever the intermediate files say.
+        // The first audio track is the default one, whatever the intermediate files say.
         args.pair(&format!("-disposition:a:{index}"), if index == 0 { "default" } else { "0" });
     }
 }
 
-/// Adds an output's streams of text behind the others. None is marked as the default (ffmpeg's muxer of MP4 marks the first
-/// one all the same).
+/// Maps an output's text streams after the others. None is marked as default (ffmpeg's MP4 muxer marks the
+/// first one anyway).
 fn text_streams(args: &mut Args, output: &FileOutput) {
     let first = usize::from(output.streams.video.is_some()) + output.streams.audio.len();
     for (index, text) in output.texts.iter().enumerate() {
@@ -489,12 +496,12 @@ fn text_streams(args: &mut Args, output: &FileOutput) {
     }
 }
 
-/// Whether a transport stream's clock starts late enough for what lies before its first frame.
+/// Whether a transport stream's clock starts late enough for the packets before its first frame.
 fn has_room(transport: &TransportStream) -> bool {
     transport.first_pts >= ExactTime::from_millis(LEAST_ROOM_MS)
 }
 
-/// Adds the numbers of a transport stream.
+/// Adds the PIDs and the clock of a transport stream.
 fn transport_args(args: &mut Args, transport: &TransportStream, streams: &Streams) {
     let first = usize::from(streams.video.is_some());
     if streams.video.is_some() {
@@ -503,24 +510,24 @@ fn transport_args(args: &mut Args, transport: &TransportStream, streams: &Stream
     for index in 0..streams.audio.len() {
         args.pair("-streamid", format!("{}:{}", first + index, transport.audio_pid(index)));
     }
-    // The muxer puts the clock two delays ahead of the first packet.
+    // The muxer places the first packet two mux delays after the start of the clock.
     let delay = ExactTime::from_seconds(transport.first_pts.seconds() / Rational::from(2));
     args.pair("-muxdelay", delay.decimal());
-    // What lies before zero (B-frames, the encoder's priming) stays there, so that the picture starts at the same time in
-    // every stream of a group; moved to zero, a sound alone would start earlier than a picture alone. Clocks near zero have
-    // no room before them.
+    // Packets before zero (B-frames, encoder priming) stay there, so that the video starts at the same time
+    // in every stream of a group. If they were shifted to zero, audio alone would start earlier than video
+    // alone. A clock near zero has no room before it.
     if has_room(transport) {
         args.all(["-avoid_negative_ts", "disabled"]);
     }
 }
 
-/// Name of segment `index`, counted from 0, in the folder of a segmenting task.
+/// Returns the name of segment `index`, counted from 0, in the folder of a segmenting task.
 pub fn segment_file_name(index: usize) -> String {
     format!("segment-{:05}.ts", index + 1)
 }
 
-/// Cuts encoded streams into MPEG-2 TS segments in `folder`, each beginning with the tables and a key frame. Together
-/// they are one transport stream. `video` and `audio` are the intermediate files.
+/// Cuts encoded streams into MPEG-2 TS segments in `folder`. Each segment begins with the tables and a key
+/// frame; together the segments form one transport stream. `video` and `audio` are the intermediate files.
 pub fn segment(
     output: &SegmentedOutput,
     transport: &TransportStream,
@@ -536,14 +543,14 @@ pub fn segment(
     args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);
     let starts: Vec<String> = output.segmentation.starts().iter().skip(1).map(u64::to_string).collect();
     if starts.is_empty() {
-        // No place to cut at; the muxer takes no empty list.
+        // There is nowhere to cut, and the muxer does not accept an empty list.
         args.pair("-segment_time", "1000000000");
     } else {
         args.pair("-segment_frames", starts.join(","));
     }
-    // One stream across all segments: continuity counters go on, the tables are written anew at each start.
+    // The segments form one stream: continuity counters carry on, and the tables are repeated at each start.
     args.all(["-individual_header_trailer", "0", "-segment_start_number", "1", "-segment_format", "mpegts"]);
-    // The muxer of the segments decides for itself too.
+    // The inner muxer has an `avoid_negative_ts` of its own.
     let room = if has_room(transport) { "avoid_negative_ts=0:" } else { "" };
     let format = format!(
         "{room}mpegts_transport_stream_id={}:mpegts_service_id={}:mpegts_pmt_start_pid={}",

@@ -1,5 +1,6 @@
-//! Encoder settings as options of ffmpeg's encoders: in a planned coding, out arguments.
-//! Never a decision: those are the plan's.
+//! Translates a planned coding into the options of ffmpeg's encoders.
+//!
+//! It makes no decisions: the plan has made them all.
 
 use std::path::PathBuf;
 
@@ -12,44 +13,48 @@ use abanico_plan::{
 use crate::command::Args;
 use crate::graph_text::option_value;
 
-/// How libx264 moves bits from busy blocks to flat ones: by the frame's own range, and less than by default. For the same VMAF
-/// that takes 10 to 15 % fewer bits than its defaults, measured at preset faster with 30 s of traffic seen from above, 10 s
-/// of a motorway and 20 s of a trailer (libx264 of Debian 12); flat and dark parts still get more than their share.
+/// How libx264 moves bits from busy blocks to flat ones: relative to the frame's own variance, and less
+/// strongly than by default. For the same VMAF this takes 10 to 15 % fewer bits than libx264's defaults,
+/// measured at preset faster with 30 s of traffic seen from above, 10 s of a motorway and 20 s of a trailer
+/// (libx264 of Debian 12). Flat and dark areas still get more than their share.
 const ADAPTIVE_QUANTISATION: &str = "aq-mode=2:aq-strength=0.7";
-/// How libx264 chooses which frames are B-frames: by the best path of all that it looks ahead at, where its presets up to `medium`
-/// compare neighbours. Measured as [`QUICK_SEARCH`] was: 10 and 26 % fewer bits for the same VMAF with a drawn and a rendered film,
-/// 1 % more with two filmed ones.
+/// How libx264 places B-frames: it takes the best path through all frames of its lookahead, where its presets
+/// up to `medium` only compare neighbours. Measured like [`QUICK_SEARCH`]: for the same VMAF, 10 and 26 %
+/// fewer bits on a drawn and a rendered film, and 1 % more on two live-action ones.
 const B_FRAME_CHOICE: &str = "b-adapt=2";
-/// What makes libx264's `faster` quicker: motion is searched in a smaller pattern and less finely.
+/// Makes libx264's `faster` quicker: the motion search uses a smaller pattern and less subpixel refinement.
 ///
-/// With a first pass of half the size, the largest rung of 10 s of a drawn film (1080p) took 0.43 of the processor time of one pass at
-/// `medium` and 12 % fewer bits for the same VMAF, a motorway (540p) 0.42 and 9 % fewer, a rendered film (720p) 0.47 and 21 %
-/// fewer; without these, 0.61 and 13, 0.60 and 8, 0.61 and 27 %. One thread, libx264 of Debian 12, VMAF of every second frame.
+/// Measured with a half-size first pass, against a single pass at `medium`. The largest rung of 10 s of a drawn
+/// film (1080p) took 0.43 of the processor time and 12 % fewer bits for the same VMAF; a motorway (540p) 0.42 and
+/// 9 % fewer; a rendered film (720p) 0.47 and 21 % fewer. Without these options, the figures were 0.61 and 13 %,
+/// 0.60 and 8 %, 0.61 and 27 %. One thread, libx264 of Debian 12, VMAF of every second frame.
 const QUICK_SEARCH: &str = "me=dia:subme=3";
-/// How many references `faster` has besides: a second gained at most 2 % of the bits, for a tenth of the time.
+/// Number of reference frames of `faster`: a second one saved at most 2 % of the bits and cost a tenth of the
+/// time.
 const QUICK_REFERENCES: u8 = 1;
 
-/// What a pass of several does with its statistics.
+/// What one pass of a multi-pass encode does with its statistics.
 pub(crate) enum Statistics {
-    /// The first writes this file.
+    /// The first pass writes this file.
     Written(PathBuf),
-    /// The second reads it.
+    /// The second pass reads this file.
     Read(PathBuf),
 }
 
-/// What an encode must keep to because it is not the only one of its rendition.
+/// Constraints on an encode that is one of several: a chunk among others, or one of two passes.
 #[derive(Default)]
 pub(crate) struct OneOfSeveral {
-    /// Whether it is joined with other chunks: then parameter sets must not follow from what the chunk shows.
+    /// Whether it is joined with other chunks. If so, its parameter sets must not depend on the chunk's
+    /// content.
     pub is_chunk: bool,
-    /// What it has of another pass.
+    /// The statistics that it shares with another pass.
     pub statistics: Option<Statistics>,
-    /// How many threads it has, where others run beside it.
+    /// Its number of threads, if other encodes run beside it.
     pub threads: Option<u32>,
 }
 
 impl OneOfSeveral {
-    /// Parameters of libx264.
+    /// Returns the parameters for libx264.
     fn params(&self) -> String {
         let chunk = if self.is_chunk { ":stitchable=1" } else { "" };
         format!("{chunk}{}", self.statistics.as_ref().map_or(String::new(), Statistics::params))
@@ -57,8 +62,9 @@ impl OneOfSeveral {
 }
 
 impl Statistics {
-    /// Parameters of libx264. Weights are alike in both passes, or it would refuse; the first looks as far ahead as the
-    /// slower presets do, because the second does not look ahead at all.
+    /// Returns the parameters for libx264. Both passes use the same `weightp`, or libx264 would refuse the
+    /// second one. The first pass looks as far ahead as the slower presets do, because the second does not
+    /// look ahead at all.
     fn params(&self) -> String {
         match self {
             Self::Written(file) => {
@@ -107,11 +113,13 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, one_of_s
         args.pair("-refs", references.to_string());
     }
     args.pair("-coder", if own.entropy == EntropyCoder::Cabac { "1" } else { "0" });
-    // Closed groups: every group can be decoded by itself. Without b-pyramid where the job forbids B references.
+    // Closed groups: every group can be decoded by itself. No b-pyramid if the job forbids B-frames as
+    // references.
     let pyramid = if own.b_references && coding.b_frames > 1 { "normal" } else { "none" };
-    // A tenth of the usual leeway for a constant rate in one pass: 12 s of noise at 1 Mb/s came 1.5 % instead of 5.5 % off it.
-    // A mean gets none: it would be 0.3 % instead of 1.2 % off, and that takes 11 % more bits for the same VMAF, measured on
-    // 10 s of traffic (libx264 of Debian 12).
+    // Constant rate in one pass gets a tenth of the usual tolerance: 12 s of noise at 1 Mb/s missed the rate
+    // by 1.5 % instead of 5.5 %. An average rate keeps the usual tolerance: a tenth would bring the miss from
+    // 1.2 % down to 0.3 %, but takes 11 % more bits for the same VMAF, measured on 10 s of traffic (libx264
+    // of Debian 12).
     let is_constant = matches!(coding.rate_control, RateControl::Constant { .. });
     let leeway = if is_constant && one_of_several.statistics.is_none() { ":ratetol=0.1" } else { "" };
     let search = if is_quick { format!(":{QUICK_SEARCH}") } else { String::new() };
@@ -133,7 +141,8 @@ fn h264_args(args: &mut Args, coding: &VideoCoding, own: &H264Settings, one_of_s
     );
 }
 
-/// Zones as libx264 and libx265 take them: shares of bits with three decimals. None for none.
+/// Formats zones for libx264 and libx265, with shares of bits to three decimals. Returns `None` if there are
+/// no zones.
 fn zones(zones: &[Zone]) -> Option<String> {
     let of = |zone: &Zone| {
         let share = zone.bits_permille;
@@ -156,7 +165,7 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings, one_of_s
     args.pair("-forced-idr", "1");
     let gop = &coding.gop;
     let mut params = vec![
-        // Warnings only, like ffmpeg itself.
+        // Log only warnings, like ffmpeg itself.
         "log-level=warning".to_owned(),
         format!("keyint={}:min-keyint={}", gop.frames, gop.min_frames),
         format!(
@@ -169,9 +178,10 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings, one_of_s
     ];
     params.extend((!gop.scene_cuts).then(|| "scenecut=0".to_owned()));
     params.extend(zones(&coding.zones));
-    // Its pool of threads does not follow `-threads`.
+    // libx265's thread pool ignores `-threads`.
     params.extend(one_of_several.threads.map(|threads| format!("pools={threads}:frame-threads=1")));
-    // A description of its settings would stand among the parameter sets, and differ from chunk to chunk.
+    // Otherwise libx265 writes a description of its settings among the parameter sets, which differs between
+    // chunks.
     params.extend(one_of_several.is_chunk.then(|| "info=0".to_owned()));
     params.extend(coding.references.map(|count| format!("ref={count}")));
     params.extend(own.level.map(|level| format!("level-idc={}.{}", level.0 / 10, level.0 % 10)));
@@ -184,19 +194,19 @@ fn h265_args(args: &mut Args, coding: &VideoCoding, own: &H265Settings, one_of_s
     args.pair("-tag:v", if own.in_band_parameters { "hev1" } else { "hvc1" });
 }
 
-/// A screen as libx265 takes it, in the units of SMPTE ST 2086.
+/// Formats a mastering display for libx265, in the units of SMPTE ST 2086.
 fn in_units(screen: MasteringDisplay) -> String {
     described(screen, |chromaticity| chromaticity.to_string(), |luminance| luminance.to_string())
 }
 
-/// A screen as SVT-AV1 takes it, in decimals.
+/// Formats a mastering display for SVT-AV1, in decimals.
 fn in_decimals(screen: MasteringDisplay) -> String {
     let chromaticity = |units: u32| format!("{}.{:05}", units / 50_000, units % 50_000 * 2);
     let luminance = |units: u32| format!("{}.{:04}", units / 10_000, units % 10_000);
     described(screen, chromaticity, luminance)
 }
 
-/// Primaries, white and brightness in the order that both encoders take.
+/// Formats primaries, white point and luminance in the order that both encoders expect.
 fn described(
     screen: MasteringDisplay,
     chromaticity: impl Fn(u32) -> String,
@@ -210,7 +220,7 @@ fn described(
 }
 
 fn vp9_args(args: &mut Args, coding: &VideoCoding) {
-    // The steps of libvpx from 0 (slow) to 8 in its mode for files.
+    // libvpx's speed levels, from 0 (slow) to 8, in its mode for files.
     let step = match coding.speed {
         SpeedPreset::VeryFast => "5",
         SpeedPreset::Fast => "4",
@@ -218,8 +228,8 @@ fn vp9_args(args: &mut Args, coding: &VideoCoding) {
     };
     args.all(["-deadline", "good", "-row-mt", "1", "-tile-columns", "2", "-auto-alt-ref", "1"]);
     args.pair("-cpu-used", step);
-    // In one pass libvpx's variable rate does not hold its mean: 12 s of noise at 600 kb/s came out at 1,038. Its constant
-    // rate, which equal bounds turn on, gave 637 (libvpx of Debian 12).
+    // In one pass, libvpx's variable rate misses its average: 12 s of noise at 600 kb/s came out at 1,038.
+    // Its constant rate, which equal bounds select, came out at 637 (libvpx of Debian 12).
     let rate = match coding.rate_control {
         RateControl::Constant { bit_rate_bps } | RateControl::Average { bit_rate_bps, .. } => bit_rate_bps,
         RateControl::Quality { max_bit_rate_bps, .. } => max_bit_rate_bps,
@@ -232,14 +242,14 @@ fn vp9_args(args: &mut Args, coding: &VideoCoding) {
 }
 
 fn av1_args(args: &mut Args, coding: &VideoCoding, one_of_several: &OneOfSeveral) {
-    // The steps of SVT-AV1 from 0 (slow) to 12.
+    // SVT-AV1's presets, from 0 (slow) to 12.
     let step = match coding.speed {
         SpeedPreset::VeryFast => "11",
         SpeedPreset::Fast => "9",
         SpeedPreset::Medium => "7",
     };
     args.pair("-preset", step);
-    // SVT-AV1 does not listen to `-threads`.
+    // SVT-AV1 ignores `-threads`.
     let mut params: Vec<String> =
         one_of_several.threads.map(|threads| format!("lp={threads}")).into_iter().collect();
     params.extend(
@@ -254,7 +264,7 @@ fn av1_args(args: &mut Args, coding: &VideoCoding, one_of_several: &OneOfSeveral
     match coding.rate_control {
         RateControl::Quality { rate_factor_tenths, max_bit_rate_bps, .. } => {
             args.pair("-crf", (rate_factor_tenths / 10).to_string());
-            // The ceiling of constant quality, in kilobits.
+            // The maximum bit rate for constant quality, in kilobits per second.
             params.push(format!("mbr={}", max_bit_rate_bps.div_ceil(1000)));
         }
         RateControl::Constant { bit_rate_bps } | RateControl::Average { bit_rate_bps, .. } => {
@@ -301,7 +311,7 @@ pub(crate) fn audio_args(args: &mut Args, coding: &AudioCoding) {
         (AudioCodec::Aac, _) => {
             args.all(["-profile:a", "aac_low"]);
         }
-        // 24 bits lie in the upper part of 32. FLAC in MP4 counts as experimental in ffmpeg 5.1.
+        // 24-bit samples occupy the upper bits of 32. ffmpeg 5.1 treats FLAC in MP4 as experimental.
         (AudioCodec::Flac, AudioRate::Lossless(24)) => {
             args.all(["-sample_fmt", "s32", "-bits_per_raw_sample", "24", "-strict", "-2"]);
         }

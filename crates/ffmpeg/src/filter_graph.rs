@@ -1,5 +1,6 @@
-//! Filter graphs: in the video part of a plan, out the text that ffmpeg's filters are set up by.
-//! Never a frame too many: the graph delivers exactly the planned number of frames at the planned rate.
+//! Builds the video filter graphs of a plan, in ffmpeg's syntax.
+//!
+//! A graph delivers exactly the planned number of frames at the planned rate.
 
 use std::path::PathBuf;
 
@@ -11,12 +12,12 @@ use abanico_plan::{
 
 use crate::overlays::{Drawing, corrected, overlay_images};
 
-/// Frames that may be repeated at the end where rounding of time stamps left one out. More missing frames mean that
-/// decoding ended early: verification must see that.
+/// How many frames may be repeated at the end, where rounded time stamps lost one. If more are missing,
+/// decoding ended early, and verification must notice.
 const REPEATED_AT_END: u32 = 2;
 
-/// The graph from the decoded video to one labelled output `[vINDEX]` for each rendition. `captions` are scripts by the index
-/// that overlays name.
+/// Returns the graph from the decoded video to one output per rendition, labelled `[vINDEX]`. `captions` are
+/// scripts by the index that overlays refer to.
 pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String {
     let mut chains = Vec::new();
     let clips = encode.clips.len();
@@ -40,18 +41,18 @@ pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String 
     chains.join(";")
 }
 
-/// The pad of the finished frames, before anything is drawn over them.
+/// Returns the pad of the finished frames, before any overlay is drawn.
 fn finished(rendition: &VideoRendition) -> String {
     let index = rendition.index;
     match rendition.pass {
-        // Once to be encoded, once as it was.
+        // One copy to encode, one to keep as it was.
         Pass::Sample(_) => format!(",split[v{index}][w{index}]"),
         _ if rendition.overlays.is_empty() => format!("[v{index}]"),
         _ => format!("[f{index}]"),
     }
 }
 
-/// Names of pads: those of one clip among several begin with its number.
+/// Names of pads. If there are several clips, each name starts with the clip's number.
 #[derive(Clone, Copy)]
 struct Labels(Option<usize>);
 
@@ -60,7 +61,7 @@ impl Labels {
         Self((clips > 1).then_some(number))
     }
 
-    /// A pad with its brackets.
+    /// Returns a pad's name in brackets.
     fn name(self, kind: &str, index: impl std::fmt::Display) -> String {
         match self.0 {
             Some(clip) => format!("[c{clip}{kind}{index}]"),
@@ -69,7 +70,7 @@ impl Labels {
     }
 }
 
-/// All chains of one clip.
+/// Adds all chains of one clip.
 fn clip_chains(
     chains: &mut Vec<String>,
     encode: &VideoEncode,
@@ -81,7 +82,7 @@ fn clip_chains(
     let all_mapped = encode.branches.iter().all(|branch| !branch.keeps_range);
     let map_once = all_mapped && clip.tone_map == ToneMap::Hable;
     let pictures = || encode.renditions().map(|(_, rendition)| &rendition.pictures[number]);
-    // A part of the picture is measured in the source's own pixels: nothing may be made smaller before.
+    // A crop is measured in the source's own pixels, so nothing may be scaled down before it.
     let is_whole = pictures().all(|picture| picture.crop.is_none());
     let largest = pictures().map(|picture| picture.size).max_by_key(|size| size.area()).filter(|_| is_whole);
     let in_fields = encode.branches.iter().any(|branch| branch.from_fields);
@@ -102,8 +103,8 @@ fn clip_chains(
     }
 }
 
-/// What is done once for all renditions: time, fields, turn. With `in_fields` an interlaced source gives a picture for each
-/// of its fields.
+/// Returns the filters that run once for all renditions: time stamps, deinterlacing and rotation. With
+/// `in_fields`, an interlaced source yields one frame per field.
 fn prepared(source: &SourceVideo, number: usize, in_fields: bool) -> String {
     let mut filters = vec![format!("setpts={}", moved_to_zero(source.start))];
     match source.deinterlace {
@@ -118,10 +119,10 @@ fn prepared(source: &SourceVideo, number: usize, in_fields: bool) -> String {
     format!("[{number}:{}]{}", source.stream_index, filters.join(","))
 }
 
-/// The graph from the decoded video to the images of a capture, labelled `[images]`.
+/// Returns the graph from the decoded video to the images of a frame capture, labelled `[images]`.
 pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
     let step = capture.rate.frame_duration().seconds();
-    // The first frame at or after each moment; a microsecond forgives the expression's floating point.
+    // Selects the first frame at or after each moment. The microsecond of slack absorbs floating-point error.
     let select = format!("select='gte(t+0.000001,selected_n*{}/{})'", step.num(), step.den());
     let of_clip = |number: usize, head: &str| {
         let (clip, picture) = (&capture.clips[number], &capture.pictures[number]);
@@ -129,7 +130,7 @@ pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
         let map = (clip.tone_map == ToneMap::Hable).then(|| tone_mapped(clip, largest));
         let map = map.map(|map| format!(",{map}")).unwrap_or_default();
         let Size { width, height } = picture.size;
-        // JPEG wants full range.
+        // JPEG needs full range.
         format!(
             "{}{map},{head}{}scale={width}:{height}:flags=bicubic:out_range=pc,format=yuvj420p,{}setsar=1",
             prepared(clip, number, false),
@@ -150,7 +151,7 @@ pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
     chains.join(";")
 }
 
-/// Time stamps so moved that `start` becomes zero; rounded, because ffmpeg would cut the fraction off.
+/// Returns the time stamp expression that moves `start` to zero. It rounds, because ffmpeg would truncate.
 pub(crate) fn moved_to_zero(start: ExactTime) -> String {
     let seconds = start.seconds();
     format!("round(PTS-({})/({})/TB)", seconds.num(), seconds.den())
@@ -167,8 +168,9 @@ fn turned(orientation: Orientation) -> Vec<&'static str> {
     mirror.into_iter().chain(turn.iter().copied()).collect()
 }
 
-/// Linear light, highlights compressed, back to BT.709. Done at the size of the largest rendition, not of the source:
-/// the arithmetic is in floating point and costs by the pixel.
+/// Returns the tone mapping filters: to linear light, compress highlights, back to BT.709. They run at the
+/// size of the largest rendition, not of the source: they work in floating point, and their cost grows with
+/// the number of pixels.
 fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
     let upright = source.orientation.upright_size(source.size);
     let shrink = largest.filter(|size| size.area() < upright.area());
@@ -176,22 +178,24 @@ fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
         shrink.map(|size| format!("scale={}:{}:flags=bicubic,", size.width, size.height)).unwrap_or_default();
     let colour = &source.colour;
     let transfer = colour.transfer.as_deref().unwrap_or("smpte2084");
-    // Named explicitly: a source that leaves primaries or matrix out would have no path to linear light.
+    // Names primaries and matrix explicitly: without them, zscale finds no path to linear light.
     format!(
         "{scale}zscale=tin={transfer}:pin=2020:min=2020_ncl:t=linear:npl=203,format=gbrpf32le,zscale=p=709,\
          tonemap=tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p"
     )
 }
 
-/// Each tick gets the frame nearest in time: gaps are filled, bursts thinned. Then the count is made exact.
+/// Gives each tick the frame nearest in time: gaps are filled, bursts are thinned. Then makes the number of
+/// frames exact.
 fn timed(rate: FrameRate, frames: u64) -> String {
     format!(
         "fps=fps={rate}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={frames}"
     )
 }
 
-/// The frames of a chunk, counted from its own zero: time is moved so that nothing has to be repeated up to its first frame,
-/// and what is decoded for the filters' memory is dropped.
+/// Selects the frames of a chunk, counted from the chunk's own zero. Time is shifted so that no frames are
+/// repeated before the chunk's first frame. The lead frames, which only fill the memory of filters, are
+/// dropped.
 fn of_run(run: FrameRun, rate: FrameRate, frames: u64) -> String {
     let begins = ExactTime::of_frames(run.first - run.lead, rate);
     let (lead, end) = (run.lead, run.lead + frames);
@@ -199,14 +203,14 @@ fn of_run(run: FrameRun, rate: FrameRate, frames: u64) -> String {
     if lead == 0 { moved } else { format!("{moved},trim=start_frame={lead},setpts=PTS-{lead}") }
 }
 
-/// Twice as many frames a second.
+/// Doubles a frame rate.
 fn twice(rate: FrameRate) -> FrameRate {
     let per_second = rate.per_second() * Rational::from(2);
     FrameRate::from_rational(per_second).expect("twice a rate above zero is above zero")
 }
 
-/// Makes a frame of the fields of two pictures. Where these are of different moments, lines are softened so that thin ones do
-/// not flicker, unless they come from fields themselves.
+/// Weaves the fields of two frames into one frame. If the two show different moments, lines are softened so
+/// that thin ones do not flicker, unless the frames themselves come from fields.
 fn interlaced(rendition: &VideoRendition, clip: &SourceVideo) -> String {
     let scan = match rendition.coding.fields {
         FieldOrder::Progressive => return String::new(),
@@ -217,7 +221,8 @@ fn interlaced(rendition: &VideoRendition, clip: &SourceVideo) -> String {
     format!(",interlace=scan={scan}:lowpass={}", if is_soft { "linear" } else { "off" })
 }
 
-/// All chains of one rate: exact frames, then each picture from its source of scaling.
+/// Adds all chains of one frame rate: the exact frames, then each rendition, scaled from the source or from
+/// another rendition.
 fn branch_chains(
     chains: &mut Vec<String>,
     (clip, number, labels): (&SourceVideo, usize, Labels),
@@ -240,7 +245,7 @@ fn branch_chains(
     debug_assert!(!roots.is_empty(), "a branch has a rendition that is scaled from the source");
 }
 
-/// `[sN]` scaled, handed on to renditions that are scaled from it, and framed as `[vN]`.
+/// Scales `[sN]`, passes the result to the renditions that are scaled from it, and frames it as `[vN]`.
 fn scaled(
     chains: &mut Vec<String>,
     (clip, number, labels): (&SourceVideo, usize, Labels),
@@ -254,12 +259,13 @@ fn scaled(
     heads.extend(children.map(|child| labels.name("s", child.index)));
     let picture = &rendition.pictures[number];
     let Size { width, height } = picture.size;
-    // RGB has no matrix to keep; YUV keeps its own. Full range becomes limited, which every player expects.
+    // RGB has no matrix to keep; YUV keeps its own. Full range becomes limited range, which every player
+    // expects.
     let is_rgb = ["rgb", "bgr", "gbr", "pal", "argb", "abgr", "0rgb", "0bgr"]
         .iter()
         .any(|rgb| clip.pixel_format.starts_with(rgb));
     let matrix = if is_rgb { ":out_color_matrix=bt709" } else { "" };
-    // What is scaled from another rendition is cropped there already.
+    // A rendition that is scaled from another one is already cropped.
     let crop =
         if rendition.scale_from == ScaleSource::Source { cropped(picture, clip) } else { String::new() };
     let sampled = sampled(branch, rendition);
@@ -287,30 +293,32 @@ fn scaled(
     ));
 }
 
-/// Takes the frames of a sample, as if there were no others.
+/// Selects the frames of a sample and closes the gaps between them.
 fn sampled(branch: &RateBranch, rendition: &VideoRendition) -> String {
     let Pass::Sample(Sampling { every, taken, .. }) = rendition.pass else { return String::new() };
     format!("select='lt(mod(n,{every}),{taken})',setpts=N/({})/TB,", branch.rate)
 }
 
-/// How pictures are scaled. Made smaller by Lanczos's kernel they keep more: for the same VMAF the smaller rungs of three
-/// films took 15 to 60 % fewer bits than scaled by ffmpeg's default, which rings less where pictures are made larger.
+/// Returns the scaling filter. Lanczos keeps more detail when it scales down: for the same VMAF, the smaller
+/// rungs of three films took 15 to 60 % fewer bits than with ffmpeg's default, bicubic. Bicubic rings less
+/// when it scales up.
 fn scaler(picture: &Picture, clip: &SourceVideo) -> &'static str {
     let shown = picture.crop.map_or(clip.orientation.upright_size(clip.size), |crop| crop.size);
     if picture.size.area() < shown.area() { "lanczos" } else { "bicubic" }
 }
 
-/// A shape of pixels as the filter takes it.
+/// Formats a pixel aspect ratio for `setsar`.
 fn aspect(aspect: Rational) -> String {
     if aspect == Rational::ONE { "1".to_owned() } else { format!("{}/{}", aspect.num(), aspect.den()) }
 }
 
-/// Samples of a branch: 10 bits only where all its renditions have them.
+/// Returns the pixel format of a branch: 10 bits only if all its renditions have them.
 fn branch_format(branch: &RateBranch) -> &'static str {
     branch.renditions.first().map_or("yuv420p", |rendition| rendition.coding.pixel_format())
 }
 
-/// The part of the upright picture that is taken. The job counts in square pixels; the stored ones may be others.
+/// Returns the filter that crops the upright picture. The job counts in square pixels; the stored pixels may
+/// have another shape.
 fn cropped(picture: &Picture, clip: &SourceVideo) -> String {
     let Some(crop) = picture.crop else { return String::new() };
     let upright = clip.orientation.upright_size(clip.size);
@@ -319,7 +327,8 @@ fn cropped(picture: &Picture, clip: &SourceVideo) -> String {
     } else {
         clip.sample_aspect
     };
-    // The longer of the two ways to square a sample is what the job's numbers are measured in.
+    // There are two ways to make a sample square: stretch one side or shrink the other. The job's numbers
+    // refer to the picture with the stretched side.
     let (across, down) = if sample >= Rational::ONE {
         (sample, Rational::ONE)
     } else {
@@ -341,7 +350,8 @@ fn framed(picture: &Picture, frame: Size) -> String {
     }
 }
 
-/// Filters for AWS's kinds of noise reduction; how strong each step is, is our own choice.
+/// Returns the filter for one of AWS's noise reducers. AWS does not publish the strength of each step, so it
+/// is our own choice.
 fn denoised(reducer: NoiseReducer) -> String {
     let radius = |strength: u8| strength.clamp(1, 3);
     match reducer {
@@ -364,7 +374,7 @@ fn denoised(reducer: NoiseReducer) -> String {
     }
 }
 
-/// The end of a chain that feeds several others.
+/// Ends a chain that feeds one or several others.
 fn fan_out(labels: &[String]) -> String {
     let names: String = labels.concat();
     if labels.len() > 1 { format!(",split={}{names}", labels.len()) } else { names }

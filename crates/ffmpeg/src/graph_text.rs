@@ -1,13 +1,13 @@
-//! Values within a filter graph: in any text, out the text that ffmpeg reads it back from. Never a value that ends an option,
-//! a filter or a chain.
+//! Escapes values for use within an ffmpeg filter graph, so that no value can end an option, a filter or a
+//! chain.
 
-/// A value within a graph, where it is read twice: as an option of a filter, and before that as a part of the graph
-/// (ffmpeg's documentation of filters, "Notes on filtergraph escaping").
+/// Escapes a value within a filter graph. ffmpeg parses it twice: first as part of the graph, then as an
+/// option of a filter (ffmpeg's documentation of filters, "Notes on filtergraph escaping").
 pub(crate) fn escaped(value: &str) -> String {
     with_slashes(&option_value(value), "\\'[],; ")
 }
 
-/// A value among options that colons part, read once.
+/// Escapes a value in a list of options separated by colons, which ffmpeg parses once.
 pub(crate) fn option_value(value: &str) -> String {
     with_slashes(value, "\\': ")
 }
@@ -22,13 +22,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_every_letter_with_a_meaning_held_back_on_both_levels() {
+    fn special_characters_are_escaped_on_both_levels() {
         assert_eq!(escaped("/a/b-c_1.ass"), "/a/b-c_1.ass");
         assert_eq!(escaped("a:b"), r"a\\:b");
         assert_eq!(escaped("o'neil"), r"o\\\'neil");
         assert_eq!(escaped("[x],y;"), r"\[x\]\,y\;");
         assert_eq!(escaped(r"\"), r"\\\\");
-        // A space at an end would be left out.
+        // ffmpeg would drop an unescaped trailing space.
         assert_eq!(escaped("a "), r"a\\\ ");
     }
 }

@@ -1,6 +1,7 @@
-//! ffmpeg and ffprobe as child processes.
+//! Runs ffmpeg and ffprobe as child processes.
 //!
-//! In: files and tasks. Out: facts about media and finished files. Never: a job, a network address.
+//! Builds the commands for planned tasks, runs them in a sandbox, and measures media files. It knows nothing
+//! of jobs or network addresses.
 
 mod audio_graph;
 mod capabilities;

@@ -1,5 +1,6 @@
-//! What is drawn over finished frames: in the overlays of a rendition, out filters and the chains that join them. Never a
-//! change of a frame's time, and never one frame more or less.
+//! Builds the filters and chains that draw a rendition's overlays over its finished frames.
+//!
+//! Overlays never change the time stamps or the number of frames.
 
 use std::path::{Path, PathBuf};
 
@@ -8,24 +9,24 @@ use abanico_plan::{ColourCorrection, InsertedImage, Overlay, TimecodeStamp, Vide
 
 use crate::graph_text::escaped;
 
-/// Pixels between a timecode and the frame's edge, in figures' heights.
+/// Distance between a timecode and the frame's edge: a twentieth of the frame's height.
 const MARGIN: &str = "h/20";
-/// Lines from which a picture's colours are told as BT.709 has them, where nothing says otherwise.
+/// Frame height from which colours default to BT.709, in lines.
 const HD_LINES: u32 = 720;
 
-/// Everything that is drawn over one rendition.
+/// Everything needed to draw over one rendition.
 pub(crate) struct Drawing<'a> {
-    /// Frames a second.
+    /// Frames per second.
     pub rate: FrameRate,
-    /// The rendition.
+    /// The rendition to draw over.
     pub rendition: &'a VideoRendition,
-    /// Scripts of captions by the index that overlays name.
+    /// Caption scripts, by the index that overlays refer to.
     pub captions: &'a [PathBuf],
-    /// Number of the command's input that the first image is; the others follow.
+    /// Index of the first image among the command's inputs; the other images follow it.
     pub first_input: usize,
 }
 
-/// The images among overlays, in their order: each is an input of the command.
+/// Returns the images among the overlays, in order. Each one is an input of the command.
 pub(crate) fn overlay_images(overlays: &[Overlay]) -> impl Iterator<Item = &InsertedImage> {
     overlays.iter().filter_map(|overlay| match overlay {
         Overlay::Image(image) => Some(image),
@@ -34,7 +35,7 @@ pub(crate) fn overlay_images(overlays: &[Overlay]) -> impl Iterator<Item = &Inse
 }
 
 impl Drawing<'_> {
-    /// The chains from `finished`, a pad with its brackets, to the rendition's own pad.
+    /// Returns the chains from `finished`, a pad name in brackets, to the rendition's own pad.
     pub fn chains(&self, finished: &str) -> Vec<String> {
         let index = self.rendition.index;
         let (mut chains, mut from, mut images) = (Vec::new(), finished.to_owned(), 0);
@@ -60,8 +61,8 @@ impl Drawing<'_> {
         chains
     }
 
-    /// One image as it is laid over: scaled, of its opacity, in the picture's kind of colours; where it fades, a stream that
-    /// runs on.
+    /// Returns the filters that prepare an image for the overlay: scale, opacity and colour format. An image
+    /// that fades becomes an endless stream.
     fn image(&self, image: &InsertedImage) -> String {
         let side =
             |pixels: Option<u32>, own: &str| pixels.map_or(own.to_owned(), |pixels| pixels.to_string());
@@ -93,8 +94,8 @@ impl Drawing<'_> {
         filters.join(",")
     }
 
-    /// Lays an image over the picture from its first frame to its last; a microsecond forgives the expression's floating
-    /// point.
+    /// Returns the filter that lays an image over the video, from its first frame to its last. The
+    /// microsecond of slack absorbs floating-point error.
     fn laid_over(&self, image: &InsertedImage) -> String {
         let from = format!("gte(t+0.000001,{})", image.start.decimal());
         let shown = match image.duration {
@@ -107,7 +108,7 @@ impl Drawing<'_> {
         let format = if self.rendition.coding.bit_depth > 8 { "yuv420p10" } else { "yuv420" };
         let pixels = self.rendition.coding.pixel_format();
         let (x, y) = (image.x, image.y);
-        // A single image stays; a stream of it has no end, so the picture's end is the end.
+        // A single image is repeated; an endless stream of it must end with the video.
         let fades = image.fade_in > ExactTime::ZERO || image.fade_out > ExactTime::ZERO;
         let end = if fades { "shortest=1" } else { "eof_action=repeat" };
         format!("overlay=x={x}:y={y}:format={format}:{end}:enable='{shown}',format={pixels}")
@@ -118,11 +119,11 @@ fn hundredths(percent: u8) -> String {
     format!("{}.{:02}", percent / 100, percent % 100)
 }
 
-/// Draws a running timecode.
+/// Returns the filter that draws a running timecode.
 fn stamped(stamp: &TimecodeStamp) -> String {
     let across = ["w/40", "(w-text_w)/2", "w-text_w-w/40"][usize::from(stamp.column.min(2))];
     let down = [MARGIN, "(h-text_h)/2", "h-text_h-h/20"][usize::from(stamp.row.min(2))];
-    // The last separator tells that numbers are left out.
+    // A semicolon as the last separator marks a drop-frame timecode.
     let first = match stamp.first_frame.rsplit_once(':') {
         Some((clock, frame)) if stamp.drops => format!("{clock};{frame}"),
         _ => stamp.first_frame.clone(),
@@ -138,7 +139,8 @@ fn stamped(stamp: &TimecodeStamp) -> String {
     )
 }
 
-/// Levels of colours as filters; how far each level goes is our own choice, as AWS tells none.
+/// Returns the filters for a colour correction. AWS does not publish how strong each level is, so the scale
+/// is our own choice.
 pub(crate) fn corrected(levels: ColourCorrection) -> String {
     let signed = |level: u8| i32::from(level) - 50;
     let brightness = signed(levels.brightness);
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_levels_twice_their_share_and_brightness_from_the_middle() {
+    fn levels_double_and_brightness_is_centred() {
         let levels = ColourCorrection { brightness: 41, contrast: 100, saturation: 1, hue_degrees: -90 };
         assert_eq!(corrected(levels), "eq=brightness=-0.09:contrast=2.00:saturation=0.02,hue=h=-90");
         let neutral = ColourCorrection::NEUTRAL;
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_timecode_stand_where_and_count_as_it_should() {
+    fn timecode_has_right_position_and_count() {
         let stamp = TimecodeStamp {
             first_frame: "00:59:59:10".to_owned(),
             drops: true,

@@ -1,4 +1,4 @@
-//! Whole commands, read as a person would type them.
+//! Checks whole command lines.
 
 use std::path::Path;
 
@@ -91,7 +91,7 @@ fn three(source: SourceVideo) -> VideoEncode {
 }
 
 #[test]
-fn is_the_three_rendition_command_one_decode_and_a_cascade() {
+fn three_renditions_cascade_from_one_decode() {
     insta::assert_snapshot!(line(encode_video(
         &three(source()),
         EncodedFrom { inputs: &["/w/input".into()], captions: &[], images: &[], analysis: None },
@@ -101,7 +101,7 @@ fn is_the_three_rendition_command_one_decode_and_a_cascade() {
 }
 
 #[test]
-fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
+fn rotated_interlaced_hdr_filters_are_in_order() {
     let mut odd = source();
     odd.orientation = Orientation { quarter_turns: 1, mirrored: true };
     odd.deinterlace = FieldOrder::TopFirst;
@@ -115,11 +115,11 @@ fn does_a_turned_interlaced_hdr_source_get_its_filters_in_order() {
     ));
     let (graph, _) = command.split_once("[prepared]").unwrap();
     insta::assert_snapshot!(graph);
-    assert!(!command.contains("-reinit_filter"), "fields must not be mixed over a size change");
+    assert!(!command.contains("-reinit_filter"), "a size change must not mix fields");
 }
 
 #[test]
-fn do_two_rates_share_one_decode() {
+fn two_rates_share_one_decode() {
     let mut encode = three(source());
     let mut second = encode.branches[0].clone();
     second.rate = FrameRate::new(50, 1).unwrap();
@@ -160,36 +160,36 @@ fn graph(encode: &AudioEncode) -> String {
 }
 
 #[test]
-fn is_sound_moved_by_start_and_offset() {
+fn audio_is_moved_by_start_and_offset() {
     let encode = sound(vec![part(&[4], 2, None)], 2);
     let command = encode_audio(&encode, None, &["/w/input".into()], Path::new("/w/audio-2"));
     insta::assert_snapshot!(line(command));
 }
 
 #[test]
-fn do_parts_in_a_row_have_exact_lengths_and_silence_where_a_track_is_missing() {
+fn parts_have_exact_lengths_and_missing_tracks_are_silent() {
     let encode = sound(vec![part(&[1], 2, Some(1001)), part(&[], 0, Some(500)), part(&[1], 1, None)], 2);
     let graph = graph(&encode);
     assert!(graph.contains("apad=whole_len=48048,atrim=end_sample=48048[part0]"), "{graph}");
     assert!(graph.contains("anullsrc=r=48000:cl=stereo,apad=whole_len=24000,atrim=end_sample=24000[part1]"));
-    assert!(graph.contains("[2:1]asetpts="), "the third file is the third part's: {graph}");
+    assert!(graph.contains("[2:1]asetpts="), "the third file belongs to the third part: {graph}");
     assert!(graph.ends_with("[part0][part1][part2]concat=n=3:v=0:a=1,anull[sound]"), "{graph}");
 }
 
 #[test]
-fn are_channels_put_together_as_the_job_says() {
+fn channels_are_combined_as_the_job_says() {
     let side_by_side = graph(&sound(vec![part(&[1, 2], 2, None)], 2));
     assert!(side_by_side.contains("amerge=inputs=2,pan=stereo|c0=c0|c1=c1[part0]"), "{side_by_side}");
     let mixed_down = graph(&sound(vec![part(&[1], 6, None)], 2));
     assert!(mixed_down.contains("aformat=channel_layouts=stereo[part0]"), "{mixed_down}");
     let mut remixed = sound(vec![part(&[1], 2, None)], 2);
     remixed.remix = Some(Remix { gains: vec![vec![Some(0), Some(-6000), Some(0)], vec![None, None, None]] });
-    // The third input does not exist here, so it is silent.
+    // This part has no third channel, so it is silent.
     assert!(graph(&remixed).contains("pan=stereo|c0=1.000000*c0+0.501187*c1|c1=0*c0"), "{}", graph(&remixed));
 }
 
 #[test]
-fn does_a_gain_stand_behind_all_parts() {
+fn gain_follows_all_parts() {
     let encode = sound(vec![part(&[1], 2, None)], 2);
     let gain = Gain { millidecibels: -1250, peak_millidbfs: Some(-1000) };
     let command = line(encode_audio(&encode, Some(gain), &["/i".into()], Path::new("/w")));
@@ -197,7 +197,7 @@ fn does_a_gain_stand_behind_all_parts() {
 }
 
 #[test]
-fn are_two_clips_scaled_apart_and_put_in_a_row() {
+fn two_clips_are_scaled_separately_and_concatenated() {
     let mut encode = three(source());
     let second = SourceVideo {
         input: 1,
@@ -234,7 +234,7 @@ fn file(container: Container, with_sound: bool) -> FileOutput {
 }
 
 #[test]
-fn does_packaging_copy_both_streams() {
+fn packaging_copies_both_streams() {
     let output = file(Container::Mp4, true);
     let sounds = [PathBuf::from("/w/a.mp4")];
     let with = package(&output, (Some(Path::new("/w/v.mp4")), &sounds, &[]), Path::new("/w/package-1"));
@@ -245,7 +245,7 @@ fn does_packaging_copy_both_streams() {
 }
 
 #[test]
-fn has_each_container_its_muxer() {
+fn each_container_has_its_muxer() {
     let of = |container: Container| {
         line(package(&file(container, true), (Some(Path::new("/v")), &["/a".into()], &[]), Path::new("/w")))
     };
@@ -260,14 +260,14 @@ fn has_each_container_its_muxer() {
 }
 
 #[test]
-fn is_a_path_never_taken_for_a_url_or_a_flag() {
+fn path_is_never_a_url_or_flag() {
     let encode = AudioEncode { index: 0, ..sound(vec![part(&[0], 1, None)], 1) };
     let command = line(encode_audio(&encode, None, &["-y".into()], Path::new("http:")));
     assert!(command.contains("-i file:-y ") && command.ends_with("file:http:/audio-0.mp4"), "{command}");
 }
 
 #[test]
-fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
+fn captions_are_drawn_on_their_rendition_only() {
     let mut encode = three(source());
     encode.branches[0].renditions[1].overlays = vec![Overlay::Captions(1)];
     let scripts = ["/w/0.ass".into(), "/o'neil: [a],b/1.ass".into()];
@@ -284,7 +284,7 @@ fn are_captions_drawn_over_finished_frames_of_their_rendition_alone() {
 }
 
 #[test]
-fn are_streams_of_text_behind_the_others() {
+fn text_streams_come_last() {
     let mut output = file(Container::Mp4, true);
     output.texts = vec![abanico_plan::TextStream {
         captions: 0,
@@ -303,7 +303,7 @@ fn are_streams_of_text_behind_the_others() {
 }
 
 #[test]
-fn does_a_first_pass_keep_its_statistics_only_and_a_second_read_them() {
+fn first_pass_writes_statistics_and_second_reads_them() {
     let mut first = three(source());
     first.branches[0].renditions.truncate(1);
     first.branches[0].renditions[0].pass = Pass::First;
@@ -322,7 +322,7 @@ fn does_a_first_pass_keep_its_statistics_only_and_a_second_read_them() {
 }
 
 #[test]
-fn is_a_sample_of_some_frames_kept_as_they_were_and_as_they_came_out() {
+fn sample_is_kept_as_source_and_as_coded() {
     let mut sample = three(source());
     sample.branches[0].renditions.truncate(1);
     let sampling = Sampling { metric: QualityMetric::Vmaf, every: 24, taken: 6 };
@@ -348,7 +348,7 @@ fn is_a_sample_of_some_frames_kept_as_they_were_and_as_they_came_out() {
 }
 
 #[test]
-fn do_zones_tell_the_encoder_where_it_gets_more() {
+fn zones_reach_the_encoder() {
     let mut levelled = three(source());
     levelled.branches[0].renditions[1].coding.zones = vec![
         Zone { first: 0, last: 49, bits_permille: 1587 },
@@ -361,7 +361,7 @@ fn do_zones_tell_the_encoder_where_it_gets_more() {
 }
 
 #[test]
-fn does_a_chunk_have_its_frames_its_key_frames_and_parameter_sets_of_the_whole() {
+fn chunk_has_exact_frames_and_stitchable_parameters() {
     let mut chunk = three(source());
     chunk.chunk = Some(3);
     let branch = &mut chunk.branches[0];
@@ -371,10 +371,10 @@ fn does_a_chunk_have_its_frames_its_key_frames_and_parameter_sets_of_the_whole()
     let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
     let command = line(encode_video(&chunk, from, Path::new("/w"), Some(1)));
     for part in [
-        // 468 frames at 24000/1001.
+        // The time of frame 468 at 24000/1001.
         "setpts=round(PTS-(39039)/(2000)/TB),fps=fps=24000/1001:start_time=0:round=near,",
         "trim=end_frame=252,trim=start_frame=12,setpts=PTS-12[s0]",
-        // Frame 480 is the first behind 20 s, the sixth moment: five were forced before.
+        // Frame 480 is the first after 20 s, the sixth forced key frame: five came before.
         "-force_key_frames expr:gte(t+1001/50+0.000001,(n_forced+5)*4/1)",
         ":stitchable=1",
         "-filter_complex_threads 1 -threads 1 -noautorotate",
@@ -384,7 +384,7 @@ fn does_a_chunk_have_its_frames_its_key_frames_and_parameter_sets_of_the_whole()
 }
 
 #[test]
-fn is_what_is_only_scaled_for_others_not_encoded() {
+fn intermediate_scales_are_not_encoded() {
     let encode = three(source()).only(&[2]);
     let scaled: Vec<bool> = encode.renditions().map(|(_, rendition)| rendition.only_scaled).collect();
     assert_eq!(scaled, [true, true, false]);
