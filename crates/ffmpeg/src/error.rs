@@ -1,32 +1,32 @@
-//! The error of this crate: in what went wrong with a file or a tool, out a message that names it and its remedy.
-//! Never a retry decision beyond [`Error::is_retryable`], never an HTTP status.
+//! The error type of this crate. Messages name the file or tool that failed and, where there is one, the
+//! remedy.
 
 use std::path::Path;
 
-/// What kind of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
-    /// The file is no media, or of a kind that refers to other files (playlists).
+    /// The file is not media, or of a kind that refers to other files (playlists).
     NotMedia,
-    /// The file has no picture track with at least one frame.
+    /// The file has no video track with at least one frame.
     NoVideo,
-    /// The file ends before its header says it does.
+    /// The file ends earlier than its header says.
     Truncated,
-    /// The file is media that is outside of what is handled.
+    /// The file is media, but of a kind that is not supported.
     Unsupported,
-    /// ffmpeg or ffprobe is missing, or its version is not handled.
+    /// ffmpeg or ffprobe is missing, or its version is not supported.
     Tool,
-    /// A tool ended with a failure.
+    /// A tool exited with a failure.
     Failed,
-    /// A tool ran longer than it may.
+    /// A tool exceeded its time limit.
     TimedOut,
-    /// The caller asked to stop.
+    /// The caller cancelled the work.
     Cancelled,
-    /// The operating system refused a file or a process.
+    /// The operating system refused an operation on a file or a process.
     Io,
 }
 
-/// Everything that can go wrong around ffmpeg.
+/// An error around ffmpeg and ffprobe.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -37,17 +37,18 @@ pub struct Error {
 }
 
 impl Error {
-    /// Makes an error of `kind`; the message is lower case, names the thing in backticks and has no full stop.
+    /// Creates an error of `kind`. The message is lower case, names the thing in backticks and has no full
+    /// stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// The operating system refused something; `what` says what was tried, such as ``read `a.mp4` ``.
+    /// The operating system refused an operation; `what` names it, such as ``read `a.mp4` ``.
     pub fn io(what: impl std::fmt::Display, source: std::io::Error) -> Self {
         Self { kind: ErrorKind::Io, message: format!("cannot {what}"), source: Some(source) }
     }
 
-    /// The file is no media that may be read.
+    /// The file is not media, or of a kind that must not be read.
     pub fn not_media(file: &Path, why: &str) -> Self {
         Self::new(
             ErrorKind::NotMedia,
@@ -60,39 +61,41 @@ impl Error {
         Self::new(ErrorKind::NoVideo, format!("`{}` has no video frames", file.display()))
     }
 
-    /// The file holds fewer frames than its header promises.
+    /// The file has fewer frames than its header promises.
     pub fn truncated(file: &Path, found: u64, promised: u64) -> Self {
         let message = format!(
-            "`{}` is cut off: its header promises {promised} frames and {found} can be read; upload it again",
+            "`{}` is cut off: its header promises {promised} frames, but only {found} can be read; upload it again",
             file.display()
         );
         Self::new(ErrorKind::Truncated, message)
     }
 
-    /// The file ends inside of something that its own layout says is longer.
+    /// The file ends within a box that, by its own header, is longer.
     pub fn cut_off(file: &Path) -> Self {
-        let message =
-            format!("`{}` is cut off: it ends before its own layout says; upload it again", file.display());
+        let message = format!(
+            "`{}` is cut off: its last box runs past the end of the file; upload it again",
+            file.display()
+        );
         Self::new(ErrorKind::Truncated, message)
     }
 
-    /// The file is media of a kind that is not handled.
+    /// The file is media of an unsupported kind.
     pub fn unsupported(file: &Path, why: &str) -> Self {
         Self::new(ErrorKind::Unsupported, format!("`{}` is not supported: {why}", file.display()))
     }
 
-    /// The caller asked to stop `what`.
+    /// The caller cancelled `what`.
     pub fn cancelled(what: &str) -> Self {
         Self::new(ErrorKind::Cancelled, format!("{what} was cancelled"))
     }
 
-    /// What kind of failure this is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Whether the same work may succeed when it is tried again unchanged: a tool that crashed or hung may have met
-    /// a machine in trouble; a file that is not media stays so.
+    /// Whether the same work may succeed if it is retried unchanged. A tool may crash or hang because the
+    /// machine is in trouble, but a file that is not media will never be.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Failed | ErrorKind::TimedOut | ErrorKind::Io)
     }
@@ -103,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_message_name_the_file_and_keep_the_house_style() {
+    fn messages_name_the_file_in_house_style() {
         let file = Path::new("a/b.mp4");
         let all = [
             Error::not_media(file, "it is empty"),
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn is_only_trouble_of_the_machine_worth_another_try() {
+    fn only_machine_trouble_is_retryable() {
         let retryable = |kind| Error::new(kind, "x").is_retryable();
         assert!([ErrorKind::Failed, ErrorKind::TimedOut, ErrorKind::Io].into_iter().all(retryable));
         let settled = [
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_cause_of_an_io_error_kept() {
+    fn io_error_keeps_its_cause() {
         let error = Error::io("start `ffprobe`", std::io::Error::other("no memory"));
         assert_eq!(std::error::Error::source(&error).map(ToString::to_string), Some("no memory".into()));
     }

@@ -1,5 +1,6 @@
-//! Facts about a file that was made here: in the file, out what a verification compares with the plan.
-//! Never a judgement, never a claim of the header where packets can tell.
+//! Measures finished files, so that verification can compare them with the plan.
+//!
+//! Facts come from packets wherever packets can tell, not from the header's claims. Nothing is judged here.
 
 pub(crate) mod boxes;
 
@@ -15,20 +16,20 @@ use crate::probe::packets::{self, BeforeFirstKey, Packets};
 use crate::probe::size_of;
 use crate::{Error, Tools};
 
-/// What a finished file is.
+/// What was measured of a finished file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct OutputFacts {
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub size_bytes: u64,
-    /// Whether an MP4 file has its `moov` before its media; false for another kind of file.
+    /// Whether an MP4 file has its `moov` before its media; false for other kinds of files.
     pub fast_start: bool,
-    /// Its first video track with a frame, if any.
+    /// The first video track that has a frame, if any.
     pub video: Option<VideoFacts>,
-    /// Its audio tracks with a packet, in the file's order.
+    /// The audio tracks that have a packet, in the file's order.
     pub audio: Vec<AudioFacts>,
 }
 
-/// What the video track of a finished file is; times are on the file's own clock.
+/// What was measured of a finished file's video track. Times are on the file's own clock.
 #[derive(Clone, PartialEq, Debug)]
 pub struct VideoFacts {
     /// Codec name as ffprobe prints it, such as `h264`.
@@ -37,19 +38,20 @@ pub struct VideoFacts {
     pub profile: Option<String>,
     /// Pixel format, such as `yuv420p`.
     pub pixel_format: String,
-    /// Stored size.
+    /// Stored frame size.
     pub size: Size,
-    /// Shape of a sample, width over height; 1 when the stream says nothing.
+    /// Sample aspect ratio, width over height; 1 if the stream does not state it.
     pub sample_aspect: Rational,
-    /// How frames are made of fields.
+    /// Field order.
     pub fields: FieldOrder,
-    /// Frames that are shown.
+    /// Number of shown frames.
     pub frames: u64,
-    /// Frames a second by the mean distance of all frames, exact and not customary; a single frame's own length.
+    /// Frame rate by the mean distance of all frames, exact and not rounded to a customary rate. For a single
+    /// frame, it follows from that frame's own duration.
     pub rate: FrameRate,
-    /// Whether all distances are equal to the tick.
+    /// Whether all frames are equally far apart, to the tick.
     pub constant: bool,
-    /// Ticks of the track's clock a second, rounded down.
+    /// Ticks of the track's clock per second, rounded down.
     pub ticks_a_second: i64,
     /// Presentation time of the first shown frame.
     pub start: ExactTime,
@@ -57,33 +59,33 @@ pub struct VideoFacts {
     pub end: ExactTime,
     /// Whether the first packet is a key packet.
     pub first_is_key: bool,
-    /// Shown frames that are key frames.
+    /// Number of shown key frames.
     pub key_frames: u64,
-    /// Bits of the track's packets a second, rounded.
+    /// Bit rate of the track's packets, in bits per second, rounded.
     pub bit_rate_bps: u64,
-    /// Whether a display matrix turns or mirrors the picture.
+    /// Whether a display matrix rotates or mirrors the video.
     pub rotated: bool,
 }
 
-/// What the audio track of a finished file is; times are on the file's own clock.
+/// What was measured of a finished file's audio track. Times are on the file's own clock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AudioFacts {
     /// Codec name as ffprobe prints it, such as `aac`.
     pub codec: String,
-    /// Channels.
+    /// Number of channels.
     pub channels: u16,
-    /// Samples a second.
+    /// Samples per second.
     pub sample_rate_hz: u32,
-    /// Presentation time of the first heard packet.
+    /// Presentation time of the first audible packet.
     pub start: ExactTime,
-    /// Presentation time at which the last heard packet ends.
+    /// Presentation time at which the last audible packet ends.
     pub end: ExactTime,
 }
 
-/// Measures a file that was made here.
+/// Measures a file that abanico made.
 ///
 /// # Errors
-/// As [`crate::probe`], except that a file without video is fine.
+/// Fails like [`crate::probe`], except that a file without video is fine.
 pub async fn output_facts(
     tools: &Tools,
     file: &Path,
@@ -92,7 +94,7 @@ pub async fn output_facts(
     let size_bytes = size_of(file)?;
     let layout =
         Layout::read(file).map_err(|cause| Error::io(format!("read `{}`", file.display()), cause))?;
-    // What is before the first key packet counts here: it is a fault that a verification must see.
+    // Frames before the first key packet count here: they are a fault that verification must see.
     let (header, packets) = packets::scan(tools, file, BeforeFirstKey::Shown, cancel).await?;
     let of = |stream: &Stream| packets.get(&stream.index).filter(|packets| packets.shown > 0);
     let mut videos = header.streams.iter().filter(|stream| stream.is_real_video());
@@ -116,7 +118,7 @@ fn video_facts(stream: &Stream, packets: &Packets) -> Option<VideoFacts> {
         fields: track.field_order,
         frames: track.frames,
         rate: mean.unwrap_or(track.frame_rate),
-        // Frames at one and the same time have no distance between them.
+        // Frames with equal times have no distance between them.
         constant: equal && u64::try_from(distances).is_ok_and(|distances| distances + 1 == packets.shown),
         ticks_a_second: stream.time_base()?.inverse().map_or(0, Rational::floor),
         start: track.start,

@@ -1,28 +1,29 @@
-//! What a first pass of libx264 says: in its statistics, out how many bits the film or a part of it takes.
-//! Never the encoder's own use of them: it reads the same file.
+//! Predicts bit rates from the statistics of libx264's first pass, for a whole film or for its chunks.
+//!
+//! The encoder's second pass reads the same statistics file by itself.
 
 use serde::{Deserialize, Serialize};
 
-/// How bits fall when a quantiser rises, as libx264's second pass takes it (`qscale2bits` of its rate control): those of
-/// coefficients by this power, those of motion by the next.
+/// How bits fall as the quantiser rises, as libx264's second pass models it (`qscale2bits` in its rate
+/// control): coefficient bits with this power, motion bits with the next.
 const COEFFICIENTS_POWER: f64 = 1.1;
 const MOTION_POWER: f64 = 0.5;
 
-/// Bits of a run of frames at the quantisers of its first pass.
+/// Bits of a run of frames, at the quantisers of its first pass.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FirstPass {
-    /// Frames.
+    /// Number of frames.
     pub frames: u64,
     /// Bits of coefficients.
     pub coefficient_bits: u64,
-    /// Bits of motion.
+    /// Bits of motion vectors.
     pub motion_bits: u64,
-    /// All others.
+    /// All other bits.
     pub other_bits: u64,
 }
 
 impl FirstPass {
-    /// Reads the text of a statistics file; lines that are no frame's are passed over.
+    /// Parses a statistics file. Skips lines that do not describe a frame.
     pub fn read(text: &str) -> Self {
         let frames = text.lines().filter(|line| line.starts_with("in:"));
         frames.fold(Self::default(), |sum, line| {
@@ -39,7 +40,7 @@ impl FirstPass {
         })
     }
 
-    /// Bits at quantisers that are `factor` times as large.
+    /// Returns the bits at quantisers that are `factor` times as large.
     fn bits(self, factor: f64) -> f64 {
         self.coefficient_bits as f64 * factor.powf(-COEFFICIENTS_POWER)
             + self.motion_bits as f64 * factor.powf(-MOTION_POWER)
@@ -47,35 +48,38 @@ impl FirstPass {
     }
 }
 
-/// How bits grow with the area of a frame at the same quantiser, as libx264 takes it where a first pass is of another size.
+/// How bits grow with the area of a frame at the same quantiser, as libx264 models it for a first pass of
+/// another size.
 const AREA_POWER: f64 = 0.7;
-/// Quantisers are looked for between a hundredth and a hundred times those of the first pass, to one part in a million.
+/// Range in which quantisers are searched, relative to the first pass: a hundredth to a hundred times, to one
+/// part in a million.
 const FACTORS: (f64, f64) = (0.01, 100.0);
 const HALVINGS: u32 = 40;
-/// What even a chunk of black gets.
+/// Minimum bit rate of a chunk, even if it is all black.
 const LEAST_BPS: u64 = 1000;
 
-/// What a rendition may spend.
+/// The bit budget of a rendition.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Spending {
-    /// Bits a second, as the mean of the film.
+    /// Average bit rate of the whole film, in bits per second.
     pub mean_bps: u64,
-    /// Bits a second that no chunk may go beyond; at least the mean.
+    /// Highest bit rate of a chunk, in bits per second; at least the average.
     pub ceiling_bps: u64,
-    /// How many times larger a frame is than one of the first pass, in area.
+    /// Area of a frame, relative to a frame of the first pass.
     pub area_ratio: f64,
-    /// Frames a second.
+    /// Frames per second.
     pub frames_per_second: f64,
 }
 
-/// Mean bit rates of the chunks of a film, in bits a second, so that all are made with the same quantisers, none goes beyond
-/// the ceiling and together they come to the film's mean.
+/// Returns the average bit rate of each chunk of a film, in bits per second. All chunks use the same
+/// quantisers, none exceeds the ceiling, and together they meet the film's average.
 pub fn chunk_rates(chunks: &[FirstPass], spending: Spending) -> Vec<u64> {
     let ceiling = spending.ceiling_bps.max(spending.mean_bps);
     let seconds = |index: usize| chunks[index].frames as f64 / spending.frames_per_second;
     let mut rates = vec![ceiling; chunks.len()];
     let mut left: f64 = (0..chunks.len()).map(seconds).sum::<f64>() * spending.mean_bps as f64;
-    // Chunks that would go beyond the ceiling stay at it; the others share what is left, which may lift some of them there.
+    // Chunks that would exceed the ceiling stay at it. The others share the remaining bits, which may lift
+    // some of them to the ceiling too.
     let mut free: Vec<usize> = (0..chunks.len()).filter(|index| chunks[*index].frames > 0).collect();
     while !free.is_empty() {
         let of_free: Vec<FirstPass> = free.iter().map(|index| chunks[*index]).collect();
@@ -94,8 +98,8 @@ pub fn chunk_rates(chunks: &[FirstPass], spending: Spending) -> Vec<u64> {
     rates
 }
 
-/// Mean bits a second of a film at a rate factor, from a first pass at another; `area_ratio` and `frames_per_second` are those of
-/// [`Spending`].
+/// Predicts a film's average bit rate in bits per second at one rate factor, from a first pass at another.
+/// `area_ratio` and `frames_per_second` are as in [`Spending`].
 pub fn mean_at_rate_factor(
     chunks: &[FirstPass],
     (rate_factor, first_rate_factor): (f64, f64),
@@ -108,7 +112,8 @@ pub fn mean_at_rate_factor(
     (bits * frames_per_second / frames.max(1) as f64).ceil() as u64
 }
 
-/// How many times larger quantisers are than in the first pass when frames of `area_ratio` times the area take so many bits.
+/// Returns how many times larger the quantisers are than in the first pass, if frames of `area_ratio` times
+/// the area are to take `bits` bits.
 fn factor_for(chunks: &[FirstPass], bits: f64, area_ratio: f64) -> f64 {
     let wanted = bits / area_ratio.powf(AREA_POWER);
     let (mut low, mut high) = FACTORS;
@@ -137,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn are_the_bits_of_all_frames_read_and_nothing_else() {
+    fn only_lines_of_frames_are_read() {
         let read = FirstPass::read(STATISTICS);
         assert_eq!(read, FirstPass { frames: 2, coefficient_bits: 1000, motion_bits: 130, other_bits: 70 });
         assert_eq!(FirstPass::read("nonsense"), FirstPass::default());
     }
 
     #[test]
-    fn do_six_rate_factors_more_halve_the_bits_and_a_larger_frame_takes_more() {
+    fn bits_follow_rate_factor_and_area() {
         let film = [FirstPass { frames: 25, coefficient_bits: 1_000_000, ..FirstPass::default() }];
         let mean =
             |rate_factor, area_ratio| mean_at_rate_factor(&film, (rate_factor, 23.0), (area_ratio, 25.0));
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn do_harder_chunks_get_more_and_all_together_the_mean() {
+    fn harder_chunks_get_more_at_the_same_mean() {
         let rates =
             chunk_rates(&[chunk(250, 1_000_000), chunk(250, 3_000_000)], spending(2_000_000, 9_000_000));
         assert_eq!(rates, [1_000_000, 3_000_000]);
@@ -164,18 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn do_bits_of_motion_fall_less_where_quantisers_rise() {
+    fn motion_bits_fall_less_as_quantisers_rise() {
         let all = 40_000_000;
         let moving = FirstPass { frames: 250, coefficient_bits: 0, motion_bits: all, other_bits: 0 };
         let still = FirstPass { coefficient_bits: all, motion_bits: 0, ..moving };
-        // Far fewer bits than in the first pass.
+        // The budget is far smaller than the bits of the first pass.
         let rates = chunk_rates(&[moving, still], spending(1_000_000, 9_000_000));
         assert!(rates[0] > 2 * rates[1], "{rates:?}");
         assert!(rates.iter().sum::<u64>().abs_diff(2_000_000) < 10, "{rates:?}");
     }
 
     #[test]
-    fn does_no_chunk_go_beyond_the_ceiling_and_the_others_get_what_is_left() {
+    fn chunks_above_the_ceiling_leave_bits_to_others() {
         let chunks = [chunk(250, 100_000), chunk(250, 200_000), chunk(250, 20_000_000)];
         let rates = chunk_rates(&chunks, spending(2_000_000, 3_000_000));
         assert_eq!(rates[2], 3_000_000);

@@ -1,5 +1,7 @@
-//! The stage `probe`: in a file, out [`MediaInfo`], or why the file cannot be used.
-//! Never a decoded picture, never a fact that only the header claims, never another file than the one named.
+//! Probes an input: measures a file into [`MediaInfo`], or returns why it cannot be used.
+//!
+//! Facts come from the packets wherever the header alone could be wrong. It never reads any file other than
+//! the given one.
 
 mod cadence;
 pub(crate) mod header;
@@ -20,20 +22,23 @@ use self::packets::{BeforeFirstKey, Packets};
 use crate::facts::boxes::Layout;
 use crate::{Error, ErrorKind, Tools};
 
-/// Pixels of the largest picture: a decoder's memory grows with them.
+/// Maximum number of pixels per frame, since a decoder's memory grows with them.
 const MOST_PIXELS: u64 = 67_108_864;
-/// Pixels of the longest side.
+/// Maximum width or height in pixels.
 const LONGEST_SIDE: u32 = 8192;
 
 /// Measures `file` from its header and all of its packets.
 ///
-/// Frames are packets that are shown: none that an edit list hides, none before the first key packet. Runs ffprobe
-/// once, and once more where the dynamic range is high, each for at most ten minutes, with little memory however long the file is.
+/// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet. Runs
+/// ffprobe once, and a second time for PQ video, each time for at most ten minutes. Memory use stays small
+/// however long the file is.
 ///
 /// # Errors
-/// [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] and [`ErrorKind::Unsupported`] tell what
-/// is wrong with the file; [`ErrorKind::Tool`], [`ErrorKind::Failed`], [`ErrorKind::TimedOut`] and
-/// [`ErrorKind::Io`] what went wrong while looking; [`ErrorKind::Cancelled`] that `cancel` came first.
+/// - The file is at fault: [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] or
+/// [`ErrorKind::Unsupported`].
+/// - The probe failed: [`ErrorKind::Tool`], [`ErrorKind::Failed`], [`ErrorKind::TimedOut`] or
+/// [`ErrorKind::Io`].
+/// - `cancel` was triggered first: [`ErrorKind::Cancelled`].
 pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
     let size_bytes = size_of(file)?;
     let scanned = packets::scan(tools, file, BeforeFirstKey::Hidden, cancel).await;
@@ -47,7 +52,7 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
         if matches!(video.pixel_format.as_str(), "" | "unknown") {
-            return Err(Error::unsupported(file, "its pictures are of no kind that can be decoded"));
+            return Err(Error::unsupported(file, "its pixel format is unknown, so it cannot be decoded"));
         }
         refuse_missing_frames(file, &header, &packets, video)?;
         video.timecode = header.timecode();
@@ -70,12 +75,12 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
     })
 }
 
-/// Bytes of a file that is there and not empty.
+/// Returns the size in bytes of a regular file that is not empty.
 pub(crate) fn size_of(file: &Path) -> Result<u64, Error> {
     let unreadable = |cause| Error::io(format!("read `{}`", file.display()), cause);
     let metadata = std::fs::metadata(file).map_err(unreadable)?;
     match metadata.len() {
-        _ if !metadata.is_file() => Err(Error::not_media(file, "it is no regular file")),
+        _ if !metadata.is_file() => Err(Error::not_media(file, "it is not a regular file")),
         0 => Err(Error::not_media(file, "it is empty")),
         bytes => Ok(bytes),
     }
@@ -88,10 +93,10 @@ fn is_cut_mp4(file: &Path) -> Result<bool, Error> {
     Ok(layout.is_mp4() && layout.is_cut_off)
 }
 
-/// Refuses by the header what no decoder may be started for.
+/// Refuses, by its header, a file that no decoder may be started for.
 fn refuse_unusable(file: &Path, header: &Header) -> Result<(), Error> {
     if header.streams.iter().all(|stream| stream.codec_name.as_deref().is_none_or(|name| name == "unknown")) {
-        return Err(Error::not_media(file, "no track is of a known kind, its header may be damaged"));
+        return Err(Error::not_media(file, "no track has a known codec; its header may be damaged"));
     }
     header
         .streams
@@ -103,14 +108,15 @@ fn refuse_unusable(file: &Path, header: &Header) -> Result<(), Error> {
 fn refuse_size(file: &Path, stream: &Stream) -> Result<(), Error> {
     let size = Size::new(stream.width, stream.height);
     if size.area() > MOST_PIXELS || size.width.max(size.height) > LONGEST_SIDE {
-        let why =
-            format!("its picture of {size} is larger than {LONGEST_SIDE} a side or {MOST_PIXELS} pixels");
+        let why = format!(
+            "its frame size of {size} exceeds {LONGEST_SIDE} pixels per side or {MOST_PIXELS} in all"
+        );
         return Err(Error::unsupported(file, &why));
     }
     Ok(())
 }
 
-/// The first real video stream that has a shown frame.
+/// Returns the first real video stream that has a shown frame.
 fn video(header: &Header, packets: &BTreeMap<u32, Packets>) -> Option<VideoTrack> {
     let mut real = header.streams.iter().filter(|stream| stream.is_real_video() && stream.width > 0);
     real.find_map(|stream| {
@@ -119,8 +125,8 @@ fn video(header: &Header, packets: &BTreeMap<u32, Packets>) -> Option<VideoTrack
     })
 }
 
-/// Refuses an MP4 file that is cut off and so has fewer frames than promised. A promise alone is not enough: an edit
-/// list may leave samples out of the reading.
+/// Refuses an MP4 file that is cut off and therefore has fewer frames than its header promises. A lower count
+/// alone is not enough: ffprobe may skip samples because of an edit list.
 fn refuse_missing_frames(
     file: &Path,
     header: &Header,
@@ -149,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn are_pictures_above_the_limits_refused_before_anything_decodes_them() {
+    fn frames_above_the_limits_are_refused() {
         let of = |width: u32, height: u32| {
             let stream =
                 format!(r#"{{"codec_name":"vp9","codec_type":"video","width":{width},"height":{height}}}"#);
@@ -163,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_file_without_a_known_track_no_media() {
+    fn file_without_a_known_track_is_not_media() {
         assert_eq!(refused(r#"{"streams":[]}"#), Some(ErrorKind::NotMedia));
         assert_eq!(
             refused(r#"{"streams":[{"codec_type":"data"},{"codec_name":"unknown"}]}"#),
@@ -173,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_first_track_with_frames_shown_and_cover_art_never() {
+    fn first_track_with_frames_wins_over_cover_art() {
         let header = header(
             r#"{"streams":[
                 {"index":0,"codec_type":"video","width":9,"time_base":"1/25","disposition":{"attached_pic":1}},

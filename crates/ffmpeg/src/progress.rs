@@ -1,27 +1,29 @@
-//! ffmpeg's progress report: lines of `-progress` in, one [`Progress`] for each finished block out.
-//! Never a percentage (only the plan knows the length), never an error: a value that cannot be read counts as unknown.
+//! Parses ffmpeg's progress report: turns the lines of `-progress` into one [`Progress`] per finished block.
+//!
+//! It reports no percentage, because only the plan knows the length. A value that cannot be parsed counts as
+//! unknown and is not an error.
 
 use abanico_media::{ExactTime, Rational};
 
-/// How far one ffmpeg is.
+/// How far a run of ffmpeg has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Progress {
-    /// Video frames that the encoder gave out; 0 for audio alone.
+    /// Number of video frames that left the encoder; 0 for audio alone.
     pub frames: u64,
     /// Time stamp that the output has reached; may be negative at the start. `None` before the first packet.
     pub out_time: Option<ExactTime>,
-    /// Hundredths of a frame per second of wall time; 0 when unknown.
+    /// Hundredths of a frame per second of wall time; 0 if unknown.
     pub fps_hundredths: u32,
-    /// Hundredths of the speed of playback: 150 is one and a half times as fast. `None` when unknown.
+    /// Speed in hundredths of playback speed: 150 is one and a half times as fast. `None` if unknown.
     pub speed_hundredths: Option<u32>,
-    /// Bytes written so far, over all outputs. `None` for outputs without a size.
+    /// Bytes written so far to all outputs. `None` for outputs without a size.
     pub total_size_bytes: Option<u64>,
     /// Whether this is the last report.
     pub is_end: bool,
 }
 
 impl Progress {
-    /// Whether anything came out since `earlier`: a report alone is no sign of life.
+    /// Whether any output was produced since `earlier`. A report alone is no sign of progress.
     pub(crate) fn is_ahead_of(&self, earlier: &Self) -> bool {
         self.is_end
             || self.frames > earlier.frames
@@ -37,8 +39,8 @@ pub struct ProgressParser {
 }
 
 impl ProgressParser {
-    /// Takes one line, without or with its line end; the line that ends a block gives the block. Lines of other keys
-    /// or without a `=` are passed over.
+    /// Parses one line, with or without its line end. Returns the block if this line ends one. Ignores other
+    /// keys and lines without `=`.
     pub fn line(&mut self, line: &str) -> Option<Progress> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
@@ -58,13 +60,15 @@ impl ProgressParser {
     }
 }
 
-/// Microseconds as ffmpeg counts them. Before the first packet ffmpeg 5.1 prints the smallest number it has, not `N/A`.
+/// Parses a time in microseconds. Before the first packet, ffmpeg 5.1 prints its smallest number instead of
+/// `N/A`.
 fn out_time(value: &str) -> Option<ExactTime> {
     let micros: i64 = value.parse().ok()?;
     (micros > i64::MIN / 2).then(|| ExactTime::from_ticks(micros, Rational::new(1, 1_000_000)))
 }
 
-/// Reads a decimal such as `23.976` or `1.2e+03` (ffmpeg prints large speeds so) as hundredths, cut off.
+/// Parses a decimal such as `23.976` or `1.2e+03` (ffmpeg prints large speeds this way) into hundredths,
+/// truncated.
 fn hundredths(value: &str) -> Option<u32> {
     let (mantissa, exponent) = value.split_once('e').unwrap_or((value, "0"));
     let exponent: i32 = exponent.parse().ok()?;
@@ -92,7 +96,7 @@ mod tests {
         speed=2.49x    \nprogress=end\n";
 
     #[test]
-    fn does_a_block_give_every_field() {
+    fn block_fills_every_field() {
         let expected = Progress {
             frames: 240,
             out_time: Some(ExactTime::from_ticks(9_966_667, Rational::new(1, 1_000_000))),
@@ -105,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn are_unknown_values_none_and_not_zero() {
+    fn unknown_values_are_none_and_not_zero() {
         let first = blocks(FIRST)[0];
         let expected = Progress { total_size_bytes: Some(48), ..Progress::default() };
         assert_eq!(first, expected);
@@ -113,34 +117,34 @@ mod tests {
     }
 
     #[test]
-    fn may_the_time_be_negative() {
+    fn time_may_be_negative() {
         let time = blocks("out_time_us=-23220\nprogress=continue")[0].out_time;
         assert_eq!(time.map(ExactTime::micros), Some(-23_220));
     }
 
     #[test]
-    fn does_no_value_leak_into_the_next_block() {
+    fn values_do_not_leak_into_the_next_block() {
         assert_eq!(blocks(&format!("{LAST}progress=continue"))[1], Progress::default());
     }
 
     #[test]
-    fn are_strange_lines_passed_over() {
+    fn strange_lines_are_ignored() {
         assert_eq!(
             blocks("hello\n=\nframe=x\nfps=1e999999999999\nspeed=-1x\nframe\nprogress=continue"),
             [Progress::default()]
         );
-        assert!(blocks("frame=5\nfps=1").is_empty(), "a block without an end is none");
+        assert!(blocks("frame=5\nfps=1").is_empty(), "an unfinished block is not returned");
     }
 
     #[test]
-    fn are_decimals_read_in_every_form_that_ffmpeg_prints() {
+    fn every_decimal_form_of_ffmpeg_is_parsed() {
         let read = ["0.00", "25", "23.976", "1.2e+03", "0.0512", "5e-01", "1e+09", "", "nan"].map(hundredths);
         let expected = [Some(0), Some(2500), Some(2397), Some(120_000), Some(5), Some(50), None, None, None];
         assert_eq!(read, expected);
     }
 
     #[test]
-    fn is_only_something_that_came_out_a_step_ahead() {
+    fn only_new_output_counts_as_progress() {
         let at = |frames, size| Progress { frames, total_size_bytes: Some(size), ..Progress::default() };
         assert!(at(2, 10).is_ahead_of(&at(1, 10)) && at(1, 11).is_ahead_of(&at(1, 10)));
         let faster = Progress { fps_hundredths: 9, speed_hundredths: Some(3), ..at(1, 10) };

@@ -1,38 +1,43 @@
-//! Qualities: in how like the source samples of a film came out, out where the film gets more bits and where fewer, so that it is
-//! of one quality throughout. Never a measurement: those are ffmpeg's.
+//! Levels the quality of a film: decides from the quality of samples where an encode gets more bits and where
+//! fewer.
+//!
+//! The measurements themselves come from ffmpeg's filters.
 
 use abanico_plan::{QualityMetric, Sampling, Zone};
 
-/// Looks at a film that make a stretch, which is of one rate factor: a single one says little.
+/// Number of samples per stretch, since a single one says little. All frames of a stretch share one rate
+/// factor.
 const LOOKS_A_STRETCH: u64 = 2;
-/// VMAF of a sample at which a film is as good as its rate factor says. At 23, at half the size, samples of four films, drawn,
-/// rendered and filmed, had 92.9 (libx264 of Debian 12, preset veryfast); levelled to a little less, they take as many bits
-/// as before.
+/// VMAF of a sample at which the rate factor stays as it is. Samples of four films (drawn, rendered and live
+/// action), encoded at rate factor 23 and half the size, scored 92.9 (libx264 of Debian 12, preset veryfast).
+/// The target is slightly lower, so that levelled films take as many bits as before.
 const USUAL_VMAF: f64 = 92.5;
-/// By how much a rate factor rises for one of VMAF or for a decibel of SSIM.
+/// Change of the rate factor per VMAF point, and per decibel of SSIM.
 ///
-/// Joined to one film, those scenes' VMAF strayed at rate factor 27 by 2.65 (standard deviation), the worst at 87.7. Levelled by VMAF
-/// of all frames and 1.0, by 1.10, the worst at 90.4, with as many bits; samples stray more than what they are taken from, and
-/// their best fit is 0.8. By SSIM, which says only roughly how good a scene looks beside one of another kind (its correlation
-/// with VMAF was 0.53), and 0.4, by 2.00, the worst at 89.5, with 5 % more bits: it is
-/// believed a little less. XPSNR said less (0.48).
+/// Measured on those scenes, joined to one film. At rate factor 27, their VMAF had a standard deviation of
+/// 2.65, and the worst scene scored 87.7. Levelled by the VMAF of all frames with a factor of 1.0, the
+/// deviation was 1.10 and the worst scene 90.4, for as many bits. Samples vary more than the frames they are
+/// taken from; their best factor is 0.8. Levelled by SSIM with a factor of 0.4, the deviation was 2.00 and
+/// the worst scene 89.5, for 5 % more bits. SSIM compares scenes of different kinds only roughly (its
+/// correlation with VMAF was 0.53), so its factor is set a little lower. XPSNR correlated even less (0.48).
 const FACTORS_A_VMAF: f64 = 0.8;
 const FACTORS_A_DECIBEL: f64 = 0.3;
-/// Most by which a rate factor is moved, up or down.
+/// Maximum change of a rate factor, up or down.
 const MOST_MOVED_BY_VMAF: f64 = 6.0;
 const MOST_MOVED_BY_SSIM: f64 = 3.0;
-/// More decibels than this nobody sees.
+/// Decibels of SSIM above which nobody sees a difference.
 const MOST_DECIBELS: f64 = 40.0;
 
-/// Reads what libvmaf or SSIM measured, as ffmpeg's filters write it (JSON for VMAF, a line a frame for SSIM): the mean of each
-/// stretch of the film, which [`stretch_frames`] tells the length of, none where nothing was measured. None when the text is something else.
+/// Parses the measurements of ffmpeg's libvmaf filter (JSON) or SSIM filter (one line per frame). Returns the
+/// mean quality of each stretch of the film, `None` for a stretch without a measurement; [`stretch_frames`]
+/// is the length of a stretch. Returns `None` if the text has another format.
 pub fn read_qualities(sampling: Sampling, text: &str) -> Option<Vec<Option<f64>>> {
     let frames = match sampling.metric {
         QualityMetric::Vmaf => vmaf_of_frames(text)?,
         QualityMetric::Ssim => text.lines().map(ssim_of_frame).collect::<Option<_>>()?,
     };
     let mut stretches: Vec<(u32, f64)> = Vec::new();
-    // Pictures that are too small to be measured come out as no number.
+    // Frames that are too small to be measured come out as NaN.
     for (frame, quality) in frames.into_iter().filter(|(_, quality)| quality.is_finite()) {
         let number = usize::try_from(frame / (LOOKS_A_STRETCH * sampling.taken).max(1)).ok()?;
         if stretches.len() <= number {
@@ -45,7 +50,7 @@ pub fn read_qualities(sampling: Sampling, text: &str) -> Option<Vec<Option<f64>>
     Some(stretches.into_iter().map(mean).collect())
 }
 
-/// Length of a stretch in frames of the film.
+/// Returns the length of a stretch, in frames of the film.
 pub fn stretch_frames(sampling: Sampling) -> u64 {
     LOOKS_A_STRETCH * sampling.every
 }
@@ -61,7 +66,7 @@ fn vmaf_of_frames(text: &str) -> Option<Vec<(u64, f64)>> {
 fn ssim_of_frame(line: &str) -> Option<(u64, f64)> {
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name));
     let luma: f64 = field("Y:")?.parse().ok()?;
-    // No number stays none: `max` and `min` would make one of it.
+    // NaN must stay NaN: `max` and `min` would turn it into a number.
     let decibels = if luma.is_nan() {
         luma
     } else {
@@ -70,17 +75,18 @@ fn ssim_of_frame(line: &str) -> Option<(u64, f64)> {
     Some((field("n:")?.parse::<u64>().ok()?.checked_sub(1)?, decibels))
 }
 
-/// How rate factors follow from what was measured of a whole film.
+/// Derives changes of the rate factor from the quality of a whole film.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Levels {
     metric: QualityMetric,
-    /// Quality at which nothing is moved.
+    /// Quality at which nothing changes.
     usual: f64,
 }
 
 impl Levels {
-    /// Levels a film that was measured by `metric`. SSIM of one film says nothing of another's, so it is levelled to the film's
-    /// own mean; VMAF to what is usual, so that films are of one quality too.
+    /// Creates the levels of a film that was measured with `metric`. SSIM cannot be compared between films,
+    /// so the target is the film's own mean. VMAF can, so its target is fixed, and all films get the same
+    /// quality.
     pub fn of(metric: QualityMetric, film: impl Iterator<Item = Option<f64>>) -> Self {
         let usual = match metric {
             QualityMetric::Vmaf => USUAL_VMAF,
@@ -93,15 +99,16 @@ impl Levels {
         Self { metric, usual }
     }
 
-    /// Zones of an encode of `frames` frames whose stretches, `length` frames long, came out like this. One that was not measured is
-    /// like the one before it.
+    /// Returns the zones for an encode of `frames` frames, given the quality of its stretches of `length`
+    /// frames each. A stretch without a measurement is treated like the one before it.
     pub fn zones(&self, stretches: &[Option<f64>], length: u64, frames: u64) -> Vec<Zone> {
         let mut zones: Vec<Zone> = Vec::new();
         let mut moved = 0.0;
         let starts = (0..frames).step_by(usize::try_from(length.max(1)).unwrap_or(usize::MAX));
         for (number, first) in starts.enumerate() {
             moved = stretches.get(number).copied().flatten().map_or(moved, |quality| self.moved(quality));
-            // libx264 and libx265 divide a zone's quantisers by its share of bits, and six rate factors double a quantiser.
+            // libx264 and libx265 divide a zone's quantisers by its share of bits, and six rate factors
+            // double a quantiser.
             let bits_permille = (1000.0 * f64::exp2(-moved / 6.0)).round() as u32;
             let last = (first + length).min(frames) - 1;
             match zones.last_mut() {
@@ -115,7 +122,7 @@ impl Levels {
         zones
     }
 
-    /// By how much a rate factor rises, where the quality is better than it need be, or falls.
+    /// Returns by how much the rate factor rises (if the quality is better than needed) or falls.
     fn moved(&self, quality: f64) -> f64 {
         let better = quality - self.usual;
         match self.metric {
@@ -136,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn are_measurements_read_as_the_filters_write_them() {
+    fn measurements_are_parsed_as_filters_write_them() {
         let vmaf = r#"{"version": "2.3.1", "frames": [{"frameNum": 0, "metrics": {"integer_motion2": 0.0, "vmaf": 97.5}},
             {"frameNum": 1, "metrics": {"vmaf": 88.5}}, {"frameNum": 5, "metrics": {"vmaf": 60.0}}], "pooled_metrics": {}}"#;
         let read = |metric, text: &str| read_qualities(sampling(metric), text);
@@ -163,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn does_a_stretch_that_came_out_worse_get_more_and_a_better_one_less() {
+    fn worse_stretches_get_more_bits() {
         let film = [Some(92.5), Some(88.5), Some(88.5), None, Some(96.5), Some(10.0)];
         let by_vmaf = zones(QualityMetric::Vmaf, &film, 250);
         assert_eq!(by_vmaf, [(48, 191, 1447), (192, 239, 691), (240, 249, 2000)]);
-        // To the film's own mean, and less far.
+        // SSIM levels to the film's own mean, and less strongly.
         assert_eq!(zones(QualityMetric::Ssim, &[Some(20.0), Some(15.0)], 96), [(0, 47, 917), (48, 95, 1091)]);
         assert_eq!(zones(QualityMetric::Vmaf, &[], 96), []);
     }

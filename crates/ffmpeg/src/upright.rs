@@ -1,35 +1,35 @@
-//! Takes the turn out of a finished MP4: in a file whose picture already stands upright, out the same file whose track
-//! headers say so. Never a byte changed outside the matrices.
+//! Removes the rotation from the track headers of a finished MP4 whose video is already upright.
 //!
-//! ffmpeg copies the source's display matrix to an encoded stream when it does not turn the picture itself (seen with
-//! 5.1.9), and the option against it differs from version to version. The matrix has its fixed place in `tkhd`
-//! (ISO/IEC 14496-12, 8.3.2), so it is written there.
+//! ffmpeg copies the source's display matrix to an encoded stream when it does not rotate the video itself
+//! (seen with 5.1.9), and the option against this differs between versions. The matrix has a fixed place in
+//! `tkhd` (ISO/IEC 14496-12, 8.3.2), so it is overwritten there. No other byte changes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// The matrix that turns nothing: 16.16 numbers, the last one 2.30.
+/// The identity matrix: 16.16 numbers, the last one 2.30.
 const UPRIGHT: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
 
 /// Marks every track of `file` as upright.
 ///
 /// # Errors
-/// When the file cannot be read or written, or is no MP4 with track headers.
+/// Fails if the file cannot be read or written, or is not an MP4 with track headers.
 pub fn mark_upright(file: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(file)?;
     let length = file.metadata()?.len();
     let mut headers = Vec::new();
     find_headers(&mut file, 0, length, &mut headers)?;
     if headers.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no track header"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has no track header"));
     }
     let matrix: Vec<u8> = UPRIGHT.iter().flat_map(|number| number.to_be_bytes()).collect();
     for payload in headers {
         file.seek(SeekFrom::Start(payload))?;
         let mut version = [0];
         file.read_exact(&mut version)?;
-        // Version and flags, times, id and duration (longer in version 1), two reserved words, layer, group, volume.
+        // Skips version and flags, times, ID and duration (longer in version 1), two reserved words, layer,
+        // group and volume.
         let offset = if version[0] == 1 { 52 } else { 40 };
         file.seek(SeekFrom::Start(payload + offset))?;
         file.write_all(&matrix)?;
@@ -37,7 +37,7 @@ pub fn mark_upright(file: &Path) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Collects where the payloads of `tkhd` boxes start, between two places of the file.
+/// Collects the offsets of the payloads of all `tkhd` boxes between `start` and `end`.
 fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<u64>) -> io::Result<()> {
     let mut at = start;
     while at + 8 <= end {
@@ -54,7 +54,10 @@ fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<u64>) -
             size = end - at;
         }
         if size < payload - at || at + size > end {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a box is longer than what holds it"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a box is longer than its parent box or the file",
+            ));
         }
         match &kind {
             b"moov" | b"trak" => find_headers(file, payload, at + size, headers)?,
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn are_only_the_matrices_changed() {
+    fn only_the_matrices_change() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mp4");
         let moov = boxed(b"moov", &[turned(0), turned(1)].concat());
@@ -96,12 +99,13 @@ mod tests {
         for first in [changed[0], changed[36]] {
             assert_eq!(after[first..first + 36], matrix);
         }
-        // 8 ftyp header + 4, 24 mdat, 8 moov, 8 trak, 8 tkhd, then 40 bytes into the payload.
+        // ftyp 8 + 4, mdat 24, then the headers of moov, trak and tkhd, 8 each, then 40 bytes into the
+        // payload.
         assert_eq!(changed[0], 12 + 24 + 24 + 40);
     }
 
     #[test]
-    fn is_a_file_without_track_headers_refused() {
+    fn file_without_track_headers_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mp4");
         for bytes in [boxed(b"ftyp", b"isom"), boxed(b"moov", &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])] {

@@ -1,11 +1,12 @@
-//! The top level boxes of an MP4 file: in the file, out their types and whether they fit into it.
-//! Never a box's insides: only headers are read, so a large file costs a few reads.
+//! Lists the top-level boxes of an MP4 file and detects a file that is cut off.
+//!
+//! It reads only box headers, so even a large file costs only a few reads.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Boxes that are looked at; a fragmented file may have one pair for each fragment.
+/// Maximum number of boxes to read. A fragmented file may have a pair of boxes per fragment.
 const MOST_BOXES: usize = 100_000;
 
 /// The layout of a file's top level.
@@ -13,15 +14,16 @@ const MOST_BOXES: usize = 100_000;
 pub(crate) struct Layout {
     /// Box types in the file's order.
     pub types: Vec<[u8; 4]>,
-    /// Whether the last box says that it is longer than the file.
+    /// Whether the last box claims to extend past the end of the file.
     pub is_cut_off: bool,
 }
 
 impl Layout {
-    /// Reads the layout of `file`. A file of another kind gives boxes without sense; see [`Layout::is_mp4`].
+    /// Reads the layout of `file`. For files that are not MP4, the boxes are meaningless; see
+    /// [`Layout::is_mp4`].
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn read(file: &Path) -> io::Result<Self> {
         let mut source = File::open(file)?;
         let length = source.metadata()?.len();
@@ -47,13 +49,13 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Whether the file starts as an MP4 or QuickTime file does.
+    /// Whether the file starts like an MP4 or QuickTime file.
     pub fn is_mp4(&self) -> bool {
         let openings = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot"];
         self.types.first().is_some_and(|first| openings.contains(&first))
     }
 
-    /// Whether players can start before the whole file is there: `moov` comes before `mdat`.
+    /// Whether players can start before they have the whole file: `moov` comes before `mdat`.
     pub fn is_fast_start(&self) -> bool {
         let place = |name: &[u8; 4]| self.types.iter().position(|kind| kind == name);
         match (place(b"moov"), place(b"mdat")) {
@@ -63,7 +65,8 @@ impl Layout {
     }
 }
 
-/// Type and size of the box that starts here, with its header; nothing when the file ends inside of the header.
+/// Reads the header of the box that starts here. Returns its type and its size including the header, or
+/// `None` if the file ends within the header.
 fn box_header(source: &mut impl Read) -> io::Result<Option<([u8; 4], u64)>> {
     let Some(head) = exactly::<8>(source)? else { return Ok(None) };
     let [a, b, c, d, kind @ ..] = head;
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_order_of_moov_and_mdat_decide_the_fast_start() {
+    fn fast_start_means_moov_before_mdat() {
         let [ftyp, moov, mdat] = [boxed(b"ftyp", 16), boxed(b"moov", 40), boxed(b"mdat", 99)];
         let fast = layout(&[ftyp.clone(), moov.clone(), mdat.clone()].concat());
         assert!(fast.is_mp4() && fast.is_fast_start() && !fast.is_cut_off);
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_box_that_runs_past_the_end_seen() {
+    fn box_past_the_end_is_detected() {
         let whole = [boxed(b"ftyp", 16), boxed(b"moov", 40), boxed(b"mdat", 99)].concat();
         for kept in [whole.len() - 1, whole.len() - 99, whole.len() - 103, 30] {
             assert!(layout(&whole[..kept]).is_cut_off, "{kept} bytes of {}", whole.len());
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn are_large_and_open_sizes_understood() {
+    fn large_and_open_sizes_are_understood() {
         let mut large = [1_u32.to_be_bytes().as_slice(), b"mdat", &26_u64.to_be_bytes(), &[0; 10]].concat();
         large.extend(boxed(b"moov", 4));
         assert_eq!(layout(&large), Layout { types: vec![*b"mdat", *b"moov"], is_cut_off: false });
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn does_nonsense_end() {
+    fn nonsense_terminates() {
         assert!(!layout(b"").is_mp4());
         assert!(!layout(b"just some text, no boxes at all").is_mp4());
         assert!(layout(&[0, 0, 0, 1, b'm', b'd', b'a', b't', 0, 0, 0, 0, 0, 0, 0, 1, 9, 9]).types.len() == 1);

@@ -1,12 +1,13 @@
-//! The rhythm of a track: in presentation times in file order, out first, last and typical frame distance.
-//! Never all times at once: a window puts them in order, a table counts their distances.
+//! Finds the first, last and typical frame distance of a track from its presentation times in file order.
+//!
+//! Memory stays bounded: a small window puts the times in order, and a table counts their distances.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-/// Times that are held to put them in order; no codec reorders by more than 32 frames.
+/// Number of times held to put them in order; no codec reorders by more than 32 frames.
 const WINDOW: usize = 64;
-/// Different distances that are counted; a track with more has its typical one among these.
+/// Maximum number of different distances to count. If a track has more, its typical distance is among these.
 const MOST_DISTANCES: usize = 1 << 16;
 
 /// Collects the presentation times of one track, in ticks.
@@ -19,7 +20,7 @@ pub(crate) struct Cadence {
 }
 
 impl Cadence {
-    /// Takes the next presentation time in file order.
+    /// Adds the next presentation time in file order.
     pub fn push(&mut self, pts: i64) {
         self.window.push(Reverse(pts));
         if self.window.len() > WINDOW {
@@ -27,7 +28,7 @@ impl Cadence {
         }
     }
 
-    /// Puts the rest in order; to be called once at the end.
+    /// Puts the remaining times in order. Call it once, at the end.
     pub fn finish(mut self) -> Rhythm {
         while !self.window.is_empty() {
             self.settle_one();
@@ -50,7 +51,7 @@ impl Cadence {
     }
 }
 
-/// What a track's times say.
+/// The timing of a track.
 #[derive(Debug)]
 pub(crate) struct Rhythm {
     /// Earliest presentation time.
@@ -60,17 +61,18 @@ pub(crate) struct Rhythm {
     distances: BTreeMap<i64, u64>,
 }
 
-/// The typical distance of frames, as a sum of distances and their number, so that rounded ticks even out.
+/// The typical distance between frames, as a sum and a count, so that rounded ticks even out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Typical {
-    /// Sum of the distances near the median, in ticks, above zero.
+    /// Sum of the distances near the median, in ticks; above zero.
     pub sum: i64,
-    /// How many they are, above zero.
+    /// Number of those distances; above zero.
     pub count: i64,
 }
 
 impl Rhythm {
-    /// The mean of all distances within half of the median; nothing with less than two different times.
+    /// Returns the mean of all distances within half of the median, or `None` if there are fewer than two
+    /// different times.
     pub fn typical(&self) -> Option<Typical> {
         let median = self.median()?;
         let near = self.distances.iter().filter(|(distance, _)| 2 * (**distance - median).abs() <= median);
@@ -83,12 +85,12 @@ impl Rhythm {
         Some(Typical { sum, count })
     }
 
-    /// The smallest and the largest distance.
+    /// Returns the smallest and the largest distance.
     pub fn extremes(&self) -> Option<(i64, i64)> {
         Some((*self.distances.first_key_value()?.0, *self.distances.last_key_value()?.0))
     }
 
-    /// How many distances were counted.
+    /// Returns the number of distances counted.
     pub fn count(&self) -> i64 {
         i64::try_from(self.distances.values().sum::<u64>()).unwrap_or(i64::MAX)
     }
@@ -114,19 +116,19 @@ mod tests {
     }
 
     #[test]
-    fn are_reordered_frames_put_in_order() {
+    fn reordered_frames_are_put_in_order() {
         let rhythm = rhythm([0, 4, 2, 1, 3, 8, 6, 5, 7]);
         assert_eq!((rhythm.first, rhythm.last, rhythm.extremes()), (Some(0), Some(8), Some((1, 1))));
     }
 
     #[test]
-    fn do_rounded_milliseconds_even_out() {
+    fn rounded_milliseconds_even_out() {
         let thirtieths = (0..31).map(|frame| (frame * 1000 + 15) / 30);
         assert_eq!(rhythm(thirtieths).typical(), Some(Typical { sum: 1000, count: 30 }));
     }
 
     #[test]
-    fn is_a_hole_no_typical_distance() {
+    fn hole_is_not_a_typical_distance() {
         let holed = (0..100).map(|frame| frame * 40).chain((150..200).map(|frame| frame * 40));
         let rhythm = rhythm(holed);
         assert_eq!(rhythm.typical(), Some(Typical { sum: 148 * 40, count: 148 }));
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn is_memory_bounded_however_long_the_track() {
+    fn memory_is_bounded_for_any_length() {
         let mut cadence = Cadence::default();
         let mut time = 0;
         for step in 0..200_000 {
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn does_one_frame_have_no_distance() {
+    fn single_frame_has_no_distance() {
         let single = rhythm([7]);
         assert_eq!((single.first, single.last, single.typical()), (Some(7), Some(7), None));
         assert_eq!(rhythm([]).first, None);

@@ -1,5 +1,6 @@
-//! Header and packets of a stream become facts: in both, out a [`VideoTrack`] or an [`AudioTrack`].
-//! Never a claim of the header that the packets contradict.
+//! Combines the header and the packets of a stream into a [`VideoTrack`] or an [`AudioTrack`].
+//!
+//! Where the two disagree, the packets win.
 
 use abanico_media::{AudioTrack, EntryPoints, ExactTime, FrameRate, Rational, Size, VideoTrack};
 
@@ -7,12 +8,12 @@ use super::cadence::{Rhythm, Typical};
 use super::header::Stream;
 use super::packets::Packets;
 
-/// What stands in for the rate when a single frame says nothing.
+/// Frame rate of a single frame that states no duration.
 const FALLBACK_RATE: (i64, i64) = (25, 1);
-/// The highest rate that a track of varying distances is given.
+/// Maximum rate of a track with a variable frame rate.
 const HIGHEST_VARIABLE_RATE: (i64, i64) = (60, 1);
 
-/// The video track, or nothing when the stream has no tick length or no shown frame with a time.
+/// Returns the video track, or `None` if the stream has no tick length or no shown frame with a time.
 pub(crate) fn video_track(stream: &Stream, packets: &Packets) -> Option<VideoTrack> {
     let base = stream.time_base()?;
     let (first, last) = (packets.rhythm.first?, packets.rhythm.last?);
@@ -41,7 +42,7 @@ pub(crate) fn video_track(stream: &Stream, packets: &Packets) -> Option<VideoTra
     })
 }
 
-/// The audio track, or nothing when it has no packet with a time.
+/// Returns the audio track, or `None` if it has no packet with a time.
 pub(crate) fn audio_track(stream: &Stream, packets: &Packets) -> Option<AudioTrack> {
     let base = stream.time_base()?;
     let time = |ticks: i64| ExactTime::from_ticks(ticks, base);
@@ -63,7 +64,7 @@ pub(crate) fn audio_track(stream: &Stream, packets: &Packets) -> Option<AudioTra
     })
 }
 
-/// Bits a second, rounded; 0 for no time.
+/// Returns the bit rate in bits per second, rounded; 0 if the duration is zero.
 pub(crate) fn bit_rate_bps(bytes: u64, duration: ExactTime) -> u64 {
     let seconds = duration.seconds();
     if seconds <= Rational::ZERO {
@@ -73,13 +74,14 @@ pub(crate) fn bit_rate_bps(bytes: u64, duration: ExactTime) -> u64 {
     u64::try_from((Rational::from(bits) / seconds).round()).unwrap_or(0)
 }
 
-/// How long the last frame is shown: what its packet says, unless that is less than half a typical frame.
+/// Returns how long the last frame is shown: as its packet states, unless that is less than half a typical
+/// frame.
 pub(crate) fn last_frame(packets: &Packets, base: Rational, rate: FrameRate) -> ExactTime {
     let (stated, typical) = (ExactTime::from_ticks(packets.last_duration, base), rate.frame_duration());
     if stated + stated < typical { typical } else { stated }
 }
 
-/// The constant rate that represents the track, and whether its distances vary.
+/// Returns the constant rate that represents the track, and whether its frame rate varies.
 fn rate(stream: &Stream, packets: &Packets, base: Rational) -> (FrameRate, bool) {
     let Some(typical) = packets.rhythm.typical() else { return (rate_of_one(stream, packets, base), false) };
     let measured = grid_rate(stream, base).or_else(|| measured_rate(stream, typical, base));
@@ -89,15 +91,16 @@ fn rate(stream: &Stream, packets: &Packets, base: Rational) -> (FrameRate, bool)
     if varies && rate > highest { (highest, true) } else { (rate, varies) }
 }
 
-/// The rate of a file whose clock ticks once a frame (AVI): distances of several ticks are frames left out.
+/// Returns the rate of a file whose clock ticks once per frame (AVI). There, a distance of several ticks
+/// means that frames are left out.
 fn grid_rate(stream: &Stream, base: Rational) -> Option<FrameRate> {
     let stated = FrameRate::from_rational(stream.base_rate()?)?;
     let ticks_by_frames = base.inverse()? == stated.per_second() && stated.per_second() <= Rational::from(60);
     ticks_by_frames.then(|| stated.customary())
 }
 
-/// The rate of the typical distance. Distances in coarse ticks leave some doubt; when the header's rate lies within
-/// that doubt, the header is right.
+/// Returns the rate of the typical distance. Coarse ticks make it inexact; if the header's rate lies within
+/// that error, the header is right.
 fn measured_rate(stream: &Stream, typical: Typical, base: Rational) -> Option<FrameRate> {
     let span = Rational::from(typical.sum) * base;
     let measured = FrameRate::from_rational(Rational::from(typical.count) / span)?;
@@ -111,7 +114,7 @@ fn measured_rate(stream: &Stream, typical: Typical, base: Rational) -> Option<Fr
     Some(stated.unwrap_or(measured).customary())
 }
 
-/// The rate of a single frame: how long it lasts, else what the header says.
+/// Returns the rate of a single frame: by its duration, else by the header.
 fn rate_of_one(stream: &Stream, packets: &Packets, base: Rational) -> FrameRate {
     let lasts = ExactTime::from_ticks(packets.last_duration, base).seconds();
     let own = lasts.inverse().and_then(FrameRate::from_rational);
@@ -142,7 +145,7 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    /// A video track of these `(pts, duration)` with 1000 bytes a frame.
+    /// Builds a video track from `(pts, duration)` pairs, with 1000 bytes per frame.
     fn track(json: &str, frames: impl IntoIterator<Item = (i64, i64)>) -> VideoTrack {
         let lines = frames.into_iter().map(|(pts, duration)| format!("0,{pts},{pts},{duration},1000,K_"));
         video_track(&stream(json), &tally_of(lines)).unwrap()
@@ -151,31 +154,35 @@ mod tests {
     const MILLIS: &str = r#"{"time_base":"1/1000","r_frame_rate":"1000/1","avg_frame_rate":"1000/1"}"#;
 
     #[test]
-    fn do_milliseconds_lead_to_the_customary_rate_in_spite_of_the_header() {
+    fn millisecond_times_override_the_headers_rate() {
         let track = track(MILLIS, (0..48).map(|frame| (frame * 1000 / 24, 1)));
         assert_eq!((track.frame_rate.to_string().as_str(), track.variable_frame_rate), ("24", false));
-        assert_eq!(track.end.micros(), 1_958_000 + 41_667, "a stated duration of 1 ms is no frame");
+        assert_eq!(
+            track.end.micros(),
+            1_958_000 + 41_667,
+            "a stated duration of 1 ms is too short for a frame"
+        );
     }
 
     #[test]
-    fn does_the_header_settle_what_rounded_times_leave_open() {
+    fn header_settles_the_doubt_of_rounded_times() {
         let times = || (0..30).map(|frame| (frame * 1001 / 30, 33));
         let hinted =
             |rate: &str| track(&format!(r#"{{"time_base":"1/1000","r_frame_rate":"{rate}"}}"#), times());
         assert_eq!(hinted("30000/1001").frame_rate.to_string(), "30000/1001");
         assert_eq!(hinted("2997/100").frame_rate.to_string(), "30000/1001");
-        assert_eq!(hinted("60/1").frame_rate.per_second().round(), 30, "a header far off is not heard");
+        assert_eq!(hinted("60/1").frame_rate.per_second().round(), 30, "a header far off is ignored");
     }
 
     #[test]
-    fn are_frames_left_out_of_a_grid_a_varying_rate_on_that_grid() {
+    fn skipped_frames_make_a_grid_rate_variable() {
         let grid = r#"{"time_base":"66667/1000000","r_frame_rate":"1000000/66667"}"#;
         let track = track(grid, [0, 7, 14, 20, 27].map(|pts| (pts, 1)));
         assert_eq!((track.frame_rate.to_string().as_str(), track.variable_frame_rate), ("15", true));
     }
 
     #[test]
-    fn is_a_varying_rate_at_most_sixty_and_a_constant_one_free() {
+    fn only_variable_rates_are_capped_at_sixty() {
         let fast = (0..20).map(|frame| (frame * 8, 8));
         let holed = fast.clone().chain([(400, 8), (408, 8)]);
         assert_eq!(track(MILLIS, holed).frame_rate.to_string(), "60");
@@ -184,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn does_one_frame_last_as_long_as_it_says_or_a_twenty_fifth() {
+    fn single_frame_lasts_its_duration_or_a_25th() {
         let base = r#"{"time_base":"1/12800"}"#;
         let stated = track(base, [(0, 1024)]);
         assert_eq!((stated.frame_rate.to_string().as_str(), stated.end.millis()), ("25/2", 80));
@@ -196,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn is_the_last_frame_of_a_still_scene_not_cut_short() {
+    fn last_frame_keeps_its_long_duration() {
         let track = track(MILLIS, [(0, 40), (40, 40), (80, 40), (120, 2200)]);
         assert_eq!((track.end.millis(), track.bit_rate_bps), (2320, 13_793));
     }
 
     #[test]
-    fn does_sound_end_with_its_last_packet_even_when_that_says_nothing() {
+    fn audio_ends_with_its_last_packet() {
         let sound =
             stream(r#"{"time_base":"1/48000","channels":2,"sample_rate":"48000","codec_name":"aac"}"#);
         let end = |lines: [&str; 3]| audio_track(&sound, &tally_of(lines.map(String::from))).unwrap().end;

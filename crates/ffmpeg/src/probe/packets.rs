@@ -1,5 +1,7 @@
-//! What a file says of itself and what its packets say: in one answer of ffprobe's, out its header and exact facts for each stream.
-//! Never a decoded picture, never more memory for a longer file.
+//! Reads a file's header and all of its packets in one run of ffprobe, and tallies the packets of each
+//! stream.
+//!
+//! It decodes nothing, and its memory use does not grow with the file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,15 +13,16 @@ use super::header::{self, Header};
 use super::reader;
 use crate::{Error, Tools};
 
-/// Entry points that are remembered: at one in two seconds, those of two days.
+/// Maximum number of entry points to keep: two days' worth, at one every two seconds.
 const MOST_ENTRY_POINTS: usize = 100_000;
 
 const ENTRIES: &str = "packet=codec_type,stream_index,pts,dts,duration,size,flags";
-/// How ffprobe begins and ends the list of packets, which it writes before all else, a line for each.
+/// First and last lines of ffprobe's list of packets. It comes before everything else, with one line per
+/// packet.
 const LIST_BEGINS: &str = "    \"packets\": [";
 const LIST_ENDS: [&str; 2] = ["    ],", "    ]"];
 
-/// One packet, times in ticks of its stream.
+/// One packet. Times are in ticks of its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Packet {
     stream: u32,
@@ -31,39 +34,40 @@ struct Packet {
     is_picture: bool,
 }
 
-/// Facts about the packets of one stream; times are in ticks.
+/// Facts about the packets of one stream. Times are in ticks.
 #[derive(Debug)]
 pub(crate) struct Packets {
-    /// All packets, shown or not.
+    /// Number of packets, shown or not.
     pub all: u64,
-    /// Packets that are shown.
+    /// Number of shown packets.
     pub shown: u64,
-    /// Shown packets that start a group of pictures.
+    /// Number of shown packets that start a group of pictures.
     pub keys: u64,
     /// Whether the very first packet starts a group of pictures.
     pub first_is_key: bool,
     /// Bytes of all packets.
     pub bytes: u64,
-    /// Latest end of a shown packet that says how long it lasts.
+    /// Latest end of a shown packet that states its duration.
     pub end: Option<i64>,
-    /// How long the shown packet with the latest time lasts, 0 when it does not say.
+    /// Duration of the shown packet with the latest time; 0 if it states none.
     pub last_duration: i64,
-    /// Times and distances of what is shown.
+    /// Times and distances of the shown packets.
     pub rhythm: Rhythm,
-    /// Times of shown packets that start a group of pictures, ascending; those of a picture's first hundred thousand.
+    /// Times of shown packets that start a group of pictures, ascending. Video only; at most the first
+    /// hundred thousand.
     pub entry_points: Vec<i64>,
 }
 
-/// Whether what precedes the first key packet of a picture counts, though no player can show it.
+/// How to count video packets before the first key packet, which no player can show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum BeforeFirstKey {
-    /// As anything else.
+    /// Like any other packet.
     Shown,
-    /// As nothing.
+    /// As hidden.
     Hidden,
 }
 
-/// Reads the header and all packets of `file` once, with one run of ffprobe.
+/// Reads the header and all packets of `file` with one run of ffprobe.
 pub(crate) async fn scan(
     tools: &Tools,
     file: &Path,
@@ -90,8 +94,9 @@ pub(crate) async fn scan(
     Ok((header, streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect()))
 }
 
-/// `{ "codec_type": "video", "stream_index": 0, "pts": 7200, "size": "23670", "flags": "K_" },`; numbers that are not known are
-/// missing, and what else a packet has stands on lines of its own.
+/// Parses a line like `{ "codec_type": "video", "stream_index": 0, "pts": 7200, "size": "23670", "flags":
+/// "K_" },`. Unknown numbers are missing from the line; any further data of a packet follows on lines of its
+/// own.
 fn parse(line: &str) -> Option<Packet> {
     let value = |name: &str| {
         let after = &line[line.find(name)? + name.len()..];
@@ -145,7 +150,7 @@ impl Tally {
         self.keys += u64::from(packet.is_key);
         let Some(pts) = packet.pts else { return };
         self.cadence.push(pts);
-        // Every packet of sound is one; only a picture waits for its first.
+        // Every audio packet is a key packet, so only the entry points of video are worth keeping.
         if packet.is_key && self.is_picture && self.entry_points.len() < MOST_ENTRY_POINTS {
             self.entry_points.push(pts);
         }
@@ -171,7 +176,8 @@ impl Tally {
     }
 }
 
-/// What a picture track of these packets says, each as its stream, times and duration, size and flags: `0,20,5,30,1,K_`.
+/// Tallies the packets of a video track, each given as stream, times, duration, size and flags:
+/// `0,20,5,30,1,K_`.
 #[cfg(test)]
 pub(crate) fn tally_of(packets: impl IntoIterator<Item = String>) -> Packets {
     let mut tally = Tally::new(true);
@@ -186,7 +192,7 @@ pub(crate) fn tally_of(packets: impl IntoIterator<Item = String>) -> Packets {
 mod tests {
     use super::*;
 
-    /// A packet as ffprobe writes it.
+    /// Formats a packet as ffprobe writes it.
     pub(super) fn as_written(packet: &str) -> String {
         let names = ["stream_index", "pts", "dts", "duration", "size", "flags"];
         let known = names.iter().zip(packet.split(',')).filter(|(_, value)| *value != "N/A");
@@ -205,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_line_read_with_and_without_side_data() {
+    fn line_is_parsed_with_and_without_side_data() {
         let packet = parse("        { \"codec_type\": \"audio\", \"stream_index\": 1, \"pts\": 997200, \"dts\": 990000, \"duration\": 3600, \"size\": \"23670\", \"flags\": \"K_\",").unwrap();
         assert_eq!(
             (packet.stream, packet.pts, packet.duration, packet.size_bytes),
@@ -219,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn are_packets_that_an_edit_list_hides_not_shown() {
+    fn packets_hidden_by_edit_list_are_not_shown() {
         let packets =
             tally(&["0,-10,-30,10,5,KD", "0,20,-20,10,5,K_", "0,10,-10,10,5,__", "0,0,0,10,5,__"], true);
         assert_eq!((packets.all, packets.shown, packets.keys, packets.bytes), (4, 3, 1, 20));
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_picture_track_start_at_its_first_key_packet() {
+    fn video_starts_at_its_first_key_packet() {
         let lines = ["0,0,0,10,1,__", "0,10,10,10,1,__", "0,20,20,10,1,K_", "0,30,30,10,1,__"];
         let video = tally(&lines, true);
         assert_eq!((video.shown, video.rhythm.first, video.first_is_key), (2, Some(20), false));
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_duration_of_the_frame_shown_last_taken_and_not_of_the_one_read_last() {
+    fn last_duration_follows_presentation_order() {
         let packets = tally(&["0,0,0,10,1,K_", "0,20,5,30,1,__", "0,10,10,10,1,__"], true);
         assert_eq!((packets.last_duration, packets.end), (30, Some(50)));
     }

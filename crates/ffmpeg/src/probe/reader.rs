@@ -1,5 +1,7 @@
-//! Runs ffprobe over one file: in a file and options, out its lines one after another.
-//! Never more than one line in memory, never a playlist, never a protocol other than `file`.
+//! Runs ffprobe on one file and passes on its output line by line.
+//!
+//! It holds at most one line in memory, and it never lets ffprobe open a playlist or use a protocol other
+//! than `file`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,48 +16,48 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, ErrorKind, Tools};
 
-/// Demuxers that may open a file: containers that hold their own media. What reads other files or addresses (hls,
-/// dash, concat, image2, sdp) is not among them.
+/// Demuxers that may open a file: containers that hold their own media. Those that read other files or
+/// addresses (hls, dash, concat, image2, sdp) are left out.
 pub(crate) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,ivf,nut,\
                        mp3,wav,aac,flac,ac3,eac3,aiff,w64";
-/// How long one run may take.
+/// Time limit of one run.
 const LIMIT: Duration = Duration::from_secs(600);
-/// How much of the last error output is kept.
+/// How much of the end of stderr to keep.
 const KEPT_STDERR_BYTES: usize = 4096;
-/// A line that is longer is no answer of ffprobe's.
+/// Maximum length of a line; ffprobe writes none that is longer.
 const LONGEST_LINE_BYTES: u64 = 1 << 20;
 
 /// How a run of ffprobe ended.
 pub(crate) struct Ended {
     /// Its exit status.
     pub status: ExitStatus,
-    /// The end of what it wrote about errors.
+    /// The end of its stderr.
     pub stderr: String,
 }
 
 impl Ended {
-    /// Its last words, for a message.
+    /// Returns the last line of stderr without its prefix, for a message.
     pub fn last_words(&self) -> &str {
         let line = self.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
         line.rsplit_once(": ").map_or(line, |(_, reason)| reason)
     }
 
-    /// An error unless it ended well.
+    /// Returns an error if the exit status is not zero.
     pub fn check(self, file: &Path) -> Result<(), Error> {
         if self.status.success() {
             return Ok(());
         }
         let (status, words) = (self.status, self.last_words());
-        let message = format!("ffprobe of `{}` ended with {status}: {words}", file.display());
+        let message = format!("ffprobe failed on `{}` with {status}: {words}", file.display());
         Err(Error::new(ErrorKind::Failed, message))
     }
 }
 
-/// Runs ffprobe with `options` over `file` and gives each line to `on_line`.
+/// Runs ffprobe with `options` on `file` and passes each line to `on_line`.
 ///
 /// # Errors
-/// When it cannot be started, does not end in ten minutes, or `cancel` comes first. An exit status other than zero is
-/// none: the caller knows what it means.
+/// Fails if ffprobe cannot be started or does not end within ten minutes, or if `cancel` comes first. A
+/// non-zero exit status is not an error here: the caller knows what it means.
 pub(crate) async fn run(
     tools: &Tools,
     file: &Path,
@@ -76,11 +78,11 @@ pub(crate) async fn run(
         biased;
         () = cancel.cancelled() => Err(Error::cancelled(&format!("the probe of `{}`", file.display()))),
         () = tokio::time::sleep(LIMIT) => {
-            let message = format!("ffprobe of `{}` did not end in {} s", file.display(), LIMIT.as_secs());
+            let message = format!("ffprobe did not finish `{}` within {} s", file.display(), LIMIT.as_secs());
             Err(Error::new(ErrorKind::TimedOut, message))
         }
         ended = follow(&mut child, on_line) => {
-            ended.map_err(|cause| Error::io(format!("read what ffprobe says about `{}`", file.display()), cause))
+            ended.map_err(|cause| Error::io(format!("read ffprobe's output for `{}`", file.display()), cause))
         }
     };
     if result.is_err() {
@@ -89,9 +91,9 @@ pub(crate) async fn run(
     result
 }
 
-/// Reads both outputs to their ends, then waits.
+/// Reads both outputs to their ends, then waits for the child.
 async fn follow(child: &mut Child, mut on_line: impl FnMut(&str)) -> std::io::Result<Ended> {
-    let missing = || std::io::Error::other("an output of the child is not piped");
+    let missing = || std::io::Error::other("an output pipe of ffprobe is missing");
     let (stdout, stderr) =
         (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
     let (lines, stderr) = tokio::join!(each_line(stdout, &mut on_line), tail(stderr));
@@ -112,7 +114,7 @@ async fn each_line(output: impl AsyncRead + Unpin, on_line: &mut impl FnMut(&str
     }
 }
 
-/// The last bytes of a stream.
+/// Returns the last bytes of a stream.
 async fn tail(mut output: impl AsyncRead + Unpin) -> std::io::Result<String> {
     let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
@@ -128,7 +130,7 @@ async fn tail(mut output: impl AsyncRead + Unpin) -> std::io::Result<String> {
 /// Kills the whole process group and waits until the child is gone.
 async fn stop(child: &mut Child) {
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        // A group that has just ended is as good as a killed one.
+        // It does not matter if the group has just ended by itself.
         let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
     }
     let _ = child.wait().await;
@@ -140,13 +142,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
-    /// A stand-in for ffprobe: a shell script that ignores its arguments.
+    /// Creates a stand-in for ffprobe: a shell script that ignores its arguments.
     fn stand_in(script: &str) -> (tempfile::TempDir, Tools) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ffprobe");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        // Started through the shell, so that a script just written is never "busy".
+        // Starts the script through the shell: a script that was just written could be "busy".
         let launcher = Arc::new(|program: &Path, _: &[&Path]| {
             let mut command = tokio::process::Command::new("/bin/sh");
             command.arg(program);
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn are_lines_and_last_words_kept_apart() {
+    async fn lines_and_stderr_are_kept_apart() {
         let (_folder, tools) = stand_in("echo one; echo 'a.mp4: broken thing' >&2; echo two; exit 3");
         let (lines, ended) = lines_of(&tools, &CancellationToken::new()).await.unwrap();
         assert_eq!(lines, ["one", "two"]);
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_only_the_end_of_a_long_complaint_kept() {
+    async fn only_the_end_of_stderr_is_kept() {
         let (_folder, tools) =
             stand_in("i=0; while [ $i -lt 2000 ]; do echo complaint $i >&2; i=$((i+1)); done");
         let (_, ended) = lines_of(&tools, &CancellationToken::new()).await.unwrap();
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_a_cancelled_run_leave_no_process() {
+    async fn cancelled_run_leaves_no_process() {
         let (folder, tools) = stand_in("echo $$; exec sleep 600");
         let cancel = CancellationToken::new();
         let mut id = 0;
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn are_playlists_and_protocols_shut_out_by_the_arguments() {
+    async fn arguments_exclude_playlists_and_protocols() {
         let (_folder, tools) = stand_in("for word in \"$@\"; do echo \"$word\"; done");
         let (words, _) = lines_of(&tools, &CancellationToken::new()).await.unwrap();
         let after = |option: &str| words[words.iter().position(|word| word == option).unwrap() + 1].clone();

@@ -1,5 +1,6 @@
-//! What a film says of its high dynamic range: in the side data of its first frame, out mastering display and light levels.
-//! Never a guess: what is not told whole is none.
+//! Reads the static HDR metadata of a video's first frame: mastering display and content light level.
+//!
+//! It never guesses: incomplete metadata counts as missing.
 
 use std::path::Path;
 
@@ -10,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::reader;
 use crate::{Error, Tools};
 
-/// Units of chromaticity and of luminance (SMPTE ST 2086).
+/// Units of chromaticity and luminance (SMPTE ST 2086).
 const CHROMATICITY_UNITS: i64 = 50_000;
 const LUMINANCE_UNITS: i64 = 10_000;
-/// An answer about one frame that is longer is none.
+/// Maximum length of an answer about one frame.
 const LONGEST_ANSWER_BYTES: usize = 1 << 20;
 
 #[derive(Default, Deserialize)]
@@ -46,10 +47,10 @@ struct SideData {
     max_average: u32,
 }
 
-/// Looks at the first frame of the stream `index`, which is decoded for that.
+/// Decodes and inspects the first frame of the stream `index`.
 ///
 /// # Errors
-/// When ffprobe cannot be run; a frame that cannot be decoded says nothing.
+/// Fails if ffprobe cannot be run. A frame that cannot be decoded gives no metadata.
 pub(super) async fn read(
     tools: &Tools,
     file: &Path,
@@ -100,7 +101,7 @@ fn mastering(data: &SideData) -> Option<MasteringDisplay> {
     })
 }
 
-/// A fraction as ffprobe prints it, counted in units.
+/// Converts a fraction, as ffprobe prints it, to a number of units.
 fn in_units(text: &str, units: i64) -> Option<u32> {
     let (num, den) = text.split_once('/')?;
     let (num, den): (i64, i64) = (num.parse().ok()?, den.parse().ok()?);
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_screen_and_light_read_in_their_units() {
+    fn display_and_light_levels_have_right_units() {
         let json = r#"{"frames": [{"side_data_list": [
             {"side_data_type": "Mastering display metadata", "red_x": "34000/50000", "red_y": "16000/50000",
              "green_x": "13250/50000", "green_y": "34500/50000", "blue_x": "3/20", "blue_y": "3000/50000",
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn is_half_an_answer_none() {
+    fn incomplete_metadata_is_none() {
         assert_eq!(told(""), StaticHdr::default());
         let half = r#"{"frames": [{"side_data_list": [{"side_data_type": "Mastering display metadata", "red_x": "1/0"}]}]}"#;
         assert_eq!(told(half), StaticHdr::default());
