@@ -1,5 +1,6 @@
-//! What the installed ffmpeg can do: in its own lists, out version, encoders and filters.
-//! Never a promise that an encoder works on this machine's hardware.
+//! Asks the installed ffmpeg for its version, encoders and filters.
+//!
+//! A listed encoder need not work on this machine's hardware.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,26 +10,27 @@ use abanico_plan::Capabilities;
 use crate::tools::REMEDY;
 use crate::{Error, ErrorKind, Tools};
 
-/// Versions that are handled, major and minor.
+/// Oldest supported version, major and minor.
 const OLDEST: (u32, u32) = (5, 1);
-/// Last major version that is handled.
+/// Newest supported major version.
 const NEWEST_MAJOR: u32 = 9;
-/// How long one question to ffmpeg may take.
+/// Time limit of one query.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks ffmpeg for its version, encoders and filters.
 ///
 /// # Errors
-/// [`ErrorKind::Tool`] when it cannot be started or is older than 5.1 or newer than 9; [`ErrorKind::TimedOut`] when it
-/// does not answer.
+/// Returns [`ErrorKind::Tool`] if it cannot be started, or is older than 5.1 or newer than 9. Returns
+/// [`ErrorKind::TimedOut`] if it does not answer.
 pub async fn capabilities(tools: &Tools) -> Result<Capabilities, Error> {
-    // Each start of ffmpeg takes a tenth of a second, so both are asked at once, and one tells the version besides.
+    // Each start of ffmpeg takes a tenth of a second, so both queries run at once. One also gives the
+    // version.
     let (encoders, filters) = tokio::try_join!(ask(tools, "-encoders"), ask(tools, "-filters"))?;
     let version = parse_version(&encoders.banner);
     let version = version.ok_or_else(|| {
         Error::new(
             ErrorKind::Tool,
-            format!("`{}` does not tell its version; {REMEDY}", tools.ffmpeg().display()),
+            format!("`{}` does not report its version; {REMEDY}", tools.ffmpeg().display()),
         )
     })?;
     check_version(&version)?;
@@ -37,11 +39,11 @@ pub async fn capabilities(tools: &Tools) -> Result<Capabilities, Error> {
     Ok(Capabilities { version, encoders, filters })
 }
 
-/// What ffmpeg says to a question.
+/// ffmpeg's answer to a query.
 struct Answer {
-    /// Who it is.
+    /// The banner, which has the version.
     banner: String,
-    /// What was asked for.
+    /// The list that was asked for.
     list: String,
 }
 
@@ -60,12 +62,12 @@ async fn ask(tools: &Tools, question: &str) -> Result<Answer, Error> {
     Ok(Answer { banner: text(&answer.stderr), list: text(&answer.stdout) })
 }
 
-/// The third word of `ffmpeg version X Copyright ...`.
+/// Returns the third word of `ffmpeg version X Copyright ...`.
 fn parse_version(text: &str) -> Option<String> {
     text.lines().next()?.strip_prefix("ffmpeg version ")?.split(' ').next().map(str::to_owned)
 }
 
-/// Refuses versions outside of the handled range; a build without a number (`N-1234-gabc`) is a recent one.
+/// Refuses versions outside the supported range. A build without a number (`N-1234-gabc`) counts as recent.
 fn check_version(version: &str) -> Result<(), Error> {
     let digits = version.trim_start_matches('n');
     let mut numbers = digits.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
@@ -78,7 +80,7 @@ fn check_version(version: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The second words of the lines whose first word is made of flags and not of legend.
+/// Returns the second word of each line whose first word consists of flags, without the legend.
 fn parse_names(text: &str, are_flags: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let is_flag = |c: char| c.is_ascii_uppercase() || c == '.' || c == '|';
     let names = text.lines().filter_map(|line| {
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_version_read_from_the_first_line() {
+    fn version_is_read_from_the_first_line() {
         let text =
             "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\nbuilt with gcc";
         assert_eq!(parse_version(text).as_deref(), Some("5.1.9-0+deb12u1"));
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn are_versions_outside_of_the_range_refused_with_a_remedy() {
+    fn unsupported_versions_are_refused_with_a_remedy() {
         for fine in
             ["5.1", "5.1.9-0+deb12u1", "n7.1.1", "9.0.2", "n9.9", "N-118000-gabcdef", "git-2026-01-01"]
         {
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn are_names_told_from_the_legend() {
+    fn legend_lines_are_not_names() {
         let encoders = "Encoders:\n V..... = Video\n A..... = Audio\n ------\n V....D libx264    H.264 (codec h264)\n \
                         A....D aac   AAC\n";
         let names = parse_names(encoders, |flags| flags.len() == 6);
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_the_installed_ffmpeg_answer() {
+    async fn installed_ffmpeg_answers() {
         let found = capabilities(&Tools::find(None, None).unwrap()).await.unwrap();
         assert!(found.encoders.contains("aac") && found.encoders.len() > 20, "{}", found.encoders.len());
         assert!(
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_a_program_that_cannot_start_named() {
+    async fn error_names_the_program_that_cannot_start() {
         let error = capabilities(&Tools::at("/no/ffmpeg".into(), "/no/ffprobe".into())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tool);
         assert!(error.to_string().contains("`/no/ffmpeg`"), "{error}");

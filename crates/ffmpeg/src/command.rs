@@ -360,8 +360,8 @@ const LEAST_ROOM_MS: i64 = 1000;
 /// Name of the file that a loudness measurement writes.
 pub const LOUDNESS_FILE: &str = "loudness.txt";
 
-/// Measures the loudness of one audio track before it is encoded, by ITU-R BS.1770 with the gates of EBU R
-/// 128. The result is in the last lines of [`LOUDNESS_FILE`] in `folder`.
+/// Measures the loudness of one audio track before it is encoded, by ITU-R BS.1770 with the gates of
+/// EBU R 128. The result is in the last lines of [`LOUDNESS_FILE`] in `folder`.
 pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path) -> Vec<OsString> {
     let mut args = Args::of_foreign_files();
     part_inputs(&mut args, encode, inputs);

@@ -1,5 +1,7 @@
-//! A closer look at a finished file: in the file, out its frames in coded order, its groups of pictures, its bit rate over
-//! time and how far sound and picture are apart. Never a decoded picture, never a judgement without a model to judge by.
+//! Inspects a finished file: its frames in coded order, its groups of pictures, its bit rate over time and
+//! the offset between audio and video.
+//!
+//! It decodes nothing, and it only judges a file against a model that the caller gives.
 
 mod buffer;
 
@@ -14,46 +16,47 @@ use crate::{Error, ErrorKind, Tools};
 
 pub use self::buffer::{Buffer, BufferModel, BufferReport};
 
-/// Most frames that are looked at: ten hours at 60 a second.
+/// Maximum number of frames to inspect: ten hours at 60 frames per second.
 const MOST_FRAMES: usize = 2_160_000;
 
 /// One coded frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CodedFrame {
-    /// When it is decoded.
+    /// Decoding time.
     pub decoded: ExactTime,
-    /// When it is shown.
+    /// Presentation time.
     pub shown: ExactTime,
-    /// Its size.
+    /// Size in bits.
     pub bits: u64,
-    /// Whether a group of pictures starts with it.
+    /// Whether it starts a group of pictures.
     pub is_key: bool,
 }
 
-/// Lengths of groups of pictures in frames.
+/// Lengths of groups of pictures, in frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Groups {
-    /// How many there are, at least 1.
+    /// Number of groups, at least 1.
     pub count: u64,
-    /// The shortest; the last one does not count where there are others, as it is cut by the end.
+    /// Shortest group. The last group, which the end cuts short, counts only if it is the only one.
     pub shortest: u64,
-    /// The longest.
+    /// Longest group.
     pub longest: u64,
 }
 
-/// What a closer look found.
+/// The result of an inspection.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Inspection {
-    /// What a verification would measure.
+    /// The facts that verification would measure.
     pub facts: OutputFacts,
-    /// The picture's frames in coded order; empty without a picture.
+    /// The video's frames in coded order; empty without video.
     pub frames: Vec<CodedFrame>,
 }
 
-/// Looks at a file.
+/// Inspects a file.
 ///
 /// # Errors
-/// As [`crate::probe`]; [`ErrorKind::Unsupported`] for more than ten hours at 60 frames a second.
+/// Fails like [`crate::probe`]. Returns [`ErrorKind::Unsupported`] for more than ten hours at 60 frames per
+/// second.
 pub async fn inspect(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<Inspection, Error> {
     let facts = output_facts(tools, file, cancel).await?;
     let header = header::read(tools, file, cancel).await?;
@@ -78,7 +81,7 @@ pub async fn inspect(tools: &Tools, file: &Path, cancel: &CancellationToken) -> 
     Ok(Inspection { facts, frames })
 }
 
-/// `997200,990000,23670,K_` with possible further columns; a missing number is `N/A`.
+/// Parses a line like `997200,990000,23670,K_`, with or without further columns. A missing number is `N/A`.
 fn frame(line: &str, base: Rational) -> Option<CodedFrame> {
     let mut columns = line.split(',');
     let (pts, dts) = (columns.next()?.parse::<i64>(), columns.next()?.parse::<i64>());
@@ -97,7 +100,7 @@ fn frame(line: &str, base: Rational) -> Option<CodedFrame> {
 }
 
 impl Inspection {
-    /// Groups of pictures; none without a picture.
+    /// Returns the lengths of the groups of pictures, or `None` without video.
     pub fn groups(&self) -> Option<Groups> {
         let starts: Vec<usize> = self
             .frames
@@ -118,7 +121,7 @@ impl Inspection {
         Some(Groups { count: u64::try_from(starts.len()).unwrap_or(u64::MAX), shortest, longest })
     }
 
-    /// Bits of the frames that are shown in each second of the picture, from its start.
+    /// Returns the bits of the frames shown in each second of the video, from its start.
     pub fn bits_by_second(&self) -> Vec<u64> {
         let Some(start) = self.frames.iter().map(|frame| frame.shown).min() else { return Vec::new() };
         let mut seconds = Vec::new();
@@ -132,7 +135,8 @@ impl Inspection {
         seconds
     }
 
-    /// How much later the first sound starts than the picture; negative when it is earlier. None without either.
+    /// Returns how much later the first audio track starts than the video; negative if it starts earlier.
+    /// Returns `None` if either is missing.
     pub fn sound_offset(&self) -> Option<ExactTime> {
         Some(self.facts.audio.first()?.start - self.facts.video.as_ref()?.start)
     }
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn are_lines_of_packets_read() {
+    fn packet_lines_are_parsed() {
         let base = Rational::new(1, 12_800);
         let read = frame("1024,512,100,K_,", base).unwrap();
         assert_eq!((read.shown.millis(), read.decoded.millis(), read.bits, read.is_key), (80, 40, 800, true));
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_last_group_count_as_short_only_where_it_is_alone() {
+    fn last_group_is_shortest_only_if_alone() {
         let groups = frames(&[0, 50, 100], 110).groups().unwrap();
         assert_eq!((groups.count, groups.shortest, groups.longest), (3, 50, 50));
         let one = frames(&[0], 10).groups().unwrap();
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn are_bits_counted_in_the_second_in_which_they_are_shown() {
+    fn bits_count_in_the_second_shown() {
         assert_eq!(frames(&[0], 60).bits_by_second(), [25_000, 25_000, 10_000]);
         assert_eq!(frames(&[0], 0).bits_by_second(), Vec::<u64>::new());
     }

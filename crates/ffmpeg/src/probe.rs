@@ -35,9 +35,9 @@ const LONGEST_SIDE: u32 = 8192;
 ///
 /// # Errors
 /// - The file is at fault: [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] or
-/// [`ErrorKind::Unsupported`].
+///   [`ErrorKind::Unsupported`].
 /// - The probe failed: [`ErrorKind::Tool`], [`ErrorKind::Failed`], [`ErrorKind::TimedOut`] or
-/// [`ErrorKind::Io`].
+///   [`ErrorKind::Io`].
 /// - `cancel` was triggered first: [`ErrorKind::Cancelled`].
 pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
     let size_bytes = size_of(file)?;

@@ -1,5 +1,7 @@
-//! One ffmpeg from start to end: in a command, its limits and a way to cancel, out reports on the way and what it used
-//! up, or why there is no result. Never a retry, and never a process that outlives the call.
+//! Runs one ffmpeg from start to end, within limits and with cancellation.
+//!
+//! Reports progress while it runs, then returns what it used up, or why it failed. It never retries, and no
+//! process outlives the call.
 
 mod error;
 mod supervisor;
@@ -28,41 +30,41 @@ use crate::{Progress, ProgressParser};
 
 /// Time that a cancelled ffmpeg has to close its files before it is killed.
 const TERM_GRACE: Duration = Duration::from_millis(700);
-/// Time for what is left in the pipes once the child is gone; they end at once unless a process left the group.
+/// Time to drain the pipes once the child is gone. They end at once unless a process has left the group.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// How long a run may take.
+/// Time limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Longest time from start to end.
     pub wall: Duration,
-    /// Longest time in which neither frames, nor time, nor bytes come out.
+    /// Longest time without progress in frames, time or bytes.
     pub stall: Duration,
 }
 
 /// One command to run.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// The program; its standard output carries the lines of `-progress`.
+    /// Path of the program, which writes the lines of `-progress` to its standard output.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Arguments of the program.
     pub args: Vec<OsString>,
-    /// What cages the program; `None` runs it without a cage, and the policy is not looked at.
+    /// The launcher of the sandbox. `None` runs the program without a sandbox and ignores the policy.
     pub launcher: Option<sandbox::Launcher>,
-    /// What the program may touch.
+    /// What the program may access.
     pub policy: sandbox::Policy,
-    /// How long it may take.
+    /// Time limits.
     pub limits: Limits,
 }
 
-/// What a run that succeeded used up.
+/// The resources that a successful run used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finished {
     /// Time from start to end.
     pub wall: Duration,
-    /// Processor time in the program, over all threads, in milliseconds (exact to 10).
+    /// User time over all threads, in milliseconds, with a resolution of 10 ms.
     pub user_cpu_ms: u64,
-    /// Processor time in the kernel for it, over all threads, in milliseconds (exact to 10).
+    /// System time over all threads, in milliseconds, with a resolution of 10 ms.
     pub system_cpu_ms: u64,
 }
 
@@ -74,9 +76,9 @@ enum Stop {
     Stall,
 }
 
-/// Runs the command to its end, calls `on_progress` for each report and looks at `cancel` all the time. A cancelled
-/// program gets 700 ms to close its files. Whatever happens, also when this future is dropped, the program and its
-/// process group are killed and reaped.
+/// Runs the command to its end, calls `on_progress` for each report and watches `cancel` throughout. A
+/// cancelled program gets 700 ms to close its files. In every case, even if this future is dropped, the
+/// program and its process group are killed and reaped.
 ///
 /// # Errors
 /// See [`RunErrorKind`].
@@ -116,12 +118,12 @@ pub async fn run(
     }
 }
 
-/// Awaits `main` while `aside` runs, and then lets `aside` come to its end, but not for long.
+/// Awaits `main` while `aside` runs, then gives `aside` a short time to finish.
 async fn beside<T>(main: impl Future<Output = T>, aside: impl Future<Output = ()>) -> T {
     let (mut main, mut aside) = (pin!(main), pin!(aside));
     tokio::select! {
         result = &mut main => {
-            // A process that left the group may hold the pipe open; what it says does not matter.
+            // A process that left the group may hold the pipe open; its output does not matter.
             let _ = timeout(DRAIN, aside).await;
             result
         }
@@ -129,7 +131,7 @@ async fn beside<T>(main: impl Future<Output = T>, aside: impl Future<Output = ()
     }
 }
 
-/// Watches one child: its reports, its limits and the wish to cancel.
+/// Watches one child: its reports, its limits and cancellation.
 struct Watch<'a> {
     limits: Limits,
     start: Instant,
@@ -146,7 +148,7 @@ impl<'a> Watch<'a> {
         Self { limits, start, last_step: start, furthest, parser, lines, on_progress }
     }
 
-    /// Stays until the child is gone; tells whether and why it was stopped.
+    /// Waits until the child is gone. Returns why it was stopped, if it was.
     async fn child(
         &mut self,
         mut stdout: impl AsyncRead + Unpin,
@@ -177,7 +179,7 @@ impl<'a> Watch<'a> {
         (Some(stop), end(stop, ended, group).await)
     }
 
-    /// The limit that comes first.
+    /// Returns the limit that comes first.
     fn deadline(&self) -> (Instant, Stop) {
         let wall = (self.start + self.limits.wall, Stop::Wall);
         let stall = (self.last_step + self.limits.stall, Stop::Stall);
@@ -205,7 +207,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Ends a child that runs: gently when it was cancelled, at once when it hangs.
+/// Ends a running child: gently if it was cancelled, at once if it hangs.
 async fn end(
     stop: Stop,
     mut ended: oneshot::Receiver<io::Result<Ended>>,
@@ -222,10 +224,10 @@ async fn end(
 }
 
 fn flattened(end: Result<io::Result<Ended>, oneshot::error::RecvError>) -> io::Result<Ended> {
-    end.unwrap_or_else(|_| Err(io::Error::other("the thread of the child is gone")))
+    end.unwrap_or_else(|_| Err(io::Error::other("the supervisor thread of the child is gone")))
 }
 
-/// Makes the errors of one run.
+/// Creates the errors of one run.
 struct Report<'a> {
     invocation: &'a Invocation,
     command_line: String,
@@ -236,7 +238,7 @@ impl Report<'_> {
         let program = self.invocation.program.display();
         let reason = match &source {
             Some(error) => format!("cannot start `{program}`: {error}"),
-            None => format!("`{program}` was cancelled before its start"),
+            None => format!("`{program}` was cancelled before it started"),
         };
         let command_line = self.command_line.clone();
         RunError { kind, exit: None, reason, command_line, stderr_tail: String::new(), cpu_ms: 0, source }
@@ -257,7 +259,7 @@ impl Report<'_> {
                 (RunErrorKind::TimedOut, format!("`{program}` ran longer than {} ms", wall.as_millis()))
             }
             Some(Stop::Stall) => {
-                (RunErrorKind::TimedOut, format!("`{program}` made no step for {} ms", stall.as_millis()))
+                (RunErrorKind::TimedOut, format!("`{program}` made no progress for {} ms", stall.as_millis()))
             }
         };
         let command_line = self.command_line.clone();

@@ -1,6 +1,7 @@
-//! The cage around ffmpeg: in a program, its arguments and what it may touch, out the start of our own binary that locks
-//! itself in and then becomes that program. Never a shell, never a `fork` hook (it would need unsafe code), and never a
-//! way to widen the cage from within.
+//! The sandbox around ffmpeg. It starts our own binary, which confines itself and then becomes the program.
+//!
+//! It uses neither a shell nor a `fork` hook (which would need unsafe code). The confined program cannot
+//! widen its sandbox.
 
 mod enter;
 mod files;
@@ -14,25 +15,26 @@ use serde::{Deserialize, Serialize};
 
 pub use enter::{SandboxError, Support, enter_and_exec, support};
 
-/// What a caged program may touch and use up. The default may touch no file beyond the system's libraries and fonts and
-/// has no limits.
+/// What a sandboxed program may access and use up. By default it may access only the system's libraries and
+/// fonts, and has no limits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Files, or folders with all that is below, that may be read. One that does not exist is passed over.
+    /// Files and folders (with everything below them) that may be read. Missing ones are ignored.
     pub read_only: Vec<PathBuf>,
-    /// Folders (or files) in which everything may be read, made, written and removed.
+    /// Folders (or files) in which everything may be read, created, written and removed.
     pub writable: Vec<PathBuf>,
-    /// Most bytes of address space. ffmpeg reserves more than it uses: about 0.5 GB for a small transcode.
+    /// Maximum address space in bytes. ffmpeg reserves more than it uses: about 0.5 GB for a small transcode.
     pub memory_bytes: Option<u64>,
-    /// Most bytes that one written file may have.
+    /// Maximum size of a written file in bytes.
     pub file_size_bytes: Option<u64>,
-    /// Most seconds of processor time over all threads.
+    /// Maximum processor time over all threads, in seconds.
     pub cpu_seconds: Option<u64>,
 }
 
 impl Policy {
-    /// The same policy with paths that JSON can carry. One that is not UTF-8 then names nothing, so it is not allowed.
+    /// Returns the same policy with paths that fit into JSON. A path that is not UTF-8 then names nothing, so
+    /// it is not allowed.
     fn as_text(&self) -> Self {
         let text =
             |paths: &[PathBuf]| paths.iter().map(|path| path.to_string_lossy().as_ref().into()).collect();
@@ -40,16 +42,16 @@ impl Policy {
     }
 }
 
-/// What goes over the command line to the re-executed binary.
+/// The order on the command line of the re-executed binary.
 #[derive(Serialize, Deserialize)]
 struct Order {
-    /// Process that asked: a child that finds itself with another parent was orphaned before it could ask the kernel to
-    /// be killed with its parent.
+    /// The process that gave the order. A child with another parent was orphaned before it could ask the
+    /// kernel to kill it together with its parent.
     parent_pid: Option<u32>,
     policy: Policy,
 }
 
-/// Starts programs through the binary that cages itself.
+/// Starts programs through the binary that sandboxes itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Launcher {
     exe: PathBuf,
@@ -57,13 +59,14 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// Takes the binary that calls [`enter_and_exec`] and the arguments that make it do so, such as `__sandbox`.
+    /// Takes the binary that calls [`enter_and_exec`], and the arguments that make it do so, such as
+    /// `__sandbox`.
     pub fn new(exe: PathBuf, leading_args: Vec<String>) -> Self {
         Self { exe, leading_args }
     }
 
-    /// The program and the arguments that start `program` with `args` inside of the cage. The process that calls this
-    /// has to be the one that starts it: the child ends when its parent is another.
+    /// Returns the program and arguments that start `program` with `args` in the sandbox. The calling process
+    /// must be the one that starts it: the child exits if its parent is another.
     pub fn wrap(&self, program: &Path, args: &[OsString], policy: &Policy) -> (PathBuf, Vec<OsString>) {
         let order = Order { parent_pid: Some(std::process::id()), policy: policy.as_text() };
         let json = serde_json::to_string(&order).expect("paths made from text are UTF-8");
@@ -73,9 +76,10 @@ impl Launcher {
         (self.exe.clone(), all)
     }
 
-    /// The same cage for [`crate::Tools::with_launcher`]: a program under `limits` that reads the files it is started for
-    /// and writes none of its own. It also ends with the *thread* that starts it, so that has to be one of the
-    /// runtime's own and not one lent for blocking work.
+    /// Turns this into a launcher for [`crate::Tools::with_launcher`]. Programs run under `limits`, may read
+    /// the files they are started for, and write nothing of their own. A program also ends with the *thread*
+    /// that starts it, so start it from one of the runtime's own threads and not from one lent for blocking
+    /// work.
     pub fn for_reading(self, limits: Policy) -> crate::Launcher {
         Arc::new(move |program, readable| {
             let mut policy = limits.clone();
@@ -95,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_the_wrapped_command_carry_the_policy_and_leave_the_arguments_alone() {
+    fn wrapped_command_carries_policy_and_arguments() {
         let launcher = Launcher::new("/opt/abanico".into(), vec!["__sandbox".into()]);
         let policy = Policy {
             read_only: vec!["/in/a b.mp4".into()],
@@ -113,16 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn does_a_path_that_json_cannot_carry_allow_nothing() {
+    fn path_outside_utf8_allows_nothing() {
         let strange = PathBuf::from(OsString::from_vec(b"/in/\xff".to_vec()));
         let policy = Policy { read_only: vec![strange.clone()], ..Policy::default() };
         assert_eq!(policy.as_text().read_only, [PathBuf::from("/in/\u{fffd}")]);
         let (_, wrapped) = Launcher::new("x".into(), Vec::new()).wrap(&strange, &[], &policy);
-        assert_eq!(wrapped.last(), Some(&strange.into_os_string()), "the program's own path stays as it is");
+        assert_eq!(wrapped.last(), Some(&strange.into_os_string()), "the program's own path is unchanged");
     }
 
     #[test]
-    fn is_a_policy_with_an_unknown_key_refused() {
+    fn unknown_policy_key_is_refused() {
         assert!(serde_json::from_str::<Policy>(r#"{"readonly":[]}"#).is_err());
         assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), Policy::default());
     }

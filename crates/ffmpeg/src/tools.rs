@@ -1,5 +1,6 @@
-//! Where ffmpeg and ffprobe are and how they are started: in explicit paths, the environment and `PATH`, out commands.
-//! Never a guess beyond these three places, never a shell.
+//! Finds ffmpeg and ffprobe and prepares commands that start them.
+//!
+//! Looks at explicit paths, environment variables and `PATH`, and nowhere else. No shell is involved.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,11 +12,11 @@ use tokio::process::Command;
 
 use crate::{Error, ErrorKind};
 
-/// What to do when a tool is missing or too old.
-pub(crate) const REMEDY: &str = "install it with `apt-get install ffmpeg`, or name another one";
+/// What to do if a tool is missing or has the wrong version.
+pub(crate) const REMEDY: &str = "install it with `apt-get install ffmpeg`, or set the path of another one";
 
-/// Wraps the start of a program that may read only the given files; the program's own arguments are appended to the
-/// command that comes back.
+/// Builds the command that starts a program which may read only the given files. The caller appends the
+/// program's own arguments.
 pub type Launcher = Arc<dyn Fn(&Path, &[&Path]) -> Command + Send + Sync>;
 
 /// The two programs that this crate starts.
@@ -39,54 +40,55 @@ impl Tools {
     /// Finds both programs: an explicit path wins, then `ABANICO_FFMPEG` and `ABANICO_FFPROBE`, then `PATH`.
     ///
     /// # Errors
-    /// [`ErrorKind::Tool`] when one is not there.
+    /// Returns [`ErrorKind::Tool`] if one is missing.
     pub fn find(ffmpeg: Option<&Path>, ffprobe: Option<&Path>) -> Result<Self, Error> {
         let environment = |name: &str| std::env::var_os(name);
         Ok(Self::at(locate("ffmpeg", ffmpeg, &environment)?, locate("ffprobe", ffprobe, &environment)?))
     }
 
-    /// Takes two programs as they are, without a look whether they exist.
+    /// Uses these two programs without checking that they exist.
     pub fn at(ffmpeg: PathBuf, ffprobe: PathBuf) -> Self {
         Self { ffmpeg, ffprobe, launcher: Arc::new(|program, _| Command::new(program)) }
     }
 
-    /// Starts ffprobe by `launcher` from now on, such as one that enters a sandbox first.
+    /// Starts ffprobe through `launcher` from now on, for example one that enters a sandbox first.
     #[must_use]
     pub fn with_launcher(mut self, launcher: Launcher) -> Self {
         self.launcher = launcher;
         self
     }
 
-    /// Path of ffmpeg.
+    /// Returns the path of ffmpeg.
     pub fn ffmpeg(&self) -> &Path {
         &self.ffmpeg
     }
 
-    /// Path of ffprobe.
+    /// Returns the path of ffprobe.
     pub fn ffprobe(&self) -> &Path {
         &self.ffprobe
     }
 
-    /// A command that starts ffprobe so that it needs to read no more than `readable`: in its own process group, with
-    /// no input, killed when its handle is dropped. Arguments are the caller's.
+    /// Returns a command for ffprobe, which may read only `readable` if the launcher is a sandbox. It has no
+    /// input, runs in its own process group, and is killed when its handle is dropped. The caller adds the
+    /// arguments.
     pub fn ffprobe_command(&self, readable: &[&Path]) -> Command {
         prepared((self.launcher)(&self.ffprobe, readable))
     }
 
-    /// A command that asks ffmpeg about itself; it reads no file.
+    /// Returns a command that asks ffmpeg about itself; it reads no files.
     pub(crate) fn query_command(&self) -> Command {
         prepared(Command::new(&self.ffmpeg))
     }
 }
 
-/// Sets what every child here has in common.
+/// Applies the settings that all children share.
 fn prepared(mut command: Command) -> Command {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     command
 }
 
-/// Looks for one program.
+/// Finds one program.
 fn locate(
     name: &str,
     explicit: Option<&Path>,
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn does_an_explicit_path_win_over_the_environment_and_that_over_the_search_path() {
+    fn explicit_path_wins_then_environment_then_search_path() {
         let [explicit, variable, path] = [(); 3].map(|()| folder_with("ffprobe"));
         let at = |folder: &tempfile::TempDir| folder.path().join("ffprobe");
         let full = |name: &str| match name {
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_missing_tool_say_how_to_get_it() {
+    fn missing_tool_error_says_how_to_install() {
         let error = locate("ffmpeg", None, &|_| None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tool);
         let message = error.to_string();
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_launcher_get_the_program_and_what_it_may_read() {
+    fn launcher_gets_program_and_readable_files() {
         let tools = Tools::at("/x/ffmpeg".into(), "/x/ffprobe".into()).with_launcher(Arc::new(
             |program, readable| {
                 let mut command = Command::new("cage");

@@ -1,4 +1,5 @@
-//! Damaged and hostile files: each is refused with the right kind, and none makes the probe read another file.
+//! Checks that damaged and hostile files are refused with the right error kind, and that none makes the probe
+//! read another file.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
@@ -26,13 +27,13 @@ async fn probed(file: &Path) -> Result<MediaInfo, Error> {
 
 async fn refusal(file: &Path) -> Error {
     match probed(file).await {
-        Ok(info) => panic!("`{}` was taken: {info:?}", file.display()),
+        Ok(info) => panic!("`{}` was accepted: {info:?}", file.display()),
         Err(error) => error,
     }
 }
 
 #[tokio::test]
-async fn is_every_broken_file_refused_with_its_kind() {
+async fn broken_files_are_refused_with_right_kind() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("broken table")) };
     for (name, kind) in TABLE {
         let error = refusal(&media.join("broken").join(name)).await;
@@ -40,12 +41,12 @@ async fn is_every_broken_file_refused_with_its_kind() {
         assert!(error.to_string().contains(name) && !error.is_retryable(), "{error}");
     }
     let files = std::fs::read_dir(media.join("broken")).unwrap().count();
-    // One more has sound alone, which is media.
+    // The one file that is not in the table has audio only, which counts as media.
     assert_eq!(files, TABLE.len() + 1, "a file is not in the table");
 }
 
 #[tokio::test]
-async fn are_files_that_name_other_files_refused() {
+async fn files_that_name_other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.mp4");
     Clip { frames: 5, ..Clip::default() }.write(&clip);
@@ -64,7 +65,7 @@ async fn are_files_that_name_other_files_refused() {
 }
 
 #[tokio::test]
-async fn is_a_cut_upload_told_from_a_whole_file() {
+async fn truncated_upload_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, cut] = ["whole.mp4", "cut.mp4"].map(|name| folder.path().join(name));
     Clip::default().with_options(&["-movflags", "+faststart"]).write(&whole);
@@ -77,7 +78,7 @@ async fn is_a_cut_upload_told_from_a_whole_file() {
 }
 
 #[tokio::test]
-async fn is_cover_art_no_video() {
+async fn cover_art_is_not_video() {
     let folder = tempfile::tempdir().unwrap();
     let [clip, cover, song] = ["clip.mp4", "cover.png", "song.m4a"].map(|name| folder.path().join(name));
     Clip { frames: 10, ..Clip::default() }.write(&clip);
@@ -94,18 +95,18 @@ async fn is_cover_art_no_video() {
         &[&[word("-i"), cover.as_ref(), word("-i"), clip.as_ref()], &picture[..], &[song.as_ref()]].concat(),
     );
     let info = probed(&song).await.unwrap();
-    assert!(info.video.is_none() && info.audio.len() == 1, "cover art is no picture: {info:?}");
+    assert!(info.video.is_none() && info.audio.len() == 1, "cover art is not video: {info:?}");
 }
 
 #[tokio::test]
-async fn is_a_file_that_is_not_there_an_io_error() {
+async fn missing_file_is_an_io_error() {
     assert_eq!(refusal(Path::new("/no/such/file.mp4")).await.kind(), ErrorKind::Io);
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(refusal(folder.path()).await.kind(), ErrorKind::NotMedia);
 }
 
 #[tokio::test]
-async fn is_a_cancelled_probe_told_so() {
+async fn cancelled_probe_returns_cancelled() {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.mp4");
     Clip { frames: 5, ..Clip::default() }.write(&clip);

@@ -1,4 +1,5 @@
-//! The cage around a real ffmpeg: what it may do works, and each thing that it may not do fails for that reason.
+//! Runs a real ffmpeg in the sandbox: allowed operations work, and each forbidden one fails for the right
+//! reason.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +17,7 @@ use abanico_ffmpeg::sandbox::{Launcher, Policy, support};
 use abanico_ffmpeg::{Exit, Finished, Invocation, Limits, Progress, RunError, RunErrorKind, Tools, run};
 use tokio_util::sync::CancellationToken;
 
-/// A folder with an input, a neighbour that is none of the program's business, and a place for outputs.
+/// A folder with an input, a neighbouring file that the program must not read, and a folder for outputs.
 struct Desk {
     folder: tempfile::TempDir,
     policy: Policy,
@@ -44,13 +45,13 @@ impl Desk {
         caged("/usr/bin/ffmpeg", args, self.policy.clone()).await
     }
 
-    /// Words that start with `@` are files of the desk.
+    /// Resolves a word that starts with `@` to a path in the folder.
     fn argument(&self, word: &str) -> OsString {
         word.strip_prefix('@').map_or_else(|| word.into(), |name| self.path(name).into())
     }
 }
 
-/// One grey picture of 16x16.
+/// One grey frame of 16x16.
 fn picture() -> Vec<u8> {
     let mut file = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\nFRAME\n".to_vec();
     file.resize(file.len() + 16 * 16 * 3 / 2, 128);
@@ -73,14 +74,14 @@ fn has_landlock() -> bool {
 }
 
 fn said(result: Result<Finished, RunError>, words: &str) -> RunError {
-    let error = result.expect_err("the cage holds");
+    let error = result.expect_err("the sandbox must refuse this");
     assert_eq!(error.kind(), RunErrorKind::Failed, "{error}");
     assert!(error.stderr_tail().contains(words), "{}", error.details());
     error
 }
 
 #[tokio::test]
-async fn does_a_normal_transcode_work_in_the_cage() {
+async fn normal_transcode_works_in_the_sandbox() {
     let desk = Desk::new();
     let source = ["-f", "lavfi", "-i", "testsrc2=s=320x180:d=2", "-c:v", "libx264", "-preset", "ultrafast"];
     let all = [&source[..], &["-movflags", "+faststart", "@out/a.mp4"]].concat();
@@ -91,7 +92,7 @@ async fn does_a_normal_transcode_work_in_the_cage() {
 }
 
 #[tokio::test]
-async fn is_a_neighbour_of_the_input_out_of_reach() {
+async fn neighbour_of_the_input_is_unreadable() {
     if has_landlock() {
         let desk = Desk::new();
         said(desk.ffmpeg(&["-i", "@neighbour.y4m", "@out/a.mp4"]).await, "Permission denied");
@@ -102,7 +103,7 @@ async fn is_a_neighbour_of_the_input_out_of_reach() {
 }
 
 #[tokio::test]
-async fn does_a_caged_ffprobe_read_its_file_and_no_other() {
+async fn sandboxed_ffprobe_reads_only_its_file() {
     let desk = Desk::new();
     let launcher = Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new());
     let tools = Tools::find(None, None).unwrap().with_launcher(launcher.for_reading(Policy::default()));
@@ -120,7 +121,7 @@ async fn does_a_caged_ffprobe_read_its_file_and_no_other() {
 }
 
 #[tokio::test]
-async fn is_nothing_written_outside_of_the_writable_folders() {
+async fn nothing_is_written_outside_writable_folders() {
     if has_landlock() {
         let desk = Desk::new();
         said(desk.ffmpeg(&["-i", "@input.y4m", "@outside.mp4"]).await, "Permission denied");
@@ -134,32 +135,33 @@ async fn is_nothing_written_outside_of_the_writable_folders() {
 }
 
 #[tokio::test]
-async fn is_no_connection_made_to_a_listener_next_door() {
+async fn no_connection_reaches_a_local_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("tcp://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let desk = Desk::new();
     said(desk.ffmpeg(&["-i", &url, "@out/a.mp4"]).await, "Operation not permitted");
-    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody knocked");
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody connected");
 }
 
 #[tokio::test]
-async fn does_a_file_stop_at_the_size_that_it_may_have() {
+async fn file_stops_at_its_size_limit() {
     let mut desk = Desk::new();
     desk.policy.file_size_bytes = Some(100_000);
     let error = said(
         desk.ffmpeg(&["-f", "lavfi", "-i", "testsrc=d=4", "-f", "rawvideo", "@out/a.raw"]).await,
         "File too large",
     );
-    assert!(matches!(error.exit(), Some(Exit::Code(_))), "it ends by itself: {error}");
+    assert!(matches!(error.exit(), Some(Exit::Code(_))), "it must exit by itself: {error}");
     assert!(!error.is_retryable());
     assert!(std::fs::metadata(desk.path("out/a.raw")).unwrap().len() <= 100_000);
 }
 
 #[tokio::test]
-async fn does_memory_end_where_the_policy_says() {
+async fn memory_limit_is_enforced() {
     let mut desk = Desk::new();
-    // One thread: without memory, threads of ffmpeg 5.1 wait for each other for ever, which is the stall limit's matter.
+    // One thread: without memory, threads of ffmpeg 5.1 wait for each other forever, which the stall limit
+    // handles.
     let single = ["-filter_threads", "1", "-threads", "1", "-i", "@input.y4m", "-vf", "scale=15360:8640"];
     let large = [&single[..], &["-c:v", "rawvideo", "-threads", "1", "-f", "null", "-"]].concat();
     desk.ffmpeg(&large).await.unwrap();
@@ -168,7 +170,7 @@ async fn does_memory_end_where_the_policy_says() {
 }
 
 #[tokio::test]
-async fn does_processor_time_end_where_the_policy_says() {
+async fn processor_time_limit_is_enforced() {
     let mut desk = Desk::new();
     desk.policy.cpu_seconds = Some(1);
     let endless = ["-f", "lavfi", "-i", "testsrc2=s=640x360", "-f", "null", "-"];
@@ -177,7 +179,7 @@ async fn does_processor_time_end_where_the_policy_says() {
 }
 
 #[tokio::test]
-async fn are_only_harmless_variables_handed_on() {
+async fn only_harmless_variables_are_passed_on() {
     let desk = Desk::new();
     let script = format!("/usr/bin/env > {}", desk.path("out/env").display());
     caged("/bin/sh", vec!["-c".into(), script.into()], desk.policy.clone()).await.unwrap();
@@ -187,20 +189,20 @@ async fn are_only_harmless_variables_handed_on() {
 }
 
 #[tokio::test]
-async fn is_a_program_that_is_not_there_named() {
+async fn error_names_a_missing_program() {
     let error = caged("/no/such/ffmpeg", Vec::new(), Policy::default()).await.unwrap_err();
     assert_eq!(error.exit(), Some(Exit::Code(126)));
     assert!(error.to_string().contains("cannot start `/no/such/ffmpeg` in the sandbox"), "{error}");
 }
 
-/// A program dies with the process that asked for it, even when nobody is left to kill it.
+/// The program dies with the process that asked for it, even if nobody is left to kill it.
 #[test]
-fn does_the_death_of_the_parent_end_the_child() {
+fn child_dies_with_its_parent() {
     let desk = Desk::new();
     let pid_file = desk.path("out/pid");
     let policy =
         format!(r#"{{"parent_pid":null,"policy":{{"writable":["{}"]}}}}"#, desk.path("out").display());
-    // The shell in between is the parent; it starts the cage, waits, and is killed.
+    // The shell in between is the parent: it starts the sandbox, waits and is killed.
     let script = format!(
         "'{}' '{policy}' -- /bin/sh -c 'echo $$ > {}; exec sleep 1000' & wait",
         env!("CARGO_BIN_EXE_abanico-sandbox"),
@@ -215,7 +217,7 @@ fn does_the_death_of_the_parent_end_the_child() {
     poll(|| (!is_alive(&stat)).then_some(()));
 }
 
-/// A zombie that init has not collected yet is dead.
+/// Counts a zombie that init has not reaped yet as dead.
 fn is_alive(stat: &Path) -> bool {
     std::fs::read_to_string(stat).is_ok_and(|text| !text.contains(") Z "))
 }

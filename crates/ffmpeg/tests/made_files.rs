@@ -1,4 +1,4 @@
-//! Files made for the purpose: facts about outputs, and starts and rates that no shared file has.
+//! Checks facts about outputs, and starts and rates that no shared file has, on files made for the purpose.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use abanico_media::{ExactTime, FrameRate, Size, VideoTrack};
 use abanico_testkit::{Clip, Sound};
 use tokio_util::sync::CancellationToken;
 
-/// A clip in a folder that goes with it.
+/// Writes a clip into a temporary folder, which is removed when the returned handle is dropped.
 fn made(name: &str, clip: &Clip) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
@@ -26,7 +26,7 @@ async fn video(file: &Path) -> VideoTrack {
 }
 
 #[tokio::test]
-async fn does_an_output_tell_all_its_facts() {
+async fn all_facts_of_an_output_are_measured() {
     let options = [
         "-profile:v",
         "high",
@@ -57,7 +57,7 @@ async fn does_an_output_tell_all_its_facts() {
 }
 
 #[tokio::test]
-async fn is_a_file_with_its_index_at_the_end_no_fast_start() {
+async fn index_at_the_end_is_not_fast_start() {
     let (_folder, file) = made("out.mp4", &Clip { frames: 5, sound: None, ..Clip::default() });
     let plain = facts(&file).await;
     assert!(!plain.fast_start && plain.audio.is_empty() && plain.video.is_some());
@@ -66,7 +66,7 @@ async fn is_a_file_with_its_index_at_the_end_no_fast_start() {
 }
 
 #[tokio::test]
-async fn is_one_frame_out_of_step_seen() {
+async fn one_frame_out_of_step_is_detected() {
     let gap =
         ["-vf", "setpts=PTS+gt(N\\,9)*4/TB/100", "-fps_mode", "passthrough", "-video_track_timescale", "100"];
     let (_folder, file) = made("out.mp4", &Clip { frames: 20, ..Clip::default() }.with_options(&gap));
@@ -76,7 +76,7 @@ async fn is_one_frame_out_of_step_seen() {
 }
 
 #[tokio::test]
-async fn is_sound_alone_an_output_without_video() {
+async fn audio_alone_is_an_output_without_video() {
     let clip =
         Clip { frames: 25, sound: Some(Sound { channels: 1, sample_rate_hz: 44_100 }), ..Clip::default() };
     let (_folder, file) = made("out.m4a", &clip.with_options(&["-vn", "-t", "1"]));
@@ -87,10 +87,10 @@ async fn is_sound_alone_an_output_without_video() {
 }
 
 #[tokio::test]
-async fn do_the_counted_frames_start_at_the_first_key_frame() {
+async fn frames_count_from_the_first_key_frame() {
     let (folder, whole) =
         made("whole.ts", &Clip { sound: None, ..Clip::default() }.with_options(&["-g", "20", "-bf", "0"]));
-    // Transport packets are 188 bytes: the tables stay, the first tenth of the pictures goes.
+    // Transport packets are 188 bytes: keep the tables and drop the first tenth of the video.
     let bytes = std::fs::read(&whole).unwrap();
     let cut = folder.path().join("cut.ts");
     std::fs::write(&cut, [&bytes[..188 * 3], &bytes[bytes.len() / 10 / 188 * 188..]].concat()).unwrap();
@@ -98,11 +98,11 @@ async fn do_the_counted_frames_start_at_the_first_key_frame() {
     assert_eq!((whole.frames, late.frames), (50, 30));
     assert_eq!((late.start - whole.start, late.end), (ExactTime::from_millis(800), whole.end));
     let raw = facts(&cut).await.video.unwrap();
-    assert!(!raw.first_is_key && raw.frames > 30, "a verification sees what a probe leaves out: {raw:?}");
+    assert!(!raw.first_is_key && raw.frames > 30, "verification must see what a probe leaves out: {raw:?}");
 }
 
 #[tokio::test]
-async fn is_a_late_start_kept_on_the_files_own_clock() {
+async fn late_start_stays_on_the_files_clock() {
     let clip =
         Clip { start_ms: 10_000, ..Clip::default() }.with_options(&["-muxdelay", "0", "-muxpreload", "0"]);
     let (_folder, file) = made("late.ts", &clip);
@@ -112,7 +112,7 @@ async fn is_a_late_start_kept_on_the_files_own_clock() {
 }
 
 #[tokio::test]
-async fn are_odd_rates_measured() {
+async fn odd_rates_are_measured() {
     for (rate, frames) in [("25/2", 25), ("1", 4), ("24000/1001", 48), ("120", 60), ("50", 50)] {
         for name in ["clip.mp4", "clip.mkv"] {
             let (_folder, file) =
@@ -129,7 +129,7 @@ async fn are_odd_rates_measured() {
 }
 
 #[tokio::test]
-async fn is_a_fragmented_file_measured_by_its_packets() {
+async fn fragmented_file_is_measured_by_its_packets() {
     let options = ["-g", "10", "-movflags", "+frag_keyframe+empty_moov"];
     let (_folder, file) = made("frag.mp4", &Clip::default().with_options(&options));
     assert_eq!(video(&file).await.frames, 50);

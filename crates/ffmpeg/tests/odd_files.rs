@@ -1,5 +1,5 @@
-//! Real files, each with a difficulty: the probe's facts against a table written by hand, and its frame counts
-//! against what a decoder shows.
+//! Probes real files, each with a difficulty. Compares the facts with a table written by hand, and the frame
+//! counts with what a decoder shows.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
@@ -10,7 +10,8 @@ use abanico_media::{ColourRange, DynamicRange, FieldOrder, MediaInfo, VideoTrack
 use abanico_testkit::{shared_media, skip_message};
 use tokio_util::sync::CancellationToken;
 
-/// File, frames, rate, whether it varies, start and end in ms, size, quarter turns with `m` for mirrored.
+/// File, frames, rate, whether the rate varies, start and end in ms, size, and quarter turns with `m` if
+/// mirrored.
 type Row = (&'static str, u64, &'static str, bool, i64, i64, &'static str, &'static str);
 
 const TABLE: &[Row] = &[
@@ -61,7 +62,7 @@ async fn video(media: &Path, name: &str) -> VideoTrack {
 }
 
 #[tokio::test]
-async fn are_the_facts_of_every_file_those_of_the_table() {
+async fn facts_of_every_file_match_the_table() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("odd table")) };
     for &(name, frames, rate, varies, start, end, size, turn) in TABLE {
         let found = video(&media, name).await;
@@ -77,7 +78,7 @@ async fn are_the_facts_of_every_file_those_of_the_table() {
 }
 
 #[test]
-fn does_the_table_name_every_odd_file_with_pictures() {
+fn table_names_every_odd_video_file() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("odd table is whole")) };
     for entry in std::fs::read_dir(media.join("odd")).unwrap() {
         let name = format!("odd/{}", entry.unwrap().file_name().to_string_lossy());
@@ -85,7 +86,7 @@ fn does_the_table_name_every_odd_file_with_pictures() {
     }
 }
 
-/// Frames that ffmpeg shows when it decodes the file.
+/// Returns how many frames ffmpeg shows when it decodes the file.
 fn decoded_frames(file: &Path) -> u64 {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-progress", "pipe:1", "-i"])
@@ -99,14 +100,14 @@ fn decoded_frames(file: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn does_a_decoder_show_as_many_frames_as_were_counted() {
+async fn decoder_shows_as_many_frames_as_counted() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("decoded frames")) };
     for (name, frames, ..) in TABLE.iter().filter(|row| row.0.starts_with("odd/")) {
         assert_eq!(decoded_frames(&media.join(name)), *frames, "{name}");
     }
 }
 
-/// The first frame as raw grey pixels, turned by `filter` (none: as ffmpeg turns it by itself).
+/// Returns the first frame as raw grey pixels, rotated by `filter` (`None`: as ffmpeg rotates it by itself).
 fn first_picture(file: &Path, filter: Option<&str>) -> Vec<u8> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error"]);
@@ -122,7 +123,7 @@ fn first_picture(file: &Path, filter: Option<&str>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn does_the_orientation_turn_pictures_as_players_do() {
+async fn orientation_matches_ffmpegs_own_rotation() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("orientation")) };
     let turns = ["null", "transpose=clock", "hflip,vflip", "transpose=cclock"];
     for name in [
@@ -139,7 +140,7 @@ async fn does_the_orientation_turn_pictures_as_players_do() {
 }
 
 #[tokio::test]
-async fn are_colours_fields_and_sample_shapes_told() {
+async fn colours_fields_and_sample_aspect_are_measured() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("colours")) };
     let hdr = video(&media, "odd/hdr10_pq_av1_portrait.mp4").await;
     assert_eq!(
@@ -161,7 +162,7 @@ async fn are_colours_fields_and_sample_shapes_told() {
 }
 
 #[tokio::test]
-async fn are_all_audio_tracks_and_the_clock_told() {
+async fn all_audio_tracks_and_clock_are_measured() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("audio tracks")) };
     let many = info(&media, "odd/derived_three_audio_two_subs.mkv").await;
     let tracks = many.audio.iter().map(|track| {
@@ -176,7 +177,7 @@ async fn are_all_audio_tracks_and_the_clock_told() {
 }
 
 #[tokio::test]
-async fn is_sound_alone_media_without_a_picture() {
+async fn audio_alone_is_media_without_video() {
     let Some(media) = shared_media() else { return println!("{}", skip_message("audio only")) };
     let tools = Tools::find(None, None).unwrap();
     let token = CancellationToken::new();

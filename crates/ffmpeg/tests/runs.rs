@@ -1,4 +1,5 @@
-//! Runs of a real ffmpeg, and of programs that behave badly: reports, limits, cancelling, and nothing left behind.
+//! Runs a real ffmpeg, and programs that behave badly. Checks reports, limits, cancellation, and that no
+//! process is left over.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ fn ffmpeg(args: &[&str]) -> Invocation {
     invocation("ffmpeg", &[&common, args].concat())
 }
 
-/// A shell that writes its number to `pid_file`, which is also that of its group, and goes on with `script`.
+/// A shell that writes its process ID, which is also its group's, to `pid_file`, and then runs `script`.
 fn shell(pid_file: &Path, script: &str) -> Invocation {
     invocation("/bin/sh", &["-c", &format!("echo $$ > '{}'; {script}", pid_file.display())])
 }
@@ -34,7 +35,7 @@ async fn finish(invocation: &Invocation) -> Result<Finished, RunError> {
     run(invocation, &mut |_: Progress| {}, &CancellationToken::new()).await
 }
 
-/// Numbers of the processes in a group, from the fifth word of each `/proc/PID/stat`.
+/// Returns the `/proc` folders of the processes in a group, by the fifth word of each `/proc/PID/stat`.
 fn members(group: &str) -> Vec<PathBuf> {
     let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let is_member = |path: &PathBuf| {
@@ -60,7 +61,7 @@ async fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[tokio::test]
-async fn does_a_run_report_all_frames_and_its_use_of_the_processor() {
+async fn run_reports_all_frames_and_processor_time() {
     let mut reports = Vec::new();
     let source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-c:v", "libx264", "-f", "null", "-"];
     let finished =
@@ -75,7 +76,7 @@ async fn does_a_run_report_all_frames_and_its_use_of_the_processor() {
 }
 
 #[tokio::test]
-async fn does_a_failure_tell_status_command_and_last_words() {
+async fn failure_has_status_command_and_last_words() {
     let error = finish(&ffmpeg(&["-i", "/no/such file", "-f", "null", "-"])).await.unwrap_err();
     assert_eq!((error.kind(), error.exit()), (RunErrorKind::Failed, Some(Exit::Code(1))));
     assert!(!error.is_retryable());
@@ -86,7 +87,7 @@ async fn does_a_failure_tell_status_command_and_last_words() {
 }
 
 #[tokio::test]
-async fn is_a_crash_worth_a_second_try() {
+async fn crash_is_retryable() {
     let error = finish(&invocation("/bin/sh", &["-c", "echo words >&2; kill -SEGV $$"])).await.unwrap_err();
     assert_eq!(error.exit(), Some(Exit::Signal(11)));
     assert!(error.is_retryable());
@@ -94,14 +95,14 @@ async fn is_a_crash_worth_a_second_try() {
 }
 
 #[tokio::test]
-async fn is_a_program_that_is_missing_a_failed_start() {
+async fn missing_program_is_a_failed_start() {
     let error = finish(&invocation("/no/such/ffmpeg", &[])).await.unwrap_err();
     assert_eq!((error.kind(), error.exit()), (RunErrorKind::Spawn, None));
     assert!(error.to_string().starts_with("cannot start `/no/such/ffmpeg`: "), "{error}");
 }
 
 #[tokio::test]
-async fn does_a_run_that_made_nothing_tell_what_it_used_up() {
+async fn failed_run_reports_its_processor_time() {
     let cancel = CancellationToken::new();
     let busy = invocation("/bin/sh", &["-c", "while :; do :; done"]);
     let mut ignored = |_| {};
@@ -115,7 +116,7 @@ async fn does_a_run_that_made_nothing_tell_what_it_used_up() {
 }
 
 #[tokio::test]
-async fn does_a_cancelled_ffmpeg_end_within_two_seconds() {
+async fn cancelled_ffmpeg_ends_within_two_seconds() {
     let cancel = CancellationToken::new();
     let mut first = None;
     let endless = ffmpeg(&["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180", "-f", "null", "-"]);
@@ -132,11 +133,11 @@ async fn does_a_cancelled_ffmpeg_end_within_two_seconds() {
     assert!(first.unwrap().elapsed() < Duration::from_secs(2));
 }
 
-/// The leader and its child both ignore the polite signal.
+/// The leader and its child both ignore SIGTERM.
 const STUBBORN: &str = "trap '' TERM; sleep 1000 & while :; do sleep 1000; done";
 
 #[tokio::test]
-async fn does_a_stubborn_group_end_within_two_seconds_with_nothing_left() {
+async fn stubborn_group_ends_within_two_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let (stubborn, cancel) = (shell(&file, STUBBORN), CancellationToken::new());
@@ -154,7 +155,7 @@ async fn does_a_stubborn_group_end_within_two_seconds_with_nothing_left() {
 }
 
 #[tokio::test]
-async fn does_dropping_the_run_end_the_group() {
+async fn dropping_the_run_kills_the_group() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let stubborn = shell(&file, STUBBORN);
@@ -166,7 +167,7 @@ async fn does_dropping_the_run_end_the_group() {
 }
 
 #[tokio::test]
-async fn is_a_child_left_behind_by_a_program_that_ended_killed() {
+async fn child_left_behind_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     finish(&shell(&file, "sleep 1000 & exit 0")).await.unwrap();
@@ -175,7 +176,7 @@ async fn is_a_child_left_behind_by_a_program_that_ended_killed() {
 }
 
 #[tokio::test]
-async fn does_a_run_that_was_cancelled_before_never_start() {
+async fn run_cancelled_before_never_starts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let cancel = CancellationToken::new();
@@ -186,7 +187,7 @@ async fn does_a_run_that_was_cancelled_before_never_start() {
 }
 
 #[tokio::test]
-async fn are_reports_without_a_step_a_stall() {
+async fn reports_without_progress_are_a_stall() {
     let script = "echo frame=1; echo progress=continue; while :; do echo frame=1; echo progress=continue; \
         sleep 0.05; done";
     let mut stalled = invocation("/bin/sh", &["-c", script]);
@@ -194,12 +195,12 @@ async fn are_reports_without_a_step_a_stall() {
     let mut reports = 0;
     let error = run(&stalled, &mut |_| reports += 1, &CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.kind(), RunErrorKind::TimedOut);
-    assert!(error.is_retryable() && error.to_string().contains("made no step for 400 ms"), "{error}");
+    assert!(error.is_retryable() && error.to_string().contains("made no progress for 400 ms"), "{error}");
     assert!(reports >= 1);
 }
 
 #[tokio::test]
-async fn is_a_run_that_goes_on_and_on_stopped_by_the_wall_limit() {
+async fn wall_limit_stops_an_endless_run() {
     let endless =
         ["-re", "-f", "lavfi", "-i", "testsrc2=s=320x180", "-stats_period", "0.1", "-f", "null", "-"];
     let mut running = ffmpeg(&endless);
@@ -213,7 +214,7 @@ async fn is_a_run_that_goes_on_and_on_stopped_by_the_wall_limit() {
 }
 
 #[tokio::test]
-async fn is_a_flood_on_both_pipes_read_without_end_of_memory_or_patience() {
+async fn flood_on_both_pipes_stays_bounded() {
     let script = "head -c 20000000 /dev/zero >&2; head -c 20000000 /dev/zero; echo last words >&2; exit 3";
     let error = finish(&invocation("/bin/sh", &["-c", script])).await.unwrap_err();
     assert_eq!(error.exit(), Some(Exit::Code(3)));
@@ -221,7 +222,7 @@ async fn is_a_flood_on_both_pipes_read_without_end_of_memory_or_patience() {
 }
 
 #[test]
-fn may_a_run_move_between_threads() {
+fn run_can_move_between_threads() {
     fn movable<T: Send>(_: T) {}
     let (invocation, cancel) = (invocation("x", &[]), CancellationToken::new());
     let mut ignore = |_: Progress| {};

@@ -1,5 +1,6 @@
-//! The cage alone, for tests and for a look at it by hand: in `POLICY_JSON -- PROGRAM ARGS...`, out that program.
-//! Never part of what ships: there the main program does the same.
+//! Runs a program in the sandbox: `POLICY_JSON -- PROGRAM ARGS...`. For tests and for trying it by hand.
+//!
+//! It is not shipped: there, the main program does the same.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,37 +1,36 @@
-//! The decoder's buffer as a leaky bucket: in coded frames and a model, out whether the buffer ever runs dry.
-//! Never an approximation by averages: each frame is taken out at its time.
+//! Models the decoder's buffer as a leaky bucket, to find out whether it ever runs dry.
 //!
-//! The model is that of ITU-T H.264 annex C with a variable rate: bits come in at the rate while there is room, and a frame
-//! leaves as a whole when it is decoded.
+//! It follows ITU-T H.264 annex C with a variable rate: bits arrive at the rate while there is room, and a
+//! whole frame leaves at its decoding time. Nothing is averaged.
 
 use abanico_media::ExactTime;
 
 use super::{CodedFrame, Inspection};
 
-/// A decoder's buffer.
+/// The parameters of a decoder's buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferModel {
-    /// Bits a second that come in.
+    /// Rate at which bits arrive, in bits per second.
     pub rate_bps: u64,
-    /// Its size in bits.
+    /// Size of the buffer in bits.
     pub size_bits: u64,
-    /// How full it is when the first frame leaves, 0 to 100 %.
+    /// How full the buffer is when the first frame leaves, 0 to 100 %.
     pub fill_percent: u8,
 }
 
-/// What the frames do to it.
+/// What the frames do to the buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferReport {
-    /// The least that it held right after a frame left, in bits; negative where bits were missing.
+    /// Lowest level right after a frame left, in bits; negative if bits were missing.
     pub lowest_bits: i64,
-    /// Frames for which bits were missing.
+    /// Number of frames with missing bits.
     pub missing_frames: u64,
-    /// When the first of these was decoded.
+    /// Decoding time of the first of these frames.
     pub first_missing: Option<ExactTime>,
 }
 
 impl Inspection {
-    /// Runs the frames through a buffer; none without frames.
+    /// Runs the frames through a buffer. Returns `None` if there are no frames.
     pub fn check_buffer(&self, model: BufferModel) -> Option<BufferReport> {
         check(&self.frames, model)
     }
@@ -54,29 +53,29 @@ fn check(frames: &[CodedFrame], model: BufferModel) -> Option<BufferReport> {
     Some(report)
 }
 
-/// A decoder's buffer while frames leave it.
+/// A decoder's buffer that frames leave one by one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Buffer {
     model: BufferModel,
-    /// In millionths of a bit: a rate times microseconds is exact in them.
+    /// Level in millionths of a bit, in which a rate times microseconds is exact.
     held: i128,
 }
 
 impl Buffer {
-    /// As full as the model says.
+    /// Creates a buffer that is as full as the model says.
     pub fn new(model: BufferModel) -> Self {
         let held = micro(model.size_bits) * i128::from(model.fill_percent.min(100)) / 100;
         Self { model, held }
     }
 
-    /// Bits come in for so long, while there is room.
+    /// Lets bits arrive for this long, while there is room.
     pub fn wait(&mut self, time: ExactTime) {
         let came = i128::from(self.model.rate_bps) * i128::from(time.micros().max(0));
         self.held = (self.held + came).min(micro(self.model.size_bits));
     }
 
-    /// A frame leaves; answers the bits that are left, negative where some are missing. The decoder then waits, and goes on
-    /// with an empty buffer.
+    /// Removes a frame. Returns the bits that are left, negative if some are missing. In that case the
+    /// decoder waits, and goes on with an empty buffer.
     pub fn take(&mut self, bits: u64) -> i64 {
         self.held -= micro(bits);
         let left = i64::try_from(self.held.div_euclid(1_000_000)).unwrap_or(i64::MIN);
@@ -84,7 +83,7 @@ impl Buffer {
         left
     }
 
-    /// How full it is, 0 to 100 %, rounded down.
+    /// Returns how full the buffer is, 0 to 100 %, rounded down.
     pub fn fill_percent(&self) -> u8 {
         let size = micro(self.model.size_bits).max(1);
         u8::try_from((self.held * 100 / size).clamp(0, 100)).unwrap_or(100)
@@ -110,22 +109,22 @@ mod tests {
     const MODEL: BufferModel = BufferModel { rate_bps: 10_000, size_bits: 2000, fill_percent: 100 };
 
     #[test]
-    fn does_a_frame_take_its_bits_and_each_wait_bring_some() {
+    fn frames_take_bits_and_waiting_adds_some() {
         // 2000 - 1500 = 500; + 1000 - 1200 = 300; + 1000 - 100 = 1200.
         let report = check(&frames(&[1500, 1200, 100]), MODEL).unwrap();
         assert_eq!((report.lowest_bits, report.missing_frames), (300, 0));
     }
 
     #[test]
-    fn is_a_frame_that_is_too_large_told_with_its_time() {
+    fn oversized_frame_is_reported_with_its_time() {
         let report = check(&frames(&[1500, 1600, 900]), MODEL).unwrap();
         assert_eq!((report.lowest_bits, report.missing_frames), (-100, 1));
         assert_eq!(report.first_missing, Some(ExactTime::from_millis(100)));
     }
 
     #[test]
-    fn does_the_buffer_never_hold_more_than_its_size() {
-        // After ten quiet frames it is full and no fuller: 2000 - 2100.
+    fn buffer_never_exceeds_its_size() {
+        // After ten empty frames the buffer is full, and no fuller: 2000 - 2100.
         let mut bits = vec![0; 10];
         bits.push(2100);
         assert_eq!(check(&frames(&bits), MODEL).unwrap().lowest_bits, -100);

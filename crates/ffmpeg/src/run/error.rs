@@ -1,5 +1,6 @@
-//! The failure of one run: in how the child ended and what it said, out one line for people and the details for a log.
-//! Never a guess at the cause beyond the child's own last words.
+//! The error of one run: a single line for people, and details for the log.
+//!
+//! It does not guess at the cause beyond the child's own last words.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,11 +9,11 @@ use std::path::Path;
 /// Why a run gave no result.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RunErrorKind {
-    /// The program ended by itself with an exit status other than 0, or by a signal that was not ours.
+    /// The program exited with a non-zero status, or was ended by a signal that we did not send.
     Failed,
-    /// It ran longer than it may, or nothing came out for too long.
+    /// It exceeded its time limit, or made no progress for too long.
     TimedOut,
-    /// The caller asked to stop.
+    /// The caller cancelled it.
     Cancelled,
     /// It could not be started.
     Spawn,
@@ -21,9 +22,9 @@ pub enum RunErrorKind {
 /// How a child ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Exit {
-    /// With this exit status, 0 to 255.
+    /// It exited with this status, 0 to 255.
     Code(i32),
-    /// By the signal of this number.
+    /// It was ended by the signal with this number.
     Signal(i32),
 }
 
@@ -36,7 +37,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// A run without a result.
+/// The error of a run without a result.
 #[derive(Debug)]
 pub struct RunError {
     pub(super) kind: RunErrorKind,
@@ -49,34 +50,34 @@ pub struct RunError {
 }
 
 impl RunError {
-    /// Why there is no result.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> RunErrorKind {
         self.kind
     }
 
-    /// How the child ended; `None` when it never started.
+    /// Returns how the child ended; `None` if it never started.
     pub fn exit(&self) -> Option<Exit> {
         self.exit
     }
 
-    /// The command as it was started, quoted so that a shell takes it back.
+    /// Returns the command that was run, quoted for a shell.
     pub fn command_line(&self) -> &str {
         &self.command_line
     }
 
-    /// The last 32 kB, or less, of what the child said.
+    /// Returns the last 32 kB, or less, of the child's stderr.
     pub fn stderr_tail(&self) -> &str {
         &self.stderr_tail
     }
 
-    /// Processor time that it took all the same, in the program and in the kernel for it, in milliseconds (exact to 10); 0 when it
-    /// never started.
+    /// Returns the processor time that the run used, user and system, in milliseconds with a resolution of 10 ms;
+    /// 0 if it never started.
     pub fn cpu_ms(&self) -> u64 {
         self.cpu_ms
     }
 
-    /// Whether the same work may succeed when tried again unchanged: a child that was killed or hung may have met a
-    /// machine in trouble, one that ended with an exit status had its reason.
+    /// Whether the same work may succeed if it is retried unchanged. A child that was killed or hung may have
+    /// met a machine in trouble; one that exited with a status had its reason.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             RunErrorKind::TimedOut => true,
@@ -85,13 +86,15 @@ impl RunError {
         }
     }
 
-    /// Everything that the one line leaves out, in several lines: the command, how it ended, what it said.
+    /// Returns what the one-line message leaves out, in several lines: the command, how it ended and its
+    /// stderr.
     pub fn details(&self) -> String {
         let exit = self.exit.map_or_else(|| "not started".to_owned(), |exit| exit.to_string());
         format!("command: {}\nend: {exit}\nstderr:\n{}", self.command_line, self.stderr_tail.trim_end())
     }
 
-    /// The last line that says something of its own: the closing words that ffmpeg puts after each failure do not.
+    /// Returns the last meaningful line of stderr, skipping the closing words that ffmpeg adds after each
+    /// failure.
     fn last_words(&self) -> Option<&str> {
         let closing = ["Conversion failed!", "Exiting normally", "Error while processing the decoded data"];
         let lines = self.stderr_tail.lines().rev().map(str::trim).filter(|line| !line.is_empty());
@@ -117,7 +120,7 @@ impl std::error::Error for RunError {
     }
 }
 
-/// Writes a command so that a POSIX shell reads it back as the same words. Bytes that are no UTF-8 are replaced.
+/// Formats a command so that a POSIX shell parses it into the same words. Replaces bytes that are not UTF-8.
 pub fn command_line(program: &Path, args: &[OsString]) -> String {
     let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
     words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_line_end_with_the_last_words_that_mean_something() {
+    fn message_ends_with_last_meaningful_words() {
         let said = "x\n[mov] moov atom not found\n  in.mp4: Invalid data  \nConversion failed!\n\n";
         let failed = error(RunErrorKind::Failed, Some(Exit::Code(1)), said);
         assert_eq!(failed.to_string(), "`ffmpeg` failed with exit status 1: in.mp4: Invalid data");
@@ -160,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn do_the_details_hold_command_end_and_words() {
+    fn details_hold_command_exit_and_stderr() {
         let details = error(RunErrorKind::Failed, Some(Exit::Signal(9)), "one\ntwo\n").details();
         assert_eq!(details, "command: ffmpeg -i 'a b.mp4'\nend: signal 9\nstderr:\none\ntwo");
     }
 
     #[test]
-    fn is_a_second_try_worth_it_only_after_a_signal_or_a_hang() {
+    fn only_signals_and_hangs_are_retryable() {
         let retryable = |kind, exit| error(kind, exit, "").is_retryable();
         assert!(retryable(RunErrorKind::Failed, Some(Exit::Signal(11))));
         assert!(retryable(RunErrorKind::TimedOut, Some(Exit::Signal(9))));
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_shell_read_the_quoted_words_back() {
+    fn shell_parses_the_quoted_words_back() {
         let words = ["-i", "it's", "", "a b", "$HOME", "x;y", "*", "\"q\"", "ü", "[0:v]scale=2:-2"];
         let args: Vec<OsString> = words.iter().map(OsString::from).collect();
         let line = command_line(Path::new("printf"), &[&["%s\\n".into()], args.as_slice()].concat());

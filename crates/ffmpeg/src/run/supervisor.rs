@@ -1,8 +1,9 @@
-//! One child and the thread that owns it: in a program and its arguments, out its pipes, a handle on its process group
-//! and the news of its end. Never a zombie: the thread reaps the child whatever becomes of its caller.
+//! Owns one child in a thread of its own. Starting one returns the child's pipes, a handle on its process
+//! group and a receiver for its end.
 //!
-//! A thread of its own, because the kernel kills a caged child when the *thread* that started it ends, and threads of a
-//! runtime come and go.
+//! The thread reaps the child whatever becomes of the caller, so no zombie is left. It needs a thread of its
+//! own because the kernel kills a sandboxed child when the *thread* that started it ends, and the threads of
+//! a runtime come and go.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,19 +20,19 @@ use tokio::sync::oneshot;
 
 use super::error::Exit;
 
-/// Milliseconds of one tick in `/proc/PID/stat`: Linux shows 100 ticks per second to programs on every machine.
+/// Milliseconds per tick in `/proc/PID/stat`: Linux shows programs 100 ticks per second on every machine.
 const TICK_MS: u64 = 10;
 
-/// A child that runs.
+/// A running child.
 pub(super) struct Started {
     pub(super) stdout: ChildStdout,
     pub(super) stderr: ChildStderr,
     pub(super) group: Group,
-    /// Gives the end once the child is reaped and all that is left of its group is killed.
+    /// Receives the end once the child is reaped and the rest of its group is killed.
     pub(super) ended: oneshot::Receiver<io::Result<Ended>>,
 }
 
-/// How a child ended and what it used up.
+/// How a child ended and what it used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
     pub(super) exit: Exit,
@@ -39,14 +40,15 @@ pub(super) struct Ended {
     pub(super) system_cpu_ms: u64,
 }
 
-/// The process group of a child; killed when the handle is dropped.
+/// The process group of a child. Dropping the handle kills the group.
 pub(super) struct Group(Arc<Mutex<Option<Pid>>>);
 
 impl Group {
-    /// Sends a signal to every process of the group, unless the child is reaped: its number may then be another's.
+    /// Sends a signal to every process of the group, unless the child is reaped: its number may then belong
+    /// to another.
     pub(super) fn signal(&self, signal: Signal) {
         if let Some(leader) = *lock(&self.0) {
-            // The only failure left is a group without a process that may be signalled, which is what is wanted.
+            // This fails only if no process of the group can be signalled any more, which is the goal anyway.
             let _ = killpg(leader, signal);
         }
     }
@@ -58,17 +60,17 @@ impl Drop for Group {
     }
 }
 
-/// Starts the program in a process group of its own, with no input.
+/// Starts the program in a process group of its own, without input.
 pub(super) async fn start(program: PathBuf, args: Vec<OsString>) -> io::Result<Started> {
     let (spawned, news) = oneshot::channel();
     std::thread::Builder::new().name("abanico-child".into()).spawn(move || {
-        // A caller that is gone leaves the `Started` to be dropped here or in the channel, which kills the group.
+        // If the caller is gone, `Started` is dropped here or in the channel, which kills the group.
         match spawn(&program, &args) {
             Ok(mut child) => supervise(&mut child, spawned),
             Err(error) => drop(spawned.send(Err(error))),
         }
     })?;
-    news.await.unwrap_or_else(|_| Err(io::Error::other("the thread of the child is gone")))
+    news.await.unwrap_or_else(|_| Err(io::Error::other("the supervisor thread of the child is gone")))
 }
 
 fn spawn(program: &Path, args: &[OsString]) -> io::Result<Child> {
@@ -77,7 +79,7 @@ fn spawn(program: &Path, args: &[OsString]) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-/// Hands the running child out and stays until it is reaped.
+/// Hands out the running child and stays until it is reaped.
 fn supervise(child: &mut Child, spawned: oneshot::Sender<io::Result<Started>>) {
     let leader = Pid::from_raw(i32::try_from(child.id()).expect("a process number fits in 31 bits"));
     let (end, ended) = oneshot::channel();
@@ -87,11 +89,12 @@ fn supervise(child: &mut Child, spawned: oneshot::Sender<io::Result<Started>>) {
     let started = Started { stdout, stderr, group: Group(Arc::clone(&shared)), ended };
     drop(spawned.send(Ok(started)));
     let result = wait_and_reap(child, leader, &shared);
-    // A caller that is gone does not want to know.
+    // If the caller is gone, nobody needs the result.
     let _ = end.send(result);
 }
 
-/// Waits for the end and leaves the child unreaped until its account is read and the rest of its group is killed.
+/// Waits for the end. The child stays unreaped until its processor time is read and the rest of its group is
+/// killed.
 fn wait_and_reap(child: &mut Child, leader: Pid, shared: &Mutex<Option<Pid>>) -> io::Result<Ended> {
     while let Err(Errno::EINTR) = waitid(Id::Pid(leader), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {}
     let stat = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap_or_default();
@@ -110,15 +113,15 @@ fn exit_of(status: ExitStatus) -> Exit {
     }
 }
 
-/// User and system time from a line of `/proc/PID/stat`: its 14th and 15th word. The second word is the program's name
-/// in brackets and may hold anything, so words are counted from the last bracket.
+/// Parses user and system time, words 14 and 15 of `/proc/PID/stat`, in milliseconds. Counts the words from
+/// the last bracket, because the second word is the program's name in brackets and may contain anything.
 fn cpu_ms(stat: &str) -> Option<(u64, u64)> {
     let mut words = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut next = || Some(words.next()?.parse::<u64>().ok()?.saturating_mul(TICK_MS));
     Some((next()?, next()?))
 }
 
-/// A panic while the lock was held leaves the number as it was: still right.
+/// Locks the number. It is still right after a panic in another holder of the lock.
 fn lock(shared: &Mutex<Option<Pid>>) -> MutexGuard<'_, Option<Pid>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn is_processor_time_read_past_a_name_with_brackets_and_blanks() {
+    fn processor_time_is_read_past_odd_names() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 123 45 6 7 20 0 1 0 99";
         assert_eq!(cpu_ms(stat), Some((1230, 450)));
         assert_eq!(cpu_ms("7 (a) S 1 2"), None);
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_the_end_tell_status_and_signal() {
+    async fn end_gives_status_or_signal() {
         let Started { ended, group, .. } = shell("exit 7").await;
         assert_eq!(ended.await.unwrap().unwrap().exit, Exit::Code(7));
         drop(group);
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_the_processor_time_of_the_child_counted() {
+    async fn processor_time_of_the_child_is_counted() {
         let Started { ended, group, .. } = shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done").await;
         let ended = ended.await.unwrap().unwrap();
         assert!(ended.user_cpu_ms >= 20, "{ended:?}");
@@ -158,23 +161,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_dropping_the_handle_end_the_whole_group() {
+    async fn dropping_the_handle_kills_the_group() {
         let Started { ended, group, .. } = shell("sleep 1000 & sleep 1000; wait").await;
         let leader = lock(&group.0).unwrap();
         drop(group);
         assert_eq!(ended.await.unwrap().unwrap().exit, Exit::Signal(9));
-        // The other member dies when the kernel gets to it, and init collects it after that.
+        // The kernel takes a moment to kill the other member, and init then reaps it.
         for _ in 0..500 {
             if killpg(leader, None) == Err(Errno::ESRCH) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        panic!("something of the group is left");
+        panic!("a process of the group is left over");
     }
 
     #[tokio::test]
-    async fn is_a_missing_program_an_error_of_the_start() {
+    async fn missing_program_fails_to_start() {
         let error = start("/no/such/program".into(), Vec::new()).await.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }

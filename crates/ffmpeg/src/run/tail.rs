@@ -1,13 +1,12 @@
-//! What a child says, kept within bounds: in its bytes, out lines as they come, or the last 32 kB at the end.
-//! Never more memory than that, whatever a child sends.
+//! Reads a child's output with bounded memory: keeps the last 32 kB of a stream, or cuts a stream into lines.
 
 use std::collections::VecDeque;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Most bytes of standard error that are kept.
+/// How much of the end of stderr to keep, in bytes.
 const TAIL_BYTES: usize = 32 * 1024;
-/// Longest line that is looked at; of a longer one the rest is passed over.
+/// Maximum length of a line; the rest of a longer line is dropped.
 const LINE_BYTES: usize = 1024;
 
 /// The last bytes of a stream.
@@ -28,8 +27,8 @@ impl Tail {
         self.0.drain(..self.0.len().saturating_sub(TAIL_BYTES));
     }
 
-    /// The bytes as text; what is no UTF-8 is replaced. A carriage return, with which ffmpeg overwrites its status
-    /// line, ends a line here.
+    /// Returns the bytes as text, with invalid UTF-8 replaced. A carriage return, which ffmpeg uses to
+    /// overwrite its status line, becomes a line end.
     pub(super) fn text(&self) -> String {
         let (first, second) = self.0.as_slices();
         String::from_utf8_lossy(&[first, second].concat()).replace('\r', "\n")
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn are_the_last_bytes_kept_and_no_more() {
+    async fn only_the_last_bytes_are_kept() {
         let said: Vec<u8> = (0..20_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
         let mut tail = Tail::default();
         tail.read(said.as_slice()).await;
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn is_broken_text_replaced_and_a_carriage_return_a_line_end() {
+    fn broken_text_and_carriage_returns_are_replaced() {
         let mut tail = Tail::default();
         tail.push(b"frame=1\rframe=2\n\xff!");
         assert_eq!(tail.text(), "frame=1\nframe=2\n\u{fffd}!");
@@ -85,12 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn are_lines_put_together_across_reads() {
+    fn lines_are_joined_across_reads() {
         assert_eq!(lines(&[b"fra", b"me=1\nfps=", b"2", b"\n\nprog"]), ["frame=1", "fps=2", ""]);
     }
 
     #[test]
-    fn is_a_line_without_an_end_held_within_bounds() {
+    fn endless_line_is_truncated() {
         let long = vec![b'x'; 10_000];
         let all = lines(&[&long, &long, b"\nfps=1\n"]);
         assert_eq!(all[0].len(), LINE_BYTES);

@@ -1,5 +1,8 @@
-//! The way into the cage: in the order from the command line, out this process turned into the program. Never a return
-//! on success, and never a start of the program when a limit that the kernel knows could not be set.
+//! Enters the sandbox: reads the order from the command line, confines this process and turns it into the
+//! program.
+//!
+//! It does not return on success. It never starts the program if a limit could not be set that the kernel
+//! supports.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,65 +17,65 @@ use nix::unistd::getppid;
 
 use super::{Order, Policy, files, syscalls};
 
-/// Files that a caged program may have open at a time.
+/// How many files a sandboxed program may have open at a time.
 const OPEN_FILES: u64 = 256;
-/// Seconds of processor time from the signal that ffmpeg answers by closing its files to the one that kills.
+/// Seconds of processor time between the signal on which ffmpeg closes its files and the one that kills it.
 const CPU_GRACE_SECONDS: u64 = 5;
 
-/// Variables that a program keeps. All others stay outside: they may hold credentials.
+/// Environment variables that a program keeps. All others are dropped, because they may hold credentials.
 const VARIABLES: [&str; 8] =
     ["PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "FONTCONFIG_FILE", "FONTCONFIG_PATH"];
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The policy is not what [`super::Launcher`] writes.
+    /// The policy does not have the format that [`super::Launcher`] writes.
     #[error("cannot read the sandbox policy: {0}")]
     Policy(#[from] serde_json::Error),
     /// The process that asked for the program is gone.
-    #[error("the process that asked for the sandbox is gone")]
+    #[error("the process that asked for the sandbox has ended")]
     Orphaned,
     /// The kernel refused a limit.
     #[error("cannot set `{what}` for the sandbox: {source}")]
     Limit {
-        /// What was to be set.
+        /// Name of the limit.
         what: &'static str,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The rules about files could not be made.
-    #[error("cannot confine the sandbox to its files: {0}")]
+    /// The file access rules could not be created.
+    #[error("cannot restrict the sandbox to its files: {0}")]
     Files(#[from] landlock::RulesetError),
     /// The program could not be started.
     #[error("cannot start `{program}` in the sandbox: {source}")]
     Exec {
-        /// The program.
+        /// Path of the program.
         program: String,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
 }
 
-/// What this kernel has to build the cage from; limits and death with the parent are always there.
+/// The sandbox features of this kernel. Resource limits and death with the parent always exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Support {
-    /// Version of Landlock: 1 confines reading and writing, 3 also cutting files off, 4 also TCP, 6 also signals.
-    /// `None` when the kernel has none: then a program may touch what its user may touch.
+    /// Landlock ABI version: 1 confines reading and writing, 3 adds truncation, 4 TCP, 6 signals. If it is
+    /// `None`, the kernel has no Landlock, and a program may access whatever its user may.
     pub landlock_abi: Option<u32>,
-    /// Whether system calls can be refused, sockets among them.
+    /// Whether system calls can be refused, including those for sockets.
     pub seccomp: bool,
 }
 
-/// Asks the kernel, and leaves the caller as it was.
+/// Asks the kernel, without confining the caller.
 pub fn support() -> Support {
     let refused = std::thread::spawn(|| prctl::set_no_new_privs().is_ok() && syscalls::refuse().is_ok());
     Support { landlock_abi: files::abi(), seccomp: refused.join().unwrap_or(false) }
 }
 
-/// Locks this process in and turns it into `program`. To be called in a process of one thread that does nothing else.
-/// Landlock and the filter of system calls are left out where the kernel has none; see [`support`].
+/// Confines this process and turns it into `program`. Call it in a process with a single thread that does
+/// nothing else. Skips Landlock and the system call filter if the kernel lacks them; see [`support`].
 ///
-/// Returns only when the program did not start.
+/// Returns only if the program did not start.
 pub fn enter_and_exec(policy_json: &str, program: &OsStr, args: &[OsString]) -> SandboxError {
     match enter(policy_json, Path::new(program)) {
         Ok(()) => exec(program, args),
@@ -87,7 +90,7 @@ fn enter(policy_json: &str, program: &Path) -> Result<(), SandboxError> {
     prctl::set_no_new_privs().map_err(|error| refused("no_new_privs", error))?;
     files::confine(program, &order.policy)?;
     match syscalls::refuse() {
-        // EINVAL is how a kernel without filters answers; this one was checked before.
+        // A kernel without filters answers EINVAL. The filter itself has been checked before.
         Err(error) if error.raw_os_error() != Some(nix::libc::EINVAL) => {
             Err(SandboxError::Limit { what: "seccomp", source: error })
         }
@@ -95,7 +98,7 @@ fn enter(policy_json: &str, program: &Path) -> Result<(), SandboxError> {
     }
 }
 
-/// Has the kernel kill this process when its parent ends, unless that has happened already.
+/// Asks the kernel to kill this process when its parent ends. Fails if the parent is already gone.
 fn die_with(parent_pid: Option<u32>) -> Result<(), SandboxError> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| refused("pdeathsig", error))?;
     match parent_pid {
@@ -117,13 +120,14 @@ fn limit(policy: &Policy) -> Result<(), SandboxError> {
             set_limit(resource, most, most.saturating_add(grace)).map_err(|error| refused(what, error))?;
         }
     }
-    // Held back, this signal leaves ffmpeg alive to say `File too large` and end by itself; the mask survives `exec`.
+    // With this signal blocked, ffmpeg stays alive, reports `File too large` and exits by itself. The mask
+    // survives `exec`.
     let mut held_back = SigSet::empty();
     held_back.add(Signal::SIGXFSZ);
     held_back.thread_block().map_err(|error| refused("signal mask", error))
 }
 
-/// Lowers a limit; one that is lower already stays.
+/// Lowers a limit. Keeps a limit that is already lower.
 fn set_limit(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
     let (_, present) = getrlimit(resource)?;
     setrlimit(resource, soft.min(present), hard.min(present))
@@ -144,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_policy_that_cannot_be_read_start_nothing() {
+    fn invalid_policy_starts_nothing() {
         let error = enter_and_exec("{", OsStr::new("/bin/true"), &[]);
         assert!(matches!(error, SandboxError::Policy(_)), "{error}");
         let unknown = enter_and_exec(r#"{"policy":{"x":1}}"#, OsStr::new("/bin/true"), &[]);
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn does_asking_for_support_leave_the_caller_free() {
+    fn asking_for_support_does_not_confine() {
         let first = support();
         assert_eq!(support(), first);
         assert!(std::net::TcpListener::bind("127.0.0.1:0").is_ok());

@@ -1,5 +1,7 @@
-//! The files that a caged program sees: in a program and a policy, out Landlock rules of this thread and what it starts.
-//! Never a failure where the kernel has no Landlock or an old one: then as much holds as it can.
+//! Restricts this thread, and what it starts, to the files of a policy, with Landlock.
+//!
+//! An old kernel, or one without Landlock, is no error: the rules then hold as far as the kernel supports
+//! them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +12,13 @@ use landlock::{
 
 use super::Policy;
 
-/// Newest Landlock that the tests ran against; an older kernel takes what it knows.
+/// Newest Landlock ABI that the tests ran against. An older kernel applies the rules that it knows.
 const TESTED: ABI = ABI::V7;
 
-/// Folders of programs and libraries.
+/// Folders with programs and libraries.
 const SYSTEM: [&str; 4] = ["/usr", "/lib", "/lib64", "/bin"];
 
-/// What the loader, fonts and thread counts are read from.
+/// Files that the loader, fontconfig and thread counting read.
 const READABLE: [&str; 10] = [
     "/etc/ld.so.cache",
     "/etc/fonts",
@@ -30,7 +32,8 @@ const READABLE: [&str; 10] = [
     "/var/cache/fontconfig",
 ];
 
-/// Confines this thread, and the program that it becomes, to the files of the policy, no TCP, and signals to itself.
+/// Restricts this thread, and the program that it becomes: to the files of the policy, no TCP, and signals
+/// only to itself.
 pub(super) fn confine(program: &Path, policy: &Policy) -> Result<RestrictionStatus, RulesetError> {
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let execute = read | AccessFs::Execute;
@@ -48,14 +51,16 @@ pub(super) fn confine(program: &Path, policy: &Policy) -> Result<RestrictionStat
         .restrict_self()
 }
 
-/// Everything but links and devices: a link made in here could lead the process that collects the files out of it.
+/// Returns all write rights except links and devices: a link made here could lead the process that collects
+/// the files out of the folder.
 fn writing() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{
         WriteFile | Truncate | Refer | MakeReg | MakeDir | MakeFifo | RemoveFile | RemoveDir
     })
 }
 
-/// The program itself and, for one in a `bin` folder, the libraries next door. Not its folder: that may be anyone's.
+/// Returns the program itself and, if it is in a `bin` folder, the `lib` folder beside that. The program's
+/// own folder is left out: it may hold anyone's files.
 fn program_files(program: &Path) -> Vec<PathBuf> {
     let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
     let folder = real.parent().filter(|folder| folder.ends_with("bin"));
@@ -63,7 +68,7 @@ fn program_files(program: &Path) -> Vec<PathBuf> {
     std::iter::once(real.clone()).chain(libraries).collect()
 }
 
-/// The Landlock ABI that this kernel has. Asks in a thread of its own, because to ask is to be confined.
+/// Returns the kernel's Landlock ABI. Asks in a thread of its own, because asking confines the thread.
 pub(super) fn abi() -> Option<u32> {
     let asked =
         std::thread::spawn(|| Ruleset::default().handle_access(AccessFs::Execute)?.create()?.restrict_self());
@@ -80,19 +85,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_libraries_next_to_a_bin_folder_the_programs_and_its_own_folder_is_not() {
+    fn lib_folder_is_readable_and_own_folder_not() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("bin")).unwrap();
         std::fs::write(root.join("bin/ffmpeg"), "").unwrap();
         std::os::unix::fs::symlink(root.join("bin/ffmpeg"), root.join("ffmpeg")).unwrap();
         let expected = [root.join("bin/ffmpeg"), root.join("lib")];
-        assert_eq!(program_files(&root.join("ffmpeg")), expected, "through a link too");
+        assert_eq!(program_files(&root.join("ffmpeg")), expected, "also through a link");
         assert_eq!(program_files(Path::new("/no/such/ffmpeg")), [PathBuf::from("/no/such/ffmpeg")]);
     }
 
     #[test]
-    fn is_a_confined_thread_kept_to_its_policy_and_others_are_not() {
+    fn only_the_confined_thread_is_restricted() {
         if abi().is_none() {
             eprintln!("skipped: this kernel has no Landlock");
             return;

@@ -1,5 +1,7 @@
-//! The system calls that a caged program does without: in nothing, out a filter of this thread and what it starts.
-//! Never a list of all that is allowed: it would break with each new libc, and files are Landlock's matter.
+//! Refuses the system calls that a sandboxed program does not need, with seccomp.
+//!
+//! It lists what is refused and not what is allowed: a list of allowed calls would break with each new libc.
+//! Landlock restricts the files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,8 +9,8 @@ use std::io;
 use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, apply_filter};
 
-/// Calls that are refused whatever their arguments: doors to other processes, to the kernel's own machinery, and to
-/// sockets and files past the other rules (io_uring opens both without the calls that are filtered here).
+/// Calls that are refused whatever their arguments. They reach other processes or the kernel's own machinery,
+/// or open sockets and files past the other rules (io_uring opens both without the calls filtered here).
 const REFUSED: [i64; 31] = [
     libc::SYS_add_key,
     libc::SYS_bpf,
@@ -35,7 +37,7 @@ const REFUSED: [i64; 31] = [
     libc::SYS_ptrace,
     libc::SYS_request_key,
     libc::SYS_setns,
-    // Sockets of every family: a path leads to a socket of another program, such as a container runtime's.
+    // Sockets of every family: a path can lead to another program's socket, such as a container runtime's.
     libc::SYS_socket,
     libc::SYS_socketpair,
     libc::SYS_umount2,
@@ -44,16 +46,17 @@ const REFUSED: [i64; 31] = [
     libc::SYS_fanotify_init,
 ];
 
-/// On x86_64 a kernel may take the same calls once more under these numbers (the x32 ABI), two of them renumbered.
+/// On x86_64, a kernel may accept the same calls again under these numbers (the x32 ABI), three of them
+/// renumbered.
 #[cfg(target_arch = "x86_64")]
 const SECOND_NUMBERS: (i64, &[i64]) = (0x4000_0000, &[521, 539, 540]);
 #[cfg(not(target_arch = "x86_64"))]
 const SECOND_NUMBERS: (i64, &[i64]) = (0, &[]);
 
-/// Refuses the calls with `EPERM` from now on. A call of another architecture ends the process.
+/// Makes the calls fail with `EPERM` from now on. A call of another architecture kills the process.
 ///
 /// # Errors
-/// When the filter cannot be made or the kernel does not take it.
+/// Fails if the filter cannot be built or the kernel rejects it.
 pub(super) fn refuse() -> io::Result<()> {
     apply_filter(&filter().map_err(io::Error::other)?).map_err(|error| match error {
         seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) => source,
@@ -82,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// A filter holds for the thread that asks for it, so a test has one of its own.
+    /// Runs `work` in a thread of its own, because a filter applies to the thread that installs it.
     fn caged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let caged = scope.spawn(|| {
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn is_every_socket_refused() {
+    fn every_socket_is_refused() {
         let denied = caged(|| {
             let tcp = TcpListener::bind("127.0.0.1:0").err().map(|error| error.kind());
             let udp = UdpSocket::bind("[::1]:0").err().map(|error| error.kind());
@@ -104,11 +107,11 @@ mod tests {
         });
         let refused = Some(io::ErrorKind::PermissionDenied);
         assert_eq!(denied, [refused; 3]);
-        assert!(TcpListener::bind("127.0.0.1:0").is_ok(), "other threads are as free as before");
+        assert!(TcpListener::bind("127.0.0.1:0").is_ok(), "other threads are not restricted");
     }
 
     #[test]
-    fn is_a_new_namespace_refused() {
+    fn new_namespace_is_refused() {
         let result = caged(|| std::process::Command::new("unshare").args(["-U", "true"]).output().unwrap());
         assert!(!result.status.success());
         let said = String::from_utf8(result.stderr).unwrap();
