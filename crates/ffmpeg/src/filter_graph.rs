@@ -168,9 +168,9 @@ fn turned(orientation: Orientation) -> Vec<&'static str> {
     mirror.into_iter().chain(turn.iter().copied()).collect()
 }
 
-/// Returns the tone mapping filters: to linear light, compress highlights, back to BT.709. They run at the
-/// size of the largest rendition, not of the source: they work in floating point, and their cost grows with
-/// the number of pixels.
+/// Returns the tone mapping filters, which convert to linear light, compress highlights and convert to BT.709.
+/// They run at the size of the largest rendition, not of the source, because they work in floating point and
+/// their cost grows with the number of pixels.
 fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
     let upright = source.orientation.upright_size(source.size);
     let shrink = largest.filter(|size| size.area() < upright.area());
@@ -185,17 +185,17 @@ fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
     )
 }
 
-/// Gives each tick the frame nearest in time: gaps are filled, bursts are thinned. Then makes the number of
-/// frames exact.
+/// Returns the filters that give each tick the frame nearest in time (filling gaps and thinning bursts) and make
+/// the number of frames exact.
 fn timed(rate: FrameRate, frames: u64) -> String {
     format!(
         "fps=fps={rate}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={frames}"
     )
 }
 
-/// Selects the frames of a chunk, counted from the chunk's own zero. Time is shifted so that no frames are
-/// repeated before the chunk's first frame. The lead frames, which only fill the memory of filters, are
-/// dropped.
+/// Returns the filters that select the frames of a chunk, counted from the chunk's own zero. They shift time so
+/// that no frames are repeated before the chunk's first frame, and drop the lead frames, which only fill the
+/// memory of other filters.
 fn of_run(run: FrameRun, rate: FrameRate, frames: u64) -> String {
     let begins = ExactTime::of_frames(run.first - run.lead, rate);
     let (lead, end) = (run.lead, run.lead + frames);
@@ -209,8 +209,8 @@ fn twice(rate: FrameRate) -> FrameRate {
     FrameRate::from_rational(per_second).expect("twice a rate above zero is above zero")
 }
 
-/// Weaves the fields of two frames into one frame. If the two show different moments, lines are softened so
-/// that thin ones do not flicker, unless the frames themselves come from fields.
+/// Returns the filter that weaves the fields of two frames into one frame. If the two show different moments, it
+/// softens the lines so that thin ones do not flicker, unless the frames themselves come from fields.
 fn interlaced(rendition: &VideoRendition, clip: &SourceVideo) -> String {
     let scan = match rendition.coding.fields {
         FieldOrder::Progressive => return String::new(),
@@ -245,7 +245,7 @@ fn branch_chains(
     debug_assert!(!roots.is_empty(), "a branch has a rendition that is scaled from the source");
 }
 
-/// Scales `[sN]`, passes the result to the renditions that are scaled from it, and frames it as `[vN]`.
+/// Scales `[sN]`, passes the result to the renditions that are scaled from it, and fits it into its frame as `[vN]`.
 fn scaled(
     chains: &mut Vec<String>,
     (clip, number, labels): (&SourceVideo, usize, Labels),
@@ -293,7 +293,7 @@ fn scaled(
     ));
 }
 
-/// Selects the frames of a sample and closes the gaps between them.
+/// Returns the filters that select the frames of a sample and close the gaps between them.
 fn sampled(branch: &RateBranch, rendition: &VideoRendition) -> String {
     let Pass::Sample(Sampling { every, taken, .. }) = rendition.pass else { return String::new() };
     format!("select='lt(mod(n,{every}),{taken})',setpts=N/({})/TB,", branch.rate)

@@ -94,9 +94,10 @@ pub(crate) async fn scan(
     Ok((header, streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect()))
 }
 
-/// Parses a line like `{ "codec_type": "video", "stream_index": 0, "pts": 7200, "size": "23670", "flags":
-/// "K_" },`. Unknown numbers are missing from the line; any further data of a packet follows on lines of its
-/// own.
+/// Parses one line of the list, which holds one packet. A number that ffprobe does not know is missing from the
+/// line; any further data of the packet follows on lines of its own.
+///
+/// `{ "codec_type": "video", "stream_index": 0, "pts": 7200, "size": "23670", "flags": "K_" },`
 fn parse(line: &str) -> Option<Packet> {
     let value = |name: &str| {
         let after = &line[line.find(name)? + name.len()..];

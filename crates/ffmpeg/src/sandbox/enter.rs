@@ -1,8 +1,7 @@
 //! Enters the sandbox: reads the order from the command line, confines this process and turns it into the
 //! program.
 //!
-//! It does not return on success. It never starts the program if a limit could not be set that the kernel
-//! supports.
+//! It does not return on success. It never starts the program without a limit that the kernel supports.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -66,7 +65,7 @@ pub struct Support {
     pub seccomp: bool,
 }
 
-/// Asks the kernel, without confining the caller.
+/// Asks the kernel which sandbox features it has, without confining the caller.
 pub fn support() -> Support {
     let refused = std::thread::spawn(|| prctl::set_no_new_privs().is_ok() && syscalls::refuse().is_ok());
     Support { landlock_abi: files::abi(), seccomp: refused.join().unwrap_or(false) }
