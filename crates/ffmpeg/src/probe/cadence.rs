@@ -1,4 +1,5 @@
-//! Finds the first, last and typical frame distance of a track from its presentation times in file order.
+//! Finds the first and the last time of a track and its typical frame distance, from presentation times in file
+//! order.
 //!
 //! Memory stays bounded: a small window puts the times in order, and a table counts their distances.
 

@@ -8,7 +8,7 @@ use super::cadence::{Rhythm, Typical};
 use super::header::Stream;
 use super::packets::Packets;
 
-/// Frame rate of a single frame that states no duration.
+/// Frame rate to assume if neither the packets nor the header give one.
 const FALLBACK_RATE: (i64, i64) = (25, 1);
 /// Maximum rate of a track with a variable frame rate.
 const HIGHEST_VARIABLE_RATE: (i64, i64) = (60, 1);
