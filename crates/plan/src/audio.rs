@@ -1,5 +1,6 @@
-//! The audio part of a plan: in an output's audio description and the inputs' tracks, out what to encode.
-//! Never cut into pieces: sound is encoded whole, once for all outputs that want the same.
+//! Decides how the audio of an output is encoded. Takes its audio description and the inputs' tracks, and
+//! returns an [`AudioEncode`] or the reason why there is no audio.
+//! Audio is never cut into chunks. It is encoded as a whole, once for all outputs that want the same.
 
 use std::collections::BTreeMap;
 
@@ -23,71 +24,72 @@ use self::coding::{AudioCodec, AudioCoding, AudioRate};
 use self::remix::Remix;
 use self::selection::{Selectors, nothing_found, tracks};
 
-/// One encode of the sound of all clips, whole.
+/// One encode of the audio of all clips.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AudioEncode {
     /// Number within the plan, from 0; the intermediate file is named after it.
     pub index: u32,
-    /// The sound of each clip in their order, at least one.
+    /// Audio of each clip, in order; at least one.
     pub parts: Vec<AudioPart>,
-    /// Where the sound ends on the output's clock.
+    /// End of the audio on the output's clock.
     pub end: ExactTime,
-    /// Channels put together anew; none leaves it to the number of channels.
+    /// How channels are remixed; `None` converts by the number of channels alone.
     pub remix: Option<Remix>,
-    /// The loudness to bring the sound to; none leaves it as it is.
+    /// Loudness to reach; `None` leaves it unchanged.
     pub loudness: Option<Loudness>,
     /// Encoder settings.
     pub coding: AudioCoding,
 }
 
-/// The sound of one clip.
+/// The audio of one clip.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AudioPart {
     /// Index of the input in the job, from 0.
     pub input: u32,
-    /// Indices of the streams in the file, whose channels are put side by side; none is silence.
+    /// Indices of the file's streams whose channels are placed side by side; empty means silence.
     pub streams: Vec<u32>,
-    /// Channels of these streams together.
+    /// Total number of channels of these streams.
     pub channels: u16,
-    /// The clip's zero on the file's own clock: sound before it is cut, sound that starts later is preceded by silence.
+    /// The clip's zero on the file's own clock. Earlier audio is cut off; audio that starts later is preceded
+    /// by silence.
     pub start: ExactTime,
-    /// Extra delay of the sound against the picture that the job asks for; negative means earlier.
+    /// Extra delay of the audio relative to the video, as the job asks; negative means earlier.
     pub offset: ExactTime,
-    /// Exact length to which the sound is cut or filled up; none lets it end by itself.
+    /// Exact length to which the audio is cut or padded; `None` lets it end by itself.
     pub length: Option<ExactTime>,
 }
 
-/// A loudness to reach, by ITU-R BS.1770.
+/// Target loudness by ITU-R BS.1770.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Loudness {
     /// Programme loudness in thousandths of LKFS.
     pub target_millilkfs: i32,
-    /// Sound that measures less than this is left as it is; whole LKFS.
+    /// Audio that measures less than this, in whole LKFS, is left unchanged.
     pub gate_lkfs: i32,
-    /// Highest peak in thousandths of dBFS; none limits nothing.
+    /// Highest peak in thousandths of dBFS; `None` sets no limit.
     pub peak_millidbfs: Option<i32>,
 }
 
-/// What an audio description comes to.
+/// What to do for an audio description.
 pub(crate) enum AudioDecision {
-    /// This is encoded (`index` is still 0), in this language.
+    /// Encode this (`index` is still 0), in this language.
     Encode(Box<AudioEncode>, Option<String>),
-    /// There is nothing to encode, for the reason given as a sentence for the user.
+    /// Encode nothing. The string is a sentence that gives the user the reason.
     Silent(String),
 }
 
-/// The inputs and clips that sound is taken from.
+/// The inputs and clips that the audio comes from.
 #[derive(Clone, Copy)]
 pub(crate) struct Sources<'a> {
-    /// As the job has them.
+    /// Inputs as in the job.
     pub inputs: &'a [Input],
-    /// Facts of each.
+    /// Facts of each input.
     pub infos: &'a [MediaInfo],
-    /// Runs of them, in the order of the output.
+    /// Clips of the inputs, in the output's order.
     pub clips: &'a [Clip],
 }
 
-/// Decides about one description of an output's sound.
+/// Decides how one audio description of an output is encoded.
 pub(crate) fn decide(
     description: &AudioDescription,
     sources: Sources<'_>,
@@ -110,9 +112,9 @@ pub(crate) fn decide(
         parts.push(part);
     }
     let Some((track, channels)) = first else {
-        return Ok(AudioDecision::Silent(silence.unwrap_or_else(|| "there is no sound".to_owned())));
+        return Ok(AudioDecision::Silent(silence.unwrap_or_else(|| "there is no audio".to_owned())));
     };
-    // Silence of a last clip is as long as the clip.
+    // Silence at the end lasts as long as the last clip.
     let end = if parts.last().is_some_and(|part| part.streams.is_empty()) { at } else { end };
     let codec_pointer = format!("{pointer}/codecSettings");
     let settings = description.codec_settings.clone().unwrap_or_default();
@@ -132,7 +134,8 @@ pub(crate) fn decide(
     Ok(AudioDecision::Encode(Box::new(encode), language(description, track)))
 }
 
-/// The source's own packets, as they are: of one whole input, since packets cannot be cut to a picture's times.
+/// Copies the source's own packets. This needs one whole input, because packets cannot be cut at the video's
+/// times.
 fn passthrough(
     description: &AudioDescription,
     sources: Sources<'_>,
@@ -141,21 +144,21 @@ fn passthrough(
 ) -> Result<AudioEncode, Error> {
     let refuse = |why: &str| Err(Error::setting(&format!("{pointer}/codec"), why));
     let [part] = &parts[..] else {
-        return refuse("PASSTHROUGH takes the sound of one input: encode it to join several");
+        return refuse("PASSTHROUGH takes the audio of one input: encode it to join several");
     };
     if sources.inputs.iter().any(|input| input.input_clippings.iter().flatten().next().is_some()) {
-        return refuse("PASSTHROUGH takes the sound of a whole input: encode it to clip it");
+        return refuse("PASSTHROUGH takes the audio of a whole input: encode it to clip it");
     }
     let is_changed =
         description.remix_settings.is_some() || description.audio_normalization_settings.is_some();
     if part.streams.len() != 1 || part.offset != ExactTime::ZERO || is_changed {
         return refuse(
-            "PASSTHROUGH takes one track as it is: leave out offsets, remixing and normalisation, or encode it",
+            "PASSTHROUGH copies one unchanged track: remove offsets, remixing and normalisation, or encode it",
         );
     }
     let Some(codec) = AudioCodec::of_source(&track.codec) else {
         return refuse(&format!(
-            "the input's sound is {}, which is not passed through: encode it",
+            "PASSTHROUGH does not support {}, the codec of the input's audio: encode it",
             track.codec
         ));
     };
@@ -165,20 +168,21 @@ fn passthrough(
     Ok(AudioEncode { index: 0, parts, end, remix: None, loudness: None, coding })
 }
 
-/// Remixed channels must be what the codec settings say.
+/// Checks that remixing gives as many channels as the codec settings ask for.
 fn fits(remix: &Remix, coding: &mut AudioCoding, pointer: &str) -> Result<(), Error> {
     if remix.channels() == coding.channels {
         return Ok(());
     }
     let why = format!(
-        "remixing gives {} channels, the codec settings want {}: make them equal",
+        "remixing gives {} channels, but the codec settings ask for {}: make them equal",
         remix.channels(),
         coding.channels
     );
     Err(Error::setting(pointer, &why))
 }
 
-/// The sound of one clip; with it its first track and where it ends within the clip, or why there is none.
+/// Returns the audio of one clip, together with its first track and its end within the clip, or the reason
+/// why it has none.
 fn part<'a>(
     description: &AudioDescription,
     sources: Sources<'a>,
@@ -218,17 +222,20 @@ fn part<'a>(
     let heard = if is_free { ends - clip.start + offset } else { clip.length };
     if heard <= ExactTime::ZERO {
         part = AudioPart { streams: Vec::new(), channels: 0, length: Some(clip.length), ..part };
-        return (part, Err("the sound ends before the picture starts: the outputs have none".to_owned()));
+        return (
+            part,
+            Err("the input's audio ends before its video starts, so the outputs have no audio".to_owned()),
+        );
     }
     (part, Ok((track, heard)))
 }
 
-/// The target of a description that wants its loudness corrected.
+/// Returns the loudness to reach, unless the description only measures it.
 fn loudness(settings: &AudioNormalizationSettings) -> Option<Loudness> {
     if text(&settings.algorithm_control) == Some("MEASURE_ONLY") {
         return None;
     }
-    // Defaults of AWS's model: -24 for the first revision of the recommendation, -23 for the later ones.
+    // Defaults of AWS's model: -24 for the first revision of the recommendation, -23 for later ones.
     let target = settings.target_lkfs.unwrap_or_else(|| match text(&settings.algorithm) {
         Some("ITU_BS_1770_1") => -24.0,
         _ => -23.0,
@@ -241,7 +248,8 @@ fn loudness(settings: &AudioNormalizationSettings) -> Option<Loudness> {
     })
 }
 
-/// The language that the job says where it does not follow the input, else the source's, else the job's.
+/// Picks the language of an audio stream: the job's, then the source's. With `FOLLOW_INPUT` the source's
+/// comes first.
 fn language(description: &AudioDescription, track: &AudioTrack) -> Option<String> {
     let custom = description.custom_language_code.as_deref().map(str::to_lowercase);
     let named = custom.or_else(|| text(&description.language_code).map(str::to_lowercase));

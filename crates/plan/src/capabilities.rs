@@ -1,11 +1,11 @@
-//! What the installed ffmpeg can do: in names that its capability probe read, out answers for planning.
-//! Never a spawned process: `ffmpeg::capabilities` fills this in.
+//! Describes what the installed ffmpeg can do. `ffmpeg::capabilities` fills it in; this module spawns
+//! nothing.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Encoders and filters of an ffmpeg build.
+/// Version, encoders and filters of an ffmpeg build.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Version as ffmpeg prints it, such as `5.1.9-0+deb12u1`.
@@ -17,12 +17,12 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Whether an encoder of this name is there.
+    /// Returns whether the build has this encoder.
     pub fn has_encoder(&self, name: &str) -> bool {
         self.encoders.contains(name)
     }
 
-    /// Whether a filter of this name is there.
+    /// Returns whether the build has this filter.
     pub fn has_filter(&self, name: &str) -> bool {
         self.filters.contains(name)
     }

@@ -1,51 +1,54 @@
-//! Chunks: in the encode of a whole film and the places where its source can be entered, out the runs of frames that are
-//! encoded apart, or why the film stays whole. Together the runs have every frame once.
+//! Cuts a film into chunks that are encoded separately, at frames where its source can be entered. Takes the
+//! encode of the whole film and returns one encode per chunk, or the reason why the film stays whole.
+//! Together the chunks have every frame once.
 //!
-//! Never a cut that a group of pictures or a segment of the job does not allow.
+//! A cut never breaks a group of pictures or a segment that the job fixes.
 
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, VideoTrack};
 use serde::{Deserialize, Serialize};
 
 use crate::{CodecSettings, NoiseReducer, Pass, RateBranch, RateControl, VideoEncode, VideoRendition};
 
-/// Whether films are cut, and for how many encoders at once.
+/// Whether films are cut into chunks, and for how many parallel encoders.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Chunking {
     /// Every film is encoded as a whole.
     #[default]
     Off,
-    /// Films are cut for so many encoders at once, at least 1.
+    /// Films are cut for this many parallel encoders, at least 1.
     For(u32),
 }
 
-/// The run of a film's frames that a chunk has, at the rate of one branch.
+/// The frames of a chunk, at the frame rate of one branch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FrameRun {
-    /// The film's frame with which it begins, from 0.
+    /// Index of its first frame in the film, from 0.
     pub first: u64,
-    /// Frames before it that are decoded and thrown away: what filters with a memory need.
+    /// Frames before it that are decoded and thrown away, because filters with a memory need them.
     pub lead: u64,
 }
 
-/// Chunks with one thread each that use more processors than one encode with many threads does.
+/// From this number on, single-threaded chunks use more processors than one multi-threaded encode.
 const MORE_THAN_THREADS: i64 = 8;
-/// Longest chunk: what a crash costs at most, for each encoder.
+/// Longest chunk: the most work of one encoder that a crash can lose.
 const MOST_SECONDS: i64 = 90;
-/// Chunks of a film, at most and at least.
+/// Most and fewest chunks of a film.
 const MOST_CHUNKS: usize = 5000;
 const LEAST_CHUNKS: i64 = 3;
-/// Chunks that each encoder gets of a film that is short for so many encoders: all of one length, since a round that only some
-/// take part in would leave the others idle.
+/// Most chunks per encoder of a film that is short for its number of encoders. They all have the same length,
+/// because a round that only some encoders take part in would leave the others idle.
 const MOST_ROUNDS: i64 = 3;
-/// Ticks of a source's clock that a frame is off by at most: frames between which a cut lies on a tick.
+/// A cut must lie on a tick of the source's clock. This is the most frames between two such cuts.
 const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
 
-/// Shortest chunk, in seconds, and into how many parts for each encoder what is left of a film is cut, so that the last chunks are
-/// short and all encoders end at about the same time (guided self-scheduling).
+/// Returns the shortest chunk in seconds, and the number of parts per encoder into which the rest of a film
+/// is cut. The last chunks are short, so that all encoders end at about the same time (guided
+/// self-scheduling).
 ///
-/// The more encoders, the more of them wait for the last chunk. A short one has its price: 30 s of a drawn film at 720p, cut into
-/// 15 instead of 4, lost 0.2, 0.3 and 0.6 of VMAF (720, 480 and 360 lines) at up to 1.4 % more bytes, and took 18 % more processor time.
-/// Simulated for two hours, three parts are better than two with 32 encoders or more, and no better with eight.
+/// The more encoders, the more of them wait for the last chunk. Short chunks have a price: 30 s of an
+/// animated film at 720p, cut into 15 chunks instead of 4, lost 0.2, 0.3 and 0.6 VMAF (720, 480 and 360
+/// lines) at up to 1.4 % more bytes, and took 18 % more processor time. In a simulation of a two-hour film,
+/// three parts are better than two from 32 encoders on, and no better with eight.
 fn shortest_and_parts(encoders: i64) -> (i64, i64) {
     match encoders {
         ..=4 => (6, 2),
@@ -54,7 +57,11 @@ fn shortest_and_parts(encoders: i64) -> (i64, i64) {
     }
 }
 
-/// Cuts an encode. None keeps the film whole: it is too short, or a sentence says why.
+/// Cuts an encode into chunks.
+///
+/// # Errors
+/// Fails if the film must stay whole: with the reason, or with `None` if chunking is off or the film is too
+/// short.
 pub(crate) fn chunks(
     encode: &VideoEncode,
     source: &Entered<'_>,
@@ -78,7 +85,7 @@ pub(crate) fn chunks(
         at = next;
     }
     if starts.len() < 2 {
-        return Err(Some("no frame of the source is where the job allows a cut"));
+        return Err(Some("the job allows no cut at any frame of the source"));
     }
     let ends = starts[1..].iter().copied().chain([first.frames]);
     Ok(starts
@@ -89,22 +96,22 @@ pub(crate) fn chunks(
         .collect())
 }
 
-/// How long chunks are to be.
+/// The lengths that chunks should have.
 struct Lengths {
-    /// Seconds of the shortest.
+    /// Length of the shortest chunk in seconds.
     least: i64,
     how: How,
 }
 
 enum How {
-    /// So many of the same length: each encoder gets as many as every other, at most [`MOST_ROUNDS`].
+    /// This many chunks of equal length: the same number for every encoder, at most [`MOST_ROUNDS`].
     Even(i64),
-    /// Shorter and shorter: each is one of so many equal parts of what is left.
+    /// Ever shorter chunks: each is the rest of the film divided by this number.
     Guided(i64),
 }
 
 impl Lengths {
-    /// Lengths for a film of so many seconds; none when it is too short to gain from being cut.
+    /// Returns the lengths for a film of this many seconds; `None` if it is too short to gain from chunks.
     fn of(film: Rational, encoders: u32) -> Option<Self> {
         let encoders = i64::from(encoders.max(1));
         let (least, parts) = shortest_and_parts(encoders);
@@ -118,8 +125,8 @@ impl Lengths {
         (shortest >= LEAST_CHUNKS).then_some(Self { least, how })
     }
 
-    /// The length of the next chunk when so many seconds are left and `made` cuts, the film's start among them, are made. None
-    /// leaves all that is left to one chunk.
+    /// Returns the length of the next chunk, given the seconds left and the number of chunks started so far
+    /// (`made`). `None` makes one chunk of all that is left.
     fn next(&self, left: Rational, made: usize) -> Option<Rational> {
         match self.how {
             How::Even(count) => {
@@ -136,7 +143,7 @@ impl Lengths {
     }
 }
 
-/// Why a film cannot be encoded in chunks.
+/// Returns why a film cannot be encoded in chunks.
 fn why_whole(encode: &VideoEncode, source: &Entered<'_>) -> Option<&'static str> {
     let renditions = || encode.renditions().map(|(_, rendition)| rendition);
     let is_apart = |rendition: &VideoRendition| match (rendition.pass, &rendition.coding.codec) {
@@ -150,39 +157,39 @@ fn why_whole(encode: &VideoEncode, source: &Entered<'_>) -> Option<&'static str>
         _ => false,
     };
     if encode.clips.len() > 1 {
-        Some("it is joined of several clips")
+        Some("it consists of several clips")
     } else if !source.has_index {
-        Some("its container has no index to enter it by")
+        Some("its container has no index for seeking")
     } else if renditions().any(|rendition| !rendition.overlays.is_empty()) {
-        Some("something is drawn over the film by the film's own clock")
+        Some("its overlays depend on the time in the whole film")
     } else if renditions().any(|one| matches!(one.noise_reducer, Some(NoiseReducer::Temporal(_)))) {
-        Some("its noise is reduced by a filter that remembers all frames before")
+        Some("its noise reducer depends on all earlier frames")
     } else if renditions().any(|rendition| rendition.coding.fields != FieldOrder::Progressive) {
-        Some("frames are made of fields")
+        Some("a rendition is interlaced")
     } else if !renditions().all(is_apart) {
-        Some("a rendition has a mean bit rate and no first pass that says where bits are needed")
+        Some("a rendition has an average bit rate but no first pass to distribute its bits")
     } else {
         None
     }
 }
 
-/// A source that is entered where its frames allow.
+/// A source and what is known about entering it in the middle.
 pub(crate) struct Entered<'a> {
-    /// Its picture.
+    /// Its video track.
     pub track: &'a VideoTrack,
-    /// Whether a search in its file finds the point that was meant.
+    /// Whether seeking in its file lands at the wanted time.
     pub has_index: bool,
-    /// Where its file's clock starts.
+    /// Start of its file's clock.
     pub clock_start: ExactTime,
 }
 
-/// Where a film may be cut.
+/// The frames at which a film may be cut.
 struct Grid<'a> {
     encode: &'a VideoEncode,
     source: &'a Entered<'a>,
     /// The clip's zero on the file's clock.
     start: ExactTime,
-    /// Seconds of the shortest chunk that is wanted; one may be half as long.
+    /// Length of the shortest wanted chunk in seconds. A chunk may be half as long.
     least: i64,
 }
 
@@ -191,9 +198,10 @@ impl Grid<'_> {
         &self.encode.branches[0]
     }
 
-    /// The cut that is `wanted` seconds behind frame `at`, or as near as can be, within an eighth: at a frame with which the
-    /// source can be entered, best at one that its encoder put out of turn, since that is where scenes change; else at any. Where
-    /// the job allows none so near, the next behind.
+    /// Returns the cut closest to `wanted` seconds after frame `at`, within an eighth of that length but at
+    /// least half a second. It prefers a frame at which the source can be entered, and among these a key
+    /// frame that the source's encoder placed off its rhythm, because that marks a scene change. Otherwise it
+    /// takes any frame. If the job allows no cut within that range, it takes the next one after it.
     fn cut_near(&self, at: u64, wanted: Rational) -> Option<u64> {
         let branch = self.first_branch();
         let target = ExactTime::of_frames(at, branch.rate) + ExactTime::from_seconds(wanted);
@@ -209,7 +217,7 @@ impl Grid<'_> {
         let (from, to) = (self.start + target - around, self.start + target + around);
         let entries = self.source.track.entry_points.between(from, to).filter_map(|(before, time)| {
             let frame = (time - self.start).frames(branch.rate);
-            // A group's seconds count twice as much as those off the target.
+            // A second since the previous key frame counts twice as much as a second off the target.
             let off = (time - self.start).distance(target).seconds();
             may_be(frame).then(|| ((time - before).seconds() + off / Rational::from(2), frame))
         });
@@ -226,7 +234,8 @@ impl Grid<'_> {
             .find(|frame| may_be(*frame))
     }
 
-    /// Whether every branch has a frame of its own there, and every rendition may begin a group with it.
+    /// Returns whether every branch has a frame at exactly this time, and every rendition may start a group
+    /// with it.
     fn allows(&self, frame: u64) -> bool {
         let time = ExactTime::of_frames(frame, self.first_branch().rate);
         self.encode.branches.iter().all(|branch| {
@@ -240,8 +249,9 @@ impl Grid<'_> {
         })
     }
 
-    /// Where frames are chosen by their nearness to moments, those moments must not be shifted by a part of a tick: another
-    /// frame could be chosen than in the whole film.
+    /// Returns whether the cut lies on a tick of the source's clock. At a changed or variable rate, frames
+    /// are chosen as the nearest to given times. If these times were shifted by a fraction of a tick, a chunk
+    /// could choose other frames than the whole film.
     fn is_on_tick(&self, frame: u64, rate: FrameRate) -> bool {
         let track = self.source.track;
         if track.frame_rate == rate && !track.variable_frame_rate {
@@ -252,7 +262,7 @@ impl Grid<'_> {
         between <= MOST_FRAMES_BETWEEN_TICKS && frame.is_multiple_of(between.unsigned_abs())
     }
 
-    /// The chunk of these frames of the first branch.
+    /// Returns the chunk with these frames of the first branch.
     fn chunk(&self, number: usize, from: u64, to: u64) -> VideoEncode {
         let first = self.first_branch();
         let (start, end) = (ExactTime::of_frames(from, first.rate), ExactTime::of_frames(to, first.rate));
@@ -284,7 +294,8 @@ impl Grid<'_> {
     }
 }
 
-/// Whether a rendition may begin a group with this frame: anywhere, unless the job fixes where groups or segments begin.
+/// Returns whether a rendition may start a group at this frame: anywhere, unless the job fixes where groups
+/// or segments begin.
 fn begins_group(rendition: &VideoRendition, frame: u64, rate: FrameRate) -> bool {
     if let Some(distance) = rendition.key_frame_every {
         let number = forced_before(distance, frame, rate);
@@ -294,18 +305,19 @@ fn begins_group(rendition: &VideoRendition, frame: u64, rate: FrameRate) -> bool
     !gop.is_fixed || gop.scene_cuts || frame.is_multiple_of(u64::from(gop.frames.max(1)))
 }
 
-/// How many moments that force a key frame lie before `frame`: as many as key frames were forced by then.
+/// Returns how many times at which a key frame is forced come before `frame`, which is the number of key
+/// frames forced until then.
 pub fn forced_before(distance: ExactTime, frame: u64, rate: FrameRate) -> u64 {
     let exact = ExactTime::of_frames(frame, rate).seconds() / distance.seconds();
     u64::try_from(exact.ceil()).map_or(0, |next| {
-        // The moment itself counts when its frame is a later one.
+        // A time counts as well if its frame is at or after this one.
         (next.saturating_sub(1)..=next)
             .find(|number| first_at_or_after(distance, *number, rate) >= frame)
             .unwrap_or(next)
     })
 }
 
-/// The frame at which moment `number` forces a key frame.
+/// Returns the frame at which forced key frame `number` stands.
 fn first_at_or_after(distance: ExactTime, number: u64, rate: FrameRate) -> u64 {
     let moment = distance.seconds() * Rational::from(i64::try_from(number).unwrap_or(i64::MAX));
     u64::try_from((moment * rate.per_second()).ceil()).unwrap_or(0)

@@ -1,5 +1,5 @@
-//! Which runs of which inputs the outputs are made of: in the job's inputs with their clippings, out clips in their order.
-//! Never a frame twice, never a clip without a frame.
+//! Cuts a job's inputs into clips. Takes the inputs with their clippings and returns the clips in order.
+//! Every clip has at least one frame.
 
 use abanico_media::{ExactTime, FrameRate, MediaInfo, Rational, VideoTrack};
 use abanico_model::generated::{Input, InputClipping};
@@ -8,23 +8,23 @@ use crate::Error;
 use crate::setting::text;
 use crate::timecode::{clock, frame_number};
 
-/// A run of one input.
+/// A continuous range of one input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Clip {
     /// Index of the input in the job, from 0.
     pub input: usize,
-    /// Where it begins on the input file's own clock.
+    /// Where it begins on its file's own clock.
     pub start: ExactTime,
-    /// How long it is, above zero.
+    /// Its length, above zero.
     pub length: ExactTime,
-    /// Whether it ends with its input: sound may then end a little later than the picture.
+    /// Whether it ends with its input. Its audio may then end slightly later than its video.
     pub ends_with_input: bool,
 }
 
-/// All clips of a job; `infos` has the facts of each input. Without clippings an input is one clip.
+/// Returns all clips of a job; `infos` has the facts of each input. An input without clippings is one clip.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Clipping`] when a timecode cannot be read or lies outside of the input.
+/// Returns [`crate::ErrorKind::Clipping`] if a timecode is malformed or outside the input.
 pub(crate) fn clips(inputs: &[Input], infos: &[MediaInfo]) -> Result<Vec<Clip>, Error> {
     let mut clips = Vec::new();
     for (index, (input, info)) in inputs.iter().zip(infos).enumerate() {
@@ -41,7 +41,7 @@ pub(crate) fn clips(inputs: &[Input], infos: &[MediaInfo]) -> Result<Vec<Clip>, 
     Ok(clips)
 }
 
-/// The whole input: its picture's length, or its sound's where it has no picture.
+/// Returns the whole input as a clip: its video's range, or its audio's if it has no video.
 fn whole(input: usize, info: &MediaInfo) -> Clip {
     let (start, end) = info.video.as_ref().map_or_else(
         || {
@@ -73,14 +73,14 @@ fn clipped(
     if first.is_none() && last.is_none() {
         return Err(Error::clipping(pointer, "startTimecode or endTimecode is a required property"));
     }
-    // As many frames as begin within the input.
+    // The number of frames that begin within the input.
     let frames = (whole.length.seconds() * rate.per_second()).ceil().max(1);
     let (start, end) = (first.unwrap_or(0), last.map_or(frames, |last| last + 1));
     if start < 0 || start >= frames {
         return Err(Error::outside(pointer, "startTimecode", &clock(frames, rate)));
     }
     if end <= start {
-        return Err(Error::clipping(pointer, "endTimecode lies before startTimecode"));
+        return Err(Error::clipping(pointer, "endTimecode is before startTimecode"));
     }
     if last.is_some_and(|last| last >= frames) {
         return Err(Error::outside(pointer, "endTimecode", &clock(frames, rate)));
@@ -91,7 +91,7 @@ fn clipped(
     Ok(Clip { start: whole.start + at(start), length: end - at(start), ends_with_input, ..whole })
 }
 
-/// Number of the input's first frame on the clock that its timecodes count by.
+/// Returns the frame number that the input's timecodes give its first frame.
 fn first_frame(
     input: &Input,
     video: Option<&VideoTrack>,
@@ -108,7 +108,7 @@ fn first_frame(
     Ok(timecode.and_then(|timecode| frame_number(timecode, rate)).unwrap_or(0))
 }
 
-/// Frames a second of timecodes for an input that has no picture.
+/// Frame rate of timecodes for an input without video.
 fn default_rate() -> FrameRate {
     FrameRate::from_rational(Rational::from(25)).expect("25 is above zero")
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_clip_contain_the_frame_of_its_end() {
+    fn clip_contains_its_end_frame() {
         let clip = |clipping| {
             one(
                 json!({"timecodeSource": "ZEROBASED", "inputClippings": [clipping]}),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn do_timecodes_count_from_where_the_job_says() {
+    fn timecodes_count_from_the_chosen_start() {
         let clipping = json!([{"startTimecode": "01:00:01:00"}]);
         let embedded = info((25, 1), 10, Some("01:00:00:00"));
         let start = |input, info: &MediaInfo| one(input, info).map(|clip| clip.0);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_is_no_timecode_refused_by_name() {
+    fn invalid_timecodes_are_refused_by_name() {
         for wrong in ["1", "00:00:60:00", "00:00:00:25", "aa:00:00:00", "-1:00:00:00"] {
             let input = json!({"inputClippings": [{"startTimecode": wrong}]});
             let error = one(input, &info((25, 1), 10, None)).unwrap_err();

@@ -1,5 +1,5 @@
-//! HLS groups: in a group's settings and an output's names, out how its streams are cut, named and listed.
-//! Never a manifest's text: crate `package` writes that, from what was measured.
+//! Reads the settings of an HLS group and its outputs: how streams are cut into segments, named and listed.
+//! It never writes a manifest. Crate `package` does that, from measured values.
 
 use abanico_media::{ExactTime, FrameRate};
 use abanico_model::generated::{HlsGroupSettings, Output};
@@ -10,13 +10,13 @@ use crate::segmented::{PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup
 use crate::setting::{decimal_seconds, seconds, text, whole};
 use crate::{AudioCodec, AudioStream, Streams};
 
-/// Length of a segment in seconds where the job names none (AWS's service model).
+/// Default length of a segment in seconds (AWS's service model).
 const SEGMENT_SECONDS: u64 = 10;
-/// Digits of a segment's number.
+/// Digits in a segment's number.
 const DIGITS: usize = 5;
-/// Group of alternative sounds that name none (AWS's console).
+/// Group of alternative audio without a group of its own (AWS's console).
 const DEFAULT_AUDIO_GROUP: &str = "program_audio";
-/// Distance of calendar times in a playlist in seconds where the job names none (AWS's service model).
+/// Default interval of `EXT-X-PROGRAM-DATE-TIME` in seconds (AWS's service model).
 const DATE_PERIOD_SECONDS: u64 = 600;
 
 /// Reads the settings of an HLS group.
@@ -43,7 +43,7 @@ pub(crate) fn group(settings: &HlsGroupSettings) -> SegmentedGroup {
     }
 }
 
-/// Names of an output's files; `base` is the group's destination with its last part completed.
+/// Returns the names of an output's files. `base` is the group's destination, completed by a file name.
 pub(crate) fn names(
     base: &str,
     settings: &HlsGroupSettings,
@@ -67,8 +67,8 @@ pub(crate) fn names(
     }
 }
 
-/// What an output says of its place: a sound alone whose track type is told is an alternative even where it names no
-/// group (AWS's console writes it so).
+/// Reads the role of an output in its group. An audio-only output with a track type is alternative audio even
+/// if it names no group (AWS's console writes it so).
 pub(crate) fn role_settings(output: &Output) -> RoleSettings<'_> {
     let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
     let kind = hls.and_then(|hls| text(&hls.audio_track_type));
@@ -81,13 +81,13 @@ pub(crate) fn role_settings(output: &Output) -> RoleSettings<'_> {
     }
 }
 
-/// The first codec of a stream's sound that has no place in a transport stream.
+/// Returns the first audio codec that transport streams do not support.
 pub(crate) fn unfit_codec(streams: &Streams) -> Option<AudioCodec> {
     streams.audio.iter().map(|sound| sound.coding.codec).find(|codec| codec.manifest_name().is_none())
 }
 
-/// Where segments of a sound alone begin: the first packet at or after each moment, the encoder's own start being the
-/// first packet of all.
+/// Cuts an audio-only stream into segments. Each begins with the first packet at or after its time; the
+/// encoder's priming is the very first packet.
 pub(crate) fn sound_segments(rule: &SegmentRule, sound: &AudioStream, end: ExactTime) -> Segmentation {
     let samples = sound.coding.codec.frame_samples().unwrap_or(1024);
     let rate = FrameRate::new(i64::from(sound.coding.sample_rate_hz), i64::from(samples));
@@ -97,7 +97,7 @@ pub(crate) fn sound_segments(rule: &SegmentRule, sound: &AudioStream, end: Exact
     Segmentation::cut(rule, rate, packets)
 }
 
-/// Whether an output asks for a playlist of key frames.
+/// Returns whether an output asks for a playlist of key frames.
 pub(crate) fn has_i_frames(output: &Output) -> bool {
     let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
     hls.and_then(|hls| text(&hls.i_frame_only_manifest)) == Some("INCLUDE")
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn are_files_named_as_the_service_names_them() {
+    fn files_are_named_as_by_mediaconvert() {
         let output = output(json!({"nameModifier": "_720p",
             "outputSettings": {"hlsSettings": {"segmentModifier": "-seg"}}}));
         let names = names("s3://out/día/film", &settings(json!({})), &output, "_720p", &NameFacts::default());
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn does_each_stream_get_its_folder_and_each_folder_its_share() {
+    fn streams_and_segments_are_split_into_folders() {
         let settings =
             settings(json!({"directoryStructure": "SUBDIRECTORY_PER_STREAM", "segmentsPerSubdirectory": 2}));
         let output = output(json!({"nameModifier": "_a"}));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn do_lengths_follow_the_job() {
+    fn lengths_follow_the_job() {
         let rule = group(&settings(json!({"segmentLength": 6, "minFinalSegmentLength": 1.5}))).rule(Some(90));
         assert_eq!(
             (rule.length.millis(), rule.gop_frames, rule.min_final_length.millis()),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_style_follow_the_job() {
+    fn playlist_style_follows_the_job() {
         let plain = group(&settings(json!({}))).playlists.unwrap();
         assert!(plain.client_cache && plain.shows_resolution && !plain.whole_seconds && !plain.is_compressed);
         assert_eq!(group(&settings(json!({"outputSelection": "SEGMENTS_ONLY"}))).playlists, None);

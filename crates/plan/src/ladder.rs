@@ -1,27 +1,27 @@
-//! The ladder that follows its source: in the rungs' boxes and the source's size, out the rungs that are worth making.
-//! Never an enlarged picture, never two rungs of nearly the same size.
+//! Adapts a ladder to its source: decides which rungs are worth making. It never enlarges a picture, and
+//! never keeps two rungs of nearly the same size.
 
 use abanico_media::Size;
 
-/// Key in a job's user metadata that asks for a ladder that follows its source.
+/// Key in a job's user metadata for a ladder that follows its source.
 pub const LADDER_KEY: &str = "abanico.ladder";
 /// Value of [`LADDER_KEY`] that turns it on.
 pub const FOLLOW_SOURCE: &str = "follow-source";
 
-/// What becomes of one rung.
+/// What becomes of a rung.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rung {
-    /// Made at this size.
+    /// It is made at this size.
     Made(Size),
-    /// Left out: it would enlarge the picture.
+    /// It is left out, because it would enlarge the picture.
     Dropped,
 }
 
-/// Decides about each rung of a ladder, in the order given.
+/// Decides about each rung of a ladder, in the given order.
 ///
-/// Boxes are turned for a portrait source. A rung whose fitted picture is no larger than the source is made at that
-/// size. Of the rungs that would enlarge, the smallest is made at the source's own size, unless a smaller rung is
-/// already within a fifth of the source's area; the others are dropped.
+/// Boxes are rotated for a portrait source. A rung whose fitted picture is no larger than the source is made
+/// at that size. Of the rungs that would enlarge, the smallest is made at the source's own size, unless the
+/// source has at most a fifth more area than the largest rung below it. The others are dropped.
 pub(crate) fn follow_source(boxes: &[Size], source: Size) -> Vec<Rung> {
     let source = source.even();
     let fitted: Vec<Size> =
@@ -58,31 +58,31 @@ mod tests {
     }
 
     #[test]
-    fn do_large_sources_get_the_whole_ladder() {
+    fn large_sources_get_the_whole_ladder() {
         assert_eq!(made(3840, 2160), ["1920x1080", "1280x720", "854x480"]);
         assert_eq!(made(1920, 1080), ["1920x1080", "1280x720", "854x480"]);
     }
 
     #[test]
-    fn is_a_small_source_never_enlarged() {
+    fn small_sources_are_never_enlarged() {
         assert_eq!(made(640, 360), ["-", "-", "640x360"]);
         assert_eq!(made(1280, 720), ["-", "1280x720", "854x480"]);
         assert_eq!(made(2, 2), ["-", "-", "2x2"]);
     }
 
     #[test]
-    fn does_a_source_between_two_rungs_get_its_own_size() {
+    fn sources_between_two_rungs_keep_their_size() {
         assert_eq!(made(960, 540), ["-", "960x540", "854x480"]);
         assert_eq!(made(1440, 810), ["1440x810", "1280x720", "854x480"]);
     }
 
     #[test]
-    fn is_a_rung_of_nearly_the_same_size_left_out() {
+    fn rungs_of_nearly_equal_size_are_dropped() {
         assert_eq!(made(900, 506), ["-", "-", "854x480"]);
     }
 
     #[test]
-    fn do_boxes_turn_with_a_portrait_source() {
+    fn boxes_rotate_for_portrait_sources() {
         assert_eq!(made(1080, 1920), ["1080x1920", "720x1280", "480x854"]);
         assert_eq!(made(720, 1280), ["-", "720x1280", "480x854"]);
     }

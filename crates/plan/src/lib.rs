@@ -1,6 +1,8 @@
-//! Planning: in a job's settings, the facts of its inputs and what ffmpeg can do, out a [`Plan`] of tasks and outputs.
+//! Plans a job: turns its settings, the facts of its inputs and the capabilities of ffmpeg into a [`Plan`] of
+//! tasks and outputs.
 //!
-//! Never: I/O, a clock, randomness. The same request gives the same plan, byte for byte.
+//! Planning is pure: it does no I/O and reads neither a clock nor random numbers. The same request always
+//! gives the same plan, byte for byte.
 
 mod audio;
 mod capabilities;

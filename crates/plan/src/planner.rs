@@ -1,6 +1,7 @@
-//! The stage plan: in settings, facts and capabilities, out the whole plan.
+//! Plans a whole job from its settings, the facts of its inputs and the capabilities of ffmpeg.
 //!
-//! Never: I/O, a clock, randomness. Renditions that two outputs share are made once, and so is sound.
+//! Planning does no I/O and reads neither a clock nor random numbers. Renditions and audio that several
+//! outputs share are made once.
 
 use std::collections::BTreeMap;
 
@@ -29,34 +30,35 @@ mod image_outputs;
 mod outputs;
 mod segmented_outputs;
 
-/// Everything that a plan follows from.
+/// Everything that determines a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanRequest<'a> {
-    /// The job's settings, templates and presets already merged in.
+    /// The job's settings, with templates and presets already merged in.
     pub settings: &'a JobSettings,
-    /// The user's labels; [`LADDER_KEY`] is looked at.
+    /// The user's metadata. Only [`LADDER_KEY`] matters.
     pub user_metadata: &'a BTreeMap<String, String>,
     /// Facts of the inputs, in the job's order.
     pub inputs: &'a [MediaInfo],
     /// What the installed ffmpeg can do.
     pub capabilities: &'a Capabilities,
-    /// When the job began, in milliseconds since 1970: names may tell it.
+    /// Start of the job in milliseconds since 1970, for variables in file names.
     pub started_epoch_ms: i64,
-    /// Whether films may be cut for encoding.
+    /// Whether films may be cut into chunks.
     pub chunking: Chunking,
 }
 
 /// Plans a job.
 ///
 /// # Errors
-/// [`crate::ErrorKind::NoVideo`] when an input has no picture and an output wants one, [`crate::ErrorKind::Settings`] when
-/// settings contradict each other or the input, [`crate::ErrorKind::Clipping`] when a clipping is not in its input,
-/// [`crate::ErrorKind::MissingCapability`] when ffmpeg lacks an encoder.
+/// Returns [`crate::ErrorKind::NoVideo`] if an output needs video and an input has none,
+/// [`crate::ErrorKind::Settings`] if settings contradict each other or the input,
+/// [`crate::ErrorKind::Clipping`] if a clipping is malformed or outside its input, and
+/// [`crate::ErrorKind::MissingCapability`] if ffmpeg lacks an encoder or a filter.
 pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
     let inputs = request.settings.inputs.as_deref().unwrap_or_default();
     let first = inputs.first().ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
     if inputs.len() != request.inputs.len() {
-        return Err(Error::setting("/inputs", "not every input was looked at"));
+        return Err(Error::setting("/inputs", "the inputs were not all probed"));
     }
     let input_name = file_stem(first.file_input.as_deref().unwrap_or_default()).to_owned();
     let mut draft = Draft {
@@ -83,14 +85,14 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         return Err(Error::setting("/outputGroups", "Should have at least 1 items"));
     }
     if draft.renditions.is_empty() && draft.audio.is_empty() {
-        let why = "a job of frame captures alone is not supported: add an output with video, as MediaConvert asks for";
+        let why = "a job of frame captures alone is not supported: add an output with video, as MediaConvert requires";
         return Err(Error::setting("/outputGroups", why));
     }
     draft.check_encoders()?;
     Ok(draft.finish())
 }
 
-/// What becomes of the streams of an output.
+/// How the streams of an output are packaged.
 enum Packaging {
     File(Box<FileOutput>),
     Segments(Box<SegmentedOutput>),
@@ -104,12 +106,12 @@ enum GroupSettings<'a> {
     Segmented(Box<SegmentedSettings<'a>>),
 }
 
-/// What a group of outputs in segments says.
+/// Settings of a group whose outputs are cut into segments.
 struct SegmentedSettings<'a> {
     kind: GroupKind,
     names: DestinationNames,
     group: SegmentedGroup,
-    /// Of an HLS group, for what only its names follow from.
+    /// Settings of an HLS group, for file names and captions.
     hls: Option<&'a HlsGroupSettings>,
 }
 
@@ -117,13 +119,13 @@ struct SegmentedSettings<'a> {
 struct Draft<'a> {
     request: PlanRequest<'a>,
     inputs: &'a [Input],
-    /// The video track of each input, standing as the job wants it.
+    /// The video track of each input, with the orientation that the job asks for.
     tracks: Vec<Option<VideoTrack>>,
     clips: Vec<Clip>,
     names: NameFacts,
     renditions: Vec<Decision>,
     audio: Vec<AudioEncode>,
-    /// Captions that go into pictures and files.
+    /// Captions that are drawn into the video or packaged with it.
     captions: Vec<CaptionTask>,
     caption_files: Vec<CaptionFile>,
     images: Vec<String>,
@@ -151,7 +153,7 @@ impl Draft<'_> {
         self.end_group(index, first, (outputs, &settings))
     }
 
-    /// What becomes of each output as a rung, where the job asks for a ladder that follows its source.
+    /// Decides what becomes of each output as a rung, if the job asks for a ladder that follows its source.
     fn rungs(&self, outputs: &[Output]) -> Result<Vec<Option<Rung>>, Error> {
         if self.request.user_metadata.get(LADDER_KEY).map(String::as_str) != Some(FOLLOW_SOURCE) {
             return Ok(Vec::new());
@@ -172,7 +174,7 @@ impl Draft<'_> {
         let bounds = output.video_description.as_ref().and_then(renditions::bounds);
         let name = output.name_modifier.as_deref().unwrap_or_default();
         let note = format!(
-            "output `{name}` ({}) is left out: it would enlarge the {} picture",
+            "output `{name}` ({}) is left out because it would enlarge the source, which is {}",
             bounds.map(|bounds| bounds.to_string()).unwrap_or_default(),
             self.first_track()?.display_size()
         );
@@ -180,13 +182,16 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// The video track of the first clip.
+    /// Returns the video track of the first clip.
     fn first_track(&self) -> Result<&VideoTrack, Error> {
         let index = self.clips.first().map_or(0, |clip| clip.input);
         self.track(index)
     }
 
-    /// The video track of an input, which an output wants.
+    /// Returns the video track of an input.
+    ///
+    /// # Errors
+    /// Returns [`crate::ErrorKind::NoVideo`] if it has none.
     fn track(&self, index: usize) -> Result<&VideoTrack, Error> {
         self.tracks.get(index).and_then(Option::as_ref).ok_or_else(|| {
             let url = self.inputs.get(index).and_then(|input| input.file_input.as_deref());
@@ -194,7 +199,7 @@ impl Draft<'_> {
         })
     }
 
-    /// The picture of each clip.
+    /// Returns the video source of each clip.
     fn sources(&self) -> Result<Vec<Source<'_>>, Error> {
         let of = |clip: &Clip| -> Result<Source<'_>, Error> {
             let input = &self.inputs[clip.input];
@@ -207,12 +212,12 @@ impl Draft<'_> {
         Sources { inputs: self.inputs, infos: self.request.inputs, clips: &self.clips }
     }
 
-    /// Length of all clips together.
+    /// Returns the total length of all clips.
     fn length(&self) -> ExactTime {
         self.clips.iter().fold(ExactTime::ZERO, |sum, clip| sum + clip.length)
     }
 
-    /// Every encoder that the plan needs must be there.
+    /// Checks that ffmpeg has every encoder that the plan needs.
     fn check_encoders(&self) -> Result<(), Error> {
         let videos = self.renditions.iter().map(|decision| decision.coding.codec().encoder());
         let encoded = self.audio.iter().filter(|audio| !matches!(audio.coding.rate, AudioRate::Copied(_)));
@@ -228,7 +233,8 @@ impl Draft<'_> {
     }
 }
 
-/// MediaConvert turns a picture only where the job says so: `AUTO` follows the file, degrees do not.
+/// Returns the input's video track, rotated as the job says. MediaConvert rotates only on request: `AUTO`
+/// takes the rotation from the file, degrees override it.
 fn upright(input: &Input, info: &MediaInfo) -> Option<VideoTrack> {
     let track = info.video.as_ref()?;
     let orientation = match input.video_selector.as_ref().and_then(|selector| text(&selector.rotate)) {
@@ -249,7 +255,7 @@ fn position_or_push<T: PartialEq>(items: &mut Vec<T>, item: T) -> u32 {
     count(position)
 }
 
-/// Indices within one job: a job has far fewer than four thousand million of anything.
+/// Converts an index to 32 bits. A job never has four billion of anything.
 fn count(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,5 @@
-//! What each output's picture becomes: in an output's video description and the source, out rate, sizes and encoder
-//! settings. Never the order or the cascade of scaling: `planner` decides that for all renditions together.
+//! Decides how the video of each output is made: frame rate, sizes and encoder settings. The order of
+//! renditions and what they are scaled from is left to `planner`, which sees all of them.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::{Input, Rectangle as WireRectangle, VideoDescription};
@@ -10,41 +10,41 @@ use crate::setting::{text, whole};
 use crate::video_coding::SharedSettings;
 use crate::{ColourCorrection, Error, NoiseReducer, Overlay, Picture, VideoCoding};
 
-/// One output's picture, before renditions are numbered and put in order.
+/// The video of one output, before renditions are numbered and ordered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Decision {
     /// Constant output rate.
     pub rate: FrameRate,
-    /// What becomes of the picture of each clip.
+    /// How the picture of each clip is placed.
     pub pictures: Vec<Picture>,
     /// Size of the frame.
     pub frame: Size,
-    /// Shape of its pixels.
+    /// Pixel aspect ratio of the frame.
     pub pixel_aspect: Rational,
-    /// Noise to take out.
+    /// Noise reduction.
     pub noise_reducer: Option<NoiseReducer>,
-    /// How colours are corrected.
+    /// Colour correction.
     pub colour_correction: Option<ColourCorrection>,
     /// What is drawn over the finished frames.
     pub overlays: Vec<Overlay>,
-    /// Distance of the key frames that segments need.
+    /// Interval of the key frames that segments need.
     pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
     pub coding: VideoCoding,
 }
 
-/// A clip's picture as it comes in: it stands upright as the job wants it.
+/// The video of a clip, with the orientation that the job asks for.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    /// The input that the clip is of.
+    /// The clip's input.
     pub input: &'a Input,
     /// Index of that input.
     pub index: usize,
-    /// Its video.
+    /// Its video track.
     pub track: &'a VideoTrack,
 }
 
-/// Decides about one output; `size` overrides the box of the description.
+/// Decides how one output's video is made. `size` overrides the box of the description.
 pub(crate) fn decide(
     description: &VideoDescription,
     sources: &[Source<'_>],
@@ -67,7 +67,7 @@ pub(crate) fn decide(
     let colour_correction = overlays::colour_correction(description);
     if colour_correction.is_some() && coding.bit_depth > 8 {
         let at = format!("{pointer}/videoPreprocessors/colorCorrector");
-        return Err(Error::setting(&at, "levels of colour go with outputs of 8 bit only"));
+        return Err(Error::setting(&at, "colour correction is supported in 8-bit outputs only"));
     }
     Ok(Decision {
         rate,
@@ -82,8 +82,8 @@ pub(crate) fn decide(
     })
 }
 
-/// What becomes of the picture of each clip, and the size of the frame, which is the same for all: the job's, or what the
-/// first clip comes to.
+/// Returns how the picture of each clip is placed, and the size of the frame. The frame is the same for all
+/// clips: the job's, or what follows from the first clip.
 pub(crate) fn pictures(
     description: &VideoDescription,
     sources: &[Source<'_>],
@@ -99,7 +99,8 @@ pub(crate) fn pictures(
         let fitted = match (frame, size) {
             (None, Some(size)) => Fitted { picture: size, frame: size },
             (None, None) => fitted(description, shown),
-            // The frame stands; a later clip of another shape gets bars where the job says nothing of stretching.
+            // The frame size is fixed. A later clip of another shape gets bars, unless the job stretches or
+            // fills.
             (Some(frame), _) => {
                 let scaling = match scaling(description) {
                     Scaling::Fit | Scaling::FitNoUpscale => Scaling::Pad,
@@ -126,18 +127,19 @@ pub(crate) fn pictures(
     Ok((made, frame))
 }
 
-/// A picture of square pixels counted in pixels of another shape.
+/// Converts a picture size from square pixels to pixels of this aspect ratio.
 fn in_pixels(shown: Size, aspect: Rational) -> Size {
     let width = (Rational::from(shown.width) / aspect).round().max(1);
     Size { width: u32::try_from(width).unwrap_or(shown.width), ..shown }
 }
 
-/// Sizes of a picture and its frame.
+/// Fits a picture into the box of the description.
 fn fitted(description: &VideoDescription, shown: Size) -> Fitted {
     fit(scaling(description), side(description.width), side(description.height), shown)
 }
 
-/// The part of the upright picture that is taken: the input's setting wins over the output's (AWS's service model).
+/// Returns the part of the upright picture to use. The input's setting overrides the output's (AWS's service
+/// model).
 fn crop(
     description: &VideoDescription,
     source: &Source<'_>,
@@ -151,7 +153,7 @@ fn crop(
     inside(wire, source.track.display_size(), "picture", &at).map(Some)
 }
 
-/// Where the picture lies in the frame.
+/// Returns the area of the frame in which the picture is placed.
 fn position(
     description: &VideoDescription,
     source: &Source<'_>,
@@ -178,13 +180,13 @@ fn inside(wire: &WireRectangle, whole_size: Size, what: &str, pointer: &str) -> 
         return Ok(rectangle);
     }
     let why = format!(
-        "{} at {},{} does not lie in the {what} of {whole_size}",
+        "{} at {},{} is not within the {what} of {whole_size}",
         rectangle.size, rectangle.x, rectangle.y
     );
     Err(Error::setting(pointer, &why))
 }
 
-/// The noise reducer of a description.
+/// Reads the noise reducer of a description.
 fn noise_reducer(description: &VideoDescription, pointer: &str) -> Result<Option<NoiseReducer>, Error> {
     let Some(reducer) = description
         .video_preprocessors
@@ -209,12 +211,12 @@ fn noise_reducer(description: &VideoDescription, pointer: &str) -> Result<Option
         Some("TEMPORAL") => NoiseReducer::Temporal(temporal()),
         Some(other) => {
             let at = format!("{pointer}/videoPreprocessors/noiseReducer/filter");
-            return Err(Error::setting(&at, &format!("{other} is not known")));
+            return Err(Error::setting(&at, &format!("{other} is not a known filter")));
         }
     }))
 }
 
-/// The box of an output that names both its sides.
+/// Returns the box of an output that gives both sides.
 pub(crate) fn bounds(description: &VideoDescription) -> Option<Size> {
     Some(Size::new(side(description.width)?, side(description.height)?))
 }

@@ -1,5 +1,5 @@
-//! How a picture meets a frame: in an output's box and scaling behaviour, out picture and frame sizes.
-//! Never an odd side, never a distorted picture unless `STRETCH_TO_OUTPUT` asks for it.
+//! Fits a picture into the box of an output by its scaling behaviour, and returns the sizes of picture and
+//! frame. All sides are even, and only `STRETCH_TO_OUTPUT` distorts a picture.
 //!
 //! The behaviours are MediaConvert's (user guide, video scaling): `DEFAULT` fits and pads, `FIT` fits,
 //! `FIT_NO_UPSCALE` fits without enlarging, `FILL` covers and crops, `STRETCH_TO_OUTPUT` distorts.
@@ -7,19 +7,19 @@
 use abanico_media::{Rational, Size};
 use serde::{Deserialize, Serialize};
 
-/// A part of a picture or of a frame, in pixels from its upper left corner.
+/// A rectangle in a picture or a frame, in pixels from the upper left corner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rectangle {
     /// Distance from the left edge.
     pub x: u32,
-    /// Distance from the upper edge.
+    /// Distance from the top edge.
     pub y: u32,
     /// Its size, above zero.
     pub size: Size,
 }
 
 impl Rectangle {
-    /// Whether it lies wholly within a picture of this size.
+    /// Returns whether it lies entirely within a picture of this size.
     pub fn lies_in(&self, whole: Size) -> bool {
         let ends = |start: u32, length: u32, most: u32| {
             length > 0 && start.checked_add(length).is_some_and(|end| end <= most)
@@ -28,27 +28,27 @@ impl Rectangle {
     }
 }
 
-/// Scaling behaviour of an output.
+/// MediaConvert's scaling behaviour of an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Scaling {
-    /// Fit and pad.
+    /// Fits and pads.
     Pad,
-    /// Fit.
+    /// Fits.
     Fit,
-    /// Fit, never enlarge.
+    /// Fits without enlarging.
     FitNoUpscale,
-    /// Cover and crop.
+    /// Covers and crops.
     Fill,
-    /// Distort.
+    /// Distorts.
     Stretch,
 }
 
-/// Size of the scaled picture and of the encoded frame.
+/// Sizes of the scaled picture and the encoded frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fitted {
     /// The whole picture after scaling.
     pub picture: Size,
-    /// The encoded frame: centred crop of the picture, or the picture centred between bars.
+    /// The encoded frame: a centred crop of the picture, or the picture centred between bars.
     pub frame: Size,
 }
 
@@ -58,7 +58,7 @@ impl Fitted {
     }
 }
 
-/// Fits a source of display size `source` (square pixels) into a box of which either side may be left open.
+/// Fits a source of display size `source` (square pixels) into a box. Either side of the box may be open.
 pub(crate) fn fit(scaling: Scaling, width: Option<u32>, height: Option<u32>, source: Size) -> Fitted {
     let aspect = source.aspect();
     let bounds = match (width, height) {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn does_each_behaviour_treat_a_wide_picture_in_a_4_by_3_box_as_documented() {
+    fn behaviours_fit_wide_pictures_as_documented() {
         let cases = [
             (Scaling::Pad, "640x360", "640x480"),
             (Scaling::Fit, "640x360", "640x360"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn does_one_side_alone_keep_the_aspect() {
+    fn one_given_side_keeps_the_aspect_ratio() {
         assert_eq!(sizes(Scaling::Pad, Some(640), None, WIDE).1, "640x360");
         assert_eq!(sizes(Scaling::Pad, None, Some(1080), WIDE).1, "1920x1080");
         assert_eq!(sizes(Scaling::FitNoUpscale, None, Some(1080), WIDE).1, "1280x720");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_small_picture_enlarged_only_where_asked() {
+    fn small_pictures_are_enlarged_only_if_allowed() {
         assert_eq!(sizes(Scaling::Pad, Some(1280), Some(720), SMALL).0, "1260x720");
         assert_eq!(sizes(Scaling::FitNoUpscale, Some(1280), Some(720), SMALL).0, "560x320");
     }

@@ -1,5 +1,5 @@
-//! Tasks and their order, and the plan that holds them: in parts of the plan, out units of engine work.
-//! Never state: whether a task ran is the engine's knowledge.
+//! The plan and its tasks, which are the engine's units of work. They hold no state: only the engine knows
+//! which tasks have run.
 
 use std::fmt;
 
@@ -14,33 +14,34 @@ use crate::{
 /// Everything that a job will do and make, decided before the first frame is decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
-    /// Tasks in an order in which each one's predecessors stand before it.
+    /// Tasks, each after the tasks that it depends on.
     pub tasks: Vec<Task>,
     /// Outputs in the job's order.
     pub outputs: Vec<PlannedOutput>,
     /// Output groups in the job's order.
     #[serde(default)]
     pub groups: Vec<PlannedGroup>,
-    /// Caption files that are read.
+    /// Caption files that the job reads.
     #[serde(default)]
     pub caption_files: Vec<CaptionFile>,
-    /// URLs of images that are drawn into pictures.
+    /// URLs of the images that are drawn over the video.
     #[serde(default)]
     pub images: Vec<String>,
-    /// What is odd about the inputs, by AWS's numbers.
+    /// Oddities of the inputs, with AWS's warning codes.
     #[serde(default)]
     pub warnings: Vec<Warning>,
-    /// What the user should know about decisions: dropped rungs, missing audio, tone mapping. One sentence each.
+    /// Decisions that the user should know about, such as dropped rungs, missing audio and tone mapping. One
+    /// sentence each.
     pub notes: Vec<String>,
 }
 
 impl Plan {
-    /// The task with this id, if there is one.
+    /// Returns the task with this id.
     pub fn task(&self, id: &TaskId) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == *id)
     }
 
-    /// What is made and what is to be told of it, without how.
+    /// Returns a copy without tasks: what the job makes and reports, but not how.
     #[must_use]
     pub fn without_tasks(&self) -> Self {
         Self {
@@ -55,12 +56,12 @@ impl Plan {
     }
 }
 
-/// Something odd about an input that the job goes on with.
+/// Something odd about an input that does not stop the job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Warning {
-    /// AWS's number of the warning (MediaConvert's user guide on warning codes).
+    /// AWS's code for the warning (MediaConvert's user guide on warning codes).
     pub code: u32,
-    /// What is odd, as a sentence that names the input.
+    /// A sentence that names the input and says what is odd.
     pub message: String,
 }
 
@@ -70,33 +71,33 @@ pub struct Warning {
 pub struct TaskId(String);
 
 impl TaskId {
-    /// Takes a name as an id.
+    /// Makes an id of a name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// Who makes the files of all video renditions.
+    /// The task that makes the files of all video renditions.
     pub fn video() -> Self {
         Self::new("video")
     }
 
-    /// Who encodes chunk `number` of them.
+    /// The task that encodes chunk `number` of all video renditions.
     pub fn chunk(number: u32) -> Self {
         Self(format!("chunk-{number:04}"))
     }
 
-    /// Who makes the first passes, of the whole film or of one of its chunks.
+    /// The task that makes the first passes of the whole film (`None`) or of one of its chunks.
     pub fn analysis(chunk: Option<u32>) -> Self {
         let of_chunk = chunk.map(|number| format!("-{number:04}")).unwrap_or_default();
         Self(format!("analysis{of_chunk}"))
     }
 
-    /// Who sums up the first passes of all chunks.
+    /// The task that sums up the first passes of all chunks.
     pub fn first_passes() -> Self {
         Self::new("first-passes")
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -111,16 +112,17 @@ impl fmt::Display for TaskId {
 /// One unit of engine work; running it twice gives the same files.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Task {
-    /// Its name.
+    /// Name of the task.
     pub id: TaskId,
-    /// What is to be done.
+    /// What it does.
     pub kind: TaskKind,
-    /// Tasks that must be done before.
+    /// Tasks that must finish first.
     pub after: Vec<TaskId>,
 }
 
 impl Task {
-    /// Hexadecimal BLAKE3 hash of what is to be done: tasks with equal hashes of the same input give equal results.
+    /// Returns the hexadecimal BLAKE3 hash of the task's kind. Tasks with equal hashes and the same input
+    /// give equal results.
     pub fn spec_hash(&self) -> String {
         let spec = serde_json::to_vec(&self.kind)
             .expect("task kinds have string keys only, so they always serialise");
@@ -132,30 +134,30 @@ impl Task {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
-    /// Decode the video once and encode it small, for the statistics that second passes read.
+    /// Decodes the video once and encodes it small, for the statistics that second passes read.
     AnalyseVideo(VideoEncode),
-    /// Sum up what the first passes of all chunks say, so that each chunk can tell its share.
+    /// Sums up the first passes of all chunks, so that each chunk knows its share of the bits.
     SumFirstPasses {
-        /// How many chunks there are.
+        /// Number of chunks.
         chunks: u32,
     },
-    /// Decode the video once, encode all renditions; makes `video-INDEX.mp4` for each.
+    /// Decodes the video once and encodes all renditions. Makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
-    /// Join the chunks of all renditions; makes `video-INDEX.mp4` for each.
+    /// Joins the chunks of all renditions. Makes `video-INDEX.mp4` for each.
     StitchVideo(VideoStitch),
-    /// Encode one sound whole; makes one file for it.
+    /// Encodes one audio stream as a whole, into one file.
     EncodeAudio(AudioEncode),
-    /// Read caption files and write captions from them.
+    /// Reads caption files and writes captions from them.
     MakeCaptions(CaptionTask),
-    /// Join streams into the file that the user gets.
+    /// Joins streams into a file for the user.
     Package(FileOutput),
-    /// Cut the streams of an output into segments and list them.
+    /// Cuts the streams of an output into segments and lists them.
     Segment(SegmentedOutput),
-    /// Decode the video and make images of it; they are measured as they are made.
+    /// Decodes the video and makes images of it. The images are measured as they are made.
     CaptureFrames(FrameCapture),
-    /// List the streams of a group in its manifests.
+    /// Lists the streams of a group in its manifests.
     GroupManifests(GroupManifests),
-    /// Compare the packaged file with [`PlannedOutput::facts`]; makes nothing.
+    /// Compares the packaged file with [`PlannedOutput::facts`]. Makes no files.
     Verify {
         /// Index of the output in [`Plan::outputs`].
         output: u32,
@@ -163,7 +165,7 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    /// Whether the task makes files that the user gets.
+    /// Returns whether the task makes files for the user.
     pub fn is_packaging(&self) -> bool {
         match self {
             Self::MakeCaptions(captions) => captions.delivery.is_some(),
@@ -178,12 +180,12 @@ impl TaskKind {
     }
 }
 
-/// Renditions that were encoded in chunks.
+/// Joins the chunks of all renditions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoStitch {
     /// Number of chunks, at least 2.
     pub chunks: u32,
-    /// What is joined.
+    /// The renditions to join.
     pub renditions: Vec<StitchedRendition>,
 }
 
@@ -196,16 +198,16 @@ pub struct StitchedRendition {
     pub frames: Vec<u64>,
     /// Size of the decoder's buffer model in bits.
     pub buffer_bits: u64,
-    /// How full it is at the start, 0 to 100 %.
+    /// Initial fill of the buffer, 0 to 100 %.
     pub buffer_fill_percent: u8,
-    /// Most bits a second that it takes in.
+    /// Highest rate at which the buffer fills, in bits per second.
     pub ceiling_bps: u64,
-    /// Whether its encoder keeps to that buffer, so that chunks that do not are encoded again.
+    /// Whether the encoder respects that buffer. If it does, chunks that overflow it are encoded again.
     #[serde(default = "keeps_buffer")]
     pub keeps_buffer: bool,
 }
 
-/// Plans of versions that did not say: their chunks were all of encoders that do.
+/// Older plans lack the member. All their chunks came from encoders that respect the buffer.
 fn keeps_buffer() -> bool {
     true
 }
@@ -213,69 +215,69 @@ fn keeps_buffer() -> bool {
 /// The encoded streams of an output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Streams {
-    /// Index of the video rendition, if the output has a picture.
+    /// Index of the video rendition, if the output has video.
     pub video: Option<u32>,
-    /// Its sounds in the job's order.
+    /// Audio streams in the job's order.
     pub audio: Vec<AudioStream>,
 }
 
-/// One sound of an output.
+/// One audio stream of an output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AudioStream {
-    /// Index of the encoded sound.
+    /// Index of the encoded audio.
     pub index: u32,
-    /// ISO 639-2 code of its language, lower case, if the job or the source says one.
+    /// Lower-case ISO 639-2 code of its language, if the job or the source names one.
     pub language: Option<String>,
-    /// Label for people, if the job has one.
+    /// Label shown to people, if the job has one.
     pub name: Option<String>,
-    /// What it is encoded as.
+    /// How it is encoded.
     pub coding: AudioCoding,
 }
 
-/// Captions as a stream of text beside others.
+/// A caption stream in a file with other streams.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TextStream {
-    /// Index of the captions, which are SubRip.
+    /// Index of the captions, which are in SubRip format.
     pub captions: u32,
-    /// ISO 639-2 code of its language, lower case, if the job says one.
+    /// Lower-case ISO 639-2 code of its language, if the job names one.
     pub language: Option<String>,
-    /// Label for people, if the job has one.
+    /// Label shown to people, if the job has one.
     pub name: Option<String>,
 }
 
-/// One file of the user's.
+/// One file for the user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileOutput {
     /// Index of the output in [`Plan::outputs`].
     pub output: u32,
     /// Its streams, at least one.
     pub streams: Streams,
-    /// The kind of file.
+    /// Container of the file.
     pub container: Container,
-    /// Its streams of text, for which the container has a place.
+    /// Caption streams, in containers that support them.
     #[serde(default)]
     pub texts: Vec<TextStream>,
-    /// Whether `moov` stands before `mdat`; false for a file without these.
+    /// Whether `moov` comes before `mdat`; false if the container has neither.
     pub fast_start: bool,
 }
 
-/// What an output group is made as.
+/// Type of an output group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupKind {
-    /// Each output is a file.
+    /// Each output is one file.
     File,
     /// Apple HLS: each output is a stream of segments.
     Hls,
-    /// CMAF: each output is a stream in fragments, listed for HLS and DASH.
+    /// CMAF: each output is a fragmented stream, listed for HLS and DASH.
     Cmaf,
-    /// MPEG-DASH: each output is a stream in fragments.
+    /// MPEG-DASH: each output is a fragmented stream.
     Dash,
 }
 
 impl GroupKind {
-    /// Whether events and jobs tell the path of each output: for DASH and CMAF they tell the manifests' alone (MediaConvert's
-    /// user guide on events).
+    /// Returns whether events and jobs report the path of each output. For DASH and CMAF they report only the
+    /// manifests (MediaConvert's user guide on events).
     pub fn tells_paths(self) -> bool {
         matches!(self, Self::File | Self::Hls)
     }
@@ -286,42 +288,42 @@ impl GroupKind {
 pub struct PlannedGroup {
     /// Index in the job, from 0.
     pub group: u32,
-    /// What it is made as.
+    /// Its type.
     pub kind: GroupKind,
-    /// Whole URLs of the manifests that list its outputs: the MPD before the playlist, as events tell them.
+    /// Full URLs of its manifests, the MPD before the playlist, as events report them.
     pub manifest_urls: Vec<String>,
 }
 
-/// One output that the user gets: a file, or a stream of segments with the media playlist that lists them.
+/// One output for the user: a file, or a segmented stream with the media playlist that lists it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlannedOutput {
     /// Index of its output group in the job, from 0.
     pub group: u32,
-    /// Index of the output in its group as the job lists it, from 0.
+    /// Index of the output in its group, in the job's order, from 0.
     pub output: u32,
-    /// Whole destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`; of the media playlist when the
-    /// output is a stream of segments that has one, of its first file otherwise.
+    /// Full destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`. For a segmented stream
+    /// it is the URL of the media playlist, or of the stream's first file if it has no playlist.
     pub url: String,
-    /// NameModifier of the output, empty when it has none.
+    /// Name modifier of the output, empty if it has none.
     pub name_modifier: String,
     /// MIME type of the file.
     pub content_type: String,
-    /// What the file must be like to be published.
+    /// Facts that the file must match before it is published.
     pub facts: PlannedFacts,
 }
 
-/// Facts that verification holds against a finished file.
+/// Facts that verification compares with a finished file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlannedFacts {
-    /// Its picture, if it has one.
+    /// Its video, if it has any.
     pub video: Option<PlannedVideo>,
-    /// Its sounds in their order.
+    /// Its audio streams, in order.
     pub audio: Vec<PlannedAudio>,
-    /// Whether `moov` must stand before `mdat`.
+    /// Whether `moov` must come before `mdat`.
     pub fast_start: bool,
 }
 
-/// What the picture of a file must be.
+/// Expected facts of a video stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlannedVideo {
     /// ffprobe's name of the codec.
@@ -330,44 +332,44 @@ pub struct PlannedVideo {
     pub pixel_format: String,
     /// Encoded size.
     pub size: Size,
-    /// Shape of its pixels.
+    /// Pixel aspect ratio.
     pub sample_aspect: Rational,
-    /// How its frames are made of fields.
+    /// Field order.
     pub fields: FieldOrder,
     /// Constant frame rate.
     pub rate: FrameRate,
     /// Exact number of frames.
     pub frames: u64,
-    /// Target of the bit rate (the maximum for QVBR).
+    /// Target bit rate (the maximum for QVBR).
     pub bit_rate_bps: u64,
 }
 
-/// What a sound of a file must be.
+/// Expected facts of an audio stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlannedAudio {
     /// ffprobe's name of the codec.
     pub codec: String,
-    /// Channels.
+    /// Number of channels.
     pub channels: u16,
-    /// Samples a second.
+    /// Sampling rate.
     pub sample_rate_hz: u32,
-    /// How long the encoder's own start lasts, before the sound begins.
+    /// Length of the encoder's priming, which comes before the audio proper.
     pub lead: ExactTime,
-    /// Whether an edit list hides that start; elsewhere the first packet stands before the picture by as much.
+    /// Whether an edit list hides the priming. If not, the first packet is that much earlier than the video.
     pub hides_lead: bool,
-    /// Where the source's sound ends on the output's clock.
+    /// End of the source's audio on the output's clock.
     pub end: ExactTime,
 }
 
 impl PlannedVideo {
-    /// Length of the picture.
+    /// Returns the length of the video.
     pub fn duration(&self) -> ExactTime {
         ExactTime::of_frames(self.frames, self.rate)
     }
 }
 
 impl PlannedFacts {
-    /// Length of the output: the picture's, or the longest sound's where there is none.
+    /// Returns the length of the output: the video's, or the longest audio stream's if there is no video.
     pub fn duration(&self) -> ExactTime {
         let sound = || self.audio.iter().map(|audio| audio.end).max().unwrap_or(ExactTime::ZERO);
         self.video.as_ref().map_or_else(sound, PlannedVideo::duration)

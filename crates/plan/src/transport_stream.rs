@@ -1,5 +1,5 @@
-//! Numbers of transport streams: in the settings of an HLS or an M2TS output, out identifiers and the first presentation
-//! time, as the job or the service's defaults have them. Never a muxer's flag.
+//! Numbers of MPEG-2 transport streams: identifiers and the first presentation time. Reads them from the
+//! settings of an HLS or M2TS output, and falls back to AWS's defaults. It never returns muxer flags.
 
 use abanico_media::ExactTime;
 use abanico_model::generated::{M2tsSettings, M3u8Settings};
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::{seconds, text, whole};
 
-/// Packet identifiers where the job names none (AWS's service model): PMT, video, audio.
+/// Default packet identifiers of the program map table, video and audio (AWS's service model).
 const PIDS: (u16, u16, u16) = (480, 481, 482);
 
-/// Numbers in a transport stream.
+/// Identifiers and first presentation time of a transport stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TransportStream {
     /// `transport_stream_id`.
     pub id: u16,
     /// `program_number`.
     pub program: u16,
-    /// Packet identifier of the program map.
+    /// Packet identifier of the program map table.
     pub pmt_pid: u16,
     /// Packet identifier of the video.
     pub video_pid: u16,
-    /// Packet identifiers of the sound, one for each track; further tracks count on from the last.
+    /// Packet identifiers of the audio tracks. Further tracks continue counting from the last one.
     pub audio_pids: Vec<u16>,
     /// Presentation time of the first frame.
     pub first_pts: ExactTime,
 }
 
-/// Numbers of the transport stream of an HLS output as the job or the service's defaults have them.
+/// Reads the numbers of an HLS output's transport stream.
 pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStream {
     let of = |read: fn(&M3u8Settings) -> Option<i64>| settings.and_then(read);
     let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
@@ -41,7 +41,7 @@ pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStre
     }
 }
 
-/// Numbers of a transport stream that lies in a file.
+/// Reads the numbers of a transport stream in a single file.
 pub(crate) fn program_numbers(settings: Option<&M2tsSettings>) -> TransportStream {
     let of = |read: fn(&M2tsSettings) -> Option<i64>| settings.and_then(read);
     let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
@@ -74,7 +74,7 @@ fn first_pts(mode: Option<&str>, offset: Option<i64>) -> ExactTime {
 }
 
 impl TransportStream {
-    /// Packet identifier of audio track `index`, counted from 0.
+    /// Returns the packet identifier of audio track `index`, counted from 0.
     pub fn audio_pid(&self, index: usize) -> u16 {
         let last = self.audio_pids.last().copied().unwrap_or(PIDS.2);
         let more = u16::try_from(index.saturating_sub(self.audio_pids.len().saturating_sub(1))).unwrap_or(0);
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_numbers_the_services_unless_the_job_has_its_own() {
+    fn numbers_default_to_aws_model() {
         let own: M3u8Settings = serde_json::from_value(
             json!({"videoPid": 500, "audioPids": [501, 502], "ptsOffset": 5, "ptsOffsetMode": "SECONDS"}),
         )

@@ -1,5 +1,5 @@
-//! The video part of a plan: in decisions of the other files here, out one description of decode, filters and encodes.
-//! Never an ffmpeg argument: crate `ffmpeg` turns this into a command.
+//! The types that describe how video is decoded, filtered and encoded. They hold no ffmpeg arguments; crate
+//! `ffmpeg` turns them into a command.
 
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
 use serde::{Deserialize, Serialize};
@@ -8,37 +8,39 @@ use crate::VideoCoding;
 use crate::chunks::FrameRun;
 use crate::scaling::Rectangle;
 
-/// One decode of the inputs' video that feeds every rendition.
+/// One decode of the inputs' video, which feeds every rendition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoEncode {
-    /// What is decoded and how it is prepared once for all renditions, clip after clip; at least one.
+    /// The clips to decode, in order, and how each is prepared once for all renditions; at least one.
     pub clips: Vec<SourceVideo>,
-    /// One branch for each output frame rate, in the order in which the rates first occur in the job.
+    /// One branch for each output frame rate and dynamic range, in the order in which they first occur in the
+    /// job.
     pub branches: Vec<RateBranch>,
-    /// Number of the chunk that this is, from 0; none has the whole film.
+    /// Number of the chunk, from 0; `None` means the whole film.
     #[serde(default)]
     pub chunk: Option<u32>,
 }
 
 impl VideoEncode {
-    /// All renditions of all branches.
+    /// Returns all renditions of all branches.
     pub fn renditions(&self) -> impl Iterator<Item = (&RateBranch, &VideoRendition)> {
         self.branches
             .iter()
             .flat_map(|branch| branch.renditions.iter().map(move |rendition| (branch, rendition)))
     }
 
-    /// All renditions that are encoded, not only scaled for others.
+    /// Returns all renditions that are encoded, without those that only serve as a source for scaling.
     pub fn encoded(&self) -> impl Iterator<Item = (&RateBranch, &VideoRendition)> {
         self.renditions().filter(|(_, rendition)| !rendition.only_scaled)
     }
 
-    /// The same encode of these renditions alone. What they are scaled from is still scaled, but not encoded.
+    /// Returns the same encode with only these renditions. The renditions that they are scaled from are still
+    /// scaled, but not encoded.
     pub fn only(&self, indices: &[u32]) -> Self {
         let mut own = self.clone();
         for branch in &mut own.branches {
             let mut needed: Vec<u32> = indices.to_vec();
-            // Sources of scaling stand before what is scaled from them.
+            // A rendition comes after the one that it is scaled from.
             for rendition in branch.renditions.iter().rev() {
                 if let (true, ScaleSource::Rendition(source)) =
                     (needed.contains(&rendition.index), rendition.scale_from)
@@ -55,70 +57,72 @@ impl VideoEncode {
         own
     }
 
-    /// Frames that the decoder must deliver, counted at the fastest branch: the measure of progress.
+    /// Returns the number of frames that the fastest branch decodes. Progress is measured against it.
     pub fn most_frames(&self) -> u64 {
         self.branches.iter().map(|branch| branch.frames).max().unwrap_or(0)
     }
 }
 
-/// The video track of one clip and what happens to each frame before scaling.
+/// The video track of one clip, and how each frame is prepared before scaling.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourceVideo {
     /// Index of the input in the job, from 0.
     pub input: u32,
-    /// Where reading may begin, counted from the file's start, zero for that start: a key frame before it is looked for.
+    /// Where reading may begin, from the start of the file; zero means that start. The reader looks for a key
+    /// frame before this time.
     pub seek: ExactTime,
     /// Index of the stream in the file.
     pub stream_index: u32,
-    /// Presentation time of the clip's first frame on the file's own clock; becomes the clip's zero.
+    /// Presentation time of the clip's first frame on the file's own clock. It becomes the clip's zero.
     pub start: ExactTime,
     /// Stored size.
     pub size: Size,
-    /// Shape of one stored sample.
+    /// Aspect ratio of one stored sample.
     pub sample_aspect: Rational,
-    /// The turn and mirror to apply; upright when the job asks for none, whatever the file says.
+    /// The rotation and mirroring to apply. Upright if the job asks for none, whatever the file says.
     pub orientation: Orientation,
-    /// Field order when the source is to be deinterlaced; progressive when nothing is to be done.
+    /// Field order if the source must be deinterlaced, otherwise progressive.
     pub deinterlace: FieldOrder,
-    /// Whether it has more than 32 frames a second, as many as fields have moments.
+    /// Whether it has more than 32 frames a second, about as many as interlaced video has fields.
     pub is_fast: bool,
-    /// The way from high to standard dynamic range, if the source has the former.
+    /// How high dynamic range is mapped to standard, if the source has it.
     pub tone_map: ToneMap,
-    /// Pixel format of the source, in ffprobe's name.
+    /// ffprobe's name of the source's pixel format.
     pub pixel_format: String,
     /// Colour description of the source.
     pub colour: Colour,
 }
 
-/// How a high dynamic range source becomes an 8-bit standard one.
+/// How a source with a high dynamic range becomes 8-bit standard dynamic range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToneMap {
-    /// The source is standard: nothing to do.
+    /// The source has a standard dynamic range. Nothing to do.
     None,
-    /// Linearise, compress highlights, convert to BT.709 (needs ffmpeg's `zscale` and `tonemap`).
+    /// Linearises, compresses highlights and converts to BT.709 (needs ffmpeg's `zscale` and `tonemap`).
     Hable,
-    /// The filters are missing: only the bit depth is lowered, and the user is told.
+    /// The filters are missing. Only the bit depth is lowered, and a note tells the user.
     Unavailable,
 }
 
-/// All renditions of one frame rate.
+/// All renditions of one frame rate and dynamic range.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RateBranch {
     /// Constant output rate.
     pub rate: FrameRate,
     /// Exact number of frames of each rendition of this branch, at least 1.
     pub frames: u64,
-    /// Frames of each clip, at least 1; together as many as `frames`.
+    /// Frames of each clip, at least 1 each; their sum is `frames`.
     pub clip_frames: Vec<u64>,
-    /// Which of the film's frames these are; none has all.
+    /// Which frames of the film these are; `None` means all.
     #[serde(default)]
     pub run: Option<FrameRun>,
-    /// Whether frames are made of fields: two pictures are then drawn for each, at twice the rate.
+    /// Whether frames are woven from fields. Two pictures are then produced for each frame, at twice the
+    /// rate.
     pub from_fields: bool,
-    /// Whether a source's high dynamic range is kept, rather than mapped to the standard one.
+    /// Whether the source's high dynamic range is kept rather than mapped to standard.
     pub keeps_range: bool,
-    /// Renditions so ordered that each one's [`ScaleSource::Rendition`] stands before it.
+    /// Renditions, each after the one that its [`ScaleSource::Rendition`] names.
     pub renditions: Vec<VideoRendition>,
 }
 
@@ -127,63 +131,64 @@ pub struct RateBranch {
 pub struct VideoRendition {
     /// Number within the plan, from 0; the intermediate file is named after it.
     pub index: u32,
-    /// Where the picture is scaled from.
+    /// What the picture is scaled from.
     pub scale_from: ScaleSource,
-    /// What becomes of the picture of each clip.
+    /// How the picture of each clip is placed.
     pub pictures: Vec<Picture>,
-    /// Size of the encoded frame, even: smaller than a picture means a centred crop, larger black bars.
+    /// Size of the encoded frame; both sides are even. A frame smaller than the picture crops it around the
+    /// centre, a larger one adds black bars.
     pub frame: Size,
-    /// Shape of the frame's pixels.
+    /// Pixel aspect ratio of the frame.
     pub pixel_aspect: Rational,
-    /// Noise to take out of the scaled picture.
+    /// Noise reduction of the scaled picture.
     pub noise_reducer: Option<NoiseReducer>,
-    /// How colours are corrected.
+    /// Colour correction.
     pub colour_correction: Option<ColourCorrection>,
-    /// What is drawn over the finished frames, one after the other.
+    /// What is drawn over the finished frames, in this order.
     pub overlays: Vec<Overlay>,
-    /// Distance of moments at which a key frame stands whatever the encoder would do; none leaves it to the encoder.
-    /// Segments of all renditions begin there.
+    /// Interval at which key frames are forced; segments of all renditions begin there. `None` leaves key
+    /// frames to the encoder.
     #[serde(default)]
     pub key_frame_every: Option<ExactTime>,
     /// Encoder settings.
     pub coding: VideoCoding,
-    /// Whether it is the only encode of its frames, or one of two.
+    /// Role of this encode among those of the same frames.
     #[serde(default)]
     pub pass: Pass,
-    /// Whether others are scaled from it, and it is not encoded itself.
+    /// Whether it is not encoded itself, and only other renditions are scaled from it.
     #[serde(default)]
     pub only_scaled: bool,
 }
 
-/// An encode among those of the same frames.
+/// Role of an encode among those of the same frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
-    /// There is no other.
+    /// The only encode.
     #[default]
     Only,
-    /// It writes statistics, and its pictures are thrown away.
+    /// Writes statistics; its pictures are thrown away.
     First,
-    /// Parts of the film, encoded to be measured.
+    /// Encodes parts of the film so that their quality can be measured.
     Sample(Sampling),
-    /// The only one of its frames, of one quality throughout by what the sample with this index measured.
+    /// The only encode, with its quality evened out by what the sample with this index measured.
     Levelled(u32),
-    /// It spends its bits by the statistics of the analysis with this index.
+    /// Distributes its bits by the statistics of the analysis with this index.
     Second(u32),
 }
 
-/// Which frames of a film are a sample of it, and what they are measured by.
+/// Which frames of a film are sampled, and by which metric they are measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Sampling {
     /// Metric.
     pub metric: QualityMetric,
-    /// From one look at the film to the next, in frames, above zero.
+    /// Frames from the start of one sample to the start of the next, above zero.
     pub every: u64,
-    /// How many frames each look takes in: above zero, at most all.
+    /// Frames in each sample: above zero, at most `every`.
     pub taken: u64,
 }
 
-/// A measure of how like the source an encoded picture is.
+/// A measure of how closely an encoded picture resembles the source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QualityMetric {
@@ -193,14 +198,14 @@ pub enum QualityMetric {
     Ssim,
 }
 
-/// What becomes of the picture of one clip in one rendition.
+/// How the picture of one clip is placed in one rendition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Picture {
-    /// The part that is taken of the upright picture; none takes it whole.
+    /// Part of the upright picture to use; `None` uses all of it.
     pub crop: Option<Rectangle>,
-    /// Size that it is scaled to, even.
+    /// Size to scale it to; both sides are even.
     pub size: Size,
-    /// Where its upper left corner lies in the frame; none centres it.
+    /// Upper left corner of the picture in the frame; `None` centres it.
     pub at: Option<(u32, u32)>,
 }
 
@@ -208,7 +213,7 @@ pub struct Picture {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlay {
-    /// The captions of the task with this index, as a script.
+    /// Captions of the task with this index, as a script.
     Captions(u32),
     /// An image.
     Image(InsertedImage),
@@ -216,94 +221,96 @@ pub enum Overlay {
     Timecode(TimecodeStamp),
 }
 
-/// An image over the picture. What hangs over the frame's edge is cropped.
+/// An image over the picture. Parts outside the frame are cropped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct InsertedImage {
     /// Index of the file in [`crate::Plan::images`].
     pub file: u32,
-    /// Pixels from the frame's left.
+    /// Pixels from the frame's left edge.
     pub x: u32,
-    /// Pixels from the frame's top.
+    /// Pixels from the frame's top edge.
     pub y: u32,
-    /// Width that it is scaled to; its own when none.
+    /// Width to scale it to; `None` uses its own.
     pub width: Option<u32>,
-    /// Height that it is scaled to; its own when none.
+    /// Height to scale it to; `None` uses its own.
     pub height: Option<u32>,
-    /// 0 shows nothing of it, 100 nothing of what is below.
+    /// Opacity: 0 makes it invisible, 100 hides everything below it.
     pub opacity_percent: u8,
-    /// When it appears, counted from the output's first frame.
+    /// When it appears, from the output's first frame.
     pub start: ExactTime,
-    /// How long it stays, with its fading in and without its fading out; none to the end.
+    /// How long it stays, including the fade-in but not the fade-out; `None` means until the end.
     pub duration: Option<ExactTime>,
-    /// How long it takes to appear.
+    /// Length of the fade-in.
     pub fade_in: ExactTime,
-    /// How long it takes to disappear after its duration.
+    /// Length of the fade-out, which follows `duration`.
     pub fade_out: ExactTime,
 }
 
-/// A timecode that runs in the picture.
+/// A running timecode over the picture.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TimecodeStamp {
-    /// The first frame's, as `HH:MM:SS:FF`.
+    /// Timecode of the first frame, as `HH:MM:SS:FF`.
     pub first_frame: String,
-    /// Whether numbers are left out, to keep with the clock at 30000/1001 and 60000/1001.
+    /// Whether numbers are dropped (drop-frame timecode) to stay in step with the clock at 30000/1001 and
+    /// 60000/1001.
     pub drops: bool,
     /// Frames a second.
     pub rate: FrameRate,
-    /// Height of its figures in pixels.
+    /// Height of its digits in pixels.
     pub pixels: u32,
-    /// 0 at the top, 1 in the middle, 2 at the bottom.
+    /// 0 for the top, 1 for the middle, 2 for the bottom.
     pub row: u8,
-    /// 0 at the left, 1 in the middle, 2 at the right.
+    /// 0 for the left, 1 for the middle, 2 for the right.
     pub column: u8,
-    /// What stands before it.
+    /// Text before it.
     pub prefix: String,
 }
 
-/// Levels of a picture's colours; 50 of 1 to 100 changes nothing.
+/// Colour levels from 1 to 100; 50 changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ColourCorrection {
-    /// From black to white.
+    /// From black (1) to white (100).
     pub brightness: u8,
-    /// From grey to twice as much.
+    /// From grey (1) to twice the contrast (100).
     pub contrast: u8,
-    /// From grey to twice as much.
+    /// From grey (1) to twice the saturation (100).
     pub saturation: u8,
-    /// From -180 to 180, 0 changes nothing.
+    /// Hue shift from -180 to 180; 0 changes nothing.
     pub hue_degrees: i16,
 }
 
 impl ColourCorrection {
-    /// The levels that change nothing.
+    /// Levels that change nothing.
     pub const NEUTRAL: Self = Self { brightness: 50, contrast: 50, saturation: 50, hue_degrees: 0 };
 }
 
-/// A filter against noise (AWS's `NoiseReducer`), with its strength from 0 to 3 or, for the last two, from 0 to 16.
+/// A noise filter (AWS's `NoiseReducer`) with its strength: 0 to 16 for `Spatial` and `Temporal`, 0 to 3 for
+/// the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseReducer {
-    /// Keeps edges.
+    /// Smooths but keeps edges.
     Bilateral(u8),
-    /// The mean of neighbours.
+    /// Replaces each pixel by the mean of its neighbours.
     Mean(u8),
-    /// A bell-shaped mean of neighbours.
+    /// Replaces each pixel by a Gaussian-weighted mean of its neighbours.
     Gaussian(u8),
-    /// Makes edges sharper.
+    /// Sharpens edges.
     Sharpen(u8),
-    /// Between the least and the greatest neighbour.
+    /// Clamps each pixel to the range of its neighbours.
     Conserve(u8),
-    /// Within a frame.
+    /// Reduces noise within a frame.
     Spatial(u8),
-    /// Between frames.
+    /// Reduces noise between frames.
     Temporal(u8),
 }
 
-/// The picture from which a rendition is scaled.
+/// What a rendition is scaled from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleSource {
     /// The prepared source frame.
     Source,
-    /// The scaled picture (before crop and bars) of the rendition with this index, in the same branch.
+    /// The scaled picture, before cropping and bars, of the rendition with this index in the same branch.
     Rendition(u32),
 }

@@ -1,4 +1,4 @@
-//! Films are cut where their sources and their jobs allow; together the chunks must be the film.
+//! Tests of where films are cut, and that their chunks together make up the film.
 
 use abanico_media::{EntryPoints, MediaInfo};
 use proptest::prelude::*;
@@ -8,7 +8,8 @@ use super::*;
 use crate::planner::tests::{job, output, planned_in_chunks, source, video};
 use crate::{Plan, TaskId, TaskKind};
 
-/// A film of so many seconds at 25 frames a second that can be entered every two seconds, in a container with an index.
+/// A film of this many seconds at 25 frames a second, with a key frame every two seconds, in a container with
+/// an index.
 fn film(seconds: i64) -> MediaInfo {
     let mut track = video(1280, 720);
     track.end = track.start + ExactTime::from_millis(seconds * 1000);
@@ -52,17 +53,17 @@ fn why(info: &MediaInfo, outputs: Vec<Value>) -> String {
 }
 
 #[test]
-fn do_chunks_get_shorter_towards_the_end_and_begin_where_the_source_can_be_entered() {
+fn chunks_shorten_and_begin_at_key_frames() {
     let plan = plan_of(&film(120), vec![rung(json!({}))], 2);
     let starts: Vec<u64> = runs(&plan).iter().map(|(first, _)| *first).collect();
     assert_eq!(starts, [0, 750, 1300, 1700, 2000, 2250, 2450, 2600, 2750]);
     let seeks: Vec<_> = encodes(&plan).iter().map(|encode| encode.clips[0].seek).collect();
-    // The file's clock starts 80 ms before its picture.
+    // The file's clock starts 80 ms before its video.
     assert_eq!(seeks[1], ExactTime::from_millis(30_080));
 }
 
 #[test]
-fn does_every_encoder_of_many_get_as_many_chunks_of_one_length() {
+fn all_encoders_get_equally_many_equal_chunks() {
     for (seconds, encoders, chunks) in [
         (18, 2, 2),
         (30, 2, 4),
@@ -83,7 +84,7 @@ fn does_every_encoder_of_many_get_as_many_chunks_of_one_length() {
 }
 
 #[test]
-fn is_a_film_whole_that_has_fewer_chunks_than_one_encode_has_threads() {
+fn short_films_stay_whole() {
     for (seconds, encoders) in [(17, 2), (15, 100), (23, 32), (8, 2), (14, 5)] {
         assert_eq!(
             encodes(&plan_of(&film(seconds), vec![rung(json!({}))], encoders)).len(),
@@ -94,7 +95,7 @@ fn is_a_film_whole_that_has_fewer_chunks_than_one_encode_has_threads() {
 }
 
 #[test]
-fn is_every_chunk_analysed_and_joined_in_order() {
+fn every_chunk_is_analysed_and_stitched_in_order() {
     let plan = plan_of(&film(30), vec![rung(json!({}))], 2);
     let count = u32::try_from(encodes(&plan).len()).unwrap();
     let analyses: Vec<TaskId> = (0..count).map(|number| TaskId::analysis(Some(number))).collect();
@@ -117,39 +118,39 @@ fn is_every_chunk_analysed_and_joined_in_order() {
 }
 
 #[test]
-fn does_a_film_stay_whole_for_a_reason() {
+fn whole_films_have_a_reason() {
     let long = film(60);
     let tape = MediaInfo { container: "mpegts".into(), ..film(60) };
-    assert!(why(&tape, vec![rung(json!({}))]).ends_with("its container has no index to enter it by"));
+    assert!(why(&tape, vec![rung(json!({}))]).ends_with("its container has no index for seeking"));
     let quick = rung(json!({"qualityTuningLevel": "SINGLE_PASS"}));
     assert!(why(&long, vec![quick]).contains("no first pass"));
     let mut denoised = rung(json!({}));
     denoised["videoDescription"]["videoPreprocessors"] = json!({"noiseReducer": {"filter": "TEMPORAL"}});
-    assert!(why(&long, vec![denoised]).contains("remembers all frames"));
-    assert_eq!(why(&film(12), vec![rung(json!({}))]), "", "too short to be worth a word");
+    assert!(why(&long, vec![denoised]).contains("depends on all earlier frames"));
+    assert_eq!(why(&film(12), vec![rung(json!({}))]), "", "short films need no note");
     let plan = planned_in_chunks(&job(vec![rung(json!({}))]), &long, Chunking::Off).unwrap();
     assert_eq!((encodes(&plan).len(), plan.notes.len()), (1, 0));
 }
 
 #[test]
-fn are_fixed_groups_and_forced_key_frames_kept() {
+fn cuts_respect_fixed_groups_and_forced_key_frames() {
     let groups = json!({"gopSize": 75, "gopSizeUnits": "FRAMES", "sceneChangeDetect": "DISABLED"});
     let plan = plan_of(&film(120), vec![rung(groups)], 2);
     let runs = runs(&plan);
     assert!(runs.len() > 4 && runs.iter().all(|(first, _)| first % 75 == 0), "{runs:?}");
-    // Chunks of three seconds are wanted; the next that groups of ten seconds allow is taken.
+    // Chunks of three seconds are wanted. The next cut that groups of ten seconds allow is taken.
     let groups = json!({"gopSize": 250, "gopSizeUnits": "FRAMES", "sceneChangeDetect": "DISABLED"});
     let lengths = self::runs(&plan_of(&film(60), vec![rung(groups)], 8));
     assert!(lengths.len() == 6 && lengths.iter().all(|(_, frames)| *frames == 250), "{lengths:?}");
     let three_seconds = ExactTime::from_millis(3000);
     let rate = FrameRate::new(30_000, 1001).unwrap();
-    // 3 s are 89.9 frames: moments fall before frames 0, 90, 180, 270.
+    // 3 s are 89.9 frames, so the forced key frames are 0, 90, 180 and 270.
     assert_eq!([0, 90, 180, 270].map(|frame| forced_before(three_seconds, frame, rate)), [0, 1, 2, 3]);
     assert_eq!([1, 91, 269].map(|frame| forced_before(three_seconds, frame, rate)), [1, 2, 3]);
 }
 
 #[test]
-fn do_several_rates_share_their_cuts_and_an_interlaced_source_gets_a_lead() {
+fn rates_share_cuts_and_interlaced_sources_get_lead() {
     let mut tape = film(60);
     tape.video.as_mut().unwrap().field_order = FieldOrder::TopFirst;
     let fast = json!({"framerateControl": "SPECIFIED", "framerateNumerator": 50, "framerateDenominator": 1});
@@ -169,7 +170,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn has_every_frame_its_chunk_whatever_the_length(seconds in 18_i64..4000, encoders in 1_u32..2000, gap in 1_usize..40) {
+    fn chunks_tile_films_of_any_length(seconds in 18_i64..4000, encoders in 1_u32..2000, gap in 1_usize..40) {
         let mut info = film(seconds);
         let points = &mut info.video.as_mut().unwrap().entry_points.ticks;
         *points = points.iter().copied().step_by(gap).collect();

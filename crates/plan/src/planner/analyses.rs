@@ -1,6 +1,6 @@
-//! Analyses: in an encode of all renditions, out small encodes that tell where bits are needed. Rungs that are told a bit rate and
-//! put their frames together alike share a first pass; those that are told a quality share samples that are measured.
-//! Never a bit rate: what the engine makes of an analysis is its own.
+//! Plans analyses: small encodes whose statistics show where bits are needed. Rungs with a bit rate and the
+//! same frame structure share a first pass. Rungs with a quality share a sample that is measured. It sets no
+//! bit rates; the engine derives those from the results.
 
 use abanico_media::{ExactTime, FieldOrder, Size};
 
@@ -10,27 +10,29 @@ use crate::{
     RateControl, Sampling, ScaleSource, SpeedPreset, VideoEncode, VideoRendition,
 };
 
-/// Frames with more lines than the first are analysed at half their size, with more than the second at a quarter. Of waves at
-/// 1080p, a first pass of 960x540 gave 94.4 VMAF where one of 640x360 gave 92.3, all at preset faster (libx264 of Debian 12).
+/// Frames with more lines than the first are analysed at half their size, those with more than the second at
+/// a quarter. With moving waves at 1080p, a first pass of 960x540 gave 94.4 VMAF where one of 640x360 gave
+/// 92.3, both at preset faster (libx264 of Debian 12).
 const HALF_LINES: u32 = 360;
 const QUARTER_LINES: u32 = 1200;
-/// Quality of a first pass in tenths of libx264's rate factor. It has no mean of its own, so that the same film gives the same
-/// statistics for every ladder.
+/// Quality of a first pass in tenths of libx264's rate factor. A first pass has no average bit rate, so the
+/// same film gives the same statistics for every ladder.
 const RATE_FACTOR_TENTHS: u32 = 230;
-/// How often a film is looked at, and for how long.
+/// How often a film is sampled, and for how long.
 ///
-/// VMAF of 28 stretches of two seconds of four films, by a sample of them, went with that of all their frames: half a second of
-/// every two by a correlation of 0.81, a quarter of every second by 0.89, half of every second by 0.95.
+/// Over 28 stretches of two seconds from four films, the VMAF of a sample correlated with the VMAF of all
+/// frames by 0.81 for half a second out of every two, 0.89 for a quarter of every second, and 0.95 for half
+/// of every second.
 const LOOK_EVERY_MS: i64 = 1000;
 const TAKEN_MS: i64 = 250;
-/// Looks at a film that is one encode, at most: its zones are one argument of ffmpeg's, which may have 128 KiB on Linux, and all
-/// looks lie on the disk at once, as they were.
+/// Most samples of a film that is encoded whole. Its zones are a single argument of ffmpeg's, which Linux
+/// limits to 128 KiB, and all samples are on disk at once, uncompressed.
 const MOST_LOOKS: u64 = 1800;
-/// A ceiling that no film reaches, and two seconds of it.
+/// A ceiling that no film reaches.
 const NO_CEILING_BPS: u64 = 1_000_000_000;
 
-/// What the passes of a rendition must have in common: libx264 refuses statistics of other frames (types, order, distances),
-/// and takes those of another size.
+/// What two passes of a rendition must have in common. libx264 refuses statistics of other frame types,
+/// orders or distances, but accepts those of another size.
 #[derive(Clone, PartialEq, Eq)]
 struct Alike {
     branch: usize,
@@ -41,8 +43,8 @@ struct Alike {
     key_frame_every: Option<ExactTime>,
 }
 
-/// Plans one decode for all first passes and samples, which `metric` measures, and lets the renditions know theirs. None when
-/// nothing is analysed.
+/// Plans one decode for all first passes and samples, and tells each rendition which of them it uses.
+/// `metric` measures the samples. Returns `None` if nothing is analysed.
 pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Option<VideoEncode> {
     let mut kinds: Vec<Alike> = Vec::new();
     let mut largest: Vec<VideoRendition> = Vec::new();
@@ -62,7 +64,7 @@ pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Optio
         of_branch.map(|(index, (_, rendition))| first_pass(rendition.clone(), index)).collect::<Vec<_>>()
     };
     let mut analysed: Vec<Vec<VideoRendition>> = (0..encode.branches.len()).map(first_passes).collect();
-    // Frames of several clips have no count of their own before they are joined.
+    // With several clips, frames have no numbers of their own until the clips are joined.
     if encode.clips.len() == 1 {
         let mut index = count(kinds.len());
         for (branch, own) in encode.branches.iter_mut().zip(&mut analysed) {
@@ -82,7 +84,7 @@ pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Optio
     (!made.branches.is_empty()).then_some(made)
 }
 
-/// The analysis of a film that is one encode: a long one is looked at less often.
+/// Adapts an analysis to a film that is encoded whole: a long one is sampled less often.
 pub(super) fn of_one_encode(mut analysis: VideoEncode) -> VideoEncode {
     for branch in &mut analysis.branches {
         let apart = branch.frames.div_ceil(MOST_LOOKS);
@@ -98,7 +100,7 @@ pub(super) fn of_one_encode(mut analysis: VideoEncode) -> VideoEncode {
 fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     let coding = &rendition.coding;
     let CodecSettings::H264(own) = &coding.codec else { return None };
-    // A quality has a cost only where that is limited.
+    // A constant quality needs a first pass only if its average bit rate is limited.
     let has_mean = !matches!(coding.rate_control, RateControl::Quality { max_mean_bps: None, .. });
     (coding.is_analysed && has_mean).then_some(Alike {
         branch,
@@ -110,12 +112,13 @@ fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
     })
 }
 
-/// The sample of a branch, and what is levelled by it, the largest of which it shows.
+/// Returns the sample of a branch, and marks the renditions that are levelled by it. The sample shows the
+/// largest of them.
 fn sample(branch: &mut RateBranch, (index, metric): (u32, QualityMetric)) -> Option<VideoRendition> {
     let frames = |milliseconds| ExactTime::from_millis(milliseconds).frames(branch.rate).max(1);
     let sampling = Sampling { metric, every: frames(LOOK_EVERY_MS), taken: frames(TAKEN_MS) };
     let mut largest = None;
-    // Metrics are made for the standard range, and cannot take two fields of a frame apart.
+    // The metrics are for standard dynamic range, and cannot separate the two fields of a frame.
     for rendition in branch.renditions.iter_mut().filter(|_| !branch.keeps_range) {
         let coding = &rendition.coding;
         let is_whole = coding.fields == FieldOrder::Progressive;
@@ -139,14 +142,14 @@ fn sample(branch: &mut RateBranch, (index, metric): (u32, QualityMetric)) -> Opt
     Some(made)
 }
 
-/// A quick encode of the same frames, smaller, for its statistics.
+/// Returns a fast, smaller encode of the same frames that writes statistics.
 fn first_pass(rendition: VideoRendition, index: u32) -> VideoRendition {
     let mut made = smaller(rendition, index);
     made.pass = Pass::First;
     made
 }
 
-/// A quick encode of the same frames, smaller.
+/// Returns a fast, smaller encode of the same frames.
 fn smaller(mut rendition: VideoRendition, index: u32) -> VideoRendition {
     let lines = rendition.frame.height;
     let divisor = if lines <= HALF_LINES {
@@ -157,7 +160,7 @@ fn smaller(mut rendition: VideoRendition, index: u32) -> VideoRendition {
         4
     };
     let smaller = |size: Size| {
-        // A multiple of four has whole fields of whole blocks of colour.
+        // With a multiple of four, each field holds whole chroma blocks.
         let side = |length: u32| (length / divisor / 4 * 4).max(4);
         Size { width: side(size.width), height: side(size.height) }
     };

@@ -1,5 +1,5 @@
-//! The end of planning: in all outputs' streams, out the tasks that make them, in an order that works.
-//! Never a rendition that stands before what it is scaled from.
+//! Finishes a plan: takes the streams of all outputs and returns the tasks that make them, each after the
+//! tasks that it depends on. A rendition always comes after the one that it is scaled from.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -17,9 +17,9 @@ use crate::{
     VideoRendition, VideoStitch,
 };
 
-/// A clip that begins this long after its file is looked for by seeking.
+/// A clip that begins this long after its file does is reached by seeking.
 const SEEK_FROM_SECONDS: i64 = 5;
-/// How full libx264 takes a decoder's buffer to be at the start when nothing is said (its `vbv-init`).
+/// libx264's default for the initial fill of the decoder's buffer (its `vbv-init`).
 const USUAL_FILL_PERCENT: u8 = 90;
 
 impl Draft<'_> {
@@ -58,13 +58,13 @@ impl Draft<'_> {
         if self.renditions.is_empty() {
             return None;
         }
-        // Renditions are planned only where every clip has a picture.
+        // Renditions are planned only if every clip has video.
         Some(VideoEncode { clips: self.source_videos().ok()?, branches: self.branches(), chunk: None })
     }
 
-    /// First passes, then the encode, each of the whole film or of every chunk of it.
+    /// Returns the first passes and then the encode, each for the whole film or for every chunk.
     fn video_tasks(&mut self, mut video: VideoEncode) -> Vec<Task> {
-        // VMAF is nearer to what people see.
+        // VMAF is closer to what people see.
         let has_vmaf = self.request.capabilities.has_filter("libvmaf");
         let metric = if has_vmaf { QualityMetric::Vmaf } else { QualityMetric::Ssim };
         let analysis = analysis(&mut video, metric);
@@ -80,7 +80,7 @@ impl Draft<'_> {
         };
         let mut tasks: Vec<Task> = first_passes.into_iter().map(analysing).collect();
         if !tasks.is_empty() && !cut.is_empty() {
-            // One task that waits for all of them, so that chunks need not name each other.
+            // One task waits for all first passes, so that chunks need not list them all.
             let (id, after) = (TaskId::first_passes(), tasks.iter().map(|task| task.id.clone()).collect());
             tasks.push(Task { id, kind: TaskKind::SumFirstPasses { chunks: count(cut.len()) }, after });
         }
@@ -101,7 +101,7 @@ impl Draft<'_> {
         tasks
     }
 
-    /// The chunks of a film, none when it stays whole.
+    /// Returns the chunks of a film; none if it stays whole.
     fn chunks_of(&mut self, video: &VideoEncode) -> Vec<VideoEncode> {
         let Some((clip, track)) = self.clips.first().zip(self.first_track().ok()) else { return Vec::new() };
         let info = &self.request.inputs[clip.input];
@@ -110,7 +110,7 @@ impl Draft<'_> {
             Ok(chunks) => chunks,
             Err(why) => {
                 if let Some(why) = why {
-                    self.note(format!("the film is encoded as a whole, not in chunks: {why}"));
+                    self.note(format!("the film is not cut into chunks: {why}"));
                 }
                 Vec::new()
             }
@@ -119,22 +119,23 @@ impl Draft<'_> {
 
     fn note_about_pictures(&mut self, video: &VideoEncode) {
         if video.clips.iter().any(|clip| clip.deinterlace != FieldOrder::Progressive) {
-            self.note("the source is interlaced: progressive outputs get whole frames".to_owned());
+            self.note("the source is interlaced: it is deinterlaced for progressive outputs".to_owned());
         }
         let is_mapped = video.branches.iter().any(|branch| !branch.keeps_range);
         if is_mapped && video.clips.iter().any(|clip| clip.tone_map == ToneMap::Hable) {
             self.note(
-                "the source has a high dynamic range: it is mapped to the standard one (BT.709)".to_owned(),
+                "the source has a high dynamic range: it is mapped to standard dynamic range (BT.709)"
+                    .to_owned(),
             );
         }
         if is_mapped && video.clips.iter().any(|clip| clip.tone_map == ToneMap::Unavailable) {
             self.note(
-                "the source has a high dynamic range, and this ffmpeg lacks `zscale` or `tonemap`: colours will look pale".to_owned(),
+                "the source has a high dynamic range, but ffmpeg lacks `zscale` or `tonemap`: colours will look pale".to_owned(),
             );
         }
     }
 
-    /// What is decoded for the pictures of all clips.
+    /// Returns what to decode for the video of all clips.
     pub(super) fn source_videos(&self) -> Result<Vec<SourceVideo>, Error> {
         let of = |clip: &Clip| Ok(self.source_video(clip, self.track(clip.input)?));
         self.clips.iter().map(of).collect()
@@ -169,7 +170,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Frames of each clip at a rate: together the nearest number to the whole length, each at least one.
+    /// Returns the frames of each clip at a rate, at least one each. Their sum is the total length, rounded
+    /// to a frame.
     pub(super) fn clip_frames(&self, rate: FrameRate) -> Vec<u64> {
         let (mut at, mut counted) = (abanico_media::ExactTime::ZERO, 0);
         let mut frames = Vec::with_capacity(self.clips.len());
@@ -182,12 +184,13 @@ impl Draft<'_> {
         frames
     }
 
-    /// Frames of all clips at a rate, at least one.
+    /// Returns the frames of all clips at a rate, at least one.
     pub(super) fn frames(&self, rate: FrameRate) -> u64 {
         self.clip_frames(rate).iter().sum::<u64>().max(1)
     }
 
-    /// Groups renditions by rate and range of brightness, and lets each be scaled from the next larger one.
+    /// Groups renditions by frame rate, dynamic range and interlacing, and scales each from the next larger
+    /// one.
     fn branches(&self) -> Vec<RateBranch> {
         let keeps_range = |decision: &Decision| decision.coding.bit_depth > 8;
         let has_fields = |decision: &Decision| decision.coding.fields != FieldOrder::Progressive;
@@ -218,24 +221,24 @@ impl Draft<'_> {
     }
 }
 
-/// Where reading begins. Files with an index are read from shortly before the clip; others from their start, because a
-/// search in them may land behind the key frame that is needed.
+/// Returns where reading begins. Files with an index are read from shortly before the clip. Others are read
+/// from their start, because a seek may land after the key frame that is needed.
 fn seek(clip: &Clip, track: &VideoTrack, info: &MediaInfo) -> abanico_media::ExactTime {
     use abanico_media::ExactTime;
     let into = (clip.start - track.start).seconds();
     if !has_index(info) || into < Rational::from(SEEK_FROM_SECONDS) {
         return ExactTime::ZERO;
     }
-    // A whole second early: what is decoded before the clip is thrown away by its time.
+    // Starts a whole second early. Frames before the clip are thrown away by their times.
     ExactTime::from_seconds(Rational::from((clip.start - info.clock_start).seconds().floor() - 1))
 }
 
-/// Whether a search in a file of this kind finds what was meant.
+/// Returns whether seeking in a file of this kind lands at the wanted time.
 fn has_index(info: &MediaInfo) -> bool {
     info.container.contains("mp4") || info.container.contains("matroska")
 }
 
-/// An encode of a whole film, of the frames of one of its chunks alone.
+/// Restricts an encode of the whole film to the frames of one chunk.
 fn of_same_frames(whole: VideoEncode, chunk: &VideoEncode) -> VideoEncode {
     let run_of = |branch: RateBranch| {
         let same = chunk.branches.iter().find(|other| {
@@ -251,7 +254,7 @@ fn of_same_frames(whole: VideoEncode, chunk: &VideoEncode) -> VideoEncode {
     }
 }
 
-/// What joins these chunks.
+/// Returns the task that joins these chunks.
 fn stitched(chunks: &[VideoEncode]) -> VideoStitch {
     let first = chunks.first().map_or(&[][..], |chunk| &chunk.branches);
     let mut renditions = Vec::new();
@@ -263,7 +266,7 @@ fn stitched(chunks: &[VideoEncode]) -> VideoStitch {
             buffer_bits: rendition.coding.buffer_bits,
             buffer_fill_percent: rendition.coding.buffer_fill_percent.unwrap_or(USUAL_FILL_PERCENT),
             ceiling_bps: rendition.coding.rate_control.ceiling_bps(),
-            // SVT-AV1 limits the rate, and knows no buffer.
+            // SVT-AV1 limits the rate but has no buffer model.
             keeps_buffer: rendition.coding.codec() != VideoCodec::Av1,
         }));
     }
@@ -274,8 +277,9 @@ fn area(decision: &Decision) -> u64 {
     decision.pictures.iter().map(|picture| picture.size.area()).max().unwrap_or(0)
 }
 
-/// Scales each picture from the smallest one before it that is at least as large in every clip and shows the same part; from
-/// the source where that one is itself enlarged, because its detail would be smeared twice.
+/// Scales each picture from the smallest earlier one that is at least as large in every clip and shows the
+/// same part. A picture that is itself enlarged does not serve as a source, because its detail would be
+/// smeared twice.
 fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRendition> {
     let mut made: Vec<VideoRendition> = Vec::new();
     for (index, decision) in members {
@@ -336,7 +340,7 @@ fn output_tasks(packaging: Packaging) -> Vec<Task> {
     ]
 }
 
-/// Tasks that make the streams.
+/// Returns the tasks that make the streams.
 fn makers(streams: &Streams) -> Vec<TaskId> {
     let mut ids: Vec<TaskId> =
         streams.audio.iter().map(|sound| TaskId::new(format!("audio-{}", sound.index))).collect();
@@ -351,7 +355,7 @@ fn manifests_task(group: GroupManifests) -> Task {
     Task { id, kind: TaskKind::GroupManifests(group), after }
 }
 
-/// Indices of the captions that are drawn into pictures, each once.
+/// Returns the indices of the captions that are drawn into the video, each once.
 fn drawn(video: &VideoEncode) -> impl Iterator<Item = u32> {
     let overlays = video.renditions().flat_map(|(_, rendition)| &rendition.overlays);
     let indices: BTreeSet<u32> = overlays

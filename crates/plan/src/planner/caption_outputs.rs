@@ -1,5 +1,5 @@
-//! The captions of a plan: in an output's caption descriptions, out what is drawn into its picture, written into its file,
-//! or delivered beside it. Never captions whose language or place the job did not say.
+//! Plans the captions of an output: drawn into its video, packaged in its file, or delivered as an output of
+//! their own. It never adds captions that the job does not ask for.
 
 use abanico_captions::StylePassthrough;
 use abanico_media::ExactTime;
@@ -17,13 +17,13 @@ use crate::{
     PlannedOutput, SegmentFormat, TextStream, hls,
 };
 
-/// Length of caption segments where the job does not want them to match the video (AWS's service model).
+/// Length of caption segments that need not match the video (AWS's service model).
 const LARGE_SEGMENT_SECONDS: i64 = 300;
-/// The group of subtitles in a playlist.
+/// Name of the subtitles group in a playlist.
 const SUBTITLES: &str = "subs";
 
 impl Draft<'_> {
-    /// Whether an output is captions alone.
+    /// Returns whether an output has captions only.
     pub(super) fn is_captions(output: &Output) -> bool {
         let has = |list: Option<usize>| list.is_some_and(|length| length > 0);
         has(output.caption_descriptions.as_ref().map(Vec::len))
@@ -51,8 +51,8 @@ impl Draft<'_> {
         (language, name.unwrap_or_else(|| modifier.trim_start_matches(['_', '-']).to_owned()))
     }
 
-    /// Captions of an output with a picture: those that are burnt in become part of the decision, others are streams of text
-    /// in the file.
+    /// Adds the captions of an output with video or audio. Burnt-in captions become part of the decision; the
+    /// others are returned as caption streams of the file.
     pub(super) fn add_captions(
         &mut self,
         settings: &GroupSettings<'_>,
@@ -97,7 +97,7 @@ impl Draft<'_> {
         Ok(texts)
     }
 
-    /// Plans an output of captions alone.
+    /// Plans an output with captions only.
     pub(super) fn add_caption_output(
         &mut self,
         group: usize,
@@ -107,7 +107,10 @@ impl Draft<'_> {
         let OutputPlace { number, output, pointer } = place;
         let descriptions = output.caption_descriptions.as_deref().unwrap_or_default();
         let [description] = descriptions else {
-            return Err(Error::setting(pointer, "an output of captions alone holds one caption description"));
+            return Err(Error::setting(
+                pointer,
+                "an output with captions only must have exactly one caption description",
+            ));
         };
         let at = format!("{pointer}/captionDescriptions/0");
         let destination = Destination::of(description, &at)?;
@@ -132,8 +135,7 @@ impl Draft<'_> {
             }
             GroupSettings::Segmented(segmented) => {
                 if destination != Destination::WebVtt || segmented.kind != GroupKind::Hls {
-                    let why =
-                        "captions alone go in HLS groups as WEBVTT, and in file groups as SRT or WEBVTT";
+                    let why = "an output with captions only must be WEBVTT in an HLS group, or SRT or WEBVTT in a file group";
                     return Err(Error::setting(&format!("{at}/destinationSettings/destinationType"), why));
                 }
                 self.caption_stream(segmented, output, parts, passthrough, pointer)?
@@ -178,14 +180,15 @@ impl Draft<'_> {
             names,
             playlist: settings.group.playlists.clone(),
         };
-        // Where segments begin is known when the group's pictures are.
+        // The starts of the segments are filled in once the group's video is planned.
         let form =
             CaptionForm::Segments { passthrough, starts: vec![ExactTime::ZERO], first_pts: ExactTime::ZERO };
         let task = CaptionTask { parts, merges: false, form, delivery: Some(delivery) };
         Ok((task, NamedOutput { url, modifier, content_type: "application/vnd.apple.mpegurl" }))
     }
 
-    /// Cuts the captions of a group: like its first picture, or into large segments; their clock is the picture's.
+    /// Cuts the captions of a group like its first video stream, or into large segments. They share the
+    /// video's clock.
     pub(super) fn align_captions(&mut self, first: usize, settings: &SegmentedSettings<'_>) {
         let length = self.length();
         let picture = self.outputs[first..].iter().find_map(|(_, packaging)| match packaging {
@@ -216,7 +219,7 @@ impl Draft<'_> {
         }
     }
 
-    /// What captions are to a player.
+    /// Returns the language of captions and their role for a player.
     pub(super) fn subtitles_role(
         &self,
         planned: &PlannedOutput,
@@ -240,25 +243,24 @@ fn starts(durations: &[ExactTime]) -> Vec<ExactTime> {
     durations.iter().scan(ExactTime::ZERO, begin).collect()
 }
 
-/// Text goes into files that have a place for it.
+/// Checks that the output's container supports caption streams.
 fn check_text_stream(settings: &GroupSettings<'_>, output: &Output, pointer: &str) -> Result<(), Error> {
     let container = output.container_settings.as_ref().and_then(|settings| text(&settings.container));
     let is_file = matches!(settings, GroupSettings::File(_));
     if is_file && matches!(container, None | Some("MP4" | "MOV")) {
         return Ok(());
     }
-    let why =
-        "captions as SRT or WEBVTT go in an output of their own, or in the file where that is MP4 or MOV";
+    let why = "SRT or WEBVTT captions need an output of their own, or a file that is MP4 or MOV";
     Err(Error::setting(&format!("{pointer}/destinationSettings/destinationType"), why))
 }
 
-/// A sidecar file has no container.
+/// Checks that a captions-only file output names no container, or RAW.
 fn check_raw(output: &Output, pointer: &str) -> Result<(), Error> {
     let container = output.container_settings.as_ref().and_then(|settings| text(&settings.container));
     match container.filter(|container| *container != "RAW") {
         None => Ok(()),
         Some(other) => {
-            let why = format!("captions alone do not go in {other}: use RAW");
+            let why = format!("an output with captions only cannot use the container {other}: use RAW");
             Err(Error::setting(&format!("{pointer}/containerSettings/container"), &why))
         }
     }

@@ -1,5 +1,5 @@
-//! One output group of a plan: in its settings, out how its outputs are packaged; in its outputs, out its manifests.
-//! Never an output's own settings.
+//! Plans one output group: how its outputs are packaged, and its manifests. It does not read the settings of
+//! single outputs.
 
 use abanico_model::generated::{Output, OutputGroup, OutputGroupSettings};
 
@@ -38,7 +38,7 @@ impl Draft<'_> {
         Ok(GroupSettings::Segmented(Box::new(SegmentedSettings { kind, names, group, hls })))
     }
 
-    /// Notes the group, and plans its manifests where it has any; `first` is its first output.
+    /// Records the group and plans its manifests, if it has any. `first` is the index of its first output.
     pub(super) fn end_group(
         &mut self,
         index: usize,
@@ -77,7 +77,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// No manifest may be written over another one, or over an output.
+    /// Checks that no manifest overwrites another manifest or an output.
     fn check_manifests(&self, planned: &PlannedGroup) -> Result<(), Error> {
         let of_groups = self.groups.iter().flat_map(|group| &group.manifest_urls);
         let mut taken = of_groups.chain(self.outputs.iter().map(|(output, _)| &output.url));
@@ -91,7 +91,7 @@ impl Draft<'_> {
         }
     }
 
-    /// How a group's manifests list an output.
+    /// Returns how a group's manifests list an output.
     fn listed(
         &self,
         (planned, packaging): &(PlannedOutput, Packaging),
@@ -132,7 +132,7 @@ fn kind(settings: Option<&OutputGroupSettings>) -> GroupKind {
     }
 }
 
-/// The member with the settings of groups of a kind.
+/// Returns the name of the member with the settings of this kind of group.
 fn member(kind: GroupKind) -> &'static str {
     match kind {
         GroupKind::File => "fileGroupSettings",
@@ -142,7 +142,7 @@ fn member(kind: GroupKind) -> &'static str {
     }
 }
 
-/// The destination of a group and how it is cut, where its member is there.
+/// Returns the destination of a group and how it is cut, if its member is present.
 fn read(kind: GroupKind, settings: &OutputGroupSettings) -> Option<(Option<&str>, Option<SegmentedGroup>)> {
     match kind {
         GroupKind::File => {

@@ -1,5 +1,5 @@
-//! One output of images: in its capture settings, out when images are made, of what size and by what names.
-//! Never an image between two frames.
+//! Plans an output of images: when they are captured, their size and their names. Every image is a frame of
+//! the source.
 
 use abanico_media::{FieldOrder, Rational};
 use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
@@ -9,7 +9,7 @@ use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::{Error, FrameCapture, PlannedFacts, PlannedOutput, PlannedVideo, frame_capture, renditions};
 
 impl Draft<'_> {
-    /// Plans an output of images, which goes beside outputs with moving pictures.
+    /// Plans an output of images. A job may have one only beside outputs with moving pictures.
     pub(super) fn add_images(
         &mut self,
         (group, number): (usize, usize),
@@ -20,7 +20,7 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let pointer = format!("/outputGroups/{group}/outputs/{number}");
         let GroupSettings::File(names) = settings else {
-            return Err(Error::setting(&pointer, "FRAME_CAPTURE goes in a FILE_GROUP only"));
+            return Err(Error::setting(&pointer, "FRAME_CAPTURE is supported in file groups only"));
         };
         let rate = self.first_track()?.frame_rate;
         let wanted = frame_capture::wanted(capture, (self.length(), rate), &pointer)?;

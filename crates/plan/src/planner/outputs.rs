@@ -1,5 +1,5 @@
-//! One output of a plan: in its settings and the plan so far, out its streams, its name and its facts.
-//! Never two outputs of one name, never a stream twice.
+//! Plans one output: its streams, its name and its facts. No two outputs have the same URL, and no stream is
+//! made twice.
 
 use abanico_media::{ExactTime, Size};
 use abanico_model::generated::{Output, VideoDescription};
@@ -17,24 +17,24 @@ use crate::{
     PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
 };
 
-/// An output in its job.
+/// An output and where it stands in the job.
 #[derive(Clone, Copy)]
 pub(super) struct OutputPlace<'a> {
-    /// Its place in its group, from 0.
+    /// Index in its group, from 0.
     pub number: usize,
     /// Its settings.
     pub output: &'a Output,
-    /// Where they stand.
+    /// JSON pointer to its settings.
     pub pointer: &'a str,
 }
 
-/// Where an output goes.
+/// Name of an output.
 pub(super) struct NamedOutput {
     /// Its URL.
     pub url: String,
-    /// Its name modifier, completed.
+    /// Its name modifier, with variables expanded.
     pub modifier: String,
-    /// MIME type of what lies at the URL.
+    /// MIME type of the file at the URL.
     pub content_type: &'static str,
 }
 
@@ -68,7 +68,7 @@ impl Draft<'_> {
             let why = if output.audio_descriptions.iter().flatten().next().is_none() {
                 "Should have a videoDescription or audioDescriptions"
             } else {
-                "the output has no picture, and the input has no sound for it"
+                "the output has no video, and the input has no audio for it"
             };
             return Err(Error::setting(&pointer, why));
         }
@@ -95,7 +95,7 @@ impl Draft<'_> {
         self.push(planned, packaging, &pointer)
     }
 
-    /// What becomes of the output's picture, with key frames where its group cuts.
+    /// Decides how the output's video is encoded, with key frames where its group cuts segments.
     fn decide(
         &self,
         output: &Output,
@@ -111,7 +111,7 @@ impl Draft<'_> {
         Ok(Some(decision))
     }
 
-    /// Images and timecodes over an output's picture; captions come above them.
+    /// Adds images and timecodes over an output's video. Captions are drawn above them.
     fn add_overlays(
         &mut self,
         description: &VideoDescription,
@@ -195,7 +195,7 @@ impl Draft<'_> {
         })
     }
 
-    /// The output's sounds, each encoded once for all outputs that want the same.
+    /// Adds the output's audio streams. Outputs that want the same share one encode.
     fn add_sounds(&mut self, output: &Output, pointer: &str) -> Result<Vec<AudioStream>, Error> {
         let mut streams = Vec::new();
         for (index, description) in output.audio_descriptions.iter().flatten().enumerate() {
@@ -222,7 +222,7 @@ impl Draft<'_> {
         Ok(streams)
     }
 
-    /// What the output's name may tell.
+    /// Returns the values of the variables in the output's name.
     pub(super) fn name_facts(
         &self,
         decision: Option<&Decision>,
@@ -276,7 +276,7 @@ impl Draft<'_> {
     }
 }
 
-/// How a group cuts an output; none for groups of files.
+/// Returns how a group cuts an output into segments; `None` for file groups.
 fn segment_rule(settings: &GroupSettings<'_>, decision: Option<&Decision>) -> Option<SegmentRule> {
     let GroupSettings::Segmented(segmented) = settings else { return None };
     let fixed = decision.map(|decision| decision.coding.gop).filter(|gop| gop.is_fixed);

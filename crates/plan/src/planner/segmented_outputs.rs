@@ -1,5 +1,5 @@
-//! One output in segments: in its settings and streams, out how it is cut, named and listed.
-//! Never a codec that its segments have no place for.
+//! Plans one segmented output: how it is cut, named and listed. It refuses codecs that its segments do not
+//! support.
 
 use abanico_model::generated::Output;
 
@@ -82,10 +82,11 @@ impl Draft<'_> {
     }
 }
 
-/// What stands for the output among what a user gets: its media playlist, or its first file.
+/// Returns the path and MIME type of the file that represents the output to the user: its media playlist, or
+/// its first file.
 fn first_file(cut: &SegmentedOutput) -> (String, &'static str) {
     match (&cut.playlist, &cut.format) {
-        // The name stands for the stream even where no playlist is written: jobs have had it so.
+        // The playlist's name represents the stream even if no playlist is written, as earlier jobs did.
         (Some(_), _) | (None, SegmentFormat::TransportStream(_)) => {
             (cut.names.playlist.clone(), PLAYLIST_TYPE)
         }
@@ -94,7 +95,7 @@ fn first_file(cut: &SegmentedOutput) -> (String, &'static str) {
     }
 }
 
-/// The container that a group's outputs are in, where they name one.
+/// Checks that an output names the container of its group, or none.
 fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<(), Error> {
     let (name, wanted) = match kind {
         GroupKind::File => return Ok(()),
@@ -106,20 +107,21 @@ fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<()
     match container.filter(|container| *container != wanted) {
         None => Ok(()),
         Some(other) => {
-            let why = format!("container {other} does not go in {name} output groups: use {wanted}");
+            let why = format!("container {other} is not supported in {name} output groups: use {wanted}");
             Err(Error::setting(&format!("{pointer}/containerSettings/container"), &why))
         }
     }
 }
 
-/// Manifests name the kind of AAC, which the source's header does not tell for sure.
+/// Refuses AAC that is passed through. Manifests name the AAC profile, which the source's header does not
+/// state reliably.
 fn check_sound_is_known(streams: &Streams, pointer: &str) -> Result<(), Error> {
     let copied = |sound: &AudioStream| matches!(sound.coding.rate, AudioRate::Copied(_));
     let position =
         streams.audio.iter().position(|sound| copied(sound) && sound.coding.codec == AudioCodec::Aac);
     let Some(index) = position else { return Ok(()) };
     let pointer = format!("{pointer}/audioDescriptions/{index}/codecSettings/codec");
-    Err(Error::setting(&pointer, "PASSTHROUGH of AAC goes in file groups only: encode it as AAC"))
+    Err(Error::setting(&pointer, "PASSTHROUGH of AAC is supported in file groups only: encode it as AAC"))
 }
 
 fn check_transport_stream(
@@ -128,28 +130,30 @@ fn check_transport_stream(
     pointer: &str,
 ) -> Result<(), Error> {
     if let Some(codec) = hls::unfit_codec(streams) {
-        let why = format!("{} does not go in HLS: use AAC, MP3, AC3 or EAC3", codec.wire_name());
+        let why = format!("{} is not supported in HLS: use AAC, MP3, AC3 or EAC3", codec.wire_name());
         return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
     }
     if let Some(decision) = decision.filter(|decision| !decision.coding.codec().goes_in_transport_streams()) {
         let name = decision.coding.codec().wire_name();
-        let why = format!("{name} does not go in MPEG-2 TS segments: use H_264 or H_265");
+        let why = format!("{name} is not supported in MPEG-2 TS segments: use H_264 or H_265");
         return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
     }
     Ok(())
 }
 
-/// Fragments hold one stream, so that players can join any picture with any sound.
+/// Checks that a fragmented output has exactly one stream, so that players can combine any video with any
+/// audio.
 fn check_fragments(fragments: &Fragmentation, streams: &Streams, pointer: &str) -> Result<(), Error> {
     let name = if fragments.is_cmaf { "CMAF" } else { "DASH ISO" };
     if usize::from(streams.video.is_some()) + streams.audio.len() != 1 {
-        let why =
-            format!("an output of a {name} group holds one stream: give the sound an output of its own");
+        let why = format!(
+            "an output of a {name} group must have exactly one stream: give the audio an output of its own"
+        );
         return Err(Error::setting(pointer, &why));
     }
     let fits = |codec: &AudioCodec| matches!(codec, AudioCodec::Aac | AudioCodec::Ac3 | AudioCodec::Eac3);
     if let Some(codec) = streams.audio.iter().map(|sound| sound.coding.codec).find(|codec| !fits(codec)) {
-        let why = format!("{} does not go in {name} groups: use AAC, AC3 or EAC3", codec.wire_name());
+        let why = format!("{} is not supported in {name} groups: use AAC, AC3 or EAC3", codec.wire_name());
         return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Jobs are planned for sources of many kinds; the plans must follow MediaConvert's rules and ours.
+//! Plans jobs for sources of many kinds and checks the plans against MediaConvert's rules and ours.
 
 use abanico_media::{AudioTrack, Colour, FieldOrder, FrameRate, Rational};
 use proptest::prelude::*;
@@ -123,7 +123,7 @@ fn ladder() -> Vec<Value> {
     sizes.map(|(name, width, height)| output(name, width, height, json!({}))).to_vec()
 }
 
-/// The task with this name.
+/// Returns the task with this name.
 fn task<'a>(plan: &'a Plan, name: &str) -> &'a TaskKind {
     &plan.task(&crate::TaskId::new(name)).expect("the plan has the task").kind
 }
@@ -137,7 +137,7 @@ fn encode(plan: &Plan) -> &VideoEncode {
 }
 
 #[test]
-fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
+fn ladder_decodes_once_and_packages_each_output() {
     let plan = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
     let ids: Vec<_> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(
@@ -162,9 +162,9 @@ fn does_a_ladder_become_one_decode_one_sound_and_a_package_for_each_output() {
 }
 
 #[test]
-fn does_sound_start_and_end_on_the_pictures_clock() {
+fn audio_is_timed_on_the_video_clock() {
     let plan = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
-    let TaskKind::EncodeAudio(audio) = task(&plan, "audio-0") else { panic!("another task is the sound") };
+    let TaskKind::EncodeAudio(audio) = task(&plan, "audio-0") else { panic!("audio-0 encodes no audio") };
     assert_eq!(
         (audio.parts[0].streams.clone(), audio.parts[0].start.millis(), audio.end.millis()),
         (vec![2], 1480, 10_020)
@@ -173,7 +173,7 @@ fn does_sound_start_and_end_on_the_pictures_clock() {
 }
 
 #[test]
-fn is_a_named_track_taken_and_a_missing_one_told() {
+fn named_tracks_are_used_and_missing_ones_reported() {
     let mut settings = job(ladder());
     settings["inputs"][0]["audioSelectors"]["Audio Selector 1"] =
         json!({"selectorType": "TRACK", "tracks": [1]});
@@ -186,12 +186,12 @@ fn is_a_named_track_taken_and_a_missing_one_told() {
 }
 
 #[test]
-fn does_the_jobs_language_win_over_the_sources() {
+fn job_language_overrides_source_language() {
     let mut info = source(video(1920, 1080));
     info.audio[1].language = Some("fra".into());
     let language = |settings: &Value| match task(&planned(settings, &info, false).unwrap(), "package-0") {
         TaskKind::Package(packaged) => packaged.streams.audio[0].language.clone(),
-        other => panic!("the package's task is {other:?}"),
+        other => panic!("package-0 is {other:?}"),
     };
     let mut settings = job(ladder());
     assert_eq!(language(&settings).as_deref(), Some("fra"));
@@ -200,18 +200,18 @@ fn does_the_jobs_language_win_over_the_sources() {
 }
 
 #[test]
-fn does_an_enlarged_picture_not_feed_the_others() {
+fn enlarged_pictures_are_no_scaling_source() {
     let plan = planned(&job(ladder()), &source(video(640, 360)), false).unwrap();
     assert!(encode(&plan).renditions().all(|(_, rendition)| rendition.scale_from == ScaleSource::Source));
     assert_eq!(
         plan.outputs[0].facts.video.as_ref().unwrap().size,
         Size::new(1920, 1080),
-        "MediaConvert enlarges when it is told to"
+        "MediaConvert enlarges on request"
     );
 }
 
 #[test]
-fn does_the_following_ladder_drop_what_would_enlarge_and_say_so() {
+fn following_ladder_drops_enlarging_rungs_with_a_note() {
     let plan = planned(&job(ladder()), &source(video(640, 360)), true).unwrap();
     assert_eq!((plan.outputs.len(), plan.outputs[0].name_modifier.as_str()), (1, "_480p"));
     assert_eq!(plan.outputs[0].facts.video.as_ref().unwrap().size, Size::new(640, 360));
@@ -220,7 +220,7 @@ fn does_the_following_ladder_drop_what_would_enlarge_and_say_so() {
 }
 
 #[test]
-fn do_outputs_of_another_rate_get_their_own_exact_count() {
+fn frame_counts_are_exact_at_each_rate() {
     let film =
         json!({"framerateControl": "SPECIFIED", "framerateNumerator": 24000, "framerateDenominator": 1001});
     let outputs = vec![output("_a", 1280, 720, film), output("_b", 640, 360, json!({}))];
@@ -232,14 +232,14 @@ fn do_outputs_of_another_rate_get_their_own_exact_count() {
 }
 
 #[test]
-fn are_equal_renditions_made_once() {
+fn equal_renditions_are_made_once() {
     let outputs = vec![output("_a", 1280, 720, json!({})), output("_b", 1280, 720, json!({}))];
     let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
     assert_eq!((encode(&plan).renditions().count(), plan.outputs.len()), (1, 2));
 }
 
 #[test]
-fn is_a_picture_turned_only_where_the_job_says_so() {
+fn video_is_rotated_only_on_request() {
     let turned = VideoTrack { orientation: Orientation::turned(1), ..video(1280, 720) };
     let size_when = |rotate: Value| {
         let mut settings = job(vec![output("", 720, 720, json!({}))]);
@@ -260,7 +260,7 @@ fn is_a_picture_turned_only_where_the_job_says_so() {
 }
 
 #[test]
-fn are_encoder_settings_translated() {
+fn encoder_settings_are_translated() {
     let settings = json!({"rateControlMode": "CBR", "bitrate": 6_000_000, "qualityTuningLevel": "MULTI_PASS_HQ",
         "gopSize": 2.0, "gopSizeUnits": "SECONDS", "codecProfile": "HIGH", "codecLevel": "LEVEL_4_1",
         "numberBFramesBetweenReferenceFrames": 1, "gopBReference": "DISABLED", "numberReferenceFrames": 3});
@@ -276,7 +276,7 @@ fn are_encoder_settings_translated() {
 }
 
 #[test]
-fn does_a_quality_level_follow_the_frame_when_it_is_left_out() {
+fn default_quality_level_follows_frame_size() {
     let factor = |width: u32, height: u32, level: Value| {
         let settings = json!({"qvbrSettings": level});
         let plan =
@@ -292,7 +292,7 @@ fn does_a_quality_level_follow_the_frame_when_it_is_left_out() {
 }
 
 #[test]
-fn is_what_cannot_be_done_refused_with_its_place() {
+fn impossible_settings_are_refused_with_their_pointer() {
     let kind = |settings: &Value, info: &MediaInfo| {
         planned(settings, info, false).map(drop).map_err(|error| (error.kind(), error.to_string()))
     };
@@ -320,7 +320,7 @@ fn is_what_cannot_be_done_refused_with_its_place() {
 }
 
 #[test]
-fn is_high_dynamic_range_mapped_or_the_user_told() {
+fn high_dynamic_range_is_mapped_with_a_note() {
     let mut hdr = video(1920, 1080);
     hdr.colour.transfer = Some("smpte2084".into());
     let plan = planned(&job(ladder()), &source(hdr), false).unwrap();
@@ -329,7 +329,7 @@ fn is_high_dynamic_range_mapped_or_the_user_told() {
 }
 
 #[test]
-fn do_equal_requests_give_equal_plans_and_task_hashes() {
+fn equal_requests_give_equal_plans_and_hashes() {
     let first = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
     let second = planned(&job(ladder()), &source(video(1920, 1080)), false).unwrap();
     assert_eq!(first, second);
@@ -338,10 +338,10 @@ fn do_equal_requests_give_equal_plans_and_task_hashes() {
 }
 
 proptest! {
-    /// Whatever the source's size and turn: sides are even, nothing is enlarged, every rendition has its source of
-    /// scaling before it, and every branch makes the same exact number of frames.
+    /// Whatever the source's size and rotation: sides are even, nothing is enlarged, every rendition comes
+    /// after the one that it is scaled from, and every branch has the exact number of frames.
     #[test]
-    fn does_the_following_ladder_hold_its_promises(width in 16_u32..5000, height in 16_u32..5000, turns in 0_u8..4, millis in 1_i64..100_000) {
+    fn following_ladder_holds_its_promises(width in 16_u32..5000, height in 16_u32..5000, turns in 0_u8..4, millis in 1_i64..100_000) {
         let track = VideoTrack { orientation: Orientation::turned(turns), end: ExactTime::from_millis(1480 + millis), ..video(width, height) };
         let shown = track.display_size();
         let plan = planned(&job(ladder()), &source(track), true).unwrap();

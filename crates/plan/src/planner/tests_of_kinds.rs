@@ -1,4 +1,4 @@
-//! Jobs with other outputs than an MP4 from one input: sound alone, several inputs, HLS with groups, 10 bits.
+//! Plans jobs other than an MP4 from one input: audio only, several inputs, HLS with audio groups, 10 bits.
 
 use abanico_media::{ExactTime, FrameRate, Size};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn kinds(plan: &Plan) -> Vec<String> {
 }
 
 #[test]
-fn does_sound_alone_need_no_picture_and_no_video_task() {
+fn audio_only_outputs_need_no_video() {
     let alone = job(vec![sound(json!({"codec": "MP3", "mp3Settings": {"bitrate": 128_000}}))]);
     let plan = planned(&alone, &source(video(1920, 1080)), false).unwrap();
     assert_eq!(kinds(&plan), ["audio-0", "package-0", "verify-0"]);
@@ -36,7 +36,7 @@ fn does_sound_alone_need_no_picture_and_no_video_task() {
 }
 
 #[test]
-fn is_a_missing_encoder_named_only_where_a_job_needs_it() {
+fn missing_encoders_fail_only_jobs_that_need_them() {
     let opus = json!({"containerSettings": {"container": "OGG"},
         "audioDescriptions": [{"codecSettings": {"codec": "OPUS"}}]});
     let error = planned(&job(vec![opus]), &source(video(640, 360)), false).unwrap_err();
@@ -69,7 +69,7 @@ fn planned_both(settings: &JobSettings, infos: &[MediaInfo]) -> Plan {
 }
 
 #[test]
-fn do_clips_of_two_inputs_tile_the_outputs_and_fit_the_first_ones_frame() {
+fn clips_of_two_inputs_fit_the_first_frame() {
     let (settings, infos) = two_inputs();
     let plan = planned_both(&settings, &infos);
     let TaskKind::EncodeVideo(encode) = &plan.tasks[0].kind else { panic!("{:?}", plan.tasks[0]) };
@@ -84,7 +84,7 @@ fn do_clips_of_two_inputs_tile_the_outputs_and_fit_the_first_ones_frame() {
     assert_eq!(
         audio.parts.iter().map(|part| part.streams.len()).collect::<Vec<_>>(),
         [1, 0],
-        "silence where a track is missing"
+        "silence replaces a missing track"
     );
     assert_eq!(
         (audio.parts[0].length, audio.parts[1].length),
@@ -94,7 +94,7 @@ fn do_clips_of_two_inputs_tile_the_outputs_and_fit_the_first_ones_frame() {
 }
 
 #[test]
-fn is_a_high_dynamic_range_kept_in_ten_bits_and_mapped_in_eight() {
+fn high_dynamic_range_needs_ten_bits() {
     let mut hdr = video(1920, 1080);
     hdr.colour.transfer = Some("smpte2084".into());
     let mut ten = output("_ten", 1280, 720, json!({}));
@@ -106,14 +106,14 @@ fn is_a_high_dynamic_range_kept_in_ten_bits_and_mapped_in_eight() {
     let video = plan.task(&TaskId::video()).map(|task| &task.kind);
     let Some(TaskKind::EncodeVideo(encode)) = video else { panic!("{video:?}") };
     let passes: Vec<Pass> = encode.renditions().map(|(_, rendition)| rendition.pass).collect();
-    assert_eq!(passes, [Pass::Only, Pass::Levelled(0)], "metrics are for the standard range");
+    assert_eq!(passes, [Pass::Only, Pass::Levelled(0)], "metrics are for standard dynamic range");
     assert_eq!(encode.clips[0].tone_map, ToneMap::Hable);
     assert_eq!(encode.branches.iter().map(|branch| branch.keeps_range).collect::<Vec<_>>(), [true, false]);
     assert_eq!(plan.outputs[0].facts.video.as_ref().unwrap().pixel_format, "yuv420p10le");
 }
 
 #[test]
-fn are_sounds_of_a_group_listed_and_cut_by_themselves() {
+fn audio_of_a_group_is_a_separate_stream() {
     let hls = |name: &str, more: Value| {
         let mut made = json!({"nameModifier": name, "containerSettings": {"container": "M3U8"}});
         made.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -158,7 +158,8 @@ fn are_sounds_of_a_group_listed_and_cut_by_themselves() {
     else {
         panic!()
     };
-    // 10.02 s and the encoder's 1024 samples are 471 packets; the first at or after 4 s of 1024/48000 s is the 188th.
+    // 10.02 s plus 1024 samples of priming are 471 packets. A packet lasts 1024/48000 s, so packet 188 is the
+    // first at or after 4 s.
     assert_eq!(
         (cut.segmentation.starts(), cut.segmentation.durations().len()),
         ([0, 188, 375].as_slice(), 3)
@@ -166,7 +167,7 @@ fn are_sounds_of_a_group_listed_and_cut_by_themselves() {
 }
 
 #[test]
-fn do_names_tell_what_the_job_asks_for() {
+fn names_expand_the_job_variables() {
     let mut named = output("_$w$x$h$_$rv$", 640, 360, json!({}));
     named["extension"] = json!("m4v");
     let mut settings = job(vec![named]);
@@ -177,7 +178,7 @@ fn do_names_tell_what_the_job_asks_for() {
 }
 
 #[test]
-fn are_gaps_between_sound_and_picture_told_by_number() {
+fn audio_gaps_give_numbered_warnings() {
     let told = |sound_start_ms: i64, sound_end_ms: i64| {
         let mut info = source(video(1280, 720));
         let picture = info.video.as_ref().unwrap().start;
@@ -191,7 +192,7 @@ fn are_gaps_between_sound_and_picture_told_by_number() {
     assert_eq!((told(-99, 2000), told(-100, 2000)), (vec![], vec![240_001]));
 }
 
-/// Sizes of a job's first passes and samples, and which pass each rendition is.
+/// Returns the sizes and passes of a job's analyses, and the pass of each rendition.
 fn passes(outputs: Vec<Value>) -> (Vec<(Size, Pass)>, Vec<Pass>) {
     let plan = planned(&job(outputs), &source(video(1920, 1080)), false).unwrap();
     let of = |id: TaskId| match plan.task(&id).map(|task| &task.kind) {
@@ -207,7 +208,7 @@ fn passes(outputs: Vec<Value>) -> (Vec<(Size, Pass)>, Vec<Pass>) {
 }
 
 #[test]
-fn is_a_long_film_that_is_one_encode_looked_at_less_often() {
+fn long_whole_films_are_sampled_less_often() {
     let every = |hours: u64| {
         let mut info = source(video(1920, 1080));
         let film = info.video.as_mut().unwrap();
@@ -226,7 +227,7 @@ fn is_a_long_film_that_is_one_encode_looked_at_less_often() {
 }
 
 #[test]
-fn is_a_highest_average_refused_where_nothing_can_hold_it() {
+fn unenforceable_max_average_is_refused() {
     let mut rung = output("", 640, 360, json!({"qualityTuningLevel": "SINGLE_PASS"}));
     rung["videoDescription"]["codecSettings"]["h264Settings"]["qvbrSettings"] =
         json!({"maxAverageBitrate": 500_000});
@@ -235,7 +236,7 @@ fn is_a_highest_average_refused_where_nothing_can_hold_it() {
 }
 
 #[test]
-fn do_rungs_share_a_first_pass_where_their_frames_are_alike() {
+fn rungs_with_similar_frames_share_first_passes() {
     let level = |mode: &str, level: &str, gop: u32| {
         json!({"rateControlMode": mode, "bitrate": 900_000, "qualityTuningLevel": level,
             "gopSize": gop, "gopSizeUnits": "FRAMES"})
@@ -267,7 +268,7 @@ fn do_rungs_share_a_first_pass_where_their_frames_are_alike() {
 }
 
 #[test]
-fn do_first_passes_not_depend_on_rates() {
+fn first_passes_do_not_depend_on_rates() {
     let first_pass = |bit_rate_bps: u64| {
         let own = json!({"rateControlMode": "VBR", "bitrate": bit_rate_bps, "maxBitrate": bit_rate_bps});
         let plan = planned(&job(vec![output("", 640, 360, own)]), &source(video(640, 360)), false).unwrap();
@@ -277,7 +278,7 @@ fn do_first_passes_not_depend_on_rates() {
 }
 
 #[test]
-fn are_two_manifests_of_one_name_refused() {
+fn manifests_with_equal_names_are_refused() {
     let group = |kind: &str, member: &str, container: &str, destination: &str, modifier: &str| {
         let mut one = output(modifier, 640, 360, json!({}));
         one.as_object_mut().unwrap().remove("audioDescriptions");
