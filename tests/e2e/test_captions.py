@@ -199,4 +199,4 @@ def test_is_a_selector_that_is_not_there_told_with_those_that_are(masters: Serve
     wrong = sidecar("SRT", "_s")
     wrong["CaptionDescriptions"][0]["CaptionSelectorName"] = "Captions Selector 7"
     done = fail(masters, settings([captioned(masters, clips)], [output("MP4", h264(), NameModifier="_v"), wrong], "s3://renditions/bad/a"))
-    assert done["ErrorCode"] == 1040 and "there are Captions Selector 1" in done["ErrorMessage"], done["ErrorMessage"]
+    assert done["ErrorCode"] == 1040 and "existing selectors: Captions Selector 1" in done["ErrorMessage"], done["ErrorMessage"]

@@ -194,4 +194,4 @@ def test_is_sound_that_starts_late_told_as_aws_tells_it(server: Server, folder: 
     inputs = [{"FileInput": upload(server, late, "late.mkv"), "AudioSelectors": {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}}]
     job = run(server, settings(inputs, [output("MP4", SHARP, [AAC])], "s3://renditions/late/a"))
     assert job["Warnings"] == [{"Code": 240000, "Count": 1}]
-    assert any("of silence come first" in text for text in job["Messages"]["Warning"]), job["Messages"]
+    assert any("of silence at the start" in text for text in job["Messages"]["Warning"]), job["Messages"]

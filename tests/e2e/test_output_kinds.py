@@ -175,8 +175,8 @@ def test_become_outputs_of_sound_alone_from_sound_alone(server: Server, made: di
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (output("WEBM", h264(), [OPUS]), "H_264 does not go in WEBM"),
-        (output("MP4", h264(), [WAV]), "WAV does not go in MP4"),
+        (output("WEBM", h264(), [OPUS]), "H_264 is not supported in WEBM"),
+        (output("MP4", h264(), [WAV]), "WAV is not supported in MP4"),
         (output("RAW", None, [OPUS]), "use OGG"),
     ],
 )

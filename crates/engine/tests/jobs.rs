@@ -79,7 +79,7 @@ async fn does_the_ladder_follow_a_portrait_source_without_enlarging() {
     assert_eq!((record.stage(), record.machine.failure()), (Stage::Complete, None));
     assert_eq!(sizes(&record), [("_480p".to_owned(), 360, 640)]);
     let messages: Vec<_> = record.messages().collect();
-    assert!(messages.len() == 3 && messages.iter().any(|text| text.contains("no sound")), "{messages:?}");
+    assert!(messages.len() == 3 && messages.iter().any(|text| text.contains("no audio")), "{messages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

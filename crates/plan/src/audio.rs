@@ -153,7 +153,7 @@ fn passthrough(
         description.remix_settings.is_some() || description.audio_normalization_settings.is_some();
     if part.streams.len() != 1 || part.offset != ExactTime::ZERO || is_changed {
         return refuse(
-            "PASSTHROUGH copies one unchanged track: remove offsets, remixing and normalisation, or encode it",
+            "PASSTHROUGH copies one track unchanged: remove offsets, remixing and normalisation, or encode it",
         );
     }
     let Some(codec) = AudioCodec::of_source(&track.codec) else {

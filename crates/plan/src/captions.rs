@@ -1,5 +1,5 @@
-//! Captions: in an output's caption descriptions and the inputs' caption selectors, out which text files are read, how
-//! they are put on the output's clock, and what is made of them. Never a look into a caption file.
+//! Decides which caption files a job reads, how they are placed on the output's clock, and what is made of
+//! them. It does not read the files.
 
 use abanico_captions::{BurnInStyle, CaptionFormat, StylePassthrough};
 use abanico_media::{ExactTime, Size};
@@ -18,39 +18,40 @@ pub(crate) use burn_in::burn_in_style;
 /// A caption file that the job reads.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CaptionFile {
-    /// Where it is.
+    /// URL of the file.
     pub url: String,
-    /// What the job says it is.
+    /// Format that the job gives.
     pub format: CaptionFormat,
 }
 
 /// Captions that are made from files.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CaptionTask {
-    /// What is shown, clip after clip, as the pictures are.
+    /// Captions of each clip, in the order of the clips.
     pub parts: Vec<CaptionPart>,
-    /// Whether cues of the same times become one.
+    /// Whether cues with the same times are merged.
     pub merges: bool,
-    /// What they are written as.
+    /// Format in which they are written.
     pub form: CaptionForm,
-    /// Where they go to a user; none for what goes into a picture or a file with other streams.
+    /// How they are delivered as an output; `None` if they are drawn into video or packaged with other
+    /// streams.
     pub delivery: Option<CaptionDelivery>,
 }
 
 /// The captions of one clip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CaptionPart {
-    /// Index of the file in [`crate::Plan::caption_files`]; none shows nothing.
+    /// Index of the file in [`crate::Plan::caption_files`]; `None` shows no captions.
     pub file: Option<u32>,
-    /// Added to all times of the file.
+    /// Added to all times in the file.
     pub delta: ExactTime,
-    /// Where the clip starts, counted from its input's first picture, which is the file's zero.
+    /// Start of the clip, from the first frame of its input, which is the zero of the file.
     pub start: ExactTime,
-    /// How long the clip is.
+    /// Length of the clip.
     pub length: ExactTime,
 }
 
-/// What captions are written as.
+/// Format in which captions are written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptionForm {
@@ -60,18 +61,18 @@ pub enum CaptionForm {
     WebVtt(StylePassthrough),
     /// WebVTT in segments that begin at these times.
     Segments {
-        /// Whether looks are kept.
+        /// Whether styles are kept.
         passthrough: StylePassthrough,
-        /// Ascending, from zero.
+        /// Start times, ascending from zero.
         starts: Vec<ExactTime>,
-        /// Presentation time of the output's zero in the transport streams that they go with.
+        /// Presentation time of the output's zero in the accompanying transport streams.
         first_pts: ExactTime,
     },
-    /// A script by which they are drawn into pictures of this size.
+    /// A script that draws them into frames of this size.
     Script(Box<BurnInStyle>, Size),
 }
 
-/// Where captions go.
+/// How captions are delivered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptionDelivery {
@@ -80,26 +81,26 @@ pub enum CaptionDelivery {
         /// Index of the output in [`crate::Plan::outputs`].
         output: u32,
     },
-    /// A stream of segments.
+    /// A segmented stream.
     Stream {
         /// Index of the output in [`crate::Plan::outputs`].
         output: u32,
         /// Names of its files.
         names: SegmentNames,
-        /// How its media playlist is written, if it has one.
+        /// Style of its media playlist, if it has one.
         playlist: Option<PlaylistStyle>,
     },
 }
 
 impl CaptionTask {
-    /// Length of all clips together.
+    /// Returns the total length of all clips.
     pub fn length(&self) -> ExactTime {
         self.parts.iter().fold(ExactTime::ZERO, |sum, part| sum + part.length)
     }
 }
 
 impl CaptionDelivery {
-    /// Index of the output in [`crate::Plan::outputs`].
+    /// Returns the index of the output in [`crate::Plan::outputs`].
     pub fn output(&self) -> u32 {
         match self {
             Self::File { output } | Self::Stream { output, .. } => *output,
@@ -107,7 +108,7 @@ impl CaptionDelivery {
     }
 }
 
-/// The kinds of captions that an output can ask for.
+/// The caption destinations that are supported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Destination {
     BurnIn,
@@ -116,10 +117,10 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// What a description asks for.
+    /// Reads the destination of a description.
     ///
     /// # Errors
-    /// When it says nothing, or something that is not made here.
+    /// Fails if it is missing or not supported.
     pub fn of(description: &CaptionDescription, pointer: &str) -> Result<Self, Error> {
         let settings = description.destination_settings.as_ref();
         match settings.and_then(|settings| text(&settings.destination_type)) {
@@ -138,7 +139,7 @@ impl Destination {
     }
 }
 
-/// Whether looks reach a sidecar file.
+/// Returns whether styles are kept in a caption file.
 pub(crate) fn passthrough(description: &CaptionDescription, destination: Destination) -> StylePassthrough {
     let settings = description.destination_settings.as_ref();
     let srt = || settings.and_then(|one| text(&one.srt_destination_settings.as_ref()?.style_passthrough));
@@ -151,21 +152,21 @@ pub(crate) fn passthrough(description: &CaptionDescription, destination: Destina
     }
 }
 
-/// Whether cues of the same times become one.
+/// Returns whether cues with the same times are merged.
 pub(crate) fn merges(description: &CaptionDescription) -> bool {
     let settings = description.destination_settings.as_ref();
     let webvtt = settings.and_then(|settings| settings.webvtt_destination_settings.as_ref());
     webvtt.and_then(|webvtt| text(&webvtt.style_passthrough)) == Some("MERGE")
 }
 
-/// Whether captions are for those who do not hear.
+/// Returns whether captions are for the deaf and hard of hearing.
 pub(crate) fn is_accessible(description: &CaptionDescription) -> bool {
     let settings = description.destination_settings.as_ref();
     let webvtt = settings.and_then(|settings| settings.webvtt_destination_settings.as_ref());
     webvtt.and_then(|webvtt| text(&webvtt.accessibility)) == Some("ENABLED")
 }
 
-/// ISO 639-2 code of captions, lower case: the description's, else the selector's.
+/// Returns the lower-case ISO 639-2 code of captions: the description's, otherwise the selector's.
 pub(crate) fn language(description: &CaptionDescription, inputs: &[Input]) -> Option<String> {
     let own = description.custom_language_code.as_deref().or_else(|| text(&description.language_code));
     let selector =
@@ -180,18 +181,18 @@ fn selector<'a>(input: &'a Input, name: &str) -> Option<&'a CaptionSelector> {
     input.caption_selectors.as_ref()?.get(name)
 }
 
-/// Where a selector's captions come from.
+/// Source of a selector's captions.
 struct Source<'a> {
     url: &'a str,
     format: CaptionFormat,
     delta: ExactTime,
 }
 
-/// The captions of every clip; `first_pictures` are the times of the inputs' first pictures on their own clocks. Files that
-/// are not yet in `files` are added.
+/// Returns the captions of every clip. `first_pictures` are the times of the inputs' first frames on their
+/// own clocks. New files are added to `files`.
 ///
 /// # Errors
-/// When no input has the selector, or a selector does not name its file.
+/// Fails if no input has the selector, or if a selector does not name its file.
 pub(crate) fn parts(
     description: &CaptionDescription,
     (inputs, clips, first_pictures): (&[Input], &[Clip], &[ExactTime]),
@@ -233,16 +234,16 @@ fn no_selector(inputs: &[Input], name: &str, pointer: &str) -> Error {
     known.sort_unstable();
     known.dedup();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let why = format!("no input has the caption selector `{name}`: there are {known}");
+    let why = format!("no input has the caption selector `{name}`; existing selectors: {known}");
     Error::setting(&format!("{pointer}/captionSelectorName"), &why)
 }
 
-/// A step of a JSON pointer (RFC 6901).
+/// Escapes a name for use in a JSON pointer (RFC 6901).
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Where a selector's captions come from; none for the source that has none.
+/// Returns the source of a selector's captions; `None` for a null source.
 fn source<'a>(selector: &'a CaptionSelector, pointer: &str) -> Result<Option<Source<'a>>, Error> {
     let settings = selector.source_settings.as_ref();
     let format = match settings.and_then(|settings| text(&settings.source_type)) {
@@ -251,7 +252,7 @@ fn source<'a>(selector: &'a CaptionSelector, pointer: &str) -> Result<Option<Sou
         Some("WEBVTT") => CaptionFormat::WebVtt,
         other => {
             let said = other.unwrap_or("EMBEDDED");
-            let why = format!("captions from {said} are not supported: give a file, as SRT or WEBVTT");
+            let why = format!("captions from {said} are not supported: use an SRT or WEBVTT file");
             return Err(Error::setting(&format!("{pointer}/sourceSettings/sourceType"), &why));
         }
     };

@@ -1,5 +1,6 @@
-//! Containers of file outputs: in an output's container settings and its codecs, out the kind of file, its extension and
-//! MIME type. Never a muxer's flag, never a codec that players do not look for in that container.
+//! Chooses the container of a file output, with its extension and MIME type, from the output's container
+//! settings and codecs. It refuses codecs that players do not expect in a container, and returns no muxer
+//! flags.
 
 use abanico_model::generated::{ContainerSettings, M2tsSettings};
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::setting::{text, whole};
 use crate::{AudioCodec, Error, TransportStream, VideoCodec, transport_stream};
 
-/// The kind of a file.
+/// Container of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Container {
@@ -21,24 +22,24 @@ pub enum Container {
     WebM,
     /// Ogg.
     Ogg,
-    /// The stream itself, without a container.
+    /// A bare elementary stream without a container.
     Raw(AudioCodec),
 }
 
-/// A transport stream that lies in one file.
+/// A transport stream in one file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProgramStream {
-    /// Numbers in the stream.
+    /// Identifiers and first presentation time.
     pub transport: TransportStream,
-    /// Constant bit rate of the whole stream, filled up with null packets; none adds none.
+    /// Constant bit rate of the whole stream, reached with null packets; `None` adds none.
     pub constant_bps: Option<u64>,
 }
 
 impl Container {
-    /// Reads an output's settings; `audio` are the codecs of its sound.
+    /// Reads an output's settings. `audio` lists the codecs of its audio.
     ///
     /// # Errors
-    /// When the container is not made here or does not take the codecs.
+    /// Fails if the container is not supported or does not support the codecs.
     pub(crate) fn from_settings(
         settings: Option<&ContainerSettings>,
         video: Option<VideoCodec>,
@@ -57,7 +58,7 @@ impl Container {
             "OGG" => Self::Ogg,
             "RAW" => return Self::raw(video, audio, pointer),
             other => {
-                let why = format!("container {other} does not go in a file group here");
+                let why = format!("container {other} is not supported in file groups");
                 return Err(Error::setting(&format!("{pointer}/containerSettings/container"), &why));
             }
         };
@@ -69,11 +70,11 @@ impl Container {
         let refuse = |why: &str| Err(Error::setting(&format!("{pointer}/containerSettings/container"), why));
         match (video, audio) {
             (None, [AudioCodec::Opus | AudioCodec::Vorbis]) => {
-                refuse("RAW has no room for this codec: use OGG")
+                refuse("RAW does not support this codec: use OGG")
             }
             (None, [one]) => Ok(Self::Raw(*one)),
-            (None, _) => refuse("RAW takes one audio description"),
-            (Some(_), _) => refuse("RAW goes with FRAME_CAPTURE or one audio description alone: use MP4"),
+            (None, _) => refuse("RAW needs exactly one audio description"),
+            (Some(_), _) => refuse("RAW is only for FRAME_CAPTURE or a single audio description: use MP4"),
         }
     }
 
@@ -87,15 +88,15 @@ impl Container {
         let videos = self.video_codecs();
         if let Some(video) = video.filter(|video| !videos.contains(video)) {
             let names: Vec<&str> = videos.iter().map(|codec| codec.wire_name()).collect();
-            let instead = if names.is_empty() { "sound alone".to_owned() } else { names.join(", ") };
-            let why = format!("{} does not go in {name}, which takes {instead}", video.wire_name());
+            let instead = if names.is_empty() { "audio only".to_owned() } else { names.join(", ") };
+            let why = format!("{} is not supported in {name}, which takes {instead}", video.wire_name());
             return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
         }
         let audios = self.audio_codecs();
         if let Some((index, codec)) = audio.iter().enumerate().find(|(_, codec)| !audios.contains(codec)) {
             let names: Vec<&str> = audios.iter().map(|codec| codec.wire_name()).collect();
             let why =
-                format!("{} does not go in {name}, which takes {}", codec.wire_name(), names.join(", "));
+                format!("{} is not supported in {name}, which takes {}", codec.wire_name(), names.join(", "));
             let pointer = format!("{pointer}/audioDescriptions/{index}/codecSettings/codec");
             return Err(Error::setting(&pointer, &why));
         }
@@ -123,7 +124,7 @@ impl Container {
         }
     }
 
-    /// Extension of the file where the job names none.
+    /// Returns the default extension of the file.
     pub fn extension(&self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -144,7 +145,7 @@ impl Container {
         }
     }
 
-    /// MIME type of the file.
+    /// Returns the MIME type of the file.
     pub fn content_type(&self, has_video: bool) -> &'static str {
         match self {
             Self::Mp4 if has_video => "video/mp4",
@@ -166,12 +167,12 @@ impl Container {
         }
     }
 
-    /// Whether an edit list hides the encoder's start of the sound, so that sound and picture begin together.
+    /// Returns whether an edit list hides the encoder's priming, so that audio and video begin together.
     pub fn hides_delay(&self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov)
     }
 
-    /// Whether it is made of the boxes of ISO/IEC 14496-12.
+    /// Returns whether it consists of the boxes of ISO/IEC 14496-12.
     pub fn has_boxes(&self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov)
     }
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn has_each_kind_its_extension_and_type() {
+    fn containers_have_extensions_and_mime_types() {
         let of = |name: &str, video, audio| {
             let made = container(json!({"container": name}), video, audio).unwrap();
             format!("{} {}", made.extension(), made.content_type(video.is_some()))
@@ -213,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn is_a_codec_that_does_not_go_refused_with_those_that_do() {
+    fn unsupported_codecs_are_refused_with_alternatives() {
         let why = container(json!({"container": "WEBM"}), Some(VideoCodec::H264), &[]).unwrap_err();
-        assert!(why.contains("H_264 does not go in WEBM, which takes VP9, AV1"), "{why}");
+        assert!(why.contains("H_264 is not supported in WEBM, which takes VP9, AV1"), "{why}");
         let why =
             container(json!({"container": "MP4"}), None, &[AudioCodec::Aac, AudioCodec::Wav]).unwrap_err();
         assert!(why.contains("/o/audioDescriptions/1/") && why.contains("WAV"), "{why}");
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_transport_stream_constant_only_where_the_job_says_so() {
+    fn transport_streams_are_constant_only_with_cbr() {
         let rate = |settings: Value| {
             let made =
                 container(json!({"container": "M2TS", "m2tsSettings": settings}), None, &[AudioCodec::Aac]);

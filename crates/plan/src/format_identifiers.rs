@@ -1,45 +1,46 @@
-//! Variables in names: in a text such as `film_$h$p`, and what is known of an output, out the text with values.
-//! Never a value for a variable that MediaConvert does not have: such a text stays as it is.
+//! Expands the variables in names such as `film_$h$p`. Text that is not one of MediaConvert's variables stays
+//! unchanged.
 //!
-//! MediaConvert's user guide has the list; `%0N` before the closing `$` pads a number with zeros (`$h%04$` → `0720`).
+//! MediaConvert's user guide lists the variables. `%0N` before the closing `$` pads a number with zeros
+//! (`$h%04$` → `0720`).
 
 use time::OffsetDateTime;
 
-/// What a name may tell.
+/// Values of the variables in names.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct NameFacts {
-    /// When the job began, in milliseconds since 1970 (UTC).
+    /// Start of the job in milliseconds since 1970 (UTC).
     pub started_epoch_ms: i64,
     /// Name of the first input without its extension.
     pub input_name: String,
-    /// What only outputs have; none in a destination, whose other variables stay as they are.
+    /// Values that only outputs have; `None` in a destination, whose output variables stay unchanged.
     pub output: Option<OutputNameFacts>,
 }
 
-/// What only outputs have; numbers that an output does not have are none.
+/// Values that only outputs have. Numbers that an output does not have are `None`.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct OutputNameFacts {
-    /// Kilobits a second of the picture, the maximum for QVBR.
+    /// Video bit rate in kilobits per second, the maximum for QVBR.
     pub video_kbps: Option<u64>,
-    /// Kilobits a second of the sound.
+    /// Audio bit rate in kilobits per second.
     pub audio_kbps: Option<u64>,
-    /// Columns.
+    /// Width in pixels.
     pub width: Option<u64>,
-    /// Rows.
+    /// Height in pixels.
     pub height: Option<u64>,
-    /// Whole frames a second.
+    /// Frames per second, rounded down.
     pub rate: Option<u64>,
     /// Extension of the file.
     pub extension: String,
 }
 
-/// Puts values in the place of variables.
+/// Replaces variables by their values.
 pub(crate) fn expand(text: &str, facts: &NameFacts) -> String {
     let (mut made, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(start) = rest.find('$') {
         made.push_str(&rest[..start]);
         let after = &rest[start + 1..];
-        // What stands between two dollar signs and could be a variable is one, known or not.
+        // Text between two dollar signs that looks like a variable is taken as one, known or not.
         let variable = after.find('$').map(|end| (&after[..end], &after[end + 1..]));
         let is_name = |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '%');
         match variable.filter(|(name, _)| is_name(name)) {
@@ -65,7 +66,7 @@ fn value(variable: &str, facts: &NameFacts) -> Option<String> {
     let number = |number: u64| format!("{number:0width$}");
     let output = facts.output.as_ref();
     match name {
-        // Two dollar signs are one.
+        // Two dollar signs stand for one.
         "" if width == 0 => Some("$".to_owned()),
         "dt" => Some(format!("{}T{}", date(facts), time(facts))),
         "d" => Some(date(facts)),
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn has_each_variable_its_value() {
+    fn each_variable_has_its_value() {
         let cases = [
             ("_$dt$", "_20170914T112233"),
             ("$d$-$t$", "20170914-112233"),
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn does_an_unknown_variable_stay_as_it_is() {
+    fn unknown_variables_stay_unchanged() {
         for text in ["$W$", "$x", "$h%0a$", "a$b$c", "$h%099$"] {
             assert_eq!(expand(text, &facts()), text);
         }

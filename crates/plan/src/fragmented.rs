@@ -1,16 +1,16 @@
-//! CMAF and DASH groups: in a group's settings, out how its streams are cut into fragments, named and listed.
-//! Never a manifest's text, never a box.
+//! Reads the settings of CMAF and DASH groups: how streams are cut into fragments, named and listed. It
+//! writes neither manifests nor boxes.
 
 use abanico_model::generated::{CmafGroupSettings, DashIsoGroupSettings, Output};
 
 use crate::segmented::{DashStyle, Fragmentation, PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup};
 use crate::setting::{decimal_seconds, seconds, text, whole};
 
-/// Lengths in seconds where the job names none (AWS's service model).
+/// Default lengths in seconds (AWS's service model).
 const CMAF_SEGMENT_SECONDS: u64 = 10;
 const DASH_SEGMENT_SECONDS: u64 = 30;
 const FRAGMENT_SECONDS: u64 = 2;
-/// Digits of a segment's number.
+/// Digits in a segment's number.
 const DIGITS: usize = 9;
 
 /// Reads the settings of a CMAF group.
@@ -72,7 +72,7 @@ pub(crate) fn dash_group(settings: &DashIsoGroupSettings) -> SegmentedGroup {
     }
 }
 
-/// How streams are written, as both kinds of groups say it.
+/// Returns how fragments are written, from settings that both kinds of groups have.
 fn fragmentation(is_cmaf: bool, length_seconds: Option<i64>, offsets: Option<&str>) -> Fragmentation {
     Fragmentation {
         is_cmaf,
@@ -81,7 +81,7 @@ fn fragmentation(is_cmaf: bool, length_seconds: Option<i64>, offsets: Option<&st
     }
 }
 
-/// Names of a stream's files; `base` is the group's destination with its last part completed.
+/// Returns the names of a stream's files. `base` is the group's destination, completed by a file name.
 pub(crate) fn names(base: &str, modifier: &str, is_cmaf: bool, is_video: bool) -> SegmentNames {
     let (folder, stem) = base.rsplit_once('/').unwrap_or(("", base));
     let extension = match (is_cmaf, is_video) {
@@ -99,8 +99,8 @@ pub(crate) fn names(base: &str, modifier: &str, is_cmaf: bool, is_video: bool) -
     }
 }
 
-/// What a CMAF or DASH output says of its place: a sound is an alternative, by default in a group of its own (AWS's
-/// service model); `number` is the output's place in its group.
+/// Reads the role of a CMAF or DASH output in its group. Audio is alternative, by default in an audio group
+/// of its own (AWS's service model). `number` is the output's index in its output group.
 pub(crate) fn role_settings(output: &Output, number: usize) -> RoleSettings<'_> {
     let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
     RoleSettings {
@@ -112,7 +112,7 @@ pub(crate) fn role_settings(output: &Output, number: usize) -> RoleSettings<'_> 
     }
 }
 
-/// Whether a CMAF output asks for a playlist of key frames.
+/// Returns whether a CMAF output asks for a playlist of key frames.
 pub(crate) fn has_i_frames(output: &Output) -> bool {
     let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
     cmfc.and_then(|cmfc| text(&cmfc.i_frame_only_manifest)) == Some("INCLUDE")
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn are_lengths_the_services_unless_the_job_has_its_own() {
+    fn lengths_default_to_aws_model() {
         let plain = cmaf(json!({}));
         assert_eq!((plain.segment_length.millis(), plain.single_file, plain.is_exact), (10_000, true, false));
         assert_eq!(plain.fragments.unwrap().least_length.millis(), 2000);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn are_manifests_written_unless_the_job_forbids_them() {
+    fn manifests_are_written_unless_disabled() {
         let group = cmaf(json!({"writeHlsManifest": "DISABLED", "mpdProfile": "ON_DEMAND_PROFILE",
             "mpdManifestBandwidthType": "MAX", "writeSegmentTimelineInRepresentation": "ENABLED", "baseUrl": "x/"}));
         assert_eq!(group.playlists, None);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn do_names_tell_picture_from_sound() {
+    fn names_distinguish_video_from_audio() {
         assert_eq!(names("s3://o/a/film", "_v", true, true).single_file(), "film_v.cmfv");
         assert_eq!(names("s3://o/a/film", "_v", true, false).segment(1), "film_v_000000002.cmfa");
         assert_eq!(names("s3://o/a/film", "_v", false, false).initialisation(), "film_vinit.mp4");

@@ -1,5 +1,5 @@
-//! What is drawn over a picture, and how its colours are corrected: in an output's preprocessors and the job's timecodes,
-//! out images, timecodes and corrections. Never a filter's name.
+//! Reads what is drawn over an output's video (images and timecodes) and how its colours are corrected. It
+//! returns no ffmpeg filters.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::{
@@ -11,30 +11,31 @@ use crate::setting::{text, whole};
 use crate::timecode::{clock, frame_number};
 use crate::{ColourCorrection, Error, InsertedImage, TimecodeStamp};
 
-/// Opacity where the job names none (AWS's service model).
+/// Default opacity (AWS's service model).
 const DEFAULT_OPACITY_PERCENT: i64 = 50;
-/// Height of burnt-in timecodes in pixels where the job names none (AWS's console).
+/// Default height of burnt-in timecodes in pixels (AWS's console).
 const DEFAULT_TIMECODE_PIXELS: u32 = 10;
 /// The level that changes nothing (AWS's console).
 const NEUTRAL: i64 = 50;
-/// Frames a second, to the nearest whole number, that timecodes count by.
+/// Frame rates, rounded to a whole number, that timecodes support.
 const TIMECODE_RATES: [i64; 7] = [24, 25, 30, 48, 50, 60, 120];
 
-/// The clock that an output's timecodes count by.
+/// The clock of an output's timecodes.
 #[derive(Clone, Copy)]
 pub(crate) struct OutputTimecode {
     rate: FrameRate,
-    /// Number of the output's first frame.
+    /// Frame number of the output's first frame.
     first: i64,
-    /// Whether numbers are left out.
+    /// Whether it is a drop-frame timecode.
     drops: bool,
 }
 
 impl OutputTimecode {
-    /// The clock of an output at `rate`; the first clip's input and video tell of embedded timecodes.
+    /// Returns the clock of an output at `rate`. The first clip's input and video track provide embedded
+    /// timecodes.
     ///
     /// # Errors
-    /// When the job names a start that is no timecode.
+    /// Fails if the job names an invalid start.
     pub fn of(
         config: Option<&TimecodeConfig>,
         (input, track, clip): (&Input, Option<&VideoTrack>, &Clip),
@@ -66,12 +67,12 @@ impl OutputTimecode {
         Ok(Self { rate, first: first + into, drops: start.is_some_and(|start| start.contains(';')) })
     }
 
-    /// The moment of a timecode, counted from the output's first frame.
+    /// Returns the time of a timecode, counted from the output's first frame.
     fn moment(&self, timecode: &str, pointer: &str) -> Result<ExactTime, Error> {
         let number = frame_number(timecode, self.rate).ok_or_else(|| Error::timecode(pointer, timecode))?;
         let frames = u64::try_from(number - self.first).map_err(|_| {
             let why = format!(
-                "`{timecode}` lies before the output's first frame, {}: set timecodeConfig to ZEROBASED to count from there",
+                "`{timecode}` is before the output's first frame, {}: set timecodeConfig to ZEROBASED to count from that frame",
                 clock(self.first, self.rate)
             );
             Error::setting(pointer, &why)
@@ -80,10 +81,10 @@ impl OutputTimecode {
     }
 }
 
-/// The images of an output, lowest layer first; URLs that are not yet in `files` are added.
+/// Returns the images of an output, lowest layer first. New URLs are added to `files`.
 ///
 /// # Errors
-/// When an image has no place, no address, or a time that is none.
+/// Fails if an image has no position or no URL, or an invalid start time.
 pub(crate) fn images(
     description: &VideoDescription,
     timecode: OutputTimecode,
@@ -137,10 +138,10 @@ fn image(
     })
 }
 
-/// The timecode that is drawn into an output, if the job asks for one.
+/// Returns the timecode to draw into an output, if the job asks for one.
 ///
 /// # Errors
-/// When the output's frame rate has no timecodes.
+/// Fails if timecodes do not support the output's frame rate.
 pub(crate) fn timecode_stamp(
     description: &VideoDescription,
     timecode: OutputTimecode,
@@ -152,7 +153,7 @@ pub(crate) fn timecode_stamp(
     let off = (timecode.rate.per_second() - Rational::from(nominal)).abs();
     if !TIMECODE_RATES.contains(&nominal) || off > Rational::new(1, 10) {
         let why =
-            format!("timecodes count 24, 25, 30, 48, 50, 60 or 120 frames a second, not {}", timecode.rate);
+            format!("timecodes need 24, 25, 30, 48, 50, 60 or 120 frames per second, not {}", timecode.rate);
         return Err(Error::setting(&format!("{pointer}/videoPreprocessors/timecodeBurnin"), &why));
     }
     Ok(Some(stamp(wire, timecode)))
@@ -177,7 +178,7 @@ fn stamp(wire: &TimecodeBurnin, timecode: OutputTimecode) -> TimecodeStamp {
     }
 }
 
-/// The correction of an output's colours; none where all levels are neutral.
+/// Returns the colour correction of an output; `None` if all levels are neutral.
 pub(crate) fn colour_correction(description: &VideoDescription) -> Option<ColourCorrection> {
     let wire: &ColorCorrector = description.video_preprocessors.as_ref()?.color_corrector.as_ref()?;
     let level = |member: Option<i64>| u8::try_from(member.unwrap_or(NEUTRAL).clamp(1, 100)).unwrap_or(50);
@@ -190,12 +191,12 @@ pub(crate) fn colour_correction(description: &VideoDescription) -> Option<Colour
     (made != ColourCorrection::NEUTRAL).then_some(made)
 }
 
-/// Whether an image lies within the frame at least in part; what hangs over is cropped.
+/// Checks that at least a part of an image is within the frame. The rest is cropped.
 pub(crate) fn check_place(image: &InsertedImage, frame: Size, pointer: &str) -> Result<(), Error> {
     if image.x < frame.width && image.y < frame.height {
         return Ok(());
     }
-    let why = format!("the image at {}, {} lies outside of the {frame} frame", image.x, image.y);
+    let why = format!("the image at {}, {} is outside of the {frame} frame", image.x, image.y);
     Err(Error::setting(&format!("{pointer}/videoPreprocessors/imageInserter"), &why))
 }
 
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn are_images_sorted_by_layer_and_timed_from_the_first_frame() {
+    fn images_are_sorted_by_layer_and_timed() {
         let one = json!({"imageInserterInput": "s3://b/a.png", "imageX": 10, "imageY": 20, "layer": 5,
             "startTime": "01:00:02:05", "duration": 3000, "fadeIn": 500, "fadeOut": 250, "opacity": 80});
         let two = json!({"imageInserterInput": "s3://b/a.png", "imageX": 0, "imageY": 0, "width": 64});
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_image_without_a_place_refused() {
+    fn images_without_position_are_refused() {
         let wanted = description(
             json!({"imageInserter": {"insertableImages": [{"imageInserterInput": "s3://b/a.png"}]}}),
         );
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_timecode_begin_where_the_job_says() {
+    fn timecodes_begin_where_the_job_says() {
         let wanted = description(
             json!({"timecodeBurnin": {"position": "BOTTOM_RIGHT", "fontSize": 32, "prefix": "A-"}}),
         );
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn are_neutral_colours_left_alone() {
+    fn neutral_colours_need_no_correction() {
         assert_eq!(colour_correction(&description(json!({"colorCorrector": {"brightness": 50}}))), None);
         let made = colour_correction(&description(json!({"colorCorrector": {"saturation": 1, "hue": -90}})))
             .unwrap();

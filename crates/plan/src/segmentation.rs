@@ -1,29 +1,29 @@
-//! Where segments begin: in a rule, a frame rate and a frame count, out the first frame of every segment.
-//! Never an empty segment, never a frame in two segments or in none.
+//! Cuts a stream into segments: computes the first frame of each from a rule, a frame rate and a frame count.
+//! Every frame is in exactly one segment, and no segment is empty.
 
 use abanico_media::{ExactTime, FrameRate, Rational};
 use serde::{Deserialize, Serialize};
 
-/// How long segments shall be.
+/// How long segments should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SegmentRule {
-    /// Length that is asked for, above zero.
+    /// Wanted length, above zero.
     pub length: ExactTime,
-    /// Frames from one key frame to the next where the job fixes them; segments are then rounded up to whole groups.
-    /// None lets a key frame stand at every segment's start.
+    /// Frames between key frames, if the job fixes them. Segments are then rounded up to whole groups. `None`
+    /// allows a key frame at the start of every segment.
     pub gop_frames: Option<u64>,
-    /// A last segment that is shorter is joined to the one before; zero joins none.
+    /// A shorter last segment is joined to the one before it; zero joins none.
     pub min_final_length: ExactTime,
 }
 
 impl SegmentRule {
-    /// A rule without fixed groups and without a least last length.
+    /// Returns a rule without fixed groups and without a shortest last segment.
     pub fn of_length(length: ExactTime) -> Self {
         Self { length, gop_frames: None, min_final_length: ExactTime::ZERO }
     }
 
-    /// The length that segments get at `rate`: the one asked for, at least a frame, rounded up to whole groups of
-    /// pictures.
+    /// Returns the length of segments at `rate`: the wanted length, but at least a frame, rounded up to whole
+    /// groups of pictures.
     pub fn length_at(&self, rate: FrameRate) -> ExactTime {
         let length = self.length.max(rate.frame_duration());
         let Some(gop) = self.gop_frames.filter(|frames| *frames > 0) else { return length };
@@ -42,7 +42,7 @@ pub struct Segmentation {
 }
 
 impl Segmentation {
-    /// Cuts `frames` frames, at least one, at `rate`. Segment `k` begins with the first frame that is not before `k`
+    /// Cuts `frames` frames, at least one, at `rate`. Segment `k` begins with the first frame at or after `k`
     /// segment lengths, so streams of different rates are cut at the same times.
     pub fn cut(rule: &SegmentRule, rate: FrameRate, frames: u64) -> Self {
         let step = rule.length_at(rate).seconds() * rate.per_second();
@@ -59,17 +59,17 @@ impl Segmentation {
         Self { rate, frames, starts }
     }
 
-    /// First frame of every segment, ascending, from 0.
+    /// Returns the first frame of every segment, ascending from 0.
     pub fn starts(&self) -> &[u64] {
         &self.starts
     }
 
-    /// Number of segments, at least 1.
+    /// Returns the number of segments, at least 1.
     pub fn count(&self) -> usize {
         self.starts.len()
     }
 
-    /// Length of every segment in order; together they are exactly as long as the stream.
+    /// Returns the length of every segment, in order. Their sum is exactly the length of the stream.
     pub fn durations(&self) -> Vec<ExactTime> {
         let ends = self.starts.iter().skip(1).chain([&self.frames]);
         self.starts
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn do_segments_begin_with_the_first_frame_at_or_after_their_time() {
+    fn segments_begin_at_or_after_their_time() {
         let rule = SegmentRule::of_length(seconds(6));
         let cut = Segmentation::cut(&rule, rate(24000, 1001), 500);
         // 6 s are 143.86 frames of 1001/24000 s.
@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn are_fixed_groups_never_cut_through() {
+    fn fixed_groups_are_never_split() {
         let rule = SegmentRule { gop_frames: Some(90), ..SegmentRule::of_length(seconds(10)) };
         let cut = Segmentation::cut(&rule, rate(30, 1), 1000);
         assert_eq!(cut.starts(), [0, 360, 720]);
     }
 
     #[test]
-    fn is_a_short_last_segment_joined_to_the_one_before() {
+    fn short_last_segments_are_joined() {
         let rule = SegmentRule { min_final_length: seconds(2), ..SegmentRule::of_length(seconds(4)) };
         assert_eq!(Segmentation::cut(&rule, rate(25, 1), 249).starts(), [0, 100]);
         assert_eq!(Segmentation::cut(&rule, rate(25, 1), 250).starts(), [0, 100, 200]);
@@ -120,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn is_a_segment_never_shorter_than_a_frame() {
+    fn segments_have_at_least_one_frame() {
         let cut = Segmentation::cut(&SegmentRule::of_length(seconds(1)), rate(1, 4), 3);
         assert_eq!(cut.starts(), [0, 1, 2]);
     }
 
     proptest! {
         #[test]
-        fn do_segments_tile_the_stream(
+        fn segments_tile_the_stream(
             num in 1_i64..=120_000, den in prop::sample::select(vec![1_i64, 1001]),
             length_ms in 1500_i64..20_000, frames in 1_u64..20_000, gop in prop::option::of(1_u64..300),
         ) {

@@ -1,5 +1,5 @@
-//! Outputs in segments: the streams of HLS, CMAF and DASH groups, how they are cut, named and listed.
-//! Never a manifest's text: crate `package` writes that, from what was measured.
+//! Types for the segmented streams of HLS, CMAF and DASH groups: how they are cut, named and listed. Crate
+//! `package` writes the manifests, from measured values.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 use crate::segmentation::{SegmentRule, Segmentation};
 use crate::{Streams, TransportStream};
 
-/// One stream of a group: encoded video and sound, cut into segments.
+/// One stream of a group: encoded video, audio or both, cut into segments.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SegmentedOutput {
     /// Index of the output in [`crate::Plan::outputs`].
     pub output: u32,
-    /// Its streams; one where they are written in fragments.
+    /// Its streams; exactly one if they are fragmented.
     pub streams: Streams,
     /// Where segments begin.
     pub segmentation: Segmentation,
-    /// What segments are.
+    /// Format of the segments.
     pub format: SegmentFormat,
     /// Names of its files.
     pub names: SegmentNames,
-    /// Whether all segments lie in one file and manifests name byte ranges.
+    /// Whether all segments are in one file, so that manifests list byte ranges.
     pub single_file: bool,
-    /// How its media playlist is written, if it has one.
+    /// Style of its media playlist, if it has one.
     pub playlist: Option<PlaylistStyle>,
     /// Whether there is a playlist of key frames.
     pub i_frames: bool,
-    /// What the stream is to a player.
+    /// Role of the stream for a player.
     pub role: StreamRole,
 }
 
 impl SegmentedOutput {
-    /// MIME type of its media (RFC 3555, RFC 4337).
+    /// Returns the MIME type of its media (RFC 3555, RFC 4337).
     pub fn media_type(&self) -> &'static str {
         match (&self.format, self.streams.video.is_some()) {
             (SegmentFormat::TransportStream(_), _) => "video/mp2t",
@@ -41,7 +41,7 @@ impl SegmentedOutput {
     }
 }
 
-/// What segments are.
+/// Format of segments.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentFormat {
@@ -51,46 +51,47 @@ pub enum SegmentFormat {
     Fragmented(Fragmentation),
 }
 
-/// How a stream is written in fragments.
+/// How a fragmented stream is written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fragmentation {
-    /// Whether files are marked as CMAF's; DASH's otherwise.
+    /// Whether files are marked as CMAF, otherwise as DASH.
     pub is_cmaf: bool,
-    /// A fragment ends with the first group of pictures that reaches this.
+    /// Shortest length: a fragment ends with the first group of pictures that reaches it.
     pub least_length: ExactTime,
-    /// Whether the first picture is shown at zero by signed offsets instead of an edit list.
+    /// Whether signed offsets, rather than an edit list, put the first frame at time zero.
     pub signed_offsets: bool,
 }
 
-/// What a stream is to a player.
+/// Role of a stream for a player.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamRole {
-    /// One of the streams to choose from; its sound comes from these groups where it has none itself.
+    /// A stream that the player chooses from. If it has no audio of its own, its audio comes from these
+    /// groups.
     Variant {
         /// Names of audio groups, in the job's order.
         audio_groups: Vec<String>,
     },
-    /// A sound that goes with variants.
+    /// Alternative audio for variants.
     Audio {
         /// Its group.
         group: String,
-        /// What a player shows.
+        /// Name that a player shows.
         name: String,
-        /// Whether it plays when the user has not chosen.
+        /// Whether it plays if the user has not chosen.
         is_default: bool,
         /// Whether a player may choose it by the user's language.
         auto_select: bool,
-        /// Whether it describes the picture to the blind.
+        /// Whether it describes the video for the blind.
         describes_video: bool,
     },
-    /// Captions that go with variants.
+    /// Captions for variants.
     Subtitles {
         /// Their group.
         group: String,
-        /// What a player shows.
+        /// Name that a player shows.
         name: String,
-        /// Whether they tell what is spoken and heard to those who do not hear.
+        /// Whether they describe speech and sounds for the deaf and hard of hearing.
         is_accessible: bool,
     },
 }
@@ -98,22 +99,22 @@ pub enum StreamRole {
 /// Names of the files of one stream, as paths relative to the folder of the group's manifests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SegmentNames {
-    /// URL of the folder that all paths are relative to, with a slash at its end.
+    /// URL of the folder that all paths are relative to, with a trailing slash.
     pub folder_url: String,
-    /// The media playlist.
+    /// Path of the media playlist.
     pub playlist: String,
-    /// Media files without number and extension.
+    /// Path of the media files, without number and extension.
     pub media: String,
     /// Extension of media files, such as `ts`.
     pub extension: String,
-    /// Digits of a segment's number.
+    /// Digits in a segment's number.
     pub digits: usize,
-    /// Segments in one folder before the next is begun; none puts all into one.
+    /// Segments per folder; `None` puts all into one.
     pub segments_per_folder: Option<u64>,
 }
 
 impl SegmentNames {
-    /// Path of segment `index`, counted from 0: files are numbered from 1.
+    /// Returns the path of segment `index`, counted from 0. File names count from 1.
     pub fn segment(&self, index: usize) -> String {
         let (number, digits, extension) = (index + 1, self.digits, &self.extension);
         let Some(per_folder) = self.segments_per_folder else {
@@ -126,68 +127,70 @@ impl SegmentNames {
         }
     }
 
-    /// What stands before and behind a segment's number.
+    /// Returns what comes before and after the number in a segment's path.
     pub fn around_number(&self) -> (String, String) {
         (format!("{}_", self.media), format!(".{}", self.extension))
     }
 
-    /// Path of the initialisation section (AWS's published packages have `init` at the end of the name).
+    /// Returns the path of the initialisation section (AWS's published packages have `init` at the end of the
+    /// name).
     pub fn initialisation(&self) -> String {
         format!("{}init.{}", self.media, self.extension)
     }
 
-    /// Path of the file that holds all segments.
+    /// Returns the path of the file that holds all segments.
     pub fn single_file(&self) -> String {
         format!("{}.{}", self.media, self.extension)
     }
 
-    /// Path of the playlist of key frames.
+    /// Returns the path of the playlist of key frames.
     pub fn i_frame_playlist(&self) -> String {
         let stem = self.playlist.strip_suffix(".m3u8").unwrap_or(&self.playlist);
         format!("{stem}_I-Frame.m3u8")
     }
 
-    /// The whole URL of a path.
+    /// Returns the full URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.folder_url)
     }
 }
 
-/// How HLS playlists of a group are written.
+/// Style of a group's HLS playlists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlaylistStyle {
     /// Whether durations are whole seconds.
     pub whole_seconds: bool,
     /// Whether the target duration is rounded to the nearest second instead of up.
     pub target_rounds: bool,
-    /// Whether players may keep segments.
+    /// Whether players may cache segments.
     pub client_cache: bool,
-    /// Put before every path, empty for nothing.
+    /// Prefix of every path; may be empty.
     pub base_url: String,
-    /// Distance of calendar times; none writes none. They count from 1970-01-01: a file has no date of its own.
+    /// Interval of calendar times; `None` writes none. They count from 1970-01-01, because a file has no date
+    /// of its own.
     pub date_period: Option<ExactTime>,
-    /// Whether `RESOLUTION` is told.
+    /// Whether `RESOLUTION` is written.
     pub shows_resolution: bool,
     /// Whether playlists are stored compressed (`Content-Encoding: gzip`).
     pub is_compressed: bool,
 }
 
-/// How a group's DASH manifest is written.
+/// Style of a group's DASH manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DashStyle {
-    /// Whether the profile is on demand instead of main.
+    /// Whether the profile is on demand rather than main.
     pub on_demand: bool,
-    /// Whether each segment's length is told exactly instead of one nominal length.
+    /// Whether the exact length of each segment is written rather than one nominal length.
     pub exact_timeline: bool,
-    /// What a player should hold before it starts.
+    /// How much a player should buffer before it starts.
     pub min_buffer: ExactTime,
-    /// Whether pictures' bandwidth is the job's maximum instead of the measured mean.
+    /// Whether the bandwidth of video is the job's maximum rather than the measured mean.
     pub tells_maximum: bool,
-    /// Put before every path, empty for nothing.
+    /// Prefix of every path; may be empty.
     pub base_url: String,
 }
 
-/// The manifests of a group, made when all its streams are there.
+/// The manifests of a group, written when all its streams are finished.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GroupManifests {
     /// Index of the output group in the job, from 0.
@@ -196,9 +199,9 @@ pub struct GroupManifests {
     pub streams: Vec<ListedStream>,
     /// Length of the longest stream.
     pub duration: ExactTime,
-    /// Whole URL of the multivariant playlist and how it is written, if there is one.
+    /// Full URL and style of the multivariant playlist, if there is one.
     pub hls: Option<(String, PlaylistStyle)>,
-    /// Whole URL of the MPD and how it is written, if there is one.
+    /// Full URL and style of the MPD, if there is one.
     pub dash: Option<(String, DashStyle)>,
 }
 
@@ -211,55 +214,55 @@ pub struct ListedStream {
     pub names: SegmentNames,
     /// Whether there is a playlist of key frames.
     pub i_frames: bool,
-    /// Whether all segments lie in one file.
+    /// Whether all segments are in one file.
     pub single_file: bool,
-    /// Length that segments have, all but the last.
+    /// Length of every segment but the last.
     pub segment_length: ExactTime,
-    /// The picture, if it has one.
+    /// Its video, if it has any.
     pub video: Option<ListedVideo>,
-    /// Language of its first sound.
+    /// Language of its first audio stream.
     pub language: Option<String>,
-    /// Channels of its first sound, 0 without one.
+    /// Channels of its first audio stream, 0 if it has none.
     pub channels: u16,
-    /// Samples a second of its first sound, 0 without one.
+    /// Sampling rate of its first audio stream, 0 if it has none.
     pub sample_rate_hz: u32,
-    /// What it is to a player.
+    /// Its role for a player.
     pub role: StreamRole,
 }
 
-/// The picture of a stream in a manifest.
+/// The video of a stream in a manifest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ListedVideo {
     /// Size in pixels.
     pub size: Size,
-    /// Shape of its pixels.
+    /// Pixel aspect ratio.
     pub sample_aspect: Rational,
-    /// Frames a second.
+    /// Frame rate.
     pub rate: FrameRate,
-    /// The job's maximum of the bit rate.
+    /// The job's maximum bit rate.
     pub max_bps: u64,
 }
 
-/// How a group of outputs in segments is made, as its settings say.
+/// Settings of a group whose outputs are cut into segments.
 pub(crate) struct SegmentedGroup {
     /// Length of segments.
     pub segment_length: ExactTime,
-    /// A last segment that is shorter is joined to the one before.
+    /// A shorter last segment is joined to the one before it.
     pub min_final_length: ExactTime,
-    /// Whether segments are cut at their exact times, through groups of pictures of fixed length.
+    /// Whether segments are cut at their exact times, even if the job fixes the length of groups of pictures.
     pub is_exact: bool,
-    /// Whether all segments of a stream lie in one file.
+    /// Whether all segments of a stream are in one file.
     pub single_file: bool,
-    /// Where streams are written in fragments: how.
+    /// How fragments are written; `None` if streams are not fragmented.
     pub fragments: Option<Fragmentation>,
-    /// How HLS playlists are written, if they are.
+    /// Style of HLS playlists, if the group has any.
     pub playlists: Option<PlaylistStyle>,
-    /// How the DASH manifest is written, if it is.
+    /// Style of the DASH manifest, if the group has one.
     pub dash: Option<DashStyle>,
 }
 
 impl SegmentedGroup {
-    /// What the group asks of segments; groups of pictures are `gop_frames` long where the job fixes them.
+    /// Returns the rule for segments. `gop_frames` is the length of groups of pictures if the job fixes it.
     pub fn rule(&self, gop_frames: Option<u64>) -> SegmentRule {
         SegmentRule {
             length: self.segment_length,
@@ -269,7 +272,7 @@ impl SegmentedGroup {
     }
 }
 
-/// What an output says of its place among a group's streams.
+/// Settings for the role of an output among a group's streams.
 #[derive(Default)]
 pub(crate) struct RoleSettings<'a> {
     /// `audioTrackType`.
@@ -278,15 +281,16 @@ pub(crate) struct RoleSettings<'a> {
     pub group: Option<&'a str>,
     /// `audioRenditionSets`.
     pub sets: Option<&'a str>,
-    /// Whether the sound describes the picture.
+    /// Whether the audio describes the video.
     pub describes_video: bool,
-    /// Where it names no group and is an alternative all the same: its group's name.
+    /// Name of the audio group of an output that is alternative audio but names no group.
     pub default_group: Option<String>,
 }
 
 impl RoleSettings<'_> {
-    /// What the stream is to a player: a sound that names a group, or has one by default, is an alternative. What a
-    /// player shows is the sound's own name, its language, or the output's name modifier.
+    /// Returns the role of the stream for a player. An audio-only stream with a group, its own or the default
+    /// one, is alternative audio. A player shows the audio's own name, its language, or the output's name
+    /// modifier.
     pub fn role(self, streams: &Streams, modifier: &str) -> StreamRole {
         let group = self.group.map(str::to_owned).or(self.default_group);
         let is_alternative = streams.video.is_none() && self.kind != Some("AUDIO_ONLY_VARIANT_STREAM");
@@ -307,8 +311,8 @@ impl RoleSettings<'_> {
     }
 }
 
-/// Lets pictures without sound go with all audio groups where they name none, as CMAF groups have it by default (AWS's
-/// service model); sounds that no picture goes with are streams to choose from.
+/// Pairs video without audio groups with all audio groups, as CMAF groups do by default (AWS's service
+/// model). In a group without video, audio streams become variants.
 pub(crate) fn pair_by_default(streams: &mut [ListedStream]) {
     let mut groups: Vec<String> = Vec::new();
     for stream in streams.iter() {
@@ -379,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn are_fragments_named_as_in_published_packages() {
+    fn fragments_are_named_as_in_published_packages() {
         let names = stream(0, true, variant(&[])).names;
         assert_eq!(names.segment(0), "a_b_000000001.cmfv");
         assert_eq!((names.initialisation(), names.single_file()), ("a_binit.cmfv".into(), "a_b.cmfv".into()));
@@ -387,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn do_pictures_go_with_all_sounds_unless_they_name_some() {
+    fn video_is_paired_with_all_audio_by_default() {
         let mut streams = [
             stream(0, true, variant(&[])),
             stream(1, true, variant(&["a"])),
@@ -404,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_sound_an_alternative_only_where_it_has_a_group() {
+    fn audio_is_alternative_only_in_a_group() {
         let streams = Streams { video: None, audio: Vec::new() };
         let role = RoleSettings { group: Some("a"), ..RoleSettings::default() }.role(&streams, "_es");
         assert_eq!(

@@ -1,10 +1,10 @@
-//! Timecodes: in `HH:MM:SS:FF` and a frame rate, out frames from midnight, and back. Never a guess: what is no timecode of
-//! a rate is none.
+//! Converts timecodes to frame numbers and back. A timecode that does not exist at a frame rate is `None`,
+//! never a guess.
 
 use abanico_media::FrameRate;
 
-/// Frames from midnight to a timecode `HH:MM:SS:FF`, or `HH:MM:SS;FF` with numbers left out (SMPTE 12M: the first two, or
-/// four at 60, of each minute but every tenth).
+/// Returns the number of frames from midnight to a timecode `HH:MM:SS:FF`, or to a drop-frame timecode
+/// `HH:MM:SS;FF` (SMPTE 12M drops the first two numbers, or four at 60, of each minute except every tenth).
 pub(crate) fn frame_number(timecode: &str, rate: FrameRate) -> Option<i64> {
     let drops = timecode.contains([';', '.']);
     let parts: Vec<i64> = timecode
@@ -23,7 +23,7 @@ pub(crate) fn frame_number(timecode: &str, rate: FrameRate) -> Option<i64> {
     Some(number - left_out)
 }
 
-/// A frame count as a timecode; beyond a day it begins anew.
+/// Formats a number of frames as a timecode, which wraps around after a day.
 pub(crate) fn clock(frames: i64, rate: FrameRate) -> String {
     let nominal = rate.per_second().round().max(1);
     let seconds = frames / nominal;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_numbers_left_out_of_drop_frame_timecodes_only() {
+    fn only_drop_frame_timecodes_skip_numbers() {
         let rate = FrameRate::new(30000, 1001).unwrap();
         assert_eq!(frame_number("00:01:00;02", rate), Some(1800));
         assert_eq!(frame_number("00:01:00:02", rate), Some(1802));
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_frame_count_a_timecode_that_gives_it_back() {
+    fn frame_counts_survive_a_round_trip() {
         let rate = FrameRate::new(25, 1).unwrap();
         assert_eq!(clock(90_000 + 26, rate), "01:00:01:01");
         assert_eq!(frame_number("01:00:01:01", rate), Some(90_026));

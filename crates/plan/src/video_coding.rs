@@ -1,5 +1,5 @@
-//! Codecs of pictures: in a video description's codec settings, out what the encoder must do, in the codecs' own words.
-//! Never an ffmpeg flag. What all codecs share stands here, what each has alone in its own file.
+//! Translates the codec settings of a video description into what the encoder must do, without ffmpeg flags.
+//! This file has what all codecs share; each codec's own settings are in a file of its own.
 
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size, StaticHdr};
 use abanico_model::generated::VideoCodecSettings;
@@ -18,7 +18,7 @@ pub use self::h264::{EntropyCoder, H264Level, H264Profile, H264Settings};
 pub use self::h265::{H265Level, H265Settings};
 pub(crate) use self::shared::SharedSettings;
 
-/// A codec of moving pictures.
+/// A video codec.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VideoCodec {
@@ -33,7 +33,7 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
-    /// The codec as AWS's model names it.
+    /// Returns the codec's name in AWS's model.
     pub fn wire_name(self) -> &'static str {
         match self {
             Self::H264 => "H_264",
@@ -43,7 +43,7 @@ impl VideoCodec {
         }
     }
 
-    /// The codec as ffprobe names it.
+    /// Returns ffprobe's name of the codec.
     pub fn probed_name(self) -> &'static str {
         match self {
             Self::H264 => "h264",
@@ -53,12 +53,12 @@ impl VideoCodec {
         }
     }
 
-    /// Whether MPEG-2 transport streams carry it.
+    /// Returns whether MPEG-2 transport streams support it.
     pub(crate) fn goes_in_transport_streams(self) -> bool {
         matches!(self, Self::H264 | Self::H265)
     }
 
-    /// ffmpeg's name of the encoder.
+    /// Returns ffmpeg's name of the encoder.
     pub fn encoder(self) -> &'static str {
         match self {
             Self::H264 => "libx264",
@@ -72,38 +72,38 @@ impl VideoCodec {
 /// Settings of one video encode.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoCoding {
-    /// What the codec has alone.
+    /// The codec and its own settings.
     pub codec: CodecSettings,
     /// How bits are spent.
     pub rate_control: RateControl,
     /// Size of the decoder's buffer model in bits, above zero.
     pub buffer_bits: u64,
-    /// How full that buffer is at the start, 0 to 100 %; none leaves it to the encoder.
+    /// Initial fill of that buffer, 0 to 100 %; `None` leaves it to the encoder.
     pub buffer_fill_percent: Option<u8>,
-    /// How much work each frame gets.
+    /// How much work is spent on each frame.
     pub speed: SpeedPreset,
     /// Group of pictures.
     pub gop: Gop,
     /// B-frames between references, 0 to 15.
     pub b_frames: u8,
-    /// Reference frames, 1 to 6; none leaves it to the encoder.
+    /// Reference frames, 1 to 6; `None` leaves it to the encoder.
     pub references: Option<u8>,
-    /// Bits of a sample: 8 or 10.
+    /// Bits per sample: 8 or 10.
     pub bit_depth: u8,
-    /// Whether an analysis tells where bits are needed.
+    /// Whether an analysis shows where bits are needed.
     #[serde(default)]
     pub is_analysed: bool,
-    /// Runs of frames, in order, that get more or fewer bits than the rate control would give them. Plans have none: they
-    /// follow from what samples measure.
+    /// Runs of frames, in order, that get more or fewer bits than the rate control would give them. Empty in
+    /// a plan; the engine fills them in from measured samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<Zone>,
-    /// How frames are made of fields; progressive makes none.
+    /// Field order of interlaced frames, or progressive.
     pub fields: FieldOrder,
-    /// What the film says of its high dynamic range, where that is kept.
+    /// The source's static HDR metadata, if its high dynamic range is kept.
     pub static_hdr: StaticHdr,
 }
 
-/// What one codec has alone.
+/// A codec and its own settings.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodecSettings {
@@ -118,7 +118,7 @@ pub enum CodecSettings {
 }
 
 impl VideoCoding {
-    /// The codec.
+    /// Returns the codec.
     pub fn codec(&self) -> VideoCodec {
         match self.codec {
             CodecSettings::H264(_) => VideoCodec::H264,
@@ -128,12 +128,13 @@ impl VideoCoding {
         }
     }
 
-    /// ffprobe's name of the pixel format.
+    /// Returns ffprobe's name of the pixel format.
     pub fn pixel_format(&self) -> &'static str {
         if self.bit_depth > 8 { "yuv420p10le" } else { "yuv420p" }
     }
 
-    /// Translates an output's settings for a rendition of this rate and frame; `pointer` leads to the codec settings.
+    /// Reads an output's settings for a rendition of this frame rate and size. `pointer` is the JSON pointer
+    /// to the codec settings.
     pub(crate) fn from_settings(
         settings: &VideoCodecSettings,
         shared: &SharedSettings,
@@ -155,7 +156,7 @@ impl VideoCoding {
         let rate_control = shared.rate_control(codec, frame, &at)?;
         let is_baseline = matches!(&own, CodecSettings::H264(own) if own.profile == H264Profile::Baseline);
         let b_frames = if is_baseline { 0 } else { shared.b_frames.unwrap_or(3).clamp(0, 15) };
-        // Baseline has no weights, which both passes share.
+        // Baseline has no weighted prediction, which both passes must share.
         let has_passes = codec == VideoCodec::H264 && !is_baseline;
         let has_zones = matches!(codec, VideoCodec::H264 | VideoCodec::H265);
         let is_levelled = has_zones && matches!(rate_control, RateControl::Quality { .. });
@@ -165,8 +166,8 @@ impl VideoCoding {
         {
             return Err(Error::setting(
                 &format!("{at}/qvbrSettings/maxAverageBitrate"),
-                "a highest average needs a first pass, which H_264 alone has, with codecProfile MAIN or HIGH and \
-                 qualityTuningLevel SINGLE_PASS_HQ or MULTI_PASS_HQ: leave it out, and maxBitrate is the limit",
+                "maxAverageBitrate needs a first pass, which only H_264 has, with codecProfile MAIN or HIGH and \
+                 qualityTuningLevel SINGLE_PASS_HQ or MULTI_PASS_HQ: remove it to limit the rate by maxBitrate alone",
             ));
         }
         Ok(Self {
@@ -187,10 +188,10 @@ impl VideoCoding {
     }
 }
 
-/// The codec that an output's settings ask for.
+/// Returns the codec of an output's settings.
 ///
 /// # Errors
-/// When it is not made here.
+/// Fails if it is not supported.
 pub(crate) fn codec(settings: &VideoCodecSettings, pointer: &str) -> Result<VideoCodec, Error> {
     match text(&settings.codec) {
         Some("H_264") => Ok(VideoCodec::H264),
@@ -199,8 +200,10 @@ pub(crate) fn codec(settings: &VideoCodecSettings, pointer: &str) -> Result<Vide
         Some("AV1") => Ok(VideoCodec::Av1),
         None if settings.h264_settings.is_some() => Ok(VideoCodec::H264),
         other => {
-            let why =
-                format!("{} is not made here: use H_264, H_265, VP9 or AV1", other.unwrap_or("no codec"));
+            let why = format!(
+                "{} is not supported: use H_264, H_265, VP9 or AV1",
+                other.unwrap_or("a missing codec")
+            );
             Err(Error::setting(&format!("{pointer}/codec"), &why))
         }
     }
@@ -210,25 +213,25 @@ pub(crate) fn codec(settings: &VideoCodecSettings, pointer: &str) -> Result<Vide
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateControl {
-    /// As even as the buffer allows.
+    /// Constant bit rate, as even as the buffer allows.
     Constant {
-        /// Bits a second.
+        /// Bits per second.
         bit_rate_bps: u64,
     },
-    /// An average with a ceiling.
+    /// Average bit rate with a ceiling.
     Average {
-        /// Mean bits a second.
+        /// Average bits per second.
         bit_rate_bps: u64,
-        /// Most bits a second over a buffer's length.
+        /// Most bits per second over the length of the buffer.
         max_bit_rate_bps: u64,
     },
     /// Constant quality with a ceiling.
     Quality {
         /// The encoder's rate factor in tenths: 180 is `-crf 18.0`.
         rate_factor_tenths: u32,
-        /// Most bits a second over a buffer's length.
+        /// Most bits per second over the length of the buffer.
         max_bit_rate_bps: u64,
-        /// Most bits a second as the mean of the whole film, if that is limited.
+        /// Most bits per second as the average of the whole film, if that is limited.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_mean_bps: Option<u64>,
     },
@@ -241,12 +244,12 @@ pub struct Zone {
     pub first: u64,
     /// Last frame.
     pub last: u64,
-    /// Bits in thousandths of what they were: 1000 changes nothing.
+    /// Bits in thousandths of the normal amount: 1000 changes nothing.
     pub bits_permille: u32,
 }
 
 impl RateControl {
-    /// The highest sustained bit rate.
+    /// Returns the highest sustained bit rate.
     pub fn ceiling_bps(self) -> u64 {
         match self {
             Self::Constant { bit_rate_bps } => bit_rate_bps,
@@ -257,13 +260,13 @@ impl RateControl {
     }
 }
 
-/// How much work each frame gets, from least to most.
+/// How much work is spent on each frame, from least to most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeedPreset {
     /// For `SINGLE_PASS`: libx264's and libx265's `veryfast`.
     VeryFast,
-    /// For `SINGLE_PASS_HQ`, and where the job says nothing: libx264's `faster` with a quicker search, and libx265's `fast`.
+    /// For `SINGLE_PASS_HQ`, the default: libx264's `faster` with a quicker search, and libx265's `fast`.
     #[default]
     Fast,
     /// For `MULTI_PASS_HQ`: libx264's and libx265's `medium`.
@@ -273,25 +276,26 @@ pub enum SpeedPreset {
 /// Group of pictures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Gop {
-    /// Most frames from one IDR to the next, at least 1.
+    /// Most frames between two IDR frames, at least 1.
     pub frames: u32,
-    /// Fewest frames from one IDR to the next.
+    /// Fewest frames between two IDR frames.
     pub min_frames: u32,
     /// Whether a scene cut may start a group early.
     pub scene_cuts: bool,
-    /// Whether the job fixes the length, rather than leaving it to us.
+    /// Whether the job fixes the length of the group.
     #[serde(default)]
     pub is_fixed: bool,
 }
 
-/// Lines from which a picture counts as high definition when the quality is left to us.
+/// Lines from which a picture counts as high definition if the job gives no quality level.
 const HD_LINES: u32 = 700;
 
-/// Quality level 1 to 10 with its thirds becomes a rate factor.
+/// Converts a quality level from 1 to 10, with its thirds, to a rate factor.
 ///
-/// For libx264 40 − 2.4 × level: 7 is 23.2, 9 is 18.4. libx265 needs four more for alike pictures, its default being 28
-/// where libx264's is 23; SVT-AV1's scale of 63 stretches it by one and a half around 35 for 23. Without a level, 8 for
-/// high definition and 7 below: what MediaConvert's guide advises for large and small screens.
+/// libx264 gets 40 − 2.4 × level: 7 is 23.2, 9 is 18.4. libx265 gets four more for similar quality, because
+/// its default is 28 where libx264's is 23. SVT-AV1's scale up to 63 stretches libx264's by one and a half,
+/// with 35 in place of 23. The default level is 8 for high definition and 7 below, as MediaConvert's guide
+/// advises for large and small screens.
 fn rate_factor_tenths(codec: VideoCodec, level: Option<i64>, fine: Option<f64>, frame: Size) -> u32 {
     let automatic = if frame.width.min(frame.height) >= HD_LINES { 8 } else { 7 };
     let level = level.unwrap_or(automatic).clamp(1, 10);
@@ -310,7 +314,8 @@ fn rate_factor_tenths(codec: VideoCodec, level: Option<i64>, fine: Option<f64>, 
     u32::try_from(tenths.round()).unwrap_or(0)
 }
 
-/// The wire has a GOP's seconds as a decimal; milliseconds are exact enough to round to a frame.
+/// Converts seconds to frames. AWS has seconds as a decimal; rounding them to a millisecond is exact enough
+/// to find the frame.
 fn frames_in_seconds(seconds: f64, rate: FrameRate) -> u32 {
     rate.frames_in(ExactTime::from_millis((seconds * 1000.0).round() as i64))
 }

@@ -1,5 +1,5 @@
-//! Codecs of sound: in an audio description's codec settings, out what the encoder must do, in the codec's own words.
-//! Never an ffmpeg flag. Defaults and ranges are those of AWS's service model unless a line says otherwise.
+//! Translates the codec settings of an audio description into what the encoder must do, without ffmpeg flags.
+//! Defaults and ranges are those of AWS's service model unless a comment says otherwise.
 
 use abanico_media::{ExactTime, Rational};
 use abanico_model::generated::{AacSettings, AudioCodecSettings};
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::setting::{text, whole};
 
-/// A codec of sound.
+/// An audio codec.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioCodec {
-    /// AAC, low complexity.
+    /// AAC-LC.
     Aac,
     /// MPEG-1 layer II.
     Mp2,
@@ -28,14 +28,14 @@ pub enum AudioCodec {
     Vorbis,
     /// FLAC.
     Flac,
-    /// Samples, little end first.
+    /// Little-endian samples.
     Wav,
-    /// Samples, big end first.
+    /// Big-endian samples.
     Aiff,
 }
 
 impl AudioCodec {
-    /// The codec as AWS's model names it.
+    /// Returns the codec's name in AWS's model.
     pub fn wire_name(self) -> &'static str {
         match self {
             Self::Aac => "AAC",
@@ -51,7 +51,7 @@ impl AudioCodec {
         }
     }
 
-    /// The codec of a source by ffprobe's name of it.
+    /// Returns the codec with this ffprobe name.
     pub(crate) fn of_source(name: &str) -> Option<Self> {
         Some(match name {
             "aac" => Self::Aac,
@@ -68,7 +68,7 @@ impl AudioCodec {
         })
     }
 
-    /// ffmpeg's name of the encoder.
+    /// Returns ffmpeg's name of the encoder.
     pub fn encoder(self) -> &'static str {
         match self {
             Self::Aac => "aac",
@@ -84,7 +84,8 @@ impl AudioCodec {
         }
     }
 
-    /// Samples that the encoder puts before the sound (measured with ffmpeg 5.1.9: time of the first packet).
+    /// Returns the samples of priming that the encoder puts before the audio (measured with ffmpeg 5.1.9 as
+    /// the time of the first packet).
     fn delay_samples(self) -> i64 {
         match self {
             Self::Aac => 1024,
@@ -96,7 +97,7 @@ impl AudioCodec {
         }
     }
 
-    /// Samples of a packet where all packets have as many.
+    /// Returns the samples per packet, if all packets have the same number.
     pub fn frame_samples(self) -> Option<u32> {
         match self {
             Self::Aac => Some(1024),
@@ -106,7 +107,7 @@ impl AudioCodec {
         }
     }
 
-    /// What manifests call it (RFC 6381), where it can stand in one.
+    /// Returns the codec's name in manifests (RFC 6381), if manifests support it.
     pub fn manifest_name(self) -> Option<&'static str> {
         match self {
             Self::Aac => Some("mp4a.40.2"),
@@ -118,17 +119,17 @@ impl AudioCodec {
     }
 }
 
-/// How much is spent on the sound.
+/// How many bits are spent on the audio.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioRate {
-    /// Bits a second.
+    /// Bits per second.
     BitRate(u64),
-    /// The encoder's own measure of quality in tenths.
+    /// The encoder's own measure of quality, in tenths.
     QualityTenths(i64),
-    /// Bits of a sample, nothing lost: 16 or 24.
+    /// Lossless with this many bits per sample: 16 or 24.
     Lossless(u8),
-    /// Nothing: the source's packets are taken as they are. The first lies so long before the picture.
+    /// Nothing: the source's packets are copied. The first packet is this much earlier than the video.
     Copied(ExactTime),
 }
 
@@ -137,16 +138,16 @@ pub enum AudioRate {
 pub struct AudioCoding {
     /// The codec.
     pub codec: AudioCodec,
-    /// How much is spent.
+    /// How many bits are spent.
     pub rate: AudioRate,
-    /// Samples a second.
+    /// Sampling rate.
     pub sample_rate_hz: u32,
     /// Channels, 1 to 64.
     pub channels: u16,
 }
 
 impl AudioCoding {
-    /// How long the encoder's own start lasts before the sound begins.
+    /// Returns the length of the encoder's priming, which comes before the audio proper.
     pub fn delay(&self) -> ExactTime {
         if let AudioRate::Copied(lead) = self.rate {
             return lead;
@@ -155,7 +156,7 @@ impl AudioCoding {
         ExactTime::from_ticks(self.codec.delay_samples(), Rational::new(1, rate))
     }
 
-    /// The codec as ffprobe names it.
+    /// Returns ffprobe's name of the codec.
     pub fn probed_name(&self) -> &'static str {
         match (self.codec, self.rate) {
             (AudioCodec::Wav, AudioRate::Lossless(24)) => "pcm_s24le",
@@ -167,7 +168,7 @@ impl AudioCoding {
         }
     }
 
-    /// Bits a second where they are fixed; what samples take where nothing is lost.
+    /// Returns the bits per second: the fixed rate, or that of the samples if they are lossless.
     pub fn bit_rate_bps(&self) -> Option<u64> {
         match self.rate {
             AudioRate::BitRate(rate) => Some(rate),
@@ -178,7 +179,7 @@ impl AudioCoding {
         }
     }
 
-    /// Reads an output's codec settings; `source_channels` stand in where the job follows the input.
+    /// Reads an output's codec settings. `source_channels` is used if the job follows the input.
     pub(crate) fn from_settings(
         settings: &AudioCodecSettings,
         source_channels: u16,
@@ -186,7 +187,7 @@ impl AudioCoding {
     ) -> Result<Self, Error> {
         let place = Place { pointer, source_channels };
         match text(&settings.codec) {
-            // Old job files leave the codec out where only its settings are given.
+            // Old job files omit the codec and give only the settings of AAC.
             Some("AAC") | None => {
                 let aac = settings.aac_settings.as_ref().ok_or_else(|| place.missing("aacSettings"))?;
                 place.aac(aac)
@@ -196,7 +197,7 @@ impl AudioCoding {
     }
 }
 
-/// Where settings stand, and what they follow.
+/// Where the settings are in the job, and the source's channels that they may follow.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     pointer: &'a str,
@@ -231,7 +232,7 @@ impl Place<'_> {
             _ => 2,
         };
         let rate = if text(&aac.rate_control_mode) == Some("VBR") {
-            // ffmpeg's encoder takes 0.1 to 2; these steps give about 80, 110, 140 and 190 kb/s for stereo.
+            // ffmpeg's encoder takes 0.1 to 2. These steps give about 80, 110, 140 and 190 kb/s for stereo.
             AudioRate::QualityTenths(match text(&aac.vbr_quality) {
                 Some("LOW") => 6,
                 Some("MEDIUM_LOW") => 10,
@@ -318,7 +319,7 @@ impl Place<'_> {
             Some("CODING_MODE_1_1") => return Err(self.two_programmes("ac3Settings")),
             _ => 2,
         };
-        // Defaults of each coding mode (ETSI TS 102 366, as AWS's model quotes them).
+        // Default of each coding mode (ETSI TS 102 366, as quoted by AWS's model).
         let default = match channels {
             1 => 96_000,
             2 => 192_000,
@@ -349,10 +350,10 @@ impl Place<'_> {
 
     fn two_programmes(self, member: &str) -> Error {
         let pointer = format!("{}/{member}/codingMode", self.pointer);
-        Error::setting(&pointer, "two programmes in one stream are not made here: use two audio descriptions")
+        Error::setting(&pointer, "two programmes in one stream are not supported: use two audio descriptions")
     }
 
-    /// Channels that the settings name; 0 follows the source, none is two.
+    /// Returns the channels that the settings name; 0 follows the source, and the default is two.
     fn channels(self, named: Option<i64>, possible: &[u16]) -> u16 {
         match named {
             Some(0) => follow(self.source_channels, possible),
@@ -365,7 +366,7 @@ impl Place<'_> {
         match named {
             Some(rate) if !possible.contains(&rate) => {
                 let list: Vec<String> = possible.iter().map(i64::to_string).collect();
-                let why = format!("{rate} is not possible: use one of {}", list.join(", "));
+                let why = format!("{rate} is not supported: use one of {}", list.join(", "));
                 Err(Error::setting(&format!("{}/{member}/sampleRate", self.pointer), &why))
             }
             _ => Ok(()),
@@ -373,7 +374,8 @@ impl Place<'_> {
     }
 }
 
-/// The most channels that are possible and not more than the source has; the fewest where all are more.
+/// Returns the largest possible number of channels that does not exceed the source's, or the smallest possible
+/// number if all exceed it.
 fn follow(source: u16, possible: &[u16]) -> u16 {
     if possible.is_empty() {
         return source.max(1);
@@ -388,11 +390,11 @@ fn bits(named: Option<i64>) -> AudioRate {
 
 fn no_encoder(codec: &str) -> String {
     let instead = match codec {
-        "AC4" | "EAC3_ATMOS" => "it has no free encoder: use EAC3",
-        "PASSTHROUGH" => "sound is always encoded here: use AAC, or WAV to lose nothing",
+        "AC4" | "EAC3_ATMOS" => "there is no free encoder, use EAC3",
+        "PASSTHROUGH" => "use AAC, or WAV for lossless audio",
         _ => "use AAC",
     };
-    format!("{codec} is not made here; {instead}")
+    format!("{codec} is not supported: {instead}")
 }
 
 #[cfg(test)]
@@ -407,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn has_each_codec_the_defaults_of_the_service() {
+    fn codecs_default_to_aws_model() {
         let cases = [
             (
                 json!({"codec": "AAC", "aacSettings": {"codingMode": "CODING_MODE_2_0"}}),
@@ -457,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn do_channels_follow_the_source_as_far_as_the_codec_can() {
+    fn channels_follow_the_source_within_codec_limits() {
         let auto = |channels| {
             coding(json!({"codec": "AAC", "aacSettings": {"codingMode": "CODING_MODE_AUTO"}}), channels)
                 .unwrap()
@@ -471,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_no_free_encoder_makes_refused_with_what_to_use() {
+    fn unsupported_codecs_are_refused_with_alternatives() {
         let refused = |settings| coding(settings, 2).unwrap_err().to_string();
         assert!(refused(json!({"codec": "AC4"})).contains("use EAC3"));
         assert!(refused(json!({"codec": "AAC", "aacSettings": {"codecProfile": "HEV1"}})).contains("use LC"));

@@ -1,18 +1,18 @@
-//! Gaps between sound and picture: in the parts of a sound and their inputs, out warnings of silence that is added and of
-//! sound that is dropped. Never a change of either.
+//! Finds the gaps between audio and video, and warns of silence that is added and audio that is dropped. It
+//! changes neither.
 
 use abanico_media::{ExactTime, MediaInfo};
 
 use super::{AudioPart, Sources};
 use crate::Warning;
 
-/// Gaps from this length on are told (MediaConvert's user guide on warning codes).
+/// Shortest gap that gives a warning (MediaConvert's user guide on warning codes).
 const TOLD_FROM_MS: i64 = 100;
-/// Numbers of warnings.
+/// AWS's warning codes.
 const SILENCE_ADDED: u32 = 240_000;
 const SOUND_DROPPED: u32 = 240_001;
 
-/// Every gap of a tenth of a second or more.
+/// Returns a warning for every gap of a tenth of a second or more.
 pub(crate) fn gaps(parts: &[AudioPart], sources: Sources<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
     for (part, clip) in parts.iter().zip(sources.clips) {
@@ -24,7 +24,7 @@ pub(crate) fn gaps(parts: &[AudioPart], sources: Sources<'_>) -> Vec<Warning> {
             if let Some(length) = part.length.filter(|_| parts.len() > 1) {
                 found.push(of(
                     SILENCE_ADDED,
-                    format!("{length} s of silence stand for the sound that `{url}` does not have"),
+                    format!("added {length} s of silence, because `{url}` has no matching audio"),
                 ));
             }
             continue;
@@ -33,21 +33,28 @@ pub(crate) fn gaps(parts: &[AudioPart], sources: Sources<'_>) -> Vec<Warning> {
         if is_told(late) {
             found.push(of(
                 SILENCE_ADDED,
-                format!("{late} s of silence come first: the sound of `{url}` starts later than its picture"),
+                format!(
+                    "added {late} s of silence at the start: the audio of `{url}` starts after its video"
+                ),
             ));
         }
         if is_told(early) && !is_clipped {
             found.push(of(
                 SOUND_DROPPED,
                 format!(
-                    "{early} s of sound are dropped: the sound of `{url}` starts earlier than its picture"
+                    "dropped {early} s of audio at the start: the audio of `{url}` starts before its video"
                 ),
             ));
         }
         if let Some(length) = part.length.filter(|_| !is_clipped || clip.ends_with_input) {
             let short = clip.start + length - end;
             if is_told(short) {
-                found.push(of(SILENCE_ADDED, format!("{short} s of silence fill up the sound of `{url}`, which ends earlier than its picture")));
+                found.push(of(
+                    SILENCE_ADDED,
+                    format!(
+                        "added {short} s of silence at the end: the audio of `{url}` ends before its video"
+                    ),
+                ));
             }
         }
     }
@@ -58,7 +65,7 @@ fn is_told(gap: ExactTime) -> bool {
     gap >= ExactTime::from_millis(TOLD_FROM_MS)
 }
 
-/// From the first sound of a part to its last, on its file's clock.
+/// Returns the start and end of a part's audio on its file's clock.
 fn span(part: &AudioPart, info: &MediaInfo) -> Option<(ExactTime, ExactTime)> {
     let tracks = || info.audio.iter().filter(|track| part.streams.contains(&track.stream_index));
     let (start, end) = (tracks().map(|track| track.start).min()?, tracks().map(|track| track.end).max()?);

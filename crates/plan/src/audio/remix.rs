@@ -1,31 +1,31 @@
-//! Which input channels become which output channels: in a description's remix settings, out a matrix of gains.
-//! Never a gain that the job did not write.
+//! Reads a description's remix settings as a matrix of gains from input to output channels.
 
 use abanico_model::generated::RemixSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// A gain that mutes, in thousandths of a decibel (AWS's service model: -60 is silence).
+/// Gains up to this one mute, in thousandths of a decibel (AWS's service model: -60 is silence).
 const MUTED: i32 = -60_000;
 
 /// Gains from input to output channels.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Remix {
-    /// A row for each output channel: its inputs' gains in thousandths of a decibel, in the inputs' order; none mutes.
+    /// A row for each output channel: the gains of the input channels, in their order and in thousandths of a
+    /// decibel. `None` mutes.
     pub gains: Vec<Vec<Option<i32>>>,
 }
 
 impl Remix {
-    /// Channels after remixing.
+    /// Returns the number of channels after remixing.
     pub fn channels(&self) -> u16 {
         u16::try_from(self.gains.len()).unwrap_or(u16::MAX)
     }
 
-    /// Reads the settings; none where they map nothing.
+    /// Reads the settings; `None` if they map nothing.
     ///
     /// # Errors
-    /// When rows and counts contradict each other.
+    /// Fails if the numbers of rows and channels contradict each other.
     pub(crate) fn from_settings(settings: &RemixSettings, pointer: &str) -> Result<Option<Self>, Error> {
         let mapping = settings.channel_mapping.as_ref().and_then(|mapping| mapping.output_channels.as_ref());
         let Some(rows) = mapping.filter(|rows| !rows.is_empty()) else { return Ok(None) };
@@ -44,7 +44,7 @@ impl Remix {
         let check = |count: Option<i64>, found: usize, member: &str, what: &str| match count {
             Some(count) if usize::try_from(count) != Ok(found) => Err(Error::setting(
                 &format!("{pointer}/{member}"),
-                &format!("{member} is {count}, and channelMapping has {found} {what}"),
+                &format!("{member} is {count}, but channelMapping has {found} {what}"),
             )),
             _ => Ok(()),
         };
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn do_rows_become_gains_and_sixty_below_silence() {
+    fn rows_become_gains_and_minus_60_mutes() {
         let settings = json!({"channelsIn": 2, "channelsOut": 2, "channelMapping": {"outputChannels": [
             {"inputChannels": [0, -60]}, {"inputChannelsFineTune": [-60.0, -3.25]}]}});
         let made = remix(settings).unwrap().unwrap();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn are_counts_that_contradict_the_rows_refused() {
+    fn contradictory_channel_counts_are_refused() {
         let rows = json!({"outputChannels": [{"inputChannels": [0, 0]}]});
         let wrong_out = remix(json!({"channelsOut": 2, "channelMapping": rows})).unwrap_err().to_string();
         assert!(wrong_out.contains("channelsOut is 2"), "{wrong_out}");

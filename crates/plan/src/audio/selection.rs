@@ -1,5 +1,5 @@
-//! Which tracks of an input a description's sound comes from: in the input's audio selectors, out tracks in their order.
-//! Never a guess that the job did not allow: a selector that names what is not there gives nothing.
+//! Selects the tracks of an input for an audio description, by the input's audio selectors. It never guesses:
+//! a selector that names a missing track selects nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use crate::setting::text;
 /// The selectors of one input.
 #[derive(Clone, Copy)]
 pub(crate) struct Selectors<'a> {
-    /// By name.
+    /// Selectors by name.
     pub single: &'a BTreeMap<String, AudioSelector>,
-    /// Groups of names, by their own names.
+    /// Groups of selector names, by the group's name.
     pub groups: &'a BTreeMap<String, AudioSelectorGroup>,
 }
 
 impl<'a> Selectors<'a> {
-    /// The selectors of the description's sound: the one it names or the members of the group it names, else the one
-    /// marked as default, else the first. None when the input has no selectors.
+    /// Returns the selectors of the description: the one that it names or the members of the group that it
+    /// names, otherwise the one marked as default, otherwise the first. Empty if the input has no selectors.
     pub fn of(self, description: &AudioDescription) -> Vec<&'a AudioSelector> {
         let name = description.audio_source_name.as_ref();
         if let Some(group) = name.and_then(|name| self.groups.get(name)) {
@@ -32,8 +32,8 @@ impl<'a> Selectors<'a> {
     }
 }
 
-/// The tracks that a selector means, in the order in which their channels are put together; none where one is missing.
-/// Without a selector the track to play by default, else the first.
+/// Returns the tracks that a selector names, in the order in which their channels are joined; none if one of
+/// them is missing. Without a selector it returns the default track, otherwise the first.
 pub(crate) fn tracks<'a>(selector: Option<&AudioSelector>, all: &'a [AudioTrack]) -> Vec<&'a AudioTrack> {
     let Some(selector) = selector else { return default_track(all) };
     let found = match text(&selector.selector_type) {
@@ -64,14 +64,15 @@ fn default_track(all: &[AudioTrack]) -> Vec<&AudioTrack> {
     all.iter().find(|track| track.is_default).or(all.first()).into_iter().collect()
 }
 
-/// AWS writes ISO 639-2 codes in capitals; files use either of the two codes that some languages have.
+/// Returns whether a track has the selector's language. AWS writes ISO 639-2 codes in capitals, and files use
+/// either code of languages that have two.
 fn speaks(track: &AudioTrack, selector: &AudioSelector) -> bool {
     let wanted = selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code));
     let (Some(wanted), Some(spoken)) = (wanted, track.language.as_deref()) else { return false };
     terminological(&wanted.to_lowercase()) == terminological(&spoken.to_lowercase())
 }
 
-/// The one code of a language that has two in ISO 639-2.
+/// Maps the two ISO 639-2 codes of a language to one of them.
 fn terminological(code: &str) -> String {
     let pairs = [
         ("alb", "sqi"),
@@ -98,29 +99,29 @@ fn terminological(code: &str) -> String {
     pairs.iter().find(|(other, _)| *other == code).map_or(code, |(_, own)| own).to_owned()
 }
 
-/// What the user should know about a selector that found nothing.
+/// Returns the sentence for the user about a selector that found nothing.
 pub(crate) fn nothing_found(selector: Option<&AudioSelector>, tracks: usize) -> String {
     if tracks == 0 {
-        return "the input has no sound: the outputs have none either".to_owned();
+        return "the input has no audio, so the outputs have none".to_owned();
     }
     let has = format!("the input has {tracks} audio track(s)");
     let what = selector.map(|selector| match text(&selector.selector_type) {
-        Some("PID") => format!("no packet identifier of {:?}", selector.pids.as_deref().unwrap_or_default()),
+        Some("PID") => format!("not all of the PIDs {:?}", selector.pids.as_deref().unwrap_or_default()),
         Some("LANGUAGE_CODE") => {
             let code = selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code));
-            format!("none in the language {}", code.unwrap_or("that was left out"))
+            format!("none in the language {}", code.unwrap_or("that the job leaves out"))
         }
-        Some("STREAM") => format!("no stream of {:?}", selector.streams.as_deref().unwrap_or_default()),
+        Some("STREAM") => format!("not all streams {:?}", selector.streams.as_deref().unwrap_or_default()),
         _ => {
             let numbers = selector.tracks.as_deref().unwrap_or_default();
             let missing =
                 numbers.iter().find(|number| usize::try_from(**number).is_ok_and(|one| one > tracks));
-            format!("no number {}", missing.copied().unwrap_or_default())
+            format!("none with number {}", missing.copied().unwrap_or_default())
         }
     });
     format!(
-        "{has} and {}: outputs that want it have no sound",
-        what.unwrap_or_else(|| "none to take".to_owned())
+        "{has} but {}: outputs with this selector have no audio",
+        what.unwrap_or_else(|| "none to use".to_owned())
     )
 }
 
@@ -153,17 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn is_each_kind_of_selector_followed() {
+    fn each_kind_of_selector_finds_its_tracks() {
         assert_eq!(found(json!({"selectorType": "TRACK", "tracks": [3, 1]})), [3, 1]);
         assert_eq!(found(json!({"selectorType": "PID", "pids": [0x102]})), [2]);
         assert_eq!(found(json!({"selectorType": "STREAM", "streams": [2]})), [1]);
         assert_eq!(found(json!({"selectorType": "LANGUAGE_CODE", "languageCode": "FRA"})), [2]);
         assert_eq!(found(json!({"selectorType": "LANGUAGE_CODE", "customLanguageCode": "spa"})), [3]);
-        assert_eq!(found(json!({})), [2], "the track that the file marks");
+        assert_eq!(found(json!({})), [2], "the file's default track");
     }
 
     #[test]
-    fn does_a_selector_that_names_too_much_find_nothing() {
+    fn selectors_of_missing_tracks_find_nothing() {
         for selector in [
             json!({"tracks": [1, 4]}),
             json!({"selectorType": "PID", "pids": [1]}),
@@ -172,12 +173,15 @@ mod tests {
             assert_eq!(found(selector.clone()), Vec::<u32>::new(), "{selector}");
             let selector: AudioSelector = serde_json::from_value(selector).unwrap();
             let why = nothing_found(Some(&selector), 3);
-            assert!(why.contains("no number 4") || why.contains("[1]") || why.contains("DEU"), "{why}");
+            assert!(
+                why.contains("none with number 4") || why.contains("[1]") || why.contains("DEU"),
+                "{why}"
+            );
         }
     }
 
     #[test]
-    fn does_a_group_stand_for_its_selectors_and_an_unknown_name_for_the_default() {
+    fn groups_expand_and_unknown_names_use_the_default() {
         let single: BTreeMap<String, AudioSelector> = serde_json::from_value(
             json!({"a": {"tracks": [1]}, "b": {"tracks": [2], "defaultSelection": "DEFAULT"}, "c": {"tracks": [3]}}),
         )

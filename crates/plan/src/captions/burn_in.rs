@@ -1,4 +1,5 @@
-//! How burnt-in captions look: in AWS's words, out ours. Never a range: the model's is checked before.
+//! Translates AWS's settings for burnt-in captions into a style. Ranges were checked against AWS's model
+//! before.
 
 use abanico_captions::{
     ApplyFontColour, BackdropColour, BurnInAlignment, BurnInStyle, FontColour, NamedColour, StylePassthrough,
@@ -11,7 +12,7 @@ use crate::setting::text;
 /// Reads the style of a description.
 ///
 /// # Errors
-/// When a hexadecimal colour is none.
+/// Fails if a hexadecimal colour is malformed.
 pub(crate) fn burn_in_style(description: &CaptionDescription, pointer: &str) -> Result<BurnInStyle, Error> {
     let settings = description.destination_settings.as_ref();
     let settings =
@@ -50,7 +51,7 @@ pub(crate) fn burn_in_style(description: &CaptionDescription, pointer: &str) -> 
     })
 }
 
-/// The family of letters by AWS's kinds of fonts, in the names that every fontconfig knows.
+/// Maps AWS's fallback fonts to generic families that every fontconfig knows.
 fn font_family(settings: &BurninDestinationSettings) -> Option<String> {
     let family = match text(&settings.fallback_font)? {
         "MONOSPACED_SANSSERIF" | "MONOSPACED_SERIF" => "Monospace",
@@ -67,7 +68,7 @@ fn font_colour(settings: &BurninDestinationSettings, pointer: &str) -> Result<Fo
             let digits = settings.hex_font_color.as_deref().unwrap_or_default();
             let pointer = format!("{pointer}/destinationSettings/burninDestinationSettings/hexFontColor");
             let why = format!(
-                "`{digits}` is no colour: give six hexadecimal digits, or eight with the opacity last"
+                "`{digits}` is not a colour: use six hexadecimal digits, or eight with the opacity last"
             );
             FontColour::parse_hex(digits).ok_or_else(|| Error::setting(&pointer, &why))
         }

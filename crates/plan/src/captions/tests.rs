@@ -1,4 +1,4 @@
-//! Tests of what captions are read from and made into.
+//! Tests of where captions are read from and what is made of them.
 
 use abanico_captions::FontColour;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn clip(input: usize, start_ms: i64, length_ms: i64) -> Clip {
 }
 
 #[test]
-fn does_each_clip_get_its_inputs_captions_counted_from_the_first_picture() {
+fn captions_are_timed_from_each_inputs_first_frame() {
     let inputs = [
         input(file("s3://b/1.srt", 5, "SECONDS")),
         input(json!({"sourceType": "NULL_SOURCE"})),
@@ -48,7 +48,7 @@ fn does_each_clip_get_its_inputs_captions_counted_from_the_first_picture() {
 }
 
 #[test]
-fn is_what_is_missing_told_with_what_is_there() {
+fn missing_selectors_list_the_existing_ones() {
     let told = |inputs: &[Input]| {
         let clips = [clip(0, 0, 1000)];
         let made = parts(&description(json!({})), (inputs, &clips, &[]), &mut Vec::new(), "/d");
@@ -56,7 +56,8 @@ fn is_what_is_missing_told_with_what_is_there() {
     };
     let other: Input = serde_json::from_value(json!({"captionSelectors": {"Other": {}}})).unwrap();
     assert!(
-        told(&[other]).contains("no input has the caption selector `Captions Selector 1`: there are Other")
+        told(&[other])
+            .contains("no input has the caption selector `Captions Selector 1`; existing selectors: Other")
     );
     let text = told(&[input(json!({"sourceType": "SCC"}))]);
     assert!(
@@ -66,7 +67,7 @@ fn is_what_is_missing_told_with_what_is_there() {
 }
 
 #[test]
-fn are_destinations_told_apart_and_others_refused() {
+fn unknown_caption_destinations_are_refused() {
     let of = |kind: &str| Destination::of(&description(json!({"destinationType": kind})), "/d");
     assert_eq!(of("BURN_IN").unwrap(), Destination::BurnIn);
     assert_eq!((of("SRT").unwrap(), of("WEBVTT").unwrap()), (Destination::Srt, Destination::WebVtt));
@@ -82,7 +83,7 @@ fn are_destinations_told_apart_and_others_refused() {
 }
 
 #[test]
-fn does_a_style_say_what_the_job_says() {
+fn burn_in_style_follows_the_job() {
     let style = burn_in_style(
         &description(json!({"burninDestinationSettings": {"fontSize": 30, "fontColor": "HEX",
             "hexFontColor": "11223344", "outlineColor": "RED", "outlineSize": 3, "backgroundColor": "WHITE",

@@ -182,7 +182,7 @@ fn named_tracks_are_used_and_missing_ones_reported() {
     settings["inputs"][0]["audioSelectors"]["Audio Selector 1"]["tracks"] = json!([7]);
     let none = planned(&settings, &source(video(1920, 1080)), false).unwrap();
     assert_eq!(none.outputs[0].facts.audio, []);
-    assert!(none.notes.len() == 1 && none.notes[0].contains("no number 7"), "{:?}", none.notes);
+    assert!(none.notes.len() == 1 && none.notes[0].contains("none with number 7"), "{:?}", none.notes);
 }
 
 #[test]

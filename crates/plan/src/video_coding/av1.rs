@@ -1,5 +1,5 @@
-//! Settings of AV1 in the shape that all codecs share, and its bit depth. Never a B-frame count: the encoder places its
-//! references by the picture.
+//! Reads the settings of AV1 in the shape that all codecs share, and its bit depth. It sets no number of
+//! B-frames, because the encoder places references by itself.
 
 use abanico_model::generated::{Av1Settings, VideoCodecSettings};
 
@@ -11,7 +11,7 @@ pub(super) fn shared(settings: &VideoCodecSettings) -> Option<SharedSettings> {
     let qvbr = settings.qvbr_settings.as_ref();
     Some(SharedSettings {
         member: "av1Settings",
-        // The model knows QVBR, and CBR since lately.
+        // AWS's model has QVBR and, more recently, CBR.
         rate_control_mode: Some(text(&settings.rate_control_mode).unwrap_or("QVBR").to_owned()),
         bit_rate_bps: bit_rate(settings),
         max_bit_rate_bps: whole(settings.max_bitrate),
@@ -24,7 +24,7 @@ pub(super) fn shared(settings: &VideoCodecSettings) -> Option<SharedSettings> {
     })
 }
 
-/// AWS's model has only `maxBitrate` for AV1: with CBR it is the bit rate.
+/// Returns the bit rate for CBR. AWS's model has only `maxBitrate` for AV1.
 fn bit_rate(settings: &Av1Settings) -> Option<u64> {
     whole(settings.max_bitrate)
 }

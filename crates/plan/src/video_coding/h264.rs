@@ -1,4 +1,4 @@
-//! What H.264 has alone: profile, level, entropy coder, B-frames as references. Never what other codecs have too.
+//! Reads the settings that only H.264 has: profile, level, entropy coder, B-frames as references.
 
 use abanico_model::generated::VideoCodecSettings;
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use super::shared::{SharedSettings, from_itu_codec};
 use crate::Error;
 use crate::setting::text;
 
-/// Settings of H.264 alone.
+/// Settings that only H.264 has.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct H264Settings {
     /// Profile.
     pub profile: H264Profile,
-    /// Level; none lets the encoder choose the lowest that fits.
+    /// Level; `None` lets the encoder choose the lowest that fits.
     pub level: Option<H264Level>,
     /// Whether B-frames may be references.
     pub b_references: bool,
@@ -41,7 +41,7 @@ pub struct H264Level(pub u8);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntropyCoder {
-    /// Context-adaptive arithmetic coding.
+    /// Context-adaptive binary arithmetic coding.
     Cabac,
     /// Context-adaptive variable-length coding.
     Cavlc,
@@ -58,7 +58,7 @@ pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<H264Se
         None | Some("MAIN") => H264Profile::Main,
         Some("HIGH") => H264Profile::High,
         Some(other) => {
-            let why = format!("profile {other} is not made here: use BASELINE, MAIN or HIGH");
+            let why = format!("profile {other} is not supported: use BASELINE, MAIN or HIGH");
             return Err(Error::setting(&format!("{pointer}/codecProfile"), &why));
         }
     };
@@ -75,7 +75,7 @@ pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<H264Se
     })
 }
 
-/// Reads `LEVEL_3_1` as 31; nothing for `AUTO`.
+/// Reads `LEVEL_3_1` as 31; `None` for `AUTO`.
 pub(super) fn tenths(text: &str) -> Option<u8> {
     let mut parts = text.strip_prefix("LEVEL_")?.split('_');
     let major: u8 = parts.next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What H.265 has alone: profile and tier, level, the name of its sample entry. Never what other codecs have too.
+//! Reads the settings that only H.265 has: profile and tier, level, name of its sample entry.
 
 use abanico_model::generated::VideoCodecSettings;
 use serde::{Deserialize, Serialize};
@@ -7,16 +7,17 @@ use super::shared::{SharedSettings, from_itu_codec};
 use crate::Error;
 use crate::setting::text;
 
-/// Settings of H.265 alone.
+/// Settings that only H.265 has.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct H265Settings {
     /// Whether the high tier's bit rates are allowed.
     pub high_tier: bool,
-    /// Level; none lets the encoder choose the lowest that fits.
+    /// Level; `None` lets the encoder choose the lowest that fits.
     pub level: Option<H265Level>,
     /// Whether B-frames may be references.
     pub b_references: bool,
-    /// Whether parameter sets may stand in the stream too (`hev1`), rather than only in its head (`hvc1`).
+    /// Whether parameter sets may also be in the stream (`hev1`), rather than only in the sample entry
+    /// (`hvc1`).
     pub in_band_parameters: bool,
 }
 
@@ -29,7 +30,7 @@ pub(super) fn shared(settings: &VideoCodecSettings) -> Option<SharedSettings> {
     settings.h265_settings.as_ref().map(|settings| from_itu_codec!(settings, "h265Settings"))
 }
 
-/// Own settings, and the bits of a sample.
+/// Reads the settings that only H.265 has, and the bit depth.
 pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<(H265Settings, u8), Error> {
     let settings = settings.h265_settings.as_ref();
     let profile = settings.and_then(|settings| text(&settings.codec_profile)).unwrap_or("MAIN_MAIN");
@@ -39,7 +40,7 @@ pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<(H265S
         "MAIN10_MAIN" => (10, false),
         "MAIN10_HIGH" => (10, true),
         other => {
-            let why = format!("profile {other} is not made here: use MAIN_… or MAIN10_…");
+            let why = format!("profile {other} is not supported: use MAIN_… or MAIN10_…");
             return Err(Error::setting(&format!("{pointer}/codecProfile"), &why));
         }
     };

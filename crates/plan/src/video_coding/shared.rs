@@ -1,5 +1,5 @@
-//! Settings that the codecs share under the same names: in one codec's settings, out one shape for all.
-//! Never a default of the encoder: those are set where the shape becomes a [`super::VideoCoding`].
+//! Reads the settings that several codecs share into one shape. It sets no defaults of encoders; they are set
+//! where the shape becomes a [`super::VideoCoding`].
 
 use abanico_media::{FieldOrder, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::VideoCodecSettings;
@@ -10,48 +10,48 @@ use super::{
 };
 use crate::Error;
 
-/// What all codecs have.
+/// Settings that several codecs share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedSettings {
-    /// Name of the member that holds them.
+    /// Name of the member that holds the settings.
     pub member: &'static str,
     /// `CBR`, `VBR` or `QVBR`.
     pub rate_control_mode: Option<String>,
-    /// Bits a second.
+    /// Bits per second.
     pub bit_rate_bps: Option<u64>,
-    /// Most bits a second.
+    /// Most bits per second.
     pub max_bit_rate_bps: Option<u64>,
-    /// Quality, 1 to 10.
+    /// Quality level, 1 to 10.
     pub quality_level: Option<i64>,
-    /// Part of a quality level.
+    /// Fraction of a quality level.
     pub quality_fine_tune: Option<f64>,
-    /// Most bits a second as the mean of a film that is told a quality.
+    /// Most bits per second as the average of a film with a quality level.
     pub max_mean_bps: Option<u64>,
-    /// Size of the decoder's buffer.
+    /// Size of the decoder's buffer in bits.
     pub buffer_bits: Option<u64>,
-    /// How full it is at the start.
+    /// Initial fill of the buffer in percent.
     pub buffer_fill_percent: Option<u8>,
-    /// Work for each frame.
+    /// How much work is spent on each frame.
     pub speed: SpeedPreset,
-    /// Whether the job asks for more than the quickest way.
+    /// Whether the job asks for more than `SINGLE_PASS`.
     pub high_quality: bool,
-    /// Length of a group, in the units below.
+    /// Length of a group of pictures, in the units below.
     pub gop_size: Option<f64>,
     /// `FRAMES`, `SECONDS` or `AUTO`.
     pub gop_size_units: Option<String>,
-    /// Fewest frames of a group.
+    /// Fewest frames of a group of pictures.
     pub min_i_interval: Option<u64>,
-    /// Whether scene cuts start no group.
+    /// Whether scene cuts do not start a group.
     pub no_scene_cuts: bool,
     /// B-frames between references.
     pub b_frames: Option<i64>,
     /// Reference frames.
     pub references: Option<u8>,
-    /// Frames a second where the job specifies them.
+    /// Numerator and denominator of the frame rate, if the job specifies it.
     pub frame_rate: Option<(Option<i64>, Option<i64>)>,
-    /// Shape of a pixel where the job specifies it.
+    /// Pixel aspect ratio, if the job specifies it.
     pub pixel_aspect: Option<(i64, i64)>,
-    /// How the picture is scanned, such as `TOP_FIELD`; none is progressive.
+    /// Interlacing, such as `TOP_FIELD`; `None` is progressive.
     pub interlace_mode: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl SharedSettings {
     /// Reads the settings of the codec that an output names.
     ///
     /// # Errors
-    /// When they are missing, or the codec is not made here.
+    /// Fails if they are missing or the codec is not supported.
     pub fn read(settings: &VideoCodecSettings, pointer: &str) -> Result<Self, Error> {
         let (read, member) = match super::codec(settings, pointer)? {
             VideoCodec::H264 => (h264::shared(settings), "h264Settings"),
@@ -111,10 +111,10 @@ impl SharedSettings {
         read.ok_or_else(|| Error::setting(pointer, &format!("{member} is a required property")))
     }
 
-    /// The output's rate: the job's, else the source's.
+    /// Returns the output's frame rate: the job's, otherwise the source's.
     ///
     /// # Errors
-    /// When the job specifies half a rate.
+    /// Fails if the job gives only a numerator or only a denominator, or one that is not above zero.
     pub fn rate(&self, source: &VideoTrack, pointer: &str) -> Result<FrameRate, Error> {
         let Some((numerator, denominator)) = self.frame_rate else { return Ok(source.frame_rate) };
         numerator.zip(denominator).and_then(|(num, den)| FrameRate::new(num, den)).ok_or_else(|| {
@@ -125,10 +125,10 @@ impl SharedSettings {
         })
     }
 
-    /// Shape of the output's pixels: square where the job specifies none, whatever the source's are.
+    /// Returns the pixel aspect ratio of the output. Square by default, whatever the source's is.
     ///
     /// # Errors
-    /// When the shape is none, or one that no screen has.
+    /// Fails if it is not positive, or beyond 4:1 or 1:4.
     pub fn pixel_aspect(&self, pointer: &str) -> Result<Rational, Error> {
         let Some((num, den)) = self.pixel_aspect else { return Ok(Rational::ONE) };
         let refuse = |why| Err(Error::setting(&format!("{pointer}/{}", self.member), why));
@@ -138,16 +138,16 @@ impl SharedSettings {
         let aspect = Rational::new(num, den);
         if aspect > Rational::from(4) || aspect < Rational::new(1, 4) {
             return refuse(
-                "parNumerator and parDenominator: a pixel is at most four times as wide as high, or as high as wide",
+                "parNumerator and parDenominator: a pixel is at most four times as wide as high, or four times as high as wide",
             );
         }
         Ok(aspect)
     }
 
-    /// How the output's frames are made of fields; `source` is how the first input's are.
+    /// Returns the field order of the output. `source` is the field order of the first input.
     ///
     /// # Errors
-    /// When the codec or the frame's height is not made interlaced here.
+    /// Fails if the codec or the frame's height does not support interlaced video.
     pub fn fields(
         &self,
         source: FieldOrder,
@@ -166,18 +166,18 @@ impl SharedSettings {
             |why: &str| Err(Error::setting(&format!("{pointer}/{}/interlaceMode", self.member), why));
         match codec {
             CodecSettings::H264(own) if own.profile != H264Profile::Baseline => {}
-            CodecSettings::H264(_) => return refuse("interlaced pictures need codecProfile MAIN or HIGH"),
-            _ => return refuse("interlaced pictures are made as H_264 only"),
+            CodecSettings::H264(_) => return refuse("interlaced video needs codecProfile MAIN or HIGH"),
+            _ => return refuse("interlaced video is supported in H_264 only"),
         }
         if frame.height % 4 != 0 {
             let why =
-                format!("interlaced pictures need a height that is a multiple of 4, not {}", frame.height);
+                format!("interlaced video needs a height that is a multiple of 4, not {}", frame.height);
             return refuse(&why);
         }
         Ok(fields)
     }
 
-    /// Two seconds unless the settings say otherwise.
+    /// Returns the group of pictures; its default length is two seconds.
     pub(super) fn gop(&self, rate: FrameRate) -> Gop {
         let size = self.gop_size.filter(|size| *size > 0.0);
         let fixed = match (self.gop_size_units.as_deref(), size) {
@@ -186,7 +186,8 @@ impl SharedSettings {
             _ => None,
         };
         let frames = fixed.unwrap_or_else(|| frames_in_seconds(2.0, rate)).max(1);
-        // A scene cut right after an IDR would spend a second one within half a second.
+        // Without a minimum, a scene cut just after an IDR frame would start another one within half a
+        // second.
         let half_second = frames_in_seconds(0.5, rate);
         let min_frames = self
             .min_i_interval

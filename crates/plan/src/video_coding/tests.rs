@@ -1,4 +1,4 @@
-//! Settings of each codec must become what its encoder is to do.
+//! Tests how the settings of each codec are translated for its encoder.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn coding(settings: Value) -> Result<VideoCoding, Error> {
 }
 
 #[test]
-fn is_each_codec_read_from_its_own_settings() {
+fn each_codec_is_read_from_its_settings() {
     let h265 =
         coding(json!({"codec": "H_265", "h265Settings": {"rateControlMode": "VBR", "bitrate": 1_000_000,
         "codecProfile": "MAIN10_HIGH", "codecLevel": "LEVEL_5_1", "gopSize": 50.0,
@@ -35,7 +35,7 @@ fn is_each_codec_read_from_its_own_settings() {
 }
 
 #[test]
-fn does_a_higher_quality_level_never_mean_a_higher_rate_factor() {
+fn higher_quality_levels_lower_the_rate_factor() {
     let size = Size::new(1920, 1080);
     for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Av1] {
         let mut last = u32::MAX;
@@ -52,10 +52,10 @@ fn does_a_higher_quality_level_never_mean_a_higher_rate_factor() {
 }
 
 #[test]
-fn are_missing_settings_and_unknown_codecs_told() {
+fn missing_settings_and_unknown_codecs_are_refused() {
     let why = |settings: Value| coding(settings).unwrap_err().to_string();
     assert!(why(json!({"codec": "H_265"})).contains("h265Settings is a required property"));
-    assert!(why(json!({"codec": "PRORES"})).contains("/c/codec: PRORES is not made here"));
+    assert!(why(json!({"codec": "PRORES"})).contains("/c/codec: PRORES is not supported"));
     let profile =
         json!({"codec": "H_264", "h264Settings": {"bitrate": 1_000_000, "codecProfile": "HIGH_422"}});
     assert!(why(profile).contains("/c/h264Settings/codecProfile"));

@@ -1,4 +1,5 @@
-//! Settings of VP9 in the shape that all codecs share. Never a rate mode but a variable one: the service has no other.
+//! Reads the settings of VP9 in the shape that all codecs share. The rate control is always VBR, because AWS
+//! has no other.
 
 use abanico_model::generated::VideoCodecSettings;
 
