@@ -45,7 +45,8 @@ pub struct CaptionPart {
     pub file: Option<u32>,
     /// Added to all times in the file.
     pub delta: ExactTime,
-    /// Start of the clip, from the first frame of its input, which is the zero of the file.
+    /// Start of the clip, counted from the first frame of its input. The times of the file count from there as
+    /// well.
     pub start: ExactTime,
     /// Length of the clip.
     pub length: ExactTime,

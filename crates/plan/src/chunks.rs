@@ -1,6 +1,6 @@
-//! Cuts a film into chunks that are encoded separately, at frames where its source can be entered. Takes the
-//! encode of the whole film and returns one encode per chunk, or the reason why the film stays whole.
-//! Together the chunks have every frame once.
+//! Cuts a film into chunks that are encoded separately, preferably at frames where decoding of the source can
+//! start. Takes the encode of the whole film and returns one encode per chunk, or the reason why the film
+//! stays whole. Together the chunks have every frame once.
 //!
 //! A cut never breaks a group of pictures or a segment that the job fixes.
 
@@ -173,7 +173,7 @@ fn why_whole(encode: &VideoEncode, source: &Entered<'_>) -> Option<&'static str>
     }
 }
 
-/// A source and what is known about entering it in the middle.
+/// A source, and what is needed to seek in it.
 pub(crate) struct Entered<'a> {
     /// Its video track.
     pub track: &'a VideoTrack,
@@ -199,7 +199,7 @@ impl Grid<'_> {
     }
 
     /// Returns the cut closest to `wanted` seconds after frame `at`, within an eighth of that length but at
-    /// least half a second. It prefers a frame at which the source can be entered, and among these a key
+    /// least half a second. It prefers a frame at which decoding can start, and among these a key
     /// frame that the source's encoder placed off its rhythm, because that marks a scene change. Otherwise it
     /// takes any frame. If the job allows no cut within that range, it takes the next one after it.
     fn cut_near(&self, at: u64, wanted: Rational) -> Option<u64> {
@@ -305,12 +305,11 @@ fn begins_group(rendition: &VideoRendition, frame: u64, rate: FrameRate) -> bool
     !gop.is_fixed || gop.scene_cuts || frame.is_multiple_of(u64::from(gop.frames.max(1)))
 }
 
-/// Returns how many times at which a key frame is forced come before `frame`, which is the number of key
-/// frames forced until then.
+/// Returns the number of key frames that are forced before `frame`.
 pub fn forced_before(distance: ExactTime, frame: u64, rate: FrameRate) -> u64 {
     let exact = ExactTime::of_frames(frame, rate).seconds() / distance.seconds();
     u64::try_from(exact.ceil()).map_or(0, |next| {
-        // A time counts as well if its frame is at or after this one.
+        // A time just before `frame` may force its key frame only at `frame`: it does not count.
         (next.saturating_sub(1)..=next)
             .find(|number| first_at_or_after(distance, *number, rate) >= frame)
             .unwrap_or(next)

@@ -166,8 +166,8 @@ pub struct PlaylistStyle {
     pub client_cache: bool,
     /// Prefix of every path; may be empty.
     pub base_url: String,
-    /// Interval of calendar times; `None` writes none. They count from 1970-01-01, because a file has no date
-    /// of its own.
+    /// Interval of calendar times; `None` writes no such times. They count from 1970-01-01, because a file has
+    /// no date of its own.
     pub date_period: Option<ExactTime>,
     /// Whether `RESOLUTION` is written.
     pub shows_resolution: bool,

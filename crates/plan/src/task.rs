@@ -71,7 +71,7 @@ pub struct Warning {
 pub struct TaskId(String);
 
 impl TaskId {
-    /// Makes an id of a name.
+    /// Creates an id from a name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -180,7 +180,7 @@ impl TaskKind {
     }
 }
 
-/// Joins the chunks of all renditions.
+/// Renditions that were encoded in chunks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoStitch {
     /// Number of chunks, at least 2.
@@ -202,7 +202,7 @@ pub struct StitchedRendition {
     pub buffer_fill_percent: u8,
     /// Highest rate at which the buffer fills, in bits per second.
     pub ceiling_bps: u64,
-    /// Whether the encoder respects that buffer. If it does, chunks that overflow it are encoded again.
+    /// Whether the encoder respects that buffer. If it does, chunks that violate it are encoded again.
     #[serde(default = "keeps_buffer")]
     pub keeps_buffer: bool,
 }

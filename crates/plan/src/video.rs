@@ -13,8 +13,8 @@ use crate::scaling::Rectangle;
 pub struct VideoEncode {
     /// The clips to decode, in order, and how each is prepared once for all renditions; at least one.
     pub clips: Vec<SourceVideo>,
-    /// One branch for each output frame rate and dynamic range, in the order in which they first occur in the
-    /// job.
+    /// One branch for each combination of frame rate, dynamic range and interlacing, in the order in which they
+    /// first occur in the job.
     pub branches: Vec<RateBranch>,
     /// Number of the chunk, from 0; `None` means the whole film.
     #[serde(default)]
@@ -57,7 +57,7 @@ impl VideoEncode {
         own
     }
 
-    /// Returns the number of frames that the fastest branch decodes. Progress is measured against it.
+    /// Returns the number of frames of the fastest branch. Progress is measured against it.
     pub fn most_frames(&self) -> u64 {
         self.branches.iter().map(|branch| branch.frames).max().unwrap_or(0)
     }
@@ -105,7 +105,7 @@ pub enum ToneMap {
     Unavailable,
 }
 
-/// All renditions of one frame rate and dynamic range.
+/// All renditions with the same frame rate, dynamic range and interlacing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RateBranch {
     /// Constant output rate.

@@ -26,7 +26,7 @@ const RATE_FACTOR_TENTHS: u32 = 230;
 const LOOK_EVERY_MS: i64 = 1000;
 const TAKEN_MS: i64 = 250;
 /// Most samples of a film that is encoded whole. Its zones are a single argument of ffmpeg's, which Linux
-/// limits to 128 KiB, and all samples are on disk at once, uncompressed.
+/// limits to 128 KiB, and all samples are on disk at once, losslessly encoded.
 const MOST_LOOKS: u64 = 1800;
 /// A ceiling that no film reaches.
 const NO_CEILING_BPS: u64 = 1_000_000_000;
