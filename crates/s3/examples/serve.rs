@@ -1,5 +1,7 @@
-//! Serves a folder as S3 on a loopback port: in a folder, a port (0 for a free one) and the functions that buckets may
-//! notify, out one line with the URL, then answers until it is ended. For tests and trials; never for the open network.
+//! Serves a folder as S3 on a loopback port, for tests and trials.
+//!
+//! Takes a folder, a port (0 picks a free one) and the functions that buckets may notify. Prints the URL on one line,
+//! then serves until it is stopped. It is not meant for an open network.
 
 use std::io::Write;
 

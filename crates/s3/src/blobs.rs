@@ -1,5 +1,6 @@
-//! The folder of blobs: in bytes, out files that never change, each durable before anyone can name it.
-//! Never a blob removed while a reader holds it; never knowledge of objects.
+//! The folder of blobs: files that never change and are durable before anything refers to them.
+//!
+//! A blob is never removed while a reader holds it. This file knows nothing of objects.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions, Permissions};
@@ -13,10 +14,10 @@ use crate::error::Result;
 use crate::index::{Index, lock};
 use crate::record::Piece;
 
-/// How many files one sweep removes at most per transaction.
+/// Maximum number of files that a sweep removes per transaction.
 const SWEEP_BATCH: i64 = 500;
 
-/// The folder; clones share it.
+/// The folder. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Blobs {
     inner: Arc<Inner>,
@@ -26,18 +27,19 @@ struct Inner {
     blobs: PathBuf,
     incoming: PathBuf,
     held: Mutex<HashMap<String, usize>>,
-    /// Readers look up and hold under it, sweep removes under it: what was looked up is still there when held.
+    /// Readers share it while they look up and hold blobs; a sweep takes it exclusively. So a blob that was looked up
+    /// still exists when it is held.
     gate: RwLock<()>,
 }
 
-/// A number that no one else has, as 32 hexadecimal digits.
+/// Returns a unique random number as 32 hexadecimal digits.
 pub(crate) fn unique_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", random(), random())
 }
 
 impl Blobs {
-    /// Opens or creates the folder below `root`; what was half written before is removed.
+    /// Opens or creates the folder below `root` and removes half-written files.
     pub(crate) fn open(root: &Path) -> Result<Self> {
         let (blobs, incoming) = (root.join("blobs"), root.join("incoming"));
         if incoming.exists() {
@@ -53,7 +55,7 @@ impl Blobs {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Where a blob lies.
+    /// Returns the path of a blob.
     pub(crate) fn path(&self, blob: &str) -> PathBuf {
         self.inner.blobs.join(&blob[..2]).join(blob)
     }
@@ -66,7 +68,7 @@ impl Blobs {
         Ok(IncomingBlob { blobs: self.clone(), id, path, file })
     }
 
-    /// Takes in a finished file, as a link where the file system allows it. Blocking.
+    /// Takes in a finished file, as a hard link where the file system allows it. Returns the blob's id. Blocking.
     pub(crate) fn adopt(&self, source: &Path) -> io::Result<String> {
         let id = unique_id();
         let path = self.inner.incoming.join(&id);
@@ -80,12 +82,12 @@ impl Blobs {
         IncomingBlob { blobs: self.clone(), id, path, file }.keep()
     }
 
-    /// Keeps sweep away while the guard lives.
+    /// Blocks sweeps while the guard lives.
     pub(crate) fn gate(&self) -> RwLockReadGuard<'_, ()> {
         self.inner.gate.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Holds blobs until the guard is dropped; call it under [`Self::gate`], in which the blobs were looked up.
+    /// Holds blobs until the guard is dropped. Call it under the same [`Self::gate`] as the look-up of the blobs.
     pub(crate) fn hold<'a>(&self, blobs: impl Iterator<Item = &'a str>) -> Held {
         let names: HashSet<String> = blobs.map(str::to_owned).collect();
         let mut held = lock(&self.inner.held);
@@ -95,7 +97,7 @@ impl Blobs {
         Held { blobs: self.clone(), names }
     }
 
-    /// Removes blobs that nothing refers to and no reader holds. Blocking.
+    /// Removes blobs that nothing refers to and no reader holds. Returns how many it removed. Blocking.
     pub(crate) fn sweep(&self, index: &Index) -> Result<u64> {
         let _gate = self.inner.gate.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut removed = 0;
@@ -116,7 +118,7 @@ impl Blobs {
             if unused.is_empty() {
                 return Ok(removed);
             }
-            // After a crash here the files are orphans, which the next opening removes.
+            // A crash here leaves the files as orphans, which the next start removes.
             for blob in unused {
                 remove_if_there(&self.path(&blob))?;
                 removed += 1;
@@ -124,7 +126,7 @@ impl Blobs {
         }
     }
 
-    /// Removes the files of pieces that never got a row. Blocking.
+    /// Removes the files of those pieces whose blob has no row in the index. Blocking.
     pub(crate) fn discard(&self, index: &Index, pieces: &[Piece]) -> Result<()> {
         for piece in pieces {
             let is_known = index.read_now(|reader| {
@@ -137,7 +139,8 @@ impl Blobs {
         Ok(())
     }
 
-    /// Removes files that the index does not know: the remains of a crash. Only before anyone writes. Blocking.
+    /// Removes files that the index does not know, which a crash left behind. Returns how many it removed. Must run
+    /// before anyone writes. Blocking.
     pub(crate) fn remove_orphans(&self, index: &Index) -> Result<u64> {
         let known: HashSet<String> = index.read_now(|reader| {
             let mut statement = reader.prepare("SELECT id FROM blobs")?;
@@ -165,7 +168,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that is being written; it goes when this is dropped before [`Self::keep`].
+/// A file that is being written. Dropping it before [`Self::keep`] removes the file.
 pub(crate) struct IncomingBlob {
     blobs: Blobs,
     id: String,
@@ -192,12 +195,12 @@ impl IncomingBlob {
 impl Drop for IncomingBlob {
     fn drop(&mut self) {
         if let Err(error) = remove_if_there(&self.path) {
-            tracing::warn!(%error, path = %self.path.display(), "an unfinished upload's file stays until the next start");
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove the file of an unfinished upload; it stays until the next start");
         }
     }
 }
 
-/// Keeps blobs from sweep; dropping it lets them go.
+/// Keeps blobs from being swept until it is dropped.
 pub(crate) struct Held {
     blobs: Blobs,
     names: HashSet<String>,
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn does_sweep_leave_what_is_referred_to_or_held() {
+    fn sweep_spares_referenced_and_held_blobs() {
         let folder = tempfile::tempdir().unwrap();
         let (blobs, index) = open(folder.path());
         let (used, held, unused) =
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn are_unfinished_and_unknown_files_gone_after_opening() {
+    fn opening_removes_unfinished_and_unknown_files() {
         let folder = tempfile::tempdir().unwrap();
         let (blobs, index) = open(folder.path());
         let known = blob(&blobs, &index, 1);
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn can_no_one_write_to_a_kept_file_by_accident() {
+    fn kept_files_are_read_only() {
         let folder = tempfile::tempdir().unwrap();
         let (blobs, _) = open(folder.path());
         let path = blobs.path(&blobs.create().unwrap().keep().unwrap());

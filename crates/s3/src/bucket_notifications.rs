@@ -1,5 +1,6 @@
-//! The notification rules that clients put on buckets: in S3's configuration, out rules that commits read, and back.
-//! Never a rule for a function that this endpoint does not know.
+//! Gets and puts the notification rules of buckets: converts between S3's configuration and the stored rules.
+//!
+//! It refuses a rule for a function that the endpoint does not know.
 
 use rusqlite::params;
 use s3s::S3ErrorCode;
@@ -19,7 +20,7 @@ fn wrong(message: impl Into<String>) -> Error {
     Error::refused(S3ErrorCode::InvalidArgument, message)
 }
 
-/// The known function that an ARN (or a bare name) means.
+/// Returns the known function that an ARN or a bare name refers to.
 fn function_of(arn: &str, known: &[String]) -> Result<String> {
     let name = arn.split_once(":function:").map_or(arn, |(_, name)| name);
     let name = name.split(':').next().unwrap_or(name);
@@ -34,7 +35,7 @@ fn rule(configuration: LambdaFunctionConfiguration, known: &[String]) -> Result<
     let function = function_of(&configuration.lambda_function_arn, known)?;
     let events: Vec<String> = configuration.events.iter().map(|event| String::from(event.clone())).collect();
     if let Some(event) = events.iter().find(|event| !event.starts_with("s3:")) {
-        return Err(wrong(format!("`{event}` is no event of S3")));
+        return Err(wrong(format!("`{event}` is not an S3 event")));
     }
     let (mut prefix, mut suffix) = (None, None);
     let filter = configuration.filter.and_then(|filter| filter.key).and_then(|key| key.filter_rules);
@@ -43,7 +44,7 @@ fn rule(configuration: LambdaFunctionConfiguration, known: &[String]) -> Result<
         let place = match name.as_str() {
             "prefix" => &mut prefix,
             "suffix" => &mut suffix,
-            _ => return Err(wrong("a filter is a prefix or a suffix")),
+            _ => return Err(wrong("a filter must be a `prefix` or a `suffix`")),
         };
         if place.replace(filter.value.unwrap_or_default()).is_some() {
             return Err(wrong(format!("the filter has more than one {name}")));
@@ -85,7 +86,7 @@ impl LocalS3 {
         let others =
             [given.queue_configurations.map(|it| it.len()), given.topic_configurations.map(|it| it.len())];
         if !others.into_iter().all(is_empty) || given.event_bridge_configuration.is_some() {
-            return Err(wrong("this endpoint notifies functions only"));
+            return Err(wrong("this endpoint can notify functions only, not queues, topics or EventBridge"));
         }
         let known = &self.inner.options.functions;
         let rules = given.lambda_function_configurations.unwrap_or_default();
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_function_found_by_name_or_arn_and_no_other() {
+    fn function_is_found_by_name_or_arn() {
         let known = ["encode".to_owned(), "arn:aws:lambda:eu-west-1:1:function:other".to_owned()];
         let arn = "arn:aws:lambda:us-east-1:000000000000:function:encode";
         assert_eq!(function_of(arn, &known).unwrap(), "encode");

@@ -1,4 +1,6 @@
-//! Buckets: in names, out buckets made, told of and removed. Never a bucket removed that has objects or uploads.
+//! Creates, lists, describes and removes buckets.
+//!
+//! It never removes a bucket that has objects. Multipart uploads are removed with their bucket.
 
 use rusqlite::{OptionalExtension, params};
 use s3s::S3ErrorCode;
@@ -15,19 +17,19 @@ use crate::index::now_ms;
 use crate::list::owner;
 use crate::record::require_bucket;
 
-/// Where regions began: S3 names no location there.
+/// The first region of S3, for which S3 returns no location.
 const FIRST_REGION: &str = "us-east-1";
 
 impl LocalS3 {
-    /// Makes a bucket if it is not there.
+    /// Creates a bucket if it does not exist.
     ///
     /// # Errors
-    /// When the name is none of S3's, or the disk fails.
+    /// Fails if S3 does not allow the name, or on a disk error.
     pub async fn ensure_bucket(&self, name: &str) -> Result<(), Error> {
         if !s3s::path::check_bucket_name(name) {
             return Err(Error::refused(
                 S3ErrorCode::InvalidBucketName,
-                format!("`{name}` is no name of a bucket"),
+                format!("`{name}` is not a valid bucket name"),
             ));
         }
         let name = name.to_owned();
@@ -38,10 +40,10 @@ impl LocalS3 {
         write.await.map(drop)
     }
 
-    /// Says whether a bucket is there.
+    /// Returns whether a bucket exists.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn has_bucket(&self, name: &str) -> Result<bool, Error> {
         let name = name.to_owned();
         let read = self.inner.index.read(move |reader| {
@@ -54,7 +56,7 @@ impl LocalS3 {
     pub(crate) async fn make_bucket(&self, input: CreateBucketInput) -> Result<CreateBucketOutput> {
         let region = &self.inner.options.region;
         if self.has_bucket(&input.bucket).await? && region != FIRST_REGION {
-            return Err(Error::refused(S3ErrorCode::BucketAlreadyOwnedByYou, "the bucket is yours already"));
+            return Err(Error::refused(S3ErrorCode::BucketAlreadyOwnedByYou, "you already own the bucket"));
         }
         self.ensure_bucket(&input.bucket).await?;
         Ok(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) })

@@ -1,5 +1,6 @@
-//! Checksums of objects and parts: in bytes and what the client claims, out sums, or a refusal where they differ.
-//! Never an object that becomes visible before its sums were compared: callers compare first.
+//! Computes the checksums of objects and parts and compares them with what the client claims.
+//!
+//! Callers compare before they make an object visible.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ pub(crate) enum Algorithm {
     Sha256,
 }
 
-/// All of them with their headers and their names in S3.
+/// All algorithms with their headers and their names in S3.
 const ALGORITHMS: [(Algorithm, &str, &str); 5] = [
     (Algorithm::Crc32, "x-amz-checksum-crc32", "CRC32"),
     (Algorithm::Crc32c, "x-amz-checksum-crc32c", "CRC32C"),
@@ -34,7 +35,7 @@ const ALGORITHMS: [(Algorithm, &str, &str); 5] = [
 ];
 
 impl Algorithm {
-    /// The algorithm of S3's name.
+    /// Returns the algorithm with this S3 name.
     pub(crate) fn named(name: &str) -> Result<Self> {
         let known = ALGORITHMS.iter().find(|(_, _, known)| known.eq_ignore_ascii_case(name));
         known.map(|(algorithm, ..)| *algorithm).ok_or_else(|| {
@@ -42,12 +43,12 @@ impl Algorithm {
         })
     }
 
-    /// S3's name.
+    /// Returns the name in S3.
     pub(crate) fn name(self) -> &'static str {
         ALGORITHMS[self as usize].2
     }
 
-    /// Whether sums of parts can be joined to the sum of the whole.
+    /// Returns the CRC that joins checksums of parts into that of the whole; `None` if they cannot be joined.
     pub(crate) fn joins(self) -> Option<CrcAlgorithm> {
         match self {
             Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
@@ -58,7 +59,7 @@ impl Algorithm {
     }
 }
 
-/// Sums in base64 by algorithm.
+/// Base64 checksums by algorithm.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Checksums(pub BTreeMap<Algorithm, String>);
 
@@ -67,7 +68,7 @@ impl Checksums {
         self.0.get(&algorithm).cloned()
     }
 
-    /// What `headers` (or trailers) claim.
+    /// Reads the checksums that `headers` (or trailers) claim.
     pub(crate) fn claimed(headers: &HeaderMap) -> Self {
         let claims = ALGORITHMS.iter().filter_map(|(algorithm, header, _)| {
             let value = headers.get(*header)?.to_str().ok()?;
@@ -76,7 +77,7 @@ impl Checksums {
         Self(claims.collect())
     }
 
-    /// Refuses when a claimed sum is another than the computed one.
+    /// Fails if a claimed checksum differs from the computed one.
     pub(crate) fn verify(&self, claimed: &Self) -> Result<()> {
         for (algorithm, claim) in &claimed.0 {
             if self.0.get(algorithm).is_some_and(|computed| computed != claim) {
@@ -89,7 +90,8 @@ impl Checksums {
     }
 }
 
-/// Which algorithms a request wants: those it claims sums of, announces as trailers or names; else CRC-64/NVME.
+/// Returns the algorithms that a request uses in checksum headers, announces as trailers or names. Default:
+/// CRC-64/NVME.
 pub(crate) fn wanted(headers: &HeaderMap) -> Result<Vec<Algorithm>> {
     let mut wanted: Vec<_> = Checksums::claimed(headers).0.into_keys().collect();
     for trailer in headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok()) {
@@ -112,7 +114,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Result<Vec<Algorithm>> {
     Ok(wanted)
 }
 
-/// MD5 and the wanted sums in one pass.
+/// Computes the MD5 and the wanted checksums in one pass.
 pub(crate) struct Digester {
     md5: Md5,
     sums: ChecksumHasher,
@@ -138,7 +140,7 @@ impl Digester {
         self.sums.update(bytes);
     }
 
-    /// The MD5 and the sums.
+    /// Returns the MD5 and the checksums.
     pub(crate) fn finish(self) -> ([u8; 16], Checksums) {
         let sums = self.sums.finalize();
         let sums = [
@@ -153,7 +155,7 @@ impl Digester {
     }
 }
 
-/// Refuses when the MD5 that the client claims in base64 is another.
+/// Fails if the MD5 differs from the one that the client claims in base64.
 pub(crate) fn verify_md5(md5: &[u8; 16], claimed: Option<&str>) -> Result<()> {
     let Some(claimed) = claimed else { return Ok(()) };
     match BASE64.decode(claimed) {
@@ -164,17 +166,18 @@ pub(crate) fn verify_md5(md5: &[u8; 16], claimed: Option<&str>) -> Result<()> {
         )),
         _ => Err(Error::refused(
             S3ErrorCode::InvalidDigest,
-            "the Content-MD5 you specified is no MD5 in base64",
+            "the Content-MD5 you specified is not an MD5 in base64",
         )),
     }
 }
 
-/// Lower-case hexadecimal digits.
+/// Formats bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The sum of a whole from the sums and sizes of its parts; none when the algorithm does not allow it.
+/// Joins the checksums and sizes of parts into the checksum of the whole. Returns `None` if the algorithm does not
+/// allow it.
 pub(crate) fn joined(algorithm: Algorithm, parts: &[(String, u64)]) -> Option<String> {
     let crc = algorithm.joins()?;
     let mut whole: Option<u64> = None;
@@ -189,7 +192,8 @@ pub(crate) fn joined(algorithm: Algorithm, parts: &[(String, u64)]) -> Option<St
     Some(BASE64.encode(&bytes[8_usize.checked_sub(width)?..]))
 }
 
-/// The sum of the parts' sums with `-N`, as S3 forms it; none when a part's sum is no base64.
+/// Computes S3's composite checksum: the checksum of the parts' checksums, then `-` and the number of parts. Returns
+/// `None` if a part's checksum is not base64.
 pub(crate) fn composed(algorithm: Algorithm, parts: &[String]) -> Option<String> {
     let mut digester = Digester::new(&[algorithm]);
     for sum in parts {
@@ -210,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn are_the_sums_those_of_the_published_check_values() {
-        // The catalogue of CRCs gives each algorithm's sum of these nine digits.
+    fn checksums_match_the_published_check_values() {
+        // The CRC catalogue gives each algorithm's checksum of these nine digits.
         let check = |algorithm, value: &[u8]| assert_eq!(sums(algorithm, b"123456789"), BASE64.encode(value));
         check(Algorithm::Crc32, &0xcbf4_3926_u32.to_be_bytes());
         check(Algorithm::Crc32c, &0xe306_9283_u32.to_be_bytes());
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_joined_sum_that_of_the_whole() {
+    fn joined_checksum_is_that_of_the_whole() {
         for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme] {
             let parts: Vec<_> = [&b"1234"[..], b"567", b"", b"89"]
                 .iter()
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn are_wrong_claims_refused_and_unknown_names_too() {
+    fn wrong_claims_and_unknown_names_are_refused() {
         let (md5, computed) = Digester::new(&[Algorithm::Crc32]).finish();
         let claim = Checksums([(Algorithm::Crc32, "AAAAAQ==".to_owned())].into());
         assert_eq!(computed.verify(&claim).unwrap_err().s3_code(), "BadDigest");
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn is_each_way_to_ask_for_a_sum_heard() {
+    fn each_way_to_request_a_checksum_works() {
         let mut headers = HeaderMap::new();
         assert_eq!(wanted(&headers).unwrap(), [Algorithm::Crc64Nvme]);
         headers.insert("x-amz-trailer", "x-amz-checksum-crc32c".parse().unwrap());

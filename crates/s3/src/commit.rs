@@ -1,5 +1,6 @@
-//! Making an object visible: in a new object's facts, out its row, its blobs' counts and its notifications, in one
-//! transaction. Never a byte moved.
+//! Makes an object visible in one transaction: writes its row, counts its blobs and queues its notifications.
+//!
+//! It moves no bytes. Removing an object is here too.
 
 use rusqlite::{Transaction, params};
 
@@ -9,7 +10,7 @@ use crate::index::now_ms;
 use crate::notifications::{Created, next_sequencer, notify};
 use crate::record::{ObjectRecord, Piece, StoredObject, find_object, require_bucket, signed, to_text};
 
-/// An object that is to be visible.
+/// An object to make visible.
 pub(crate) struct NewObject {
     pub bucket: String,
     pub key: String,
@@ -17,21 +18,21 @@ pub(crate) struct NewObject {
     /// Without quotes.
     pub etag: String,
     pub record: ObjectRecord,
-    /// Without `s3:`, such as `ObjectCreated:Put`.
+    /// Name of the event without `s3:`, such as `ObjectCreated:Put`.
     pub event_name: &'static str,
 }
 
-/// What became of it.
+/// The result of a commit.
 #[derive(Debug)]
 pub(crate) struct Committed {
     pub object: StoredObject,
     /// Whether the outbox has new rows.
     pub is_notified: bool,
-    /// Whether there may be something to sweep.
+    /// Whether an older object was replaced, so that there may be blobs to sweep.
     pub has_replaced: bool,
 }
 
-/// Inserts the object in place of what was there, if `conditions` hold.
+/// Inserts the object, in place of an existing one, if `conditions` hold.
 pub(crate) fn commit(
     transaction: &Transaction<'_>,
     new: NewObject,
@@ -41,7 +42,7 @@ pub(crate) fn commit(
     require_bucket(transaction, &new.bucket)?;
     let old = find_object(transaction, &new.bucket, &new.key)?;
     conditions.check(&new.key, old.as_ref().map(|old| old.etag.as_str()))?;
-    // New pieces are counted before old ones are let go: they may lie in the same blobs.
+    // Count the new pieces before releasing the old ones: they may be in the same blobs.
     retain(transaction, &new.record.pieces)?;
     if let Some(old) = &old {
         forget(transaction, old)?;
@@ -76,7 +77,7 @@ pub(crate) fn commit(
     Ok(Committed { object, is_notified, has_replaced: old.is_some() })
 }
 
-/// Removes an object; says whether it was there.
+/// Removes an object. Returns whether it existed.
 pub(crate) fn remove(transaction: &Transaction<'_>, bucket: &str, key: &str) -> Result<bool> {
     let Some(old) = find_object(transaction, bucket, key)? else { return Ok(false) };
     forget(transaction, &old)?;
@@ -92,7 +93,7 @@ fn forget(transaction: &Transaction<'_>, old: &StoredObject) -> Result<()> {
     Ok(())
 }
 
-/// Counts the pieces of a new object or part; a blob that is new gets its row.
+/// Adds the references of a new object or part to its blobs. A new blob gets its row.
 pub(crate) fn retain(transaction: &Transaction<'_>, pieces: &[Piece]) -> Result<()> {
     let sql = "INSERT INTO blobs (id, refs) VALUES (?1, 1) ON CONFLICT (id) DO UPDATE SET refs = refs + 1";
     let mut statement = transaction.prepare_cached(sql)?;
@@ -102,14 +103,14 @@ pub(crate) fn retain(transaction: &Transaction<'_>, pieces: &[Piece]) -> Result<
     Ok(())
 }
 
-/// Lets the pieces of an object or part go.
+/// Removes the references of an object or part from its blobs.
 pub(crate) fn release(transaction: &Transaction<'_>, pieces: &[Piece]) -> Result<()> {
     let mut statement =
         transaction.prepare_cached("UPDATE blobs SET refs = refs - 1 WHERE id = ?1 AND refs > 0")?;
     for piece in pieces {
         if statement.execute([&piece.blob])? == 0 {
-            let what = format!("count blob `{}`", piece.blob);
-            return Err(Error::unavailable(&what, "the index does not know that it is in use"));
+            let what = format!("release blob `{}`", piece.blob);
+            return Err(Error::unavailable(&what, "the index has no reference to it"));
         }
     }
     Ok(())

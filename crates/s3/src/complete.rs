@@ -1,5 +1,6 @@
-//! CompleteMultipartUpload: in the client's list of parts, out one object, in one transaction over the index.
-//! Never a byte of a part read; a completion that fails leaves the upload as it was.
+//! CompleteMultipartUpload: makes one object of the parts that the client lists, in one transaction on the index.
+//!
+//! It reads no bytes of the parts. A completion that fails leaves the upload unchanged.
 
 use base64::Engine as _;
 use rusqlite::{Transaction, params};
@@ -19,10 +20,10 @@ use crate::error::{Error, Result};
 use crate::multipart::{StoredPart, UploadRecord, parts, remove_parts, upload};
 use crate::record::{ObjectRecord, PartRecord, from_text, to_text};
 
-/// S3's least size of a part that is not the last.
+/// S3's minimum size of every part but the last.
 const PART_MIN_BYTES: u64 = 5 << 20;
 
-/// What a completion answered; a retry gets it again.
+/// The answer to a completion. A repeated completion gets the same answer.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     etag: String,
@@ -30,7 +31,7 @@ struct Answer {
     is_composite: bool,
 }
 
-/// What the client wants of a completion.
+/// The client's request to complete an upload.
 struct Wish {
     id: String,
     bucket: String,
@@ -41,11 +42,11 @@ struct Wish {
     conditions: WriteConditions,
 }
 
-/// The stored parts that the client lists, in its order.
+/// Returns the stored parts that the client lists, in its order.
 fn choose(listed: &[CompletedPart], stored: Vec<StoredPart>) -> Result<Vec<StoredPart>> {
     let refuse = |code, message: &str| Err(Error::refused(code, message));
     if listed.is_empty() {
-        return refuse(S3ErrorCode::MalformedXML, "a completion lists at least one part");
+        return refuse(S3ErrorCode::MalformedXML, "the completion lists no parts");
     }
     let numbers: Vec<i32> = listed.iter().map(|part| part.part_number.unwrap_or(0)).collect();
     if !numbers.is_sorted_by(|a, b| a < b) {
@@ -55,7 +56,12 @@ fn choose(listed: &[CompletedPart], stored: Vec<StoredPart>) -> Result<Vec<Store
         stored.into_iter().map(|part| (part.number, part)).collect();
     let mut chosen = Vec::with_capacity(listed.len());
     for (listed, number) in listed.iter().zip(numbers) {
-        let invalid = || Error::refused(S3ErrorCode::InvalidPart, format!("part {number} is not as listed"));
+        let invalid = || {
+            Error::refused(
+                S3ErrorCode::InvalidPart,
+                format!("part {number} was not uploaded or differs from the listed ETag or checksum"),
+            )
+        };
         let part = stored.remove(&number).ok_or_else(invalid)?;
         let claims_etag = listed.e_tag.as_ref().is_some_and(|etag| etag.value() == part.etag);
         if !claims_etag || part.content.checksums.verify(&claimed_of(listed)).is_err() {
@@ -65,7 +71,7 @@ fn choose(listed: &[CompletedPart], stored: Vec<StoredPart>) -> Result<Vec<Store
     }
     let (_, before_last) = chosen.split_last().unwrap_or((&chosen[0], &[]));
     if before_last.iter().any(|part| part.size < PART_MIN_BYTES) {
-        return refuse(S3ErrorCode::EntityTooSmall, "a part that is not the last has at least 5 MiB");
+        return refuse(S3ErrorCode::EntityTooSmall, "every part but the last must have at least 5 MiB");
     }
     Ok(chosen)
 }
@@ -81,7 +87,7 @@ fn claimed_of(part: &CompletedPart) -> Checksums {
     Checksums(claims.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum.clone()?))).collect())
 }
 
-/// The ETag of many parts: the MD5 of their MD5s, and how many.
+/// Returns the ETag of a multipart object: the MD5 of the parts' MD5s, then `-` and the number of parts.
 fn etag_of(parts: &[StoredPart]) -> String {
     let mut md5 = Md5::new();
     for part in parts {
@@ -92,7 +98,7 @@ fn etag_of(parts: &[StoredPart]) -> String {
     format!("{}-{}", hex(&md5.finalize()), parts.len())
 }
 
-/// The sum of the whole, from the parts' sums.
+/// Computes the checksum of the whole object from the parts' checksums; empty if that is not possible.
 fn sum_of(upload: &UploadRecord, parts: &[StoredPart]) -> Checksums {
     let algorithm = upload.algorithm;
     let sums = parts.iter().filter_map(|part| Some((part.content.checksums.get(algorithm)?, part.size)));
@@ -107,7 +113,7 @@ fn sum_of(upload: &UploadRecord, parts: &[StoredPart]) -> Checksums {
     Checksums(whole.map(|whole| (algorithm, whole)).into_iter().collect())
 }
 
-/// Puts the object together; none when the upload was completed before.
+/// Completes the upload. The second value is `None` if the upload was completed before.
 fn complete(transaction: &Transaction<'_>, wish: Wish, region: &str) -> Result<(Answer, Option<Committed>)> {
     let upload = upload(transaction, &wish.id, &wish.bucket, &wish.key)?;
     if let Some(answer) = upload.completed {
@@ -116,7 +122,10 @@ fn complete(transaction: &Transaction<'_>, wish: Wish, region: &str) -> Result<(
     let chosen = choose(&wish.listed, parts(transaction, &wish.id, 0, -1)?)?;
     let size = chosen.iter().map(|part| part.size).sum();
     if wish.size.is_some_and(|claimed| claimed != size) {
-        return Err(Error::refused(S3ErrorCode::InvalidRequest, "the object is not as long as announced"));
+        return Err(Error::refused(
+            S3ErrorCode::InvalidRequest,
+            "the size of the object differs from the announced size",
+        ));
     }
     let upload = upload.record;
     let checksums = sum_of(&upload, &chosen);
@@ -151,7 +160,7 @@ fn complete(transaction: &Transaction<'_>, wish: Wish, region: &str) -> Result<(
     Ok((answer, Some(committed)))
 }
 
-/// Compares sums of the whole; a claim without `-N` means the same composite sum.
+/// Compares the checksums of the whole object. A client may claim a composite checksum without its `-N`.
 fn verify(computed: &Checksums, claimed: &Checksums) -> Result<()> {
     let is_base64 = |sum: &String| base64::engine::general_purpose::STANDARD.decode(sum).is_ok();
     let comparable = claimed.0.iter().map(|(algorithm, claim)| {
@@ -163,7 +172,7 @@ fn verify(computed: &Checksums, claimed: &Checksums) -> Result<()> {
 }
 
 impl LocalS3 {
-    /// Runs the transaction, then tells the outbox's reader and removes what the parts no longer need.
+    /// Runs the transaction, then wakes the outbox's reader and sweeps the blobs that are no longer used.
     async fn complete_by(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<(Answer, Option<Committed>)> + Send + 'static,

@@ -1,5 +1,6 @@
-//! Conditional requests: in the conditions and what is stored, out go on or a refusal. Never a look at the index:
-//! callers look inside the transaction that acts.
+//! Checks the conditions of a request, such as `If-Match`, against the stored object.
+//!
+//! It does not read the index: callers look the object up inside the transaction that acts on it.
 
 use s3s::S3ErrorCode;
 use s3s::dto::{ETagCondition, Timestamp};
@@ -15,7 +16,8 @@ pub(crate) struct WriteConditions {
 }
 
 impl WriteConditions {
-    /// Refuses when they do not hold for what is stored now: an ETag without quotes, or nothing.
+    /// Refuses the write if the conditions do not hold. `etag` is the stored object's ETag without quotes; `None` if
+    /// there is no object.
     pub(crate) fn check(&self, key: &str, etag: Option<&str>) -> Result<()> {
         if let Some(condition) = &self.if_match {
             let Some(etag) = etag else { return Err(Error::no_such_key(key)) };
@@ -40,7 +42,7 @@ pub(crate) struct ReadConditions {
 }
 
 impl ReadConditions {
-    /// Refuses with 412 or 304 when they do not hold; ETags outrank dates, as in RFC 9110.
+    /// Refuses with 412 or 304 if the conditions do not hold. ETags outrank dates, as in RFC 9110.
     pub(crate) fn check(&self, etag: &str, modified_ms: i64) -> Result<()> {
         let modified = modified_ms.div_euclid(1_000);
         let later_than = |date: &Timestamp| modified > OffsetDateTime::from(date.clone()).unix_timestamp();
@@ -56,7 +58,7 @@ impl ReadConditions {
         }
     }
 
-    /// The same for a copy's source, where all refusals are 412.
+    /// Does the same for a copy's source, where every refusal is a 412.
     pub(crate) fn check_source(&self, etag: &str, modified_ms: i64) -> Result<()> {
         self.check(etag, modified_ms).map_err(|_| failed("x-amz-copy-source-if"))
     }
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_write_go_on_only_where_its_conditions_hold() {
+    fn write_passes_only_if_its_conditions_hold() {
         let code = |if_match, if_none_match, etag| {
             let checked = WriteConditions { if_match, if_none_match }.check("k", etag);
             checked.err().map(|error| error.s3_code().to_owned())
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_read_say_unchanged_or_failed() {
+    fn read_fails_as_unchanged_or_precondition_failed() {
         let code = |conditions: ReadConditions| {
             conditions.check("a", 10_500).err().map(|error| error.s3_code().to_owned())
         };

@@ -1,4 +1,4 @@
-//! CopyObject: in a source and a destination, out a second name for the same blobs. Never a byte of the object read.
+//! CopyObject: makes a second object of the same blobs. It reads no bytes of the object.
 
 use s3s::S3ErrorCode;
 use s3s::dto::{
@@ -15,15 +15,18 @@ use crate::get::{checksum_type, timestamp};
 use crate::put::{attributes, check_key};
 use crate::record::{Attributes, object};
 
-/// Bucket and key of a copy's source.
+/// Returns the bucket and key of a copy's source.
 pub(crate) fn source_of(source: CopySource) -> Result<(String, String)> {
     match source {
         CopySource::Bucket { bucket, key, .. } => Ok((bucket.into(), key.into())),
-        _ => Err(Error::refused(S3ErrorCode::InvalidArgument, "the copy's source is no object of a bucket")),
+        _ => Err(Error::refused(
+            S3ErrorCode::InvalidArgument,
+            "the source of the copy is not an object in a bucket",
+        )),
     }
 }
 
-/// The conditions on a copy's source, from any input that has them.
+/// Takes the conditions on a copy's source from any input that has them.
 macro_rules! source_conditions {
     ($input:expr) => {
         ReadConditions {
@@ -50,7 +53,7 @@ impl LocalS3 {
         if is_same && !replaces_metadata && !replaces_tags {
             return Err(Error::refused(
                 S3ErrorCode::InvalidRequest,
-                "a copy onto itself has to replace the metadata",
+                "a copy of an object onto itself must replace its metadata or its tags",
             ));
         }
         let region = self.inner.options.region.clone();

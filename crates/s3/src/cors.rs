@@ -1,5 +1,6 @@
-//! Cross-origin rules of buckets: in a bucket's rules and a browser's request, out headers that allow or a refusal.
-//! Never an origin that no rule names.
+//! Stores the CORS rules of buckets and applies them to requests from browsers.
+//!
+//! It allows no origin that no rule names.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -22,7 +23,7 @@ use crate::record::{from_text, require_bucket, to_text};
 
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
-/// One rule, as a client put it.
+/// One CORS rule, as the client put it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rule {
     id: Option<String>,
@@ -33,14 +34,14 @@ struct Rule {
     max_age_s: Option<i32>,
 }
 
-/// What a browser asks.
+/// What a browser asks for.
 struct Asked {
     origin: String,
     method: String,
     headers: Vec<String>,
 }
 
-/// Whether `text` fits a pattern with at most one `*`.
+/// Whether `text` matches a pattern with at most one `*`.
 fn fits(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         Some((begin, end)) => {
@@ -62,7 +63,7 @@ impl Rule {
             && asked.headers.iter().all(allows_header)
     }
 
-    /// The headers that say so.
+    /// Sets the headers that allow the request.
     fn answer(&self, asked: &Asked, headers: &mut HeaderMap) {
         let any = self.origins.iter().any(|origin| origin == "*");
         put(headers, ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { &asked.origin });
@@ -93,7 +94,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// A request of a browser from another origin: the bucket of its path and what it asks.
+/// A browser's request from another origin: the bucket in its path and what it asks for.
 pub(crate) struct CrossOrigin {
     bucket: String,
     asked: Asked,
@@ -101,7 +102,7 @@ pub(crate) struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// None when the request has no origin or no bucket.
+    /// Reads a request. Returns `None` if it has no origin, or is a preflight without a method.
     pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let origin = text(headers, ORIGIN)?;
@@ -117,7 +118,7 @@ impl CrossOrigin {
         Some(Self { bucket, asked: Asked { origin, method, headers: asked_headers }, is_preflight })
     }
 
-    /// The answer to a preflight; none when this is a request proper.
+    /// Returns the answer to a preflight; `None` if this is an actual request.
     pub(crate) async fn preflight(&self, s3: &LocalS3) -> Option<Response<Body>> {
         if !self.is_preflight {
             return None;
@@ -129,9 +130,9 @@ impl CrossOrigin {
         Some(response)
     }
 
-    /// Adds the headers that the bucket's first fitting rule gives; says whether one fits.
+    /// Adds the headers of the bucket's first matching rule. Returns whether a rule matches.
     pub(crate) async fn allow(&self, s3: &LocalS3, headers: &mut HeaderMap) -> bool {
-        // A failure of the disk allows nothing.
+        // If the rules cannot be read, nothing is allowed.
         let rules = s3.cors_rules(&self.bucket).await.ok().flatten().unwrap_or_default();
         let Some(rule) = rules.iter().find(|rule| rule.allows(&self.asked)) else { return false };
         rule.answer(&self.asked, headers);
@@ -139,7 +140,7 @@ impl CrossOrigin {
     }
 }
 
-/// The answer to a preflight that no rule allows, or that names no origin.
+/// Returns the answer to a preflight that no rule allows, or that names no origin.
 pub(crate) fn refused() -> Response<Body> {
     let error = s3s::S3Error::with_message(
         S3ErrorCode::AccessDenied,
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_pattern_fit_with_its_one_star() {
+    fn pattern_matches_with_its_one_star() {
         assert!(
             fits("https://*.example.com", "https://a.example.com") && fits("*", "x") && fits("x-*", "x-amz")
         );
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_request_allowed_only_with_origin_method_and_headers() {
+    fn rule_checks_origin_method_and_headers() {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let rule = Rule {
             id: None,

@@ -1,21 +1,22 @@
-//! Why the endpoint could not do something: in a failure of disk, database or request, out a kind and S3's code.
-//! Never a credential in a message.
+//! The error of this crate: gives callers a kind and S3 clients a code for a failed request, disk or database.
+//!
+//! A message never contains a credential.
 
 use s3s::{S3Error, S3ErrorCode};
 
-/// What callers act on.
+/// The kind of an [`Error`], for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No such bucket, object, upload or entry.
+    /// The bucket, object, upload or outbox entry does not exist.
     NotFound,
     /// A condition of the request did not hold, or another request came first.
     Conflict,
-    /// The request itself is wrong.
+    /// The request itself is invalid.
     Invalid,
     /// Another process has the folder open, or a newer version wrote it.
     Denied,
-    /// Disk or database failed; another try may do.
+    /// The disk or the database failed; a retry may succeed.
     Unavailable,
 }
 
@@ -30,11 +31,11 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Shorthand of this crate.
+/// A `Result` with this crate's [`Error`].
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A refusal that the client sees under S3's `code`.
+    /// Makes a refusal that the client sees with S3's `code`.
     pub(crate) fn refused(code: S3ErrorCode, message: impl Into<String>) -> Self {
         let kind = match code {
             S3ErrorCode::NoSuchKey | S3ErrorCode::NoSuchBucket | S3ErrorCode::NoSuchUpload => {
@@ -90,17 +91,17 @@ impl Error {
         }
     }
 
-    /// What callers act on.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Whether another try may do.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         self.kind == ErrorKind::Unavailable
     }
 
-    /// The code that an S3 client sees.
+    /// Returns the code that an S3 client sees.
     pub fn s3_code(&self) -> &str {
         self.code.as_str()
     }
@@ -127,7 +128,7 @@ impl From<std::io::Error> for Error {
 impl From<Error> for S3Error {
     fn from(error: Error) -> Self {
         let mut answer = Self::with_message(error.code.clone(), error.message.clone());
-        // s3s knows no status for some codes.
+        // s3s has no status for this code.
         if error.code == S3ErrorCode::NotModified {
             answer.set_status_code(http::StatusCode::NOT_MODIFIED);
         }
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_client_see_the_code_and_a_caller_the_kind() {
+    fn client_sees_code_and_caller_sees_kind() {
         let error = Error::no_such_key("x");
         assert_eq!(
             (error.kind(), error.s3_code(), error.is_retryable()),

@@ -1,5 +1,6 @@
-//! GetObject and HeadObject: in a request, out headers and a stream over the object's blobs.
-//! Never more than one buffer of a body in memory; never a body that changes under a reader.
+//! GetObject and HeadObject: returns an object's headers and a stream over its blobs.
+//!
+//! Only one buffer of a body is in memory at once. A body never changes under its reader.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,22 +23,22 @@ use crate::error::{Error, Result};
 use crate::index::blocking;
 use crate::record::{ObjectRecord, Piece, StoredObject, object};
 
-/// How much of a blob is read at once.
+/// Maximum number of bytes read from a blob at once.
 const READ_BYTES: usize = 256 << 10;
 
-/// Milliseconds since 1970 as S3 writes times.
+/// Converts milliseconds since 1970 to a time in an S3 response.
 pub(crate) fn timestamp(ms: i64) -> Timestamp {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
     time.unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
 }
 
-/// An object's checksum type.
+/// Returns an object's checksum type.
 pub(crate) fn checksum_type(record: &ObjectRecord) -> ChecksumType {
     let is_composite = record.is_composite;
     ChecksumType::from_static(if is_composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT })
 }
 
-/// The run of bytes `first..end` of a list of pieces.
+/// Returns the bytes `first..end` of a list of pieces, again as pieces.
 pub(crate) fn cut(pieces: &[Piece], first: u64, end: u64) -> Vec<Piece> {
     let mut start = 0;
     let mut run = Vec::new();
@@ -55,16 +56,16 @@ pub(crate) fn cut(pieces: &[Piece], first: u64, end: u64) -> Vec<Piece> {
     run
 }
 
-/// What a request asks of an object.
+/// What a request asks for.
 struct Wanted {
     conditions: ReadConditions,
     range: Option<Range>,
     part: Option<i32>,
-    /// Whether the sums are asked for.
+    /// Whether the request asks for checksums.
     sums: bool,
 }
 
-/// Which bytes are sent.
+/// The bytes to send.
 struct Span {
     first: u64,
     end: u64,
@@ -79,7 +80,7 @@ impl Wanted {
             return part_span(object, number);
         }
         let Some(range) = &self.range else { return Ok(Span { first: 0, end: size, is_partial: false }) };
-        let unfit = |_| Error::refused(S3ErrorCode::InvalidRange, "the range lies outside the object");
+        let unfit = |_| Error::refused(S3ErrorCode::InvalidRange, "the range is outside the object");
         let run = range.check(size).map_err(unfit)?;
         Ok(Span { first: run.start, end: run.end, is_partial: true })
     }
@@ -100,12 +101,12 @@ fn part_span(object: &StoredObject, number: i32) -> Result<Span> {
     Err(Error::refused(S3ErrorCode::InvalidRange, format!("the object has no part {number}")))
 }
 
-/// Sets in a GET's or HEAD's output what both have.
+/// Sets the fields that the outputs of GET and HEAD share.
 macro_rules! describe {
     ($output:ident, $object:ident, $span:ident, $sums:expr) => {
         let record = $object.record;
         let kept = record.attributes.clone();
-        // S3 sends sums of the whole object only with the whole object.
+        // S3 sends the checksums of the whole object only with the whole object.
         if $sums && !$span.is_partial {
             $output.checksum_crc32 = record.checksums.get(Algorithm::Crc32);
             $output.checksum_crc32c = record.checksums.get(Algorithm::Crc32c);
@@ -178,7 +179,7 @@ impl LocalS3 {
         Ok((output, span.is_partial))
     }
 
-    /// Looks an object up and keeps its blobs from sweep.
+    /// Looks up an object and keeps its blobs from being swept.
     pub(crate) async fn look_up_and_hold(&self, bucket: String, key: String) -> Result<(StoredObject, Held)> {
         let (index, blobs) = (self.inner.index.clone(), self.inner.blobs.clone());
         let held = blocking(move || {
@@ -191,7 +192,7 @@ impl LocalS3 {
     }
 }
 
-/// A body on its way to a reader; the blobs are held until it is dropped.
+/// A body on its way to a reader. Its blobs are held until it is dropped.
 pub(crate) struct BodyParts {
     blobs: Blobs,
     pieces: VecDeque<Piece>,
@@ -204,9 +205,9 @@ impl BodyParts {
         Self { blobs, pieces: pieces.into(), open: None, _held: held }
     }
 
-    /// The next bytes; none at the end. Blocking.
+    /// Reads the next bytes; `None` at the end. Blocking.
     pub(crate) fn read(&mut self) -> std::io::Result<Option<Bytes>> {
-        // An object of no bytes has a piece of no bytes.
+        // An empty object has one empty piece.
         self.pieces.retain(|piece| piece.length > 0);
         let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
         let file = match self.open.take() {
@@ -230,7 +231,7 @@ impl BodyParts {
         StreamingBlob::wrap(self.chunks())
     }
 
-    /// The bytes in chunks, read off the async threads.
+    /// Streams the bytes in chunks that are read off the async threads.
     pub(crate) fn chunks(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
         futures::stream::try_unfold(self, |mut parts| async move {
             let read = tokio::task::spawn_blocking(move || {
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_run_begin_and_end_within_pieces() {
+    fn cut_can_begin_and_end_within_pieces() {
         let piece = |blob: &str, offset, length| Piece { blob: blob.to_owned(), offset, length };
         let pieces = [piece("a", 0, 10), piece("b", 5, 3), piece("c", 0, 10)];
         assert_eq!(cut(&pieces, 0, 23), pieces);

@@ -1,5 +1,6 @@
-//! The index in SQLite: in closures over a transaction or a connection, out their results, run off the async threads.
-//! Never an object's bytes.
+//! The SQLite index: runs closures in a write transaction or on a read snapshot and returns their results.
+//!
+//! The async methods run them off the async threads. The index never holds an object's bytes.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,10 +11,10 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use crate::error::{Error, Result};
 use crate::schema::migrate;
 
-/// How many idle connections for reading are kept.
+/// Maximum number of idle read connections.
 const IDLE_READERS: usize = 8;
 
-/// One connection that writes, and a pool of those that only read.
+/// One write connection and a pool of read-only connections.
 #[derive(Clone)]
 pub(crate) struct Index {
     inner: Arc<Inner>,
@@ -26,12 +27,12 @@ struct Inner {
 }
 
 impl Index {
-    /// Opens or creates the index, brings it up to date.
+    /// Opens or creates the index and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut writer = Connection::open(path)?;
         writer.busy_timeout(Duration::from_secs(10))?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
-        // What was acknowledged survives power loss: each commit reaches the disk.
+        // Each commit reaches the disk, so acknowledged writes survive a power loss.
         writer.pragma_update(None, "synchronous", "FULL")?;
         writer.set_prepared_statement_cache_capacity(64);
         migrate(&mut writer)?;
@@ -75,7 +76,7 @@ impl Index {
         Ok(reader)
     }
 
-    /// [`Self::write_now`] off the async threads. Once begun, it ends also when the future is dropped.
+    /// Runs [`Self::write_now`] off the async threads. Once started, it completes even if the future is dropped.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
@@ -84,7 +85,7 @@ impl Index {
         blocking(move || index.write_now(work)).await
     }
 
-    /// [`Self::read_now`] off the async threads.
+    /// Runs [`Self::read_now`] off the async threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -104,12 +105,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Locks, also after a panic elsewhere: what these locks guard is whole between statements.
+/// Locks the mutex even if it is poisoned: the data behind these locks is consistent between statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// The time now in milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
     i64::try_from(now).unwrap_or(i64::MAX)
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_failed_transaction_rolled_back_and_a_reader_unaware_of_it() {
+    fn failed_transaction_leaves_nothing_for_readers() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(&folder.path().join("index.db")).unwrap();
         let insert = "INSERT INTO buckets (name, created_ms) VALUES ('b', 1)";

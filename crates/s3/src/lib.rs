@@ -1,7 +1,9 @@
-//! The local S3 endpoint: in S3 requests, out objects kept in a folder of blobs and an index, and an outbox of events.
+//! The local S3 endpoint: serves S3 requests from a folder of blobs and an index, and queues upload events in an
+//! outbox.
 //!
 //! A body becomes a durable file first; then one transaction makes the object visible and queues its notifications.
-//! Never: knowledge of jobs; a half-written object that a reader could see; an event lost or sent for nothing.
+//! So a reader never sees a half-written object, and no event is lost or sent for an object that does not exist. The
+//! crate knows nothing of jobs.
 
 mod blobs;
 mod bucket_notifications;
@@ -47,12 +49,12 @@ use conditions::WriteConditions;
 use error::Result;
 use index::Index;
 
-/// How the endpoint is to behave.
+/// Configuration of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Names (or ARNs) of the functions that bucket notifications may name.
+    /// Names or ARNs of the functions that bucket notifications may start.
     pub functions: Vec<String>,
-    /// Region that buckets and events carry.
+    /// Region reported for buckets and in events.
     pub region: String,
 }
 
@@ -63,7 +65,7 @@ impl Default for Options {
     }
 }
 
-/// The endpoint's back end; clones share it.
+/// The back end of the endpoint. Clones share the same state.
 #[derive(Clone)]
 pub struct LocalS3 {
     inner: Arc<Inner>,
@@ -73,17 +75,18 @@ struct Inner {
     options: Options,
     blobs: Blobs,
     index: Index,
-    /// Told when the outbox has new rows.
+    /// Notified when the outbox has new rows.
     changed: Notify,
     /// Locked while this process has the folder open.
     _lock: File,
 }
 
 impl LocalS3 {
-    /// Opens or creates the endpoint's folder; remains of a crash are removed. Blocking.
+    /// Opens or creates the endpoint's folder and removes what a crash left behind. Blocking.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] when another process has it open or a newer version wrote it; else a failure of the disk.
+    /// Returns [`ErrorKind::Denied`] if another process has the folder open or a newer version wrote it. Fails on a
+    /// disk error.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         std::fs::create_dir_all(dir)?;
         let lock = File::create(dir.join("lock"))?;
@@ -107,7 +110,7 @@ impl LocalS3 {
     /// Replaces the configured triggers.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn set_triggers(&self, triggers: Vec<Trigger>) -> Result<(), Error> {
         let write = self.inner.index.write(move |transaction| {
             transaction.execute("DELETE FROM triggers", [])?;
@@ -122,17 +125,18 @@ impl LocalS3 {
         write.await
     }
 
-    /// Removes blobs that nothing uses any more and no reader holds; says how many. Replacing and deleting do it by
-    /// themselves, except for blobs that a reader held at that time.
+    /// Removes blobs that nothing uses and no reader holds. Returns how many it removed.
+    ///
+    /// Replacing or deleting an object sweeps by itself, but leaves the blobs that a reader holds at that time.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn sweep(&self) -> Result<u64, Error> {
         let (blobs, index) = (self.inner.blobs.clone(), self.inner.index.clone());
         index::blocking(move || blobs.sweep(&index)).await
     }
 
-    /// Makes an object visible; what was received for it and is not taken goes.
+    /// Makes an object visible. On failure, removes the files that were received for it.
     async fn commit(&self, new: NewObject, conditions: WriteConditions) -> Result<Committed> {
         let (region, pieces) = (self.inner.options.region.clone(), new.record.pieces.clone());
         let s3 = self.clone();
@@ -147,8 +151,8 @@ impl LocalS3 {
         }
     }
 
-    /// Runs a transaction that makes an object visible, then tells the outbox's reader and sweeps. All of that also
-    /// happens when the future is dropped after it has begun.
+    /// Runs a transaction that makes an object visible, then wakes the outbox's reader and sweeps. Once started, all of
+    /// this completes even if the future is dropped.
     async fn commit_by(
         &self,
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<Committed> + Send + 'static,
@@ -167,17 +171,20 @@ impl LocalS3 {
         run.await
     }
 
-    /// Sweeps; a failure is no failure of the request that gave reason to sweep.
+    /// Sweeps. Logs a failure instead of failing the request that caused the sweep.
     async fn sweep_quietly(&self) {
         let s3 = self.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || s3.sweep_quietly_now()).await {
-            tracing::warn!(%error, "a sweep did not end");
+            tracing::warn!(%error, "a sweep of unused blobs did not finish");
         }
     }
 
     fn sweep_quietly_now(&self) {
         if let Err(error) = self.inner.blobs.sweep(&self.inner.index) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "blobs that nothing uses stay for now");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot remove unused blobs; they stay for now"
+            );
         }
     }
 }

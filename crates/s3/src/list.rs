@@ -1,5 +1,6 @@
-//! Pages of a bucket's keys: in prefix, delimiter and where to begin, out keys and common prefixes in byte order.
-//! Never a walk over the bucket: each page is a range of the index, with a jump over every common prefix.
+//! ListObjects and ListObjectsV2: returns pages of keys and common prefixes in byte order.
+//!
+//! A page reads a range of the index and jumps over each common prefix. It never walks the whole bucket.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
@@ -16,18 +17,18 @@ use crate::error::{Error, Result};
 use crate::get::timestamp;
 use crate::record::require_bucket;
 
-/// S3's limit of a page.
+/// S3's limit on the length of a page.
 const PAGE_MAX: i32 = 1_000;
-/// What stays as it is with `encoding-type=url`.
+/// Characters that are percent-encoded with `encoding-type=url`.
 const URL_KEPT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
 
-/// Who owns all here.
+/// Returns the owner of all buckets and objects.
 pub(crate) fn owner() -> Owner {
     Owner { display_name: Some("abanico".to_owned()), id: Some("abanico".to_owned()) }
 }
 
-/// The first text after all that begin with `prefix`; none when there is no such text.
+/// Returns the first text that sorts after every text with this prefix; `None` if there is none.
 pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
@@ -40,7 +41,7 @@ pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// Writes names as the client asked for.
+/// Encodes names as the client asked.
 pub(crate) struct Encoder {
     is_url: bool,
 }
@@ -61,9 +62,9 @@ impl Encoder {
 
 /// Where a page begins.
 enum From {
-    /// At this text, itself included.
+    /// At this text, inclusive.
     At(String),
-    /// After this text.
+    /// After this text, exclusive.
     After(String),
 }
 
@@ -86,7 +87,7 @@ struct Row {
 struct Page {
     rows: Vec<Row>,
     prefixes: Vec<String>,
-    /// Where the next page begins, when there is one: the text and whether it is itself included.
+    /// The key that the next page begins with, if there is one.
     next: Option<String>,
     /// The last key or common prefix of this page.
     last: Option<String>,
@@ -155,7 +156,7 @@ fn common_prefix(key: &str, query: &Query) -> Option<String> {
 fn limit(max_keys: Option<i32>) -> Result<(i32, usize)> {
     let asked = max_keys.unwrap_or(PAGE_MAX);
     let limit = usize::try_from(asked.min(PAGE_MAX));
-    let negative = |_| Error::refused(S3ErrorCode::InvalidArgument, "`max-keys` is negative");
+    let negative = |_| Error::refused(S3ErrorCode::InvalidArgument, "`max-keys` must not be negative");
     Ok((asked.min(PAGE_MAX), limit.map_err(negative)?))
 }
 
@@ -233,7 +234,8 @@ impl LocalS3 {
     }
 }
 
-/// A marker may be the common prefix that the last page ended with: then all below it has been told.
+/// Returns where a page after `marker` begins. A marker may be the common prefix that ended the last page: then the
+/// page begins after all keys with that prefix.
 fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
     let is_common = delimiter.is_some_and(|delimiter| {
         !delimiter.is_empty()
@@ -250,7 +252,7 @@ fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
 fn token_key(token: &str) -> Result<String> {
     let bytes = TOKEN.decode(token).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        Error::refused(S3ErrorCode::InvalidArgument, "the continuation token is not one of this endpoint")
+        Error::refused(S3ErrorCode::InvalidArgument, "the continuation token is not from this endpoint")
     })
 }
 
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn do_pages_hold_each_name_once_whatever_their_size() {
+    fn pages_of_any_size_hold_each_name_once() {
         let keys = ["a", "a/b", "a/c/d", "a0", "b/../c", "día/x", "🏖/y", "\u{10ffff}z"];
         let connection = bucket(&keys);
         for limit in 1..10 {
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_text_after_a_prefix_the_first_that_does_not_begin_with_it() {
+    fn after_prefix_is_the_first_text_beyond_it() {
         assert_eq!(after_prefix("a/").as_deref(), Some("a0"));
         assert_eq!(after_prefix("\u{d7ff}").as_deref(), Some("\u{e000}"));
         assert_eq!(after_prefix("a\u{10ffff}").as_deref(), Some("b"));
@@ -313,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn does_a_marker_that_is_a_common_prefix_jump_over_it() {
+    fn common_prefix_marker_skips_its_keys() {
         assert!(matches!(marker("a/".to_owned(), "", Some("/")), From::At(text) if text == "a0"));
         assert!(matches!(marker("a/".to_owned(), "", None), From::After(text) if text == "a/"));
         assert!(matches!(marker("a/".to_owned(), "a/", Some("/")), From::After(text) if text == "a/"));
     }
 
     #[test]
-    fn is_a_token_of_someone_else_refused() {
+    fn foreign_token_is_refused() {
         assert_eq!(token_key("%%").unwrap_err().s3_code(), "InvalidArgument");
         assert_eq!(token_key(&TOKEN.encode("día")).unwrap(), "día");
     }

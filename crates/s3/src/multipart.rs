@@ -1,5 +1,6 @@
-//! Multipart uploads: in parts, out one object made of their blobs. Never a byte moved at completion; never an upload
-//! that a failed completion would harm.
+//! Multipart uploads: creates and aborts them, and stores and copies their parts.
+//!
+//! Each part keeps its own blobs, so that completing an upload moves no bytes.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use s3s::S3ErrorCode;
@@ -24,37 +25,37 @@ use crate::put::{attributes, check_key};
 use crate::receive::{Claims, receive};
 use crate::record::{Attributes, Piece, from_text, require_bucket, signed, to_text};
 
-/// S3's limit of part numbers.
+/// S3's highest part number.
 const NUMBER_MAX: i32 = 10_000;
-/// How long after its beginning a completed upload can be completed again: a week.
+/// How long after its creation a completed upload can be completed again: a week.
 const REMEMBERED_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
-/// What an upload was begun with.
+/// The settings that an upload was created with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct UploadRecord {
     pub attributes: Attributes,
     pub algorithm: Algorithm,
-    /// Whether the object's sum is to be one of the parts' sums.
+    /// Whether the object's checksum will be a checksum of the parts' checksums.
     pub is_composite: bool,
     /// Whether the client named the algorithm.
     pub is_named: bool,
 }
 
-/// An upload that is under way or completed.
+/// An upload that is in progress or completed.
 pub(crate) struct Upload {
     pub record: UploadRecord,
-    /// The answer of its completion.
+    /// The answer to its completion; `None` while it is in progress.
     pub completed: Option<String>,
 }
 
-/// What a part has beside its columns.
+/// The properties of a part that have no column of their own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PartContent {
     pub pieces: Vec<Piece>,
     pub checksums: Checksums,
 }
 
-/// A part as the index knows it.
+/// A part as the index stores it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredPart {
     pub number: i32,
@@ -64,7 +65,7 @@ pub(crate) struct StoredPart {
     pub content: PartContent,
 }
 
-/// Reads an upload of this object.
+/// Reads an upload of this object. Fails if it does not exist.
 pub(crate) fn upload(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Upload> {
     let sql = "SELECT record, completed FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3";
     let mut statement = connection.prepare_cached(sql)?;
@@ -74,7 +75,7 @@ pub(crate) fn upload(connection: &Connection, id: &str, bucket: &str, key: &str)
     found.optional()?.ok_or_else(|| Error::no_such_upload(id))
 }
 
-/// Reads an upload that still takes parts.
+/// Reads an upload that still takes parts. Fails if it is completed or does not exist.
 pub(crate) fn open_upload(
     connection: &Connection,
     id: &str,
@@ -85,7 +86,7 @@ pub(crate) fn open_upload(
     if upload.completed.is_some() { Err(Error::no_such_upload(id)) } else { Ok(upload.record) }
 }
 
-/// Up to `limit` parts of an upload after number `after`, in order.
+/// Returns up to `limit` parts of an upload with numbers above `after`, in order.
 pub(crate) fn parts(connection: &Connection, id: &str, after: i32, limit: i64) -> Result<Vec<StoredPart>> {
     let sql = "SELECT number, size, etag, modified_ms, record FROM parts
         WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
@@ -102,7 +103,7 @@ pub(crate) fn parts(connection: &Connection, id: &str, after: i32, limit: i64) -
     Ok(parts.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Removes the parts of an upload and lets their blobs go.
+/// Removes the parts of an upload and releases their blobs.
 pub(crate) fn remove_parts(transaction: &Transaction<'_>, id: &str) -> Result<()> {
     for part in parts(transaction, id, 0, -1)? {
         release(transaction, &part.content.pieces)?;
@@ -123,7 +124,7 @@ pub(crate) fn remove_uploads(transaction: &Transaction<'_>, bucket: &str) -> Res
     Ok(())
 }
 
-/// Stores a part in place of an earlier one with its number.
+/// Stores a part, in place of an earlier one with the same number.
 fn put_part(transaction: &Transaction<'_>, id: &str, part: &StoredPart) -> Result<()> {
     retain(transaction, &part.content.pieces)?;
     let sql = "SELECT record FROM parts WHERE upload = ?1 AND number = ?2";
@@ -142,10 +143,10 @@ fn check_number(number: i32) -> Result<()> {
     if (1..=NUMBER_MAX).contains(&number) {
         return Ok(());
     }
-    Err(Error::refused(S3ErrorCode::InvalidArgument, "a part's number lies between 1 and 10,000"))
+    Err(Error::refused(S3ErrorCode::InvalidArgument, "a part number must be between 1 and 10,000"))
 }
 
-/// Algorithm and type of an upload's sums, from what the client named.
+/// Returns an upload's checksum algorithm and whether its checksum is composite, from what the client named.
 fn sums_of(input: &CreateMultipartUploadInput) -> Result<(Algorithm, bool)> {
     let named = input.checksum_algorithm.as_ref().map(|it| Algorithm::named(it.as_str())).transpose()?;
     let algorithm = named.unwrap_or(Algorithm::Crc64Nvme);
@@ -159,7 +160,7 @@ fn sums_of(input: &CreateMultipartUploadInput) -> Result<(Algorithm, bool)> {
     if is_fitting {
         return Ok((algorithm, is_composite));
     }
-    let message = format!("{} does not go with this checksum type", algorithm.name());
+    let message = format!("{} cannot be used with this checksum type", algorithm.name());
     Err(Error::refused(S3ErrorCode::InvalidRequest, message))
 }
 
@@ -234,7 +235,7 @@ impl LocalS3 {
         })
     }
 
-    /// Makes a run of an object a part: it is read once for its sums, and stays where it is.
+    /// Makes a range of an object a part. The bytes are read once for their checksums, but not copied.
     pub(crate) async fn copy_part(&self, mut input: UploadPartCopyInput) -> Result<UploadPartCopyOutput> {
         check_number(input.part_number)?;
         let conditions: ReadConditions = source_conditions!(input);
@@ -250,7 +251,7 @@ impl LocalS3 {
             while let Some(chunk) = parts.read()? {
                 digester.update(&chunk);
             }
-            // The blobs are held until the part has counted them.
+            // Hold the blobs until the part has its references to them.
             Ok((digester.finish(), parts))
         });
         let ((md5, sums), _held) = digests.await?;
@@ -307,7 +308,7 @@ impl LocalS3 {
     }
 }
 
-/// The range `bytes=a-b` of a part copy; all of the source without one.
+/// Parses the range `bytes=a-b` of a part copy. Without one, returns the range of the whole source.
 fn copy_range(range: Option<&str>, size: u64) -> Result<std::ops::Range<u64>> {
     let Some(range) = range else { return Ok(0..size) };
     let run = range.strip_prefix("bytes=").and_then(|run| run.split_once('-'));
@@ -316,7 +317,7 @@ fn copy_range(range: Option<&str>, size: u64) -> Result<std::ops::Range<u64>> {
         Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
         _ => Err(Error::refused(
             S3ErrorCode::InvalidArgument,
-            format!("`{range}` is no range within the source"),
+            format!("`{range}` is not a range within the source"),
         )),
     }
 }
@@ -326,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_copied_range_within_its_source() {
+    fn copied_range_must_lie_within_its_source() {
         assert_eq!(copy_range(None, 5).unwrap(), 0..5);
         assert_eq!(copy_range(Some("bytes=1-4"), 5).unwrap(), 1..5);
         for wrong in ["bytes=1-5", "bytes=3-2", "bytes=-2", "1-2"] {

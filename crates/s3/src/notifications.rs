@@ -1,5 +1,6 @@
-//! Who is told of a new object: in an object's row and the rules, out outbox rows with S3's event, in the same transaction.
-//! Never a delivery: that is for whoever reads the outbox.
+//! Decides which functions are notified of a new object and queues S3's event for each of them in the outbox.
+//!
+//! This happens in the transaction that stores the object. Whoever reads the outbox delivers the events.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -13,30 +14,30 @@ use crate::error::Result;
 use crate::index::now_ms;
 use crate::record::from_text;
 
-/// What stays as it is in an event's key; a space becomes `+`.
+/// Characters that are percent-encoded in an event's key. A space becomes `+` instead.
 const KEY_KEPT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
 
-/// A rule of this machine's configuration: objects in `bucket` that match start `function`.
+/// A configured rule: matching objects in `bucket` start `function`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Trigger {
-    /// Name of the rule; the event carries it as `configurationId`.
+    /// Name of the rule; events carry it as `configurationId`.
     pub id: String,
-    /// Bucket whose objects are meant.
+    /// Bucket that the rule applies to.
     pub bucket: String,
-    /// What keys begin with; empty means any.
+    /// Prefix of matching keys; an empty one matches every key.
     pub prefix: String,
-    /// What keys end with; empty means any.
+    /// Suffix of matching keys; an empty one matches every key.
     pub suffix: String,
-    /// Function that gets the event.
+    /// Function that receives the event.
     pub function: String,
 }
 
-/// A rule that a client put on a bucket.
+/// A notification rule that a client put on a bucket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct BucketRule {
     pub id: String,
-    /// S3's names, with or without `*` at the end.
+    /// S3's event names, with or without `*` at the end.
     pub events: Vec<String>,
     pub prefix: String,
     pub suffix: String,
@@ -45,7 +46,7 @@ pub(crate) struct BucketRule {
     pub function: String,
 }
 
-/// What an event is about.
+/// The new object that an event describes.
 pub(crate) struct Created<'a> {
     pub bucket: &'a str,
     pub key: &'a str,
@@ -58,21 +59,21 @@ pub(crate) struct Created<'a> {
     pub region: &'a str,
 }
 
-/// The next sequencer: 18 upper-case hexadecimal digits that grow.
+/// Returns the next sequencer: 18 upper-case hexadecimal digits, greater than all before it.
 pub(crate) fn next_sequencer(transaction: &Transaction<'_>) -> Result<String> {
     let next: i64 =
         transaction.query_row("UPDATE sequence SET last = last + 1 RETURNING last", [], |row| row.get(0))?;
     Ok(format!("{next:018X}"))
 }
 
-/// The rules that a client put on `bucket`.
+/// Returns the notification rules that a client put on `bucket`.
 pub(crate) fn bucket_rules(connection: &Connection, bucket: &str) -> Result<Vec<BucketRule>> {
     let mut statement = connection.prepare_cached("SELECT notifications FROM buckets WHERE name = ?1")?;
     let text: Option<String> = statement.query_row([bucket], |row| row.get(0)).optional()?.flatten();
     Ok(text.map_or(Ok(Vec::new()), |text| from_text(&text))?)
 }
 
-/// The configured rules of `bucket`.
+/// Returns the configured triggers of `bucket`.
 pub(crate) fn triggers(connection: &Connection, bucket: &str) -> Result<Vec<Trigger>> {
     let sql = "SELECT id, bucket, prefix, suffix, function FROM triggers WHERE bucket = ?1 ORDER BY rowid";
     let mut statement = connection.prepare_cached(sql)?;
@@ -83,8 +84,8 @@ pub(crate) fn triggers(connection: &Connection, bucket: &str) -> Result<Vec<Trig
     Ok(triggers.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Inserts an outbox row for each function that a rule names and that has had none for this sequencer.
-/// Says how many there were.
+/// Inserts one outbox row for each function that a matching rule names, unless the function already had one for this
+/// sequencer. Returns the number of rows inserted.
 pub(crate) fn notify(transaction: &Transaction<'_>, created: &Created<'_>) -> Result<usize> {
     let configured = triggers(transaction, created.bucket)?;
     let configured = configured.iter().filter(|rule| fits(created.key, &rule.prefix, &rule.suffix));
@@ -106,7 +107,7 @@ fn fits(key: &str, prefix: &str, suffix: &str) -> bool {
     key.starts_with(prefix) && key.ends_with(suffix)
 }
 
-/// Whether the rule's event, such as `s3:ObjectCreated:*`, means `event_name`.
+/// Whether the rule's event, such as `s3:ObjectCreated:*`, covers `event_name`.
 fn is_meant(event: &str, event_name: &str) -> bool {
     let event = event.strip_prefix("s3:").unwrap_or(event);
     event == event_name || event.strip_suffix('*').is_some_and(|family| event_name.starts_with(family))
@@ -137,7 +138,7 @@ fn insert(transaction: &Transaction<'_>, created: &Created<'_>, id: &str, functi
     Ok(true)
 }
 
-/// The event as S3 sends it to a function.
+/// Builds the event as S3 sends it to a function.
 fn event(created: &Created<'_>, configuration_id: &str) -> Value {
     json!({"Records": [{
         "eventVersion": "2.1",
@@ -169,12 +170,12 @@ fn event(created: &Created<'_>, configuration_id: &str) -> Value {
     }]})
 }
 
-/// `2026-01-31T12:00:00.000Z`.
+/// Formats a time as `2026-01-31T12:00:00.000Z`.
 fn iso_time(time_ms: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time_ms) * 1_000_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    time.format(&form).expect("a time in UTC has all parts of the form")
+    time.format(&form).expect("a UTC time has every component of the format")
 }
 
 #[cfg(test)]
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_event_what_s3_sends() {
+    fn event_is_what_s3_sends() {
         let created = Created {
             bucket: "media",
             key: "in/día de+playa.mp4",
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_event_meant_by_its_name_or_its_family() {
+    fn rule_covers_an_event_or_its_family() {
         assert!(is_meant("s3:ObjectCreated:*", "ObjectCreated:Copy"));
         assert!(is_meant("s3:ObjectCreated:Put", "ObjectCreated:Put"));
         assert!(!is_meant("s3:ObjectCreated:Put", "ObjectCreated:Copy"));

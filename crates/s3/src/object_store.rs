@@ -1,5 +1,6 @@
-//! The endpoint as a place for whole objects, without HTTP: in files and `s3://` URLs, out links to blobs, or objects
-//! made of files. Never a copy where a link does.
+//! Implements `ObjectStore` for the endpoint, without HTTP: fetches objects as files and publishes files as objects.
+//!
+//! It copies bytes only where a hard link is not possible.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,7 +24,7 @@ use crate::record::{Attributes, ObjectRecord, Piece, StoredObject, object, requi
 
 type StoreResult<T> = std::result::Result<T, StoreError>;
 
-/// Bucket and key of an `s3://` URL.
+/// Returns the bucket and key of an `s3://` URL.
 fn place(url: &ObjectUrl) -> StoreResult<(String, String)> {
     match url {
         ObjectUrl::S3 { bucket, key } => Ok((bucket.clone(), key.clone())),
@@ -43,20 +44,20 @@ fn meta(url: &ObjectUrl, object: &StoredObject) -> ObjectMeta {
     ObjectMeta { url: url.clone(), size_bytes: object.size, e_tag: Some(format!("\"{}\"", object.etag)) }
 }
 
-/// The blob that is the whole object, if there is one.
+/// Returns the blob that holds exactly the whole object, if there is one.
 fn whole_blob<'a>(blobs: &Blobs, object: &'a StoredObject) -> Option<&'a Piece> {
     let [piece] = object.record.pieces.as_slice() else { return None };
     let size = std::fs::metadata(blobs.path(&piece.blob)).ok()?.len();
     (piece.offset == 0 && piece.length == size).then_some(piece)
 }
 
-/// Makes an object's bytes the file `destination`. Blocking.
+/// Creates the file `destination` with an object's bytes, as a hard link if possible. Blocking.
 fn make_file(blobs: &Blobs, object: &StoredObject, mut parts: BodyParts, destination: &Path) -> Result<()> {
     if let Some(piece) = whole_blob(blobs, object) {
         match std::fs::hard_link(blobs.path(&piece.blob), destination) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-            // Across file systems, or with too many links, it is a copy.
+            // Across file systems, or with too many links, copy instead.
             Err(_) => {}
         }
     }
@@ -67,7 +68,7 @@ fn make_file(blobs: &Blobs, object: &StoredObject, mut parts: BodyParts, destina
     Ok(())
 }
 
-/// Takes a file in as a blob and sums it up. Blocking.
+/// Takes in a file as a blob and computes its checksums. Blocking.
 fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
     let blob = blobs.adopt(source)?;
     let length = std::fs::metadata(blobs.path(&blob))?.len();

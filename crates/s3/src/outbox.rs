@@ -1,5 +1,7 @@
-//! Events that wait for their function: in rows that commits wrote, out entries to deliver and what became of them.
-//! Never an event lost: a row goes only once it was delivered.
+//! The outbox: events that wait for delivery to their function.
+//!
+//! Commits insert the rows. Whoever delivers reads the due entries and records the outcome. A row is removed only after
+//! its event was delivered, so no event is lost.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
@@ -10,36 +12,36 @@ use crate::index::now_ms;
 use crate::notifications::{Created, notify};
 use crate::record::from_text;
 
-/// How many objects one transaction of [`Outbox::reconcile`] looks at.
+/// Number of objects that one transaction of [`Outbox::reconcile`] checks.
 const RECONCILE_BATCH: usize = 500;
 const COLUMNS: &str =
     "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
     next_attempt_ms";
 
-/// An event that waits for its function, or that was given up.
+/// An event that waits for its function, or a dead letter.
 #[derive(Clone, PartialEq, Debug)]
 pub struct OutboxEntry {
-    /// Names the entry; grows.
+    /// Id of the entry; newer entries have greater ids.
     pub id: i64,
     /// The object's bucket.
     pub bucket: String,
-    /// The object's key, as it is.
+    /// The object's key, not encoded.
     pub key: String,
-    /// Grows with every object that is stored; 18 hexadecimal digits.
+    /// 18 hexadecimal digits that grow with every object stored.
     pub sequencer: String,
-    /// Such as `ObjectCreated:Put`.
+    /// Name of the event, such as `ObjectCreated:Put`.
     pub event_name: String,
     /// The event as S3 sends it: `{"Records": [...]}`.
     pub event: Value,
-    /// The function that gets it.
+    /// The function that receives the event.
     pub function: String,
-    /// The rule that asked for it.
+    /// Id of the rule that asked for the event.
     pub configuration_id: String,
-    /// How many deliveries have failed.
+    /// Number of failed deliveries.
     pub attempts: u32,
-    /// Why the last one failed.
+    /// Why the last delivery failed.
     pub last_error: Option<String>,
-    /// When it is due, in milliseconds since 1970.
+    /// When the next delivery is due, in milliseconds since 1970.
     pub next_attempt_ms: i64,
 }
 
@@ -61,24 +63,24 @@ impl OutboxEntry {
     }
 }
 
-/// The queue of events; clones share it.
+/// The queue of events. Clones share it.
 #[derive(Clone)]
 pub struct Outbox {
     s3: LocalS3,
 }
 
 impl LocalS3 {
-    /// The queue of this endpoint's events.
+    /// Returns the queue of this endpoint's events.
     pub fn outbox(&self) -> Outbox {
         Outbox { s3: self.clone() }
     }
 }
 
 impl Outbox {
-    /// Up to `limit` entries that are due at `now_ms`, oldest first. They stay until [`Self::delivered`].
+    /// Returns up to `limit` entries that are due at `now_ms`, earliest first. They stay until [`Self::delivered`].
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<OutboxEntry>, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = format!(
@@ -88,48 +90,48 @@ impl Outbox {
         self.s3.inner.index.read(move |reader| entries(reader, &sql)).await
     }
 
-    /// Removes an entry whose function has its event; one that is gone already is fine.
+    /// Removes an entry whose event was delivered. Succeeds if the entry is already gone.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn delivered(&self, id: i64) -> Result<(), Error> {
         self.change("DELETE FROM outbox WHERE id = ?1 AND ?2 IS NULL AND ?3 IS NULL", id, None, None)
             .await
             .map(drop)
     }
 
-    /// Notes a failed delivery; the entry is due again at `when_ms`.
+    /// Records a failed delivery. The entry is due again at `when_ms`, in milliseconds since 1970.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] when there is no such entry, or a failure of the disk.
+    /// Returns [`crate::ErrorKind::NotFound`] if there is no such entry. Fails on a disk error.
     pub async fn retry_at(&self, id: i64, when_ms: i64, error: &str) -> Result<(), Error> {
         let sql =
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_ms = ?2, last_error = ?3 WHERE id = ?1";
         self.change_one(sql, id, Some(when_ms), Some(error)).await
     }
 
-    /// Notes a failed delivery and gives the entry up until [`Self::replay`].
+    /// Records a failed delivery and makes the entry a dead letter until [`Self::replay`].
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] when there is no such entry, or a failure of the disk.
+    /// Returns [`crate::ErrorKind::NotFound`] if there is no such entry. Fails on a disk error.
     pub async fn dead_letter(&self, id: i64, error: &str) -> Result<(), Error> {
         let sql = "UPDATE outbox SET attempts = attempts + 1, dead = 1, last_error = ?3 WHERE id = ?1 AND ?2 IS NULL";
         self.change_one(sql, id, None, Some(error)).await
     }
 
-    /// All entries that were given up, oldest first.
+    /// Returns all dead letters, oldest first.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn dead_letters(&self) -> Result<Vec<OutboxEntry>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM outbox WHERE dead = 1 ORDER BY id");
         self.s3.inner.index.read(move |reader| entries(reader, &sql)).await
     }
 
-    /// Makes an entry due now, also one that was given up; its attempts count from 0 again.
+    /// Makes an entry due now, even a dead letter, and resets its attempts to 0.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] when there is no such entry, or a failure of the disk.
+    /// Returns [`crate::ErrorKind::NotFound`] if there is no such entry. Fails on a disk error.
     pub async fn replay(&self, id: i64) -> Result<(), Error> {
         let sql =
             "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2 WHERE id = ?1 AND ?3 IS NULL";
@@ -138,10 +140,10 @@ impl Outbox {
         Ok(())
     }
 
-    /// When the next entry is due, in milliseconds since 1970; none when none waits.
+    /// Returns when the next entry is due, in milliseconds since 1970; `None` if no entry waits.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
         let sql = "SELECT MIN(next_attempt_ms) FROM outbox WHERE dead = 0";
         let read = self
@@ -152,17 +154,18 @@ impl Outbox {
         Ok(read.await?.flatten())
     }
 
-    /// Waits for a change after the last one that this process has waited for: new entries or a replay. A change that
-    /// came while no one waited ends the next wait at once. Meant for one waiter.
+    /// Waits until entries are added or replayed. A change that came while nobody waited ends the next wait at once.
+    /// Meant for one waiter.
     pub async fn changed(&self) {
         self.s3.inner.changed.notified().await;
     }
 
-    /// Inserts entries for objects that are there, match a rule and have had no entry of their version for the rule's
-    /// function: what was stored before the rule was. Says how many.
+    /// Inserts an entry for each existing object that matches a rule, unless the rule's function already had one for
+    /// this version of the object. This covers objects that were stored before the rule. Returns the number of new
+    /// entries.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails on a disk error.
     pub async fn reconcile(&self) -> Result<usize, Error> {
         let mut after = (String::new(), String::new());
         let mut inserted = 0;
@@ -224,7 +227,7 @@ fn entries(reader: &Connection, sql: &str) -> Result<Vec<OutboxEntry>> {
     Ok(entries.collect::<rusqlite::Result<_>>()?)
 }
 
-/// An object as events tell of it.
+/// The columns of an object that its event needs.
 struct Listed {
     bucket: String,
     key: String,

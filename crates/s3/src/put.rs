@@ -1,5 +1,6 @@
-//! PutObject and the two deletions: in a request, out an object that is whole and durable, or gone.
-//! Never an object that was seen before its sums were compared.
+//! PutObject, DeleteObject and DeleteObjects.
+//!
+//! A new object becomes visible only once its blob is durable and its checksums were compared.
 
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
@@ -16,10 +17,10 @@ use crate::record::{Attributes, ObjectRecord, find_object, require_bucket};
 
 use crate::LocalS3;
 
-/// S3's limit of a key.
+/// S3's limit on the length of a key.
 const KEY_MAX_BYTES: usize = 1_024;
 
-/// Refuses keys that S3 refuses.
+/// Refuses keys that are longer than S3 allows.
 pub(crate) fn check_key(key: &str) -> Result<()> {
     if key.len() > KEY_MAX_BYTES {
         return Err(Error::refused(S3ErrorCode::KeyTooLongError, "the key is longer than 1,024 bytes"));
@@ -27,14 +28,14 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
     Ok(())
 }
 
-/// The date of an `Expires` header as text.
+/// Formats the date of an `Expires` header as an HTTP date.
 pub(crate) fn expires_text(date: Option<&s3s::dto::Timestamp>) -> Option<String> {
     let mut text = Vec::new();
     date?.format(s3s::dto::TimestampFormat::HttpDate, &mut text).ok()?;
     String::from_utf8(text).ok()
 }
 
-/// Gathers the headers that an object keeps, from any input that has them.
+/// Takes the headers that are stored with an object from any input that has them.
 macro_rules! attributes {
     ($input:expr) => {
         Attributes {
@@ -54,7 +55,8 @@ macro_rules! attributes {
 }
 pub(crate) use attributes;
 
-/// A content encoding without `aws-chunked`, which is of the transfer only.
+/// Removes `aws-chunked`, which describes only the transfer, from a content encoding. Returns `None` if nothing is
+/// left.
 pub(crate) fn without_chunking(value: &str) -> Option<String> {
     let rest: Vec<_> =
         value.split(',').map(str::trim).filter(|name| !matches!(*name, "aws-chunked" | "")).collect();
@@ -75,7 +77,7 @@ impl LocalS3 {
         check_key(&input.key)?;
         let attributes = attributes!(input);
         let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-        // A client that asks first is told at once what would be refused in the end.
+        // A client that sends `Expect: 100-continue` learns of a refusal before it sends the body.
         let (bucket, key, early) = (input.bucket.clone(), input.key.clone(), conditions.clone());
         let refused_early = self.inner.index.read(move |reader| {
             require_bucket(reader, &bucket)?;
@@ -113,7 +115,7 @@ impl LocalS3 {
         })
     }
 
-    /// Removes objects in one transaction; those that are not there count as removed.
+    /// Removes objects in one transaction. Keys that do not exist count as removed.
     pub(crate) async fn delete_keys(&self, bucket: String, keys: Vec<String>) -> Result<()> {
         let write = self.inner.index.write(move |transaction| {
             require_bucket(transaction, &bucket)?;

@@ -1,5 +1,6 @@
-//! Taking in a body: in a stream and what the client claims of it, out a durable blob whose sums were compared.
-//! Never more than a few chunks in memory; never a blob left when anything went wrong.
+//! Receives a request body into a durable blob and compares it with the length and checksums that the client claims.
+//!
+//! Only a few chunks are in memory at once. If anything goes wrong, no blob is left behind.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -13,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::index::blocking;
 use crate::record::Piece;
 
-/// Bytes that are gathered before they go to the disk; twice as many are in memory at most, and one chunk.
+/// Bytes gathered before they are written to disk. At most twice as many and one chunk are in memory.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// What the client says of a body.
+/// What the client claims about a body.
 #[derive(Default)]
 pub(crate) struct Claims {
     pub length: Option<u64>,
@@ -26,17 +27,17 @@ pub(crate) struct Claims {
     pub trailers: Option<TrailingHeaders>,
 }
 
-/// A body that was taken in.
+/// A received body.
 pub(crate) struct Received {
     pub piece: Piece,
     pub md5: [u8; 16],
     pub checksums: Checksums,
 }
 
-/// Reads the body to its end.
+/// Reads the whole body into a blob.
 ///
 /// # Errors
-/// When the body breaks off, a claim does not hold, or the disk fails.
+/// Fails if the body breaks off, a claim does not hold, or the disk fails.
 pub(crate) async fn receive(
     blobs: &Blobs,
     body: Option<StreamingBlob>,
@@ -56,7 +57,7 @@ pub(crate) async fn receive(
             gathered += chunk.len();
             batch.push(chunk);
             if gathered >= BATCH_BYTES {
-                // While one batch is written, the next one is gathered.
+                // Gather the next batch while this one is written.
                 let ready = settled(&mut idle, &mut writing).await?;
                 let full = std::mem::take(&mut batch);
                 gathered = 0;
@@ -73,7 +74,7 @@ pub(crate) async fn receive(
     blocking(move || sink.finish(&claims)).await
 }
 
-/// The sink, once what is being written is written.
+/// Returns the sink once the pending write is done.
 async fn settled(idle: &mut Option<Sink>, writing: &mut Option<JoinHandle<Result<Sink>>>) -> Result<Sink> {
     match (idle.take(), writing.take()) {
         (Some(sink), _) => Ok(sink),
@@ -89,10 +90,10 @@ fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
         text if text.contains("checksum") || text.contains("sha256mismatch") => S3ErrorCode::BadDigest,
         _ => S3ErrorCode::IncompleteBody,
     };
-    Error::refused(code, format!("the body broke off: {text}"))
+    Error::refused(code, format!("cannot read the whole body: {text}"))
 }
 
-/// A body's file and sums so far; dropped before its end, the file goes.
+/// A body's file and checksums so far. Dropping it before [`Self::finish`] removes the file.
 struct Sink {
     blob: IncomingBlob,
     digester: Digester,
@@ -109,11 +110,14 @@ impl Sink {
         Ok(self)
     }
 
-    /// Compares, then keeps.
+    /// Checks the claims, then keeps the file.
     fn finish(self, claims: &Claims) -> Result<Received> {
         let (md5, checksums) = self.digester.finish();
         if claims.length.is_some_and(|claimed| claimed != self.length) {
-            return Err(Error::refused(S3ErrorCode::IncompleteBody, "the body is not as long as announced"));
+            return Err(Error::refused(
+                S3ErrorCode::IncompleteBody,
+                "the length of the body differs from the announced length",
+            ));
         }
         verify_md5(&md5, claims.md5.as_deref())?;
         checksums.verify(&claims.checksums)?;
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_a_body_kept_only_when_it_is_whole_and_as_claimed() {
+    async fn body_is_kept_only_if_claims_hold() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(folder.path()).unwrap();
         let whole = || body(vec![Ok("he".into()), Ok("llo".into())]);

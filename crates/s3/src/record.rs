@@ -1,5 +1,4 @@
-//! What the index remembers of an object beside its columns: in attributes of a request, out JSON and back.
-//! Never bytes of the object.
+//! The JSON record that the index stores for each object beside its columns, and the look-ups that read it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::checksums::Checksums;
 use crate::error::{Error, Result};
 
-/// A run of bytes in a blob.
+/// A range of bytes in a blob.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Piece {
     pub blob: String,
@@ -17,7 +16,7 @@ pub(crate) struct Piece {
     pub length: u64,
 }
 
-/// Headers and metadata that the client gave.
+/// Headers, metadata and tags that the client set.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Attributes {
@@ -26,13 +25,13 @@ pub(crate) struct Attributes {
     pub content_language: Option<String>,
     pub content_disposition: Option<String>,
     pub cache_control: Option<String>,
-    /// In the form of an HTTP date.
+    /// As an HTTP date.
     pub expires: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub tags: Vec<(String, String)>,
 }
 
-/// A part of an object that came by multipart upload.
+/// A part of an object that was created by a multipart upload.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
     pub number: i32,
@@ -40,19 +39,19 @@ pub(crate) struct PartRecord {
     pub checksums: Checksums,
 }
 
-/// All of an object that has no column.
+/// The properties of an object that have no column of their own.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ObjectRecord {
     pub attributes: Attributes,
     pub checksums: Checksums,
     /// Whether `checksums` are checksums of the parts' checksums.
     pub is_composite: bool,
-    /// Empty when the object came in one request.
+    /// Empty if the object was uploaded in one request.
     pub parts: Vec<PartRecord>,
     pub pieces: Vec<Piece>,
 }
 
-/// An object as the index knows it.
+/// An object as the index stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct StoredObject {
     pub size: u64,
@@ -75,14 +74,14 @@ impl StoredObject {
     }
 }
 
-/// Reads an object.
+/// Reads an object. Returns `None` if it does not exist.
 pub(crate) fn find_object(connection: &Connection, bucket: &str, key: &str) -> Result<Option<StoredObject>> {
     let sql = "SELECT size, etag, modified_ms, sequencer, record FROM objects WHERE bucket = ?1 AND key = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement.query_row(params![bucket, key], StoredObject::read).optional()?)
 }
 
-/// Reads an object that must exist.
+/// Reads an object. Fails if it or its bucket does not exist.
 pub(crate) fn object(connection: &Connection, bucket: &str, key: &str) -> Result<StoredObject> {
     match find_object(connection, bucket, key)? {
         Some(object) => Ok(object),
@@ -93,25 +92,25 @@ pub(crate) fn object(connection: &Connection, bucket: &str, key: &str) -> Result
     }
 }
 
-/// Refuses what is about a bucket that does not exist.
+/// Fails if the bucket does not exist.
 pub(crate) fn require_bucket(connection: &Connection, bucket: &str) -> Result<()> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM buckets WHERE name = ?1")?;
     if statement.exists([bucket])? { Ok(()) } else { Err(Error::no_such_bucket(bucket)) }
 }
 
-/// Writes a record as text.
+/// Serialises a record as JSON.
 pub(crate) fn to_text(record: &impl Serialize) -> String {
     serde_json::to_string(record).expect("records have string keys only, so they always serialise")
 }
 
-/// Reads a record from its text.
+/// Parses a record from JSON.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
     })
 }
 
-/// A size as SQLite stores it.
+/// Converts a size to the signed integer that SQLite stores.
 pub(crate) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

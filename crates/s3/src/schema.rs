@@ -1,10 +1,10 @@
-//! The index's tables: in a connection, out the same with today's schema. Never data.
+//! The tables of the index, and the migrations that bring an older index up to date.
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// Steps of the schema; a database that has seen the first n has `user_version` n.
+/// The migrations, in order. A database that has had the first n has `user_version` n.
 const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
@@ -83,14 +83,14 @@ CREATE TABLE notified (
 /// Brings the database up to date.
 ///
 /// # Errors
-/// When a newer version of this program wrote it, or the disk fails.
+/// Returns [`crate::ErrorKind::Denied`] if a newer version of this program wrote it. Fails on a disk error.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
     if version > MIGRATIONS.len() {
         let known = MIGRATIONS.len();
         return Err(Error::denied(format!(
-            "the index has schema {version}, this program knows up to {known}"
+            "the index has schema {version}, but this version of abanico knows schemas up to {known}: use a newer version"
         )));
     }
     for (index, step) in MIGRATIONS.iter().enumerate().skip(version) {
@@ -109,7 +109,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn is_a_second_migration_nothing_and_a_newer_schema_refused() {
+    fn migrates_once_and_refuses_a_newer_schema() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();

@@ -1,5 +1,6 @@
-//! The S3 protocol over the back end: in HTTP requests, out HTTP responses. Never a decision of its own: each operation
-//! stands in the file of its name.
+//! Serves the S3 protocol over HTTP: sends each operation to the method that implements it.
+//!
+//! The operations themselves are in their own files.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,7 +17,7 @@ use s3s::{Body, S3, S3Request, S3Response, S3Result};
 use crate::LocalS3;
 use crate::cors::{CrossOrigin, refused};
 
-/// Operations whose method here takes the input.
+/// Implements `S3`. A listed operation gives only its input to its method; the others are written out here.
 macro_rules! operations {
     ($($operation:ident($input:ident) -> $output:ident => $method:ident;)*) => {
         #[async_trait::async_trait]
@@ -137,8 +138,8 @@ operations! {
 }
 
 impl LocalS3 {
-    /// Makes the HTTP service: path-style S3 with Signature Version 4 by any of `credentials` (access key, secret).
-    /// It may be the fallback of an axum router. Without credentials every request is refused.
+    /// Creates the HTTP service: path-style S3 with Signature Version 4 by any of `credentials` (access key, secret).
+    /// It can be the fallback of an axum router. Without credentials, it refuses every request.
     pub fn service(&self, credentials: Vec<(String, String)>) -> S3HttpService {
         let mut auth = SimpleAuth::new();
         for (access, secret) in credentials {
@@ -150,7 +151,7 @@ impl LocalS3 {
     }
 }
 
-/// The endpoint as a tower service that never fails: errors are answers in S3's form.
+/// The endpoint as a tower service. It never fails: errors become S3 error responses.
 #[derive(Clone)]
 pub struct S3HttpService {
     s3: LocalS3,
@@ -191,8 +192,8 @@ impl S3HttpService {
         let has_body = !http_body::Body::is_end_stream(request.body());
         let mut response = self.answer_s3(request).await;
         if is_http1 && has_body && response.status().is_client_error() {
-            // The body may be unread, and a client that waits for `100 Continue` never sends it: what comes next on
-            // this connection could be either.
+            // The body may be unread, and a client that waits for `100 Continue` never sends it. So the next bytes on
+            // this connection could be the body or another request.
             response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
         if let Some(cross_origin) = cross_origin {
@@ -206,7 +207,7 @@ impl S3HttpService {
             Ok(response) => response,
             Err(error) => {
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
-                tracing::error!(error = &*error as &dyn std::error::Error, "an S3 request got no answer");
+                tracing::error!(error = &*error as &dyn std::error::Error, "cannot answer an S3 request");
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response

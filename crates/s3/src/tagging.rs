@@ -1,4 +1,4 @@
-//! Tags of objects: in a header or a request, out the same stored and told. Never another change to the object.
+//! Parses, stores, returns and deletes the tags of objects. It changes nothing else about an object.
 
 use std::collections::HashSet;
 
@@ -21,13 +21,13 @@ const VALUE_MAX_CHARS: usize = 256;
 
 type Tags = Vec<(String, String)>;
 
-/// Reads the header `x-amz-tagging`: pairs in the form of a query.
+/// Parses the `x-amz-tagging` header, which has the form of a query string.
 pub(crate) fn parse_tags(header: Option<&str>) -> Result<Tags> {
     let pairs = header.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         let text = percent_decode_str(&text).decode_utf8().map(|text| text.into_owned());
-        text.map_err(|_| Error::refused(S3ErrorCode::InvalidTag, "a tag is no UTF-8"))
+        text.map_err(|_| Error::refused(S3ErrorCode::InvalidTag, "a tag is not valid UTF-8"))
     };
     let pairs = pairs.map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -39,15 +39,15 @@ pub(crate) fn parse_tags(header: Option<&str>) -> Result<Tags> {
 fn checked(tags: Tags) -> Result<Tags> {
     let wrong = |message: &str| Err(Error::refused(S3ErrorCode::InvalidTag, message));
     if tags.len() > TAGS_MAX {
-        return Err(Error::refused(S3ErrorCode::InvalidTag, "an object has at most 10 tags"));
+        return Err(Error::refused(S3ErrorCode::InvalidTag, "an object can have at most 10 tags"));
     }
     let mut keys = HashSet::new();
     for (key, value) in &tags {
         if key.is_empty() || key.chars().count() > KEY_MAX_CHARS || value.chars().count() > VALUE_MAX_CHARS {
-            return wrong("a tag's key has 1 to 128 characters, its value up to 256");
+            return wrong("a tag's key must have 1 to 128 characters, its value at most 256");
         }
         if !keys.insert(key) {
-            return wrong("a tag's key stands twice");
+            return wrong("a tag key occurs more than once");
         }
     }
     Ok(tags)
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_header_read_as_a_query_and_refused_beyond_the_limits() {
+    fn header_parses_as_a_query_within_limits() {
         let tags = parse_tags(Some("a=1&b+c=d%26e&f")).unwrap();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(tags, [pair("a", "1"), pair("b c", "d&e"), pair("f", "")]);

@@ -1,5 +1,4 @@
-//! What is told of uploads and parts: in a request, out a page of uploads or parts, or an object's attributes.
-//! Never a change.
+//! The read-only requests about uploads: ListParts, ListMultipartUploads and GetObjectAttributes.
 
 use rusqlite::params;
 use s3s::S3ErrorCode;
@@ -18,13 +17,13 @@ use crate::list::{Encoder, owner};
 use crate::multipart::{UploadRecord, open_upload, parts};
 use crate::record::{StoredObject, from_text, object, require_bucket};
 
-/// S3's limit of a page.
+/// S3's limit on the length of a page.
 const PAGE_MAX: i32 = 1_000;
 
 fn limit(asked: Option<i32>) -> Result<i32> {
     match asked.unwrap_or(PAGE_MAX) {
         asked @ 0.. => Ok(asked.min(PAGE_MAX)),
-        _ => Err(Error::refused(S3ErrorCode::InvalidArgument, "the length of a page is negative")),
+        _ => Err(Error::refused(S3ErrorCode::InvalidArgument, "the length of a page must not be negative")),
     }
 }
 
@@ -37,7 +36,7 @@ fn algorithm(record: &UploadRecord) -> Option<ChecksumAlgorithm> {
     record.is_named.then(|| ChecksumAlgorithm::from_static(record.algorithm.name()))
 }
 
-/// A row of the list of uploads.
+/// One row in the list of uploads.
 struct Listed {
     key: String,
     id: String,
@@ -143,7 +142,7 @@ impl LocalS3 {
         })
     }
 
-    /// Uploads under way after the input's markers; uploads are few, so all of them.
+    /// Returns all uploads in progress after the input's markers. Uploads are few, so it needs no limit.
     async fn uploads_after(&self, input: &ListMultipartUploadsInput, prefix: String) -> Result<Vec<Listed>> {
         let bucket = input.bucket.clone();
         let (key, id) = (input.key_marker.clone().unwrap_or_default(), input.upload_id_marker.clone());
@@ -169,7 +168,7 @@ impl LocalS3 {
         input: GetObjectAttributesInput,
     ) -> Result<GetObjectAttributesOutput> {
         let (max, after) = (limit(input.max_parts)?, input.part_number_marker.unwrap_or(0));
-        // The header may list several attributes with commas.
+        // The header may list several attributes, separated by commas.
         let attributes: Vec<&str> =
             input.object_attributes.iter().flat_map(|list| list.as_str().split(',')).map(str::trim).collect();
         let asked = |name: &str| attributes.contains(&name);

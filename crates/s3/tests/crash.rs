@@ -1,5 +1,6 @@
-//! A server killed in the middle of uploads: what was acknowledged is whole afterwards, and nothing is there in half.
-//! The example `serve` is the server; a kill is what a crash of the process is.
+//! Kills a server in the middle of uploads: every acknowledged object must be whole afterwards, and none half-written.
+//!
+//! The server is the example `serve`. Killing it stands for a crash of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -48,7 +49,7 @@ fn body(index: usize) -> Vec<u8> {
     (0..SIZE).map(|place| ((place * 7 + index) % 251) as u8).collect()
 }
 
-/// Uploads one after the other until the server is gone; says which were acknowledged.
+/// Uploads one object after the other until the server is gone. Returns those that were acknowledged.
 async fn upload(client: AmazonS3, worker: usize, sent: tokio::sync::mpsc::Sender<()>) -> Vec<usize> {
     let mut acknowledged = Vec::new();
     for turn in 0.. {
@@ -64,7 +65,7 @@ async fn upload(client: AmazonS3, worker: usize, sent: tokio::sync::mpsc::Sender
 }
 
 #[tokio::test]
-async fn is_every_acknowledged_object_whole_after_a_kill() {
+async fn acknowledged_objects_are_whole_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     {
         let s3 = abanico_s3::LocalS3::open(folder.path(), abanico_s3::Options::default()).unwrap();
@@ -99,13 +100,13 @@ async fn is_every_acknowledged_object_whole_after_a_kill() {
                 .unwrap();
         for index in acknowledged {
             let found = again.get(&Key::from(format!("k{index}"))).await.unwrap().bytes().await.unwrap();
-            assert!(found == body(index), "k{index} is not what was acknowledged");
+            assert!(found == body(index), "k{index} differs from what was acknowledged");
         }
         for object in &listed {
-            assert_eq!(object.size, SIZE as u64, "{} is there in half", object.location);
+            assert_eq!(object.size, SIZE as u64, "{} is half-written", object.location);
             let index = object.location.as_ref()[1..].parse().unwrap();
             let found = again.get(&object.location).await.unwrap().bytes().await.unwrap();
-            assert!(found == body(index), "{} is there in half", object.location);
+            assert!(found == body(index), "{} is half-written", object.location);
         }
         let shards = std::fs::read_dir(folder.path().join("blobs")).unwrap();
         let blobs: usize =

@@ -1,5 +1,4 @@
-//! The endpoint through a client's eyes: on a loopback port with `object_store` as the client, and its outbox beside it.
-//! Never the open network.
+//! Tests of the endpoint as a client sees it: on a loopback port, with `object_store` as the client, and of its outbox.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -52,7 +51,7 @@ async fn put(served: &Served, key: &str, body: &'static [u8]) {
 }
 
 #[tokio::test]
-async fn does_an_object_come_back_and_one_creation_win() {
+async fn object_comes_back_and_one_creation_wins() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path()).await;
     put(&served, "a/b", b"body").await;
@@ -70,7 +69,7 @@ async fn does_an_object_come_back_and_one_creation_win() {
 }
 
 #[tokio::test]
-async fn is_each_matching_object_told_once_and_the_entry_kept_until_it_is_delivered() {
+async fn matching_object_is_queued_once_until_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path()).await;
     let outbox = served.s3.outbox();
@@ -102,7 +101,7 @@ async fn is_each_matching_object_told_once_and_the_entry_kept_until_it_is_delive
 }
 
 #[tokio::test]
-async fn does_reconciling_tell_only_what_was_never_told() {
+async fn reconcile_queues_only_unnotified_objects() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path()).await;
     let outbox = served.s3.outbox();
@@ -115,7 +114,7 @@ async fn does_reconciling_tell_only_what_was_never_told() {
     assert_eq!(outbox.reconcile().await.unwrap(), 0);
     let due = outbox.due(i64::MAX, 10).await.unwrap();
     assert_eq!((due.len(), due[0].key.as_str()), (1, "in/old.mp4"));
-    // A new version is told again, also under reconcile's eyes.
+    // A new version is notified again, and reconcile adds nothing to it.
     put(&served, "in/old.mp4", b"3").await;
     let due = outbox.due(i64::MAX, 10).await.unwrap();
     assert_eq!(due.len(), 2);
@@ -126,7 +125,7 @@ async fn does_reconciling_tell_only_what_was_never_told() {
 }
 
 #[tokio::test]
-async fn do_replaced_objects_leave_no_blobs_and_a_second_opening_is_refused() {
+async fn replaced_blobs_go_and_second_opening_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let served = serve(folder.path()).await;
     for body in [&b"1"[..], b"22", b"333"] {
@@ -144,7 +143,7 @@ async fn do_replaced_objects_leave_no_blobs_and_a_second_opening_is_refused() {
 }
 
 #[tokio::test]
-async fn is_a_multipart_object_told_once_and_fetched_as_one_file() {
+async fn multipart_object_is_notified_once_and_fetched_whole() {
     use abanico_store::{ObjectStore as _, ObjectUrl};
     use object_store::MultipartUpload as _;
 
@@ -156,13 +155,13 @@ async fn is_a_multipart_object_told_once_and_fetched_as_one_file() {
     for part in &parts {
         upload.put_part(part.clone().into()).await.unwrap();
     }
-    assert!(served.s3.outbox().due(i64::MAX, 10).await.unwrap().is_empty(), "parts are no objects");
+    assert!(served.s3.outbox().due(i64::MAX, 10).await.unwrap().is_empty(), "parts are not objects");
     upload.complete().await.unwrap();
     served.client.copy(&Key::from("in/k"), &Key::from("in/copy")).await.unwrap();
     let due = served.s3.outbox().due(i64::MAX, 10).await.unwrap();
     let names: Vec<_> = due.iter().map(|entry| entry.event_name.as_str()).collect();
     assert_eq!(names, ["ObjectCreated:CompleteMultipartUpload", "ObjectCreated:Copy"]);
-    // The copy keeps the blobs when the original goes.
+    // The copy keeps the blobs when the original is deleted.
     served.client.delete(&Key::from("in/k")).await.unwrap();
     let url = ObjectUrl::s3("media", "in/copy");
     let file = folder.path().join("fetched");
@@ -178,7 +177,7 @@ async fn is_a_multipart_object_told_once_and_fetched_as_one_file() {
 }
 
 #[tokio::test]
-async fn does_a_reader_keep_the_bytes_that_it_began_with() {
+async fn reader_keeps_the_bytes_it_began_with() {
     use futures::StreamExt;
 
     let folder = tempfile::tempdir().unwrap();

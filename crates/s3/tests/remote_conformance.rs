@@ -1,5 +1,4 @@
-//! Whether a store that reaches buckets by the S3 protocol works with the endpoint: in the suite that all back ends
-//! pass, over a real connection, out its verdict. Never the endpoint's own Rust calls.
+//! Runs the conformance suite of all stores on the remote S3 store, against the endpoint over a real connection.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -8,7 +7,7 @@ use std::io::Write;
 use abanico_s3::{LocalS3, Options};
 use abanico_store::{ErrorKind, ObjectAttributes, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
 
-/// Serves an endpoint with the bucket `bucket` until the runtime ends; gives its URL.
+/// Serves an endpoint with the bucket `bucket` until the runtime ends. Returns its URL.
 async fn serve(folder: &std::path::Path) -> String {
     let s3 = LocalS3::open(folder, Options::default()).unwrap();
     s3.ensure_bucket("bucket").await.unwrap();
@@ -31,14 +30,14 @@ fn remote(endpoint: String, secret: &str) -> RemoteS3 {
 }
 
 #[tokio::test]
-async fn does_the_remote_store_pass_the_suite_of_all_stores() {
+async fn remote_store_passes_the_conformance_suite() {
     let folder = tempfile::tempdir().unwrap();
     let store = remote(serve(folder.path()).await, "secret");
     abanico_store::conformance::run(&store, |name| ObjectUrl::s3("bucket", name)).await;
 }
 
 #[tokio::test]
-async fn does_an_upload_of_several_parts_come_back_whole() {
+async fn upload_of_several_parts_comes_back_whole() {
     let folder = tempfile::tempdir().unwrap();
     let store = remote(serve(&folder.path().join("s3")).await, "secret");
     let (source, back) = (folder.path().join("source"), folder.path().join("back"));
@@ -53,7 +52,7 @@ async fn does_an_upload_of_several_parts_come_back_whole() {
 }
 
 #[tokio::test]
-async fn is_a_wrong_secret_denied_and_a_missing_bucket_not_found() {
+async fn wrong_secret_and_missing_bucket_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let url = serve(folder.path()).await;
     let denied = remote(url.clone(), "wrong").stat(&ObjectUrl::s3("bucket", "k")).await.unwrap_err();

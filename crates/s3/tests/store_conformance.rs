@@ -1,5 +1,4 @@
-//! Whether the endpoint is a store like any other: in the suite that all back ends pass, out its verdict.
-//! Never HTTP.
+//! Runs the conformance suite of all stores on the endpoint, without HTTP.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -13,14 +12,14 @@ async fn open(folder: &std::path::Path) -> LocalS3 {
 }
 
 #[tokio::test]
-async fn does_the_endpoint_pass_the_suite_of_all_stores() {
+async fn endpoint_passes_the_conformance_suite() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = open(folder.path()).await;
     abanico_store::conformance::run(&s3, |name| ObjectUrl::s3("bucket", name)).await;
 }
 
 #[tokio::test]
-async fn does_publishing_notify_like_a_put_and_name_a_missing_bucket() {
+async fn publishing_notifies_like_a_put() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = open(&folder.path().join("s3")).await;
     let trigger = Trigger {

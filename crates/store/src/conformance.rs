@@ -1,14 +1,13 @@
-//! What every back end must do: in a store and a maker of its URLs, out a panic where it does not.
-//! Never called outside tests.
+//! The conformance suite: checks what every back end must do. Only for tests.
 
 use std::path::{Path, PathBuf};
 
 use crate::{ErrorKind, ObjectAttributes, ObjectStore, ObjectUrl};
 
-/// Runs the whole suite. `url` names an object within the store for a relative name; each name is used once.
+/// Runs the whole suite. `url` makes a URL in the store from a relative name; each name is used once.
 ///
 /// # Panics
-/// At the first thing that the store does wrong.
+/// Panics at the first thing that the store does wrong.
 pub async fn run(store: &dyn ObjectStore, url: impl Fn(&str) -> ObjectUrl) {
     let scratch = tempfile::tempdir().expect("tests have a temporary folder");
     published_is_fetched_back(store, url("plain.bin"), scratch.path()).await;
@@ -18,7 +17,7 @@ pub async fn run(store: &dyn ObjectStore, url: impl Fn(&str) -> ObjectUrl) {
     deleted_is_gone(store, url("deleted.bin"), scratch.path()).await;
 }
 
-/// A new file each time: a store may have linked an earlier one, and made it read-only.
+/// Creates a new file each time, because a store may have linked an earlier one and made it read-only.
 fn file(folder: &Path, bytes: &[u8]) -> PathBuf {
     let made = tempfile::NamedTempFile::new_in(folder).and_then(|file| Ok(file.keep()?.1));
     let path = made.expect("the temporary folder takes a file");

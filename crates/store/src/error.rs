@@ -1,56 +1,57 @@
-//! Why an object could not be reached: in a back end's failure, out a kind that callers act on.
-//! Never a credential or a presigned query in a message.
+//! The error of this crate: turns a back end's failure into a kind that callers act on.
+//!
+//! A message never contains a credential or a presigned query.
 
 use crate::ObjectUrl;
 
-/// What callers act on.
+/// The kind of an [`Error`], for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No such object or bucket.
+    /// The object or the bucket does not exist.
     NotFound,
-    /// The credentials do not allow it, or policy forbids the place.
+    /// The credentials do not allow the access, or a policy forbids the location.
     Denied,
-    /// The URL is of a kind that no back end here serves.
+    /// No back end here serves this kind of URL.
     Unsupported,
-    /// Disk or network failed; another try may do.
+    /// The disk or the network failed; a retry may succeed.
     Unavailable,
-    /// A file of the web could not be had.
+    /// A file could not be fetched from the web.
     Web(WebErrorKind),
 }
 
-/// Why a file of the web could not be had.
+/// Why a file could not be fetched from the web.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum WebErrorKind {
-    /// Host or address is not one that inputs may come from.
+    /// Inputs may not come from this host or address.
     Disallowed,
-    /// The server wants credentials, or others (401).
+    /// The server wants credentials, or different ones (401).
     Unauthenticated,
-    /// The server refuses (403).
+    /// The server refuses access (403).
     Refused,
     /// The server has no such file (404, 410).
     Missing,
-    /// The server asks to come later (408, 425, 429).
+    /// The server asks to try again later (408, 425, 429).
     Busy,
     /// The server failed (5xx).
     ServerFailed,
-    /// No connection to the server, or no such name.
+    /// The connection to the server failed, or its name does not exist.
     NotConnected,
-    /// The server's certificate is not one that is trusted.
+    /// The server's certificate is not trusted.
     Untrusted,
-    /// The connection broke or stood still on the way.
+    /// The connection broke or stalled during the transfer.
     Interrupted,
-    /// The file, or the time to fetch it, is over the limit.
+    /// The size of the file, or the time to fetch it, is over the limit.
     OverLimit,
-    /// The answer is none that a file can be taken from: other status, endless redirects, compressed.
+    /// The answer contains no usable file: another status, endless redirects, or a compressed body.
     Unusable,
-    /// Something else between the two ends, such as an answer that is not HTTP.
+    /// Any other failure between client and server, such as an answer that is not HTTP.
     Unknown,
 }
 
 impl WebErrorKind {
-    /// Whether another try may do.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Busy | Self::ServerFailed | Self::NotConnected | Self::Interrupted)
     }
@@ -72,17 +73,17 @@ impl Error {
         Self { kind, message: format!("`{url}`: {what}"), source: None }
     }
 
-    /// There is no object at `url`.
+    /// Makes the error for a missing object at `url`.
     pub fn object_not_found(url: &ObjectUrl) -> Self {
         Self::about(url, ErrorKind::NotFound, "no such object")
     }
 
-    /// No back end serves URLs of this kind.
+    /// Makes the error for a URL that no back end serves.
     pub fn place_not_served(url: &ObjectUrl) -> Self {
-        Self::about(url, ErrorKind::Unsupported, "nothing here serves this kind of place")
+        Self::about(url, ErrorKind::Unsupported, "no store here serves this kind of URL")
     }
 
-    /// Disk or network failed at `url`.
+    /// Makes the error for a disk or network failure at `url`.
     pub fn unavailable(url: &ObjectUrl, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
         Self {
@@ -92,12 +93,12 @@ impl Error {
         }
     }
 
-    /// A file of the web could not be had; `place` is how people may see its URL, without secrets.
+    /// Makes the error for a file that could not be fetched from the web. `place` is its URL without secrets.
     pub(crate) fn web(place: &str, kind: WebErrorKind, what: impl std::fmt::Display) -> Self {
         Self { kind: ErrorKind::Web(kind), message: format!("`{place}`: {what}"), source: None }
     }
 
-    /// What was fetched could not be written.
+    /// Makes the error for a fetched file that cannot be written to disk.
     pub(crate) fn web_on_disk(place: &str) -> Self {
         Self {
             kind: ErrorKind::Unavailable,
@@ -106,7 +107,7 @@ impl Error {
         }
     }
 
-    /// The client for the web cannot be made as configured.
+    /// Makes the error for a web client that cannot be set up as configured.
     pub(crate) fn web_not_set_up(what: &str) -> Self {
         Self { kind: ErrorKind::Unsupported, message: what.to_owned(), source: None }
     }
@@ -118,12 +119,12 @@ impl Error {
         self
     }
 
-    /// What callers act on.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Whether another try may do.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             ErrorKind::Unavailable => true,
@@ -132,7 +133,7 @@ impl Error {
         }
     }
 
-    /// Turns a file system failure at `url` into an error of the fitting kind.
+    /// Turns a file system failure at `url` into an error of the matching kind.
     pub fn from_io(url: &ObjectUrl, error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::NotFound => Self::object_not_found(url).because(error),

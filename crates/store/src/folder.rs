@@ -1,5 +1,6 @@
-//! Files of this machine as objects: in `file:` URLs below allowed roots, out files linked or copied.
-//! Never a path outside its roots, also not through `..` or a symbolic link.
+//! Serves local files as objects: `file:` URLs below allowed folders, called roots.
+//!
+//! It never reaches a path outside its roots, not even through `..` or a symbolic link.
 
 use std::path::{Path, PathBuf};
 
@@ -8,29 +9,29 @@ use tokio::task::spawn_blocking;
 
 use crate::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
 
-/// Serves `file:` URLs below some folders.
+/// Serves `file:` URLs below a set of folders.
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     roots: Vec<PathBuf>,
 }
 
 impl FolderStore {
-    /// Serves what lies below `roots`; an empty list serves nothing.
+    /// Serves the files below `roots`. An empty list serves nothing.
     ///
     /// # Errors
-    /// When a root does not exist.
+    /// Fails if a root does not exist.
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> std::io::Result<Self> {
         let roots = roots.into_iter().map(|root| root.canonicalize()).collect::<Result<_, _>>()?;
         Ok(Self { roots })
     }
 
-    /// The path of `url` with its folder made real, if it lies below a root.
+    /// Returns the path of `url` with symbolic links resolved. Fails if it is not below a root.
     fn path(&self, url: &ObjectUrl) -> Result<PathBuf, Error> {
         let ObjectUrl::File(path) = url else { return Err(Error::place_not_served(url)) };
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Error::about(url, ErrorKind::Denied, "a folder is no object"));
+            return Err(Error::about(url, ErrorKind::Denied, "a folder is not an object"));
         };
-        // The deepest folder that exists decides where the path really lies; what is missing below it is plain names.
+        // The deepest existing folder decides where the path really is. What is missing below it must be plain names.
         let existing = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
         let real = existing.canonicalize().map_err(|error| Error::from_io(url, error))?;
         let missing = parent.strip_prefix(existing).unwrap_or(Path::new(""));
@@ -46,7 +47,7 @@ impl FolderStore {
         if self.roots.iter().any(|root| resolved.starts_with(root)) {
             Ok(resolved)
         } else {
-            Err(Error::about(url, ErrorKind::Denied, "the path lies outside the folders that are served"))
+            Err(Error::about(url, ErrorKind::Denied, "the path is outside the folders that may be used"))
         }
     }
 }
@@ -65,7 +66,7 @@ impl ObjectStore for FolderStore {
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
         let meta = self.stat(url).await?;
         let (source, destination) = (self.path(url)?, destination.to_owned());
-        // A link costs nothing; across file systems, or where the user's file may not be linked, it is a copy.
+        // A hard link costs nothing. Across file systems, or where the user's file must not be linked, copy instead.
         blocking(url, move || {
             std::fs::hard_link(&source, &destination)
                 .or_else(|_| std::fs::copy(&source, &destination).map(drop))
@@ -93,7 +94,8 @@ impl ObjectStore for FolderStore {
     }
 }
 
-/// Copies beside the destination, makes it durable, then renames: a reader sees the old file or the new one.
+/// Copies to a file next to the destination, makes it durable, then renames it. A reader sees the old file or the new
+/// one.
 fn replace(source: &Path, destination: &Path) -> std::io::Result<()> {
     let folder = destination.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder)?;
@@ -105,7 +107,7 @@ fn replace(source: &Path, destination: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-/// Temporary files are private to their owner; a rendition is as readable as any new file.
+/// Makes a published file as readable as any new file. Temporary files are private to their owner.
 fn make_readable(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_a_path_outside_the_roots_denied_however_it_is_written() {
+    async fn path_outside_the_roots_is_denied() {
         let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let secret = outside.path().join("secret");
         std::fs::write(&secret, "s").unwrap();
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_publishing_leave_no_other_file_behind() {
+    async fn publishing_leaves_no_other_file_behind() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("made");
         std::fs::write(&source, "new").unwrap();

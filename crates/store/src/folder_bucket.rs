@@ -1,5 +1,6 @@
-//! A bucket that is a folder of this machine: in `s3://` URLs of one bucket, out files below its folder.
-//! Never a file outside it: a key's parts are plain names.
+//! Serves a local folder as a bucket: the `s3://` URLs of one bucket become files below its folder.
+//!
+//! It never reaches a file outside the folder, because the components of a key must be plain names.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::{Error, ErrorKind, FolderStore, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
 
-/// Serves one bucket from one folder; a key is a relative path.
+/// Serves one bucket from one folder. A key is a relative path.
 #[derive(Clone, Debug)]
 pub struct FolderBucket {
     root: PathBuf,
@@ -18,7 +19,7 @@ impl FolderBucket {
     /// Serves the folder `root`.
     ///
     /// # Errors
-    /// When it does not exist.
+    /// Fails if the folder does not exist.
     pub fn new(root: &Path) -> std::io::Result<Self> {
         let root = root.canonicalize()?;
         Ok(Self { files: FolderStore::new([root.clone()])?, root })
@@ -30,7 +31,7 @@ impl FolderBucket {
         if path.components().all(|part| matches!(part, Component::Normal(_))) {
             Ok(ObjectUrl::File(self.root.join(path)))
         } else {
-            Err(Error::about(url, ErrorKind::Denied, "the key leaves the folder that stands for its bucket"))
+            Err(Error::about(url, ErrorKind::Denied, "the key leaves the folder of its bucket"))
         }
     }
 }
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn is_a_key_that_leaves_the_folder_denied() {
+    async fn key_that_leaves_the_folder_is_denied() {
         let folder = tempfile::tempdir().unwrap();
         let bucket = FolderBucket::new(folder.path()).unwrap();
         for key in ["../x", "a/../../x", "/etc/passwd"] {

@@ -1,7 +1,7 @@
-//! Objects by URL: in an `s3://` or `file:` URL and a file, out the object in a file or the file as an object; and, to
-//! read only, files of the web.
+//! Fetches objects at `s3://` and `file:` URLs to files and publishes files as objects. Also fetches files from the
+//! web.
 //!
-//! Never: knowledge of video; a half-written object that a reader could see.
+//! A reader never sees a half-written object. The crate knows nothing of video.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -29,53 +29,53 @@ pub use web::{
     without_secrets,
 };
 
-/// What is known of a stored object.
+/// Metadata of a stored object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObjectMeta {
-    /// Where it is.
+    /// URL of the object.
     pub url: ObjectUrl,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// Entity tag with its quotes, where the back end has one.
+    /// Entity tag with its quotes, if the back end has one.
     pub e_tag: Option<String>,
 }
 
-/// What is stored beside an object's bytes.
+/// Attributes that are stored with an object.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ObjectAttributes {
-    /// MIME type; none stores the back end's default.
+    /// MIME type; `None` stores the back end's default.
     pub content_type: Option<String>,
-    /// How the bytes are compressed, such as `gzip`; back ends that keep no attributes do not tell it.
+    /// Compression of the bytes, such as `gzip`. Back ends that store no attributes drop it.
     pub content_encoding: Option<String>,
-    /// User metadata, keys without `x-amz-meta-`.
+    /// User metadata; keys are without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A place for whole objects. Every method may be called from several tasks at once.
+/// Stores whole objects. Every method may be called from several tasks at once.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// Says what is stored at `url`.
+    /// Returns the metadata of the object at `url`.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when there is nothing; see [`ErrorKind`] for the rest.
+    /// Returns [`ErrorKind::NotFound`] if there is no object. See [`ErrorKind`] for the rest.
     async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error>;
 
-    /// Makes the object's bytes available as the file `destination`, which must not exist; its folder must.
+    /// Makes the object's bytes available as the file `destination`, which must not exist yet. Its folder must exist.
     ///
-    /// The file may be a hard link to the back end's own copy: read it, never write it. When the future is dropped
-    /// or fails, `destination` may be there in part: it is the caller's to remove.
+    /// The file may be a hard link to the back end's own copy: read it, but never write to it. If the future fails or
+    /// is dropped, a partial `destination` may remain; the caller has to remove it.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::Denied`], or a retryable failure of disk or network.
+    /// Returns [`ErrorKind::NotFound`], [`ErrorKind::Denied`], or a retryable error if the disk or the network fails.
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error>;
 
-    /// Stores the bytes of the file `source` at `url`, durably, replacing what was there.
+    /// Stores the bytes of the file `source` durably at `url` and replaces an existing object.
     ///
-    /// Readers see the old object or the new one, never a part. `source` stays; it may become a hard link, so it must
-    /// not be written any more. Publishing the same file twice is harmless.
+    /// Readers see the whole old object or the whole new one. `source` stays, but the object may become a hard link
+    /// to it, so do not write to it any more. Publishing the same file twice is harmless.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the bucket is missing, [`ErrorKind::Denied`], or a retryable failure.
+    /// Returns [`ErrorKind::NotFound`] if the bucket does not exist, [`ErrorKind::Denied`], or a retryable error.
     async fn publish(
         &self,
         source: &Path,
@@ -83,9 +83,9 @@ pub trait ObjectStore: Send + Sync {
         attributes: &ObjectAttributes,
     ) -> Result<ObjectMeta, Error>;
 
-    /// Removes what is stored at `url`; nothing there is a success.
+    /// Deletes the object at `url`. Succeeds if there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] or a retryable failure.
+    /// Returns [`ErrorKind::Denied`] or a retryable error.
     async fn delete(&self, url: &ObjectUrl) -> Result<(), Error>;
 }

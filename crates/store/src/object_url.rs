@@ -1,5 +1,6 @@
-//! Where an object is: in a URL's text, out bucket and key, or a path. Never a normalised key: S3 keys are taken as
-//! they are, so `a/../b`, spaces and `+` stay.
+//! The URL of an object: parses it into bucket and key, or into a path.
+//!
+//! It never normalises a key: S3 takes keys literally, so `a/../b`, spaces and `+` stay.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,22 +8,22 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The place of an object.
+/// The URL of an object.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ObjectUrl {
-    /// `s3://bucket/key`; the key stands in the URL raw, not percent-encoded.
+    /// `s3://bucket/key`. The key is not percent-encoded in the URL.
     S3 {
         /// Bucket name.
         bucket: String,
         /// Object key, not empty.
         key: String,
     },
-    /// `file:///absolute/path` of this machine.
+    /// `file:///absolute/path` on this machine.
     File(PathBuf),
 }
 
-/// A text that is no URL of an object.
+/// The error for a text that is not the URL of an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not the URL of an object: write `s3://bucket/key` or `file:///path`")]
 pub struct ParseObjectUrlError {
@@ -30,12 +31,12 @@ pub struct ParseObjectUrlError {
 }
 
 impl ObjectUrl {
-    /// The object `key` in `bucket`.
+    /// Makes the URL of the object `key` in `bucket`.
     pub fn s3(bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self::S3 { bucket: bucket.into(), key: key.into() }
     }
 
-    /// The file name: what follows the last `/` of key or path.
+    /// Returns the file name: what follows the last `/` of the key or path.
     pub fn file_name(&self) -> String {
         match self {
             Self::S3 { key, .. } => key.rsplit('/').next().unwrap_or(key).to_owned(),
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_key_taken_as_it_is() {
+    fn key_is_taken_literally() {
         for text in ["s3://b/a/../c", "s3://b/a b+c%20d?e#f", "s3://b//", "s3://b/día 🏖.mp4"] {
             let url: ObjectUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), text);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn are_texts_without_bucket_key_or_root_refused() {
+    fn texts_without_bucket_key_or_root_are_refused() {
         for text in
             ["", "s3://", "s3://b", "s3://b/", "s3:///k", "file://host/x", "/etc/passwd", "https://h/x"]
         {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_file_name_what_follows_the_last_slash() {
+    fn file_name_is_what_follows_the_last_slash() {
         assert_eq!(ObjectUrl::s3("b", "x/y/z.mp4").file_name(), "z.mp4");
         assert_eq!("file:///x/film.mov".parse::<ObjectUrl>().unwrap().file_name(), "film.mov");
     }

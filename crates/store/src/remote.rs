@@ -1,5 +1,6 @@
-//! Buckets on a real S3: in `s3://` URLs and the usual AWS credential chain, out streamed transfers.
-//! Never a whole object in memory: at most a few parts of 8 MiB.
+//! Buckets on a remote S3, with credentials from the usual AWS chain.
+//!
+//! Transfers are streamed: at most a few parts of 8 MiB are in memory, never a whole object.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,28 +17,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
 
-/// Bytes of one uploaded part; S3 takes 10,000 parts, so objects of up to 78 GiB.
+/// Size of an uploaded part. S3 takes 10,000 parts, so an object can have up to 78 GiB.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// Parts in flight of one upload.
+/// Maximum number of parts in flight per upload.
 const PARTS_IN_FLIGHT: usize = 4;
 
-/// Where the S3 is; what is absent comes from the AWS environment variables (`AWS_ENDPOINT_URL`, `AWS_REGION`, keys).
+/// How to reach the S3 service. Absent values come from the AWS environment variables (`AWS_ENDPOINT_URL`,
+/// `AWS_REGION`, keys).
 #[derive(Clone, Default)]
 pub struct RemoteOptions {
-    /// Endpoint such as `https://s3.example.org`; absent for Amazon's own.
+    /// Endpoint such as `https://s3.example.org`; `None` for Amazon's own.
     pub endpoint: Option<String>,
-    /// Region; absent takes `AWS_REGION` or `us-east-1`.
+    /// Region. Default: `AWS_REGION` or `us-east-1`.
     pub region: Option<String>,
     /// Whether plain HTTP may be used.
     pub allow_http: bool,
-    /// Access key and secret; absent takes the usual AWS chain.
+    /// Access key and secret. Default: the usual AWS chain.
     pub keys: Option<(String, String)>,
-    /// Token that goes with temporary keys.
+    /// Session token of temporary keys.
     pub session_token: Option<String>,
 }
 
 impl std::fmt::Debug for RemoteOptions {
-    /// Without the secret.
+    /// Leaves out the secret and the session token.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let access_key = self.keys.as_ref().map(|(access_key, _)| access_key);
         f.debug_struct("RemoteOptions")
@@ -56,12 +58,12 @@ pub struct RemoteS3 {
 }
 
 impl RemoteS3 {
-    /// Makes a store; clients are made when a bucket is first used.
+    /// Creates a store. It creates the client of a bucket when the bucket is first used.
     pub fn new(options: RemoteOptions) -> Self {
         Self { options, clients: Mutex::default() }
     }
 
-    /// The client of the URL's bucket and the key in its form.
+    /// Returns the client for the URL's bucket, and the key as the client's path.
     fn place(&self, url: &ObjectUrl) -> Result<(Arc<AmazonS3>, KeyPath), Error> {
         let ObjectUrl::S3 { bucket, key } = url else { return Err(Error::place_not_served(url)) };
         let path = KeyPath::parse(key).map_err(|error| {
@@ -79,7 +81,7 @@ impl RemoteS3 {
     }
 
     fn client(&self, url: &ObjectUrl, bucket: &str) -> Result<AmazonS3, Error> {
-        // Who names a plain endpoint in the environment wants it.
+        // Whoever sets a plain HTTP endpoint in the environment wants it.
         let from_environment = std::env::var("AWS_ENDPOINT_URL").is_ok_and(|url| url.starts_with("http://"));
         let allow_http = self.options.allow_http || (self.options.endpoint.is_none() && from_environment);
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(allow_http);
@@ -142,7 +144,7 @@ impl ObjectStore for RemoteS3 {
             client.put_multipart_opts(&path, options).await.map_err(|error| from_remote(url, error))?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
         if let Err(error) = send(source, url, &mut writer).await {
-            // The parts would be paid for until a lifecycle rule removes them.
+            // Left-over parts would cost money until a lifecycle rule removes them.
             let _ = writer.abort().await;
             return Err(error);
         }
@@ -203,7 +205,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn is_a_key_that_cannot_be_said_refused_before_any_request() {
+    async fn unsupported_key_is_refused_before_any_request() {
         let store = RemoteS3::new(RemoteOptions {
             endpoint: Some("http://127.0.0.1:9".into()),
             ..RemoteOptions::default()

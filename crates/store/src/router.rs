@@ -1,5 +1,6 @@
-//! One store for all URLs: in back ends by bucket or scheme, out the one that serves a URL. Never a fall-back from a
-//! named bucket to another place.
+//! One store for all URLs: sends each URL to a back end by its bucket or scheme.
+//!
+//! A named bucket never falls back to another store.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,26 +19,26 @@ pub struct Router {
 }
 
 impl Router {
-    /// Serves nothing yet.
+    /// Creates a router that serves nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Serves the bucket `name` by `store`.
+    /// Serves the bucket `name` from `store`.
     #[must_use]
     pub fn with_bucket(mut self, name: impl Into<String>, store: Arc<dyn ObjectStore>) -> Self {
         self.buckets.insert(name.into(), store);
         self
     }
 
-    /// Serves all buckets that are not named otherwise by `store`.
+    /// Serves from `store` all buckets that have no store of their own.
     #[must_use]
     pub fn with_other_buckets(mut self, store: Arc<dyn ObjectStore>) -> Self {
         self.other_buckets = Some(store);
         self
     }
 
-    /// Serves `file:` URLs by `store`.
+    /// Serves `file:` URLs from `store`.
     #[must_use]
     pub fn with_files(mut self, store: Arc<dyn ObjectStore>) -> Self {
         self.files = Some(store);
@@ -83,7 +84,7 @@ mod tests {
     use crate::{ErrorKind, FolderStore};
 
     #[tokio::test]
-    async fn is_a_url_without_a_back_end_refused() {
+    async fn url_without_a_back_end_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let files = Arc::new(FolderStore::new([folder.path().to_owned()]).unwrap());
         let router = Router::new().with_files(files);

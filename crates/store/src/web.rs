@@ -1,7 +1,7 @@
-//! Files of the web: in an `http:` or `https:` URL and a path, out the file at that path.
+//! Fetches files from the web: copies the file at an `http:` or `https:` URL to a local path.
 //!
-//! Never a host that the operator did not name, never an address of a private network unless that is allowed too, and
-//! both anew for every redirect. Never a proxy, a cookie or a credential from the environment.
+//! It contacts only hosts that the operator named, and addresses of private networks only if they are allowed too. Both
+//! are checked again for every redirect. It uses no proxy, cookie or credential from the environment.
 
 mod address;
 mod failure;
@@ -26,35 +26,35 @@ use transfer::Transfer;
 
 use crate::{Error, WebErrorKind};
 
-/// What may be fetched, and how.
+/// What may be fetched from the web, and how.
 #[derive(Clone, Default, Debug)]
 pub struct WebOptions {
-    /// Hosts that files may come from; none of them turns the web off.
+    /// Hosts that files may come from. An empty list turns web inputs off.
     pub hosts: Vec<HostPattern>,
     /// Whether these hosts may be this machine or in the networks around it. Link-local addresses, where clouds hand
     /// out credentials, stay forbidden.
     pub allow_private_addresses: bool,
-    /// Certificates in PEM that are trusted beside the system's.
+    /// PEM certificates to trust in addition to the system's.
     pub ca_pem: Option<Vec<u8>>,
-    /// How long and how much.
+    /// Limits on time and size.
     pub limits: WebLimits,
 }
 
-/// Limits of one fetched file.
+/// Limits on one fetched file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebLimits {
-    /// Most bytes of the file.
+    /// Maximum size of the file in bytes.
     pub most_bytes: u64,
-    /// Longest wait for name, connection and TLS.
+    /// Maximum wait for name resolution, connection and TLS.
     pub connect: Duration,
-    /// Longest wait without a byte.
+    /// Maximum wait without a byte.
     pub stall: Duration,
-    /// Longest time for the whole file, with all that is tried again.
+    /// Maximum time for the whole file, including retries.
     pub whole: Duration,
 }
 
 impl Default for WebLimits {
-    /// 100 GiB; 10 s, 30 s and 6 hours.
+    /// 100 GiB, 10 s to connect, 30 s without a byte, 6 hours for the whole file.
     fn default() -> Self {
         Self {
             most_bytes: 100 << 30,
@@ -65,28 +65,28 @@ impl Default for WebLimits {
     }
 }
 
-/// What was fetched.
+/// A fetched file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FetchedFile {
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// Entity tag with its quotes, where the server gave one.
+    /// Entity tag with its quotes, if the server gave one.
     pub e_tag: Option<String>,
 }
 
-/// Whether `url` is of the web: `http:` or `https:`.
+/// Returns whether `url` is an `http:` or `https:` URL.
 pub fn is_web_url(url: &str) -> bool {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-/// Fetches files of the web. Clones share the client; the default fetches nothing.
+/// Fetches files from the web. Clones share the client. The default fetches nothing.
 #[derive(Clone, Default)]
 pub struct WebInputs {
     hosts: Vec<HostPattern>,
     allow_private: bool,
     limits: WebLimits,
-    /// None where the web is off.
+    /// `None` if web inputs are off.
     client: Option<Client>,
 }
 
@@ -101,28 +101,29 @@ impl fmt::Debug for WebInputs {
 }
 
 impl WebInputs {
-    /// Sets the client up.
+    /// Sets up the client.
     ///
     /// # Errors
-    /// When the certificates cannot be read, or the system has no usable ones.
+    /// Fails if the certificates cannot be read, or the system has no usable ones.
     pub fn new(options: WebOptions) -> Result<Self, Error> {
         let WebOptions { hosts, allow_private_addresses: allow_private, ca_pem, limits } = options;
         let client = if hosts.is_empty() { None } else { Some(client(allow_private, ca_pem, &limits)?) };
         Ok(Self { hosts, allow_private, limits, client })
     }
 
-    /// Says whether a file may be fetched from `url`, as far as its text tells.
+    /// Checks whether a file may be fetched from `url`, as far as its text shows.
     ///
     /// # Errors
-    /// [`WebErrorKind::Disallowed`] with the setting to change, or [`WebErrorKind::Unusable`] for what is no URL.
+    /// Returns [`WebErrorKind::Disallowed`] with the setting to change, or [`WebErrorKind::Unusable`] if it is not a
+    /// URL.
     pub fn check(&self, url: &str) -> Result<(), Error> {
         self.permitted(&self.parsed(url)?).map(drop)
     }
 
-    /// Fetches the file at `url` into `destination`, which must not exist; its folder must.
+    /// Fetches the file at `url` to `destination`, which must not exist yet. Its folder must exist.
     ///
-    /// An interrupted transfer goes on from where it was if the server has a strong entity tag, else anew. When the
-    /// future is dropped or fails, `destination` is gone.
+    /// An interrupted transfer resumes where it stopped if the server gave a strong entity tag; otherwise it starts
+    /// over. If the future fails or is dropped, `destination` is removed.
     ///
     /// # Errors
     /// See [`WebErrorKind`]; a full disk is [`crate::ErrorKind::Unavailable`].
@@ -133,8 +134,10 @@ impl WebInputs {
         match tokio::time::timeout(self.limits.whole, transfer.run()).await {
             Ok(done) => done,
             Err(_) => {
-                let what =
-                    format!("not fetched within {} s, the limit of a transfer", self.limits.whole.as_secs());
+                let what = format!(
+                    "not fetched within {} s, the time limit of a transfer",
+                    self.limits.whole.as_secs()
+                );
                 Err(Error::web(&place, WebErrorKind::OverLimit, what))
             }
         }
@@ -142,17 +145,17 @@ impl WebInputs {
 
     fn parsed(&self, url: &str) -> Result<Url, Error> {
         let parsed = Url::parse(url).map_err(|error| {
-            Error::web(&without_secrets(url), WebErrorKind::Unusable, format!("this is no URL: {error}"))
+            Error::web(&without_secrets(url), WebErrorKind::Unusable, format!("this is not a URL: {error}"))
         })?;
         Ok(parsed)
     }
 
-    /// The client, if `url` may be asked of it: called for the job's own URL and for every one that a server leads to.
+    /// Returns the client if `url` may be requested. Called for the job's own URL and for every URL of a redirect.
     fn permitted(&self, url: &Url) -> Result<&Client, Error> {
         let place = without_secrets(url.as_str());
         let disallowed = |what: String| Error::web(&place, WebErrorKind::Disallowed, what);
         if !is_web_url(url.as_str()) {
-            return Err(disallowed("only http and https are read".to_owned()));
+            return Err(disallowed("only http and https URLs can be read".to_owned()));
         }
         let host = url.host_str().unwrap_or_default();
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -162,7 +165,7 @@ impl WebInputs {
                 "inputs may not come from the host `{shown}`: add it to `hosts` of `[web_inputs]` in the configuration"
             ))
         })?;
-        // The client asks no resolver about an address.
+        // The client does not ask the resolver about an address, so check it here.
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             let resolver = CheckingResolver { allow_private: self.allow_private };
             resolver.check(&shown, address).map_err(|error| disallowed(error.to_string()))?;

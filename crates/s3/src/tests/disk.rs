@@ -1,10 +1,10 @@
-//! Questions to the folder: counts of references, what readers hold, what a crash or a failing disk leaves.
+//! Tests of the folder: reference counts, blobs that readers hold, and what a crash or a failing disk leaves behind.
 
 use super::*;
 use abanico_store::{ErrorKind as StoreErrorKind, ObjectAttributes, ObjectStore, ObjectUrl};
 
 impl Fixture {
-    /// The counts of references of all blobs, in order.
+    /// Returns the reference counts of all blobs, in ascending order.
     async fn counts(&self) -> Vec<i64> {
         let read = self.s3.inner.index.read(|reader| {
             let mut statement = reader.prepare("SELECT refs FROM blobs ORDER BY refs")?;
@@ -20,13 +20,13 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn is_each_name_of_a_blob_counted_once() {
+async fn each_name_of_a_blob_counts_once() {
     let fixture = fixture().await;
     fixture.put("a", "body").await;
     fixture.s3.copy(copy_input("a", "b")).await.unwrap();
     fixture.s3.copy(copy_input("b", "c")).await.unwrap();
     assert_eq!(fixture.counts().await, [3]);
-    // Replacing a name by the same blob changes nothing.
+    // Replacing an object by one with the same blob changes nothing.
     fixture.s3.copy(copy_input("a", "b")).await.unwrap();
     assert_eq!(fixture.counts().await, [3]);
     fixture.put("c", "other").await;
@@ -38,7 +38,7 @@ async fn is_each_name_of_a_blob_counted_once() {
 }
 
 #[tokio::test]
-async fn does_a_reader_keep_a_blob_from_sweep_until_it_is_gone() {
+async fn reader_keeps_its_blob_from_the_sweep() {
     let fixture = fixture().await;
     fixture.put("k", "body").await;
     let mut reader = fixture.s3.get(Fixture::get_input("k")).await.unwrap().body.unwrap();
@@ -47,13 +47,13 @@ async fn does_a_reader_keep_a_blob_from_sweep_until_it_is_gone() {
     assert_eq!((fixture.s3.sweep().await.unwrap(), fixture.files()), (0, (1, 0)));
     assert_eq!(reader.next().await.unwrap().unwrap(), "body");
     drop(reader);
-    assert_eq!(fixture.s3.sweep().await.unwrap(), 0, "the other one still reads");
+    assert_eq!(fixture.s3.sweep().await.unwrap(), 0, "the other reader still holds it");
     drop(second);
     assert_eq!((fixture.s3.sweep().await.unwrap(), fixture.files()), (1, (0, 0)));
 }
 
 #[tokio::test]
-async fn does_opening_remove_what_no_object_uses_and_nothing_else() {
+async fn opening_removes_unused_files_only() {
     let fixture = fixture().await;
     fixture.put("k", "body").await;
     let id = fixture.begin("big").await;
@@ -68,7 +68,7 @@ async fn does_opening_remove_what_no_object_uses_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn does_a_disk_that_takes_no_file_fail_the_write_and_keep_the_old_object() {
+async fn failing_disk_keeps_the_old_object() {
     let fixture = fixture().await;
     fixture.put("k", "old").await;
     let incoming = fixture.folder.path().join("incoming");
@@ -84,7 +84,7 @@ async fn does_a_disk_that_takes_no_file_fail_the_write_and_keep_the_old_object()
 }
 
 #[tokio::test]
-async fn does_a_failing_transaction_leave_no_file_of_the_body() {
+async fn failed_transaction_leaves_no_file() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
     let wreck = "CREATE TRIGGER wreck BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'x'); END";
@@ -95,7 +95,7 @@ async fn does_a_failing_transaction_leave_no_file_of_the_body() {
 }
 
 #[tokio::test]
-async fn is_a_published_file_told_fetched_and_never_written_over() {
+async fn publish_notifies_and_fetch_never_overwrites() {
     let fixture = fixture().await;
     let place = tempfile::tempdir().unwrap();
     let (source, target) = (place.path().join("source"), place.path().join("target"));
@@ -120,9 +120,9 @@ async fn is_a_published_file_told_fetched_and_never_written_over() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn does_a_source_that_fails_halfway_leave_no_file() {
+async fn unreadable_source_leaves_no_file() {
     let fixture = fixture().await;
-    // It opens, lies on another file system, and its first byte cannot be read.
+    // This file can be opened and is on another file system, but its first byte cannot be read.
     let unreadable = Path::new("/proc/self/mem");
     let url = ObjectUrl::s3(BUCKET, "k");
     assert!(fixture.s3.publish(unreadable, &url, &ObjectAttributes::default()).await.is_err());

@@ -1,4 +1,4 @@
-//! Questions to listings: pages against a list made by hand from the same keys.
+//! Tests of listings: compares pages with a list that is computed from the same keys.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use s3s::dto::{CommonPrefix, ListObjectsInput, ListObjectsV2Input, Object};
 
 impl Fixture {
-    /// Puts rows of objects in place of all that are there; listings look at rows only.
+    /// Replaces all object rows by rows with these keys. Listings read only the rows.
     async fn set_keys(&self, keys: impl IntoIterator<Item = String>) {
         let keys: Vec<String> = keys.into_iter().collect();
         let write = self.s3.inner.index.write(move |transaction| {
@@ -22,7 +22,7 @@ impl Fixture {
         write.await.unwrap();
     }
 
-    /// The pages of version 2, each as its names: keys, and common prefixes with a mark before them.
+    /// Lists with ListObjectsV2 and returns the names on each page: keys, and common prefixes with `>` before them.
     async fn pages_v2(&self, prefix: &str, delimiter: Option<&str>, max_keys: i32) -> Vec<Vec<String>> {
         let (mut pages, mut token) = (Vec::new(), None);
         loop {
@@ -46,7 +46,7 @@ impl Fixture {
         }
     }
 
-    /// The same of version 1, whose pages begin after a name.
+    /// Does the same with ListObjects, whose pages begin after a name.
     async fn pages_v1(&self, prefix: &str, delimiter: Option<&str>, max_keys: i32) -> Vec<Vec<String>> {
         let (mut pages, mut marker) = (Vec::new(), None);
         loop {
@@ -68,7 +68,7 @@ impl Fixture {
     }
 }
 
-/// A page's names in order; a common prefix has `>` before it.
+/// Returns a page's names in order, with `>` before each common prefix.
 fn names(contents: Option<Vec<Object>>, prefixes: Option<Vec<CommonPrefix>>) -> Vec<String> {
     let keys: Vec<String> = contents.unwrap_or_default().into_iter().filter_map(|it| it.key).collect();
     let prefixes: Vec<String> = prefixes.unwrap_or_default().into_iter().filter_map(|it| it.prefix).collect();
@@ -79,7 +79,7 @@ fn names(contents: Option<Vec<Object>>, prefixes: Option<Vec<CommonPrefix>>) -> 
     all.into_iter().map(|(_, shown)| shown).collect()
 }
 
-/// What a listing is to be, from the keys themselves.
+/// Computes the expected listing from the keys themselves.
 fn expected(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> Vec<String> {
     let mut shown: Vec<String> = Vec::new();
     for key in keys.iter().filter(|key| key.starts_with(prefix)) {
@@ -97,7 +97,7 @@ fn expected(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> V
 }
 
 #[tokio::test]
-async fn are_2600_keys_told_once_each_over_pages_of_any_length() {
+async fn pages_list_each_of_2600_keys_once() {
     let fixture = fixture().await;
     let keys: BTreeSet<String> = (0..2_600_u32)
         .map(|place| match place % 4 {
@@ -116,12 +116,12 @@ async fn are_2600_keys_told_once_each_over_pages_of_any_length() {
         assert!(pages.concat() == expected(&keys, "", delimiter), "{delimiter:?} {max_keys}");
         assert!(fixture.pages_v1("", delimiter, max_keys).await.concat() == pages.concat());
     }
-    // More than S3's limit is S3's limit.
+    // A larger page is cut to S3's limit.
     assert_eq!(fixture.pages_v2("", None, 5_000).await[0].len(), 1_000);
 }
 
 #[tokio::test]
-async fn does_a_listing_see_what_changes_between_its_pages_only_beyond_its_place() {
+async fn next_page_sees_changes_beyond_its_token() {
     let fixture = fixture().await;
     fixture.set_keys(["b", "d", "f"].map(ToOwned::to_owned)).await;
     let input = |token| ListObjectsV2Input {
@@ -137,7 +137,7 @@ async fn does_a_listing_see_what_changes_between_its_pages_only_beyond_its_place
 }
 
 #[tokio::test]
-async fn is_a_listing_of_nothing_a_page_of_nothing() {
+async fn empty_listing_is_one_empty_page() {
     let fixture = fixture().await;
     fixture.set_keys(["k".to_owned()]).await;
     assert_eq!(fixture.pages_v2("none", Some("/"), 10).await, [Vec::<String>::new()]);
@@ -149,10 +149,11 @@ async fn is_a_listing_of_nothing_a_page_of_nothing() {
 }
 
 #[test]
-fn is_the_union_of_all_pages_the_filtered_set_for_any_keys() {
+fn all_pages_together_are_the_filtered_keys() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fixture = runtime.block_on(fixture());
-    // Few letters, so that prefixes and delimiters meet; the last two are the ends of what a text may hold.
+    // Few characters, so that prefixes and delimiters often match. The last two are the greatest characters before and
+    // after the surrogates.
     let key = "[ab/.é\u{d7ff}\u{10ffff}]{1,6}";
     let case = (
         prop::collection::btree_set(key, 0..40),

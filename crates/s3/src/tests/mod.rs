@@ -1,5 +1,7 @@
-//! The back end tested as a whole, without HTTP: in requests as `s3s` hands them over, out what is visible and on disk.
-//! Never a network; what only the wire can show is tested from outside the crate.
+//! Tests of the back end as a whole, without HTTP: sends requests as `s3s` hands them over and checks what is visible
+//! and on disk.
+//!
+//! What shows only over a network is tested outside the crate.
 
 mod disk;
 mod listing;
@@ -25,7 +27,7 @@ use crate::{LocalS3, Options, Trigger};
 
 const BUCKET: &str = "media";
 
-/// An endpoint with one empty bucket, in a folder that goes with it.
+/// An endpoint with one empty bucket, in a temporary folder.
 struct Fixture {
     s3: LocalS3,
     folder: tempfile::TempDir,
@@ -127,7 +129,7 @@ impl Fixture {
         self.s3.begin_upload(input).await.unwrap().upload_id.unwrap()
     }
 
-    /// Stores a part; gives its ETag back.
+    /// Stores a part and returns its ETag.
     async fn part(&self, key: &str, id: &str, number: i32, bytes: impl Into<Bytes>) -> Result<String> {
         let input = UploadPartInput {
             bucket: BUCKET.to_owned(),
@@ -157,7 +159,7 @@ impl Fixture {
         self.s3.complete(request(input)).await
     }
 
-    /// How many files lie below `blobs` and `incoming`.
+    /// Counts the files below `blobs` and `incoming`.
     fn files(&self) -> (usize, usize) {
         let count = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
         let shards = std::fs::read_dir(self.folder.path().join("blobs")).unwrap();

@@ -1,9 +1,9 @@
-//! Questions to multipart uploads: what a completion refuses, what stays after it, and what is left on disk.
+//! Tests of multipart uploads: what a completion refuses, what remains after it, and what is left on disk.
 
 use super::*;
 use s3s::dto::{AbortMultipartUploadInput, ListMultipartUploadsInput, ListPartsInput, UploadPartCopyInput};
 
-/// S3's least size of a part that is not the last.
+/// S3's minimum size of every part but the last.
 const LEAST: usize = 5 << 20;
 
 fn part_of(byte: u8, length: usize) -> Vec<u8> {
@@ -16,7 +16,7 @@ fn abort_input(key: &str, id: &str) -> AbortMultipartUploadInput {
 }
 
 impl Fixture {
-    /// Numbers of an upload's parts.
+    /// Returns the numbers of an upload's parts.
     async fn numbers(&self, key: &str, id: &str) -> Vec<i32> {
         let (bucket, key, upload_id) = (BUCKET.to_owned(), key.to_owned(), id.to_owned());
         let input = ListPartsInput { bucket, key, upload_id, ..Default::default() };
@@ -31,10 +31,10 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn are_parts_with_gaps_joined_in_the_order_of_their_numbers() {
+async fn parts_with_gaps_join_in_number_order() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
-    // Sent in another order than they are joined.
+    // The parts are sent in a different order than they are joined.
     let last = fixture.part("k", &id, 10_000, "end").await.unwrap();
     let second = fixture.part("k", &id, 70, part_of(2, LEAST)).await.unwrap();
     let first = fixture.part("k", &id, 3, part_of(1, LEAST)).await.unwrap();
@@ -49,11 +49,11 @@ async fn are_parts_with_gaps_joined_in_the_order_of_their_numbers() {
 }
 
 #[tokio::test]
-async fn is_the_etag_the_sum_of_the_parts_sums() {
+async fn etag_is_the_md5_of_the_part_md5s() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let etag = fixture.part("k", &id, 1, "").await.unwrap();
-    assert_eq!(etag, "d41d8cd98f00b204e9800998ecf8427e", "MD5 of nothing");
+    assert_eq!(etag, "d41d8cd98f00b204e9800998ecf8427e", "MD5 of no bytes");
     let told = fixture.complete("k", &id, vec![listed(1, &etag)]).await.unwrap();
     // MD5 of the sixteen bytes above, as `printf d41d…427e | xxd -r -p | md5sum` prints it.
     assert_eq!(told.e_tag.unwrap().value(), "59adb24ef3cdbe0297f05b395827453f-1");
@@ -61,7 +61,7 @@ async fn is_the_etag_the_sum_of_the_parts_sums() {
 }
 
 #[tokio::test]
-async fn does_a_refused_completion_leave_the_upload_as_it_was() {
+async fn refused_completion_leaves_the_upload_unchanged() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let small = fixture.part("k", &id, 1, "small").await.unwrap();
@@ -91,7 +91,7 @@ async fn does_a_refused_completion_leave_the_upload_as_it_was() {
 }
 
 #[tokio::test]
-async fn is_a_part_just_below_the_least_size_refused_and_the_least_size_taken() {
+async fn part_below_the_minimum_size_is_refused() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let below = fixture.part("k", &id, 1, part_of(1, LEAST - 1)).await.unwrap();
@@ -105,7 +105,7 @@ async fn is_a_part_just_below_the_least_size_refused_and_the_least_size_taken() 
 }
 
 #[tokio::test]
-async fn does_a_repeated_completion_get_the_same_answer_and_make_nothing_new() {
+async fn repeated_completion_gets_the_same_answer() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
     let id = fixture.begin("k").await;
@@ -120,7 +120,7 @@ async fn does_a_repeated_completion_get_the_same_answer_and_make_nothing_new() {
 }
 
 #[tokio::test]
-async fn is_a_completed_upload_closed_for_parts_and_aborts() {
+async fn completed_upload_takes_no_parts_or_aborts() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let etag = fixture.part("k", &id, 1, "body").await.unwrap();
@@ -131,7 +131,7 @@ async fn is_a_completed_upload_closed_for_parts_and_aborts() {
 }
 
 #[tokio::test]
-async fn does_an_abort_leave_no_file_and_no_upload() {
+async fn abort_leaves_no_file_and_no_upload() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     for number in 1..=3 {
@@ -146,7 +146,7 @@ async fn does_an_abort_leave_no_file_and_no_upload() {
 }
 
 #[tokio::test]
-async fn does_an_upload_belong_to_its_key_only() {
+async fn upload_belongs_to_its_key_only() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let etag = fixture.part("k", &id, 1, "body").await.unwrap();
@@ -158,11 +158,11 @@ async fn does_an_upload_belong_to_its_key_only() {
 }
 
 #[tokio::test]
-async fn does_a_completion_that_breaks_off_in_its_transaction_keep_the_upload_over_a_restart() {
+async fn failed_completion_keeps_the_upload_across_a_restart() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let etag = fixture.part("k", &id, 1, "body").await.unwrap();
-    // The last statement of a completion fails: all before it is in the transaction by then.
+    // The last statement of the completion fails, when all the others are already in the transaction.
     let wreck =
         "CREATE TRIGGER wreck BEFORE UPDATE OF completed ON uploads BEGIN SELECT RAISE(ABORT, 'x'); END";
     fixture.s3.inner.index.write(move |it| Ok(it.execute_batch(wreck)?)).await.unwrap();
@@ -179,7 +179,7 @@ async fn does_a_completion_that_breaks_off_in_its_transaction_keep_the_upload_ov
 }
 
 #[tokio::test]
-async fn does_a_refused_condition_of_a_completion_keep_the_parts() {
+async fn completion_with_a_failed_condition_keeps_parts() {
     let fixture = fixture().await;
     fixture.put("k", "old").await;
     let id = fixture.begin("k").await;
@@ -198,7 +198,7 @@ async fn does_a_refused_condition_of_a_completion_keep_the_parts() {
 }
 
 #[tokio::test]
-async fn is_a_copied_part_a_run_of_its_source_that_outlives_it() {
+async fn copied_part_outlives_its_source() {
     let fixture = fixture().await;
     fixture.put("source", "0123456789").await;
     let id = fixture.begin("k").await;
@@ -224,7 +224,7 @@ async fn is_a_copied_part_a_run_of_its_source_that_outlives_it() {
 }
 
 #[tokio::test]
-async fn are_parts_told_in_pages_without_gap_or_overlap() {
+async fn part_pages_have_no_gap_or_overlap() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     for number in [9, 2, 5, 7, 4] {

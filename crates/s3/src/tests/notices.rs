@@ -1,4 +1,4 @@
-//! Questions to notifications and their outbox: who is told of what, how often, and what is remembered.
+//! Tests of notifications and the outbox: which functions are notified, how often, and what is remembered.
 
 use super::*;
 use crate::OutboxEntry;
@@ -45,7 +45,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn is_the_event_word_for_word_that_of_s3() {
+async fn event_is_word_for_word_that_of_s3() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("films", "in/", ".mp4", "encode")]).await.unwrap();
     fixture.put("in/día 1+2.mp4", "body").await;
@@ -106,7 +106,7 @@ async fn is_the_event_word_for_word_that_of_s3() {
 }
 
 #[tokio::test]
-async fn is_a_function_told_once_of_a_version_however_many_rules_name_it() {
+async fn function_is_notified_once_per_version() {
     let fixture = fixture().await;
     let triggers = [("one", "encode"), ("two", "encode"), ("three", "audit")]
         .map(|(id, function)| trigger(id, "", "", function));
@@ -119,11 +119,11 @@ async fn is_a_function_told_once_of_a_version_however_many_rules_name_it() {
     let once = [("encode", "one"), ("audit", "three")];
     assert_eq!(told, [once, once].concat());
     assert_eq!(due[0].sequencer, due[1].sequencer);
-    assert!(due[1].sequencer < due[2].sequencer, "a new version is told anew");
+    assert!(due[1].sequencer < due[2].sequencer, "a new version is notified again");
 }
 
 #[tokio::test]
-async fn is_nobody_told_of_a_write_that_failed() {
+async fn failed_write_notifies_nobody() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
     assert_eq!(code(fixture.put_claiming("k", "x-amz-checksum-crc32", "AAAAAA==").await), "BadDigest");
@@ -138,7 +138,7 @@ async fn is_nobody_told_of_a_write_that_failed() {
 }
 
 #[tokio::test]
-async fn does_reconciling_remember_what_was_delivered_over_a_restart() {
+async fn reconcile_remembers_deliveries_across_a_restart() {
     let fixture = fixture().await;
     fixture.put("old", "1").await;
     fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
@@ -154,7 +154,7 @@ async fn does_reconciling_remember_what_was_delivered_over_a_restart() {
     let fixture = Fixture { s3: open(folder.path()), folder };
     assert_eq!(fixture.s3.outbox().reconcile().await.unwrap(), 1);
     assert_eq!(fixture.due().await[0].key, "old");
-    // What is remembered goes with the object and with the version.
+    // Deleting or replacing an object also removes the record of its notifications.
     fixture.put("new", "4").await;
     let count = "SELECT COUNT(*) FROM notified";
     let read = fixture.s3.inner.index.read(|it| Ok(it.query_row(count, [], |row| row.get::<_, i64>(0))?));
@@ -162,7 +162,7 @@ async fn does_reconciling_remember_what_was_delivered_over_a_restart() {
 }
 
 #[tokio::test]
-async fn does_reconciling_reach_beyond_its_batches() {
+async fn reconcile_covers_more_than_one_batch() {
     let fixture = fixture().await;
     let write = fixture.s3.inner.index.write(|transaction| {
         for place in 0..1_201 {
@@ -181,7 +181,7 @@ async fn does_reconciling_reach_beyond_its_batches() {
 }
 
 #[tokio::test]
-async fn are_entries_due_in_the_order_of_their_times_and_never_before() {
+async fn entries_are_due_in_order_and_never_early() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
     for key in ["a", "b", "c"] {
@@ -201,7 +201,7 @@ async fn are_entries_due_in_the_order_of_their_times_and_never_before() {
     assert_eq!(at(200, 9).await, [ids[1], ids[2]]);
     assert_eq!(at(300, 2).await, [ids[1], ids[2]]);
     outbox.dead_letter(ids[1], "broken").await.unwrap();
-    assert_eq!(outbox.next_due_ms().await.unwrap(), Some(200), "what was given up is not waited for");
+    assert_eq!(outbox.next_due_ms().await.unwrap(), Some(200), "a dead letter is never due");
     outbox.replay(ids[1]).await.unwrap();
     let replayed = fixture.due().await.into_iter().find(|entry| entry.id == ids[1]).unwrap();
     assert_eq!((replayed.attempts, replayed.last_error.as_deref()), (0, Some("broken")));
@@ -209,7 +209,7 @@ async fn are_entries_due_in_the_order_of_their_times_and_never_before() {
 }
 
 #[tokio::test]
-async fn does_a_change_wake_a_later_waiter_and_a_plain_write_none() {
+async fn change_wakes_a_later_waiter() {
     let fixture = fixture().await;
     let outbox = fixture.s3.outbox();
     let is_woken = || outbox.changed().now_or_never().is_some();
@@ -227,7 +227,7 @@ async fn does_a_change_wake_a_later_waiter_and_a_plain_write_none() {
 }
 
 #[tokio::test]
-async fn do_a_buckets_rules_come_back_as_they_were_put_and_go_when_replaced_by_none() {
+async fn bucket_rules_round_trip_and_can_be_removed() {
     let fixture = fixture().await;
     let filters = [(FilterRuleName::PREFIX, "in/"), (FilterRuleName::SUFFIX, ".mp4")];
     let rules = vec![function("films", "s3:ObjectCreated:Put", &filters)];
@@ -251,7 +251,7 @@ async fn do_a_buckets_rules_come_back_as_they_were_put_and_go_when_replaced_by_n
 }
 
 #[tokio::test]
-async fn are_wrong_rules_refused_and_the_old_ones_kept() {
+async fn wrong_rules_are_refused_and_old_ones_kept() {
     let fixture = fixture().await;
     let good = || function("good", "s3:ObjectCreated:*", &[]);
     fixture.set_rules(of_functions(vec![good()])).await.unwrap();

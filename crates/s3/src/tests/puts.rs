@@ -1,4 +1,4 @@
-//! Questions to PutObject, CopyObject, tags and the deletions.
+//! Tests of PutObject, CopyObject, tags and deletions.
 
 use super::*;
 use s3s::dto::{
@@ -6,7 +6,7 @@ use s3s::dto::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn does_exactly_one_of_32_writers_create_the_object() {
+async fn only_one_of_32_writers_creates_the_object() {
     let fixture = fixture().await;
     let writers = (0..32).map(|writer| {
         let s3 = fixture.s3.clone();
@@ -25,13 +25,13 @@ async fn does_exactly_one_of_32_writers_create_the_object() {
     }
     assert_eq!(winners.len(), 1);
     assert_eq!(fixture.bytes("k").await.unwrap(), format!("writer {}", winners[0]).into_bytes());
-    assert_eq!(fixture.files(), (1, 0), "what the losers sent is gone");
+    assert_eq!(fixture.files(), (1, 0), "the files of the losers are gone");
 }
 
 #[tokio::test]
-async fn does_a_sum_that_is_not_the_bodys_leave_nothing_visible_and_no_file() {
+async fn wrong_checksum_leaves_no_object_and_no_file() {
     let fixture = fixture().await;
-    // Well-formed sums, of other bytes.
+    // Well-formed checksums of other bytes.
     let sums = [
         ("x-amz-checksum-crc32", "AAAAAA=="),
         ("x-amz-checksum-crc32c", "AAAAAA=="),
@@ -54,7 +54,7 @@ async fn does_a_sum_that_is_not_the_bodys_leave_nothing_visible_and_no_file() {
 }
 
 #[tokio::test]
-async fn does_a_refused_replacement_leave_the_old_bytes() {
+async fn refused_replacement_keeps_the_old_bytes() {
     let fixture = fixture().await;
     fixture.put("k", "old").await;
     assert_eq!(code(fixture.put_claiming("k", "x-amz-checksum-crc32", "AAAAAA==").await), "BadDigest");
@@ -66,7 +66,7 @@ async fn does_a_refused_replacement_leave_the_old_bytes() {
 }
 
 #[tokio::test]
-async fn are_keys_names_and_never_paths() {
+async fn keys_are_names_and_never_paths() {
     let fixture = fixture().await;
     let longest = "k".repeat(1_024);
     let keys = ["a", "a/b", "a/", "a//b", "..", "../../escape", ".", "/", "🎬/día 1.mp4", "%2e", &longest];
@@ -77,14 +77,14 @@ async fn are_keys_names_and_never_paths() {
         assert_eq!(fixture.bytes(key).await.unwrap(), key.as_bytes(), "{key}");
     }
     assert_eq!(fixture.files(), (keys.len(), 0));
-    // In bytes, not in letters.
+    // The limit counts bytes, not characters.
     for key in ["k".repeat(1_025), "é".repeat(513)] {
         assert_eq!(code(fixture.s3.put(request(put_input(&key, "x"))).await), "KeyTooLongError");
     }
 }
 
 #[tokio::test]
-async fn is_the_bucket_asked_for() {
+async fn put_needs_an_existing_bucket() {
     let fixture = fixture().await;
     let mut input = put_input("k", "x");
     input.bucket = "other".to_owned();
@@ -93,7 +93,7 @@ async fn is_the_bucket_asked_for() {
 }
 
 #[tokio::test]
-async fn does_a_copy_share_the_blob_and_outlive_its_source() {
+async fn copy_shares_the_blob_and_outlives_its_source() {
     let fixture = fixture().await;
     let mut input = put_input("k", "body");
     input.content_type = Some("video/mp4".to_owned());
@@ -112,7 +112,7 @@ async fn does_a_copy_share_the_blob_and_outlive_its_source() {
 }
 
 #[tokio::test]
-async fn does_a_copy_onto_itself_need_new_metadata() {
+async fn copy_onto_itself_needs_new_metadata() {
     let fixture = fixture().await;
     fixture.put("k", "body").await;
     assert_eq!(code(fixture.s3.copy(copy_input("k", "k")).await), "InvalidRequest");
@@ -126,7 +126,7 @@ async fn does_a_copy_onto_itself_need_new_metadata() {
 }
 
 #[tokio::test]
-async fn is_a_copy_refused_where_its_source_is_not_as_asked() {
+async fn copy_checks_the_conditions_on_its_source() {
     let fixture = fixture().await;
     assert_eq!(code(fixture.s3.copy(copy_input("none", "copy")).await), "NoSuchKey");
     fixture.put("k", "body").await;
@@ -135,12 +135,12 @@ async fn is_a_copy_refused_where_its_source_is_not_as_asked() {
     assert_eq!(code(fixture.s3.copy(input).await), "PreconditionFailed");
     let mut input = copy_input("k", "copy");
     input.copy_source_if_none_match = Some("*".parse().unwrap());
-    assert_eq!(code(fixture.s3.copy(input).await), "PreconditionFailed", "and not 304");
+    assert_eq!(code(fixture.s3.copy(input).await), "PreconditionFailed", "not 304");
     assert_eq!(code(fixture.bytes("copy").await), "NoSuchKey");
 }
 
 #[tokio::test]
-async fn does_a_deletion_succeed_for_what_is_not_there_but_keep_its_condition() {
+async fn delete_ignores_missing_objects_but_checks_conditions() {
     let fixture = fixture().await;
     let delete = |key: &str, etag: Option<&str>| {
         let if_match = etag.map(|etag| etag.parse().unwrap());
@@ -156,7 +156,7 @@ async fn does_a_deletion_succeed_for_what_is_not_there_but_keep_its_condition() 
 }
 
 #[tokio::test]
-async fn does_deleting_many_tell_of_each_key() {
+async fn delete_objects_reports_each_key() {
     let fixture = fixture().await;
     fixture.put("a", "1").await;
     fixture.put("b", "2").await;
@@ -174,7 +174,7 @@ async fn does_deleting_many_tell_of_each_key() {
 }
 
 #[tokio::test]
-async fn do_tags_go_with_the_replaced_object() {
+async fn replacing_an_object_removes_its_tags() {
     let fixture = fixture().await;
     let mut input = put_input("k", "1");
     input.tagging = Some("a=1&b=2".to_owned());

@@ -1,4 +1,4 @@
-//! Questions to GetObject and HeadObject: which bytes, which refusals.
+//! Tests of GetObject and HeadObject: which bytes they return and what they refuse.
 
 use super::*;
 use s3s::dto::{HeadObjectInput, Range};
@@ -14,7 +14,7 @@ fn ranged(range: Range) -> GetObjectInput {
 }
 
 #[tokio::test]
-async fn does_a_range_give_the_bytes_that_it_names_and_no_others() {
+async fn range_returns_exactly_its_bytes() {
     let fixture = ten_bytes().await;
     let int = |first, last| Range::Int { first, last };
     let cases = [
@@ -37,7 +37,7 @@ async fn does_a_range_give_the_bytes_that_it_names_and_no_others() {
 }
 
 #[tokio::test]
-async fn has_an_empty_object_no_range() {
+async fn empty_object_has_no_range() {
     let fixture = fixture().await;
     fixture.put("k", "").await;
     assert_eq!(fixture.bytes("k").await.unwrap(), b"");
@@ -45,7 +45,7 @@ async fn has_an_empty_object_no_range() {
 }
 
 #[tokio::test]
-async fn does_a_range_cross_the_parts_of_an_object() {
+async fn range_can_cross_the_parts_of_an_object() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let first = fixture.part("k", &id, 1, vec![1; 5 << 20]).await.unwrap();
@@ -64,7 +64,7 @@ async fn does_a_range_cross_the_parts_of_an_object() {
 }
 
 #[tokio::test]
-async fn do_conditions_outrank_the_range() {
+async fn conditions_outrank_the_range() {
     let fixture = ten_bytes().await;
     let etag = "\"781e5e245d69b566979b86e28d23f2c7\"";
     let beyond = || ranged(Range::Int { first: 99, last: None });

@@ -1,22 +1,22 @@
-//! Which network addresses an input may be fetched from: in an address, out whether anybody may be reached there.
-//! Never a name: names are resolved first, and every address of theirs is judged.
+//! Decides which network addresses an input may be fetched from.
 //!
-//! The ranges are those of IANA's registries of special-purpose addresses for IPv4 and IPv6.
+//! It judges addresses only, never names: a name is resolved first, and then each of its addresses is judged. The
+//! ranges are those of IANA's registries of special-purpose addresses for IPv4 and IPv6.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an address is to somebody who must not look into the networks of the server.
+/// Whether inputs may be fetched from an address by users who must not look into the server's networks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reach {
-    /// A host of the public internet.
+    /// A host on the public internet.
     Public,
-    /// The machine itself or a network around it: only where the operator allows it.
+    /// The machine itself or a network around it: only if the operator allows it.
     Private,
-    /// No host that serves files, or the link-local place where clouds hand out credentials: for nobody.
+    /// Not a host that serves files, or a link-local address, where clouds hand out credentials: never allowed.
     Never,
 }
 
-/// Judges an address; one that wraps an IPv4 address is judged by that one.
+/// Judges an address. An address that wraps an IPv4 address is judged by the IPv4 address.
 pub(crate) fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V4(address) => reach_of_v4(address),
@@ -52,18 +52,18 @@ fn reach_of_v6(address: Ipv6Addr) -> Reach {
         reach_of_v4(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
-        // IPv4-mapped, IPv4-translated and IPv4-compatible (the unspecified address, too).
+        // IPv4-mapped, IPv4-translated and IPv4-compatible (including the unspecified address).
         [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0, 0, 0, 0, 0, 0, ..] => {
             wrapped(seventh, eighth)
         }
         // NAT64 and 6to4 lead to an IPv4 host.
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => wrapped(seventh, eighth),
         [0x2002, ..] => wrapped(second, third),
-        // Link-local, the site-local that went before unique-local, multicast.
+        // Link-local, site-local (the predecessor of unique-local), multicast.
         [0xfe80..=0xffff, ..] => Reach::Never,
         // Unique-local, protocol assignments with Teredo, documentation.
         [0xfc00..=0xfdff, ..] | [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Reach::Private,
-        // The only block of addresses that are given to hosts.
+        // The only block from which hosts get their addresses.
         _ if (0x2000..0x4000).contains(&first) => Reach::Public,
         _ => Reach::Never,
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn are_hosts_of_the_internet_public() {
+    fn internet_hosts_are_public() {
         are(
             Reach::Public,
             &["1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255"],
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn are_networks_around_the_server_private() {
+    fn networks_around_the_server_are_private() {
         are(Reach::Private, &["127.0.0.1", "127.255.255.255", "10.0.0.0", "10.255.255.255"]);
         are(Reach::Private, &["172.16.0.1", "172.31.255.255", "192.168.0.1", "192.168.255.255"]);
         are(Reach::Private, &["100.64.0.0", "100.127.255.255", "192.0.0.170", "192.0.2.1", "198.51.100.7"]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn are_places_without_a_host_and_link_local_ones_never_reached() {
+    fn hostless_and_link_local_addresses_are_never_reached() {
         are(Reach::Never, &["0.0.0.0", "0.1.2.3", "169.254.0.1", "169.254.169.254"]);
         are(Reach::Never, &["224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255"]);
         are(Reach::Never, &["::", "fe80::1", "febf::1", "fec0::1", "ff02::1", "ff0e::1"]);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_wrapped_address_judged_by_what_it_wraps() {
+    fn wrapped_address_is_judged_by_its_content() {
         are(Reach::Private, &["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "::ffff:0:192.168.0.1"]);
         are(Reach::Private, &["64:ff9b::10.1.2.3", "2002:7f00:1::", "2002:c0a8:1::1"]);
         are(Reach::Never, &["::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::"]);

@@ -1,12 +1,13 @@
-//! Why a file of the web could not be had: in a status or the client's error, out the store's.
-//! Never a URL with its secrets: the client's errors carry it, so it is taken out of them.
+//! Turns an HTTP status or an error of the HTTP client into an error of the store.
+//!
+//! The client's errors contain the URL with its secrets, so the URL is removed from them.
 
 use reqwest::StatusCode;
 
 use super::resolver::ForbiddenAddress;
 use crate::{Error, WebErrorKind};
 
-/// The server answered with a status that brings no file.
+/// Makes the error for a status that brings no file.
 pub(crate) fn from_status(place: &str, status: StatusCode) -> Error {
     let kind = match status.as_u16() {
         401 => WebErrorKind::Unauthenticated,
@@ -19,17 +20,17 @@ pub(crate) fn from_status(place: &str, status: StatusCode) -> Error {
     Error::web(place, kind, format!("the server answered `{status}`"))
 }
 
-/// The request could not be sent or was not answered.
+/// Makes the error for a request that could not be sent or was not answered.
 pub(crate) fn from_sending(place: &str, error: reqwest::Error) -> Error {
     let error = error.without_url();
     if let Some(forbidden) = cause::<ForbiddenAddress>(&error) {
         return Error::web(place, WebErrorKind::Disallowed, forbidden);
     }
     let told = chain(&error).to_ascii_lowercase();
-    // The types of the TLS library are not ours to name.
+    // The crate does not depend on the TLS library, so it cannot match on the library's error types.
     if error.is_connect() && told.contains("certificate") {
         let what =
-            "the server's certificate is not trusted: name its authority by `ca_file` in `[web_inputs]`";
+            "the server's certificate is not trusted: add its authority to `ca_file` in `[web_inputs]`";
         return Error::web(place, WebErrorKind::Untrusted, what).because(error);
     }
     if error.is_connect() {
@@ -39,15 +40,15 @@ pub(crate) fn from_sending(place: &str, error: reqwest::Error) -> Error {
         let what = "the server ended the connection without an answer";
         return Error::web(place, WebErrorKind::Interrupted, what).because(error);
     }
-    Error::web(place, WebErrorKind::Unknown, "what the server sent is no HTTP answer").because(error)
+    Error::web(place, WebErrorKind::Unknown, "the server did not send an HTTP response").because(error)
 }
 
-/// The body broke off.
+/// Makes the error for a body that broke off.
 pub(crate) fn from_body(place: &str, error: reqwest::Error) -> Error {
     interrupted(place, "the transfer broke off").because(error.without_url())
 }
 
-/// The connection broke or stood still.
+/// Makes the error for a connection that broke or stalled.
 pub(crate) fn interrupted(place: &str, what: &str) -> Error {
     Error::web(place, WebErrorKind::Interrupted, what)
 }
@@ -79,7 +80,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn does_a_status_say_what_another_try_would_bring() {
+    fn status_decides_whether_a_retry_helps() {
         for (status, kind, retryable) in [
             (401, WebErrorKind::Unauthenticated, false),
             (403, WebErrorKind::Refused, false),

@@ -1,5 +1,6 @@
-//! Which hosts inputs may come from: in the words of the configuration, out whether a URL's host is one of them.
-//! Never a pattern that allows every host.
+//! The hosts that inputs may come from: parses host patterns from the configuration and matches URLs against them.
+//!
+//! No pattern allows every host.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,14 +11,14 @@ use reqwest::Url;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostPattern {
     text: String,
-    /// Lower case, internationalised names in their ASCII form, IPv6 in brackets.
+    /// In lower case, with internationalised names in ASCII form and IPv6 addresses in brackets.
     host: String,
     below: bool,
-    /// None is the standard port of the URL's scheme.
+    /// `None` means the standard port of the URL's scheme.
     port: Option<u16>,
 }
 
-/// A text that names no hosts.
+/// The error for a text that names no hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` names no host: write `media.example.com`, `*.example.com`, `10.0.0.7:8080` or `[::1]:8080`"
@@ -27,7 +28,8 @@ pub struct ParseHostPatternError {
 }
 
 impl HostPattern {
-    /// Whether the host and port of `url` are meant. Without a port in the pattern it is the scheme's own: 80 or 443.
+    /// Whether the pattern covers the host and port of `url`. A pattern without a port means the scheme's own: 80 or
+    /// 443.
     pub(crate) fn matches(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let host = host.trim_end_matches('.');
@@ -49,14 +51,14 @@ impl FromStr for HostPattern {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        // A colon inside brackets is of the address.
+        // A colon inside brackets belongs to the address.
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => {
                 (host, Some(port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?))
             }
             _ => (rest, None),
         };
-        // The same normalisation as a job's URL gets; what else a URL can hold is no host.
+        // Normalise the host in the same way as a job's URL. First refuse the other parts that a URL can have.
         if host.contains(['/', '@', '?', '#', '*', '\\', '%']) || host.contains(char::is_whitespace) {
             return Err(wrong());
         }
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_host_allowed_by_its_exact_name_only() {
+    fn host_matches_its_exact_name_only() {
         for url in
             ["https://media.example.com/a", "http://MEDIA.example.com:80/", "https://media.example.com./"]
         {
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_star_stand_for_names_below_and_not_for_the_domain_itself() {
+    fn star_matches_subdomains_but_not_the_domain() {
         assert!(allows("*.cdn.example.com", "https://a.cdn.example.com/x"));
         assert!(allows("*.cdn.example.com", "https://a.b.cdn.example.com/x"));
         for url in [
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_port_the_schemes_own_or_the_named_one() {
+    fn port_is_the_schemes_own_or_the_named() {
         assert!(allows("h.example", "http://h.example/") && allows("h.example", "https://h.example/"));
         assert!(
             !allows("h.example", "http://h.example:8080/") && !allows("h.example", "https://h.example:80/")
@@ -133,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn are_spellings_of_one_host_the_same() {
+    fn all_spellings_of_a_host_match() {
         assert!(allows("127.0.0.1", "http://0x7f.1/") && allows("127.0.0.1", "http://2130706433/"));
         assert!(allows("MÜNCHEN.example", "http://xn--mnchen-3ya.example/"));
     }
 
     #[test]
-    fn are_texts_that_name_no_host_refused() {
+    fn texts_that_name_no_host_are_refused() {
         for text in [
             "",
             "*",

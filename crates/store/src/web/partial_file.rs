@@ -1,4 +1,4 @@
-//! A file that is being fetched: in its path, out a file that is whole or gone. Never a part that stays.
+//! A file that is being fetched. In the end it is whole or removed, never partial.
 
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-/// The file and how much of it is there. Dropped before [`PartialFile::finish`], it is removed.
+/// The file and its size so far. Dropping it before [`PartialFile::finish`] removes the file.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
     path: PathBuf,
@@ -16,25 +16,25 @@ pub(crate) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Makes it, empty; something there already is an error.
+    /// Creates the empty file. Fails if the path already exists.
     pub(crate) async fn create(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).await?;
         Ok(Self { path: path.to_owned(), file, bytes: 0, whole: false })
     }
 
-    /// How many bytes are there.
+    /// Returns the size so far in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub(crate) async fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.file.write_all(bytes).await?;
         self.bytes += bytes.len() as u64;
         Ok(())
     }
 
-    /// Begins anew.
+    /// Empties the file, to start over.
     pub(crate) async fn clear(&mut self) -> std::io::Result<()> {
         self.file.flush().await?;
         self.file.set_len(0).await?;
@@ -43,7 +43,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Makes it stay.
+    /// Keeps the file.
     pub(crate) async fn finish(mut self) -> std::io::Result<()> {
         self.file.flush().await?;
         self.whole = true;
@@ -54,7 +54,7 @@ impl PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.whole {
-            // Nothing to tell anybody: the caller learns of the failure that led here.
+            // There is nothing to report: the caller already learns of the failure that led here.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn does_only_a_finished_file_stay() {
+    async fn only_a_finished_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let mut file = PartialFile::create(&path).await.unwrap();

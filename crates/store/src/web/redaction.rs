@@ -1,22 +1,21 @@
-//! URLs for logs and messages: in a URL, out the same without what opens doors.
-//! Never a password, and never the value of a parameter that may be a signature.
+//! Removes secrets from URLs for logs and messages: passwords, and parameter values that may be signatures or tokens.
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const REDACTED: &str = "REDACTED";
-/// A parameter with a value of this many characters or more may be a token, whatever it is called.
+/// A parameter value with this many characters or more may be a token, whatever the parameter's name.
 const LONG_VALUE: usize = 20;
-/// Parts of the names of parameters that carry credentials.
+/// Substrings of the names of parameters that carry credentials.
 const SECRET_NAMES: [&str; 13] = [
     "sig", "token", "key", "auth", "pass", "pwd", "secret", "cred", "policy", "hdn", "session", "code", "jwt",
 ];
 
-/// The URL as people may see it: without user name and password, and with `REDACTED` for parameters that look like
-/// signatures or tokens. URLs that are not of the web stay as they are.
+/// Returns the URL as people may see it: without user name and password, and with `REDACTED` for parameters that look
+/// like signatures or tokens. URLs with a scheme other than `http` or `https` stay unchanged.
 pub fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_web(scheme)) else {
         return url.to_owned();
     };
-    // Slashes before a host are no part of anything.
+    // Extra slashes before the host mean nothing.
     let rest = rest.trim_start_matches(['/', '\\']);
     let authority_end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);
@@ -42,13 +41,13 @@ fn shown_query(query: &str) -> String {
 fn shown_parameter(parameter: &str) -> String {
     let (name, value) = match parameter.split_once('=') {
         Some((name, value)) => (name, value),
-        // A query that is all one token.
+        // The whole query is one token.
         None if parameter.len() >= LONG_VALUE => return REDACTED.to_owned(),
         None => return parameter.to_owned(),
     };
     let lower = name.to_ascii_lowercase();
     let is_secret = value.len() >= LONG_VALUE || SECRET_NAMES.iter().any(|part| lower.contains(part));
-    // A name may be the token, where `=` only pads it.
+    // The name itself may be the token, if `=` is only its padding.
     let name = if name.len() >= 2 * LONG_VALUE { REDACTED } else { name };
     format!("{name}={}", if is_secret { REDACTED } else { value })
 }
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_user_and_password_left_out() {
+    fn user_and_password_are_redacted() {
         for (url, shown) in [
             ("https://ann:pa55@h.example/a.mp4", "https://REDACTED@h.example/a.mp4"),
             ("http://ann@h.example:81", "http://REDACTED@h.example:81"),
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn are_parameters_that_look_like_signatures_left_out() {
+    fn parameters_that_look_like_signatures_are_redacted() {
         let signed =
             "https://h.example/a.mp4?X-Amz-Signature=abc&X-Amz-Credential=me&id=7&Policy=p&Expires=9";
         let shown = "https://h.example/a.mp4?X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED&id=7&Policy=REDACTED&Expires=9";
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn do_plain_urls_and_other_schemes_stay() {
+    fn plain_urls_and_other_schemes_stay() {
         for url in ["https://h.example/a%20b.mp4?id=7", "s3://b/k@x?token=1", "file:///a@b", "nonsense", ""] {
             assert_eq!(without_secrets(url), url);
         }

@@ -1,7 +1,7 @@
-//! Names to addresses: in a host's name, out those of its addresses that may be reached.
+//! Resolves a host's name to those of its addresses that may be reached.
 //!
-//! The client connects to what comes out of here and asks nobody else, so a name cannot mean one thing when it is
-//! checked and another when it is used. Never an address that [`reach`] forbids.
+//! The client connects to these addresses and asks no other resolver. So a name cannot mean one address when it is
+//! checked and another when it is used. It never returns an address that [`reach`] forbids.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::{Reach, reach};
 
-/// Resolves by the system, then checks.
+/// Resolves names with the system's resolver, then checks the addresses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckingResolver {
-    /// Whether the machine itself and the networks around it may be reached.
+    /// Whether this machine and the networks around it may be reached.
     pub allow_private: bool,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for ForbiddenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, address, reach } = self;
         match reach {
-            Reach::Never => write!(f, "`{host}` is at `{address}`, from where no input is ever read"),
+            Reach::Never => write!(f, "`{host}` is at `{address}`, from which no input is ever read"),
             _ => write!(
                 f,
                 "`{host}` is at `{address}`, an address of this machine or of a private network: set \
@@ -42,7 +42,7 @@ impl fmt::Display for ForbiddenAddress {
 impl std::error::Error for ForbiddenAddress {}
 
 impl CheckingResolver {
-    /// Refuses an address that may not be reached; `host` is what stands in the URL.
+    /// Fails if the address must not be reached. `host` is the host in the URL.
     pub(crate) fn check(self, host: &str, address: IpAddr) -> Result<(), ForbiddenAddress> {
         match reach(address) {
             Reach::Public => Ok(()),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_a_name_of_this_machine_resolved_only_where_it_may_be() {
+    async fn name_of_this_machine_resolves_only_if_allowed() {
         let error = resolved(false, "localhost").await.unwrap_err();
         assert!(error.contains("`localhost`") && error.contains("`allow_private_addresses`"), "{error}");
         let found = resolved(true, "localhost").await.unwrap();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_a_link_local_address_reached_by_nobody() {
+    async fn link_local_address_is_never_reached() {
         for allow_private in [false, true] {
             let error = resolved(allow_private, "169.254.169.254").await.unwrap_err();
             assert!(error.contains("no input is ever read"), "{error}");

@@ -1,4 +1,4 @@
-//! Fetching from real servers on loopback that answer by a script.
+//! Tests of web inputs: fetches from real servers on loopback that answer by a script.
 
 mod redirects;
 mod scripted_server;
@@ -24,7 +24,7 @@ impl Place {
         self.folder.path().join("fetched")
     }
 
-    /// Fetches, and fails the test when a failure leaves a file.
+    /// Fetches `url` and returns the bytes. Fails the test if a failed transfer leaves a file.
     async fn fetch(&self, inputs: &WebInputs, url: &str) -> Result<Vec<u8>, Error> {
         let fetched = inputs.fetch(url, &self.file()).await;
         match fetched {
@@ -51,7 +51,7 @@ fn options(hosts: &[String]) -> WebOptions {
     }
 }
 
-/// May read from this server only.
+/// Returns web inputs that may read from this server only.
 fn inputs_from(server: &ScriptedServer) -> WebInputs {
     WebInputs::new(options(&[server.address().to_string()])).unwrap()
 }
@@ -64,7 +64,7 @@ fn web_kind(error: &Error) -> WebErrorKind {
 }
 
 #[test]
-fn is_the_web_off_until_a_host_is_named() {
+fn web_is_off_until_a_host_is_named() {
     let error = WebInputs::default().check("https://h.example/x").unwrap_err();
     assert_eq!(web_kind(&error), WebErrorKind::Disallowed);
     let text = error.to_string();
@@ -72,7 +72,7 @@ fn is_the_web_off_until_a_host_is_named() {
 }
 
 #[test]
-fn is_a_listed_address_refused_unless_private_ones_are_allowed() {
+fn private_address_needs_permission_even_if_listed() {
     let hosts = ["127.0.0.1", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254"].map(str::to_owned);
     let (open, closed) = (options(&hosts), WebOptions { allow_private_addresses: false, ..options(&hosts) });
     let (open, closed) = (WebInputs::new(open).unwrap(), WebInputs::new(closed).unwrap());
@@ -86,7 +86,7 @@ fn is_a_listed_address_refused_unless_private_ones_are_allowed() {
 }
 
 #[test]
-fn are_texts_that_are_no_web_urls_refused() {
+fn texts_that_are_not_web_urls_are_refused() {
     let inputs = WebInputs::new(options(&["h.example".to_owned()])).unwrap();
     for url in ["ftp://h.example/x", "file:///etc/passwd", "https://", "http://h.example:99999/", "h.example"]
     {
@@ -96,14 +96,14 @@ fn are_texts_that_are_no_web_urls_refused() {
 }
 
 #[test]
-fn is_a_file_without_certificates_refused_at_the_start() {
+fn ca_file_without_certificates_is_refused() {
     let options =
         WebOptions { ca_pem: Some(b"no certificate".to_vec()), ..options(&["h.example".to_owned()]) };
     assert!(WebInputs::new(options).unwrap_err().to_string().contains("`ca_file`"));
 }
 
 #[test]
-fn does_a_message_not_tell_the_password() {
+fn messages_do_not_contain_secrets() {
     let error = WebInputs::default().check("https://ann:pa55@h.example/x?token=t0k").unwrap_err();
     assert!(!error.to_string().contains("pa55") && !error.to_string().contains("t0k"), "{error}");
     let error = WebInputs::default().check("https://ann:pa55@h.example:bad/x").unwrap_err();

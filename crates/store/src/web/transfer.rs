@@ -1,5 +1,6 @@
-//! One file on its way: in a permitted URL, out the whole file, over redirects and interruptions.
-//! Never bytes of two versions of a file in one, never more bytes than the limit.
+//! Fetches one whole file from a permitted URL, across redirects and interruptions.
+//!
+//! It never mixes bytes of two versions of a file, and never takes more bytes than the limit.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,26 +14,26 @@ use super::partial_file::PartialFile;
 use super::{FetchedFile, WebInputs, failure, without_secrets};
 use crate::{Error, ErrorKind, WebErrorKind};
 
-/// Most redirects of one request.
+/// Maximum number of redirects per request.
 const MOST_REDIRECTS: usize = 5;
-/// Most interruptions of one file after which it goes on.
+/// Maximum number of interruptions of one file after which the transfer resumes.
 const MOST_INTERRUPTIONS: u32 = 5;
-/// Pause after the first interruption; it doubles with each.
+/// Pause after the first interruption; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A file that is being fetched.
 pub(crate) struct Transfer<'a> {
     inputs: &'a WebInputs,
     url: Url,
-    /// The URL as people may see it.
+    /// The URL without secrets, for messages.
     place: String,
     file: PartialFile,
-    /// Names the version of which the file has a part; absent when the server does not promise equal bytes.
+    /// Strong entity tag of the version that the file has a part of; `None` if the server does not promise equal bytes.
     strong_tag: Option<HeaderValue>,
 }
 
 impl<'a> Transfer<'a> {
-    /// Checks the URL and makes the file.
+    /// Checks the URL and creates the file.
     pub(crate) async fn begin(inputs: &'a WebInputs, url: Url, destination: &Path) -> Result<Self, Error> {
         inputs.permitted(&url)?;
         let place = without_secrets(url.as_str());
@@ -40,7 +41,7 @@ impl<'a> Transfer<'a> {
         Ok(Self { inputs, url, place, file, strong_tag: None })
     }
 
-    /// Fetches all of it.
+    /// Fetches the whole file.
     pub(crate) async fn run(mut self) -> Result<FetchedFile, Error> {
         let mut interruptions = 0;
         let e_tag = loop {
@@ -48,7 +49,7 @@ impl<'a> Transfer<'a> {
                 Ok(e_tag) => break e_tag,
                 Err(error) => error,
             };
-            // What does not even begin is for the caller to try again.
+            // If not even the first byte arrived, the caller retries.
             let goes_on = matches!(error.kind(), ErrorKind::Web(kind) if kind.is_retryable())
                 && self.file.bytes() > 0
                 && interruptions < MOST_INTERRUPTIONS;
@@ -63,24 +64,24 @@ impl<'a> Transfer<'a> {
         Ok(FetchedFile { size_bytes, e_tag })
     }
 
-    /// Asks for what is missing and takes it to the end; returns the entity tag.
+    /// Requests the missing bytes and takes them all. Returns the entity tag.
     async fn attempt(&mut self) -> Result<Option<String>, Error> {
         let mut answer = self.answer().await?;
         if answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(self.unusable("the server sends the file compressed, which it was asked not to do"));
+            return Err(self.unusable("the server sent the file compressed although it was asked not to"));
         }
         match answer.status() {
             StatusCode::OK => self.start_anew(answer.headers()).await?,
             StatusCode::PARTIAL_CONTENT if self.continues(answer.headers()) => {}
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if self.strong_tag.is_some() => {
-                // Another version, or another part: the next attempt asks for the whole file.
+                // Another version, or another range: the next attempt asks for the whole file.
                 self.strong_tag = None;
-                return Err(failure::interrupted(&self.place, "the server cannot go on with the file"));
+                return Err(failure::interrupted(&self.place, "the server cannot resume the file"));
             }
             status if status.is_success() => {
-                return Err(
-                    self.unusable(&format!("the server answered `{status}`, which brings no whole file"))
-                );
+                return Err(self.unusable(&format!(
+                    "the server answered `{status}`, which does not bring a whole file"
+                )));
             }
             status => return Err(failure::from_status(&self.place, status)),
         }
@@ -118,7 +119,7 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Whether a part is of the same version and begins where the file ends.
+    /// Whether a partial answer is of the same version and begins where the file ends.
     fn continues(&self, headers: &HeaderMap) -> bool {
         let begins = headers
             .get(CONTENT_RANGE)
@@ -128,7 +129,7 @@ impl<'a> Transfer<'a> {
         self.strong_tag.is_some() && same && begins == Some(self.file.bytes())
     }
 
-    /// Sends the request to where the server leads, each place checked before it is asked.
+    /// Sends the request and follows redirects. Each URL is checked before it is requested.
     async fn answer(&self) -> Result<Response, Error> {
         let mut url = self.url.clone();
         for _ in 0..=MOST_REDIRECTS {
@@ -141,7 +142,7 @@ impl<'a> Transfer<'a> {
             let next = next.and_then(|place| url.join(place).ok());
             let next = next.ok_or_else(|| self.unusable("the server redirects to nowhere"))?;
             if url.scheme() == "https" && next.scheme() != "https" {
-                let what = format!("redirects from https to `{}`", without_secrets(next.as_str()));
+                let what = format!("the server redirects from https to `{}`", without_secrets(next.as_str()));
                 return Err(Error::web(&self.place, WebErrorKind::Disallowed, what));
             }
             url = next;

@@ -1,9 +1,9 @@
-//! Where servers lead, and what is asked there.
+//! Tests of redirects: where servers lead, and what is requested there.
 
 use super::*;
 
 #[tokio::test]
-async fn is_a_redirect_followed_relative_or_not() {
+async fn relative_and_absolute_redirects_are_followed() {
     let script = |address| {
         vec![
             Answer::redirect("b?x=día"),
@@ -19,7 +19,7 @@ async fn is_a_redirect_followed_relative_or_not() {
 }
 
 #[tokio::test]
-async fn is_a_redirect_to_a_host_that_is_not_listed_not_followed() {
+async fn redirect_to_an_unlisted_host_is_not_followed() {
     let secret = ScriptedServer::start(|_| vec![Answer::of("200 OK", &[], b"secret")]).await;
     let target = secret.url("/x?token=t0k");
     let server = ScriptedServer::start(|_| vec![Answer::redirect(&target)]).await;
@@ -31,7 +31,7 @@ async fn is_a_redirect_to_a_host_that_is_not_listed_not_followed() {
 }
 
 #[tokio::test]
-async fn is_a_redirect_to_another_scheme_or_a_forbidden_address_not_followed() {
+async fn redirect_to_a_forbidden_target_is_not_followed() {
     for target in ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://169.254.169.254/latest/", "data:,x"] {
         let server = ScriptedServer::start(|_| vec![Answer::redirect(target)]).await;
         let hosts = [server.address().to_string(), "169.254.169.254".to_owned()];
@@ -42,7 +42,7 @@ async fn is_a_redirect_to_another_scheme_or_a_forbidden_address_not_followed() {
 }
 
 #[tokio::test]
-async fn do_redirects_find_an_end() {
+async fn endless_redirects_fail() {
     let server = ScriptedServer::start(|_| vec![Answer::redirect("/again")]).await;
     let error = Place::new().fetch(&inputs_from(&server), &server.url("/film")).await.unwrap_err();
     assert_eq!((web_kind(&error), error.is_retryable()), (WebErrorKind::Unusable, false));
@@ -53,7 +53,7 @@ async fn do_redirects_find_an_end() {
 }
 
 #[tokio::test]
-async fn do_credentials_of_the_url_go_to_its_own_host_only() {
+async fn credentials_go_to_their_own_host_only() {
     let other = ScriptedServer::start(|_| vec![Answer::of("200 OK", &[], b"film")]).await;
     let target = other.url("/film");
     let server = ScriptedServer::start(|_| vec![Answer::redirect(&target)]).await;

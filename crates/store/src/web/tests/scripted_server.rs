@@ -1,4 +1,6 @@
-//! A real HTTP server on loopback: in a script of answers, out what it was asked. Never more than one answer a connection.
+//! A real HTTP server on loopback that answers by a script and records the requests.
+//!
+//! It gives only one answer per connection.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -16,12 +18,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with this status line and headers and a body whose length they tell.
+    /// Makes an answer with this status, these headers and this body, and the right `Content-Length`.
     pub fn of(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
         Self::of_length(status, headers, body, body.len())
     }
 
-    /// An answer that promises `length` bytes and gives `body`, then ends.
+    /// Makes an answer that promises `length` bytes, sends `body` and ends.
     pub fn of_length(status: &str, headers: &[(&str, &str)], body: &[u8], length: usize) -> Self {
         let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n");
         for (name, value) in headers {
@@ -30,23 +32,23 @@ impl Answer {
         Self { head: format!("{head}\r\n"), body: body.to_vec(), hangs: false }
     }
 
-    /// Leads elsewhere.
+    /// Makes a redirect to `location`.
     pub fn redirect(location: &str) -> Self {
         Self::of("302 Found", &[("Location", location)], b"")
     }
 
-    /// These bytes, whatever they are.
+    /// Makes an answer of exactly these bytes.
     pub fn raw(bytes: &[u8]) -> Self {
         Self { head: String::new(), body: bytes.to_vec(), hangs: false }
     }
 
-    /// The same, without an end.
+    /// Makes the same answer, but leaves the connection open.
     pub fn and_hang(self) -> Self {
         Self { hangs: true, ..self }
     }
 }
 
-/// The server; gives each request the next answer of its script, and the last one again when there are no more.
+/// The server. Gives each request the next answer of its script, and repeats the last one when there are no more.
 pub struct ScriptedServer {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -83,7 +85,7 @@ impl ScriptedServer {
         let _ = (&mut self.task).await;
     }
 
-    /// The heads of all requests, in order, with lower-case header names.
+    /// Returns the heads of all requests, in order, with lower-case header names.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -113,7 +115,7 @@ async fn serve(mut connection: TcpStream, script: &[Answer], seen: &Mutex<Vec<St
     let _ = connection.write_all(&answer.body).await;
     let _ = connection.flush().await;
     if answer.hangs {
-        // Until the client goes.
+        // Wait until the client closes the connection.
         let _ = connection.read_u8().await;
     }
 }

@@ -1,11 +1,11 @@
-//! One file, with all that can go wrong on its way.
+//! Tests of fetching one file, with all that can go wrong during the transfer.
 
 use super::*;
 
 const FILM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 #[tokio::test]
-async fn is_a_file_fetched_whole_with_its_tag() {
+async fn file_is_fetched_whole_with_its_tag() {
     let server = ScriptedServer::start(|_| vec![Answer::of("200 OK", &[("ETag", "\"v1\"")], FILM)]).await;
     let place = Place::new();
     let fetched = inputs_from(&server).fetch(&server.url("/film.mp4?id=7"), &place.file()).await.unwrap();
@@ -22,7 +22,7 @@ async fn is_a_file_fetched_whole_with_its_tag() {
 }
 
 #[tokio::test]
-async fn does_an_interrupted_transfer_go_on_where_it_was() {
+async fn interrupted_transfer_resumes_where_it_stopped() {
     let (first, second) = FILM.split_at(10);
     let script = vec![
         Answer::of_length("200 OK", &[("ETag", "\"v1\"")], first, FILM.len()),
@@ -32,7 +32,7 @@ async fn does_an_interrupted_transfer_go_on_where_it_was() {
             &second[..5],
             second.len(),
         ),
-        // A stall is an interruption, too.
+        // A stall is an interruption as well.
         Answer::of_length(
             "206 Partial Content",
             &[("ETag", "\"v1\""), ("Content-Range", "bytes 15-35/36")],
@@ -48,7 +48,7 @@ async fn does_an_interrupted_transfer_go_on_where_it_was() {
     let (inputs, place) = (WebInputs::new(options).unwrap(), Place::new());
     let fetched = inputs.fetch(&server.url("/film"), &place.file()).await.unwrap();
     assert_eq!((std::fs::read(place.file()).unwrap().as_slice(), fetched.size_bytes), (FILM, 36));
-    // The last part came without its tag.
+    // The last answer had no tag.
     assert_eq!(fetched.e_tag.as_deref(), Some("\"v1\""));
     let requests = server.requests();
     let ranges: Vec<bool> = ["range: bytes=10-", "range: bytes=15-", "range: bytes=18-"]
@@ -60,7 +60,7 @@ async fn does_an_interrupted_transfer_go_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn does_a_transfer_without_a_strong_tag_begin_anew() {
+async fn transfer_without_a_strong_tag_starts_over() {
     for headers in [&[][..], &[("ETag", "W/\"v1\"")][..]] {
         let script = vec![
             Answer::of_length("200 OK", headers, &FILM[..20], FILM.len()),
@@ -73,7 +73,7 @@ async fn does_a_transfer_without_a_strong_tag_begin_anew() {
 }
 
 #[tokio::test]
-async fn are_two_versions_never_mixed() {
+async fn two_versions_are_never_mixed() {
     let other = b"OTHER FILM";
     let part =
         |tag, range| Answer::of("206 Partial Content", &[("ETag", tag), ("Content-Range", range)], b"FILM");
@@ -95,7 +95,7 @@ async fn are_two_versions_never_mixed() {
 }
 
 #[tokio::test]
-async fn does_a_server_that_always_breaks_off_find_an_end() {
+async fn server_that_always_breaks_off_is_abandoned() {
     let server =
         ScriptedServer::start(|_| vec![Answer::of_length("200 OK", &[], &FILM[..1], FILM.len())]).await;
     let error = Place::new().fetch(&inputs_from(&server), &server.url("/film")).await.unwrap_err();
@@ -104,7 +104,7 @@ async fn does_a_server_that_always_breaks_off_find_an_end() {
 }
 
 #[tokio::test]
-async fn is_a_server_that_says_nothing_given_up() {
+async fn silent_server_is_abandoned() {
     let silent = [Answer::raw(b"").and_hang(), Answer::of_length("200 OK", &[], b"", 9).and_hang()];
     for answer in silent {
         let server = ScriptedServer::start(|_| vec![answer]).await;
@@ -117,7 +117,7 @@ async fn is_a_server_that_says_nothing_given_up() {
 }
 
 #[tokio::test]
-async fn is_a_whole_transfer_limited() {
+async fn time_of_a_whole_transfer_is_limited() {
     let server =
         ScriptedServer::start(|_| vec![Answer::of_length("200 OK", &[], &FILM[..1], FILM.len()).and_hang()])
             .await;
@@ -129,7 +129,7 @@ async fn is_a_whole_transfer_limited() {
 }
 
 #[tokio::test]
-async fn is_a_file_that_is_too_large_refused_told_or_not() {
+async fn oversized_file_is_refused_announced_or_not() {
     let untold = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", FILM].concat();
     for (answer, bytes) in [(Answer::of("200 OK", &[], FILM), 35), (Answer::raw(&untold), 35)] {
         let server = ScriptedServer::start(|_| vec![answer.clone()]).await;
@@ -148,7 +148,7 @@ async fn is_a_file_that_is_too_large_refused_told_or_not() {
 }
 
 #[tokio::test]
-async fn is_the_file_gone_when_nobody_waits_for_it_any_more() {
+async fn aborted_fetch_removes_the_file() {
     let server =
         ScriptedServer::start(|_| vec![Answer::of_length("200 OK", &[], &FILM[..9], FILM.len()).and_hang()])
             .await;
@@ -170,7 +170,7 @@ async fn is_the_file_gone_when_nobody_waits_for_it_any_more() {
 }
 
 #[tokio::test]
-async fn do_answers_that_bring_no_file_say_what_they_are() {
+async fn answers_without_a_file_have_their_kind() {
     for (answer, kind) in [
         (Answer::of("401 Unauthorized", &[], b"x"), WebErrorKind::Unauthenticated),
         (Answer::of("403 Forbidden", &[], b"x"), WebErrorKind::Refused),
@@ -194,7 +194,7 @@ async fn do_answers_that_bring_no_file_say_what_they_are() {
 }
 
 #[tokio::test]
-async fn is_a_port_where_nobody_listens_a_failed_connection() {
+async fn closed_port_is_a_failed_connection() {
     let server = ScriptedServer::start(|_| vec![Answer::raw(b"")]).await;
     let (inputs, url) = (inputs_from(&server), server.url("/film"));
     server.stop().await;
@@ -203,7 +203,7 @@ async fn is_a_port_where_nobody_listens_a_failed_connection() {
 }
 
 #[tokio::test]
-async fn is_a_name_of_this_machine_not_connected_to() {
+async fn name_of_this_machine_is_refused() {
     let server = ScriptedServer::start(|_| vec![Answer::of("200 OK", &[], FILM)]).await;
     let host = format!("localhost:{}", server.address().port());
     let url = format!("http://{host}/film");
