@@ -17,7 +17,7 @@ use crate::index::now_ms;
 use crate::list::owner;
 use crate::record::require_bucket;
 
-/// The first region of S3, for which S3 returns no location.
+/// The first region of S3, for which S3 returns no location constraint.
 const FIRST_REGION: &str = "us-east-1";
 
 impl LocalS3 {

@@ -90,7 +90,7 @@ impl Checksums {
     }
 }
 
-/// Returns the algorithms that a request uses in checksum headers, announces as trailers or names. Default:
+/// Returns the algorithms that a request asks for, by checksum headers, by announced trailers or by name. Default:
 /// CRC-64/NVME.
 pub(crate) fn wanted(headers: &HeaderMap) -> Result<Vec<Algorithm>> {
     let mut wanted: Vec<_> = Checksums::claimed(headers).0.into_keys().collect();

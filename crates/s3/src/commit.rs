@@ -1,6 +1,6 @@
 //! Makes an object visible in one transaction: writes its row, counts its blobs and queues its notifications.
 //!
-//! It moves no bytes. Removing an object is here too.
+//! It also removes objects. It moves no bytes.
 
 use rusqlite::{Transaction, params};
 

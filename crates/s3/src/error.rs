@@ -1,4 +1,4 @@
-//! The error of this crate: gives callers a kind and S3 clients a code for a failed request, disk or database.
+//! The error of this crate, with a kind for callers and an S3 code for clients.
 //!
 //! A message never contains a credential.
 

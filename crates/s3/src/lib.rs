@@ -1,5 +1,4 @@
-//! The local S3 endpoint: serves S3 requests from a folder of blobs and an index, and queues upload events in an
-//! outbox.
+//! The local S3 endpoint: keeps objects in a folder of blobs and an index, and queues upload events in an outbox.
 //!
 //! A body becomes a durable file first; then one transaction makes the object visible and queues its notifications.
 //! So a reader never sees a half-written object, and no event is lost or sent for an object that does not exist. The

@@ -41,7 +41,7 @@ pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// Encodes names as the client asked.
+/// Encodes names in the way that the client asked for.
 pub(crate) struct Encoder {
     is_url: bool,
 }
@@ -64,7 +64,7 @@ impl Encoder {
 enum From {
     /// At this text, inclusive.
     At(String),
-    /// After this text, exclusive.
+    /// After this text.
     After(String),
 }
 

@@ -1,6 +1,6 @@
 //! Multipart uploads: creates and aborts them, and stores and copies their parts.
 //!
-//! Each part keeps its own blobs, so that completing an upload moves no bytes.
+//! A completed object uses the blobs of its parts, so completing an upload moves no bytes.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use s3s::S3ErrorCode;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::blocking;
 use crate::record::Piece;
 
-/// Bytes gathered before they are written to disk. At most twice as many and one chunk are in memory.
+/// Bytes gathered before they are written to disk. At most two such batches and one chunk are in memory.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// What the client claims about a body.

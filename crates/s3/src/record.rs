@@ -1,4 +1,6 @@
 //! The JSON record that the index stores for each object beside its columns, and the look-ups that read it.
+//!
+//! A record holds no bytes of the object.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The read-only requests about uploads: ListParts, ListMultipartUploads and GetObjectAttributes.
+//! The read-only requests about uploads and parts: ListParts, ListMultipartUploads and GetObjectAttributes.
 
 use rusqlite::params;
 use s3s::S3ErrorCode;

@@ -1,4 +1,4 @@
-//! Tests of the endpoint as a client sees it: on a loopback port, with `object_store` as the client, and of its outbox.
+//! Tests of the endpoint and its outbox, with `object_store` as the client on a loopback port.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 

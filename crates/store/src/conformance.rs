@@ -20,8 +20,8 @@ pub async fn run(store: &dyn ObjectStore, url: impl Fn(&str) -> ObjectUrl) {
 /// Creates a new file each time, because a store may have linked an earlier one and made it read-only.
 fn file(folder: &Path, bytes: &[u8]) -> PathBuf {
     let made = tempfile::NamedTempFile::new_in(folder).and_then(|file| Ok(file.keep()?.1));
-    let path = made.expect("the temporary folder takes a file");
-    std::fs::write(&path, bytes).expect("the temporary folder takes a file");
+    let path = made.expect("the temporary folder is writable");
+    std::fs::write(&path, bytes).expect("the temporary folder is writable");
     path
 }
 

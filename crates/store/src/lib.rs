@@ -1,5 +1,4 @@
-//! Fetches objects at `s3://` and `file:` URLs to files and publishes files as objects. Also fetches files from the
-//! web.
+//! Copies whole objects between local files and `s3://` or `file:` URLs. Also fetches files from the web.
 //!
 //! A reader never sees a half-written object. The crate knows nothing of video.
 

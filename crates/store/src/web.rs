@@ -165,7 +165,7 @@ impl WebInputs {
                 "inputs may not come from the host `{shown}`: add it to `hosts` of `[web_inputs]` in the configuration"
             ))
         })?;
-        // The client does not ask the resolver about an address, so check it here.
+        // The client does not ask the resolver about a literal address, so check it here.
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             let resolver = CheckingResolver { allow_private: self.allow_private };
             resolver.check(&shown, address).map_err(|error| disallowed(error.to_string()))?;

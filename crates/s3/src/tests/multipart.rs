@@ -162,7 +162,7 @@ async fn failed_completion_keeps_the_upload_across_a_restart() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
     let etag = fixture.part("k", &id, 1, "body").await.unwrap();
-    // The last statement of the completion fails, when all the others are already in the transaction.
+    // Makes the last statement of the completion fail, after all the others have run in the transaction.
     let wreck =
         "CREATE TRIGGER wreck BEFORE UPDATE OF completed ON uploads BEGIN SELECT RAISE(ABORT, 'x'); END";
     fixture.s3.inner.index.write(move |it| Ok(it.execute_batch(wreck)?)).await.unwrap();

@@ -45,7 +45,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn event_is_word_for_word_that_of_s3() {
+async fn event_matches_s3_word_for_word() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("films", "in/", ".mp4", "encode")]).await.unwrap();
     fixture.put("in/día 1+2.mp4", "body").await;

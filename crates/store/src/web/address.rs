@@ -12,7 +12,8 @@ pub(crate) enum Reach {
     Public,
     /// The machine itself or a network around it: only if the operator allows it.
     Private,
-    /// Not a host that serves files, or a link-local address, where clouds hand out credentials: never allowed.
+    /// An address without a host that serves files, or a link-local one, where clouds hand out credentials: never
+    /// allowed.
     Never,
 }
 

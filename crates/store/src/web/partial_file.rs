@@ -43,7 +43,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Keeps the file.
+    /// Marks the file as whole, so that it stays.
     pub(crate) async fn finish(mut self) -> std::io::Result<()> {
         self.file.flush().await?;
         self.whole = true;
