@@ -1,5 +1,5 @@
-//! Codecs of intermediate files by their RFC 6381 names: in an MP4 file made here, out what a manifest calls its video.
-//! Never a guess by the settings: the encoder's own record decides.
+//! Reads the RFC 6381 codec name of the video in an intermediate MP4 file, for manifests. The name comes from the
+//! encoder's own record in the file, never from the settings.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,13 +7,13 @@ use std::path::Path;
 
 use abanico_package::{av1_codec, avc_codec, hevc_codec, video_sample_entry, vp9_codec};
 
-/// Largest `moov` that is read: an hour of video has some megabytes.
+/// Largest `moov` to read; an hour of video needs a few megabytes.
 const MOST_MOOV_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The name of the first video track.
+/// Returns the codec name of the first video track.
 ///
 /// # Errors
-/// `InvalidData` when the file has none or one of an unknown codec.
+/// Fails with `InvalidData` if the file has no video track or an unknown codec.
 pub(crate) fn video_codec_name(file: &Path) -> io::Result<String> {
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let moov = moov(file)?.ok_or_else(|| invalid("the encoded video has no moov box".to_owned()))?;
@@ -24,12 +24,12 @@ pub(crate) fn video_codec_name(file: &Path) -> io::Result<String> {
         "hvc1" | "hev1" => hevc_codec(&entry.name, &entry.configuration),
         "av01" => av1_codec(&entry.configuration),
         "vp09" => vp9_codec(&entry.configuration),
-        other => return Err(invalid(format!("`{other}` has no name for manifests here"))),
+        other => return Err(invalid(format!("no name for manifests is known for the codec `{other}`"))),
     };
     name.map_err(|error| invalid(error.to_string()))
 }
 
-/// Payload of the file's `moov` box.
+/// Returns the payload of the file's `moov` box, or `None` if it has none.
 pub(crate) fn moov(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_file_without_video_told_with_its_reason() {
+    fn file_without_video_fails_with_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.mp4");
         for (bytes, reason) in [

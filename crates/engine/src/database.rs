@@ -1,6 +1,7 @@
-//! The engine's memory: in records and events, out the same after a crash. State and events change in one transaction.
+//! The engine's database: stores jobs and their events durably. A job's state and its events change in one
+//! transaction.
 //!
-//! Never: a decision about a job. Blocking; callers use it off the async threads.
+//! It makes no decision about a job. Its calls block, so callers run them off the async threads.
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
-/// Steps of the schema; a database that has seen the first n has `user_version` n.
+/// Schema migrations. A database that has had the first n has `user_version` n.
 const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE jobs (
@@ -67,7 +68,8 @@ CREATE INDEX jobs_that_hop ON jobs (id)
 WHERE stage = 'SUBMITTED' AND json_array_length(record, '$.submission.request.hopDestinations') > 0;
 ",
     FORGET_PLANS,
-    // With 100,000 jobs: what a queue may start, and a page of any list, are read from an index, and no other job is looked at.
+    // With 100,000 jobs, the jobs that a queue may start and a page of any list are each read from an index, without
+    // a look at any other job.
     "
 DROP INDEX jobs_by_stage;
 DROP INDEX jobs_by_queue;
@@ -85,8 +87,8 @@ UPDATE jobs SET record = json_set(record, '$.plan.tasks', json('[]')) WHERE json
 ",
 ];
 
-/// Plans got another shape: a job that was being worked on is planned anew, an ended one is told without its plan. For steps before
-/// the table of tasks; a later one has to empty that table, too.
+/// For a change in the shape of plans: jobs in progress are planned anew, ended jobs lose their plan. Only for
+/// migrations before the table `tasks`; a later one must empty that table, too.
 const FORGET_PLANS: &str = "
 UPDATE jobs SET record = json_set(record, '$.plan', NULL);
 UPDATE jobs SET
@@ -98,15 +100,15 @@ UPDATE jobs SET
 WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
 ";
 
-/// How many events are kept; readers that are further behind lose the oldest.
+/// How many events are kept. Readers that are further behind lose the oldest.
 const EVENTS_KEPT: i64 = 100_000;
 
-/// An event with its place in the order of all events.
+/// An event with its position in the order of all events.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredEvent {
-    /// Place in the order; grows.
+    /// Position in the order; increases.
     pub seq: i64,
-    /// The job it is about.
+    /// Job that the event is about.
     pub job: JobId,
     /// The event in EventBridge's shape.
     pub body: Value,
@@ -119,38 +121,38 @@ pub struct ListFilter {
     pub queue: Option<String>,
     /// Only jobs in one of these stages; empty means all.
     pub stages: Vec<Stage>,
-    /// Only jobs whose first input's URL has this in it.
+    /// Only jobs whose first input's URL contains this text.
     pub input_file: Option<String>,
     /// Newest first instead of oldest first.
     pub newest_first: bool,
-    /// Only jobs after this one in the order of the list.
+    /// Only jobs that come after this one, named by submission time and id, in the order of the list.
     pub after: Option<(i64, JobId)>,
 }
 
-/// What became of a new job's request.
+/// Outcome of inserting a job.
 #[derive(Debug)]
 pub enum Inserted {
-    /// It is a new job.
+    /// The job was new and is stored.
     New,
-    /// Its token was known: the job that the first request made.
+    /// The token was known; this is the job that the first request created.
     Known(Box<JobRecord>),
 }
 
-/// The engine's database in one file.
+/// The engine's database in one SQLite file.
 pub struct Database {
     connection: Mutex<Connection>,
 }
 
 impl Database {
-    /// Opens or creates the database, brings it up to date.
+    /// Opens or creates the database and migrates it to the current schema.
     ///
     /// # Errors
-    /// When the file cannot be used, or a newer version of this program wrote it.
+    /// Fails if the file cannot be used, or if a newer version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // A job that was acknowledged survives power loss: each commit reaches the disk.
+        // An acknowledged job must survive a power loss, so each commit is flushed to disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let version = usize::try_from(version).unwrap_or(usize::MAX);
@@ -177,7 +179,7 @@ impl Database {
     /// Stores a new job with its events, unless its token is known at `now_ms`.
     ///
     /// # Errors
-    /// A conflict when the token was used with another request.
+    /// Fails with a conflict if the token was used with a different request.
     pub fn insert(&self, record: &JobRecord, events: &[Value], now_ms: i64) -> Result<Inserted, Error> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -185,8 +187,8 @@ impl Database {
         if let Some(token) = token
             && let Some(known) = job_of_token(&transaction, token, now_ms)?
         {
-            // A token that is never forgotten is made from what was uploaded: it means the same job, whatever the
-            // template says by now.
+            // A token that is never forgotten is derived from an upload: it stands for the same job even if the
+            // template has changed since.
             if token.remembered_ms.is_none() || known.submission.request == record.submission.request {
                 return Ok(Inserted::Known(Box::new(known)));
             }
@@ -213,10 +215,10 @@ impl Database {
         Ok(Inserted::New)
     }
 
-    /// Replaces a job's record, without its plan's tasks, and appends its events, at once.
+    /// Replaces a job's record, without its plan's tasks, and appends its events, in one transaction.
     ///
     /// # Errors
-    /// When the job does not exist or the disk fails.
+    /// Fails if the job does not exist or the database cannot be written.
     pub fn update(&self, record: &JobRecord, events: &[Value]) -> Result<(), Error> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -225,12 +227,13 @@ impl Database {
         Ok(())
     }
 
-    /// As [`Self::update`], with the plan's tasks; where it has none, those that are stored are dropped.
+    /// Like [`Self::update`], but also stores the plan's tasks, or deletes the stored ones if the plan has none.
     ///
-    /// They are stored once: a film of two hours on 64 processors has eight megabytes of them, and changes 1,300 times.
+    /// Tasks are stored only once: a two-hour input on 64 processors has eight megabytes of them, and its job changes
+    /// 1,300 times.
     ///
     /// # Errors
-    /// As [`Self::update`].
+    /// As for [`Self::update`].
     pub fn update_with_tasks(&self, record: &JobRecord, events: &[Value]) -> Result<(), Error> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
@@ -249,10 +252,10 @@ impl Database {
         Ok(())
     }
 
-    /// The tasks of a job's plan; empty when it has none, or is at its end.
+    /// Returns the tasks of a job's plan; empty if it has no plan or has ended.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn tasks(&self, id: &JobId) -> Result<Vec<Task>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached("SELECT body FROM tasks WHERE job = ?1")?;
@@ -260,10 +263,10 @@ impl Database {
         Ok(statement.query_row([id.as_str()], read).optional()?.unwrap_or_default())
     }
 
-    /// Reads one job, without its plan's tasks.
+    /// Returns one job, without its plan's tasks.
     ///
     /// # Errors
-    /// When it does not exist.
+    /// Fails if the job does not exist.
     pub fn get(&self, id: &JobId) -> Result<JobRecord, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached("SELECT record FROM jobs WHERE id = ?1")?;
@@ -273,7 +276,7 @@ impl Database {
     /// Lists up to `limit` jobs, without their plans' tasks.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn list(&self, filter: &ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
         let (sql, values) = list_query(filter, limit);
         let connection = self.lock();
@@ -283,10 +286,10 @@ impl Database {
         Ok(records)
     }
 
-    /// Counts the jobs in each of some stages.
+    /// Counts the jobs in each stage; stages without jobs are left out.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn counts(&self) -> Result<Vec<(Stage, u64)>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached("SELECT stage, COUNT(*) FROM jobs GROUP BY stage")?;
@@ -300,11 +303,11 @@ impl Database {
         Ok(counts)
     }
 
-    /// Ids of up to `limit` jobs that may start, most urgent first: none of a paused queue, and of a queue with
-    /// `concurrentJobs` only as many as are missing to that number.
+    /// Returns the ids of up to `limit` jobs that may start, most urgent first. Leaves out paused queues, and returns
+    /// for a queue with `concurrentJobs` only as many jobs as it has free slots.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn waiting(&self, limit: usize) -> Result<Vec<JobId>, Error> {
         let connection = self.lock();
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -324,10 +327,10 @@ impl Database {
         Ok(found.into_iter().take(limit).map(|(_, _, id)| JobId::new(id)).collect())
     }
 
-    /// Jobs that wait and name queues to hop to.
+    /// Returns the waiting jobs that name queues to hop to.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub(crate) fn hopping(&self) -> Result<Vec<JobRecord>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
@@ -339,10 +342,10 @@ impl Database {
         Ok(records.collect::<Result<_, _>>()?)
     }
 
-    /// Up to `limit` events after `seq`, in order.
+    /// Returns up to `limit` events after position `seq`, in order.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn events_after(&self, seq: i64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
         let connection = self.lock();
         let mut statement = connection
@@ -355,28 +358,28 @@ impl Database {
         Ok(events.collect::<Result<_, _>>()?)
     }
 
-    /// The place of the newest event, 0 when there is none.
+    /// Returns the position of the newest event, 0 if there is none.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn newest_event(&self) -> Result<i64, Error> {
         Ok(self.lock().query_row("SELECT COALESCE(MAX(seq), 0) FROM events", [], |row| row.get(0))?)
     }
 
-    /// Up to which event a reader has got; none when it never read.
+    /// Returns the position up to which a reader has read; `None` if it never read.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn cursor(&self, reader: &str) -> Result<Option<i64>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached("SELECT seq FROM cursors WHERE reader = ?1")?;
         Ok(statement.query_row([reader], |row| row.get(0)).optional()?)
     }
 
-    /// Notes up to which event a reader has got.
+    /// Stores the position up to which a reader has read.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the database cannot be read or written.
     pub fn set_cursor(&self, reader: &str, seq: i64) -> Result<(), Error> {
         self.lock().execute(
             "INSERT INTO cursors (reader, seq) VALUES (?1, ?2) ON CONFLICT (reader) DO UPDATE SET seq = ?2",
@@ -386,8 +389,8 @@ impl Database {
     }
 }
 
-/// The statement that lists jobs, and its values. It has only the conditions that are asked for: one that could be left out keeps
-/// SQLite from its indices.
+/// Builds the statement that lists jobs, and its values. It contains only the conditions that are asked for, because
+/// optional conditions would keep SQLite from using its indexes.
 fn list_query(filter: &ListFilter, limit: usize) -> (String, Vec<SqlValue>) {
     let (order, beyond) = if filter.newest_first { ("DESC", "<") } else { ("ASC", ">") };
     let mut asked = vec!["1".to_owned()];
@@ -417,9 +420,10 @@ fn list_query(filter: &ListFilter, limit: usize) -> (String, Vec<SqlValue>) {
     (sql, values)
 }
 
-/// Queues in which jobs wait and that are not paused, each with how many more of its jobs may run at once; none where it has no bound.
+/// Returns the queues that have waiting jobs and are not paused, each with how many more of its jobs may run at once;
+/// `None` if it has no limit.
 fn rooms(connection: &Connection) -> Result<Vec<(String, Option<i64>)>, Error> {
-    // From one queue's name to the next, so that however many jobs wait, each queue costs one look at the index.
+    // Steps from one queue's name to the next, so that each queue costs one index lookup, however many jobs wait.
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE waiting (queue) AS (
              SELECT MIN(queue) FROM jobs INDEXED BY jobs_that_wait WHERE stage = 'SUBMITTED'

@@ -1,6 +1,6 @@
-//! The driver of one job: in the events of its steps, out a record that is stored before anything follows from it.
+//! Drives one job: runs its steps and stores each change before acting on it.
 //!
-//! Never two drivers for one job. Whatever happened before a crash and was stored is not done again.
+//! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -27,26 +27,26 @@ use crate::steps::{
     JobContext, Report, budgets, captions, capture, encode, manifests, package, segment, stitch,
 };
 
-/// Reports of steps that wait for the driver; steps wait when it is full.
+/// Most step reports that wait for the driver; further steps wait until there is room.
 const REPORTS: usize = 16;
 
-/// How often, and how far apart, the end of a job is tried to be stored when the disk does not take it.
+/// How often, and at what interval, the driver tries to store a job's end when the disk refuses it.
 const STORING_TRIES: u32 = 10;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why driving a job came to an end.
+/// Why driving a job stopped.
 enum Outcome {
-    /// The job is at its end.
+    /// The job has ended.
     Ended,
-    /// The process stops; the job goes on at the next start.
+    /// The process is stopping; the next start resumes the job.
     Stopped,
 }
 
-/// How the driver is told from outside.
+/// Signals to a driver from outside.
 pub(crate) struct Signals {
-    /// The user wants the job stopped.
+    /// The user cancelled the job.
     pub cancel: CancellationToken,
-    /// The process ends: stop, and let a later start go on.
+    /// The process is stopping: stop driving the job, which the next start resumes.
     pub stop: CancellationToken,
 }
 
@@ -56,14 +56,15 @@ pub(crate) struct Driver {
     database: Arc<Database>,
     context: JobContext,
     settings: Arc<JobSettings>,
-    /// Whether the tasks of the plan are stored as they are.
+    /// Whether the database has the plan's current tasks.
     tasks_are_stored: bool,
     reports: mpsc::Sender<Report>,
     steps: JoinSet<()>,
 }
 
 impl Driver {
-    /// Takes over a stored job, its plan with its tasks. `context.cancel` must be fresh: it ends the job's steps.
+    /// Takes over a stored job, whose plan must include its tasks. `context.cancel` must be fresh: it ends the job's
+    /// steps.
     pub fn new(
         record: JobRecord,
         database: Arc<Database>,
@@ -83,10 +84,10 @@ impl Driver {
         (driver, Inbox(inbox))
     }
 
-    /// Runs until the job's end or `signals.stop`.
+    /// Runs until the job ends or `signals.stop` is cancelled.
     ///
     /// # Errors
-    /// When the database fails for good; the job goes on at the next start.
+    /// Fails if the job can no longer be stored in the database; the next start resumes it.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
         self.forget_lost_work();
         let driven = self.drive(&mut inbox, &signals).await;
@@ -120,10 +121,10 @@ impl Driver {
         Ok(Outcome::Ended)
     }
 
-    /// Ends a job whose record could not be stored, most likely because its own files have filled the disk: they go
-    /// first, then the end is stored.
+    /// Ends a job whose record could not be stored, most likely because its own files have filled the disk. Removes
+    /// those files first, then stores the end.
     async fn end_without_room(&mut self, cause: &crate::Error) -> Result<(), crate::Error> {
-        tracing::error!(job.id = %self.record.id, error = cause as &dyn std::error::Error, "a job's state cannot be stored");
+        tracing::error!(job.id = %self.record.id, error = cause as &dyn std::error::Error, "cannot store a job's state");
         self.remove_work();
         let failure = failure::broken_storage(cause);
         self.record.machine.apply(Event::Failed(Step::Prepare, failure));
@@ -146,7 +147,7 @@ impl Driver {
         }
     }
 
-    /// After a crash of the machine, files of tasks that are noted as done may be gone: then the job begins anew.
+    /// Starts the job over if files of finished tasks are missing, as may happen after a crash of the machine.
     fn forget_lost_work(&mut self) {
         let stage = self.record.stage();
         if stage != Stage::Transcoding && stage != Stage::Uploading {
@@ -163,7 +164,7 @@ impl Driver {
         let images = self.record.plan.iter().flat_map(|plan| &plan.images).enumerate();
         read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
         if !self.context.work.has_all(&read, with_files) {
-            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are gone: it begins anew");
+            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing: starting it over");
             self.record.machine.start_over();
             self.record.outputs.clear();
         }
@@ -181,7 +182,7 @@ impl Driver {
             }
             Report::TaskDone { task, cpu_ms, verified } => {
                 self.record.child_cpu_ms += cpu_ms;
-                tracing::debug!(job.id = %self.record.id, %task, cpu_ms, "a task is done");
+                tracing::debug!(job.id = %self.record.id, %task, cpu_ms, "task done");
                 if let Some(output) = verified {
                     self.record.outputs.retain(|other| other.output != output.output);
                     self.record.outputs.push(output);
@@ -206,7 +207,8 @@ impl Driver {
         }
     }
 
-    /// Lets the machine take in an event, stores the outcome with its events, then does what follows. True at the end.
+    /// Applies an event to the state machine, stores the result with its events, then carries out the commands.
+    /// Returns true at the job's end.
     async fn apply(&mut self, event: Event) -> Result<bool, crate::Error> {
         let before = self.record.stage();
         let retries = self.record.machine.retries();
@@ -222,7 +224,7 @@ impl Driver {
             self.tasks_are_stored = false;
         }
         if self.record.machine.retries() > retries {
-            tracing::info!(job.id = %self.record.id, "trying again");
+            tracing::info!(job.id = %self.record.id, "retrying a step");
         }
         if after == Stage::Uploading || after == Stage::Complete {
             self.context.update(|progress| progress.transcoding_percent = 100);
@@ -232,7 +234,8 @@ impl Driver {
             if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
         self.store(announced).await?;
         let mut ended = false;
-        // All steps that start now share one copy: a long film's plan has megabytes, and hundreds of steps start at once.
+        // All steps that start now share one copy: the plan of a long input takes megabytes, and hundreds of steps
+        // start at once.
         let record = Arc::new(self.record.clone());
         for command in commands {
             match command {
@@ -279,13 +282,13 @@ impl Driver {
         JobRecord { progress: self.live(), ..self.record.clone() }
     }
 
-    /// Starts a step; what it reports comes back through the inbox.
+    /// Starts a step. Its report arrives through the inbox.
     fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
         let (context, reports, settings) =
             (self.context.clone(), self.reports.clone(), self.settings.clone());
         self.steps.spawn(async move {
             if attempt > 1 {
-                // A second, then four: what broke may need a moment.
+                // Waits one second, then four: whatever broke may need a moment.
                 let pause = Duration::from_secs(4_u64.pow((attempt - 2).min(3)));
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -297,19 +300,19 @@ impl Driver {
                 Ok(report) => report,
                 Err(failure) => {
                     let failure = with_room(&context, failure).await;
-                    // What a failed task left may be just what the disk lacks to note the failure.
+                    // The files left by the failed task may take up the very space needed to store the failure.
                     if let Step::Task(task) = &step {
                         context.work.discard(task);
                     }
                     Report::Failed(step, failure)
                 }
             };
-            // The driver is gone only when the job has ended.
+            // Sending fails only after the job has ended, when the driver is gone.
             let _ = reports.send(report).await;
         });
     }
 
-    /// Ends all steps and waits for them; each kills its children before it ends.
+    /// Ends all steps and waits for them; each step kills its child processes before it ends.
     async fn stop_steps(&mut self, inbox: &mut Inbox) {
         self.context.cancel.cancel();
         inbox.0.close();
@@ -317,16 +320,16 @@ impl Driver {
     }
 }
 
-/// A step that failed because the disk was full is tried again where kept encodes made room.
+/// Makes a step that failed on a full disk retryable if removing kept encodes freed space.
 async fn with_room(context: &JobContext, failure: Failure) -> Failure {
     let made_room = failure::is_of_a_full_disk(&failure) && context.workshop.give_up_kept().await;
     Failure { is_retryable: failure.is_retryable || made_room, ..failure }
 }
 
-/// The reports of a driver's steps.
+/// Receives the reports of a driver's steps.
 pub(crate) struct Inbox(mpsc::Receiver<Report>);
 
-/// Does one step.
+/// Runs one step.
 async fn work(
     context: &JobContext,
     settings: &JobSettings,
@@ -350,7 +353,7 @@ async fn work(
 
 async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Result<Report, Failure> {
     let plan = record.plan.as_ref().ok_or_else(|| failure::broken("a task without a plan"))?;
-    let task = plan.task(id).ok_or_else(|| failure::broken("a task that the plan does not have"))?;
+    let task = plan.task(id).ok_or_else(|| failure::broken("the plan has no such task"))?;
     let finished = match &task.kind {
         TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
             encode::encode_video(context, plan, id, encode).await?
@@ -366,7 +369,7 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
         TaskKind::EncodeAudio(encode) => encode::encode_audio(context, id, encode).await?,
         TaskKind::Package(output) => {
             let planned = plan.outputs.get(output.output as usize);
-            let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
+            let planned = planned.ok_or_else(|| failure::broken("the plan has no such output"))?;
             package::package(context, id, output, planned).await?
         }
         TaskKind::CaptureFrames(capture) => {
@@ -388,7 +391,7 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
         }
         TaskKind::Verify { output } => {
             let planned = plan.outputs.get(*output as usize);
-            let planned = planned.ok_or_else(|| failure::broken("an output that the plan does not have"))?;
+            let planned = planned.ok_or_else(|| failure::broken("the plan has no such output"))?;
             let verified = verify(context, plan, *output, planned).await?;
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: Some(verified) });
         }
@@ -400,7 +403,7 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
     })
 }
 
-/// How often STATUS_UPDATE events come: as the request says (`SECONDS_30`), each minute by default.
+/// Returns the interval between STATUS_UPDATE events: the request's (such as `SECONDS_30`), by default one minute.
 fn status_interval(request: &Value) -> Duration {
     let named = request.get("statusUpdateInterval").and_then(Value::as_str);
     let seconds =
@@ -408,7 +411,7 @@ fn status_interval(request: &Value) -> Duration {
     Duration::from_secs(u64::max(seconds, 1))
 }
 
-/// A fresh progress shared by a driver and those who ask.
+/// Creates the progress that a driver shares with its readers.
 pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
     Arc::new(Mutex::new(record.progress))
 }
@@ -464,7 +467,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn do_kept_encodes_go_before_a_record_is_not_stored_for_lack_of_room() {
+    async fn full_disk_removes_kept_encodes_before_failing() {
         let folder = tempfile::tempdir().unwrap();
         let database = Arc::new(Database::open(&folder.path().join("jobs.sqlite")).unwrap());
         let record = sample_record("1-a", 1);

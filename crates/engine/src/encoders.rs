@@ -1,6 +1,5 @@
-//! Turns at the encoders: in how many permits an encode of which job wants, out the permits, those of the most urgent job first,
-//! and among a job's those of the chunk that comes first in the film.
-//! Never more permits than there are, and none is lost when an encode that waits is given up.
+//! Hands out permits for the encoders. The most urgent job is served first, and within a job the chunk that comes
+//! first in the input. No more permits are handed out than exist, and none is lost when a waiting encode gives up.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,8 +9,8 @@ use tokio::sync::Notify;
 
 use crate::job::{JobId, JobRecord};
 
-/// Which of two jobs that both run goes first: the one with the higher priority, then the one that began earlier.
-/// The smaller goes first.
+/// Decides which of two running jobs goes first: the one with the higher priority, then the one that began earlier.
+/// The smaller value goes first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Urgency {
     priority: Reverse<i32>,
@@ -24,7 +23,7 @@ impl Urgency {
         Self { priority: Reverse(i32::MIN), began_ms: i64::MAX, job: JobId::new("") }
     }
 
-    /// Urgency of a job that begins, or goes on, at `now_ms`.
+    /// Returns the urgency of a job that starts or resumes at `now_ms`.
     pub fn of(record: &JobRecord, now_ms: i64) -> Self {
         Self {
             priority: Reverse(record.submission.priority),
@@ -34,18 +33,18 @@ impl Urgency {
     }
 }
 
-/// The encoders of the machine as one job sees them: one permit for each processor, shared by all clones, and the urgency by
-/// which the job is served.
+/// The encoders of the machine as one job sees them: one permit per processor, shared by all clones, and the urgency
+/// with which the job is served.
 ///
-/// tokio's semaphore serves by the order of arrival. With it the chunks of several films interleave, and all of them are
-/// finished as late as the last.
+/// tokio's semaphore serves in order of arrival. With it, the chunks of several inputs would interleave, and all of
+/// them would finish as late as the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoders {
     pool: Arc<Pool>,
     urgency: Urgency,
 }
 
-/// More permits were asked for than there are: they would never come.
+/// More permits were requested than exist, so the wait would never end.
 #[derive(Debug)]
 pub(crate) struct MoreThanThereAre;
 
@@ -62,7 +61,7 @@ struct State {
     waiting: BTreeMap<Place, Waiting>,
 }
 
-/// Place in the line: by the job's urgency, within a job by turn, then by arrival.
+/// Position in the queue: by the job's urgency, then by turn within the job, then by arrival.
 type Place = (Urgency, u32, u64);
 
 #[derive(Debug)]
@@ -72,25 +71,26 @@ struct Waiting {
 }
 
 impl Encoders {
-    /// Encoders with so many permits, all of them free, for what is least urgent.
+    /// Creates encoders with this many permits, all of them free, at the lowest urgency.
     pub fn new(permits: u32) -> Self {
         let state = State { free: permits, arrivals: 0, waiting: BTreeMap::new() };
         Self { pool: Arc::new(Pool { permits, state: Mutex::new(state) }), urgency: Urgency::least() }
     }
 
-    /// The same encoders for a job of this urgency.
+    /// Returns the same encoders for a job of this urgency.
     pub fn for_job(&self, urgency: Urgency) -> Self {
         Self { pool: self.pool.clone(), urgency }
     }
 
-    /// Waits for this many permits at once; among the encodes of a job those with the smaller `turn` go first. They are given
-    /// back when what this answers is dropped; when the waiting itself is dropped, its place in the line is free.
+    /// Waits until this many permits can be taken at once. Among the encodes of a job, those with the smaller `turn`
+    /// go first. Dropping the result gives the permits back; dropping the future leaves the queue.
     ///
-    /// The first in the line is waited for: nobody behind it takes the permits that it still lacks, or an encode that needs all
-    /// processors would never begin. Permits that nobody more urgent waits for are free for all.
+    /// Nobody overtakes the encode at the head of the queue, even while too few permits are free for it: otherwise,
+    /// an encode that needs all processors would never begin. Permits that nobody more urgent waits for are free for
+    /// everyone.
     ///
     /// # Errors
-    /// When more are asked for than there are.
+    /// Fails if more permits are requested than exist.
     pub async fn acquire_many(&self, wanted: u32, turn: u32) -> Result<Permits, MoreThanThereAre> {
         if wanted > self.pool.permits {
             return Err(MoreThanThereAre);
@@ -101,8 +101,7 @@ impl Encoders {
         Ok(permits)
     }
 
-    /// This many permits that nobody needs: they are free, and nobody stands in the line. None when there are no such; this
-    /// never stands in the line itself.
+    /// Takes this many permits if they are free and nobody waits for any; otherwise returns `None`. Never waits.
     pub fn acquire_idle(&self, wanted: u32) -> Option<Permits> {
         let mut state = self.pool.state();
         if !state.waiting.is_empty() || wanted > state.free {
@@ -130,13 +129,13 @@ impl Pool {
 }
 
 impl State {
-    /// A place of its own for one who arrives.
+    /// Creates the position of a new arrival.
     fn place(&mut self, (urgency, turn): (&Urgency, u32)) -> Place {
         self.arrivals += 1;
         (urgency.clone(), turn, self.arrivals)
     }
 
-    /// Gives free permits to those who are first in the line.
+    /// Grants free permits to those at the head of the queue.
     fn hand_out(&mut self) {
         while let Some(first) = self.waiting.first_entry() {
             if first.get().wanted > self.free {
@@ -149,7 +148,7 @@ impl State {
     }
 }
 
-/// Permits, or a place in the line for them. Given back, or left, on drop.
+/// Permits, or a position in the queue for them. Given back, or left, on drop.
 #[derive(Debug)]
 pub(crate) struct Permits {
     pool: Arc<Pool>,
@@ -190,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Asks, and stands in the line from now on.
+    /// Requests permits that are not free, so that it waits in the queue from now on.
     fn ask(job: &Encoders, wanted: u32) -> Asked<'_> {
         ask_in_turn(job, wanted, 0)
     }
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_higher_priority_then_the_earlier_job_then_the_earlier_task_go_first() {
+    fn most_urgent_job_goes_first() {
         let pool = Encoders::new(1);
         let (late, early, urgent) = (job(&pool, 0, 9), job(&pool, 0, 1), job(&pool, 5, 20));
         let mut held = Some(take(&late, 1));
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn do_chunks_of_a_film_go_in_its_order() {
+    fn chunks_of_a_job_go_in_order() {
         let pool = Encoders::new(1);
         let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
         let mut held = Some(take(&late, 1));
@@ -250,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn are_permits_idle_only_where_nobody_waits() {
+    fn permits_are_idle_only_if_nobody_waits() {
         let pool = Encoders::new(3);
         let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
         let one = take(&late, 1);
-        assert!(early.acquire_idle(3).is_none(), "there are two");
+        assert!(early.acquire_idle(3).is_none(), "only two are free");
         let idle = early.acquire_idle(1).unwrap();
         let all = ask(&late, 2);
-        assert!(early.acquire_idle(1).is_none(), "the last one is waited for, with another");
+        assert!(early.acquire_idle(1).is_none(), "someone waits for the last one");
         drop(all);
         let last = early.acquire_idle(1).unwrap();
         assert!(early.acquire_idle(1).is_none(), "none is free");
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn are_permits_that_no_other_waits_for_a_later_jobs() {
+    fn later_job_gets_permits_nobody_waits_for() {
         let pool = Encoders::new(3);
         let (early, late) = (job(&pool, 0, 1), job(&pool, -5, 9));
         let _one = take(&early, 1);
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_encode_that_needs_all_permits_not_passed_by() {
+    fn encode_that_needs_all_permits_is_not_overtaken() {
         let pool = Encoders::new(2);
         let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
         let small = take(&late, 1);
@@ -290,16 +289,16 @@ mod tests {
     }
 
     #[test]
-    fn does_one_who_waits_no_longer_leave_the_line_and_no_permit() {
+    fn dropped_waiter_leaves_queue_and_loses_no_permit() {
         let pool = Encoders::new(2);
         let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
         let small = take(&late, 1);
         let all = ask(&early, 2);
         let mut behind = ask(&late, 1);
         drop(all);
-        let behind = poll(&mut behind).expect("what stood in the way has gone");
+        let behind = poll(&mut behind).expect("nobody is ahead any more");
         drop((small, behind));
-        // Granted, but given up before anybody looked.
+        // Granted, but dropped before anyone polled it.
         let held = take(&late, 2);
         let granted = ask(&early, 2);
         drop(held);
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn is_asking_for_more_than_there_are_an_error() {
+    fn requesting_too_many_permits_fails() {
         let pool = Encoders::new(2);
         let early = job(&pool, 0, 1);
         let mut asked: Asked<'_> = Box::pin(early.acquire_many(3, 0));
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_job_that_goes_on_keep_the_time_when_it_began() {
+    fn resumed_job_keeps_its_start_time() {
         let mut record = crate::database::sample_record("1-a", 1);
         record.submission.priority = 3;
         assert_eq!(Urgency::of(&record, 70).began_ms, 70);

@@ -1,6 +1,6 @@
-//! The embedded engine: in submissions, out jobs that reach their end whatever happens to the process.
+//! The embedded engine: takes submissions and drives each job to its end, even across crashes and restarts.
 //!
-//! Never HTTP. Bounded: at most [`EngineOptions::max_active_jobs`] jobs are driven at once, the others wait on disk.
+//! It drives at most [`EngineOptions::max_active_jobs`] jobs at once; the others wait on disk. It speaks no HTTP.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,37 +36,39 @@ use crate::stragglers::Paces;
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
 
-/// How an engine is set up.
+/// Options of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Folder of the database and of work in progress; made when it is not there.
+    /// Folder of the database and of work in progress; created if missing.
     pub folder: PathBuf,
     /// Processors to use, at least 1.
     pub cores: u32,
-    /// Whether long films are encoded in chunks.
+    /// Whether long inputs are encoded in chunks.
     pub chunks: bool,
-    /// Where finished encodes are kept for the next job that needs the same; none keeps none.
+    /// Keeps finished encodes for later jobs that need the same; `None` keeps none.
     pub results: Option<ResultsOptions>,
-    /// Jobs that are driven at once, at least 1; encodes still take turns.
+    /// Most jobs to drive at once, at least 1. Their encodes still take turns.
     pub max_active_jobs: usize,
-    /// How ffmpeg is locked in.
+    /// How ffmpeg is sandboxed.
     pub sandboxing: Sandboxing,
-    /// What reads inputs from the web; the default reads none.
+    /// Reads inputs from the web; the default reads none.
     pub web: WebInputs,
 }
 
-/// How finished encodes are kept.
+/// How finished encodes are kept for reuse.
 #[derive(Clone, Debug)]
 pub struct ResultsOptions {
-    /// Their folder, best on the file system of the engine's own; made when it is not there.
+    /// Folder of the kept encodes; created if missing. Best on the same file system as [`EngineOptions::folder`], so
+    /// that files are linked instead of copied.
     pub folder: PathBuf,
-    /// Their size at most; what was not used for longest goes first. 0 keeps none.
+    /// Most bytes to keep; the least recently used encodes are removed first. 0 keeps none.
     pub most_bytes: u64,
-    /// Bytes of their disk that are to stay free: when it has less, kept encodes go before a job fails for lack of room.
+    /// Bytes of that disk to leave free. When it has less, kept encodes are removed before a job fails for lack of
+    /// space.
     pub spare_bytes: u64,
 }
 
-/// The engine. Clones are handles to the same one.
+/// A handle to the engine. All clones share one engine.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -78,7 +80,7 @@ struct Shared {
     workshop: Workshop,
     forwarding: Option<Forwarding>,
     active: Mutex<BTreeMap<JobId, Active>>,
-    /// A new job, or a free place.
+    /// Notified of a new job or a free slot.
     wake: Notify,
     /// Counts changes of jobs, events and progress.
     changes: watch::Sender<u64>,
@@ -92,11 +94,11 @@ struct Active {
 }
 
 impl Engine {
-    /// Opens the engine's folder, goes on with interrupted jobs and takes new ones. Must be called within a tokio
+    /// Opens the engine's folder, resumes interrupted jobs and starts to take new ones. Must be called within a tokio
     /// runtime.
     ///
     /// # Errors
-    /// When the folder or its database cannot be used, or ffmpeg cannot be asked what it can do.
+    /// Fails if the folder or its database cannot be used, or if ffmpeg cannot be asked for its capabilities.
     pub async fn open(
         options: EngineOptions,
         store: Arc<dyn ObjectStore>,
@@ -105,10 +107,10 @@ impl Engine {
         Self::open_with(options, store, tools, None).await
     }
 
-    /// As [`Engine::open`]; with `forwarding` another service does the jobs.
+    /// Like [`Engine::open`]; with `forwarding`, another service does the jobs.
     ///
     /// # Errors
-    /// As [`Engine::open`].
+    /// As for [`Engine::open`].
     pub async fn open_with(
         options: EngineOptions,
         store: Arc<dyn ObjectStore>,
@@ -116,16 +118,18 @@ impl Engine {
         forwarding: Option<Forwarding>,
     ) -> Result<Self, Error> {
         let works = options.folder.join("work");
-        std::fs::create_dir_all(&works).map_err(|error| Error::storage("make the engine's folder", error))?;
+        std::fs::create_dir_all(&works)
+            .map_err(|error| Error::storage("create the engine's folder", error))?;
         let database = Arc::new(Database::open(&options.folder.join("jobs.sqlite"))?);
-        let capabilities =
-            capabilities(&tools).await.map_err(|error| Error::storage("ask ffmpeg what it can do", error))?;
+        let capabilities = capabilities(&tools)
+            .await
+            .map_err(|error| Error::storage("query ffmpeg's capabilities", error))?;
         let cores = options.cores.max(1);
         let kept = options.results.as_ref();
         let opened =
             kept.map(|kept| Results::open(&kept.folder, kept.most_bytes, kept.spare_bytes)).transpose();
         let results =
-            opened.map_err(|error| Error::storage("open the folder of finished encodes", error))?.flatten();
+            opened.map_err(|error| Error::storage("open the folder of kept encodes", error))?.flatten();
         let workshop = Workshop {
             store,
             web: options.web.clone(),
@@ -158,11 +162,11 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Checks and completes a request. Where jobs are handed on, settings that abanico's own encoders do not know are
+    /// Checks and completes a request. If jobs are forwarded, settings that abanico's own encoders do not support are
     /// left for the other service to judge.
     ///
     /// # Errors
-    /// As [`submission::from_request`].
+    /// As for [`submission::from_request`]; also fails if a named queue does not exist.
     pub async fn submission(&self, request: Value) -> Result<Submission, Refusal> {
         let unreadable = |error: Error| Refusal::Broken(error.to_string());
         let catalogue = Catalogue {
@@ -182,7 +186,7 @@ impl Engine {
             }
         }
         if let Some(index) = destinations.iter().position(|arn| *arn == submission.queue) {
-            let why = "Should be another queue than the one that the job is submitted to";
+            let why = "Should be a different queue from the one that the job is submitted to";
             let problem = Problem::new(format!("/hopDestinations/{index}/queue"), why);
             return Err(Refusal::Invalid(Problems(vec![problem])));
         }
@@ -194,10 +198,10 @@ impl Engine {
         Ok(all.into_iter().map(|resource| (resource.name, resource.body)).collect())
     }
 
-    /// Keeps a new preset, job template or queue.
+    /// Stores a new preset, job template or queue.
     ///
     /// # Errors
-    /// A conflict when its name is taken.
+    /// Fails with a conflict if the name is taken.
     pub async fn create_resource(
         &self,
         kind: ResourceKind,
@@ -211,10 +215,10 @@ impl Engine {
         Ok(resource)
     }
 
-    /// Keeps another body of one; the scheduler looks again, because a queue may be active now.
+    /// Replaces a resource's body and wakes the scheduler, because a queue may have become active.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn update_resource(&self, resource: Resource, body: Value) -> Result<Resource, Error> {
         let resource = Resource { body, updated_ms: clock::now_ms(), ..resource };
         let stored = resource.clone();
@@ -223,69 +227,69 @@ impl Engine {
         Ok(resource)
     }
 
-    /// Reads one; none when there is none.
+    /// Returns a resource, or `None` if it does not exist.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn resource(&self, kind: ResourceKind, name: &str) -> Result<Option<Resource>, Error> {
         let name = name.to_owned();
         self.database(move |database| database.resource(kind, &name)).await
     }
 
-    /// All of a kind, by name.
+    /// Returns all resources of a kind, sorted by name.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn resources(&self, kind: ResourceKind) -> Result<Vec<Resource>, Error> {
         self.database(move |database| database.resources(kind)).await
     }
 
-    /// Removes one; false when there is none.
+    /// Deletes a resource. Returns false if it does not exist.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn delete_resource(&self, kind: ResourceKind, name: &str) -> Result<bool, Error> {
         let name = name.to_owned();
         self.database(move |database| database.delete_resource(kind, &name)).await
     }
 
-    /// Jobs of the queue with this ARN that wait, and that are being done.
+    /// Returns how many jobs of the queue with this ARN are waiting, and how many are in progress.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn queue_counts(&self, arn: &str) -> Result<(u64, u64), Error> {
         let arn = arn.to_owned();
         self.database(move |database| database.queue_counts(&arn)).await
     }
 
-    /// Stores a small thing in the place of the one of that name.
+    /// Stores a body under this kind and name, replacing any earlier one.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn keep(&self, kind: Kept, name: &str, body: Value) -> Result<(), Error> {
         let name = name.to_owned();
         self.database(move |database| database.keep(kind, &name, &body)).await
     }
 
-    /// Reads a small thing; none when there is none.
+    /// Returns the body stored under this kind and name, or `None`.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn kept(&self, kind: Kept, name: &str) -> Result<Option<Value>, Error> {
         let name = name.to_owned();
         self.database(move |database| database.kept(kind, &name)).await
     }
 
-    /// Removes a small thing; false when there is none.
+    /// Removes a stored body. Returns false if there is none.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn forget(&self, kind: Kept, name: &str) -> Result<bool, Error> {
         let name = name.to_owned();
         self.database(move |database| database.forget(kind, &name)).await
     }
 
-    /// A name for a new jobs query.
+    /// Creates an id for a new jobs query.
     pub fn new_query_id(&self) -> String {
         crate::ids::job(clock::now_ms()).as_str().to_owned()
     }
@@ -294,15 +298,16 @@ impl Engine {
         &self.shared.workshop
     }
 
-    /// Where the engine's files are.
+    /// Returns the engine's folder.
     pub(crate) fn folder(&self) -> &std::path::Path {
         &self.shared.options.folder
     }
 
-    /// Makes a job, or finds the one that the same token made before. Durable when this returns.
+    /// Creates a job, or returns the one that the same token created before. The job is durable when this returns.
     ///
     /// # Errors
-    /// A conflict when the token was used with another request; refused while stopping.
+    /// Fails with a conflict if the token was used with a different request. Refuses new jobs while the engine is
+    /// stopping.
     pub async fn create_job(&self, submission: Submission) -> Result<JobRecord, Error> {
         if self.shared.stop.is_cancelled() {
             return Err(Error::engine_is_stopping());
@@ -334,10 +339,10 @@ impl Engine {
         }
     }
 
-    /// Reads a job with its live progress.
+    /// Returns a job with its live progress.
     ///
     /// # Errors
-    /// When it does not exist.
+    /// Fails if the job does not exist.
     pub async fn get(&self, id: &JobId) -> Result<JobRecord, Error> {
         let wanted = id.clone();
         let record = self.database(move |database| database.get(&wanted)).await?;
@@ -347,7 +352,7 @@ impl Engine {
     /// Lists up to `limit` jobs.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn list(&self, filter: ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
         let records = self.database(move |database| database.list(&filter, limit)).await?;
         Ok(records.into_iter().map(|record| self.with_live_progress(record)).collect())
@@ -356,15 +361,15 @@ impl Engine {
     /// Counts the jobs in each stage; stages without jobs are left out.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn counts(&self) -> Result<Vec<(Stage, u64)>, Error> {
         self.database(Database::counts).await
     }
 
-    /// Stops a job: its ffmpeg ends within two seconds, nothing of it becomes visible.
+    /// Cancels a job: its ffmpeg processes end within two seconds, and nothing of it becomes visible.
     ///
     /// # Errors
-    /// When the job does not exist or has already ended.
+    /// Fails if the job does not exist or has already ended.
     pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
         let record = self.get(id).await?;
         if record.stage().is_final() {
@@ -374,51 +379,51 @@ impl Engine {
             active.cancel.cancel();
             return Ok(());
         }
-        // It waits: it is started, only to be ended at once, so there is one way for every job to end.
+        // A waiting job is started only to be ended at once, so that every job ends the same way.
         self.drive(record, true);
         Ok(())
     }
 
-    /// Up to `limit` events after the place `seq`, in order.
+    /// Returns up to `limit` events after position `seq`, in order.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn events_after(&self, seq: i64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
         self.database(move |database| database.events_after(seq, limit)).await
     }
 
-    /// The place of the newest event, 0 when there is none.
+    /// Returns the position of the newest event, 0 if there is none.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn newest_event(&self) -> Result<i64, Error> {
         self.database(Database::newest_event).await
     }
 
-    /// Up to which event `reader` has got; none when it never read.
+    /// Returns the position up to which `reader` has read; `None` if it never read.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn cursor(&self, reader: &str) -> Result<Option<i64>, Error> {
         let reader = reader.to_owned();
         self.database(move |database| database.cursor(&reader)).await
     }
 
-    /// Notes durably up to which event `reader` has got.
+    /// Durably stores the position up to which `reader` has read.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub async fn set_cursor(&self, reader: &str, seq: i64) -> Result<(), Error> {
         let reader = reader.to_owned();
         self.database(move |database| database.set_cursor(&reader, seq)).await
     }
 
-    /// A receiver that changes whenever a job, an event or a progress changes.
+    /// Returns a receiver that is notified whenever a job, an event or progress changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
     }
 
-    /// Stops taking jobs, lets running ones go on for `grace`, then interrupts them; a later start goes on with them.
+    /// Stops taking jobs, lets running ones continue for `grace`, then interrupts them; the next start resumes them.
     pub async fn shutdown(&self, grace: Duration) {
         self.shared.tracker.close();
         self.shared.wake.notify_one();
@@ -437,7 +442,7 @@ impl Engine {
         self.shared.tracker.wait().await;
     }
 
-    /// Folders of jobs that are at their end, or were never stored.
+    /// Removes the work folders of jobs that have ended or were never stored.
     fn remove_left_over_work(&self, works: &std::path::Path) -> Result<(), Error> {
         let entries =
             std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
@@ -451,18 +456,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Drives the jobs on that were running when the process ended.
+    /// Resumes the jobs that were running when the process ended.
     fn resume(&self) -> Result<(), Error> {
         let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
         let filter = ListFilter { stages, ..ListFilter::default() };
         for record in self.shared.database.list(&filter, usize::MAX)? {
-            tracing::info!(job.id = %record.id, "going on with an interrupted job");
+            tracing::info!(job.id = %record.id, "resuming an interrupted job");
             self.drive(record, false);
         }
         Ok(())
     }
 
-    /// Starts waiting jobs as places become free.
+    /// Starts waiting jobs as slots become free.
     async fn schedule(&self) {
         loop {
             if self.shared.tracker.is_closed() || self.shared.stop.is_cancelled() {
@@ -480,13 +485,13 @@ impl Engine {
             tokio::select! {
                 () = self.shared.wake.notified() => {}
                 () = self.shared.stop.cancelled() => return,
-                // A failed look is repeated.
+                // Looks again, in case the last look failed.
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
             }
         }
     }
 
-    /// Lets jobs that have waited long enough go to the queues that they name.
+    /// Moves jobs that have waited long enough to the next queue that they name.
     async fn hop(&self) {
         let active: std::collections::BTreeSet<JobId> = self.active().keys().cloned().collect();
         let hopped =
@@ -494,7 +499,7 @@ impl Engine {
         match hopped {
             Ok(0) => {}
             Ok(_) => self.changed(),
-            Err(error) => tracing::error!(%error, "cannot look for jobs that hop"),
+            Err(error) => tracing::error!(%error, "cannot move waiting jobs between queues"),
         }
     }
 
@@ -511,7 +516,7 @@ impl Engine {
         }
     }
 
-    /// Gives a job its driver, unless it has one.
+    /// Starts a driver for a job, unless it already has one.
     fn drive(&self, record: JobRecord, cancelled: bool) {
         let id = record.id.clone();
         let (cancel, progress) = (CancellationToken::new(), shared_progress(&record));
@@ -531,7 +536,7 @@ impl Engine {
         let engine = self.clone();
         self.shared.tracker.spawn(async move {
             if let Err(error) = engine.run(record, cancel, progress).await {
-                tracing::error!(job.id = %id, %error, "a job cannot be driven on: it goes on at the next start");
+                tracing::error!(job.id = %id, %error, "cannot continue a job: it resumes at the next start");
             }
             engine.active().remove(&id);
             engine.shared.wake.notify_one();

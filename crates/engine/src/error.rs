@@ -1,21 +1,21 @@
-//! Why the engine could not do what was asked: in failures below, out a kind for the edge. Never a job's own failure:
-//! that is part of the job.
+//! The engine's error type, for requests that it cannot fulfil. A job's own failure is part of the job, not one of
+//! these errors.
 
 use abanico_model::arn::ResourceKind;
 
 use crate::JobId;
 
-/// What callers act on.
+/// Kind of an error, for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// No such job.
+    /// The job does not exist.
     NotFound,
-    /// The job is already at its end, or the token belongs to another request.
+    /// The job has already ended, the token belongs to another request, or the name is taken.
     Conflict,
-    /// Stopping: no new jobs.
+    /// The engine is stopping and takes no new jobs.
     Stopping,
-    /// Disk or database failed.
+    /// The disk or the database failed.
     Storage,
 }
 
@@ -43,14 +43,15 @@ impl Error {
     }
 
     pub(crate) fn token_was_used_otherwise(token: &str) -> Self {
-        let message =
-            format!("client request token `{token}` was used before with another request: send a new token");
+        let message = format!(
+            "client request token `{token}` was already used with a different request: send a new token"
+        );
         Self::of(ErrorKind::Conflict, message)
     }
 
     pub(crate) fn resource_exists(kind: ResourceKind, name: &str) -> Self {
         let word = kind.segment().trim_end_matches('s');
-        Self::of(ErrorKind::Conflict, format!("a {word} named `{name}` is there already: take another name"))
+        Self::of(ErrorKind::Conflict, format!("a {word} named `{name}` already exists: choose another name"))
     }
 
     pub(crate) fn engine_is_stopping() -> Self {
@@ -64,19 +65,19 @@ impl Error {
         Self { kind: ErrorKind::Storage, message: format!("cannot {what}"), source: Some(source.into()) }
     }
 
-    /// What callers act on.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Whether another try may do.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Storage | ErrorKind::Stopping)
     }
 }
 
 impl Error {
-    /// Whether the job database could not be written, most likely because its disk is full.
+    /// Returns whether the job database could not be written, most likely because its disk is full.
     pub(crate) fn is_of_a_full_disk(&self) -> bool {
         let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
         let code = source.and_then(rusqlite::Error::sqlite_error_code);

@@ -1,5 +1,5 @@
-//! Events about a job in EventBridge's shape: in a record and the stage that it left, out the events to announce.
-//! Never sent from here: they are stored with the record, and readers take them in order.
+//! Builds the events about a job in EventBridge's shape, from its record and the stage that it left. It sends
+//! nothing: events are stored with the record, and readers take them in order.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::ids;
 use crate::job::{JobRecord, PublishedOutput};
 use crate::job_machine::Stage;
 
-/// What to announce when a job has gone from `before` to its present stage.
+/// Returns the events to announce when a job has gone from `before` to its present stage.
 pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Value> {
     let status = match record.stage() {
         Stage::Probing if before == Stage::Submitted => Some(Status::Progressing {}),
@@ -42,7 +42,7 @@ pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Val
     events
 }
 
-/// How far a job is.
+/// Returns the event that reports a job's progress.
 pub(crate) fn status_update(record: &JobRecord, now_ms: i64) -> Value {
     let progress = record.progress;
     let percents = [
@@ -90,7 +90,8 @@ fn event(record: &JobRecord, status: Status, now_ms: i64) -> Value {
     serde_json::to_value(JobEvent::new(ids::uuid(), now, facts, status)).unwrap_or_default()
 }
 
-/// The event of a job that hopped: `record` is in its new queue, with the priority that it had before.
+/// Returns the event of a job that hopped. `record` already has its new queue, but still its old priority; `priority`
+/// is the new one.
 pub(crate) fn queue_hop(record: &JobRecord, left: &str, priority: i32, now_ms: i64) -> Value {
     let status = Status::QueueHop {
         previous_queue: left.to_owned(),
@@ -142,7 +143,7 @@ fn audio_details(track: &AudioTrack) -> Value {
     })
 }
 
-/// Outputs by the group that the job lists them in.
+/// Returns the outputs by the output group that lists them.
 fn groups(record: &JobRecord) -> Vec<OutputGroupDetail> {
     if let Some(outputs) = &record.forwarded.outputs {
         return serde_json::from_value(outputs.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What a job says when it fails: in errors of probing, planning, running and storing, out MediaConvert's code and a
-//! message about the user's own things. The one place where errors become codes.
+//! Turns errors of probing, planning, running and storing into job failures: MediaConvert's error code and a message
+//! about the user's own files. This is the only place where errors become codes.
 //!
-//! Never a path of the work folder: the user knows the input by its URL.
+//! Messages never contain paths of the work folder, because users know an input by its URL.
 
 use abanico_ffmpeg::ErrorKind as MediaErrorKind;
 use abanico_ffmpeg::{RunError, RunErrorKind};
@@ -10,12 +10,12 @@ use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind, without_secrets};
 
 use crate::job_machine::Failure;
 
-/// What systems and ffmpeg say of a full disk.
+/// What the operating system and ffmpeg print when the disk is full.
 const NO_SPACE: &str = "No space left on device";
-/// Code of an error that has no other.
+/// Code for errors that have no code of their own.
 const UNKNOWN: u32 = 1999;
 
-/// The input `url` could not be probed.
+/// Describes a failure to probe the input `url`. The message must not name `path`, its local file.
 pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -> Failure {
     let code = match error.kind() {
         MediaErrorKind::NotMedia => 1010,
@@ -31,7 +31,7 @@ pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -
     Failure { code, message, is_retryable: error.is_retryable() }
 }
 
-/// The job could not be planned.
+/// Describes a failure to plan the job.
 pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
     let code = match error.kind() {
         PlanErrorKind::NoVideo => 1020,
@@ -42,7 +42,7 @@ pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
     Failure { code, message: error.to_string(), is_retryable: error.is_retryable() }
 }
 
-/// ffmpeg failed in the step `what`; `work` is the folder that its messages must not name.
+/// Describes a failure of ffmpeg in the step `what`. The message must not name `work`, the job's folder.
 pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &RunError) -> Failure {
     let url = without_secrets(url);
     let message = match error.kind() {
@@ -56,17 +56,17 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
     Failure { code: UNKNOWN, message: format!("{message}{hint}"), is_retryable: error.is_retryable() }
 }
 
-/// A caption file is none that can be read.
+/// Describes a caption file that cannot be read.
 pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
     let url = without_secrets(url);
     Failure {
         code: 1010,
-        message: format!("the caption file `{url}` cannot be read: {why}"),
+        message: format!("cannot read the caption file `{url}`: {why}"),
         is_retryable: false,
     }
 }
 
-/// An object or a file of the web could not be fetched, or an object not published.
+/// Describes a failure to fetch an object or a web file, or to publish an object.
 pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
     let code = match error.kind() {
         StoreErrorKind::NotFound => 1404,
@@ -78,7 +78,7 @@ pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
     Failure { code, message: chain(error), is_retryable: error.is_retryable() }
 }
 
-/// MediaConvert's codes for http and https inputs.
+/// Returns MediaConvert's code for a failed http or https input.
 fn web_code(kind: WebErrorKind) -> u32 {
     match kind {
         WebErrorKind::Unauthenticated => 3401,
@@ -94,40 +94,41 @@ fn web_code(kind: WebErrorKind) -> u32 {
     }
 }
 
-/// An output is not what was planned.
+/// Describes an output that differs from the plan.
 pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
     let message =
-        format!("output `{url}` is not what was planned and was not published: {}", differences.join("; "));
+        format!("output `{url}` differs from the plan and was not published: {}", differences.join("; "));
     Failure { code: UNKNOWN, message, is_retryable: false }
 }
 
-/// The disk of the work folder failed.
+/// Describes an I/O error in the work folder.
 pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
     Failure { code: UNKNOWN, message: format!("cannot {what}: {error}"), is_retryable: true }
 }
 
-/// The job database does not take the job's state.
+/// Describes a job database that cannot store the job's state.
 pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
     let message =
         format!("{}: free space on the disk of the data folder, then submit the job again", chain(error));
     Failure { code: UNKNOWN, message, is_retryable: false }
 }
 
-/// Whether a step failed because a disk was full. Failures of many crates come here as text, so it is looked for there.
+/// Returns whether a step failed because a disk was full. Failures from many crates arrive here as text, so this
+/// searches the message.
 pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {
     failure.message.contains(NO_SPACE)
 }
 
-/// Something that cannot be, such as a task that the plan does not have.
+/// Describes something that should be impossible, such as a task that is not in the plan.
 pub(crate) fn broken(what: &str) -> Failure {
     Failure {
         code: UNKNOWN,
-        message: format!("this is a fault of abanico, please report it: {what}"),
+        message: format!("this is a bug in abanico, please report it: {what}"),
         is_retryable: false,
     }
 }
 
-/// An error with its causes.
+/// Returns an error's message followed by its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_failed_probe_speak_of_the_users_url_and_not_of_our_path() {
+    fn failed_probe_names_url_and_not_path() {
         let path = std::path::Path::new("/data/work/1-a/input");
         let error = abanico_ffmpeg::Error::not_media(path, "it is text");
         let failure = from_probe("s3://b/k.mp4", "/data/work/1-a/input", &error);
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn does_no_message_tell_the_secrets_of_a_url() {
+    fn messages_hide_secrets_in_urls() {
         let url = "https://ann:pa55@h.example/a.mp4?X-Amz-Signature=5ec2e7";
         let path = std::path::Path::new("/data/work/1-a/input");
         let told = [
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn do_missing_and_forbidden_inputs_get_their_own_codes() {
+    fn each_store_error_has_its_code() {
         let url = "s3://b/k".parse().unwrap();
         assert_eq!(from_store(&abanico_store::Error::object_not_found(&url)).code, 1404);
         let denied = abanico_store::Error::about(&url, StoreErrorKind::Denied, "no");

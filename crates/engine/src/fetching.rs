@@ -1,5 +1,5 @@
-//! Files that jobs read: in a URL of an object or of the web, out the file, or why it may not be read.
-//! Never a place that the operator's policy or configuration forbids.
+//! Fetches the files that jobs read from buckets and the web. Refuses places that the operator's policy or
+//! configuration forbids.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::job_machine::Failure;
 use crate::steps::Workshop;
 
 impl Workshop {
-    /// Makes the file at `url` available as `destination`, which must not exist; its folder must. On failure, or when
-    /// the future is dropped, a part may be there.
+    /// Makes the file at `url` available as `destination`, which must not exist; its folder must. If this fails or
+    /// the future is dropped, a partial file may remain.
     pub(crate) async fn fetch(&self, url: &str, destination: &Path) -> Result<FetchedFile, Failure> {
         let from_store = |error| failure::from_store(&error);
         if is_web_url(url) {
@@ -29,7 +29,7 @@ impl Workshop {
     }
 }
 
-/// Refuses files from where the policy, as PutPolicy has it, allows none; null allows all.
+/// Refuses a URL if the policy, in PutPolicy's form, disallows inputs of its kind; null allows all.
 pub(crate) fn check_policy(policy: &Value, url: &str) -> Result<(), Failure> {
     let scheme = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let member = match scheme.as_str() {
@@ -47,7 +47,8 @@ pub(crate) fn check_policy(policy: &Value, url: &str) -> Result<(), Failure> {
     Err(Failure { code: 3457, message, is_retryable: false })
 }
 
-/// Every URL of the web in a job's settings that may not be read, at its place: what can be told before the job begins.
+/// Lists every web URL in a job's settings that may not be read, with its pointer, so that it can be reported before
+/// the job begins.
 pub(crate) fn forbidden_urls(settings: &Value, web: &WebInputs) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut look = |pointer: String, url: Option<&Value>| {
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_every_forbidden_url_told_at_its_place() {
+    fn every_forbidden_url_has_its_pointer() {
         let options = WebOptions { hosts: vec!["good.example".parse().unwrap()], ..WebOptions::default() };
         let web = WebInputs::new(options).unwrap();
         let images =
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_policy_tell_the_three_kinds_of_places_apart() {
+    fn policy_distinguishes_http_https_and_s3() {
         let policy = json!({"httpInputs": "DISALLOWED", "httpsInputs": "ALLOWED"});
         let refused = check_policy(&policy, "http://ann:pa55@h/x").unwrap_err();
         assert_eq!((refused.code, refused.is_retryable), (3457, false));

@@ -1,7 +1,7 @@
-//! Jobs that another service does: in a job of ours, out the same job there, its course mirrored here until its end.
+//! Hands jobs on to another service and mirrors their progress until they end.
 //!
-//! Never a second job there for one of ours: the job's own name is its token, and before it is asked for again it is
-//! looked for. A service that does not answer is asked again, for as long as the job lives.
+//! One of our jobs never becomes two jobs there: our job's id is the request token, and before a job is requested
+//! again it is looked for. A service that does not answer is asked again for as long as the job lives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,70 +21,70 @@ use crate::job_machine::{Failure, Stage};
 use crate::steps::JobContext;
 use crate::{Error, clock};
 
-/// User metadata by which a forwarded job is found again.
+/// User metadata key by which a forwarded job is found again.
 const FORWARDED_LABEL: &str = "abanico-forwarded";
-/// Longest pause between two looks at a job, and between two tries when the service does not answer.
+/// Longest pause between two polls of a job, and between two attempts when the service does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Pages of jobs that are looked through for a lost one.
+/// Pages of jobs to search for a lost one.
 const SEARCHED_PAGES: usize = 25;
 
-/// Why the other service did not do what it was asked for.
+/// Why the other service did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteError {
-    /// What it said, or why it was not reached.
+    /// What the service said, or why it was not reached.
     pub message: String,
-    /// Whether another try may do.
+    /// Whether a retry may succeed.
     pub is_retryable: bool,
-    /// Whether it says that there is no such thing.
+    /// Whether the service says that the thing does not exist.
     pub is_not_found: bool,
 }
 
-/// A MediaConvert-compatible service; requests and answers in wire form (camelCase).
+/// A MediaConvert-compatible service. Requests and answers are in wire form (camelCase).
 #[async_trait]
 pub trait RemoteJobs: Send + Sync {
-    /// Creates a job and answers it.
+    /// Creates a job and returns it.
     ///
     /// # Errors
-    /// [`RemoteError`] as for all.
+    /// Returns a [`RemoteError`] if the service refuses or is not reached.
     async fn create(&self, request: &Value) -> Result<Value, RemoteError>;
-    /// A job.
+    /// Returns a job.
     ///
     /// # Errors
-    /// [`RemoteError`] as for all.
+    /// Returns a [`RemoteError`] if the service refuses or is not reached.
     async fn get(&self, id: &str) -> Result<Value, RemoteError>;
     /// Cancels a job.
     ///
     /// # Errors
-    /// [`RemoteError`] as for all.
+    /// Returns a [`RemoteError`] if the service refuses or is not reached.
     async fn cancel(&self, id: &str) -> Result<(), RemoteError>;
-    /// A page of the newest jobs: `jobs` and perhaps `nextToken`.
+    /// Returns a page of the newest jobs: `jobs` and perhaps `nextToken`.
     ///
     /// # Errors
-    /// [`RemoteError`] as for all.
+    /// Returns a [`RemoteError`] if the service refuses or is not reached.
     async fn newest(&self, next_token: Option<&str>) -> Result<Value, RemoteError>;
-    /// Keys below a prefix in one of the service's buckets.
+    /// Returns the keys below a prefix in one of the service's buckets.
     ///
     /// # Errors
-    /// [`RemoteError`] as for all.
+    /// Returns a [`RemoteError`] if the service refuses or is not reached.
     async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, RemoteError>;
 }
 
 /// How jobs are handed on.
 #[derive(Clone)]
 pub struct Forwarding {
-    /// The service.
+    /// The other service.
     pub jobs: Arc<dyn RemoteJobs>,
-    /// Where its objects are.
+    /// Store of the service's objects.
     pub store: Arc<dyn ObjectStore>,
-    /// Role that its jobs name.
+    /// Role that jobs there name.
     pub role: String,
-    /// Its queue; none for its default.
+    /// Queue of the service; `None` for its default.
     pub queue: Option<String>,
-    /// Its buckets by the names of ours; others keep their name.
+    /// The service's buckets by the names of ours; other buckets keep their name.
     pub buckets: BTreeMap<String, String>,
-    /// Whether inputs are copied there before and outputs back after.
+    /// Whether inputs are copied there first and outputs copied back afterwards.
     pub copies: bool,
-    /// First pause between two looks at a job; it grows to a minute.
+    /// First pause between two polls of a job; it grows to a minute.
     pub pause: Duration,
 }
 
@@ -97,26 +97,26 @@ impl std::fmt::Debug for Forwarding {
     }
 }
 
-/// What is known of the job there.
+/// What is known about the job at the other service.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Forwarded {
-    /// Whether it was asked for; the answer may be lost.
+    /// Whether the job was requested; the answer may be lost.
     pub is_asked_for: bool,
-    /// Its id.
+    /// Id of the job there.
     pub id: Option<String>,
     /// `outputGroupDetails` of the finished job, as in the COMPLETE event, with our buckets.
     pub outputs: Option<Value>,
 }
 
-/// How looking after a job came to an end.
+/// Why mirroring a job stopped.
 enum End {
-    /// The job is at its end.
+    /// The job has ended.
     Over,
-    /// The process stops; a later start goes on.
+    /// The process is stopping; the next start continues.
     Stopped,
 }
 
-/// Looks after one forwarded job.
+/// Forwards and mirrors one job.
 pub(crate) struct Forwarder {
     pub record: JobRecord,
     pub database: Arc<Database>,
@@ -125,7 +125,7 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    /// Hands the job on and mirrors it until its end or `signals.stop`.
+    /// Hands the job on and mirrors it until it ends or `signals.stop` is cancelled.
     pub async fn run(mut self, signals: Signals) -> Result<(), Error> {
         self.enter(Stage::Probing, None).await?;
         let end = tokio::select! {
@@ -172,8 +172,9 @@ impl Forwarder {
                     }
                 }
                 Err(error) if error.is_not_found => {
-                    let message =
-                        format!("the job `{id}` that this one was handed on to is gone: submit it again");
+                    let message = format!(
+                        "the job `{id}` at the other service does not exist any more: submit the job again"
+                    );
                     return Err(Failure { code: 1999, message, is_retryable: false }.into());
                 }
                 Err(error) => self.not_reached(&error),
@@ -184,10 +185,10 @@ impl Forwarder {
     }
 
     fn not_reached(&self, error: &RemoteError) {
-        tracing::warn!(job.id = %self.record.id, reason = error.message, "the other service does not answer: it is asked again");
+        tracing::warn!(job.id = %self.record.id, reason = error.message, "the other service does not answer: trying again");
     }
 
-    /// Finds or creates the job there.
+    /// Finds or creates the job at the other service.
     async fn hand_on(&mut self) -> Result<(), Trouble> {
         let request = request(&self.record, &self.forwarding);
         let was_asked_for = std::mem::replace(&mut self.record.forwarded.is_asked_for, true);
@@ -204,7 +205,7 @@ impl Forwarder {
             match created {
                 Ok(job) => {
                     let id = job.get("id").and_then(Value::as_str).unwrap_or_default();
-                    tracing::info!(job.id = %self.record.id, remote = id, "a job was handed on");
+                    tracing::info!(job.id = %self.record.id, remote = id, "handed a job on to the other service");
                     self.record.forwarded.id = Some(id.to_owned());
                     self.store(Vec::new()).await?;
                     return Ok(());
@@ -221,7 +222,7 @@ impl Forwarder {
         }
     }
 
-    /// The job there that carries our name; it must be among the newest five hundred.
+    /// Finds the job there that carries our job's id; it must be among the newest five hundred.
     async fn find(&self) -> Result<Option<Value>, RemoteError> {
         let mut token: Option<String> = None;
         for _ in 0..SEARCHED_PAGES {
@@ -240,7 +241,7 @@ impl Forwarder {
         Ok(None)
     }
 
-    /// Takes in how far the job there is; true at its end.
+    /// Mirrors the state of the job there. Returns true at its end.
     async fn mirror(&mut self, job: &Value) -> Result<bool, Trouble> {
         let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default();
         let percent = job.get("jobPercentComplete").and_then(Value::as_u64).unwrap_or(0).min(100);
@@ -290,7 +291,7 @@ impl Forwarder {
     }
 
     async fn copy_input(&self) -> Result<(), Trouble> {
-        // What is on the web the other service reads from there.
+        // The other service reads web inputs itself.
         for url in self.context.input_urls.iter().filter(|url| !abanico_store::is_web_url(url)) {
             let there = moved(url, &self.forwarding.buckets);
             self.copy(&parsed(url)?, &parsed(&there)?, true).await?;
@@ -298,7 +299,7 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Copies all that stands below the destinations there to the same keys here.
+    /// Copies everything below the destinations there to the same keys here.
     async fn copy_outputs(&self) -> Result<(), Trouble> {
         for ours in destinations(&self.record.submission.settings) {
             let there = moved(&ours, &self.forwarding.buckets);
@@ -331,8 +332,8 @@ impl Forwarder {
         let file = self.context.work.input(0);
         let folder = self.context.work.root();
         std::fs::create_dir_all(folder)
-            .map_err(|error| failure::from_disk("make the work folder", &error))?;
-        // What an interrupted copy left may be half a file.
+            .map_err(|error| failure::from_disk("create the work folder", &error))?;
+        // An interrupted copy may have left half a file.
         let _ = std::fs::remove_file(&file);
         source.fetch(from, &file).await.map_err(|error| failure::from_store(&error))?;
         let published = target.publish(&file, to, &abanico_store::ObjectAttributes::default()).await;
@@ -340,7 +341,7 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Enters a stage, unless the job is there or beyond already, and stores that with its event.
+    /// Enters a stage, unless the job is already there or beyond, and stores that with its event.
     async fn enter(&mut self, stage: Stage, failure: Option<Failure>) -> Result<(), Error> {
         let before = self.record.stage();
         if !self.record.machine.mirror(stage, failure) {
@@ -366,7 +367,7 @@ impl Forwarder {
     }
 }
 
-/// What keeps a job from being looked after.
+/// Why a job can no longer be mirrored.
 enum Trouble {
     Job(Failure),
     Storage(Error),
@@ -384,7 +385,7 @@ impl From<Error> for Trouble {
     }
 }
 
-/// The request to the other service: complete settings with its buckets, its role and queue, and our name.
+/// Builds the request to the other service: complete settings with its buckets, its role and queue, and our job's id.
 fn request(record: &JobRecord, forwarding: &Forwarding) -> Value {
     let submission = &record.submission;
     let mut settings = submission.settings.clone();
@@ -422,7 +423,7 @@ fn move_member(object: &mut Value, name: &str, buckets: &BTreeMap<String, String
     object[name] = json!(moved(&url, buckets));
 }
 
-/// The URL with the other service's bucket.
+/// Returns the URL with the other service's bucket.
 fn moved(url: &str, buckets: &BTreeMap<String, String>) -> String {
     let other = bucket_and_key(url).and_then(|(bucket, key)| Some((buckets.get(bucket)?, key)));
     other.map_or_else(|| url.to_owned(), |(bucket, key)| format!("s3://{bucket}/{key}"))
@@ -432,7 +433,7 @@ fn bucket_and_key(url: &str) -> Option<(&str, &str)> {
     url.strip_prefix("s3://")?.split_once('/')
 }
 
-/// Destinations of all output groups.
+/// Returns the destinations of all output groups.
 fn destinations(settings: &Value) -> Vec<String> {
     let groups = settings.get("outputGroups").and_then(Value::as_array).cloned().unwrap_or_default();
     let of = |group: Value| {
@@ -442,7 +443,7 @@ fn destinations(settings: &Value) -> Vec<String> {
     groups.into_iter().filter_map(of).collect()
 }
 
-/// The details of a finished job in the form of the COMPLETE event, with our buckets.
+/// Returns the details of a finished job in the form of the COMPLETE event, with our buckets.
 fn named_groups(details: &Value, settings: &Value, buckets: &BTreeMap<String, String>) -> Value {
     let back: BTreeMap<String, String> =
         buckets.iter().map(|(ours, theirs)| (theirs.clone(), ours.clone())).collect();
@@ -456,7 +457,7 @@ fn named_groups(details: &Value, settings: &Value, buckets: &BTreeMap<String, St
     Value::Array(groups)
 }
 
-/// Gives every path below `value` its bucket here.
+/// Replaces the bucket in every URL below `value`.
 fn rename(value: &mut Value, buckets: &BTreeMap<String, String>) {
     match value {
         Value::String(text) if text.starts_with("s3://") => *text = moved(text, buckets),
@@ -475,7 +476,7 @@ fn parsed(url: &str) -> Result<ObjectUrl, Failure> {
 }
 
 fn copying(url: &str, reason: &str) -> Failure {
-    Failure { code: 1999, message: format!("`{url}` could not be copied: {reason}"), is_retryable: false }
+    Failure { code: 1999, message: format!("cannot copy `{url}`: {reason}"), is_retryable: false }
 }
 
 #[cfg(test)]
@@ -488,14 +489,14 @@ mod tests {
     }
 
     #[test]
-    fn are_only_named_buckets_moved() {
+    fn only_named_buckets_are_replaced() {
         assert_eq!(moved("s3://uploads/a/b c.mp4", &buckets()), "s3://aws-uploads/a/b c.mp4");
         assert_eq!(moved("s3://other/a.mp4", &buckets()), "s3://other/a.mp4");
         assert_eq!(moved("https://h/uploads/a", &buckets()), "https://h/uploads/a");
     }
 
     #[test]
-    fn do_finished_groups_get_their_type_and_our_buckets() {
+    fn finished_groups_get_type_and_our_buckets() {
         let details = json!([{"outputDetails": [{"outputFilePaths": ["s3://aws-out/a.m3u8"], "durationInMs": 5}],
             "playlistFilePaths": ["s3://aws-out/m.m3u8"]}]);
         let settings = json!({"outputGroups": [{"outputGroupSettings": {"type": "HLS_GROUP_SETTINGS"}}]});
@@ -505,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn are_all_destinations_found_whatever_the_group() {
+    fn destinations_of_every_group_are_found() {
         let settings = json!({"outputGroups": [
             {"outputGroupSettings": {"type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {"destination": "s3://a/"}}},
             {"outputGroupSettings": {"type": "HLS_GROUP_SETTINGS", "hlsGroupSettings": {"destination": "s3://b/x"}}}]});

@@ -1,8 +1,8 @@
-//! Hops of waiting jobs from queue to queue: in a job's hop destinations and how long it waits, out where it goes next.
-//! Never a job that runs, never a queue that a job has not asked for.
+//! Moves waiting jobs from queue to queue (queue hopping). A running job never hops, and a job hops only to queues
+//! that it names.
 //!
-//! Each destination has its turn: the first when the job has waited so long in the queue that it was submitted to, the next
-//! when it has waited so long in the queue that it hopped to (AWS, "Setting up queue hopping").
+//! Each destination has its turn: the first once the job has waited long enough in the queue that it was submitted
+//! to, the next once it has waited long enough in the queue that it hopped to (AWS, "Setting up queue hopping").
 
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use serde::{Deserialize, Serialize};
@@ -18,22 +18,22 @@ use crate::job::{JobId, JobRecord, Submission};
 pub struct QueueTransition {
     /// ARN of the queue that the job left.
     pub source: String,
-    /// ARN of the queue that it went to.
+    /// ARN of the queue that it moved to.
     pub destination: String,
-    /// When, in milliseconds since 1970.
+    /// Time of the hop, in milliseconds since 1970-01-01 UTC.
     pub at_ms: i64,
 }
 
-/// Where a job goes and how urgent it is there.
+/// Where a job hops to, and its priority there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Hop {
     /// ARN of the queue.
     pub queue: String,
-    /// Its priority there.
+    /// Priority in that queue.
     pub priority: i32,
 }
 
-/// ARNs of all queues that a submission may hop to, in their order.
+/// Returns the ARNs of all queues that a submission may hop to, in order.
 pub(crate) fn destinations(submission: &Submission) -> Vec<String> {
     wire(submission).map(queue_of).collect()
 }
@@ -42,13 +42,13 @@ fn wire(submission: &Submission) -> impl Iterator<Item = &Value> {
     submission.request.get("hopDestinations").and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The queue of a destination; the default one where it names none (AWS's service model).
+/// Returns the queue of a destination, or the default queue if it names none (AWS's service model).
 fn queue_of(destination: &Value) -> String {
     let named = destination.get("queue").and_then(Value::as_str).unwrap_or("Default");
     Arn::local(ResourceKind::Queue, resource_name(named, ResourceKind::Queue)).to_string()
 }
 
-/// The hop whose time has come.
+/// Returns the hop that is due, if any.
 pub(crate) fn due(record: &JobRecord, now_ms: i64) -> Option<Hop> {
     let destination = wire(&record.submission).nth(record.transitions.len())?;
     let minutes = destination.get("waitMinutes").and_then(Value::as_i64).filter(|minutes| *minutes > 0)?;
@@ -62,10 +62,11 @@ pub(crate) fn due(record: &JobRecord, now_ms: i64) -> Option<Hop> {
 }
 
 impl Database {
-    /// Lets every waiting job hop whose time has come, but those that are `active`; each with its event in one transaction.
+    /// Moves every waiting job whose hop is due, except those that are `active`, each with its event in one
+    /// transaction. Returns how many hopped.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the job database cannot be read or written.
     pub(crate) fn hop(&self, now_ms: i64, active: impl Fn(&JobId) -> bool) -> Result<usize, Error> {
         let mut hopped = 0;
         for mut record in self.hopping()? {
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn has_each_destination_its_turn_and_its_wait() {
+    fn each_destination_has_its_turn_and_wait() {
         let hops = json!([{"queue": "fast", "waitMinutes": 2, "priority": 7}, {"waitMinutes": 1}]);
         let mut job = record(hops);
         assert_eq!(
@@ -115,15 +116,11 @@ mod tests {
         assert!(due(&job, 181_000).unwrap().queue.ends_with("queues/Default"));
         job.transitions.push(QueueTransition { source: "b".into(), destination: "c".into(), at_ms: 181_000 });
         assert_eq!(due(&job, i64::MAX), None);
-        assert_eq!(
-            due(&record(json!([{"queue": "fast"}])), i64::MAX),
-            None,
-            "without a wait nothing happens"
-        );
+        assert_eq!(due(&record(json!([{"queue": "fast"}])), i64::MAX), None, "no hop without a wait");
     }
 
     #[test]
-    fn does_a_waiting_job_change_its_queue_with_an_event_and_an_active_one_not() {
+    fn only_waiting_jobs_hop_and_send_an_event() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("e")).unwrap();
         let job = record(json!([{"queue": "fast", "waitMinutes": 1, "priority": 3}]));

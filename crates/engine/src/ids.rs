@@ -1,5 +1,5 @@
-//! Ids of new jobs and events: in the time or nothing, out MediaConvert's `<milliseconds>-<six letters or digits>` or a
-//! UUID. Never the same twice: the operating system's random numbers fill them.
+//! Creates ids: MediaConvert's `<milliseconds>-<six letters or digits>` for jobs and UUIDs for events. The operating
+//! system's random numbers make them unique.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -8,12 +8,12 @@ use crate::JobId;
 
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// A random number. Each hasher has fresh random keys; hashing nothing with them needs no other crate.
+/// Returns a random number. Each hasher has fresh random keys, so hashing nothing gives one without another crate.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Makes a random UUID (version 4) for an event.
+/// Creates a random UUID (version 4) for an event.
 pub(crate) fn uuid() -> String {
     let (high, low) = (random(), random());
     format!(
@@ -26,7 +26,7 @@ pub(crate) fn uuid() -> String {
     )
 }
 
-/// Makes an id for a job that is made now.
+/// Creates an id for a job that is created now.
 pub(crate) fn job(now_ms: i64) -> JobId {
     let mut random = random();
     let mut suffix = String::new();
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_ids_of_one_millisecond_different_and_of_the_known_form() {
+    fn job_ids_are_distinct_and_well_formed() {
         let ids: std::collections::BTreeSet<_> =
             (0..200).map(|_| job(1_671_476_818_694).to_string()).collect();
         assert!(ids.len() > 195, "{}", ids.len());
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_uuid_of_version_4() {
+    fn uuid_has_version_4() {
         let uuid = uuid();
         let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12]);

@@ -1,5 +1,5 @@
-//! A job as the engine keeps it: in what was submitted and what happened since, out one record that is all there is to
-//! know. Never AWS's wire shape: crate `server` makes that.
+//! A job as the engine stores it: one record of what was submitted and what has happened since. Crate `server` turns
+//! it into AWS's wire shape.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::forwarding::Forwarded;
 use crate::hops::QueueTransition;
 use crate::job_machine::{JobMachine, Stage};
 
-/// Names a job, `<milliseconds>-<six letters or digits>`, as MediaConvert's ids do.
+/// Id of a job, `<milliseconds>-<six letters or digits>`, like MediaConvert's ids.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(String);
 
 impl JobId {
-    /// Takes a text as an id.
+    /// Makes an id of a text, unchecked.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -41,61 +41,62 @@ impl std::fmt::Display for JobId {
 pub struct Submission {
     /// Settings in wire form (`lowerCamel`), complete.
     pub settings: Value,
-    /// The client's request in wire form, as it came.
+    /// The client's request in wire form.
     pub request: Value,
     /// The user's own labels, shown with the job and its events.
     pub user_metadata: BTreeMap<String, String>,
-    /// ARN of the role that the client named; kept and shown, never used here.
+    /// ARN of the role that the client named; stored and shown, never used here.
     pub role: String,
     /// ARN of the queue.
     pub queue: String,
-    /// Higher goes first, -50 to 50.
+    /// Priority, -50 to 50; higher goes first.
     pub priority: i32,
-    /// Makes a repeated request find the first one's job; none makes every request a new job.
+    /// Lets a repeated request find the first one's job; `None` makes every request a new job.
     pub token: Option<Token>,
-    /// Remarks about the settings that the user should see.
+    /// Notes on the settings that the user should see.
     pub messages: Vec<String>,
 }
 
 /// Tells a repeated request from a new one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Token {
-    /// The text that repeats.
+    /// Text of the token.
     pub text: String,
-    /// How long it is remembered after the job was made, in milliseconds; none means forever.
+    /// How long the token is remembered after the job was created, in milliseconds; `None` means forever.
     pub remembered_ms: Option<i64>,
 }
 
 /// Times of a job, in milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct JobTimes {
-    /// When it was made.
+    /// When the job was created.
     pub submitted_ms: i64,
-    /// When its turn came.
+    /// When it started.
     pub started_ms: Option<i64>,
-    /// When it reached its end.
+    /// When it ended.
     pub finished_ms: Option<i64>,
 }
 
-/// True progress of each phase, 0 to 100.
+/// Measured progress of each phase, 0 to 100.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Fetching, probing, planning.
     pub probing_percent: u8,
-    /// Encoding by frames, up to 99; the last is packaging's and verifying's.
+    /// Encoding, by frames, up to 99; the last percent is for packaging and verifying.
     pub transcoding_percent: u8,
     /// Publishing, by bytes.
     pub uploading_percent: u8,
-    /// Frames done of the rendition with most frames, by what they cost: one that has only been through a first pass counts as
-    /// the part of a frame that this pass is. So this grows from the first pass on, and as [`Self::transcoding_percent`] does;
-    /// without first passes it is just the number of frames encoded.
+    /// Frames done of the rendition with the most frames, weighted by cost: a frame that has only been through a
+    /// first pass counts as the fraction of the work that this pass is. So the number grows from the first pass on,
+    /// in step with [`Self::transcoding_percent`]. Without first passes it is the number of frames encoded.
     pub frames_done: u64,
-    /// Frames of the rendition with most frames; 0 until the first are done.
+    /// Frames of the rendition with the most frames; 0 until the first are done.
     pub frames_total: u64,
 }
 
 impl Progress {
-    /// One number for the whole job: probing counts 2, transcoding 93, uploading 5 parts of a hundred.
+    /// Returns one percentage for the whole job: probing counts for 2 percent, transcoding for 93 and uploading for
+    /// 5.
     pub fn job_percent(self) -> u8 {
         let parts =
             [(self.probing_percent, 2_u32), (self.transcoding_percent, 93), (self.uploading_percent, 5)];
@@ -104,72 +105,74 @@ impl Progress {
     }
 }
 
-/// A file that stands in its place.
+/// A verified output file and its measurements.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PublishedOutput {
     /// Index in the plan's outputs.
     pub output: u32,
-    /// Its URL.
+    /// URL of the file at its destination.
     pub url: String,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// Duration of the longest track, in milliseconds.
     pub duration_ms: i64,
-    /// Measured video bit rate, 0 without a picture.
+    /// Measured video bit rate in bits per second, 0 without video.
     pub video_bit_rate_bps: u64,
-    /// Width in pixels, 0 without a picture.
+    /// Width in pixels, 0 without video.
     pub width: u32,
-    /// Height in pixels, 0 without a picture.
+    /// Height in pixels, 0 without video.
     pub height: u32,
 }
 
-/// Everything that is known of a job.
+/// Everything that is known about a job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JobRecord {
-    /// Its name.
+    /// Id of the job.
     pub id: JobId,
-    /// What was asked for.
+    /// What the client wants done.
     pub submission: Submission,
-    /// Its course so far.
+    /// State machine of the job.
     pub machine: JobMachine,
-    /// When things happened.
+    /// When the job was submitted, started and ended.
     pub times: JobTimes,
-    /// How far it is; kept in memory while it runs, stored at its end.
+    /// Progress; kept in memory while the job runs, stored at its end.
     pub progress: Progress,
-    /// Facts of the inputs in the job's order, once probed.
+    /// Measured facts of the inputs in the job's order, once probed.
     #[serde(default)]
     pub inputs: Vec<MediaInfo>,
-    /// The plan, once made. Its tasks are there only where the job is driven: a long film has thousands, and whoever looks at the job
-    /// would read them. From the job's end on it has only what was made and what is to be told of it.
+    /// The plan, once made. It has its tasks only while the job is driven: a long input has thousands of them, and
+    /// everyone who reads the job would read them too. After the job's end, it has only what is reported about the
+    /// job.
     pub plan: Option<Arc<Plan>>,
-    /// Verified outputs; visible in their places once the job is complete.
+    /// Verified outputs; visible at their destinations once the job is complete.
     pub outputs: Vec<PublishedOutput>,
-    /// URLs of outputs that already stand in their places; taken back should the job not complete.
+    /// URLs of outputs that are already published; deleted again if the job does not complete.
     pub published: Vec<String>,
-    /// CPU time of the ffmpeg processes that finished, in milliseconds.
+    /// CPU time of finished ffmpeg processes, in milliseconds.
     pub child_cpu_ms: u64,
-    /// Queues that it hopped from and to while it waited.
+    /// Hops from queue to queue while the job waited.
     #[serde(default)]
     pub transitions: Vec<QueueTransition>,
-    /// The job of another service that does this one's work, where jobs are handed on.
+    /// The job at another service that does this one's work, if jobs are forwarded.
     #[serde(default)]
     pub forwarded: Forwarded,
 }
 
 impl JobRecord {
-    /// Where the job stands.
+    /// Returns the job's stage.
     pub fn stage(&self) -> Stage {
         self.machine.stage()
     }
 
-    /// Drops what nobody reads of a job that is at its end: tasks and what they read. Outputs, groups, notes and warnings stay.
+    /// Drops what nobody reads after a job's end: the tasks and the files that they read. Outputs, groups, notes and
+    /// warnings stay.
     pub(crate) fn forget_work(&mut self) {
         let told =
             |plan: Arc<Plan>| Plan { caption_files: Vec::new(), images: Vec::new(), ..plan.without_tasks() };
         self.plan = self.plan.take().map(|plan| Arc::new(told(plan)));
     }
 
-    /// Tasks of the plan that are there.
+    /// Returns the plan's tasks; empty if they are not loaded.
     pub(crate) fn tasks(&self) -> &[Task] {
         self.plan.as_deref().map_or(&[], |plan| &plan.tasks)
     }
@@ -179,24 +182,24 @@ impl JobRecord {
         self.plan = self.plan.take().map(|plan| Arc::new(Plan { tasks, ..plan.without_tasks() }));
     }
 
-    /// The same without the plan's tasks.
+    /// Returns the record without the plan's tasks.
     pub(crate) fn without_tasks(&self) -> Self {
         let plan = self.plan.as_deref().map(|plan| Arc::new(plan.without_tasks()));
         Self { plan, ..self.clone() }
     }
 
-    /// What an output group is made as; files where no plan tells.
+    /// Returns the kind of an output group; files if no plan has that group.
     pub fn group_kind(&self, group: u32) -> GroupKind {
         let planned = self.plan.iter().flat_map(|plan| &plan.groups).find(|planned| planned.group == group);
         planned.map_or(GroupKind::File, |planned| planned.kind)
     }
 
-    /// What is odd about the inputs.
+    /// Returns the plan's warnings about the inputs.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
         self.plan.iter().flat_map(|plan| &plan.warnings)
     }
 
-    /// How often each warning came, by its number.
+    /// Returns how often each warning occurred, by its code.
     pub fn warning_counts(&self) -> Vec<(u32, u32)> {
         let mut counts = BTreeMap::new();
         for warning in self.warnings() {
@@ -205,7 +208,7 @@ impl JobRecord {
         counts.into_iter().collect()
     }
 
-    /// Remarks of submission and plan.
+    /// Returns the notes of the submission and the plan, and the warnings.
     pub fn messages(&self) -> impl Iterator<Item = &str> {
         let warnings = self.warnings().map(|warning| &warning.message);
         let plan = self.plan.iter().flat_map(|plan| plan.notes.iter()).chain(warnings);
@@ -218,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_the_whole_jobs_percentage_reach_a_hundred_only_at_the_end() {
+    fn job_reaches_100_percent_only_at_the_end() {
         let done = Progress {
             probing_percent: 100,
             transcoding_percent: 100,

@@ -1,6 +1,7 @@
-//! The course of one job as a pure state machine: in what happened, out what to do next.
+//! The life of one job as a pure state machine: takes events and returns the commands that follow.
 //!
-//! Never: I/O, a clock, randomness. The embedded loop, and any other driver, replays the same events to the same end.
+//! It uses no I/O, clock or randomness. The embedded loop, or any other driver, that replays the same events reaches
+//! the same end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,28 +11,28 @@ use serde::{Deserialize, Serialize};
 /// How often one step is tried before the job fails.
 pub const MAX_ATTEMPTS: u32 = 3;
 
-/// Where a job stands; the words are MediaConvert's phases between its states.
+/// Stage of a job. The names combine MediaConvert's states with the phases between them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Stage {
-    /// Waits for its turn.
+    /// The job waits for its turn.
     Submitted,
-    /// The input is fetched, probed and planned.
+    /// The inputs are fetched and probed, and the job is planned.
     Probing,
-    /// Tasks of the plan run.
+    /// The plan's tasks run.
     Transcoding,
     /// Verified outputs are published.
     Uploading,
-    /// All outputs stand in their place.
+    /// All outputs are published.
     Complete,
-    /// It failed; nothing of it is visible.
+    /// The job failed; nothing of it is visible.
     Error,
-    /// The user stopped it; nothing of it is visible.
+    /// The user cancelled the job; nothing of it is visible.
     Canceled,
 }
 
 impl Stage {
-    /// Whether nothing more will happen.
+    /// Returns whether nothing more will happen.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Complete | Self::Error | Self::Canceled)
     }
@@ -42,9 +43,9 @@ impl Stage {
 pub struct Failure {
     /// MediaConvert's error code, such as 1010.
     pub code: u32,
-    /// What is wrong with which thing, and the remedy.
+    /// What is wrong, with which file or setting, and how to remedy it.
     pub message: String,
-    /// Whether another try may do.
+    /// Whether a retry may succeed.
     pub is_retryable: bool,
 }
 
@@ -52,7 +53,7 @@ pub struct Failure {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Fetch, probe and plan.
+    /// Fetch and probe the inputs, and plan the job.
     Prepare,
     /// Run a task of the plan.
     Task(TaskId),
@@ -63,17 +64,17 @@ pub enum Step {
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The job's turn has come, first or after a restart of the driver.
+    /// The job's turn has come, for the first time or after a restart of the driver.
     Started,
-    /// The plan stands; its tasks.
+    /// The plan is made; these are its tasks.
     Planned(Vec<Task>),
-    /// A task of the plan is done, its files are in place.
+    /// A task of the plan is done, and its files are in place.
     TaskDone(TaskId),
-    /// Every output stands in its place.
+    /// Every output is published.
     Published,
     /// A step failed.
     Failed(Step, Failure),
-    /// The user wants the job stopped.
+    /// The user wants to cancel the job.
     CancelRequested,
 }
 
@@ -84,16 +85,17 @@ pub enum Command {
     Run {
         /// The step.
         step: Step,
-        /// Which try this is.
+        /// Number of the attempt.
         attempt: u32,
     },
     /// Stop every running step.
     StopAll,
-    /// The job has reached its end: clean up.
+    /// The job has ended: clean up.
     Finish,
 }
 
-/// State of one job. Serialised, it is the job's snapshot: a machine read back goes on where the other stopped.
+/// State of one job. Its serialised form is the job's snapshot: a machine read back continues where the other
+/// stopped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobMachine {
     stage: Stage,
@@ -118,34 +120,35 @@ impl Default for JobMachine {
 }
 
 impl JobMachine {
-    /// Where the job stands.
+    /// Returns the job's stage.
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Why it failed, in [`Stage::Error`].
+    /// Returns why the job failed, in [`Stage::Error`].
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
 
-    /// Tasks that are done; none any more at the job's end.
+    /// Returns the tasks that are done; empty after the job's end.
     pub fn done(&self) -> &BTreeSet<TaskId> {
         &self.done
     }
 
-    /// Tries beyond the first of all steps so far.
+    /// Returns the number of attempts beyond the first, summed over all steps so far.
     pub fn retries(&self) -> u32 {
         self.attempts.iter().map(|(_, attempts)| attempts.saturating_sub(1)).sum()
     }
 
-    /// Forgets all work, because its files are gone: the next [`Event::Started`] begins anew.
+    /// Forgets all work because its files are gone: the next [`Event::Started`] starts from the beginning.
     pub fn start_over(&mut self) {
         if !self.stage.is_final() {
             *self = Self { attempts: std::mem::take(&mut self.attempts), ..Self::default() };
         }
     }
 
-    /// Enters the stage of a job that another service does; false when the job is there or beyond already.
+    /// Enters the stage of a job that another service does. Returns false if the job is already in this stage or
+    /// beyond.
     pub(crate) fn mirror(&mut self, stage: Stage, failure: Option<Failure>) -> bool {
         let is_news = !self.stage.is_final() && stage > self.stage;
         if is_news {
@@ -155,7 +158,7 @@ impl JobMachine {
         is_news
     }
 
-    /// Takes in what happened and says what to do. Events that come too late change nothing.
+    /// Applies an event and returns what to do. Events that come too late change nothing.
     pub fn apply(&mut self, event: Event) -> Vec<Command> {
         if self.stage.is_final() {
             return Vec::new();
@@ -173,7 +176,7 @@ impl JobMachine {
         }
     }
 
-    /// Steps that were running when the driver stopped are started again; their attempts do not count, because the
+    /// Starts the steps again that were running when the driver stopped. Those attempts do not count, because the
     /// driver's end is not their fault.
     fn start(&mut self) -> Vec<Command> {
         let interrupted = std::mem::take(&mut self.running);
@@ -256,7 +259,8 @@ impl JobMachine {
         self.finish(Stage::Error)
     }
 
-    /// Which tasks there were and are done is for going on; all that is told of them later is how often they were tried again.
+    /// Ends the job. The tasks are only needed to continue it; all that is reported later is how often steps were
+    /// retried.
     fn finish(&mut self, stage: Stage) -> Vec<Command> {
         self.stage = stage;
         self.tasks.clear();

@@ -1,5 +1,5 @@
-//! Small things that users keep and jobs only look at: tags, the policy on inputs, certificates, shares and job queries.
-//! In a kind, a name and a body in wire form, out the same, durably. Never a judgement of a body.
+//! Stores small items that users keep and jobs only read: tags, the policy on inputs, certificates, shares and job
+//! queries. Bodies are stored durably in wire form and are not checked here.
 
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
@@ -7,16 +7,16 @@ use serde_json::Value;
 use crate::database::{Database, unreadable};
 use crate::error::Error;
 
-/// What is kept.
+/// Kind of a stored item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kept {
     /// Tags of a resource, by its ARN.
     Tags,
-    /// The policy on inputs, by the empty name.
+    /// The policy on inputs, under the empty name.
     Policy,
-    /// A certificate that was associated, by its ARN.
+    /// An associated certificate, by its ARN.
     Certificate,
-    /// A job that was shared for support, by its id.
+    /// A job shared for support, by its id.
     Share,
     /// A query over jobs, by its id.
     JobsQuery,
@@ -35,7 +35,7 @@ impl Kept {
 }
 
 impl Database {
-    /// Stores a body in the place of the one that was there.
+    /// Stores a body, replacing any earlier one.
     pub(crate) fn keep(&self, kind: Kept, name: &str, body: &Value) -> Result<(), Error> {
         self.lock().execute(
             "INSERT INTO kept (kind, name, body) VALUES (?1, ?2, ?3)
@@ -45,7 +45,7 @@ impl Database {
         Ok(())
     }
 
-    /// Reads a body; none when there is none.
+    /// Returns a body, or `None` if there is none.
     pub(crate) fn kept(&self, kind: Kept, name: &str) -> Result<Option<Value>, Error> {
         let connection = self.lock();
         let mut statement =
@@ -56,7 +56,7 @@ impl Database {
         Ok(body.optional()?)
     }
 
-    /// Removes a body; false when there is none.
+    /// Removes a body. Returns false if there is none.
     pub(crate) fn forget(&self, kind: Kept, name: &str) -> Result<bool, Error> {
         let removed = self
             .lock()
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_body_kept_replaced_and_forgotten_within_its_kind() {
+    fn bodies_are_stored_replaced_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
         assert_eq!(database.kept(Kept::Tags, "a").unwrap(), None);

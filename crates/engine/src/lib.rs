@@ -1,6 +1,7 @@
-//! The engine: in submissions, out jobs that run to their end, durably and within bounds.
+//! Runs jobs to their end, durably and within bounds.
 //!
-//! Never HTTP, never AWS's wire shapes beyond the settings. [`job_machine`] decides, [`Engine`] does.
+//! [`job_machine`] decides what happens next, [`Engine`] carries it out. The engine knows nothing of HTTP, and of
+//! AWS's wire shapes only the job settings.
 
 mod clock;
 mod codec_names;

@@ -1,4 +1,4 @@
-//! Looking at a file without a job: in its URL, out its facts. Never a file that stays, never more than a few at a time.
+//! Probes a file without a job. The file is not kept, and only a few files are probed at a time.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::fetching::check_policy;
 use crate::job_machine::Failure;
 use crate::kept::Kept;
 
-/// How long one file may take, fetching and looking at it.
+/// Longest time to fetch and probe one file.
 const LIMIT: Duration = Duration::from_secs(120);
 
 impl Engine {
     /// Fetches and probes a file.
     ///
     /// # Errors
-    /// What a job would say of that input, with MediaConvert's code.
+    /// Fails as a job with this input would, with MediaConvert's code.
     pub async fn probe(&self, url: &str) -> Result<(FetchedFile, MediaInfo), Failure> {
         let policy = self.kept(Kept::Policy, "").await.map_err(|error| failure::broken_storage(&error))?;
         check_policy(&policy.unwrap_or_default(), url)?;
         let workshop = self.workshop();
-        // As many at once as there are processors; the others wait.
+        // At most one per processor at once; the others wait.
         let _permit =
             workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
         let folder = tempfile::Builder::new()
             .prefix("probe-")
             .tempdir_in(self.folder())
-            .map_err(|error| failure::from_disk("make a folder to look at a file", &error))?;
+            .map_err(|error| failure::from_disk("create a folder to probe a file", &error))?;
         let file = folder.path().join("input");
         let cancel = CancellationToken::new();
         let _stopped = cancel.clone().drop_guard();
@@ -43,7 +43,7 @@ impl Engine {
         };
         tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| {
             let url = without_secrets(url);
-            let message = format!("looking at `{url}` took more than {} s", LIMIT.as_secs());
+            let message = format!("probing `{url}` took longer than {} s", LIMIT.as_secs());
             Err(Failure { code: 1999, message, is_retryable: true })
         })
     }

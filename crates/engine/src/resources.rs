@@ -1,5 +1,5 @@
-//! What users keep beside their jobs: presets, job templates and queues of their own. In names and bodies in wire form,
-//! out the same, durably. Never a judgement of a body: whoever hands it in has checked it.
+//! Stores the user's own presets, job templates and queues durably. Bodies are in wire form and are not checked here;
+//! callers have checked them.
 
 use abanico_model::arn::{Arn, ResourceKind};
 use rusqlite::{OptionalExtension, Row, params};
@@ -8,38 +8,38 @@ use serde_json::Value;
 use crate::database::{Database, unreadable};
 use crate::error::Error;
 
-/// One of them.
+/// A preset, job template or queue of the user.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Resource {
-    /// What it is.
+    /// Its kind.
     pub kind: ResourceKind,
-    /// Its name, unique among its kind.
+    /// Name, unique within its kind.
     pub name: String,
-    /// What the client gave, in wire form.
+    /// What the client sent, in wire form.
     pub body: Value,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970-01-01 UTC.
     pub created_ms: i64,
-    /// When it was last changed.
+    /// When it was last changed, in milliseconds since 1970-01-01 UTC.
     pub updated_ms: i64,
 }
 
 impl Resource {
-    /// Its ARN.
+    /// Returns the ARN.
     pub fn arn(&self) -> String {
         Arn::local(self.kind, self.name.as_str()).to_string()
     }
 
-    /// Whether it is a queue whose jobs wait until it is active again.
+    /// Returns whether it is a paused queue, whose jobs wait until it is active again.
     fn is_paused(&self) -> bool {
         self.kind == ResourceKind::Queue && self.body.get("status").and_then(Value::as_str) == Some("PAUSED")
     }
 }
 
 impl Database {
-    /// Stores a new one.
+    /// Stores a new resource.
     ///
     /// # Errors
-    /// A conflict when the name is taken.
+    /// Fails with a conflict if the name is taken.
     pub(crate) fn insert_resource(&self, resource: &Resource) -> Result<(), Error> {
         let changed = self.lock().execute(
             "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms)
@@ -57,7 +57,7 @@ impl Database {
         if changed == 0 { Err(Error::resource_exists(resource.kind, &resource.name)) } else { Ok(()) }
     }
 
-    /// Replaces the body of one that is there, or makes the system's own queue's first one.
+    /// Replaces a resource's body, or stores the first body of the system's own queue.
     pub(crate) fn put_resource(&self, resource: &Resource) -> Result<(), Error> {
         self.lock().execute(
             "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms)
@@ -76,7 +76,7 @@ impl Database {
         Ok(())
     }
 
-    /// Reads one; none when there is none.
+    /// Returns a resource, or `None` if it does not exist.
     pub(crate) fn resource(&self, kind: ResourceKind, name: &str) -> Result<Option<Resource>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
@@ -85,7 +85,7 @@ impl Database {
         Ok(statement.query_row(params![kind.segment(), name], |row| read(kind, row)).optional()?)
     }
 
-    /// All of a kind, by name.
+    /// Returns all resources of a kind, sorted by name.
     pub(crate) fn resources(&self, kind: ResourceKind) -> Result<Vec<Resource>, Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
@@ -95,7 +95,7 @@ impl Database {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Removes one; false when there is none.
+    /// Deletes a resource. Returns false if it does not exist.
     pub(crate) fn delete_resource(&self, kind: ResourceKind, name: &str) -> Result<bool, Error> {
         let removed = self
             .lock()
@@ -103,7 +103,7 @@ impl Database {
         Ok(removed > 0)
     }
 
-    /// Jobs of the queue with this ARN that wait, and that are being done.
+    /// Returns how many jobs of the queue with this ARN are waiting, and how many are in progress.
     pub(crate) fn queue_counts(&self, arn: &str) -> Result<(u64, u64), Error> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_name_taken_only_within_its_kind() {
+    fn names_are_unique_within_a_kind() {
         let (_folder, database) = database();
         database.insert_resource(&preset("a", json!({"settings": {}}))).unwrap();
         let again = database.insert_resource(&preset("a", json!({}))).unwrap_err();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn are_changes_kept_and_removals_final() {
+    fn changes_are_stored_and_removals_final() {
         let (_folder, database) = database();
         for name in ["b", "a"] {
             database.insert_resource(&preset(name, json!({"v": 1}))).unwrap();

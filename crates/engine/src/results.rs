@@ -1,6 +1,6 @@
-//! Encodes that were made before: in the hash of everything that an encode follows from, out its files, linked into place.
-//! Never a result of other settings, another input or another encoder; never more bytes than allowed for long, and never
-//! bytes that a job has no room for.
+//! Keeps finished encodes, so that later jobs can link them into place. The key is a hash of everything that
+//! determines an encode, such as its settings, its input and the version of ffmpeg. Kept encodes are removed to stay
+//! within the size limit, and when a job needs the space.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,31 +14,31 @@ use abanico_ffmpeg::command::{EncodedFrom, encode_video};
 use abanico_plan::{Pass, ScaleSource, VideoEncode};
 use serde::Serialize;
 
-/// A folder of results, each a folder named by its hash. Those that were not used for longest go first.
+/// A folder of results, each in a subfolder named by its key. The least recently used are removed first.
 #[derive(Debug)]
 pub(crate) struct Results {
     folder: PathBuf,
     most_bytes: u64,
     spare_bytes: u64,
-    /// One at a time removes old results.
+    /// Held while results are removed.
     tidying: Mutex<()>,
 }
 
-/// What names of results end in that are not whole yet.
+/// Suffix of the names of results that are not complete yet.
 const PARTIAL: &str = ".partial";
 
-/// One result that lies there.
+/// One complete result.
 struct Entry {
     path: PathBuf,
     used: SystemTime,
     bytes: u64,
-    /// What removing it gives back: a file that a running job has under another name is not given back yet.
+    /// Bytes that removing it frees: a file that a running job has linked elsewhere frees nothing yet.
     own_bytes: u64,
 }
 
 impl Results {
-    /// Opens the folder; half-made results of an earlier run are removed. None when nothing may be kept. `spare_bytes` of its
-    /// disk are to stay free.
+    /// Opens the folder and removes incomplete results of an earlier run. Returns `None` if `most_bytes` is 0.
+    /// `spare_bytes` of its disk are to stay free.
     pub fn open(folder: &Path, most_bytes: u64, spare_bytes: u64) -> io::Result<Option<Self>> {
         if most_bytes == 0 {
             return Ok(None);
@@ -55,8 +55,8 @@ impl Results {
         Ok(Some(results))
     }
 
-    /// Puts the files of a result in place: `names` pairs each with its destination. False, and nothing in place, when
-    /// there is no such result.
+    /// Puts the files of a result in place: `names` pairs each with its destination. If there is no such result,
+    /// returns false and leaves nothing in place.
     pub fn take(&self, key: &str, names: &[(&str, PathBuf)]) -> bool {
         let kept = self.folder.join(key);
         let linked =
@@ -64,7 +64,7 @@ impl Results {
         let linked = linked.count();
         let taken = linked == names.len();
         if taken {
-            // Only for the order in which results go.
+            // The time only decides which result is removed first, so a failure does no harm.
             let _ = File::open(&kept).and_then(|folder| folder.set_modified(SystemTime::now()));
         } else {
             names[..linked].iter().for_each(|(_, destination)| {
@@ -74,24 +74,24 @@ impl Results {
         taken
     }
 
-    /// Keeps the files of a finished result under these names.
+    /// Keeps the files of a finished encode under these names.
     pub fn keep(&self, key: &str, files: &[(&str, PathBuf)]) -> io::Result<()> {
         let kept = self.folder.join(key);
         if kept.exists() {
             return Ok(());
         }
-        // Two jobs may make the same at the same time: each has a folder of its own.
+        // Two jobs may keep the same result at the same time: each writes to a folder of its own.
         let partial = tempfile::Builder::new().suffix(PARTIAL).tempdir_in(&self.folder)?;
         files.iter().try_for_each(|(name, source)| link(source, &partial.path().join(name)))?;
         match std::fs::rename(partial.path(), &kept) {
-            // Another task of the same kind was faster.
+            // Another task stored the same result first.
             Err(_) if kept.exists() => {}
             other => other?,
         }
         self.tidy()
     }
 
-    /// Removes what was not used for longest until the rest is small enough.
+    /// Removes the least recently used results until the rest fits the size limit.
     fn tidy(&self) -> io::Result<()> {
         let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let entries = self.by_last_use()?;
@@ -106,13 +106,14 @@ impl Results {
         Ok(())
     }
 
-    /// Removes what was not used for longest until the disk has its spare bytes free, or nothing is left to remove. Answers the
-    /// bytes that it gave back.
+    /// Removes the least recently used results until the disk has its spare bytes free or nothing is left to remove.
+    /// Returns the bytes freed.
     pub fn keep_room(&self) -> io::Result<u64> {
         self.make_room(|| Ok(free_bytes(&self.folder)? >= self.spare_bytes))
     }
 
-    /// Removes all that gives bytes back, and answers how many: the disk was full, however little is missing.
+    /// Removes every result that frees bytes, because the disk was full, however little was missing. Returns the
+    /// bytes freed.
     pub fn give_up(&self) -> io::Result<u64> {
         self.make_room(|| Ok(false))
     }
@@ -133,7 +134,7 @@ impl Results {
         Ok(given_back)
     }
 
-    /// Finished results, what was not used for longest first.
+    /// Returns the complete results, least recently used first.
     fn by_last_use(&self) -> io::Result<Vec<Entry>> {
         let mut entries: Vec<Entry> = finished(&self.folder)?.filter_map(|path| read(path).ok()).collect();
         entries.sort_by_key(|entry| entry.used);
@@ -141,7 +142,7 @@ impl Results {
     }
 }
 
-/// What the disk of a folder has free for programs like this one.
+/// Returns the bytes that a folder's disk has free for unprivileged programs.
 fn free_bytes(folder: &Path) -> io::Result<u64> {
     let stats = nix::sys::statvfs::statvfs(folder)?;
     Ok(stats.blocks_available() * stats.fragment_size())
@@ -151,7 +152,7 @@ fn is_partial(path: &Path) -> bool {
     path.to_string_lossy().ends_with(PARTIAL)
 }
 
-/// Results that are whole.
+/// Returns the folders of complete results.
 fn finished(folder: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
     let paths = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     Ok(paths.filter(|path| !is_partial(path)))
@@ -168,8 +169,8 @@ fn read(path: PathBuf) -> io::Result<Entry> {
     Ok(Entry { path, used, bytes, own_bytes })
 }
 
-/// The same file under another name, or a copy, on the disk, where the file system has no links. What stands there already is
-/// never written to: it may be another name of somebody's file.
+/// Hard-links a file, or copies it and flushes the copy to disk if the file system has no links. Never writes to an
+/// existing destination, because it may be a link to someone else's file.
 fn link(source: &Path, destination: &Path) -> io::Result<()> {
     match std::fs::hard_link(source, destination) {
         Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists].contains(&error.kind()) => {
@@ -184,12 +185,13 @@ fn link(source: &Path, destination: &Path) -> io::Result<()> {
     }
 }
 
-/// Everything that one rendition of an encode follows from.
+/// Everything that determines one encoded rendition.
 #[derive(Serialize)]
 struct Origin<'a> {
-    /// Raised when what is made of ffmpeg's files changes: its measurements, for one.
+    /// Raised when this program uses ffmpeg's files differently, for example its measurements.
     generation: u32,
-    /// What ffmpeg is told, in a folder of a fixed name: another version of this program may tell it otherwise for the same plan.
+    /// The ffmpeg command line, with fixed folder names: another version of this program may build a different one
+    /// for the same plan.
     command: Vec<String>,
     ffmpeg: &'a str,
     inputs: &'a [String],
@@ -197,18 +199,19 @@ struct Origin<'a> {
     first_passes: &'a [String],
 }
 
-/// What the results of a job's encodes depend on beside their plan.
+/// What the key of an encode depends on besides its plan.
 #[derive(Clone, Copy)]
 pub(crate) struct Circumstances<'a> {
     /// Version of ffmpeg.
     pub ffmpeg: &'a str,
     /// Hashes of the inputs' bytes, in the job's order.
     pub inputs: &'a [String],
-    /// Keys of the first passes that a second one reads.
+    /// Keys of the first passes that a second pass reads.
     pub first_passes: &'a [String],
 }
 
-/// The key of one encoded rendition; none when it depends on more than is known here: files that are drawn over it.
+/// Returns the key of one encoded rendition. Returns `None` if files are drawn over it, because their contents are
+/// not part of the key.
 pub(crate) fn key(encode: &VideoEncode, index: u32, around: Circumstances<'_>) -> Option<String> {
     key_when_told(encode, index, around, |encode| {
         let from = EncodedFrom {
@@ -220,7 +223,7 @@ pub(crate) fn key(encode: &VideoEncode, index: u32, around: Circumstances<'_>) -
     })
 }
 
-/// The same where `tell` says what ffmpeg is told for an encode.
+/// Like [`key`], with the ffmpeg command line from `tell`.
 fn key_when_told(
     encode: &VideoEncode,
     index: u32,
@@ -233,7 +236,7 @@ fn key_when_told(
         return None;
     }
     forget_numbers(&mut own);
-    // A file that stands elsewhere in the job is the same file.
+    // An input is the same wherever it stands in the job.
     let inputs: Vec<String> = own
         .clips
         .iter()
@@ -252,7 +255,7 @@ fn key_when_told(
     Some(blake3::hash(&serde_json::to_vec(&origin).ok()?).to_hex().to_string())
 }
 
-/// Numbers renditions by their place, so that those that are not encoded do not count.
+/// Numbers renditions by their position, so that those that are not encoded do not affect the key.
 fn forget_numbers(encode: &mut VideoEncode) {
     for branch in &mut encode.branches {
         let before: Vec<u32> = branch.renditions.iter().map(|rendition| rendition.index).collect();
@@ -264,10 +267,10 @@ fn forget_numbers(encode: &mut VideoEncode) {
                 rendition.scale_from = ScaleSource::Rendition(place(source));
             }
             if rendition.only_scaled {
-                // Only its picture matters.
+                // Only its frames matter.
                 rendition.pass = Pass::Only;
             } else {
-                // Which analysis it is does not matter, only what it says.
+                // The number of the analysis does not matter, only its content.
                 rendition.pass = match rendition.pass {
                     Pass::Second(_) => Pass::Second(0),
                     Pass::Levelled(_) => Pass::Levelled(0),
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_result_put_in_place_whole_or_not_at_all() {
+    fn result_is_taken_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let results = results(&folder.path().join("results"), 1000);
         keep(&results, folder.path(), "a", 10, 0);
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn do_two_who_made_the_same_leave_each_others_files_alone() {
+    fn equal_results_do_not_overwrite_each_other() {
         let folder = tempfile::tempdir().unwrap();
         let results = results(&folder.path().join("results"), 1000);
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
@@ -328,13 +331,13 @@ mod tests {
         std::fs::write(&other, "2nd").unwrap();
         results.keep("a", &[("video", one.clone())]).unwrap();
         results.keep("a", &[("video", other.clone())]).unwrap();
-        assert!(!results.take("a", &[("video", one.clone())]), "nothing is put over a file");
+        assert!(!results.take("a", &[("video", one.clone())]), "no file is overwritten");
         assert!(link(&other, &results.folder.join("a/video")).is_err());
         assert_eq!(std::fs::read(results.folder.join("a/video")).unwrap(), b"first");
     }
 
     #[test]
-    fn does_what_was_not_used_for_longest_go_first() {
+    fn least_recently_used_result_is_removed_first() {
         let folder = tempfile::tempdir().unwrap();
         let kept = results(&folder.path().join("results"), 100);
         for (key, age_s) in [("old", 90), ("older", 100), ("new", 1)] {
@@ -342,13 +345,16 @@ mod tests {
         }
         let is_there = |key: &str| kept.folder.join(key).exists();
         assert_eq!(["older", "old", "new"].map(is_there), [false, true, true]);
-        assert!(kept.take("old", &[("video", folder.path().join("again"))]), "now it was used last");
+        assert!(
+            kept.take("old", &[("video", folder.path().join("again"))]),
+            "it is the most recently used now"
+        );
         keep(&kept, folder.path(), "newest", 40, 0);
         assert_eq!(["old", "new", "newest"].map(is_there), [true, false, true]);
     }
 
     #[test]
-    fn is_a_half_made_result_gone_at_the_next_start_and_nothing_kept_without_room() {
+    fn opening_removes_partial_results() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("a.partial")).unwrap();
         results(folder.path(), 10);
@@ -357,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_disk_that_fills_take_what_was_not_used_for_longest_and_no_more() {
+    fn full_disk_removes_only_as_much_as_needed() {
         let folder = tempfile::tempdir().unwrap();
         let kept = results(&folder.path().join("results"), 1000);
         for (key, age_s) in [("old", 90), ("older", 100), ("oldest", 110), ("new", 1)] {
@@ -367,23 +373,19 @@ mod tests {
         assert!(kept.take("oldest", &[("video", in_use)]));
         let oldest = File::open(kept.folder.join("oldest")).unwrap();
         oldest.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        // A disk with room for 200 bytes.
+        // A disk with space for 200 bytes.
         let used = || kept.by_last_use().unwrap().iter().map(|entry| entry.bytes).sum::<u64>();
-        assert_eq!(kept.make_room(|| Ok(200 - used() >= 40)).unwrap(), 0, "it has room enough");
+        assert_eq!(kept.make_room(|| Ok(200 - used() >= 40)).unwrap(), 0, "there is enough space");
         assert_eq!(kept.make_room(|| Ok(200 - used() >= 70)).unwrap(), 40);
         let is_there = |key: &str| kept.folder.join(key).exists();
         let names = ["oldest", "older", "old", "new"];
-        assert_eq!(
-            names.map(is_there),
-            [true, false, true, true],
-            "removing what a job uses gives nothing back"
-        );
+        assert_eq!(names.map(is_there), [true, false, true, true], "removing what a job uses frees nothing");
         assert_eq!(kept.give_up().unwrap(), 80);
         assert_eq!(names.map(is_there), [true, false, false, false]);
     }
 
     #[test]
-    fn are_spare_bytes_those_of_the_disk() {
+    fn spare_bytes_are_free_bytes_of_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         for (spare_bytes, given_back) in [(0, 0), (u64::MAX, 40)] {
             let kept = Results::open(&folder.path().join("results"), 1000, spare_bytes).unwrap().unwrap();
@@ -392,7 +394,7 @@ mod tests {
         }
     }
 
-    /// Two rungs of a film, the smaller one scaled from the larger.
+    /// Returns two rungs, the smaller one scaled from the larger.
     fn ladder(small_bps: u64) -> VideoEncode {
         let rendition = |index: u32, width: u32, scale_from: ScaleSource, bit_rate_bps: u64| {
             let size = json!({"width": width, "height": width / 2});
@@ -419,17 +421,17 @@ mod tests {
     const HERE: Circumstances<'_> = Circumstances { ffmpeg: "5.1", inputs: &[], first_passes: &[] };
 
     #[test]
-    fn is_a_result_of_its_own_settings_and_scaling_alone() {
+    fn key_depends_on_own_settings_and_scaling() {
         let (one, other) = (ladder(300), ladder(400));
         assert_eq!(key(&one, 4, HERE), key(&other, 4, HERE), "the other rung's rate does not count");
         assert_ne!(key(&one, 7, HERE), key(&other, 7, HERE));
         let mut wider = one.clone();
         wider.branches[0].renditions[0].frame.width = 700;
         wider.branches[0].renditions[0].pictures[0].size.width = 700;
-        assert_ne!(key(&one, 7, HERE), key(&wider, 7, HERE), "it is scaled from another picture");
+        assert_ne!(key(&one, 7, HERE), key(&wider, 7, HERE), "it is scaled from a different size");
         let mut dearer = one.clone();
         dearer.branches[0].renditions[0].coding.buffer_bits = 99;
-        assert_eq!(key(&one, 7, HERE), key(&dearer, 7, HERE), "how that picture is encoded does not count");
+        assert_eq!(key(&one, 7, HERE), key(&dearer, 7, HERE), "how that rendition is encoded does not count");
         let mut renumbered = one.clone();
         renumbered.branches[0].renditions[0].index = 2;
         renumbered.branches[0].renditions[1].scale_from = ScaleSource::Rendition(2);
@@ -443,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_ffmpeg_was_told_otherwise_another_result() {
+    fn different_ffmpeg_command_has_different_key() {
         let one = ladder(300);
         let told = |word: &str| key_when_told(&one, 7, HERE, |_| vec![word.into()]);
         assert_eq!(told("-refs 1"), told("-refs 1"));
@@ -458,11 +460,11 @@ mod tests {
             .flat_map(VideoEncode::encoded)
             .map(|(_, it)| it.coding.rate_control.ceiling_bps())
             .collect();
-        assert_eq!(of_one, [300], "it is the command of this rung alone");
+        assert_eq!(of_one, [300], "the command is for this rung alone");
     }
 
     #[test]
-    fn has_what_files_are_drawn_over_no_key() {
+    fn rendition_with_overlays_has_no_key() {
         let mut drawn = ladder(300);
         drawn.branches[0].renditions[1].overlays.push(abanico_plan::Overlay::Captions(0));
         assert_eq!((key(&drawn, 4, HERE).is_some(), key(&drawn, 7, HERE)), (true, None));

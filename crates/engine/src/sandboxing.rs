@@ -1,5 +1,5 @@
-//! How ffmpeg is locked in: in a command and its files, out an invocation with a policy and limits.
-//! Never more than the task needs: its inputs to read, its folder to write.
+//! Sandboxes ffmpeg: turns a command and its files into an invocation with a policy and limits. ffmpeg may read only
+//! its inputs and write only to its folder.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,33 +8,33 @@ use std::time::Duration;
 use abanico_ffmpeg::sandbox::{Launcher, Policy};
 use abanico_ffmpeg::{Invocation, Limits};
 
-/// Longest run of one ffmpeg: a day.
+/// Longest run of one ffmpeg process: a day.
 const WALL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest time without a sign of progress.
+/// Longest time without progress.
 const STALL: Duration = Duration::from_secs(10 * 60);
-/// Address space of one ffmpeg. 8K frames in three encoders with lookahead stay below half of it.
+/// Address space of one ffmpeg process. 8K frames in three encoders with lookahead stay below half of it.
 const MEMORY_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 /// Largest file that ffmpeg may write.
 const FILE_BYTES: u64 = 512 * 1024 * 1024 * 1024;
 
-/// The launcher of the sandbox; none runs ffmpeg as it is.
+/// How ffmpeg is started: through the launcher of the sandbox, or directly if there is none.
 #[derive(Clone, Debug, Default)]
 pub struct Sandboxing {
     launcher: Option<Launcher>,
 }
 
 impl Sandboxing {
-    /// Starts every ffmpeg through `launcher`.
+    /// Starts every ffmpeg process through `launcher`.
     pub fn with(launcher: Launcher) -> Self {
         Self { launcher: Some(launcher) }
     }
 
-    /// Starts ffmpeg without a sandbox: for tests, and where the user turned it off.
+    /// Starts ffmpeg without a sandbox, for tests and for users who turned it off.
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// An invocation of `program` that reads `inputs` and writes below `folder`.
+    /// Returns an invocation of `program` that may read `inputs` and write below `folder`.
     pub(crate) fn invocation(
         &self,
         program: &Path,

@@ -1,6 +1,7 @@
-//! Steps of a job, one file each: fetch → work → keep → report. Stateless: everything a step needs is handed to it.
+//! The steps of a job, one file each: fetch → work → keep → report. They are stateless: everything a step needs is
+//! passed to it.
 //!
-//! Never: a change of a job's record. That is the driver's.
+//! A step never changes a job's record; only the driver does.
 
 pub(crate) mod attempts;
 pub(crate) mod budgets;
@@ -41,58 +42,59 @@ use crate::work_folder::WorkFolder;
 
 use self::meter::Meter;
 
-/// What a step tells the driver.
+/// What a step reports to the driver.
 pub(crate) enum Report {
-    /// The plan stands.
+    /// The plan is made.
     Prepared(Box<prepare::Prepared>),
-    /// A task is done; `verified` is what verifying measured.
+    /// A task is done; `verified` holds what the verification measured.
     TaskDone { task: TaskId, cpu_ms: u64, verified: Option<PublishedOutput> },
-    /// These files stand in their places, by their URLs.
+    /// The files at these URLs are published.
     Published(Vec<String>),
-    /// All do.
+    /// All files are published.
     AllPublished,
     /// A step failed.
     Failed(Step, Failure),
 }
 
-/// What all steps of all jobs share, with the encoders as one job sees them.
+/// What the steps of all jobs share, with the encoders as one job sees them.
 #[derive(Clone)]
 pub(crate) struct Workshop {
-    /// Where objects are.
+    /// Store of all objects.
     pub store: Arc<dyn ObjectStore>,
-    /// What reads inputs from the web.
+    /// Reads inputs from the web.
     pub web: WebInputs,
     /// ffmpeg and ffprobe.
     pub tools: Tools,
-    /// What they can do.
+    /// Capabilities of the installed ffmpeg.
     pub capabilities: Capabilities,
-    /// How ffmpeg is locked in.
+    /// How ffmpeg is sandboxed.
     pub sandboxing: Sandboxing,
-    /// One permit for each processor: encodes of whole films take them all, so two never fight for caches.
+    /// One permit per processor. An encode of a whole input takes them all, so that two never compete for caches.
     pub encoders: Encoders,
-    /// Permits for work that is light: probing, sound, packaging, verifying. Served in the order of arrival, so no job waits
-    /// for ever.
+    /// Permits for light work: probing, audio, packaging, verifying. Served in order of arrival, so that no job waits
+    /// forever.
     pub light: Arc<Semaphore>,
-    /// Processors.
+    /// Number of processors.
     pub cores: u32,
-    /// Whether films are encoded in chunks.
+    /// Whether long inputs are encoded in chunks.
     pub chunks: bool,
-    /// Encodes that were made before.
+    /// Kept encodes of earlier jobs; `None` if none are kept.
     pub results: Option<Arc<Results>>,
 }
 
 impl Workshop {
-    /// The workshop for the steps of a job of this urgency.
+    /// Returns the workshop for the steps of a job of this urgency.
     pub fn for_job(&self, urgency: Urgency) -> Self {
         Self { encoders: self.encoders.for_job(urgency), ..self.clone() }
     }
 
-    /// Lets kept encodes go while the disk has less free than it should; a look costs next to nothing.
+    /// Removes kept encodes while the disk has less free space than it should. A check costs next to nothing.
     pub async fn keep_room(&self) {
         self.let_go(Results::keep_room).await;
     }
 
-    /// Lets all kept encodes go, because the disk was full. True when that made room, so what failed may do now.
+    /// Removes all kept encodes, because the disk was full. Returns true if that freed space, so that a retry may
+    /// succeed.
     pub async fn give_up_kept(&self) -> bool {
         self.let_go(Results::give_up).await > 0
     }
@@ -102,11 +104,11 @@ impl Workshop {
         match tokio::task::spawn_blocking(move || some(&results)).await {
             Ok(Ok(0)) | Err(_) => 0,
             Ok(Ok(size_bytes)) => {
-                tracing::info!(size_bytes, "kept encodes went, because the disk has little room");
+                tracing::info!(size_bytes, "removed kept encodes to free disk space");
                 size_bytes
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "cannot remove kept encodes from a disk that has little room");
+                tracing::warn!(%error, "cannot remove kept encodes to free disk space");
                 0
             }
         }
@@ -116,38 +118,38 @@ impl Workshop {
 /// What the steps of one job share.
 #[derive(Clone)]
 pub(crate) struct JobContext {
-    /// What all jobs share, and the encoders.
+    /// What all jobs share, with the encoders as this job sees them.
     pub workshop: Arc<Workshop>,
-    /// Where inputs may come from, as PutPolicy has it; null allows all.
+    /// Policy on where inputs may come from, in PutPolicy's form; null allows all.
     pub policy: Value,
-    /// The job's files.
+    /// The job's work folder.
     pub work: WorkFolder,
-    /// URLs of the inputs in the job's order.
+    /// URLs of the inputs, in the job's order.
     pub input_urls: Vec<String>,
-    /// Live progress, read by whoever asks.
+    /// Live progress, which anyone may read.
     pub progress: Arc<Mutex<Progress>>,
-    /// How many frames are encoded.
+    /// Counts the encoded frames.
     pub meter: Meter,
-    /// How fast its chunks are encoded.
+    /// How fast the job's chunks are encoded.
     pub paces: Paces,
-    /// Processor time of children that made nothing, in milliseconds, which is in no report yet.
+    /// CPU time of child processes that produced nothing, in milliseconds, not yet in any report.
     pub lost_cpu_ms: Arc<AtomicU64>,
-    /// Hashes of the inputs' bytes, once somebody asked.
+    /// Hashes of the inputs' bytes, computed on first use.
     pub input_hashes: Arc<OnceCell<Vec<String>>>,
-    /// Says that somebody may want to look at the progress.
+    /// Called when the progress has changed.
     pub changed: Arc<dyn Fn() + Send + Sync>,
     /// Ends every step of the job.
     pub cancel: CancellationToken,
 }
 
 impl JobContext {
-    /// The fetched inputs in the job's order; one that is named twice is fetched once.
+    /// Returns the fetched inputs in the job's order. An input that is named twice is fetched once.
     pub fn input_files(&self) -> Vec<PathBuf> {
         let first = |url: &String| self.input_urls.iter().position(|other| other == url).unwrap_or(0);
         self.input_urls.iter().map(|url| self.work.input(first(url))).collect()
     }
 
-    /// Hexadecimal BLAKE3 hashes of the inputs' bytes, in the job's order.
+    /// Returns hexadecimal BLAKE3 hashes of the inputs' bytes, in the job's order.
     pub async fn input_hashes(&self) -> Result<&[String], Failure> {
         let hash = || async {
             let files = self.input_files();
@@ -168,12 +170,12 @@ impl JobContext {
         Ok(self.input_hashes.get_or_try_init(hash).await?.as_slice())
     }
 
-    /// Notes the processor time of a child that made nothing.
+    /// Records the CPU time of a child process that produced nothing.
     pub fn lose(&self, cpu_ms: u64) {
         self.lost_cpu_ms.fetch_add(cpu_ms, Ordering::Relaxed);
     }
 
-    /// URL of the first input, by which failures name the job's material.
+    /// Returns the URL of the first input, which failures name.
     pub fn first_input_url(&self) -> &str {
         self.input_urls.first().map_or("", String::as_str)
     }

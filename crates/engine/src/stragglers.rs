@@ -1,54 +1,57 @@
-//! Stragglers: in how long the encodes of a job's chunks took that have ended, and how far one is that still runs, out whether it
-//! is so late that it is started a second time. Never I/O, and never a clock: how long an encode runs is handed in.
+//! Finds stragglers: encodes of chunks that are so late that a second attempt should start. Compares a running encode
+//! with those of the job that have ended. It does no I/O and reads no clock; callers pass in how long an encode has
+//! run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// An encode that takes so many times the usual time is late. Scenes alone make a chunk half as slow again as the usual one.
+/// An encode that takes this many times the usual time is late. Hard scenes alone make a chunk take half as long
+/// again as usual.
 const LATE: u64 = 2;
-/// One that takes so many times the usual time is a straggler however near its end it says that it is: it may hang there.
+/// An encode that takes this many times the usual time is a straggler even if it reports to be near its end, because
+/// it may hang there.
 const HANGS: u64 = 4;
-/// No encode is late before: to start a short one again gains nothing.
+/// No encode is late before this time: restarting a short one gains nothing.
 const LEAST: Duration = Duration::from_secs(5);
 
-/// How fast encodes are that are alike.
+/// Speed of encodes that are alike.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace {
-    /// Microseconds for each frame of those that have ended, the fastest first.
+    /// Microseconds per frame of the encodes that have ended, fastest first.
     per_frame_us: Vec<u64>,
-    /// How many still run.
+    /// How many are still running.
     running: usize,
 }
 
-/// How far an encode is that runs.
+/// Progress of a running encode.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Course {
-    /// Frames of film that it has to encode.
+    /// Frames that it has to encode.
     pub frames: u64,
-    /// Frames that it has delivered.
+    /// Frames that it has delivered so far.
     pub delivered: u64,
-    /// Since when it runs; time in the line does not count.
+    /// How long it has run, not counting time in the queue.
     pub ran: Duration,
 }
 
 impl Pace {
-    /// Takes in how long one took for its frames.
+    /// Records how long an encode took for its frames.
     fn note(&mut self, frames: u64, took: Duration) {
         let per_frame_us = micros(took) / frames.max(1);
         let place = self.per_frame_us.partition_point(|other| *other < per_frame_us);
         self.per_frame_us.insert(place, per_frame_us);
     }
 
-    /// The usual time for so many frames, in microseconds. None while fewer have ended than still run: the first to end may
-    /// have been the easy ones.
+    /// Returns the usual time for this many frames, in microseconds. Returns `None` while fewer encodes have ended
+    /// than are still running: the first to end may have been the easy ones.
     fn usual_us(&self, frames: u64) -> Option<u64> {
         let ended = self.per_frame_us.len();
         let median = self.per_frame_us.get(ended / 2)?;
         (ended >= self.running).then(|| median.saturating_mul(frames))
     }
 
-    /// Whether an encode is late, and a second one would most likely end before it.
+    /// Returns whether an encode is late, and a second one would most likely end before it.
     pub fn is_straggler(&self, course: Course) -> bool {
         let Some(usual_us) = self.usual_us(course.frames) else { return false };
         let ran_us = micros(course.ran);
@@ -67,21 +70,21 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What encodes have in common that take the same time for a frame: whether they analyse, and the renditions that they make.
+/// What encodes with the same time per frame have in common: whether they analyse, and the renditions that they make.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Alike {
     /// Whether it is an analysis.
     pub analyses: bool,
-    /// Indices of its renditions; those that were made before are not among them.
+    /// Indices of its renditions, without those reused from earlier encodes.
     pub renditions: Vec<u32>,
 }
 
-/// The paces of one job's encodes; all clones share them.
+/// The paces of one job's encodes, shared by all clones.
 #[derive(Clone, Default)]
 pub(crate) struct Paces(Arc<Mutex<BTreeMap<Alike, Pace>>>);
 
 impl Paces {
-    /// Counts an encode that runs until what this answers is dropped.
+    /// Counts an encode as running until the result is dropped.
     pub fn begin(&self, alike: Alike) -> Underway {
         self.paces().entry(alike.clone()).or_default().running += 1;
         Underway { paces: self.clone(), alike }
@@ -92,19 +95,19 @@ impl Paces {
     }
 }
 
-/// An encode that runs, among those that are alike.
+/// A running encode, counted among those that are alike.
 pub(crate) struct Underway {
     paces: Paces,
     alike: Alike,
 }
 
 impl Underway {
-    /// Whether it is to be started a second time.
+    /// Returns whether a second attempt at it should start.
     pub fn is_straggler(&self, course: Course) -> bool {
         self.paces.paces().get(&self.alike).is_some_and(|pace| pace.is_straggler(course))
     }
 
-    /// Notes how long the attempt took that ended well.
+    /// Records how long the successful attempt took.
     pub fn note(&self, frames: u64, took: Duration) {
         if let Some(pace) = self.paces.paces().get_mut(&self.alike) {
             pace.note(frames, took);
@@ -128,7 +131,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Encodes of which each took so many seconds for 100 frames.
+    /// Returns the pace after encodes that took these seconds for 100 frames each.
     fn pace(took: &[u64], running: usize) -> Pace {
         let mut pace = Pace { running, ..Pace::default() };
         took.iter().for_each(|took| pace.note(100, seconds(*took)));
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_encode_late_by_the_frames_that_it_has_to_make() {
+    fn lateness_depends_on_the_number_of_frames() {
         let pace = pace(&[10, 12, 11], 1);
         assert!(!pace.is_straggler(course(100, 0, 21)));
         assert!(pace.is_straggler(course(100, 0, 22)));
@@ -149,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn is_one_left_alone_that_ends_before_a_second_one_would() {
+    fn encode_near_its_end_is_left_alone() {
         let pace = pace(&[10, 10, 10], 1);
-        // 60 of 100 frames in 24 s: the others come within 16 s. A second one would take 10.
+        // After 60 of 100 frames in 24 s, the rest comes within 16 s. A second encode would take 10 s.
         assert!(pace.is_straggler(course(100, 60, 24)));
         assert!(!pace.is_straggler(course(100, 75, 24)));
         assert!(!pace.is_straggler(course(100, 100, 39)));
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_short_encode_never_started_again() {
+    fn short_encode_is_never_restarted() {
         let mut fast = Pace::default();
         fast.note(100, Duration::from_millis(200));
         assert!(!fast.is_straggler(course(100, 0, 4)));
@@ -167,19 +170,19 @@ mod tests {
     }
 
     #[test]
-    fn is_nothing_called_late_before_half_have_ended() {
+    fn nothing_is_late_before_half_have_ended() {
         assert!(!Pace::default().is_straggler(course(100, 0, 10_000)));
         assert!(!pace(&[1, 1], 3).is_straggler(course(100, 0, 10_000)));
         assert!(pace(&[1, 1], 2).is_straggler(course(100, 0, 10_000)));
     }
 
     #[test]
-    fn does_one_slow_encode_leave_the_usual_time_as_it_is() {
+    fn one_slow_encode_does_not_change_usual_time() {
         assert!(pace(&[10, 1000, 10, 10], 1).is_straggler(course(100, 0, 20)));
     }
 
     #[test]
-    fn are_courses_without_frames_and_without_end_no_fault() {
+    fn zero_frames_and_endless_runs_are_handled() {
         let mut pace = Pace::default();
         pace.note(0, Duration::MAX);
         assert!(!pace.is_straggler(Course { frames: 0, delivered: 0, ran: Duration::ZERO }));
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn do_only_encodes_that_are_alike_count_for_each_other() {
+    fn only_encodes_that_are_alike_are_compared() {
         let paces = Paces::default();
         let alike = |analyses, renditions: &[u32]| Alike { analyses, renditions: renditions.into() };
         let late = course(100, 0, 100);
@@ -197,7 +200,7 @@ mod tests {
         assert!(!both.is_straggler(late));
         let other = paces.begin(alike(false, &[0, 1]));
         other.note(100, seconds(1));
-        assert!(!both.is_straggler(late), "one has ended, two run");
+        assert!(!both.is_straggler(late), "one has ended, two are running");
         drop(other);
         assert!(both.is_straggler(late));
     }

@@ -1,7 +1,7 @@
-//! From a CreateJob request to a checked submission: in JSON with AWS's names in either spelling, out settings that are
-//! complete, or every reason why not.
+//! Turns a CreateJob request into a checked submission. Takes JSON with AWS's names in either spelling, and returns
+//! complete settings or every reason to refuse them.
 //!
-//! Pure. Never a job: the engine makes that.
+//! Pure: it does not create the job, the engine does.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,24 @@ use serde_json::Value;
 use crate::fetching::forbidden_urls;
 use crate::job::{Submission, Token};
 
-/// How long a client's token is remembered: AWS documents one minute.
+/// How long a client's token is remembered; AWS documents one minute.
 const CLIENT_TOKEN_MS: i64 = 60_000;
 
-/// Why a request becomes no job.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Something is wrong with the request; all of it is listed.
+    /// The request is invalid; all its problems are listed.
     #[error("{0}")]
     Invalid(Problems),
-    /// A template or preset that it names does not exist.
+    /// A template, preset or queue that the request names does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// What users keep could not be read.
+    /// The user's own presets, templates or queues could not be read.
     #[error("{0}")]
     Broken(String),
 }
 
-/// Presets and job templates of the user's own, by name: the bodies that made them, in wire form.
+/// The user's own presets and job templates by name: the request bodies that created them, in wire form.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Catalogue {
     /// CreatePreset requests.
@@ -43,27 +43,27 @@ pub struct Catalogue {
     pub templates: BTreeMap<String, Value>,
 }
 
-/// Members that a job takes from its template where its own request has none.
+/// Members that a job takes from its template if its own request lacks them.
 const OF_THE_TEMPLATE: [&str; 5] =
     ["accelerationSettings", "hopDestinations", "priority", "queue", "statusUpdateInterval"];
 
 /// Checks and completes a request.
 ///
 /// # Errors
-/// Every problem at once, or the name that does not exist.
+/// Returns every problem at once, or the name that does not exist.
 pub fn from_request(request: Value) -> Result<Submission, Refusal> {
     from_request_with(request, &Catalogue::default())
 }
 
-/// As [`from_request`], with presets and templates of the user's own.
+/// Like [`from_request`], with the user's own presets and templates.
 ///
 /// # Errors
-/// As [`from_request`].
+/// As for [`from_request`].
 pub fn from_request_with(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
     checked(request, catalogue, coverage::problems)
 }
 
-/// As [`from_request_with`]; URLs of the web that `web` may not read are problems, too.
+/// Like [`from_request_with`]; web URLs that `web` may not read are problems, too.
 pub(crate) fn from_request_to_read(
     request: Value,
     catalogue: &Catalogue,
@@ -76,10 +76,11 @@ pub(crate) fn from_request_to_read(
     })
 }
 
-/// As [`from_request`], for a job that another service does: what abanico's own encoders cannot do is no problem.
+/// Like [`from_request_with`], for a job that another service does: settings that abanico's own encoders do not
+/// support are no problem.
 ///
 /// # Errors
-/// As [`from_request`].
+/// As for [`from_request`].
 pub fn from_request_for_others(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
     checked(request, catalogue, |_| Vec::new())
 }
@@ -117,8 +118,8 @@ fn checked(
 }
 
 impl Submission {
-    /// Makes the token hold for ever: for requests that follow from an upload, which is delivered at least once, at any
-    /// later time.
+    /// Makes the token last forever. For requests that follow from an upload, whose event is delivered at least once
+    /// and possibly much later.
     #[must_use]
     pub fn with_lasting_token(mut self) -> Self {
         self.token = self.token.map(|token| Token { remembered_ms: None, ..token });
@@ -126,7 +127,7 @@ impl Submission {
     }
 }
 
-/// Settings with template and presets merged in, found good.
+/// Returns the checked settings, with template and presets merged in.
 fn completed_settings(
     request: &Value,
     catalogue: &Catalogue,
@@ -138,7 +139,8 @@ fn completed_settings(
         None => own,
         Some(given) => merge_template(named_template(given, catalogue)?, own),
     };
-    // Checked twice: what the client wrote, so that places are the client's own; and the whole, once presets are in.
+    // Checked twice: first what the client wrote, so that pointers match the client's request, then everything with
+    // presets merged in.
     let mut given = request.clone();
     if let Some(object) = given.as_object_mut() {
         object.insert("settings".to_owned(), merged.clone());
@@ -157,7 +159,7 @@ fn completed_settings(
     Ok(complete)
 }
 
-/// What the user's own template says beside its settings, where the request says nothing.
+/// Takes members other than the settings from the user's own template where the request lacks them.
 fn take_from_template(request: &mut Value, catalogue: &Catalogue) {
     let named = request.get("jobTemplate").and_then(Value::as_str);
     let template = named
@@ -180,10 +182,10 @@ fn named_template(given: &str, catalogue: &Catalogue) -> Result<Value, Refusal> 
     })
 }
 
-/// MediaConvert's pointers start below `settings`.
+/// Shortens pointers to start below `settings`, as MediaConvert's do.
 fn shortened(problems: Problems) -> Problems {
     let short = |problem: Problem| {
-        // Settings that are no object have no place below them.
+        // Settings that are not an object have nothing below them.
         if problem.pointer == "/settings" && problem.message.starts_with("Should be") {
             return problem;
         }
@@ -193,7 +195,7 @@ fn shortened(problems: Problems) -> Problems {
     Problems(problems.0.into_iter().map(short).collect())
 }
 
-/// The template's labels with the client's over them.
+/// Returns the template's labels, overridden by the client's.
 fn user_metadata(request: &Value) -> BTreeMap<String, String> {
     let named = request.get("jobTemplate").and_then(Value::as_str);
     let mut labels = named
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_template_give_everything_but_input_and_destination() {
+    fn template_gives_all_but_input_and_destination() {
         let submission = from_request(by_template("ladder")).unwrap();
         let outputs = submission.settings.pointer("/outputGroups/0/outputs").unwrap().as_array().unwrap();
         assert_eq!(outputs.len(), 3);
@@ -229,21 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn are_presets_resolved() {
+    fn presets_are_resolved() {
         let submission = from_request(by_template("three-mp4")).unwrap();
         let bitrate = "/outputGroups/0/outputs/2/videoDescription/codecSettings/h264Settings/bitrate";
         assert_eq!(submission.settings.pointer(bitrate).unwrap(), 1_500_000);
     }
 
     #[test]
-    fn is_a_name_that_does_not_exist_told_from_a_fault() {
+    fn unknown_template_is_not_found() {
         assert!(
             matches!(from_request(by_template("nothing")), Err(Refusal::NotFound(text)) if text.contains("nothing"))
         );
     }
 
     #[test]
-    fn are_all_faults_listed_with_pointers_below_the_settings() {
+    fn problems_are_listed_with_pointers_below_settings() {
         let refusal = from_request(json!({"settings": {"inputs": [], "outputGroups": [{}]}})).unwrap_err();
         let Refusal::Invalid(Problems(problems)) = refusal else { panic!("{refusal}") };
         let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_host_that_is_not_read_from_told_with_all_other_faults() {
+    fn forbidden_host_is_listed_with_other_problems() {
         let mut request = by_template("ladder");
         request["Settings"]["Inputs"][0]["FileInput"] = json!("https://h.example/a.mp4");
         request["Settings"]["Inputs"][0]["ProgramNumber"] = json!(1);
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn are_members_that_do_not_exist_reported_and_left_out() {
+    fn unknown_members_are_reported_and_left_out() {
         let mut request = by_template("ladder");
         request["Settings"]["ShoeSize"] = json!(44);
         let submission = from_request(request).unwrap();
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_lasting_token_stay_lasting() {
+    fn lasting_token_is_never_forgotten() {
         let mut request = by_template("ladder");
         request["ClientRequestToken"] = json!("t");
         let submission = from_request(request).unwrap();

@@ -1,5 +1,5 @@
-//! Where a job's files lie while it runs: in a job's name, out paths below the engine's folder.
-//! Never a file of another job; nothing here is ever visible to users.
+//! The folder below the engine's own that holds a job's files while it runs. It holds no file of another job, and
+//! users never see it.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use abanico_plan::TaskId;
 
 use crate::JobId;
 
-/// The folder of one job. What a task makes lies in a folder of its own that gets its final name when it is complete.
+/// The folder of one job. Each task writes to a folder of its own, which gets its final name when it is complete.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkFolder {
     root: PathBuf,
@@ -17,74 +17,74 @@ pub(crate) struct WorkFolder {
 }
 
 impl WorkFolder {
-    /// The folder of `job` below `works`.
+    /// Returns the folder of `job` below `works`.
     pub fn of(works: &Path, job: &JobId) -> Self {
         Self { root: works.join(job.as_str()), job: job.clone() }
     }
 
-    /// Whose it is.
+    /// Returns the job that owns the folder.
     pub fn job(&self) -> &JobId {
         &self.job
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The fetched input with this index.
+    /// Returns the path of the fetched input with this index.
     pub fn input(&self, index: usize) -> PathBuf {
         self.root.join(format!("input-{index}"))
     }
 
-    /// The fetched caption file with this index.
+    /// Returns the path of the fetched caption file with this index.
     pub fn caption_file(&self, index: usize) -> PathBuf {
         self.root.join(format!("caption-file-{index}"))
     }
 
-    /// The fetched image with this index; its extension says what it is.
+    /// Returns the path of the fetched image with this index; its extension names the format.
     pub fn image(&self, index: usize, url: &str) -> PathBuf {
         let path = url.split(['?', '#']).next().unwrap_or(url).to_ascii_lowercase();
         let extension = ["bmp", "tga"].into_iter().find(|extension| path.ends_with(&format!(".{extension}")));
         self.root.join(format!("image-{index}.{}", extension.unwrap_or("png")))
     }
 
-    /// The finished files of a task.
+    /// Returns the folder with the finished files of a task.
     pub fn task(&self, task: &TaskId) -> PathBuf {
         self.root.join(task.as_str())
     }
 
-    /// A new empty folder for the files of a task that begins; what earlier tries left is removed.
+    /// Creates an empty folder for the files of a task that begins, and removes what earlier attempts left.
     pub fn begin(&self, task: &TaskId) -> io::Result<PathBuf> {
         remove(&self.second_partial(task))?;
         made_new(self.partial(task))
     }
 
-    /// A new empty folder for a second attempt at a task whose first still has its own.
+    /// Creates an empty folder for a second attempt at a task whose first attempt still has its own.
     pub fn begin_second(&self, task: &TaskId) -> io::Result<PathBuf> {
         made_new(self.second_partial(task))
     }
 
-    /// Removes what a task that failed, or an attempt at it that came too late, has left.
+    /// Removes what a failed task or a late attempt has left.
     pub fn discard(&self, task: &TaskId) {
         for partial in [self.partial(task), self.second_partial(task)] {
             self.discard_attempt(&partial);
         }
     }
 
-    /// Removes what one attempt has left in its folder.
+    /// Removes the folder of one attempt.
     pub fn discard_attempt(&self, partial: &Path) {
         if let Err(error) = remove(partial) {
-            tracing::warn!(partial = %partial.display(), %error, "what a failed task left cannot be removed");
+            tracing::warn!(partial = %partial.display(), %error, "cannot remove the files of a failed attempt");
         }
     }
 
-    /// Makes the files of a task final: all of them, at once, on the disk before they are called done.
+    /// Makes the files of a task final, all at once, after flushing them to disk.
     pub fn complete(&self, task: &TaskId) -> io::Result<()> {
         self.complete_from(&self.partial(task), task)
     }
 
-    /// The same for the files of the attempt that had this folder.
+    /// Like [`Self::complete`], for the attempt that wrote to this folder.
     pub fn complete_from(&self, partial: &Path, task: &TaskId) -> io::Result<()> {
         let finished = self.task(task);
         for entry in std::fs::read_dir(partial)? {
@@ -96,12 +96,13 @@ impl WorkFolder {
         File::open(&self.root)?.sync_all()
     }
 
-    /// Whether the inputs and the files of all these tasks are there; after a crash of the machine they may not be.
+    /// Returns whether the inputs and the files of all these tasks exist; after a crash of the machine they may not.
     pub fn has_all<'a>(&self, inputs: &[PathBuf], mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
         inputs.iter().all(|input| input.exists()) && tasks.all(|task| self.task(task).exists())
     }
 
-    /// Removes the files of a finished task that nobody reads any more; that it is finished is still to be seen.
+    /// Removes the files of a finished task that nobody reads any more. The folder stays, to show that the task is
+    /// finished.
     pub fn empty(&self, task: &TaskId) -> io::Result<()> {
         for entry in std::fs::read_dir(self.task(task))? {
             std::fs::remove_file(entry?.path())?;
@@ -109,7 +110,7 @@ impl WorkFolder {
         Ok(())
     }
 
-    /// Removes everything of the job.
+    /// Removes the job's whole folder.
     pub fn remove(&self) -> io::Result<()> {
         remove(&self.root)
     }
@@ -123,14 +124,14 @@ impl WorkFolder {
     }
 }
 
-/// The folder, new and empty.
+/// Creates an empty folder in place of any earlier one.
 fn made_new(folder: PathBuf) -> io::Result<PathBuf> {
     remove(&folder)?;
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
-/// Removes a folder; none there is a success.
+/// Removes a folder; succeeds if there is none.
 fn remove(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_task_complete_only_as_a_whole() {
+    fn task_is_complete_only_as_a_whole() {
         let works = tempfile::tempdir().unwrap();
         let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
         let task = TaskId::new("video");
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn do_two_attempts_have_folders_of_their_own_and_one_result() {
+    fn two_attempts_have_own_folders_and_one_result() {
         let works = tempfile::tempdir().unwrap();
         let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
         let task = TaskId::new("chunk-0000");

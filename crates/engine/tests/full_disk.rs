@@ -1,4 +1,4 @@
-//! Kept encodes are there to save time: they go before a job fails because the disk is full.
+//! Tests that kept encodes are removed before a job fails because the disk is full.
 
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
@@ -13,7 +13,7 @@ use abanico_store::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore,
 use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
 
-/// Buckets on a disk that is full until the first try has failed.
+/// Buckets on a disk that is full until the first attempt has failed.
 struct FullAtFirst {
     buckets: Router,
     was_full: AtomicBool,
@@ -54,7 +54,7 @@ fn kept(bench: &Bench, spare_bytes: u64) -> ResultsOptions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_a_step_that_found_the_disk_full_tried_again_without_the_kept_encodes() {
+async fn full_disk_removes_kept_encodes_and_retries() {
     for keeps in [true, false] {
         let bench = Bench::new();
         Clip { width: 320, height: 180, frames: 10, ..Clip::default() }.write(&bench.input("a.mp4"));
@@ -75,11 +75,11 @@ async fn is_a_step_that_found_the_disk_full_tried_again_without_the_kept_encodes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn do_kept_encodes_go_while_the_disk_has_less_free_than_it_should() {
+async fn low_disk_space_removes_kept_encodes() {
     for (spare_bytes, stays) in [(0, true), (u64::MAX, false)] {
         let bench = Bench::new();
         let engine = bench.engine_with(Some(kept(&bench, spare_bytes)), bench.store()).await;
-        // The engine looks at once, and then every few seconds.
+        // The engine checks at once, and then every few seconds.
         let gone = async {
             while bench.path("results/old").exists() {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! Groups of streams in segments: which files are published, and how their events tell of them.
+//! Checks which files segmented output groups publish, and what their events say about them.
 
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
@@ -9,7 +9,7 @@ use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
 use serde_json::{Value, json};
 
-/// A job of one group with one picture and one sound.
+/// Returns a job of one group with one video output and one audio output.
 fn request(kind: &str, member: &str, container: &str, settings: &Value) -> Value {
     let video = json!({"width": 320, "height": 180, "codecSettings": {"codec": "H_264", "h264Settings":
         {"rateControlMode": "QVBR", "maxBitrate": 500_000, "qualityTuningLevel": "SINGLE_PASS"}}});
@@ -32,7 +32,7 @@ fn request(kind: &str, member: &str, container: &str, settings: &Value) -> Value
     }})
 }
 
-/// Runs a job; answers the group's details in its last event and the names of what was published.
+/// Runs a job. Returns the group's details in its last event, and the names of the published files.
 async fn made(request: Value) -> (Value, Vec<String>) {
     let bench = Bench::new();
     let sound = Some(abanico_testkit::Sound { channels: 2, sample_rate_hz: 48_000 });
@@ -46,7 +46,7 @@ async fn made(request: Value) -> (Value, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_a_cmaf_group_tell_its_mpd_before_its_playlist_and_no_paths_of_outputs() {
+async fn cmaf_group_reports_mpd_before_playlist() {
     let (told, files) = made(request("CMAF_GROUP_SETTINGS", "cmafGroupSettings", "CMFC", &json!({}))).await;
     assert_eq!(told["type"], "CMAF_GROUP");
     assert_eq!(told["playlistFilePaths"], json!(["s3://out/made/film.mpd", "s3://out/made/film.m3u8"]));
@@ -57,7 +57,7 @@ async fn does_a_cmaf_group_tell_its_mpd_before_its_playlist_and_no_paths_of_outp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_a_dash_group_tell_its_mpd_alone() {
+async fn dash_group_reports_only_its_mpd() {
     let settings = json!({"segmentControl": "SEGMENTED_FILES"});
     let (told, files) =
         made(request("DASH_ISO_GROUP_SETTINGS", "dashIsoGroupSettings", "MPD", &settings)).await;

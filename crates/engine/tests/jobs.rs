@@ -1,4 +1,4 @@
-//! Whole jobs on real clips: facts of what is published, and that nothing else is.
+//! Runs whole jobs on real clips, and checks that they publish the right files and nothing else.
 
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
@@ -41,7 +41,7 @@ async fn run(bench: &Bench, engine: &Engine, name: &str, template: &str) -> JobR
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_the_three_preset_job_make_three_renditions_as_mediaconvert_does() {
+async fn three_preset_job_makes_three_renditions() {
     let bench = Bench::new();
     clip(640, 360).write(&bench.input("a.b.mp4"));
     let engine = bench.engine().await;
@@ -71,7 +71,7 @@ async fn does_the_three_preset_job_make_three_renditions_as_mediaconvert_does() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_the_ladder_follow_a_portrait_source_without_enlarging() {
+async fn ladder_does_not_enlarge_a_portrait_source() {
     let bench = Bench::new();
     Clip { rate: "30".into(), sound: None, ..clip(360, 640) }.write(&bench.input("tall.mp4"));
     let engine = bench.engine().await;
@@ -83,7 +83,7 @@ async fn does_the_ladder_follow_a_portrait_source_without_enlarging() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_a_file_that_is_no_video_fail_with_its_reason_and_leave_nothing() {
+async fn non_video_fails_with_reason_and_leaves_nothing() {
     let bench = Bench::new();
     std::fs::write(bench.input("letter.mp4"), "dear all").unwrap();
     let engine = bench.engine().await;
@@ -99,7 +99,7 @@ async fn does_a_file_that_is_no_video_fail_with_its_reason_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_a_repeated_request_find_its_first_job() {
+async fn repeated_request_finds_its_first_job() {
     let bench = Bench::new();
     clip(320, 180).write(&bench.input("a.mp4"));
     let engine = bench.engine().await;
@@ -114,7 +114,7 @@ async fn does_a_repeated_request_find_its_first_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
+async fn cancelled_jobs_end_and_leave_nothing() {
     let bench = Bench::new();
     Clip { frames: 1500, ..clip(640, 360) }.write(&bench.input("long.mp4"));
     let engine = bench.engine().await;
@@ -140,7 +140,7 @@ async fn does_cancelling_end_a_running_and_a_waiting_job_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_the_running_job_of_a_higher_priority_get_the_encoders_next() {
+async fn job_of_higher_priority_encodes_next() {
     let bench = Bench::new();
     Clip { frames: 600, ..clip(640, 360) }.write(&bench.input("long.mp4"));
     clip(320, 180).write(&bench.input("a.mp4"));
@@ -155,7 +155,7 @@ async fn does_the_running_job_of_a_higher_priority_get_the_encoders_next() {
         reached(&engine, &id, |job| job.stage() == Stage::Transcoding).await;
         ids.push(id);
     }
-    // Both stand in the line a moment after their plans are stored.
+    // Both wait in the queue a moment after their plans are stored.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     engine.cancel(&holds).await.unwrap();
     let (plain, urgent) = (finished(&engine, &ids[0]).await, finished(&engine, &ids[1]).await);
@@ -164,7 +164,7 @@ async fn does_the_running_job_of_a_higher_priority_get_the_encoders_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_cancelling_jobs_that_never_ran_start_nothing_of_them() {
+async fn cancelling_waiting_jobs_starts_nothing() {
     let bench = Bench::new();
     let engine = bench.engine().await;
     engine.create_resource(ResourceKind::Queue, "still", json!({"status": "PAUSED"})).await.unwrap();
@@ -185,7 +185,7 @@ async fn does_cancelling_jobs_that_never_ran_start_nothing_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_a_stopped_engine_go_on_where_it_was() {
+async fn restarted_engine_continues_where_it_was() {
     let bench = Bench::new();
     Clip { frames: 250, sound: Some(Sound { channels: 2, sample_rate_hz: 44_100 }), ..clip(640, 360) }
         .write(&bench.input("a.mp4"));
@@ -207,7 +207,7 @@ async fn does_a_stopped_engine_go_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn does_a_job_whose_files_are_gone_begin_anew() {
+async fn job_whose_files_are_missing_starts_over() {
     let bench = Bench::new();
     Clip { frames: 250, ..clip(640, 360) }.write(&bench.input("a.mp4"));
     let engine = bench.engine().await;
@@ -226,7 +226,7 @@ async fn does_a_job_whose_files_are_gone_begin_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_sound_that_starts_late_announced_as_a_warning() {
+async fn late_audio_sends_a_warning() {
     let bench = Bench::new();
     clip(320, 180).write(&bench.input("plain.mp4"));
     let input = bench.input("late.mkv");

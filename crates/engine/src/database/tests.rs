@@ -1,4 +1,4 @@
-//! The database is filled, closed and read again.
+//! Tests of the database, most of which fill it, close it and read it again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
     }
 }
 
-/// A job without a token, for tests of other files too.
+/// Returns a job without a token; tests of other files use it too.
 pub(crate) fn record_at(id: &str, submitted_ms: i64) -> JobRecord {
     record(id, submitted_ms, None)
 }
@@ -46,7 +46,8 @@ fn token(remembered_ms: Option<i64>) -> Option<Token> {
     Some(Token { text: "t".into(), remembered_ms })
 }
 
-/// A film of two hours in three renditions and many chunks, all of them encoded, while its outputs are still made.
+/// Returns the job of a two-hour film in three renditions and many chunks. All chunks are encoded, and the outputs
+/// are still being made.
 fn long_film() -> JobRecord {
     let mut job = record("1-a", 1, None);
     let (frames, tick) = (172_600, Rational::new(1, 24_000));
@@ -89,7 +90,7 @@ fn long_film() -> JobRecord {
 }
 
 #[test]
-fn is_a_job_stored_without_its_tasks_once_it_has_ended() {
+fn ended_job_is_stored_without_tasks() {
     let mut job = long_film();
     let chunks = job.tasks().iter().filter(|task| task.id.as_str().contains("chunk-")).count();
     let before = to_text(&job).len();
@@ -103,7 +104,7 @@ fn is_a_job_stored_without_its_tasks_once_it_has_ended() {
 }
 
 #[test]
-fn are_tasks_stored_once_and_read_only_by_who_asks_for_them() {
+fn tasks_are_stored_once_and_read_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("engine.sqlite");
     let mut job = long_film();
@@ -122,7 +123,7 @@ fn are_tasks_stored_once_and_read_only_by_who_asks_for_them() {
         panic!("one job is listed")
     };
     assert_eq!(listed, &read);
-    // One who has not read the tasks, as of a job that hops, does not lose them.
+    // An update by someone who has not read the tasks, such as for a job that hops, does not lose them.
     database.update(&read, &[]).unwrap();
     read.take_up(database.tasks(&job.id).unwrap());
     assert_eq!((read.tasks(), &read.plan, &read.machine), (&tasks[..], &job.plan, &job.machine));
@@ -136,7 +137,7 @@ fn ids(records: Vec<JobRecord>) -> Vec<String> {
 }
 
 #[test]
-fn is_everything_there_after_reopening() {
+fn everything_survives_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("engine.sqlite");
     let mut job = record("1-a", 1, None);
@@ -158,7 +159,7 @@ fn is_everything_there_after_reopening() {
 }
 
 #[test]
-fn does_a_token_find_the_first_job_until_it_is_forgotten() {
+fn token_finds_first_job_until_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     database.insert(&record("1-a", 1_000, token(Some(60_000))), &[], 1_000).unwrap();
@@ -170,7 +171,7 @@ fn does_a_token_find_the_first_job_until_it_is_forgotten() {
 }
 
 #[test]
-fn is_a_trigger_token_remembered_for_ever_whatever_the_template_says_by_then() {
+fn trigger_token_is_never_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     database.insert(&record("1-a", 1, token(None)), &[], 1).unwrap();
@@ -182,7 +183,7 @@ fn is_a_trigger_token_remembered_for_ever_whatever_the_template_says_by_then() {
 }
 
 #[test]
-fn is_a_clients_token_with_another_request_refused() {
+fn reused_token_with_different_request_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     database.insert(&record("1-a", 1, token(Some(60_000))), &[], 1).unwrap();
@@ -192,7 +193,7 @@ fn is_a_clients_token_with_another_request_refused() {
 }
 
 #[test]
-fn do_pages_of_a_list_meet_without_gap_or_overlap() {
+fn list_pages_have_no_gap_or_overlap() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     for (index, id) in ["a", "b", "c", "d", "e"].iter().enumerate() {
@@ -217,7 +218,7 @@ fn do_pages_of_a_list_meet_without_gap_or_overlap() {
 }
 
 #[test]
-fn is_a_page_of_a_list_read_without_looking_at_all_jobs() {
+fn list_page_reads_only_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     let filter = |stages: &[Stage], queue: Option<&str>| ListFilter {
@@ -241,7 +242,7 @@ fn is_a_page_of_a_list_read_without_looking_at_all_jobs() {
 }
 
 #[test]
-fn are_filters_by_stage_and_queue_applied() {
+fn list_filters_by_stage_and_queue() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("e")).unwrap();
     let mut started = record("a", 1, None);
@@ -263,7 +264,7 @@ fn are_filters_by_stage_and_queue_applied() {
 }
 
 #[test]
-fn is_a_database_of_a_newer_version_refused() {
+fn database_of_newer_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
@@ -272,7 +273,7 @@ fn is_a_database_of_a_newer_version_refused() {
 }
 
 #[test]
-fn does_a_queue_start_as_many_jobs_as_it_may() {
+fn queue_starts_as_many_jobs_as_allowed() {
     use abanico_model::arn::ResourceKind;
 
     use crate::resources::Resource;
@@ -318,7 +319,7 @@ fn does_a_queue_start_as_many_jobs_as_it_may() {
 }
 
 #[test]
-fn is_a_job_that_an_older_version_worked_on_planned_anew() {
+fn job_of_older_version_is_planned_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e");
     {
@@ -343,7 +344,7 @@ fn is_a_job_that_an_older_version_worked_on_planned_anew() {
 }
 
 #[test]
-fn are_tasks_that_an_older_version_stored_with_the_job_moved() {
+fn tasks_of_older_version_are_moved() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e");
     let job = long_film();

@@ -1,4 +1,4 @@
-//! The state machine is driven by hand: in events, out the commands that must follow.
+//! Tests of the state machine: applies events and checks the commands that follow.
 
 use abanico_plan::TaskKind;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ fn id(name: &str) -> TaskId {
     TaskId::new(name)
 }
 
-/// video and audio, then package, then verify.
+/// Returns the tasks `audio` and `video`, then `package`, then `verify`.
 fn tasks() -> Vec<Task> {
     let task = |name: &str, after: &[&str]| Task {
         id: id(name),
@@ -40,7 +40,7 @@ fn transcoding() -> JobMachine {
 }
 
 #[test]
-fn does_a_job_run_from_submission_to_completion() {
+fn job_runs_from_submission_to_completion() {
     let mut machine = JobMachine::default();
     assert_eq!(machine.apply(Event::Started), [Command::Run { step: Step::Prepare, attempt: 1 }]);
     assert_eq!(machine.stage(), Stage::Probing);
@@ -58,7 +58,7 @@ fn does_a_job_run_from_submission_to_completion() {
 }
 
 #[test]
-fn is_a_retryable_failure_tried_three_times_and_no_more() {
+fn retryable_failure_is_tried_three_times() {
     let mut machine = transcoding();
     let step = Step::Task(id("video"));
     assert_eq!(machine.apply(Event::Failed(step.clone(), failure(true))), [run("video", 2)]);
@@ -69,14 +69,14 @@ fn is_a_retryable_failure_tried_three_times_and_no_more() {
 }
 
 #[test]
-fn does_a_lasting_failure_end_the_job_at_once_and_stop_the_rest() {
+fn permanent_failure_ends_job_at_once() {
     let mut machine = transcoding();
     let commands = machine.apply(Event::Failed(Step::Task(id("audio")), failure(false)));
     assert_eq!(commands, [Command::StopAll, Command::Finish]);
 }
 
 #[test]
-fn does_cancelling_stop_what_runs_and_ignore_what_comes_late() {
+fn cancelling_stops_steps_and_ignores_late_events() {
     let mut machine = transcoding();
     assert_eq!(machine.apply(Event::CancelRequested), [Command::StopAll, Command::Finish]);
     assert_eq!(machine.apply(Event::TaskDone(id("video"))), []);
@@ -85,7 +85,7 @@ fn does_cancelling_stop_what_runs_and_ignore_what_comes_late() {
 }
 
 #[test]
-fn does_a_restart_repeat_only_what_was_not_done() {
+fn restart_repeats_only_unfinished_tasks() {
     let mut machine = transcoding();
     machine.apply(Event::TaskDone(id("audio")));
     let snapshot = serde_json::to_string(&machine).unwrap();
@@ -95,7 +95,7 @@ fn does_a_restart_repeat_only_what_was_not_done() {
 }
 
 #[test]
-fn does_lost_work_begin_anew_but_an_ended_job_stay_ended() {
+fn starting_over_resets_all_but_ended_jobs() {
     let mut machine = transcoding();
     machine.apply(Event::TaskDone(id("audio")));
     machine.start_over();
@@ -107,7 +107,7 @@ fn does_lost_work_begin_anew_but_an_ended_job_stay_ended() {
 }
 
 #[test]
-fn does_a_crash_not_use_up_attempts() {
+fn crash_uses_up_no_attempts() {
     let mut machine = transcoding();
     for _ in 0..10 {
         assert!(machine.apply(Event::Started).contains(&run("video", 1)));
@@ -115,10 +115,10 @@ fn does_a_crash_not_use_up_attempts() {
 }
 
 proptest! {
-    /// Whatever order tasks end in, and wherever the driver is restarted, every task is started before publishing,
+    /// In whatever order tasks end, and wherever the driver is restarted, every task is started before publishing,
     /// none before its predecessors, and the job completes.
     #[test]
-    fn does_any_order_of_endings_complete_the_job(choices in proptest::collection::vec((any::<u8>(), any::<bool>()), 40)) {
+    fn any_order_of_endings_completes_the_job(choices in proptest::collection::vec((any::<u8>(), any::<bool>()), 40)) {
         let mut machine = JobMachine::default();
         machine.apply(Event::Started);
         let mut running = commands_to_tasks(machine.apply(Event::Planned(tasks())));

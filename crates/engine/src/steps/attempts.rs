@@ -1,5 +1,4 @@
-//! Attempts at one encode: in an attempt that runs and a way to begin a second one, out what the first made that ended well.
-//! Never more than one beside the first, and never one that goes on when the other has won.
+//! Runs up to two attempts at one encode, and returns what the first to succeed has made. The other is stopped.
 
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -9,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job_machine::Failure;
 
-/// How often it is looked whether a second attempt is to begin.
+/// How often to check whether a second attempt should begin.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the end of the slower attempt is waited for. It is killed long before; only a process that a sick disk holds takes
-/// longer, and such a disk may be why it was the slower one.
+/// How long to wait for the slower attempt to end. It is normally killed long before; only a process blocked by a
+/// failing disk takes longer, and such a disk may be why this attempt was the slower one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An attempt, and how it is stopped.
+/// An attempt, and how to stop it.
 pub(super) struct Attempt<W> {
     /// Its work.
     pub work: W,
-    /// Stops it, and nothing else.
+    /// Stops this attempt and nothing else.
     pub cancel: CancellationToken,
 }
 
@@ -38,7 +37,7 @@ impl Which {
         }
     }
 
-    /// As the log names it.
+    /// Returns its name in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -47,20 +46,20 @@ impl Which {
     }
 }
 
-/// What came of an encode.
+/// Result of an encode.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Ended<T> {
-    /// What the attempt made that ended well before the other.
+    /// What the first attempt to succeed made.
     pub made: T,
-    /// Which it was; none where there was but one.
+    /// Which attempt that was; `None` if there was only one.
     pub won: Option<Which>,
-    /// What the other made, where it ended well when it was to stop.
+    /// What the other attempt made, if it still succeeded when it was told to stop.
     pub in_vain: Option<T>,
 }
 
-/// Waits for the attempt `first`, and asks `second` each second for another one beside it until it gives one. The first that ends
-/// well wins, and the other is stopped. One that fails leaves it to the other, and `on_failure` is told; when both fail, the
-/// failure is the first attempt's.
+/// Waits for the attempt `first`, and asks `second` every second for another attempt until it returns one. The first
+/// to succeed wins, and the other is stopped. If one fails, the other continues, and `on_failure` is called. If both
+/// fail, returns the failure of the first attempt.
 pub(super) async fn first_to_end_well<T, W: Future<Output = Result<T, Failure>>>(
     first: Attempt<W>,
     mut second: impl FnMut() -> Option<Attempt<W>>,
@@ -84,7 +83,7 @@ pub(super) async fn first_to_end_well<T, W: Future<Output = Result<T, Failure>>>
     }
 }
 
-/// What comes of both when one has ended.
+/// Decides the result when one of two attempts has ended.
 async fn settle<T, W: Future<Output = Result<T, Failure>>>(
     (which, ended): (Which, Result<T, Failure>),
     (other, other_cancel): (Pin<&mut W>, &CancellationToken),
@@ -117,12 +116,13 @@ mod tests {
     use super::*;
     use crate::failure;
 
-    /// Is told of failures.
+    /// Ignores failures.
     fn nobody(_: Which, _: &Failure) {}
 
     type Answer = Result<&'static str, Failure>;
 
-    /// An attempt that ends when it is told how, or is stopped; and whether it has ended.
+    /// Returns an attempt that ends as it is told to or when it is stopped, a sender that tells it, and whether it
+    /// has ended.
     fn attempt() -> (Attempt<impl Future<Output = Answer>>, oneshot::Sender<Answer>, Arc<AtomicBool>) {
         let (tell, told) = oneshot::channel::<Answer>();
         let (cancel, has_ended) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -139,7 +139,8 @@ mod tests {
         (Attempt { work, cancel }, tell, has_ended)
     }
 
-    /// Runs two attempts that end as they are told, one after the other; what came of it, and whether both have ended.
+    /// Runs two attempts that end as they are told, one after the other. Checks that both end, and returns the
+    /// result.
     async fn both(
         tell: impl FnOnce(oneshot::Sender<Answer>, oneshot::Sender<Answer>),
     ) -> Result<Ended<&'static str>, Failure> {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_there_one_attempt_where_no_second_is_given() {
+    async fn one_attempt_suffices_without_a_second() {
         let (first, tell, _) = attempt();
         let mut tell = Some(tell);
         let mut asked = 0;
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_the_first_that_ends_well_win_and_the_other_end() {
+    async fn first_success_wins_and_other_ends() {
         let made = both(|first, second| {
             first.send(Ok("first")).unwrap();
             std::mem::forget(second);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_a_failure_of_one_leave_it_to_the_other() {
+    async fn other_attempt_continues_after_one_fails() {
         let fails = || Err(failure::broken("one of two"));
         let made = both(|first, second| {
             first.send(fails()).unwrap();
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_the_failure_of_both_that_of_the_first_attempt() {
+    async fn two_failures_return_that_of_first_attempt() {
         let [one, two] = [failure::broken("first"), failure::broken("second")];
         let (first_fails, second_fails) = (Err(one.clone()), Err(two));
         let (early, late) = (first_fails.clone(), second_fails.clone());
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_what_the_slower_one_made_all_the_same_told() {
+    async fn result_of_slower_attempt_is_returned_too() {
         let (first, tell_first, _) = attempt();
         let (second, tell_second, _) = attempt();
         let mut given = Some((second, tell_first, tell_second));

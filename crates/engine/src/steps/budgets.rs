@@ -1,5 +1,6 @@
-//! Budgets: in what the analysis of a whole film says, out the bit rate of one encode's renditions, where they get more bits and
-//! where fewer, and how full a decoder's buffer is taken to be where it begins. Never more in all than the film may have.
+//! Bit budgets. From the analysis of a whole input, decides the bit rates of one encode's renditions, where they get
+//! more or fewer bits, and how full the decoder's buffer is assumed to be where the encode begins. All encodes
+//! together get no more bits than the input may have.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,12 +19,12 @@ use super::encode::{begin, complete, light};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// How full a decoder's buffer is taken to be where a chunk begins, in per cent: usually it is full, but behind scenes that
-/// are as hard as the rate allows it is not. What really was is checked when chunks are joined.
+/// Assumed fullness of the decoder's buffer where a chunk begins, in percent. It is usually full, but not after
+/// scenes that are as hard as the bit rate allows. The true fullness is checked when the chunks are joined.
 const FULL_PERCENT: u8 = 90;
 const HALF_FULL_PERCENT: u8 = 50;
 
-/// Chunks of the film.
+/// Returns the number of the plan's chunks; 0 if the input is not cut into chunks.
 pub(super) fn chunks_of(plan: &Plan) -> u32 {
     let stitch = plan.tasks.iter().find_map(|task| match &task.kind {
         TaskKind::StitchVideo(stitch) => Some(stitch.chunks),
@@ -32,7 +33,7 @@ pub(super) fn chunks_of(plan: &Plan) -> u32 {
     stitch.unwrap_or(0)
 }
 
-/// An encode whose renditions have bit rates and zones of their own, by what the analysis of the whole film says.
+/// Returns the encode with bit rates and zones of its own, from the analysis of the whole input.
 pub(super) fn with_budgets(
     context: &JobContext,
     plan: &Plan,
@@ -66,7 +67,7 @@ pub(super) fn with_budgets(
     Ok(own)
 }
 
-/// Gives a second pass its bit rate. What the film's first pass says is read only where that is needed.
+/// Sets the bit rate of a second pass. Reads the analysis of the input only if it is needed.
 fn spend(
     rendition: &mut VideoRendition,
     number: u32,
@@ -89,13 +90,13 @@ fn spend(
                 (rate_factor, analysed.rate_factor()),
                 (area_ratio, frames_per_second),
             );
-            // libx264 takes whole kilobits, and refuses fewer than its frames' headers need.
+            // libx264 takes whole kilobits, and refuses fewer than the headers of its frames need.
             let whole = wanted.div_ceil(1000).max(1) * 1000;
             whole.min(max_mean_bps.unwrap_or(max_bit_rate_bps)).min(max_bit_rate_bps)
         }
     };
     let rates = chunk_rates(&passes, Spending { mean_bps, ceiling_bps, area_ratio, frames_per_second });
-    // A film that is one encode has just its mean.
+    // An input that is one encode simply gets the mean.
     let rate = |number: u32| match rates[..] {
         [_] => mean_bps,
         _ => rates.get(number as usize).copied().unwrap_or(mean_bps),
@@ -109,10 +110,10 @@ fn spend(
     Ok(())
 }
 
-/// Name of the file with what the analyses of all chunks say, by their index and the number of the chunk.
+/// File with the results of all chunks' analyses, by their index and the number of the chunk.
 const SUMS_FILE: &str = "sums.json";
 
-/// Sums up the analyses of all chunks, once for all of them.
+/// Collects the analyses of all chunks in one file, once for all of their encodes.
 pub(crate) async fn sum_first_passes(
     context: &JobContext,
     plan: &Plan,
@@ -139,17 +140,17 @@ pub(crate) async fn sum_first_passes(
     complete(context, task)
 }
 
-/// What the analysis of one encode says.
+/// Result of the analysis of one encode.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Said {
-    /// The bits of a first pass.
+    /// Bits of a first pass.
     Bits(FirstPass),
-    /// The quality of each stretch of a sample; none where it was not measured.
+    /// Quality of each stretch of a sample; `None` where it was not measured.
     Qualities(Vec<Option<f64>>),
 }
 
-/// The files of the analysis of a film or a chunk.
+/// The files of the analysis of an input or a chunk.
 struct Written {
     index: u32,
     folder: PathBuf,
@@ -181,24 +182,24 @@ impl Written {
     }
 }
 
-/// One analysis of a whole film.
+/// One analysis of a whole input.
 struct Analysed {
-    /// As the plan has it.
+    /// The analysed rendition, from the plan.
     rendition: VideoRendition,
-    /// What it says of each encode of the film, in order.
+    /// Results for each encode of the input, in order.
     encodes: Vec<Said>,
 }
 
 impl Analysed {
-    /// What was written of the analysis with this index; `chunk` is any chunk of the film if it was cut.
+    /// Reads the analysis with this index; `chunk` is any chunk of the input if it was cut.
     fn read(context: &JobContext, plan: &Plan, (chunk, index): (Option<u32>, u32)) -> Result<Self, Failure> {
         let first = plan.task(&TaskId::analysis(chunk.map(|_| 0))).map(|task| &task.kind);
         let Some(TaskKind::AnalyseVideo(analysis)) = first else {
-            return Err(failure::broken("an analysis that the plan does not have"));
+            return Err(failure::broken("the plan has no such analysis"));
         };
         let own = analysis.renditions().find(|(_, rendition)| rendition.index == index);
         let Some((_, rendition)) = own else {
-            return Err(failure::broken("a first pass that the plan does not have"));
+            return Err(failure::broken("the plan has no such first pass"));
         };
         let read = || -> io::Result<Vec<Said>> {
             if chunk.is_none() {
@@ -213,7 +214,7 @@ impl Analysed {
         Ok(Self { rendition: rendition.clone(), encodes })
     }
 
-    /// Rate factor that its own pictures were encoded at.
+    /// Returns the rate factor that the analysis encoded with; 0 if it has none.
     fn rate_factor(&self) -> f64 {
         match self.rendition.coding.rate_control {
             RateControl::Quality { rate_factor_tenths, .. } => f64::from(rate_factor_tenths) / 10.0,
@@ -229,7 +230,7 @@ impl Analysed {
         self.encodes.iter().map(bits).collect()
     }
 
-    /// Zones of one encode with so many frames, so that it is of the quality of the whole film.
+    /// Returns the zones of one encode of this many frames that bring it to the quality of the whole input.
     fn zones(&self, number: u32, frames: u64) -> Result<Vec<Zone>, Failure> {
         let Pass::Sample(sampling) = self.rendition.pass else {
             return Err(failure::broken("a first pass where a sample should be"));

@@ -1,5 +1,5 @@
-//! The step captions: in fetched caption files and a planned task, out captions on the output's clock as the task wants
-//! them, listed for publishing where they go to the user. Never a cue outside of the clips.
+//! The captions step: turns fetched caption files into captions on the output's clock, in the form that the task
+//! wants, and lists those that go to the user for publishing. It drops cues outside the clips.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ pub(super) const SRT_FILE: &str = "captions.srt";
 const WEBVTT_FILE: &str = "captions.vtt";
 const PLAYLIST: &str = "media.m3u8";
 
-/// Largest caption file that is read: hours of speech have some hundred kilobytes.
+/// Largest caption file to read; hours of speech take a few hundred kilobytes.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
 /// MIME type of WebVTT.
 const WEBVTT_TYPE: &str = "text/vtt";
-/// Ticks a second of the clock of transport streams.
+/// Ticks per second of the clock of transport streams.
 const PTS_TICKS: i64 = 90_000;
 
-/// Where captions lie that go into pictures or files.
+/// Returns the folder of captions that go into video or files.
 pub(super) fn captions_folder(context: &JobContext, index: u32) -> PathBuf {
     context.work.task(&TaskId::new(format!("captions-{index}")))
 }
@@ -43,12 +43,12 @@ pub(super) fn captions_folder(context: &JobContext, index: u32) -> PathBuf {
 /// Reads a fetched caption file.
 ///
 /// # Errors
-/// When it is too large or no captions of its format.
+/// Fails if it is too large or not in its format.
 pub(super) fn read(path: &Path, file: &CaptionFile) -> Result<CaptionTrack, Failure> {
     let disk = |error: io::Error| failure::from_disk("read a caption file", &error);
     let size = std::fs::metadata(path).map_err(disk)?.len();
     if size > MOST_BYTES {
-        let why = format!("it has {size} bytes, and captions have at most {MOST_BYTES}");
+        let why = format!("it has {size} bytes, more than the limit of {MOST_BYTES}");
         return Err(failure::from_captions(&file.url, &why));
     }
     let text = decode(&std::fs::read(path).map_err(disk)?);
@@ -66,7 +66,7 @@ pub(super) fn read(path: &Path, file: &CaptionFile) -> Result<CaptionTrack, Fail
     parsed.map_err(|error| failure::from_captions(&file.url, &error.to_string()))
 }
 
-/// Makes the captions of one task; answers what a user gets of them.
+/// Makes the captions of one task. Returns the output that the user gets, if any.
 pub(crate) async fn make_captions(
     context: &JobContext,
     plan: &Plan,
@@ -82,7 +82,7 @@ pub(crate) async fn make_captions(
     Ok(made)
 }
 
-/// All clips' captions, one clip after the other.
+/// Returns the captions of all clips, one clip after the other.
 fn on_the_outputs_clock(
     context: &JobContext,
     plan: &Plan,
@@ -122,10 +122,8 @@ fn write(
     };
     std::fs::write(folder.join(name), &text)?;
     let Some(CaptionDelivery::File { output }) = captions.delivery else { return Ok(None) };
-    let planned = plan
-        .outputs
-        .get(output as usize)
-        .ok_or_else(|| io::Error::other("an output that the plan does not have"))?;
+    let planned =
+        plan.outputs.get(output as usize).ok_or_else(|| io::Error::other("the plan has no such output"))?;
     let file = PackagedFile {
         name: name.to_owned(),
         url: planned.url.clone(),
@@ -157,7 +155,7 @@ fn write_stream(
     texts: &[String],
 ) -> io::Result<PublishedOutput> {
     let Some(CaptionDelivery::Stream { output, names, playlist }) = &captions.delivery else {
-        return Err(io::Error::other("segments of captions that go nowhere"));
+        return Err(io::Error::other("caption segments without a destination"));
     };
     let mut files = Vec::with_capacity(texts.len() + 1);
     for (index, text) in texts.iter().enumerate() {
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_file_that_cannot_be_read_told_by_its_address_and_line() {
+    fn unreadable_file_names_url_and_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c");
         std::fs::write(&path, "1\n00:00:xx --> 00:00:02,000\nHola\n").unwrap();
@@ -230,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn do_lengths_of_segments_fill_the_output() {
+    fn segment_durations_fill_the_output() {
         let at = ExactTime::from_millis;
         assert_eq!(durations(&[at(0), at(4000)], at(5500)), [at(4000), at(1500)]);
         assert_eq!(durations(&[at(0)], at(700)), [at(700)]);

@@ -1,5 +1,5 @@
-//! The step capture: in the input and a planned capture, out JPEG images, counted and measured, listed for publishing.
-//! Never an image less than planned.
+//! The capture step: captures frames of the input as JPEG images, counts and measures them, and lists them for
+//! publishing.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -32,10 +32,10 @@ pub(crate) async fn capture_frames(
     Ok((finished, made))
 }
 
-/// Counts and measures the images and lists them. A source with a varying rate may have a frame fewer at its end than its
-/// mean rate promised: one image less than planned is no fault.
+/// Counts, measures and lists the images. One image less than planned is accepted, because a source with a varying
+/// rate may end a frame earlier than its mean rate promised.
 fn measured(capture: &FrameCapture, folder: &Path) -> Result<PublishedOutput, Failure> {
-    let disk = |error: io::Error| failure::from_disk("look at the captured frames", &error);
+    let disk = |error: io::Error| failure::from_disk("read the captured frames", &error);
     let (mut files, mut size_bytes) = (Vec::new(), 0);
     for index in 0..capture.captures {
         let name = command::image_file_name(index);
@@ -77,7 +77,7 @@ fn measured(capture: &FrameCapture, folder: &Path) -> Result<PublishedOutput, Fa
     })
 }
 
-/// The size in a JPEG's frame header (ITU-T T.81, B.2.2); none when there is no such header.
+/// Returns the size in a JPEG's frame header (ITU-T T.81, B.2.2); `None` if it has no such header.
 fn jpeg_size(path: &Path) -> io::Result<Option<Size>> {
     let mut file = BufReader::new(File::open(path)?);
     let mut marker = [0; 2];
@@ -91,7 +91,7 @@ fn jpeg_size(path: &Path) -> io::Result<Option<Size>> {
             return Ok(None);
         }
         let length = u16::from_be_bytes([head[2], head[3]]).saturating_sub(2);
-        // Frame headers are C0 to CF but for the tables C4, C8 and CC.
+        // Frame headers are C0 to CF, except for the tables C4, C8 and CC.
         if (0xc0..=0xcf).contains(&head[1]) && !matches!(head[1], 0xc4 | 0xc8 | 0xcc) {
             let mut frame = [0; 5];
             file.read_exact(&mut frame)?;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_size_read_from_the_frame_header() {
+    fn size_comes_from_the_frame_header() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.jpg");
         let write = |bytes: &[u8]| std::fs::write(&path, bytes).unwrap();

@@ -1,5 +1,5 @@
-//! The steps that run ffmpeg: in a task and the files of its predecessors, out the task's files, complete or not there.
-//! Never a file outside the task's folder.
+//! The steps that encode with ffmpeg. A task's files are either complete or absent, and nothing is written outside
+//! the task's folder.
 
 mod encoding;
 
@@ -20,7 +20,7 @@ use super::reuse::Keys;
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Encodes all video renditions of a film or a chunk in one ffmpeg with one decode.
+/// Encodes all video renditions of an input or a chunk in one ffmpeg process with one decode.
 pub(crate) async fn encode_video(
     context: &JobContext,
     plan: &Plan,
@@ -32,7 +32,7 @@ pub(crate) async fn encode_video(
     encode_into(context, plan, task, &own).await
 }
 
-/// What an encode uses up that was made before.
+/// Resources used by an encode that is taken from an earlier job.
 const NOTHING_USED: Finished = Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 };
 
 async fn encode_into(
@@ -45,7 +45,7 @@ async fn encode_into(
     let folder = begin(context, task)?;
     let missing = keys.missing(context, encode, &folder);
     if missing.is_empty() {
-        tracing::info!(%task, "made before, with the same input and settings");
+        tracing::info!(%task, "reusing an encode made before with the same input and settings");
         complete(context, task)?;
         context.meter.note(context, plan, task, encode.most_frames());
         return Ok(NOTHING_USED);
@@ -55,34 +55,35 @@ async fn encode_into(
     let permits = context.workshop.encoders.acquire_many(wanted, encode.chunk.unwrap_or(0));
     let permits = tokio::select! {
         permits = permits => permits.map_err(|_| failure::broken("the encoder permits are gone"))?,
-        // Others may be encoding for hours.
-        () = context.cancel.cancelled() => return Err(failure::broken("a cancelled encode went on")),
+        // Other jobs may encode for hours.
+        () = context.cancel.cancelled() => return Err(failure::broken("a cancelled encode continued")),
     };
     let encoding = Encoding { context, plan, task, encode, keys, threads, furthest: AtomicU64::new(0) };
     encoding.run(Place { folder, missing, permits }).await
 }
 
-/// Threads of a chunk's encode: all chunks that there are share the processors. A whole film has them all.
+/// Returns the threads for the encode of a chunk: all chunks of the plan share the processors. Returns `None` for a
+/// whole input, which may use them all.
 fn threads(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Option<u32> {
     encode.chunk?;
     Some((context.workshop.cores / chunks_of(plan).max(1)).max(1))
 }
 
-/// A rendition of a chunk that is to be encoded once more.
+/// A rendition of a chunk to encode again.
 #[derive(Clone, Copy)]
 pub(super) struct Again {
     /// Number of the chunk.
     pub chunk: u32,
     /// Index of the rendition.
     pub rendition: u32,
-    /// Counts from 1.
+    /// Number of the attempt, counted from 1.
     pub attempt: u32,
-    /// How full the decoder's buffer is when it begins.
+    /// Fullness of the decoder's buffer where the chunk begins, in percent.
     pub fill_percent: u8,
 }
 
-/// Encodes one rendition of a chunk for a buffer that is as full as it was found to be. Answers its file, and the processor time
-/// of children in milliseconds.
+/// Encodes one rendition of a chunk again, for a buffer that is as full as it was found to be. Returns its file and
+/// the CPU time of child processes in milliseconds.
 pub(super) async fn encode_again(
     context: &JobContext,
     plan: &Plan,
@@ -90,7 +91,7 @@ pub(super) async fn encode_again(
 ) -> Result<(PathBuf, u64), Failure> {
     let chunk = plan.task(&TaskId::chunk(again.chunk));
     let Some(TaskKind::EncodeVideo(encode)) = chunk.map(|task| &task.kind) else {
-        return Err(failure::broken("a chunk that the plan does not have"));
+        return Err(failure::broken("the plan has no such chunk"));
     };
     let mut own = with_budgets(context, plan, encode)?.only(&[again.rendition]);
     for rendition in own.branches.iter_mut().flat_map(|branch| &mut branch.renditions) {
@@ -120,12 +121,13 @@ pub(crate) async fn encode_audio(
         None => None,
     };
     let args = command::encode_audio(encode, gain, &inputs, &folder);
-    let finished = ffmpeg(context, "encoding the sound", args, &inputs, &folder, None).await?;
+    let finished = ffmpeg(context, "encoding the audio", args, &inputs, &folder, None).await?;
     complete(context, task)?;
     Ok(finished)
 }
 
-/// The gain that brings the measured sound to its target; none for silence and for what is too quiet to be corrected.
+/// Returns the gain that brings the measured audio to its target; `None` for silence and for audio too quiet to be
+/// corrected.
 fn measured_gain(loudness: Loudness, folder: &Path) -> Result<Option<Gain>, Failure> {
     let file = folder.join(command::LOUDNESS_FILE);
     let text = std::fs::read_to_string(&file);
@@ -134,11 +136,11 @@ fn measured_gain(loudness: Loudness, folder: &Path) -> Result<Option<Gain>, Fail
     Ok(gain_for(loudness, &text))
 }
 
-/// Reads the last `lavfi.r128.I=-23.456`, the loudness of the whole sound.
+/// Reads the last `lavfi.r128.I=-23.456`, the loudness of the whole track.
 fn gain_for(loudness: Loudness, measurement: &str) -> Option<Gain> {
     let last = measurement.lines().rev().find_map(|line| line.strip_prefix("lavfi.r128.I="))?;
     let measured: f64 = last.trim().parse().ok().filter(|measured: &f64| measured.is_finite())?;
-    // -70 is the absolute gate of BS.1770: nothing was heard.
+    // -70 LKFS is the absolute gate of BS.1770: nothing louder was measured, so this is silence.
     if measured <= -70.0 || measured < f64::from(loudness.gate_lkfs) {
         return None;
     }
@@ -151,7 +153,7 @@ pub(super) async fn light(context: &JobContext) -> Result<tokio::sync::Semaphore
 }
 
 pub(super) fn begin(context: &JobContext, task: &TaskId) -> Result<PathBuf, Failure> {
-    context.work.begin(task).map_err(|error| failure::from_disk("make the task's folder", &error))
+    context.work.begin(task).map_err(|error| failure::from_disk("create the task's folder", &error))
 }
 
 pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failure> {
@@ -162,7 +164,7 @@ fn not_completed(error: &io::Error) -> Failure {
     failure::from_disk("complete the task's folder", error)
 }
 
-/// Whose frames make the job's progress.
+/// An encode whose frames count towards the job's progress.
 #[derive(Clone, Copy)]
 pub(super) struct Metered<'a> {
     plan: &'a Plan,
@@ -171,7 +173,7 @@ pub(super) struct Metered<'a> {
     furthest: &'a AtomicU64,
 }
 
-/// Runs ffmpeg; where it is metered its frames count for the job's progress.
+/// Runs ffmpeg. If it is metered, its frames count towards the job's progress.
 pub(super) async fn ffmpeg(
     context: &JobContext,
     what: &str,
@@ -197,7 +199,7 @@ pub(super) async fn ffmpeg(
     })
 }
 
-/// The intermediate files of an output's streams: the picture's and the sounds'.
+/// Returns the intermediate files of an output's streams: the video's, and those of the audio tracks.
 pub(super) fn stream_files(context: &JobContext, streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
     let video =
         streams.video.map(|index| context.work.task(&TaskId::video()).join(command::video_file_name(index)));
@@ -215,13 +217,13 @@ mod tests {
     const TARGET: Loudness = Loudness { target_millilkfs: -23_000, gate_lkfs: -60, peak_millidbfs: None };
 
     #[test]
-    fn does_the_last_measurement_give_the_gain() {
+    fn last_measurement_gives_the_gain() {
         let text = "frame:0 pts:0\nlavfi.r128.I=-70.000\nframe:1 pts:4800\nlavfi.r128.I=-30.125\n";
         assert_eq!(gain_for(TARGET, text), Some(Gain { millidecibels: 7125, peak_millidbfs: None }));
     }
 
     #[test]
-    fn is_silence_and_what_lies_below_the_gate_left_alone() {
+    fn silence_and_quiet_audio_get_no_gain() {
         for text in
             ["", "lavfi.r128.I=-70.000", "lavfi.r128.I=-61.0", "lavfi.r128.I=nan", "lavfi.r128.I=-inf"]
         {

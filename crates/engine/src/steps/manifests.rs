@@ -1,5 +1,5 @@
-//! The step manifests: in what was measured of a group's streams, out the playlist and the MPD that list them, listed for
-//! publishing. Never before all streams of the group are cut.
+//! The manifests step: writes the playlist and the MPD of a group from what was measured of its streams, and lists
+//! them for publishing. It starts only once all streams of the group are cut.
 
 use std::path::Path;
 

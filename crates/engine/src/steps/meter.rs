@@ -1,5 +1,5 @@
-//! How far a job's pictures are: in the frames that its encodes deliver, whichever run at once, out the job's progress.
-//! Never less than before, and never the last hundredth: that is packaging's and verifying's.
+//! Measures a job's progress by the frames that its encodes deliver, however many run at once. Progress never
+//! decreases, and the last percent is left for packaging and verifying.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,11 @@ use abanico_plan::{Plan, Task, TaskId, TaskKind};
 
 use super::JobContext;
 
-/// What a frame of a first pass costs, and one of all renditions: a rough share, which differs from film to film.
+/// Relative cost of a frame in a first pass, and in an encode of all renditions. A rough ratio, which differs from
+/// input to input.
 const FIRST_PASS_COST: u64 = 1;
 const ENCODE_COST: u64 = 6;
-/// Hundredths that are the encodes'.
+/// Percentage that the encodes count for.
 const MOST_PERCENT: u64 = 99;
 
 /// Frames that each encode of a job has delivered.
@@ -23,7 +24,7 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what earlier runs of the program have finished, which `is_finished` tells, unless that is known.
+    /// Counts the tasks that earlier runs of the program finished, which `is_finished` tells.
     pub fn begin(&self, plan: &Plan, is_finished: impl Fn(&TaskId) -> bool) {
         let mut delivered = self.delivered();
         for (task, frames, _) in encodes(plan) {
@@ -33,7 +34,7 @@ impl Meter {
         }
     }
 
-    /// Notes the frames of one encode, and tells the job's progress.
+    /// Records the frames that one encode has delivered, and updates the job's progress.
     pub fn note(&self, context: &JobContext, plan: &Plan, task: &TaskId, frames: u64) {
         let mut delivered = self.delivered();
         delivered.insert(task.clone(), frames);
@@ -48,16 +49,16 @@ impl Meter {
 /// What the meter shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Reading {
-    /// Frames done, by what they cost.
+    /// Frames done, weighted by their cost.
     done: u64,
-    /// All frames of the film.
+    /// Frames of all encodes, without first passes.
     total: u64,
-    /// The same in hundredths.
+    /// Progress in percent.
     percent: u8,
 }
 
 impl Reading {
-    /// Frames and hundredths come from one sum, so they say the same.
+    /// Derives frames and percentage from one sum, so that they agree.
     fn of(plan: &Plan, delivered: &BTreeMap<TaskId, u64>) -> Self {
         let (mut total, mut cost_done, mut cost) = (0, 0, 0);
         for (task, frames, price) in encodes(plan) {
@@ -72,7 +73,7 @@ impl Reading {
     }
 }
 
-/// The encodes of pictures with their frames and what each costs.
+/// Returns the video encodes, each with its frames and the cost of a frame.
 fn encodes(plan: &Plan) -> impl Iterator<Item = (&Task, u64, u64)> {
     plan.tasks.iter().filter_map(|task| match &task.kind {
         TaskKind::AnalyseVideo(encode) => Some((task, encode.most_frames(), FIRST_PASS_COST)),
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn do_frames_of_a_first_pass_count_as_the_part_that_it_is_in_frames_and_hundredths() {
+    fn first_pass_frames_count_by_their_cost() {
         let plan = plan(&[
             task("analysis-0000", "analyse_video", 400),
             task("analysis-0001", "analyse_video", 300),
@@ -118,17 +119,17 @@ mod tests {
         assert_eq!(reading(&plan, &first), (100, 700, 14));
         assert_eq!(reading(&plan, &[&first[..], &[("chunk-0001", 300)]].concat()), (357, 700, 50));
         let all = [&first[..], &[("chunk-0000", 999), ("chunk-0001", 300)]].concat();
-        assert_eq!(reading(&plan, &all), (700, 700, 99), "an encoder may tell more frames than are planned");
+        assert_eq!(reading(&plan, &all), (700, 700, 99), "an encoder may report more frames than planned");
     }
 
     #[test]
-    fn are_frames_without_a_first_pass_just_those_encoded() {
+    fn frames_without_first_pass_count_fully() {
         let plan = plan(&[task("video", "encode_video", 90)]);
         assert_eq!(reading(&plan, &[("video", 31)]), (31, 90, 34));
     }
 
     #[test]
-    fn is_a_job_without_pictures_at_nothing() {
+    fn job_without_video_has_no_progress() {
         assert_eq!(reading(&plan(&[]), &[]), (0, 0, 0));
     }
 }

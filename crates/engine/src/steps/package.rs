@@ -1,5 +1,5 @@
-//! The step package: in the encoded streams of an output, out the file that the user gets, listed for publishing.
-//! Never a change of what was encoded.
+//! The package step: joins the encoded streams of an output into the file that the user gets, and lists it for
+//! publishing. It never changes what was encoded.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! What a packaging task made for the user: in names and places, out a list that lies beside the files until they are
-//! published. Never a file of an intermediate task.
+//! The list of files that a packaging task made for the user. It is stored beside the files until they are published.
+//! It never names a file of an intermediate task.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-/// The list's own name in the task's folder.
+/// Name of the list in the task's folder.
 const LIST: &str = "packaged-files.json";
 
-/// When a file may become visible: what names others comes after them.
+/// When a file may become visible: files that name others come after them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Turn {
-    /// Files that name no other.
+    /// Files that name no others.
     Media,
     /// Playlists that name media.
     Playlist,
@@ -23,23 +23,23 @@ pub(crate) enum Turn {
     GroupPlaylist,
 }
 
-/// One file of the user's.
+/// A file that the user gets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct PackagedFile {
     /// Name within the task's folder.
     pub name: String,
-    /// Where it goes, whole.
+    /// Full URL of its destination.
     pub url: String,
     /// MIME type.
     pub content_type: String,
-    /// Whether it is compressed, which whoever fetches it is told.
+    /// Whether it is compressed with gzip, which its `Content-Encoding` tells clients.
     #[serde(default)]
     pub is_gzip: bool,
     /// When it may become visible.
     pub turn: Turn,
 }
 
-/// Writes a manifest into the task's folder, compressed where that is wanted.
+/// Writes a manifest into the task's folder, compressed if `file` says so.
 pub(super) fn write_manifest(folder: &Path, file: &PackagedFile, text: &str) -> io::Result<()> {
     let path = folder.join(&file.name);
     if !file.is_gzip {
@@ -55,7 +55,7 @@ pub(crate) fn list(folder: &Path, files: &[PackagedFile]) -> io::Result<()> {
     std::fs::write(folder.join(LIST), serde_json::to_vec(files)?)
 }
 
-/// Reads what a completed task made, with whole paths.
+/// Reads the list of a completed task, each file with its full path.
 pub(crate) fn listed(folder: &Path) -> io::Result<Vec<(PathBuf, PackagedFile)>> {
     let files: Vec<PackagedFile> = serde_json::from_slice(&std::fs::read(folder.join(LIST))?)?;
     Ok(files.into_iter().map(|file| (folder.join(&file.name), file)).collect())
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_list_read_as_it_was_written() {
+    fn list_is_read_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = PackagedFile {
             name: "output-0.mp4".to_owned(),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_compressed_manifest_give_its_text_back() {
+    fn compressed_manifest_contains_its_text() {
         let folder = tempfile::tempdir().unwrap();
         let file = PackagedFile {
             name: "a.m3u8".to_owned(),
@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn do_playlists_come_after_what_they_name() {
+    fn playlists_come_after_what_they_name() {
         assert!(Turn::Media < Turn::Playlist && Turn::Playlist < Turn::GroupPlaylist);
     }
 
     #[test]
-    fn is_a_missing_list_an_error_and_not_an_empty_one() {
+    fn missing_list_is_an_error() {
         assert!(listed(tempfile::tempdir().unwrap().path()).is_err());
     }
 }

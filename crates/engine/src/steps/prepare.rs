@@ -1,5 +1,5 @@
-//! The step prepare: in a job's settings, out its inputs as local files, their facts and the plan.
-//! Never an input from a place that no back end serves.
+//! The prepare step: fetches and probes a job's inputs, makes the plan, and fetches the caption files and images that
+//! the plan needs. It fails on an input from a place that no back end serves.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
 
-/// What preparing found out.
+/// What preparing found out about the job.
 pub(crate) struct Prepared {
     /// Facts of the inputs, in the job's order.
     pub inputs: Vec<MediaInfo>,
-    /// What will be done.
+    /// The plan of the job.
     pub plan: Plan,
 }
 
-/// Fetches, probes, plans.
+/// Fetches, probes and plans.
 pub(crate) async fn prepare(
     context: &JobContext,
     settings: &JobSettings,
@@ -65,7 +65,7 @@ pub(crate) async fn prepare(
         check_policy(&context.policy, &file.url)?;
         let path = context.work.caption_file(index);
         fetch(context, &file.url, &path).await?;
-        // What cannot be read is told before anything is encoded.
+        // Reports an unreadable file before anything is encoded.
         captions::read(&path, file)?;
     }
     for (index, url) in plan.images.iter().enumerate() {
@@ -78,7 +78,8 @@ pub(crate) async fn prepare(
     Ok(Prepared { inputs, plan })
 }
 
-/// What an image is not is told before anything is encoded. TGA has no mark at its start.
+/// Refuses an image that is not what its extension says, before anything is encoded. TGA files have no signature at
+/// their start.
 fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
     let disk = |error| failure::from_disk("read an image", &error);
     let mut start = Vec::new();
@@ -93,11 +94,11 @@ fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let url = without_secrets(url);
-    let message = format!("the image `{url}` is not what its extension says: give a PNG, BMP or TGA file");
+    let message = format!("the image `{url}` is not what its extension says: use a PNG, BMP or TGA file");
     Err(Failure { code: 1010, message, is_retryable: false })
 }
 
-/// Fetches anew at every try: what an interrupted try left may be half a file.
+/// Fetches the file anew at every attempt, because an interrupted one may have left half a file.
 async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<(), Failure> {
     let disk = |error| failure::from_disk("prepare the work folder", &error);
     if let Some(folder) = destination.parent() {
@@ -110,7 +111,7 @@ async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<()
     let fetched = context.workshop.fetch(url, destination);
     tokio::select! {
         fetched = fetched => fetched.map(drop),
-        () = context.cancel.cancelled() => Err(failure::broken("fetching was cancelled and went on")),
+        () = context.cancel.cancelled() => Err(failure::broken("fetching continued after it was cancelled")),
     }
 }
 

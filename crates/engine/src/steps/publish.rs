@@ -1,5 +1,5 @@
-//! The step publish: in packaged and verified files, out objects in their places; what names others comes after them.
-//! Never before every output of the job is verified; publishing again is harmless.
+//! The publish step: copies packaged and verified files to their destinations; files that name others come last. It
+//! starts only once every output of the job is verified. Publishing again is harmless.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{JobContext, Report};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Files that are published between two notes of the driver: each note is a write to the disk.
+/// Files published between two reports to the driver; each report is a write to disk.
 const FILES_A_NOTE: usize = 50;
 
 /// Publishes the files of all packaging tasks: media first, then playlists, then the playlists of groups, each in the
@@ -41,7 +41,7 @@ pub(crate) async fn publish(
                 progress.uploading_percent = u8::try_from(sent * 100 / total.max(1)).unwrap_or(100)
             });
         }
-        // The driver is gone only when the job has ended.
+        // Sending fails only after the job has ended, when the driver is gone.
         let _ = reports.send(Report::Published(urls)).await;
         published?;
     }
@@ -65,7 +65,7 @@ async fn publish_one(
     file: &PackagedFile,
 ) -> Result<(), Failure> {
     if context.cancel.is_cancelled() {
-        return Err(failure::broken("publishing was cancelled and went on"));
+        return Err(failure::broken("publishing continued after it was cancelled"));
     }
     let url: ObjectUrl = file.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
         code: 1040,
@@ -81,12 +81,12 @@ async fn publish_one(
     published.map(drop).map_err(|error| failure::from_store(&error))
 }
 
-/// Takes back what a job published before it failed or was cancelled.
+/// Deletes what a job published before it failed or was cancelled.
 pub(crate) async fn take_back(context: &JobContext, urls: &[String]) {
     for text in urls {
         let Ok(url) = text.parse::<ObjectUrl>() else { continue };
         if let Err(error) = context.workshop.store.delete(&url).await {
-            tracing::error!(%url, %error, "cannot take back an output of a job that did not complete: delete it by hand");
+            tracing::error!(%url, %error, "cannot delete an output of a job that did not complete: delete it by hand");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Encodes that need not be made: in an encode, out the renditions that an earlier one made of the same, and afterwards what
-//! is kept of it for later ones. Never a rendition of other bytes or settings.
+//! Reuses kept encodes: finds the renditions of an encode that an earlier job has already made, and keeps new ones
+//! for later jobs. A rendition is reused only for the same bytes and settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use super::JobContext;
 use crate::job_machine::Failure;
 use crate::results::{self, Circumstances};
 
-/// Under which keys the renditions of an encode are kept, by their index.
+/// The keys of an encode's renditions, by their index.
 pub(super) struct Keys(BTreeMap<u32, String>);
 
 impl Keys {
-    /// No keys where nothing is kept.
+    /// Computes the keys; there are none if no encodes are kept.
     pub async fn of(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Result<Self, Failure> {
         if context.workshop.results.is_none() {
             return Ok(Self(BTreeMap::new()));
@@ -27,8 +27,8 @@ impl Keys {
             let Pass::Second(index) = rendition.pass else {
                 return results::key(encode, rendition.index, around);
             };
-            // The bit rate of a chunk follows from the first passes of all of them, and stands in its own settings; its own
-            // frames follow from its own first pass.
+            // The bit rate of a chunk follows from the first passes of all chunks and is part of its settings; apart
+            // from that, its frames depend only on its own first pass.
             let first = plan.task(&TaskId::analysis(encode.chunk))?;
             let TaskKind::AnalyseVideo(first) = &first.kind else { return None };
             let first_passes = [results::key(first, index, around)?];
@@ -38,7 +38,7 @@ impl Keys {
         Ok(Self(keys.collect()))
     }
 
-    /// Puts what was made before into `folder`; answers the renditions that are still to be encoded.
+    /// Links kept renditions into `folder`. Returns the renditions that are still to be encoded.
     pub fn missing(&self, context: &JobContext, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
         let is_taken = |rendition: &VideoRendition| {
             let (Some(results), Some(key)) = (&context.workshop.results, self.0.get(&rendition.index)) else {
@@ -49,25 +49,25 @@ impl Keys {
         encode.encoded().map(|(_, one)| one).filter(|one| !is_taken(one)).map(|one| one.index).collect()
     }
 
-    /// Keeps what was encoded. A result that cannot be kept is lost for later jobs, not for this one.
+    /// Keeps what was encoded. If that fails, later jobs lose it, but not this one.
     pub fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
         let Some(results) = &context.workshop.results else { return };
         for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
             let Some(key) = self.0.get(&rendition.index) else { continue };
             let files = files(rendition, folder);
-            // What could not be measured this time may be the next.
+            // An empty file is a measurement that failed; it may succeed next time.
             let is_empty = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
             if files.iter().any(|(_, path)| is_empty(path)) {
                 continue;
             }
             if let Err(error) = results.keep(key, &files) {
-                tracing::warn!(%error, "a finished encode is not kept for later jobs");
+                tracing::warn!(%error, "cannot keep a finished encode for later jobs");
             }
         }
     }
 }
 
-/// What an encode makes of a rendition in `folder`, by the names that it is kept under.
+/// Returns the files that an encode makes of a rendition in `folder`, with the names under which they are kept.
 fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
     let statistics = command::statistics_file(rendition.index);
     let trees = folder.join(format!("{statistics}.mbtree"));

@@ -1,5 +1,6 @@
-//! The step segment: in the encoded streams of an output, out its media segments and their playlists, listed for
-//! publishing, and what was measured of the stream for the group's manifests. Never a segment that was not planned.
+//! The segment step: cuts the encoded streams of an output into media segments and writes their playlists. Lists them
+//! for publishing, and records what the group's manifests need to know. It never makes a segment that was not
+//! planned.
 
 use std::fs::File;
 use std::io;
@@ -22,14 +23,14 @@ mod transport_stream;
 
 pub(super) use listing::{HLS_TYPE, media_playlist};
 
-/// Names of a segmenting task's own files, beside its segments.
+/// File in a segmenting task's folder, beside its segments, with what was measured of the stream.
 const MEASURED: &str = "stream.json";
 
-/// What cutting made of a stream, in the task's folder.
+/// A stream that was cut, in the task's folder.
 struct CutStream {
-    /// Its segments in order, each a file.
+    /// Its segments in order, one file each.
     segments: Vec<CutSegment>,
-    /// Where it is written in fragments: what stands before them.
+    /// What comes before the fragments, if the stream is fragmented.
     fragmented: Option<FragmentedHead>,
 }
 
@@ -37,49 +38,49 @@ struct CutStream {
 struct CutSegment {
     size_bytes: u64,
     duration: ExactTime,
-    /// The same in ticks of the stream's clock; 0 in transport streams.
+    /// Duration in ticks of the stream's clock; 0 in transport streams.
     ticks: u64,
-    /// Bytes from its start that hold its first key frame; 0 where nobody asks.
+    /// Bytes from the start that hold the first key frame; 0 if nothing needs it.
     key_frame_bytes: u64,
 }
 
-/// What a decoder needs before fragments.
+/// What a decoder needs before the fragments.
 struct FragmentedHead {
     timescale: u32,
     initialisation: Vec<u8>,
-    /// For a single file.
+    /// Segment index, for a single file.
     index: Vec<u8>,
 }
 
-/// What a group's manifests tell of a stream.
+/// What a group's manifests say about a stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct MeasuredStream {
-    /// RFC 6381 names.
+    /// RFC 6381 names of the codecs.
     pub codecs: Vec<String>,
-    /// Greatest bit rate of a segment.
+    /// Highest bit rate of the segments.
     pub peak_bps: u64,
-    /// Bits of all segments by the length of all.
+    /// Bits of all segments, divided by their total duration.
     pub average_bps: u64,
-    /// Greatest bit rate of a key frame over its segment; zero without a playlist of key frames.
+    /// Highest bit rate of a key frame over its segment's duration; 0 without a playlist of key frames.
     pub i_frame_peak_bps: u64,
-    /// Where it is written in fragments.
+    /// What was measured of the fragments, if the stream is fragmented.
     pub fragmented: Option<MeasuredFragments>,
 }
 
-/// What a DASH manifest tells of a stream's fragments.
+/// What a DASH manifest says about a stream's fragments.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct MeasuredFragments {
-    /// Ticks a second.
+    /// Ticks per second.
     pub timescale: u32,
-    /// Length of each segment in ticks.
+    /// Duration of each segment in ticks.
     pub segment_ticks: Vec<u64>,
     /// Bytes of the initialisation section.
     pub initialisation_bytes: u64,
-    /// Bytes of the index that follows it in a single file; 0 elsewhere.
+    /// Bytes of the index that follows it in a single file; otherwise 0.
     pub index_bytes: u64,
 }
 
-/// Cuts the streams of one output; answers the processor time of children in milliseconds.
+/// Cuts the streams of one output. Returns the CPU time of child processes in milliseconds.
 pub(crate) async fn segment(
     context: &JobContext,
     task: &TaskId,
@@ -94,7 +95,7 @@ pub(crate) async fn segment(
         }
         SegmentFormat::Fragmented(how) => {
             let source = video.iter().chain(&audio).next();
-            let source = source.ok_or_else(|| failure::broken("a stream of fragments without a stream"))?;
+            let source = source.ok_or_else(|| failure::broken("a fragmented output without a stream"))?;
             (fragments::cut(output, how, source, &folder).await?, 0)
         }
     };
@@ -107,25 +108,25 @@ pub(crate) async fn segment(
     Ok(cpu_ms)
 }
 
-/// Writes down what was measured of a stream, for [`measured`].
+/// Writes what was measured of a stream, for [`measured`] to read.
 pub(super) fn note(folder: &Path, stream: &MeasuredStream) -> io::Result<()> {
     std::fs::write(folder.join(MEASURED), serde_json::to_vec(stream)?)
 }
 
 impl MeasuredStream {
-    /// A stream of text, whose rate nobody asks for.
+    /// Returns the measurements of a text stream, whose bit rate nothing needs.
     pub fn of_text() -> Self {
         Self { codecs: Vec::new(), peak_bps: 0, average_bps: 0, i_frame_peak_bps: 0, fragmented: None }
     }
 }
 
-/// What was measured of the stream of an output whose segmenting is done.
+/// Reads what was measured of an output's stream, once its segmenting task is done.
 pub(super) fn measured(context: &JobContext, output: u32) -> io::Result<MeasuredStream> {
     let folder = context.work.task(&TaskId::new(format!("segment-{output}")));
     Ok(serde_json::from_slice(&std::fs::read(folder.join(MEASURED))?)?)
 }
 
-/// Writes all that a finished task made one after the other into `destination`: one whole file.
+/// Joins everything that a finished task made into one file, `destination`.
 pub(super) fn join_segments(output: &SegmentedOutput, folder: &Path, destination: &Path) -> io::Result<()> {
     let mut whole = File::create(destination)?;
     let single = folder.join(single_file_name(output));
@@ -142,7 +143,7 @@ pub(super) fn join_segments(output: &SegmentedOutput, folder: &Path, destination
     Ok(())
 }
 
-/// Name of segment `index`, counted from 0, in the task's folder.
+/// Returns the name of segment `index`, counted from 0, in the task's folder.
 fn segment_name(output: &SegmentedOutput, index: usize) -> String {
     format!("segment-{:05}.{}", index + 1, output.names.extension)
 }
@@ -183,8 +184,8 @@ fn measure(output: &SegmentedOutput, cut: &CutStream, codecs: Vec<String>) -> Me
     }
 }
 
-/// The greatest bit rate of any run of segments that lasts between half and one and a half of the longest one, as RFC
-/// 8216 section 4.1 defines it: a last segment of some frames says nothing by itself.
+/// Returns the highest bit rate of any run of segments that lasts between half and one and a half times the longest
+/// one, as RFC 8216 section 4.1 defines it: a last segment of a few frames means nothing by itself.
 fn peak_bps(sizes: &[u64], durations: &[ExactTime]) -> u64 {
     let longest = durations.iter().max().copied().unwrap_or(ExactTime::ZERO).seconds();
     let (least, most) = (longest / Rational::from(2), longest * Rational::new(3, 2));
@@ -204,7 +205,7 @@ fn peak_bps(sizes: &[u64], durations: &[ExactTime]) -> u64 {
     peak
 }
 
-/// Rounded up: a playlist's bandwidth is an upper bound.
+/// Rounds up, because a playlist's bandwidth is an upper bound.
 fn bits_a_second(bytes: u64, duration: ExactTime) -> u64 {
     let micros = u128::try_from(duration.micros()).unwrap_or(0).max(1);
     u64::try_from((u128::from(bytes) * 8_000_000).div_ceil(micros)).unwrap_or(u64::MAX)
@@ -215,12 +216,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_bit_rate_an_upper_bound() {
+    fn bit_rate_is_rounded_up() {
         assert_eq!(bits_a_second(1000, ExactTime::from_millis(3000)), 2667);
     }
 
     #[test]
-    fn does_a_short_last_segment_not_make_the_peak_alone() {
+    fn short_last_segment_alone_is_no_peak() {
         let durations = [2000, 2000, 500].map(ExactTime::from_millis);
         // 1,000 + 800 bytes in 2.5 s are more than 1,000 in 2 s; 800 in 0.5 s do not count.
         assert_eq!(peak_bps(&[500, 1000, 800], &durations), 5760);

@@ -1,5 +1,5 @@
-//! The step stitch: in the encoded chunks of all renditions, out each rendition as one file. Bytes are copied, never
-//! changed; a chunk that does not fit is refused, and one that the decoder's buffer has no room for is encoded again.
+//! The stitch step: joins the encoded chunks of each rendition into one file. Copies bytes without changing them,
+//! refuses a chunk that does not fit, and encodes a chunk again if it would empty the decoder's buffer.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -16,13 +16,15 @@ use crate::codec_names::moov;
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// How often one chunk is encoded again before it is taken as it is: then the buffer would have run dry in the whole film too.
+/// How often one chunk is encoded again before it is accepted as it is: the buffer would then run dry in an encode of
+/// the whole input, too.
 const TRIES: u32 = 2;
-/// Room that a chunk leaves in the buffer when it is encoded again, below what was found, in per cent.
+/// How far below the measured fullness the buffer is assumed to be when a chunk is encoded again, in percent; doubled
+/// at the second attempt.
 const MARGIN_PERCENT: u8 = 5;
 const COPY_BYTES: usize = 1 << 20;
 
-/// Joins the chunks; answers the processor time of children in milliseconds.
+/// Joins the chunks. Returns the CPU time of child processes in milliseconds.
 pub(crate) async fn stitch_video(
     context: &JobContext,
     plan: &Plan,
@@ -33,7 +35,7 @@ pub(crate) async fn stitch_video(
         let files = video.renditions.iter().map(|one| command::video_file_name(one.index));
         files.map(|name| context.work.task(&TaskId::chunk(number)).join(name)).all(|file| file.exists())
     };
-    // Chunks are gone once they were joined; the program may have ended before it noted that.
+    // Chunks are deleted once they are joined; the program may have ended before it recorded that.
     if context.work.task(task).exists() && !(0..video.chunks).all(is_there) {
         return Ok(0);
     }
@@ -59,10 +61,10 @@ pub(crate) async fn stitch_video(
     let written = written.await.map_err(|_| failure::broken("stitching ended early"))?;
     written.map_err(from_stitching)?;
     complete(context, task)?;
-    // Chunks take as much room as what they were joined to.
+    // The chunks take as much space as the joined files.
     for number in 0..video.chunks {
         if let Err(error) = context.work.empty(&TaskId::chunk(number)) {
-            tracing::warn!(number, %error, "a chunk that was joined cannot be removed");
+            tracing::warn!(number, %error, "cannot remove a chunk that was joined");
         }
     }
     Ok(cpu_ms)
@@ -75,8 +77,9 @@ fn from_stitching(error: io::Error) -> Failure {
     }
 }
 
-/// Runs the whole rendition through a decoder's buffer. A chunk that empties it is encoded again, told how full the buffer is
-/// when it begins; its new file takes the old one's place in `files`.
+/// Runs the whole rendition through a model of the decoder's buffer. Encodes a chunk that empties the buffer again,
+/// for the fullness with which it begins; the new file takes the old one's place in `files`. Returns the CPU time of
+/// child processes in milliseconds.
 async fn keep_buffer(
     context: &JobContext,
     plan: &Plan,
@@ -105,7 +108,7 @@ async fn keep_buffer(
                 rendition = rendition.index,
                 lowest_bits,
                 fill_percent,
-                "a chunk empties the buffer"
+                "a chunk empties the buffer: encoding it again"
             );
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let again = Again { chunk: number, rendition: rendition.index, attempt: tries, fill_percent };
@@ -117,7 +120,7 @@ async fn keep_buffer(
     Ok(cpu_ms)
 }
 
-/// The buffer after a chunk, and the least that it held.
+/// Returns the buffer after a chunk, and the lowest level that it reached.
 fn run_through(mut buffer: Buffer, track: &Mp4Track) -> (Buffer, i64) {
     let tick = Rational::new(1, i64::from(track.timescale));
     let mut lowest = i64::MAX;
@@ -137,7 +140,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Writes one rendition.
+/// Joins the chunks of one rendition into `destination`.
 fn join(files: &[PathBuf], frames: &[u64], destination: &Path) -> io::Result<()> {
     let tracks: Vec<Mp4Track> = files.iter().map(|file| read_track(file)).collect::<io::Result<_>>()?;
     let StitchedTrack { head, media } = stitch(&tracks, frames).map_err(invalid)?;

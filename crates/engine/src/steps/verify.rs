@@ -1,5 +1,5 @@
-//! The step verify: in a packaged file and its planned facts, out the output's measured facts, or every difference.
-//! Never a pass by default: a fact that cannot be measured is a difference.
+//! The verify step: measures a packaged output and compares it with the plan. Returns the measured facts or every
+//! difference. A fact that cannot be measured is a difference.
 
 use std::path::{Path, PathBuf};
 
@@ -16,16 +16,16 @@ use crate::failure;
 use crate::job::PublishedOutput;
 use crate::job_machine::Failure;
 
-/// How far sound may start from the picture's start: a quarter of the frame of 20 ms at which people begin to notice.
+/// How far audio may start from the video's start: a quarter of the 20 ms at which people begin to notice.
 const MAX_START_OFFSET_MS: i64 = 5;
-/// How far sound may end from where the source's does: three AAC frames of 1024 samples at 48 kHz. One for the
+/// How far audio may end from where the source's audio ends: three AAC frames of 1024 samples at 48 kHz. One for the
 /// source's last packet, one for ours, one for the resampler's delay.
 const MAX_AUDIO_END_OFFSET_MS: i64 = 64;
 
-/// Ticks of a clock too coarse for most frame rates.
+/// Ticks per second of a clock that is too coarse for most frame rates.
 const COARSE_TICKS: i64 = 1000;
 
-/// Compares the file with the plan.
+/// Compares an output with the plan.
 pub(crate) async fn verify(
     context: &JobContext,
     plan: &Plan,
@@ -55,7 +55,7 @@ pub(crate) async fn verify(
     })
 }
 
-/// From the picture's start, or the sound's where there is no picture, to the latest end.
+/// Returns the time from the start of the video, or of the audio if there is no video, to the latest end.
 fn duration(found: &OutputFacts) -> ExactTime {
     let sounds = || found.audio.iter();
     let start = found.video.as_ref().map(|video| video.start).or(sounds().map(|audio| audio.start).min());
@@ -67,7 +67,7 @@ fn duration(found: &OutputFacts) -> ExactTime {
 enum WholeOutput {
     /// The file that the user gets.
     Packaged(PathBuf),
-    /// Its segments, joined for the verification only.
+    /// Its segments, joined only to verify them.
     Joined(tempfile::TempPath),
 }
 
@@ -90,7 +90,7 @@ fn whole_output(context: &JobContext, plan: &Plan, index: u32) -> Result<WholeOu
         }
         _ => None,
     });
-    made.unwrap_or_else(|| Err(failure::broken("an output that no task makes")))
+    made.unwrap_or_else(|| Err(failure::broken("no task makes this output")))
 }
 
 fn joined(context: &JobContext, cut: &SegmentedOutput, folder: &Path) -> Result<WholeOutput, Failure> {
@@ -107,7 +107,7 @@ fn joined(context: &JobContext, cut: &SegmentedOutput, folder: &Path) -> Result<
     make().map_err(|error| failure::from_disk("join the segments to verify them", &error))
 }
 
-/// Everything in which a file differs from its plan, one phrase each.
+/// Returns every difference between a file and its plan, one phrase each.
 pub(crate) fn differences(planned: &PlannedFacts, found: &OutputFacts) -> Vec<String> {
     let mut differences = Vec::new();
     let mut check = |is_right: bool, what: String| {
@@ -117,7 +117,7 @@ pub(crate) fn differences(planned: &PlannedFacts, found: &OutputFacts) -> Vec<St
     };
     check(
         found.fast_start || !planned.fast_start,
-        "the index (moov) stands after the data, so playback could not start at once".to_owned(),
+        "the index (moov) is after the data, so playback cannot start at once".to_owned(),
     );
     match (&planned.video, &found.video) {
         (Some(_), None) => check(false, "there is no video".to_owned()),
@@ -126,9 +126,9 @@ pub(crate) fn differences(planned: &PlannedFacts, found: &OutputFacts) -> Vec<St
         (None, None) => {}
     }
     match (planned.audio.len(), found.audio.len()) {
-        (0, 1..) => check(false, "there is sound that was not planned".to_owned()),
-        (1.., 0) => check(false, "there is no sound".to_owned()),
-        (wanted, there) => check(there == wanted, format!("{there} sounds instead of {wanted}")),
+        (0, 1..) => check(false, "there is audio that was not planned".to_owned()),
+        (1.., 0) => check(false, "there is no audio".to_owned()),
+        (wanted, there) => check(there == wanted, format!("{there} audio tracks instead of {wanted}")),
     }
     let start = found.video.as_ref().map(|video| video.start);
     for (planned, audio) in planned.audio.iter().zip(&found.audio) {
@@ -141,32 +141,32 @@ fn check_video(planned: &PlannedVideo, video: &VideoFacts, check: &mut impl FnMu
     check(video.codec == planned.codec, format!("video codec {} instead of {}", video.codec, planned.codec));
     check(
         video.pixel_format == planned.pixel_format,
-        format!("pixels as {} instead of {}", video.pixel_format, planned.pixel_format),
+        format!("pixel format {} instead of {}", video.pixel_format, planned.pixel_format),
     );
     check(video.size == planned.size, format!("size {} instead of {}", video.size, planned.size));
     check(
         video.sample_aspect == planned.sample_aspect,
-        format!("pixels of {} instead of {}", video.sample_aspect, planned.sample_aspect),
+        format!("sample aspect ratio {} instead of {}", video.sample_aspect, planned.sample_aspect),
     );
     check(
         video.fields == planned.fields,
-        format!("fields {:?} instead of {:?}", video.fields, planned.fields),
+        format!("field order {:?} instead of {:?}", video.fields, planned.fields),
     );
-    check(!video.rotated, "the picture is marked as turned".to_owned());
+    check(!video.rotated, "the video is marked as rotated".to_owned());
     check(video.frames == planned.frames, format!("{} frames instead of {}", video.frames, planned.frames));
     let rate_is_right = planned.frames == 1 || has_rate(video, planned.rate);
     let spread = if video.constant { "constant" } else { "varying" };
-    check(rate_is_right, format!("{spread} rate {} instead of constant {}", video.rate, planned.rate));
-    check(video.first_is_key, "the first frame is no key frame".to_owned());
+    check(rate_is_right, format!("{spread} frame rate {} instead of constant {}", video.rate, planned.rate));
+    check(video.first_is_key, "the first frame is not a key frame".to_owned());
     let off = (video.end - video.start).distance(planned.duration());
     check(
         off <= planned.rate.frame_duration(),
-        format!("the picture lasts {} s instead of {} s", video.end - video.start, planned.duration()),
+        format!("the video lasts {} s instead of {} s", video.end - video.start, planned.duration()),
     );
 }
 
-/// A file whose clock ticks in milliseconds, as WebM's does, has the rate whose customary form its mean distance is; any
-/// other must have it to the tick.
+/// Returns whether the video has the planned rate. If the clock ticks in milliseconds, as in WebM, the customary form
+/// of the mean rate must match; otherwise the rate must match to the tick.
 fn has_rate(video: &VideoFacts, planned: FrameRate) -> bool {
     let is_coarse = video.ticks_a_second <= COARSE_TICKS && planned.frame_duration().seconds().den() > 1;
     if is_coarse {
@@ -176,7 +176,8 @@ fn has_rate(video: &VideoFacts, planned: FrameRate) -> bool {
     }
 }
 
-/// A file's clock starts with its picture: at zero in MP4, later in a transport stream. Sound alone is its own clock.
+/// Compares an audio track with its plan. A file's clock starts with its video: at zero in MP4, later in a transport
+/// stream. Without video, the audio sets the clock.
 fn check_audio(
     planned: &PlannedAudio,
     audio: &AudioFacts,
@@ -189,12 +190,12 @@ fn check_audio(
     check(audio.sample_rate_hz == rate, format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz));
     let start = picture_start.unwrap_or(audio.start + planned.lead);
     let is_near = |time: ExactTime| time.distance(start) <= ExactTime::from_millis(MAX_START_OFFSET_MS);
-    // Where an edit list hides the lead, a packet of which only a part is hidden is still the first one.
+    // If an edit list hides the lead, a first packet that is only partly hidden still counts.
     let starts_right = is_near(audio.start + planned.lead) || planned.hides_lead && is_near(audio.start);
-    check(starts_right, format!("sound starts at {} s instead of with the picture", audio.start - start));
+    check(starts_right, format!("audio starts at {} s instead of with the video", audio.start - start));
     check(
         (audio.end - start).distance(planned.end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
-        format!("sound ends at {} s instead of {} s", audio.end - start, planned.end),
+        format!("audio ends at {} s instead of {} s", audio.end - start, planned.end),
     );
 }
 

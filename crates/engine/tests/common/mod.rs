@@ -1,4 +1,4 @@
-//! A real engine on real clips in a temporary folder.
+//! Runs a real engine on real clips in a temporary folder.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -14,9 +14,9 @@ use abanico_ffmpeg::Tools;
 use abanico_store::{FolderBucket, ObjectStore, Router};
 use serde_json::{Value, json};
 
-/// Folder with input, outputs and the engine's data.
+/// Folder with the input, the outputs and the engine's data.
 pub struct Bench {
-    /// Kept to be removed at the end.
+    /// Removed at the end.
     pub folder: tempfile::TempDir,
 }
 
@@ -33,7 +33,7 @@ impl Bench {
         self.engine_with(None, self.store()).await
     }
 
-    /// An engine that keeps finished encodes, over another store.
+    /// Opens an engine that keeps finished encodes as `results` says, over this store.
     pub async fn engine_with(
         &self,
         results: Option<ResultsOptions>,
@@ -51,7 +51,7 @@ impl Bench {
         Engine::open(options, Arc::new(store), Tools::find(None, None).unwrap()).await.unwrap()
     }
 
-    /// Buckets `in` and `out`, which are folders.
+    /// Returns the buckets `in` and `out`, which are folders.
     pub fn store(&self) -> Router {
         let bucket = |name: &str| {
             std::fs::create_dir_all(self.path(name)).unwrap();
@@ -60,13 +60,13 @@ impl Bench {
         Router::new().with_bucket("in", bucket("in")).with_bucket("out", bucket("out"))
     }
 
-    /// Path of an input.
+    /// Returns the path of an input.
     pub fn input(&self, name: &str) -> PathBuf {
         std::fs::create_dir_all(self.path("in")).unwrap();
         self.path("in").join(name)
     }
 
-    /// Names of all published files, in order.
+    /// Returns the names of all published files, sorted.
     pub fn published(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path("out/made")) else { return Vec::new() };
         let mut names: Vec<String> =
@@ -82,7 +82,7 @@ impl Bench {
     }
 }
 
-/// Waits for a job's end, two minutes at most.
+/// Waits for a job's end, at most two minutes.
 pub async fn finished(engine: &Engine, id: &JobId) -> JobRecord {
     let mut changes = engine.changes();
     let wait = async {

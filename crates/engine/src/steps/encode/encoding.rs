@@ -1,5 +1,6 @@
-//! One encode of pictures that has to be made: in a film or a chunk and permits, out its files, made by the first of one or two
-//! attempts that ends well. Never two attempts in one folder, and never a file of the one that came too late.
+//! Runs one video encode of an input or a chunk, with a second attempt beside the first if that takes too long. The
+//! first attempt to succeed makes the task's files. Each attempt has its own folder, and the files of the one that
+//! comes too late are dropped.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,22 +20,23 @@ use crate::steps::captions::{SCRIPT_FILE, captions_folder};
 use crate::steps::reuse::Keys;
 use crate::stragglers::{Alike, Course};
 
-/// An encode that has to be made: what all attempts at it share.
+/// An encode to run: what all attempts at it share.
 pub(super) struct Encoding<'a> {
     pub context: &'a JobContext,
     pub plan: &'a Plan,
     pub task: &'a TaskId,
-    /// What is encoded, with its budgets.
+    /// What to encode, with its budgets.
     pub encode: &'a VideoEncode,
-    /// Where its renditions are kept.
+    /// Keys under which its renditions are kept.
     pub keys: Keys,
-    /// Threads, and permits that an attempt takes; none has all that there are.
+    /// Threads, and permits, of an attempt; `None` takes all.
     pub threads: Option<u32>,
-    /// Frames that were delivered by the attempt that has delivered most.
+    /// Most frames that any attempt has delivered.
     pub furthest: AtomicU64,
 }
 
-/// Where an attempt works: its own folder, with what was made before, what is to be made there, and the permits for it.
+/// Where an attempt works: its own folder with the reused renditions, the renditions still to be made there, and its
+/// permits.
 pub(super) struct Place {
     pub folder: PathBuf,
     pub missing: Vec<u32>,
@@ -55,8 +57,8 @@ impl Encoded {
 }
 
 impl Encoding<'_> {
-    /// Encodes, a second time beside the first where that takes too long. Only the attempt that ends well first becomes the task's
-    /// files.
+    /// Encodes, with a second attempt beside the first if that takes too long. Only the attempt that succeeds first
+    /// becomes the task's files.
     pub async fn run(&self, place: Place) -> Result<Finished, Failure> {
         let Self { context, plan, task, encode, .. } = *self;
         let (began, frames) = (Instant::now(), encode.most_frames());
@@ -76,7 +78,7 @@ impl Encoding<'_> {
             let (job, attempt, took_ms) = (context.work.job(), which.name(), millis(made.finished.wall));
             tracing::info!(
                 job.id = %job, %task, attempt, took_ms,
-                "of two attempts at an encode one won: the other is dropped"
+                "one of two attempts at an encode won: the other is dropped"
             );
             context.work.discard(task);
         }
@@ -89,11 +91,11 @@ impl Encoding<'_> {
         Ok(made.finished)
     }
 
-    /// An attempt that ends with all its files in its folder, or leaves nothing there.
+    /// Returns an attempt that ends with all its files in its folder, or leaves nothing there.
     fn attempt(&self, place: Place) -> Attempt<impl Future<Output = Result<Encoded, Failure>>> {
         let cancel = self.context.cancel.child_token();
         let context = JobContext { cancel: cancel.clone(), ..self.context.clone() };
-        // On the heap: two of them in one future are more than a thread's stack has room for in a debug build.
+        // Boxed: in a debug build, two of them in one future do not fit on a thread's stack.
         let work = Box::pin(async move {
             let Place { folder, missing, permits: _permits } = place;
             let finished = self.encode_in(&context, &folder, &missing).await;
@@ -103,25 +105,26 @@ impl Encoding<'_> {
         Attempt { work, cancel }
     }
 
-    /// Where a second attempt works; none where no encoders are idle. A whole film has them all.
+    /// Returns where a second attempt works; `None` if no encoders are idle. An encode of a whole input already uses
+    /// all of them.
     fn second_place(&self, course: Course) -> Option<Place> {
         let Self { context, task, .. } = *self;
         let permits = context.workshop.encoders.acquire_idle(self.threads?)?;
         let job = context.work.job();
         let folder = context.work.begin_second(task).inspect_err(|error| {
-            tracing::debug!(job.id = %job, %task, %error, "an encode cannot be started a second time");
+            tracing::debug!(job.id = %job, %task, %error, "cannot start a second attempt at an encode");
         });
         let folder = folder.ok()?;
         let missing = self.keys.missing(context, self.encode, &folder);
         let (frames_done, ran_ms) = (course.delivered, millis(course.ran));
         tracing::info!(
             job.id = %job, %task, frames_done, ran_ms,
-            "an encode takes too long: it is started a second time"
+            "an encode takes too long and is started a second time"
         );
         Some(Place { folder, missing, permits })
     }
 
-    /// Says that one of two attempts failed.
+    /// Logs that one of two attempts failed.
     fn leave_to_other(&self, which: Which, failure: &Failure) {
         let Self { context, task, .. } = *self;
         if !context.cancel.is_cancelled() {
@@ -133,7 +136,7 @@ impl Encoding<'_> {
         }
     }
 
-    /// Encodes what is missing in a folder, and tells for how long.
+    /// Encodes what is missing in a folder, and measures how long it took.
     async fn encode_in(
         &self,
         context: &JobContext,
@@ -143,7 +146,7 @@ impl Encoding<'_> {
         let Self { plan, task, encode, threads, .. } = *self;
         let began = Instant::now();
         if missing.is_empty() {
-            // Since the first attempt began, another job has made the same.
+            // Another job has made the same since the first attempt began.
             return Ok(NOTHING_USED);
         }
         let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
@@ -171,14 +174,14 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Which encodes take the same time for a frame.
+/// Returns what this encode shares with those that take the same time per frame.
 fn alike(encode: &VideoEncode, missing: &[u32]) -> Alike {
     let analyses = encode.renditions().any(|(_, one)| matches!(one.pass, Pass::First | Pass::Sample(_)));
     Alike { analyses, renditions: missing.to_vec() }
 }
 
-/// Measures the samples among `indices`, and throws their pictures away. Answers the processor time of children in milliseconds.
-/// A film whose samples cannot be measured is encoded all the same, less even in quality.
+/// Measures the samples among `indices` and deletes their video. Returns the CPU time of child processes in
+/// milliseconds. If a sample cannot be measured, the input is still encoded, but its quality is less even.
 async fn measure_samples(
     context: &JobContext,
     encode: &VideoEncode,
@@ -197,10 +200,7 @@ async fn measure_samples(
             Ok(finished) => cpu_ms += finished.user_cpu_ms + finished.system_cpu_ms,
             Err(failure) if context.cancel.is_cancelled() => return Err(failure),
             Err(failure) => {
-                tracing::warn!(
-                    ?failure,
-                    "a sample cannot be measured: the quality of its film is not levelled"
-                );
+                tracing::warn!(?failure, "cannot measure a sample: the quality of its input is not levelled");
                 let nothing = std::fs::write(folder.join(command::quality_file(index)), "");
                 nothing.map_err(|error| failure::from_disk("write a measurement", &error))?;
             }
@@ -213,14 +213,14 @@ async fn measure_samples(
     Ok(cpu_ms)
 }
 
-/// Folder of the first passes that an encode reads.
+/// Returns the folder of the first passes that an encode reads, if it reads any.
 fn analysis_folder(context: &JobContext, encode: &VideoEncode) -> Option<PathBuf> {
     let is_second = |pass| matches!(pass, Pass::Second(_));
     let reads = encode.renditions().any(|(_, rendition)| is_second(rendition.pass));
     reads.then(|| context.work.task(&TaskId::analysis(encode.chunk)))
 }
 
-/// Scripts of the captions that are drawn into pictures, by the index that overlays name.
+/// Returns the scripts of the captions to draw into the video, by the index that overlays use.
 fn caption_scripts(context: &JobContext, encode: &VideoEncode) -> Vec<PathBuf> {
     let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
     let indices = overlays.filter_map(|overlay| match overlay {

@@ -1,5 +1,4 @@
-//! The MPD of a group: in its streams, out what players choose from.
-//! Never streams in one set that a player cannot switch between.
+//! Builds the MPD of a group. An adaptation set holds only streams that a player can switch between.
 
 use abanico_media::Rational;
 use abanico_package::{
@@ -11,7 +10,7 @@ use abanico_plan::{DashStyle, GroupManifests, ListedStream, StreamRole};
 use super::MadeStream;
 use crate::steps::segment::MeasuredFragments;
 
-/// The presentation of all streams.
+/// Returns the presentation of all streams.
 pub(super) fn presentation(
     group: &GroupManifests,
     style: &DashStyle,
@@ -37,7 +36,7 @@ pub(super) fn presentation(
     }
 }
 
-/// What streams have in common that a player switches between: the kind and codec of what they show, and whose words.
+/// What streams share that a player can switch between: whether they are video, codec, language, channels and label.
 #[derive(PartialEq, Eq)]
 struct Together<'a> {
     is_video: bool,
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn are_streams_together_that_a_player_can_switch_between() {
+    fn switchable_streams_share_an_adaptation_set() {
         let listed = [
             listed(0, true, ""),
             listed(1, true, ""),
@@ -218,11 +217,11 @@ mod tests {
         let is_main: Vec<bool> = made.adaptation_sets.iter().map(|set| set.is_main).collect();
         assert_eq!(is_main, [true, false, true, false]);
         let bandwidths = |index: usize| made.adaptation_sets[index].representations[0].bandwidth_bps;
-        assert_eq!((bandwidths(0), bandwidths(2)), (900_000, 500_000), "sound has no maximum");
+        assert_eq!((bandwidths(0), bandwidths(2)), (900_000, 500_000), "audio has no maximum");
     }
 
     #[test]
-    fn is_a_single_file_told_by_its_ranges_and_others_by_number() {
+    fn single_file_has_ranges_and_others_numbers() {
         let mut stream = listed(0, true, "");
         let fragments = measured("avc1.64001f").fragmented.unwrap();
         let Addressing::Numbered { timing, before, .. } = addressing(&stream, &fragments, false) else {

@@ -1,5 +1,5 @@
-//! The multivariant playlist of a group: in its streams, out what players choose from.
-//! Never a stream twice, but once for each group of sounds that goes with it.
+//! Builds the multivariant playlist of a group. It lists each stream once, or once for each audio group that goes
+//! with it.
 
 use abanico_package::{IFrameVariant, MultivariantPlaylist, Rendition, RenditionKind, Variant, VariantVideo};
 use abanico_plan::{ListedStream, PlaylistStyle, StreamRole};
@@ -12,7 +12,7 @@ const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
 const TRANSCRIBES: &str =
     "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
-/// The playlist of all streams.
+/// Returns the playlist of all streams.
 pub(super) fn playlist(style: &PlaylistStyle, streams: &[MadeStream<'_>]) -> MultivariantPlaylist {
     MultivariantPlaylist {
         variants: streams.iter().flat_map(|made| variants(made, streams, style.shows_resolution)).collect(),
@@ -25,8 +25,8 @@ pub(super) fn playlist(style: &PlaylistStyle, streams: &[MadeStream<'_>]) -> Mul
     }
 }
 
-/// A stream as players choose it: once for each audio group that it goes with, or once alone. What the group's sound needs
-/// is counted in (RFC 8216 section 4.3.4.2).
+/// Returns the variants of a stream: one for each audio group that goes with it, or one alone. Their bandwidth
+/// includes the group's audio (RFC 8216 section 4.3.4.2).
 fn variants(made: &MadeStream<'_>, all: &[MadeStream<'_>], shows_resolution: bool) -> Vec<Variant> {
     let (planned, stream) = (made.listed, &made.measured);
     let StreamRole::Variant { audio_groups } = &planned.role else { return Vec::new() };
@@ -65,7 +65,7 @@ fn variants(made: &MadeStream<'_>, all: &[MadeStream<'_>], shows_resolution: boo
     if audio_groups.is_empty() { vec![alone] } else { audio_groups.iter().map(with_group).collect() }
 }
 
-/// The group of subtitles that goes with a picture.
+/// Returns the subtitles group that goes with a video stream.
 fn subtitles(planned: &ListedStream, all: &[MadeStream<'_>]) -> Option<String> {
     planned.video?;
     all.iter().find_map(|made| match &made.listed.role {
@@ -94,7 +94,7 @@ fn rendition(planned: &ListedStream) -> Option<Rendition> {
             channels: (planned.channels > 0).then_some(planned.channels),
             path,
         },
-        // Shown when the viewer, or the settings of the viewer's device, ask for them.
+        // Shown if the viewer, or the settings of the viewer's device, ask for them.
         StreamRole::Subtitles { group, name, is_accessible } => Rendition {
             kind: RenditionKind::Subtitles,
             group: group.clone(),

@@ -1,5 +1,5 @@
-//! Cutting into fragments: in the plain MP4 file of one encoded stream, out segments of fragments and what a decoder needs
-//! before them. Never a change of a sample: bytes are copied as they were encoded.
+//! Cuts the plain MP4 file of one encoded stream into segments of fragments, and writes what a decoder needs before
+//! them. Samples are copied byte for byte.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ use crate::codec_names::moov;
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Cuts the one stream of an output, off the threads that serve.
+/// Cuts the only stream of an output, off the async threads.
 pub(super) async fn cut(
     output: &SegmentedOutput,
     how: &Fragmentation,
@@ -38,7 +38,7 @@ pub(super) async fn cut(
     })
 }
 
-/// Everything that cutting needs, to be done elsewhere.
+/// Everything that cutting needs on another thread.
 struct Cutting {
     output: SegmentedOutput,
     how: Fragmentation,
@@ -126,7 +126,7 @@ impl Cutting {
     }
 }
 
-/// Copies samples in their order; those that lie side by side at once.
+/// Copies samples in order; adjacent ones at once.
 fn copy_samples(
     source: &mut File,
     samples: &[abanico_package::Sample],
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn are_samples_copied_in_order_wherever_they_lie() {
+    fn samples_are_copied_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         std::fs::write(&path, "abcdefgh").unwrap();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn are_ticks_exact_times() {
+    fn ticks_become_exact_times() {
         assert_eq!(ticks_as_time(30_030, 30_000).decimal(), "1.001000");
     }
 }

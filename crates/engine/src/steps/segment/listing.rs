@@ -1,5 +1,5 @@
-//! What a cut stream is to the user: in its segments, out the files that are published and the text of its playlists.
-//! Never a playlist that names a file which is not published before it.
+//! Lists the files of a cut stream that are published, and writes its playlists. Every file that a playlist names is
+//! published before it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ pub(in crate::steps) const HLS_TYPE: &str = "application/vnd.apple.mpegurl";
 const PLAYLIST: &str = "media.m3u8";
 const I_FRAME_PLAYLIST: &str = "i-frames.m3u8";
 
-/// All files of the stream that the user gets; playlists are written, and a single file is joined.
+/// Returns all files of the stream that the user gets. Writes the playlists, and joins the segments of a single file.
 pub(super) fn files(
     output: &SegmentedOutput,
     cut: &CutStream,
@@ -35,7 +35,7 @@ pub(super) fn files(
     Ok(files)
 }
 
-/// The media files; segments become one file where the job wants that.
+/// Returns the media files. Joins the segments into one file if the job wants that.
 fn media_files(output: &SegmentedOutput, cut: &CutStream, folder: &Path) -> io::Result<Vec<PackagedFile>> {
     let file = |name: String, path: &str| PackagedFile {
         name,
@@ -57,7 +57,7 @@ fn media_files(output: &SegmentedOutput, cut: &CutStream, folder: &Path) -> io::
     Ok(files)
 }
 
-/// Joins all segments behind what a decoder needs first.
+/// Joins all segments into one file, after what a decoder needs first.
 fn join(output: &SegmentedOutput, cut: &CutStream, folder: &Path) -> io::Result<()> {
     let partial = folder.join(format!("{}.partial", single_file_name(output)));
     let mut whole = File::create(&partial)?;
@@ -75,7 +75,7 @@ fn join(output: &SegmentedOutput, cut: &CutStream, folder: &Path) -> io::Result<
     std::fs::rename(partial, folder.join(single_file_name(output)))
 }
 
-/// The segments as a playlist names them; with `i_frames_only` only the bytes of each one's key frame.
+/// Returns the playlist of the segments; with `i_frames_only`, only the bytes of each segment's key frame.
 fn playlist(
     output: &SegmentedOutput,
     cut: &CutStream,
@@ -111,7 +111,7 @@ fn playlist(
     }
 }
 
-/// A playlist in a group's style.
+/// Returns a playlist in a group's style.
 pub(in crate::steps) fn media_playlist(style: &PlaylistStyle, segments: Vec<MediaSegment>) -> MediaPlaylist {
     MediaPlaylist {
         duration_format: if style.whole_seconds {

@@ -1,5 +1,5 @@
-//! Cutting into MPEG-2 TS: in encoded streams, out one transport stream in pieces, each beginning with the tables and a
-//! key frame. Never another number of pieces than planned.
+//! Cuts encoded streams into MPEG-2 TS segments, each beginning with the tables and a key frame. Fails unless there
+//! are as many segments as planned.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use super::{CutSegment, CutStream, segment_name};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Lets ffmpeg cut; answers its processor time in milliseconds too.
+/// Cuts with ffmpeg. Also returns its CPU time in milliseconds.
 pub(super) async fn cut(
     context: &JobContext,
     output: &SegmentedOutput,

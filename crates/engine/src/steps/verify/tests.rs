@@ -1,4 +1,4 @@
-//! Files that differ from their plan in one fact each must be refused for just that fact.
+//! Tests that a file with one wrong fact is refused for exactly that fact.
 
 use abanico_media::{FieldOrder, Rational, Size};
 
@@ -61,24 +61,24 @@ fn found() -> OutputFacts {
 }
 
 #[test]
-fn does_a_right_file_pass() {
+fn correct_file_passes() {
     assert_eq!(differences(&planned(), &found()), Vec::<String>::new());
 }
 
 #[test]
-fn is_each_wrong_fact_found_and_named() {
+fn each_wrong_fact_is_named() {
     type Spoil = fn(&mut OutputFacts);
     let cases: [(Spoil, &str); 14] = [
         (|facts| facts.fast_start = false, "moov"),
         (|facts| facts.video.as_mut().unwrap().frames = 249, "249 frames instead of 250"),
         (|facts| facts.video.as_mut().unwrap().size = Size::new(1280, 718), "1280x718 instead of 1280x720"),
-        (|facts| facts.video.as_mut().unwrap().constant = false, "varying rate"),
+        (|facts| facts.video.as_mut().unwrap().constant = false, "varying frame rate"),
         (|facts| facts.video.as_mut().unwrap().end = ExactTime::from_millis(10_081), "lasts 10.081"),
-        (|facts| facts.video.as_mut().unwrap().first_is_key = false, "no key frame"),
-        (|facts| facts.video.as_mut().unwrap().rotated = true, "turned"),
+        (|facts| facts.video.as_mut().unwrap().first_is_key = false, "not a key frame"),
+        (|facts| facts.video.as_mut().unwrap().rotated = true, "rotated"),
         (|facts| facts.video.as_mut().unwrap().codec = "hevc".into(), "hevc instead of h264"),
-        (|facts| facts.audio.clear(), "no sound"),
-        (|facts| facts.audio.push(facts.audio[0].clone()), "2 sounds instead of 1"),
+        (|facts| facts.audio.clear(), "no audio"),
+        (|facts| facts.audio.push(facts.audio[0].clone()), "2 audio tracks instead of 1"),
         (|facts| facts.video.as_mut().unwrap().pixel_format = "yuv444p".into(), "yuv444p instead of"),
         (|facts| facts.audio[0].start = ExactTime::from_millis(12), "starts at 0.012"),
         (|facts| facts.audio[0].end = ExactTime::from_millis(9_900), "ends at 9.900"),
@@ -93,14 +93,14 @@ fn is_each_wrong_fact_found_and_named() {
 }
 
 #[test]
-fn is_unplanned_sound_refused() {
+fn unplanned_audio_is_refused() {
     let silent = PlannedFacts { audio: vec![], ..planned() };
-    assert_eq!(differences(&silent, &found()), ["there is sound that was not planned"]);
+    assert_eq!(differences(&silent, &found()), ["there is audio that was not planned"]);
     assert_eq!(differences(&silent, &OutputFacts { audio: vec![], ..found() }), Vec::<String>::new());
 }
 
 #[test]
-fn may_a_clock_of_milliseconds_round_times_but_not_lose_frames() {
+fn millisecond_clock_may_round_but_not_change_rate() {
     let mut facts = found();
     let video = facts.video.as_mut().unwrap();
     (video.constant, video.ticks_a_second, video.rate) = (false, 1000, FrameRate::new(24_999, 1000).unwrap());
@@ -110,7 +110,7 @@ fn may_a_clock_of_milliseconds_round_times_but_not_lose_frames() {
 }
 
 #[test]
-fn does_sound_alone_need_no_picture() {
+fn audio_alone_needs_no_video() {
     let alone = PlannedFacts { video: None, ..planned() };
     assert_eq!(differences(&alone, &OutputFacts { video: None, ..found() }), Vec::<String>::new());
     assert_eq!(differences(&alone, &found()), ["there is video that was not planned"]);
