@@ -69,7 +69,7 @@ WHERE stage = 'SUBMITTED' AND json_array_length(record, '$.submission.request.ho
 ",
     FORGET_PLANS,
     // With 100,000 jobs, the jobs that a queue may start and a page of any list are each read from an index, without
-    // a look at any other job.
+    // reading any other job.
     "
 DROP INDEX jobs_by_stage;
 DROP INDEX jobs_by_queue;
@@ -87,7 +87,7 @@ UPDATE jobs SET record = json_set(record, '$.plan.tasks', json('[]')) WHERE json
 ",
 ];
 
-/// For a change in the shape of plans: jobs in progress are planned anew, ended jobs lose their plan. Only for
+/// For a change in the shape of plans: jobs in progress are planned again, and ended jobs lose their plan. Only for
 /// migrations before the table `tasks`; a later one must empty that table, too.
 const FORGET_PLANS: &str = "
 UPDATE jobs SET record = json_set(record, '$.plan', NULL);
@@ -303,8 +303,8 @@ impl Database {
         Ok(counts)
     }
 
-    /// Returns the ids of up to `limit` jobs that may start, most urgent first. Leaves out paused queues, and returns
-    /// for a queue with `concurrentJobs` only as many jobs as it has free slots.
+    /// Returns the ids of up to `limit` jobs that may start, most urgent first. Skips paused queues; a queue with
+    /// `concurrentJobs` contributes no more jobs than it has free slots.
     ///
     /// # Errors
     /// Fails if the database cannot be read or written.

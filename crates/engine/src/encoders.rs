@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Requests permits that are not free, so that it waits in the queue from now on.
+    /// Requests permits that are not free, and waits in the queue for them.
     fn ask(job: &Encoders, wanted: u32) -> Asked<'_> {
         ask_in_turn(job, wanted, 0)
     }

@@ -94,8 +94,8 @@ struct Active {
 }
 
 impl Engine {
-    /// Opens the engine's folder, resumes interrupted jobs and starts to take new ones. Must be called within a tokio
-    /// runtime.
+    /// Opens the engine's folder, resumes interrupted jobs and starts accepting new ones. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// Fails if the folder or its database cannot be used, or if ffmpeg cannot be asked for its capabilities.

@@ -19,7 +19,7 @@ pub enum ErrorKind {
     Storage,
 }
 
-/// A request to the engine that failed.
+/// A failed request to the engine.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {

@@ -1,7 +1,8 @@
 //! Hands jobs on to another service and mirrors their progress until they end.
 //!
 //! One of our jobs never becomes two jobs there: our job's id is the request token, and before a job is requested
-//! again it is looked for. A service that does not answer is asked again for as long as the job lives.
+//! again, it is searched for among the service's jobs. A service that does not answer is asked again for as long as
+//! the job lives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct RemoteError {
     pub message: String,
     /// Whether a retry may succeed.
     pub is_retryable: bool,
-    /// Whether the service says that the thing does not exist.
+    /// Whether the service says that what was asked for does not exist.
     pub is_not_found: bool,
 }
 

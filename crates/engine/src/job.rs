@@ -19,7 +19,7 @@ use crate::job_machine::{JobMachine, Stage};
 pub struct JobId(String);
 
 impl JobId {
-    /// Makes an id of a text, unchecked.
+    /// Creates an id from a text without checking it.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -87,16 +87,15 @@ pub struct Progress {
     /// Publishing, by bytes.
     pub uploading_percent: u8,
     /// Frames done of the rendition with the most frames, weighted by cost: a frame that has only been through a
-    /// first pass counts as the fraction of the work that this pass is. So the number grows from the first pass on,
-    /// in step with [`Self::transcoding_percent`]. Without first passes it is the number of frames encoded.
+    /// first pass counts as the fraction of the work that a first pass takes. So the number grows from the first pass
+    /// on, in step with [`Self::transcoding_percent`]. Without first passes it is the number of frames encoded.
     pub frames_done: u64,
     /// Frames of the rendition with the most frames; 0 until the first are done.
     pub frames_total: u64,
 }
 
 impl Progress {
-    /// Returns one percentage for the whole job: probing counts for 2 percent, transcoding for 93 and uploading for
-    /// 5.
+    /// Returns the percentage of the whole job: probing counts for 2 %, transcoding for 93 % and uploading for 5 %.
     pub fn job_percent(self) -> u8 {
         let parts =
             [(self.probing_percent, 2_u32), (self.transcoding_percent, 93), (self.uploading_percent, 5)];
@@ -141,8 +140,8 @@ pub struct JobRecord {
     #[serde(default)]
     pub inputs: Vec<MediaInfo>,
     /// The plan, once made. It has its tasks only while the job is driven: a long input has thousands of them, and
-    /// everyone who reads the job would read them too. After the job's end, it has only what is reported about the
-    /// job.
+    /// everyone who reads the job would read them too. After the job's end, only what is reported about the job
+    /// remains.
     pub plan: Option<Arc<Plan>>,
     /// Verified outputs; visible at their destinations once the job is complete.
     pub outputs: Vec<PublishedOutput>,
@@ -188,7 +187,7 @@ impl JobRecord {
         Self { plan, ..self.clone() }
     }
 
-    /// Returns the kind of an output group; files if no plan has that group.
+    /// Returns the kind of an output group, or [`GroupKind::File`] if no plan contains it.
     pub fn group_kind(&self, group: u32) -> GroupKind {
         let planned = self.plan.iter().flat_map(|plan| &plan.groups).find(|planned| planned.group == group);
         planned.map_or(GroupKind::File, |planned| planned.kind)

@@ -43,7 +43,7 @@ impl Stage {
 pub struct Failure {
     /// MediaConvert's error code, such as 1010.
     pub code: u32,
-    /// What is wrong, with which file or setting, and how to remedy it.
+    /// What is wrong with which file or setting, and the remedy.
     pub message: String,
     /// Whether a retry may succeed.
     pub is_retryable: bool,
@@ -176,7 +176,7 @@ impl JobMachine {
         }
     }
 
-    /// Starts the steps again that were running when the driver stopped. Those attempts do not count, because the
+    /// Restarts the steps that were running when the driver stopped. Those attempts do not count, because the
     /// driver's end is not their fault.
     fn start(&mut self) -> Vec<Command> {
         let interrupted = std::mem::take(&mut self.running);

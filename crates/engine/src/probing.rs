@@ -19,7 +19,7 @@ impl Engine {
     /// Fetches and probes a file.
     ///
     /// # Errors
-    /// Fails as a job with this input would, with MediaConvert's code.
+    /// Returns the failure that a job with this input would report, with MediaConvert's code.
     pub async fn probe(&self, url: &str) -> Result<(FetchedFile, MediaInfo), Failure> {
         let policy = self.kept(Kept::Policy, "").await.map_err(|error| failure::broken_storage(&error))?;
         check_policy(&policy.unwrap_or_default(), url)?;

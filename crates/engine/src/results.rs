@@ -170,7 +170,7 @@ fn read(path: PathBuf) -> io::Result<Entry> {
 }
 
 /// Hard-links a file, or copies it and flushes the copy to disk if the file system has no links. Never writes to an
-/// existing destination, because it may be a link to someone else's file.
+/// existing destination, because it may be a link to another job's file.
 fn link(source: &Path, destination: &Path) -> io::Result<()> {
     match std::fs::hard_link(source, destination) {
         Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::AlreadyExists].contains(&error.kind()) => {
@@ -188,7 +188,7 @@ fn link(source: &Path, destination: &Path) -> io::Result<()> {
 /// Everything that determines one encoded rendition.
 #[derive(Serialize)]
 struct Origin<'a> {
-    /// Raised when this program uses ffmpeg's files differently, for example its measurements.
+    /// Raised when what this program makes of ffmpeg's files changes, such as its measurements.
     generation: u32,
     /// The ffmpeg command line, with fixed folder names: another version of this program may build a different one
     /// for the same plan.

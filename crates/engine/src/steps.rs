@@ -126,7 +126,7 @@ pub(crate) struct JobContext {
     pub work: WorkFolder,
     /// URLs of the inputs, in the job's order.
     pub input_urls: Vec<String>,
-    /// Live progress, which anyone may read.
+    /// Live progress, which others read.
     pub progress: Arc<Mutex<Progress>>,
     /// Counts the encoded frames.
     pub meter: Meter,

@@ -1,7 +1,7 @@
 //! Turns a CreateJob request into a checked submission. Takes JSON with AWS's names in either spelling, and returns
 //! complete settings or every reason to refuse them.
 //!
-//! Pure: it does not create the job, the engine does.
+//! Pure; the engine creates the job.
 
 use std::collections::BTreeMap;
 
@@ -118,8 +118,8 @@ fn checked(
 }
 
 impl Submission {
-    /// Makes the token last forever. For requests that follow from an upload, whose event is delivered at least once
-    /// and possibly much later.
+    /// Makes the token last forever. Needed for requests that follow from an upload, because its event is delivered
+    /// at least once, possibly much later.
     #[must_use]
     pub fn with_lasting_token(mut self) -> Self {
         self.token = self.token.map(|token| Token { remembered_ms: None, ..token });

@@ -1,5 +1,5 @@
-//! The folder below the engine's own that holds a job's files while it runs. It holds no file of another job, and
-//! users never see it.
+//! The folder of a job's files while it runs, below the engine's folder. It holds no file of another job, and users
+//! never see it.
 
 use std::fs::File;
 use std::io;

@@ -121,8 +121,8 @@ mod tests {
 
     type Answer = Result<&'static str, Failure>;
 
-    /// Returns an attempt that ends as it is told to or when it is stopped, a sender that tells it, and whether it
-    /// has ended.
+    /// Returns an attempt, a sender for its result, and a flag that is set once it has ended. The attempt ends when
+    /// it gets its result or is stopped.
     fn attempt() -> (Attempt<impl Future<Output = Answer>>, oneshot::Sender<Answer>, Arc<AtomicBool>) {
         let (tell, told) = oneshot::channel::<Answer>();
         let (cancel, has_ended) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -139,8 +139,7 @@ mod tests {
         (Attempt { work, cancel }, tell, has_ended)
     }
 
-    /// Runs two attempts that end as they are told, one after the other. Checks that both end, and returns the
-    /// result.
+    /// Runs two attempts; `tell` gets the senders for their results. Checks that both end, and returns the outcome.
     async fn both(
         tell: impl FnOnce(oneshot::Sender<Answer>, oneshot::Sender<Answer>),
     ) -> Result<Ended<&'static str>, Failure> {
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_attempt_suffices_without_a_second() {
+    async fn single_attempt_runs_without_a_second() {
         let (first, tell, _) = attempt();
         let mut tell = Some(tell);
         let mut asked = 0;

@@ -33,7 +33,7 @@ pub(super) fn chunks_of(plan: &Plan) -> u32 {
     stitch.unwrap_or(0)
 }
 
-/// Returns the encode with bit rates and zones of its own, from the analysis of the whole input.
+/// Returns the encode with its own bit rates and zones, from the analysis of the whole input.
 pub(super) fn with_budgets(
     context: &JobContext,
     plan: &Plan,
@@ -96,7 +96,7 @@ fn spend(
         }
     };
     let rates = chunk_rates(&passes, Spending { mean_bps, ceiling_bps, area_ratio, frames_per_second });
-    // An input that is one encode simply gets the mean.
+    // An input encoded in one piece simply gets the mean.
     let rate = |number: u32| match rates[..] {
         [_] => mean_bps,
         _ => rates.get(number as usize).copied().unwrap_or(mean_bps),

@@ -32,7 +32,7 @@ pub(crate) async fn capture_frames(
     Ok((finished, made))
 }
 
-/// Counts, measures and lists the images. One image less than planned is accepted, because a source with a varying
+/// Counts, measures and lists the images. One image fewer than planned is accepted, because a source with a varying
 /// rate may end a frame earlier than its mean rate promised.
 fn measured(capture: &FrameCapture, folder: &Path) -> Result<PublishedOutput, Failure> {
     let disk = |error: io::Error| failure::from_disk("read the captured frames", &error);

@@ -24,7 +24,8 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the tasks that earlier runs of the program finished, which `is_finished` tells.
+    /// Counts the frames of the tasks that earlier runs of the program finished: those for which `is_finished` is
+    /// true.
     pub fn begin(&self, plan: &Plan, is_finished: impl Fn(&TaskId) -> bool) {
         let mut delivered = self.delivered();
         for (task, frames, _) in encodes(plan) {

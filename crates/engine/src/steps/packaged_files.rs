@@ -32,7 +32,7 @@ pub(crate) struct PackagedFile {
     pub url: String,
     /// MIME type.
     pub content_type: String,
-    /// Whether it is compressed with gzip, which its `Content-Encoding` tells clients.
+    /// Whether it is gzip-compressed; it is then published with `Content-Encoding: gzip`.
     #[serde(default)]
     pub is_gzip: bool,
     /// When it may become visible.

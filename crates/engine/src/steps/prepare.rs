@@ -98,7 +98,7 @@ fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
     Err(Failure { code: 1010, message, is_retryable: false })
 }
 
-/// Fetches the file anew at every attempt, because an interrupted one may have left half a file.
+/// Fetches the file again at every attempt, because an interrupted one may have left half a file.
 async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<(), Failure> {
     let disk = |error| failure::from_disk("prepare the work folder", &error);
     if let Some(folder) = destination.parent() {

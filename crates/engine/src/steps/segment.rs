@@ -23,7 +23,7 @@ mod transport_stream;
 
 pub(super) use listing::{HLS_TYPE, media_playlist};
 
-/// File in a segmenting task's folder, beside its segments, with what was measured of the stream.
+/// File with the stream's measurements, in the task's folder beside its segments.
 const MEASURED: &str = "stream.json";
 
 /// A stream that was cut, in the task's folder.

@@ -16,8 +16,8 @@ use crate::codec_names::moov;
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// How often one chunk is encoded again before it is accepted as it is: the buffer would then run dry in an encode of
-/// the whole input, too.
+/// How often a chunk is encoded again before it is accepted anyway: the buffer would then run dry in an encode of the
+/// whole input, too.
 const TRIES: u32 = 2;
 /// How far below the measured fullness the buffer is assumed to be when a chunk is encoded again, in percent; doubled
 /// at the second attempt.
@@ -77,9 +77,9 @@ fn from_stitching(error: io::Error) -> Failure {
     }
 }
 
-/// Runs the whole rendition through a model of the decoder's buffer. Encodes a chunk that empties the buffer again,
-/// for the fullness with which it begins; the new file takes the old one's place in `files`. Returns the CPU time of
-/// child processes in milliseconds.
+/// Runs the whole rendition through a model of the decoder's buffer. A chunk that empties the buffer is encoded
+/// again, for the buffer's fullness at its start; the new file replaces the old one in `files`. Returns the CPU time
+/// of child processes in milliseconds.
 async fn keep_buffer(
     context: &JobContext,
     plan: &Plan,

@@ -190,7 +190,7 @@ fn check_audio(
     check(audio.sample_rate_hz == rate, format!("audio at {} Hz instead of {rate}", audio.sample_rate_hz));
     let start = picture_start.unwrap_or(audio.start + planned.lead);
     let is_near = |time: ExactTime| time.distance(start) <= ExactTime::from_millis(MAX_START_OFFSET_MS);
-    // If an edit list hides the lead, a first packet that is only partly hidden still counts.
+    // If an edit list hides the lead, a packet that is only partly hidden still counts as the first one.
     let starts_right = is_near(audio.start + planned.lead) || planned.hides_lead && is_near(audio.start);
     check(starts_right, format!("audio starts at {} s instead of with the video", audio.start - start));
     check(

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Folder with the input, the outputs and the engine's data.
 pub struct Bench {
-    /// Removed at the end.
+    /// Removed on drop.
     pub folder: tempfile::TempDir,
 }
 

@@ -17,7 +17,8 @@ pub(in crate::steps) const HLS_TYPE: &str = "application/vnd.apple.mpegurl";
 const PLAYLIST: &str = "media.m3u8";
 const I_FRAME_PLAYLIST: &str = "i-frames.m3u8";
 
-/// Returns all files of the stream that the user gets. Writes the playlists, and joins the segments of a single file.
+/// Returns all files of the stream that the user gets. Writes the playlists, and joins the segments of a single-file
+/// output.
 pub(super) fn files(
     output: &SegmentedOutput,
     cut: &CutStream,
