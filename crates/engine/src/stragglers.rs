@@ -9,8 +9,8 @@ use std::time::Duration;
 /// An encode that takes this many times the usual time is late. Hard scenes alone make a chunk take half as long
 /// again as usual.
 const LATE: u64 = 2;
-/// An encode that takes this many times the usual time is a straggler even if it reports to be near its end, because
-/// it may hang there.
+/// An encode that takes this many times the usual time is a straggler even if it reports that it is near its end,
+/// because it may hang there.
 const HANGS: u64 = 4;
 /// No encode is late before this time: restarting a short one gains nothing.
 const LEAST: Duration = Duration::from_secs(5);
