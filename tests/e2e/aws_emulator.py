@@ -1,7 +1,7 @@
-"""AWS on this machine: ministack, which runs zip functions as processes, with the stack of deploy/ in it.
+"""Runs an AWS emulator on this machine: ministack, which runs Lambda functions from zip files as processes.
 
-In: deploy/template.yaml and the functions' zip files as `make functions` builds them. Out: a running emulator, boto3
-clients for it and a deployed stack. Never another template than the one that users deploy.
+Deploys deploy/template.yaml, the same template that users deploy, with the zip files that `make functions` builds, and
+provides boto3 clients for the emulator.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import boto3
 from botocore.config import Config
 from harness import WORKSPACE, eventually
 
-# The emulator gives its functions the account's number as key and this secret; abanico must know the pair.
+# The emulator gives its functions the account number as the access key and this secret, so abanico must accept the pair.
 ACCOUNT, SECRET, REGION = "000000000000", "a-secret-of-the-emulator", "us-east-1"
 DEPLOY = WORKSPACE / "deploy"
 FUNCTIONS = ("transcode-video", "job-finished", "bucket-notification")
 
 
 def credentials() -> dict[str, str]:
-    """What clients of the emulator sign with."""
+    """Returns the environment variables with which clients of the emulator sign."""
     return {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": REGION}
 
 
@@ -41,11 +41,11 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """URL of all its services."""
+        """The URL of all its services."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Emulator:
-        """Starts it and returns when it answers."""
+        """Starts the emulator and returns when it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         environment = os.environ | credentials() | {
@@ -69,7 +69,7 @@ class Emulator:
             return False
 
     def end(self) -> None:
-        """Ends it and the functions that it started."""
+        """Stops the emulator and the functions that it started."""
         if self.process is None:
             return
         self.process.terminate()
@@ -83,11 +83,11 @@ class Emulator:
             pass
 
     def log(self) -> str:
-        """What it wrote."""
+        """Returns the end of its log."""
         return (self.folder / "emulator.log").read_text(errors="replace")[-8000:]
 
     def client(self, service: str) -> object:
-        """A boto3 client."""
+        """Returns a boto3 client for a service."""
         if service not in self.clients:
             self.clients[service] = boto3.client(
                 service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=ACCOUNT,
@@ -131,14 +131,14 @@ class Emulator:
 
 
 def zip_file(function: str) -> Path:
-    """A function's zip file; the test fails with the command that makes it where it is missing."""
+    """Returns a function's zip file. If it is missing, the test fails and names the command that builds it."""
     file = DEPLOY / "dist" / f"{function}-x86_64.zip"
     assert file.exists(), f"{file.name} is missing: run `make functions`"
     return file
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Returns a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

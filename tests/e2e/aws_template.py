@@ -1,4 +1,4 @@
-"""deploy/template.yaml as data, with CloudFormation's short tags spelled out."""
+"""Reads deploy/template.yaml as data, with CloudFormation's short tags expanded."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _Loader.add_multi_constructor("!", _tagged)
 
 
 def template(file: Path = TEMPLATE) -> dict:
-    """The template."""
+    """Returns the parsed template."""
     return yaml.load(file.read_text(), _Loader)  # noqa: S506 (a safe loader with more tags)
 
 
 def statements(role: dict) -> list[dict]:
-    """All statements of a role's own policies."""
+    """Returns all statements of a role's inline policies."""
     policies = role["Properties"]["Policies"]
     return [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
 
 
 def listed(value: object) -> list:
-    """A list, whether one thing or several are given."""
+    """Returns `value` if it is a list, and otherwise a list with `value` in it."""
     return value if isinstance(value, list) else [value]

@@ -1,7 +1,6 @@
-"""Facts of a media file.
+"""Measures a media file: frame counts, sizes, times and audio, from ffprobe and from the MP4 boxes.
 
-In: a file. Out: counts, sizes, times and sound, as ffprobe and the MP4 boxes tell them. Never an opinion about them:
-what is right stands in the tests.
+Reports facts only; the tests decide what is right.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Sound:
-    """The first sound stream."""
+    """The first audio stream."""
 
     codec: str
     channels: int
@@ -27,7 +26,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Facts:
-    """One file with a picture."""
+    """A file with video."""
 
     codec: str
     width: int
@@ -43,12 +42,12 @@ class Facts:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows."""
+        """Width and height in pixels."""
         return self.width, self.height
 
 
 def facts(file: Path) -> Facts:
-    """Probes `file`; frames are counted by packets, never taken from a header."""
+    """Probes `file`. Counts frames by packets and never takes their number from a header."""
     report = _ffprobe(file)
     video = next(s for s in report["streams"] if s["codec_type"] == "video")
     audio = next((s for s in report["streams"] if s["codec_type"] == "audio"), None)
@@ -69,7 +68,7 @@ def facts(file: Path) -> Facts:
 
 
 def decode_complaints(file: Path) -> str:
-    """Decodes every frame and sample of `file`; an empty text means that ffmpeg had nothing to say."""
+    """Decodes every frame and sample of `file` and returns what ffmpeg complains about; empty if nothing."""
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-xerror", "-i", str(file), "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     status = "" if done.returncode == 0 else f"exit status {done.returncode}\n"
@@ -77,27 +76,27 @@ def decode_complaints(file: Path) -> str:
 
 
 def is_fast_start(file: Path) -> bool:
-    """Whether the index of the MP4 stands before its media data, so that a player can start at once."""
+    """Whether the MP4's index comes before its media data, so that a player can start at once."""
     names = [name for name in top_boxes(file) if name in ("moov", "mdat")]
     return names[:1] == ["moov"] and "mdat" in names
 
 
 def top_boxes(file: Path) -> list[str]:
-    """The outermost boxes of an MP4 in their order; raises ValueError when they do not tile the file."""
+    """Returns the types of an MP4's top-level boxes in order. Raises ValueError if they do not fill the file exactly."""
     names, position, length = [], 0, file.stat().st_size
     with file.open("rb") as stream:
         while position < length:
             stream.seek(position)
             header = stream.read(16)
             if len(header) < 8:
-                raise ValueError(f"half a box at byte {position} of {length}")
+                raise ValueError(f"truncated box at byte {position} of {length}")
             size, name = struct.unpack(">I4s", header[:8])
             if size == 1:
                 size = struct.unpack(">Q", header[8:16])[0]
             elif size == 0:
                 size = length - position
             if size < 8 or position + size > length:
-                raise ValueError(f"box {name!r} at byte {position} says {size} bytes, the file has {length}")
+                raise ValueError(f"box {name!r} at byte {position} claims {size} bytes, but the file has {length}")
             names.append(name.decode("latin-1"))
             position += size
     return names

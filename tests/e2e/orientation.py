@@ -1,7 +1,6 @@
-"""Which way up a picture is.
+"""Finds out how one picture is turned or mirrored relative to another, as players show them.
 
-In: two files. Out: how the second would have to be turned or mirrored to look like the first as players show it. Never
-a look at metadata: only pixels count.
+Compares pixels only, never metadata.
 """
 
 from __future__ import annotations
@@ -15,13 +14,16 @@ UPRIGHT = (0, False)
 
 
 def turn_between(shown: Path, made: Path) -> tuple[int, bool]:
-    """Quarter turns and mirroring that bring `shown`, as players turn it, nearest to `made`; UPRIGHT when none."""
+    """Returns the quarter turns and the mirroring that make `shown`, as players display it, look most like `made`.
+
+    UPRIGHT means that none is needed.
+    """
     reference, picture = _thumbnail(shown), _thumbnail(made)
     return min(product(range(4), (False, True)), key=lambda turn: _distance(_turned(reference, *turn), picture))
 
 
 def _thumbnail(file: Path) -> list[list[int]]:
-    """The first picture as a small grey square, equalised, so that brightness does not matter."""
+    """Returns the first frame as a small grey square, equalised so that brightness does not matter."""
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-i", str(file), "-frames:v", "1"]
     command += ["-vf", f"scale={SIDE}:{SIDE}:flags=area,format=gray", "-f", "rawvideo", "-"]
     pixels = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout

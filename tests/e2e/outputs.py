@@ -1,7 +1,6 @@
-"""Jobs of any kind of output, and what ffprobe says of what they made.
+"""Builds jobs with any kind of output, runs them, and measures the files that they make.
 
-In: inputs and outputs as MediaConvert's API has them. Out: the finished job, and facts of every stream of a file. Never an
-opinion: what is right stands in the tests.
+Inputs and outputs are written as in MediaConvert's API. The tests decide what is right.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ AAC = {"Codec": "AAC", "AacSettings": {"Bitrate": 96_000, "CodingMode": "CODING_
 
 
 def h264(**settings: object) -> dict:
-    """Codec settings of a small quick H.264 stream."""
+    """Returns codec settings for a small, quick H.264 encode."""
     base = {"RateControlMode": "QVBR", "MaxBitrate": 1_000_000, "QualityTuningLevel": "SINGLE_PASS"}
     return {"Codec": "H_264", "H264Settings": base | settings}
 
 
 def output(container: str, codec: dict | None = None, sounds: list[dict] | None = None, **members: object) -> dict:
-    """One output; `codec` are video codec settings, `sounds` audio descriptions or audio codec settings."""
+    """Returns one output. `codec` is video codec settings; `sounds` lists audio descriptions or audio codec settings."""
     video = members.pop("VideoDescription", {})
     made: dict = {"ContainerSettings": {"Container": container}, **members}
     if codec is not None:
@@ -35,7 +34,7 @@ def output(container: str, codec: dict | None = None, sounds: list[dict] | None 
 
 
 def settings(inputs: list[dict], outputs: list[dict], destination: str) -> dict:
-    """A job of one file group."""
+    """Returns the settings of a job with one file group."""
     group = {
         "OutputGroupSettings": {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": destination}},
         "Outputs": outputs,
@@ -44,13 +43,13 @@ def settings(inputs: list[dict], outputs: list[dict], destination: str) -> dict:
 
 
 def upload(server: Server, file: Path, key: str) -> str:
-    """Puts a file where jobs read from, without a trigger; its URL."""
+    """Uploads a file to a bucket that has no trigger and returns its URL."""
     server.s3.put_object(Bucket="masters", Key=key, Body=file.read_bytes())
     return f"s3://masters/{key}"
 
 
 def run(server: Server, job: dict) -> dict:
-    """Runs a job to its end, which must be COMPLETE."""
+    """Runs a job until it ends; its status must be COMPLETE."""
     made = server.mediaconvert.create_job(Role=ROLE, Settings=job)["Job"]
     done = server.wait_status(made["Id"])
     assert done["Status"] == "COMPLETE", (done.get("ErrorCode"), done.get("ErrorMessage"))
@@ -58,7 +57,7 @@ def run(server: Server, job: dict) -> dict:
 
 
 def fail(server: Server, job: dict) -> dict:
-    """Runs a job to its end, which must be ERROR."""
+    """Runs a job until it ends; its status must be ERROR."""
     made = server.mediaconvert.create_job(Role=ROLE, Settings=job)["Job"]
     done = server.wait_status(made["Id"])
     assert done["Status"] == "ERROR", done
@@ -66,7 +65,7 @@ def fail(server: Server, job: dict) -> dict:
 
 
 def streams(file: Path) -> list[dict]:
-    """Every stream as ffprobe tells it, packets counted."""
+    """Returns every stream as ffprobe describes it, with its packets counted."""
     command = ["ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"ffprobe cannot read {file.name}: {done.stderr}"
@@ -74,21 +73,21 @@ def streams(file: Path) -> list[dict]:
 
 
 def decoded_frames(file: Path) -> list[str]:
-    """A checksum of every decoded frame."""
+    """Returns a checksum of every decoded frame."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-map", "0:v", "-f", "framemd5", "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return [line.rsplit(",", 1)[1].strip() for line in done.stdout.splitlines() if not line.startswith("#")]
 
 
 def seconds_of_sound(file: Path) -> Fraction:
-    """How long the decoded sound is."""
+    """Returns the length of the decoded audio in seconds."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-map", "0:a:0", "-ac", "1", "-ar", "8000", "-f", "s16le", "-"]
     done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     return Fraction(len(done.stdout), 2 * 8000)
 
 
 def loudness_lkfs(file: Path) -> float:
-    """Programme loudness of the first sound."""
+    """Returns the programme loudness of the first audio track in LKFS."""
     command = ["ffmpeg", "-hide_banner", "-i", str(file), "-map", "0:a:0", "-af", "ebur128=framelog=verbose", "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return float(done.stderr.rsplit("I:", 1)[1].split()[0])

@@ -1,7 +1,7 @@
-"""Requests that are good but for one member, from AWS's own service model.
+"""Makes requests with exactly one fault each, from AWS's own service model.
 
-In: a seed. Out: CreatePreset, CreateJobTemplate and CreateJob requests whose settings are otherwise taken, and the pointer to
-the member at fault. Never two faults in one request.
+From a seed, makes CreatePreset, CreateJobTemplate and CreateJob requests whose settings are otherwise valid, and gives the
+pointer to the member at fault.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SETTINGS = {"CreateJob": JOB, "CreatePreset": OUTPUT, "CreateJobTemplate": TEMPL
 
 @dataclass(frozen=True)
 class Planted:
-    """A request with one fault, or with none where `pointer` is empty; `kind` says which sort of fault."""
+    """A request with one fault, or with none if `pointer` is empty. `kind` is the kind of fault."""
 
     operation: str
     path: str
@@ -43,7 +43,7 @@ class Planted:
 
 @dataclass(frozen=True)
 class _Place:
-    """One member of good settings: the keys that lead to it in AWS's spelling, and its shape."""
+    """One member of the valid settings: the keys that lead to it, in AWS's spelling, and its shape."""
 
     keys: tuple[str | int, ...]
     pointer: str
@@ -51,7 +51,7 @@ class _Place:
 
 
 class FaultPlanter:
-    """Plants faults, one a request."""
+    """Makes requests with one fault each."""
 
     def __init__(self, seed: int) -> None:
         self._model = ServiceModel(Loader().load_service_model("mediaconvert", "service-2"))
@@ -60,11 +60,11 @@ class FaultPlanter:
         self._places = {name: list(self._walk(name)) for name in PATHS}
 
     def good(self, operation: str) -> Planted:
-        """The request without a fault."""
+        """Returns an operation's request without a fault."""
         return self._request(operation, copy.deepcopy(SETTINGS[operation]), "", "none")
 
     def make(self) -> Planted:
-        """The next request with a fault."""
+        """Returns the next request with a fault."""
         operation = self._chance.choice(list(PATHS))
         if self._chance.random() < 0.05:
             return self._without(operation, self._chance.choice(REQUIRED[operation]))
@@ -78,7 +78,7 @@ class FaultPlanter:
         return self._request(operation, settings, place.pointer, kind)
 
     def _without(self, operation: str, member: str) -> Planted:
-        """A good request without one of the members that must be there."""
+        """Returns a valid request with one of its required members removed."""
         made = self.good(operation)
         body = {name: value for name, value in made.body.items() if name.lower() != member}
         return Planted(operation, made.path, body, f"/{member}", "missing")
@@ -101,7 +101,7 @@ class FaultPlanter:
 
 
 def _places(value: object, shape: Shape, keys: tuple, pointer: str) -> Iterator[_Place]:
-    """Every member of the good settings, with those above it."""
+    """Yields every member of the valid settings, at every level."""
     if keys:
         yield _Place(keys, pointer, shape)
     if shape.type_name == "structure":
@@ -117,7 +117,7 @@ def _places(value: object, shape: Shape, keys: tuple, pointer: str) -> Iterator[
 
 
 def _wire(value: object, shape: Shape) -> object:
-    """The same settings spelled as on the wire; what is at fault stays as it is."""
+    """Returns the same settings with the names that the wire uses. Leaves faulty values unchanged."""
     if shape.type_name == "structure" and isinstance(value, dict):
         return {
             shape.members[name].serialization.get("name", name) if name in shape.members else name:
@@ -132,14 +132,14 @@ def _wire(value: object, shape: Shape) -> object:
 
 
 def _faults(shape: Shape) -> Iterator[tuple[str, object]]:
-    """The kinds of fault that a member of this shape can have, each with a value that has it."""
+    """Yields the kinds of fault that a member of this shape can have, each with a faulty value."""
     kind = shape.type_name
     yield "kind", ["no"] if kind in ("structure", "map") else {"not": "this"}
     if kind not in ("structure", "map", "list"):
         yield "nesting", [[[[[[[[["deep"]]]]]]]]]
     if kind in ("integer", "long", "double"):
         yield "word", "many"
-        # Whole numbers of the model have 32 bits, and these ranges end well before.
+        # The model's integers have 32 bits, and these ranges end well below that.
         yield from (("below", shape.metadata["min"] - 1),) if "min" in shape.metadata else ()
         yield from (("above", shape.metadata["max"] + 1),) if "max" in shape.metadata else ()
     if kind == "string":

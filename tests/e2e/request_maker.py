@@ -1,7 +1,7 @@
-"""Requests made up from AWS's own service model.
+"""Generates requests from AWS's own service model.
 
-In: a seed. Out: requests of every operation, in either spelling: some as the model has them, some with one fault, some torn
-to pieces. Never a request that depends on anything but the seed.
+Covers every operation, in either spelling of the members' names. Some requests are valid by the model, some have one fault, and
+some have a body that makes no sense. The seed alone decides which requests come.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 
 WORDS = ["", "a", "día 🏖", "x" * 300, "s3://masters/none.mp4", "s3://renditions/fuzz/", "-1", "null", "../../etc/passwd", "\u0000", "$fn$"]
-# Newer than the model that abanico is made from: such members are left out with a remark, whatever is in them.
+# Members newer than the model that abanico is built from. It reports and drops them, whatever they contain.
 NEWER = {"MotionImageInserters", "DurationControl", "AudioDuration", "TextDecoration"}
 ANYTHING: list[object] = [None, True, 0, -1, 2**63, 1.5, "", "x", [], [None], {}, {"a": 1}, [[[[]]]], "9" * 10_000]
 
 
 @dataclass(frozen=True)
 class Made:
-    """One request; `fault` is the wire name of the member at which a fault was put, where just one was."""
+    """One request. `fault` is the wire name of the member that was made faulty, if exactly one was."""
 
     operation: str
     method: str
@@ -32,14 +32,14 @@ class Made:
 
 
 class RequestMaker:
-    """Makes requests, one after the other."""
+    """Makes one request after another."""
 
     def __init__(self, seed: int) -> None:
         self._model = ServiceModel(Loader().load_service_model("mediaconvert", "service-2"))
         self._chance = random.Random(seed)
 
     def make(self) -> Made:
-        """The next request."""
+        """Returns the next request."""
         name = self._chance.choice(self._model.operation_names)
         if self._chance.random() < 0.4:
             name = self._chance.choice(["CreateJob", "CreatePreset", "CreateJobTemplate"])
@@ -69,7 +69,7 @@ class RequestMaker:
         return Made(name, operation.http["method"], path, query, body if operation.input_shape else None, fault)
 
     def _settle(self, body: dict, pascal: bool) -> None:
-        """Lets jobs wait in a queue that is paused, so that none runs."""
+        """Puts jobs into a paused queue, so that none of them runs."""
         body["Queue" if pascal else "queue"] = "fuzz"
         body["Role" if pascal else "role"] = "arn:aws:iam::000000000000:role/r"
 
@@ -103,7 +103,7 @@ class RequestMaker:
         return self._chance.choice(WORDS)
 
     def _spoil(self, body: dict) -> str | None:
-        """Puts something of another kind at one place; its wire name, where the place has one."""
+        """Replaces one value with one of another type. Returns the member's wire name, if the value has one."""
         place: object = body
         while True:
             if isinstance(place, dict) and place:

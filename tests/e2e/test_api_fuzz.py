@@ -1,4 +1,4 @@
-"""Does any request make the API fail, hang, or answer in another shape than AWS's? Thousands are made up from AWS's model."""
+"""Does any request make the API fail, hang, or answer unlike AWS? Thousands of requests are generated from AWS's model."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ REQUESTS = int(os.environ.get("ABANICO_FUZZ_REQUESTS", "5000"))
 CONNECTIONS = 4
 PLANTED = max(200, REQUESTS // 5)
 ANSWER_SECONDS = 10
-# Answers that MediaConvert's own table has.
+# The statuses in MediaConvert's own table.
 FINE = {200, 201, 202, 400, 402, 403, 404, 409, 413, 422, 429}
 
 
 @dataclass
 class Seen:
-    """What a connection saw."""
+    """The answers on one connection."""
 
     statuses: Counter = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def send(connection: http.client.HTTPConnection, endpoint: str, made: Made | Pla
 
 
 def judge(made: Made, status: int, headers: dict[str, str], body: bytes, seen: Seen) -> None:
-    """Notes what is wrong with an answer."""
+    """Records what is wrong with an answer."""
     seen.statuses[status] += 1
     shown = f"{made.operation} {made.path[:80]} {json.dumps(made.body)[:300]}"
     if status not in FINE:
@@ -73,7 +73,7 @@ def judge(made: Made, status: int, headers: dict[str, str], body: bytes, seen: S
 
 
 def run(server: Server, seed: int, count: int, seen: Seen) -> None:
-    """Sends so many requests over one connection."""
+    """Sends `count` requests over one connection."""
     maker = RequestMaker(seed)
     address = urlsplit(server.endpoint)
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=ANSWER_SECONDS)
@@ -81,7 +81,7 @@ def run(server: Server, seed: int, count: int, seen: Seen) -> None:
         made = maker.make()
         try:
             judge(made, *send(connection, server.endpoint, made), seen)
-            # A client opens a closed connection anew without a word, so it is asked whether this one is still open.
+            # The client silently reopens a closed connection, so check that this one is still open.
             if connection.sock is None:
                 seen.wrong.append(f"the connection was closed after {made.operation} {json.dumps(made.body)[:300]}")
         except (OSError, http.client.HTTPException) as error:
@@ -90,7 +90,7 @@ def run(server: Server, seed: int, count: int, seen: Seen) -> None:
     connection.close()
 
 
-def test_has_every_made_up_request_a_proper_answer(fresh_server: Server) -> None:
+def test_generated_requests_get_proper_answers(fresh_server: Server) -> None:
     server = fresh_server.start()
     server.mediaconvert.create_queue(Name="fuzz", Status="PAUSED")
     seens = [Seen() for _ in range(CONNECTIONS)]
@@ -104,18 +104,18 @@ def test_has_every_made_up_request_a_proper_answer(fresh_server: Server) -> None
         thread.join()
     statuses = sum((seen.statuses for seen in seens), Counter())
     wrong = [line for seen in seens for line in seen.wrong]
-    assert not wrong, f"{len(wrong)} of {REQUESTS}, among them:\n" + "\n".join(wrong[:10])
+    assert not wrong, f"{len(wrong)} of {REQUESTS} answers are wrong, for example:\n" + "\n".join(wrong[:10])
     assert "panicked" not in server.log()
-    # The requests must reach every part: some are taken, many refused.
+    # The requests must cover both cases: some are accepted, many are refused.
     assert statuses[201] > 0 and statuses[200] > 0 and statuses[400] > REQUESTS // 10, statuses
     unnamed = [line for seen in seens for line in seen.unnamed]
-    assert not unnamed, f"{len(unnamed)} planted faults, among them:\n" + "\n".join(unnamed[:10])
+    assert not unnamed, f"{len(unnamed)} faults are not named, for example:\n" + "\n".join(unnamed[:10])
     assert sum(seen.faults for seen in seens) > REQUESTS // 100
-    assert server.mediaconvert.list_queues()["Queues"], "the server still serves"
+    assert server.mediaconvert.list_queues()["Queues"], "the server must still answer"
 
 
 def names(message: str, planted: Planted) -> bool:
-    """Whether one of the problems in a message is at exactly this member; a missing one is told by what should have it."""
+    """Whether one of a message's problems points at exactly this member. A missing member is reported at its parent."""
     problems = message.split(" | ")
     if planted.kind == "missing":
         return f"/: {planted.pointer[1:]} is a required property" in problems
@@ -123,14 +123,14 @@ def names(message: str, planted: Planted) -> bool:
     return planted.pointer in places or f"/settings{planted.pointer}" in places
 
 
-def test_is_one_fault_in_good_settings_told_by_its_pointer(fresh_server: Server) -> None:
+def test_single_fault_is_reported_by_its_pointer(fresh_server: Server) -> None:
     server = fresh_server.start()
     server.mediaconvert.create_queue(Name="fuzz", Status="PAUSED")
     planter, address = FaultPlanter(7), urlsplit(server.endpoint)
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=ANSWER_SECONDS)
     for operation in PATHS:
         for _ in range(4):
-            # Without the fault they are taken, so it is the fault that is refused.
+            # Without the fault, the requests are accepted, so only the fault can cause a refusal.
             status, _, body = send(connection, server.endpoint, planter.good(operation))
             assert status == 201, (operation, body)
     unnamed, kinds = [], Counter()
@@ -142,5 +142,5 @@ def test_is_one_fault_in_good_settings_told_by_its_pointer(fresh_server: Server)
             unnamed.append(f"{planted.kind} at {planted.operation} {planted.pointer}: {status} {body[:300]!r}")
     connection.close()
     distinct = sorted(set(unnamed))
-    assert not unnamed, f"{len(unnamed)} of {PLANTED}, among them:\n" + "\n".join(distinct[:10])
+    assert not unnamed, f"{len(unnamed)} of {PLANTED} faults are not named, for example:\n" + "\n".join(distinct[:10])
     assert len(kinds) == 11 and min(kinds.values()) > 1, kinds

@@ -1,4 +1,4 @@
-"""Do the commands `abanico aws …` do what they say? Against an AWS emulator, with the real functions and encoders."""
+"""Do the commands `abanico aws …` work? They run against an AWS emulator, with the real functions and encoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UPLOADS, RENDITIONS = f"{STACK}-uploads-{ACCOUNT}-{REGION}", f"{STACK}-rendition
 
 @dataclass
 class Line:
-    """The command line with the emulator as AWS and abanico as MediaConvert."""
+    """Runs the command line with the emulator as AWS and abanico as MediaConvert."""
 
     aws: Emulator
     server: Server
@@ -48,14 +48,14 @@ class Line:
         return self.run("deploy", "--functions", str(DEPLOY / "dist"), "--param", endpoint, *words)
 
     def stacks(self) -> set[str]:
-        """Names of the stacks that are there."""
+        """Returns the names of the existing stacks."""
         found = self.aws.client("cloudformation").describe_stacks()["Stacks"]
         return {one["StackName"] for one in found if one["StackStatus"] != "DELETE_COMPLETE"}
 
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """Emulator and abanico, and nothing deployed yet."""
+    """The emulator and abanico, with nothing deployed yet."""
     folder = tmp_path_factory.mktemp("aws-cli")
     aws = Emulator(folder / "emulator").start()
     buckets = "".join(
@@ -71,7 +71,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         aws.end()
 
 
-def test_does_a_dry_run_show_everything_and_change_nothing(line: Line) -> None:
+def test_dry_run_shows_all_and_changes_nothing(line: Line) -> None:
     done = line.deploy("--dry-run")
     assert done.returncode == 0, done.stderr
     assert "a new stack: " in done.stderr
@@ -82,14 +82,14 @@ def test_does_a_dry_run_show_everything_and_change_nothing(line: Line) -> None:
     assert line.stacks() == set()
 
 
-def test_is_nobody_asked_where_nobody_is(line: Line) -> None:
+def test_deploy_without_terminal_asks_nothing(line: Line) -> None:
     done = line.deploy()
     assert done.returncode == 2
     assert "say --yes" in done.stderr
     assert line.stacks() == set()
 
 
-def test_are_wrong_words_refused_before_anything_happens(line: Line, tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused_at_once(line: Line, tmp_path: Path) -> None:
     unknown = line.deploy("--job", "four-mp4", "--yes")
     assert (unknown.returncode, "no job and no file" in unknown.stderr) == (2, True), unknown.stderr
     parameter = line.deploy("--param", "Jobs=1", "--yes")
@@ -103,7 +103,7 @@ def test_are_wrong_words_refused_before_anything_happens(line: Line, tmp_path: P
     assert line.stacks() == set()
 
 
-def test_do_missing_credentials_and_stacks_say_what_to_do(line: Line) -> None:
+def test_missing_credentials_and_stacks_name_the_remedy(line: Line) -> None:
     without = line.run("status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert without.returncode == 3, without.stderr
     assert "hint: log in with the AWS CLI" in without.stderr
@@ -113,22 +113,22 @@ def test_do_missing_credentials_and_stacks_say_what_to_do(line: Line) -> None:
     assert (nothing.returncode, "no stack `cli`" in nothing.stderr) == (2, True), nothing.stderr
 
 
-def test_does_a_deployment_make_the_stack_and_say_how_to_try_it(line: Line) -> None:
+def test_deploy_creates_the_stack_and_shows_usage(line: Line) -> None:
     done = line.deploy("--yes")
     assert done.returncode == 0, done.stderr
     assert f"aws s3 cp film.mp4 s3://{UPLOADS}/" in done.stderr
-    assert "3 of 3 files sent" not in done.stderr, "the dry run sent them already"
+    assert "3 of 3 files sent" not in done.stderr, "the dry run has already sent them"
     outputs = dict(row.split(maxsplit=1) for row in done.stdout.splitlines() if row.split()[0].endswith("Name"))
     assert outputs["OutputBucketName"].strip() == RENDITIONS
     assert line.stacks() == {STACK}
 
 
-def test_is_the_same_deployment_again_nothing_to_change(line: Line) -> None:
+def test_repeated_deploy_changes_nothing(line: Line) -> None:
     done = line.deploy("--yes")
     assert (done.returncode, "nothing to change" in done.stderr) == (0, True), done.stderr
 
 
-def test_does_a_file_become_renditions_on_one_command(line: Line, clips: Clips) -> None:
+def test_submit_turns_a_file_into_renditions(line: Line, clips: Clips) -> None:
     done = line.run("submit", str(clips.file(FILM)), "--key", "mit Leerzeichen ä.mp4")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"s3://{RENDITIONS}/mit Leerzeichen ä.mp4/"
@@ -137,14 +137,14 @@ def test_does_a_file_become_renditions_on_one_command(line: Line, clips: Clips) 
     assert sum(one["Key"].endswith(".mp4") for one in listed) == 3
 
 
-def test_does_an_object_become_another_job(line: Line) -> None:
+def test_submit_runs_another_job_on_an_object(line: Line) -> None:
     done = line.run("submit", f"s3://{UPLOADS}/mit Leerzeichen ä.mp4", "--job", "hls")
     assert done.returncode == 0, done.stderr
     keys = [one["Key"] for one in line.aws.client("s3").list_objects_v2(Bucket=RENDITIONS)["Contents"]]
     assert "mit Leerzeichen ä.mp4/mit Leerzeichen ä.m3u8" in keys
 
 
-def test_does_a_job_that_fails_end_the_command_with_its_reason(line: Line, tmp_path: Path) -> None:
+def test_failed_job_ends_submit_with_its_reason(line: Line, tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no film")
     done = line.run("submit", str(text))
@@ -154,7 +154,7 @@ def test_does_a_job_that_fails_end_the_command_with_its_reason(line: Line, tmp_p
     assert (missing.returncode, "missing.mp4" in missing.stderr) == (1, True), missing.stderr
 
 
-def test_does_the_status_tell_stack_and_jobs(line: Line) -> None:
+def test_status_shows_stack_and_jobs(line: Line) -> None:
     told = json.loads(line.run("status", "--json").stdout)
     assert (told["status"], told["deadLetters"]) == ("CREATE_COMPLETE", 0)
     assert [job["status"] for job in told["jobs"]] == ["ERROR", "COMPLETE", "COMPLETE"]
@@ -163,13 +163,13 @@ def test_does_the_status_tell_stack_and_jobs(line: Line) -> None:
     assert "dead letters: none" in text
 
 
-def test_do_the_logs_tell_what_the_function_did(line: Line) -> None:
+def test_logs_show_what_the_function_did(line: Line) -> None:
     done = line.run("logs", "--since", "10m")
     assert done.returncode == 0, done.stderr
     assert "an upload became a job" in done.stdout
 
 
-def test_does_a_change_touch_what_it_must_and_keep_the_rest(line: Line) -> None:
+def test_change_keeps_all_other_settings(line: Line) -> None:
     done = line.deploy("--job", "hls", "--yes")
     assert done.returncode == 0, done.stderr
     function = line.aws.client("lambda").get_function_configuration(FunctionName=f"{STACK}-transcode-video")
@@ -180,7 +180,7 @@ def test_does_a_change_touch_what_it_must_and_keep_the_rest(line: Line) -> None:
     assert line.aws.client("s3").list_objects_v2(Bucket=UPLOADS)["KeyCount"] == 2
 
 
-def test_does_removing_keep_films_unless_told_otherwise(line: Line) -> None:
+def test_remove_keeps_the_buckets_by_default(line: Line) -> None:
     done = line.run("remove", "--yes")
     assert done.returncode == 0, done.stderr
     assert f"bucket {UPLOADS} with 2 objects stays" in done.stderr
@@ -189,7 +189,7 @@ def test_does_removing_keep_films_unless_told_otherwise(line: Line) -> None:
     assert UPLOADS in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
 
 
-def test_are_buckets_of_an_earlier_stack_used_again_and_removed_on_demand(line: Line) -> None:
+def test_existing_buckets_are_reused_and_own_buckets_removable(line: Line) -> None:
     refused = line.deploy("--yes")
     assert (refused.returncode, f"--existing-upload-bucket {UPLOADS}" in refused.stderr) == (2, True), refused.stderr
     buckets = ["--existing-upload-bucket", UPLOADS, "--existing-output-bucket", RENDITIONS]
@@ -199,7 +199,7 @@ def test_are_buckets_of_an_earlier_stack_used_again_and_removed_on_demand(line: 
     assert s3.get_bucket_notification_configuration(Bucket=UPLOADS)["LambdaFunctionConfigurations"]
     kept = line.run("remove", "--with-buckets", "--yes")
     assert kept.returncode == 0, kept.stderr
-    assert UPLOADS in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}, "a bucket that was there is not ours"
+    assert UPLOADS in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}, "a bucket older than the stack must stay"
     made = line.deploy("--yes", "--upload-bucket", "made-uploads", "--output-bucket", "made-renditions")
     assert made.returncode == 0, made.stderr
     s3.put_object(Bucket="made-uploads", Key="a b/+.txt", Body=b"x")
@@ -209,5 +209,5 @@ def test_are_buckets_of_an_earlier_stack_used_again_and_removed_on_demand(line: 
     assert not names & {"made-uploads", "made-renditions"}
 
 
-def test_is_the_deployers_policy_printed_as_json(line: Line) -> None:
+def test_policy_prints_the_deployers_policy_as_json(line: Line) -> None:
     assert json.loads(line.run("policy").stdout) == json.loads((DEPLOY / "deployer-policy.json").read_text())

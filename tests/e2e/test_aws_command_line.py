@@ -1,4 +1,4 @@
-"""AWS's own command line as the client: it creates, lists, searches, cancels, tags and reads errors, and moves files."""
+"""Does AWS's own command line work as the client? It creates, lists, searches, cancels and tags, reads errors, and moves files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILM = Clip(width=320, height=180, rate="25", frames=25)
 
 
 class CommandLine:
-    """Runs `aws`; the environment has what it needs and nothing else does."""
+    """Runs `aws`, which takes its configuration from environment variables alone."""
 
     def __init__(self, server: Server) -> None:
         keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
@@ -26,19 +26,19 @@ class CommandLine:
         self._environment = {**os.environ, **keys, **place, **quiet}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """One call, whatever becomes of it."""
-        # The environment's own client, whatever else is on the path.
+        """Runs one command, which may fail."""
+        # The virtual environment's own client, whatever else is on the path.
         command = [sys.executable, str(Path(sys.executable).with_name("aws")), *words, "--output", "json"]
         return subprocess.run(command, capture_output=True, text=True, env=self._environment, timeout=60)
 
     def answer(self, *words: str) -> dict:
-        """The answer of a MediaConvert operation that must succeed."""
+        """Runs a MediaConvert operation that must succeed and returns its answer."""
         ran = self.run("mediaconvert", *words)
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout) if ran.stdout.strip() else {}
 
     def error(self, *words: str) -> str:
-        """What is said of a MediaConvert operation that must fail."""
+        """Runs a MediaConvert operation that must fail and returns the error output."""
         ran = self.run("mediaconvert", *words)
         assert ran.returncode == 255 and "An error occurred (" in ran.stderr, (ran.returncode, ran.stderr)
         return ran.stderr
@@ -46,19 +46,19 @@ class CommandLine:
 
 @pytest.fixture(scope="module")
 def aws(server: Server) -> CommandLine:
-    """The client, and a bucket whose uploads start nothing."""
+    """The client, and a bucket that has no trigger."""
     client = CommandLine(server)
     assert client.run("s3", "mb", "s3://masters").returncode == 0
     return client
 
 
 def job_text(name: str) -> str:
-    """Settings of a small job, as the command line takes them."""
+    """Returns the settings of a small job as the text that the command line takes."""
     inputs = [{"FileInput": "s3://masters/film.mp4", "AudioSelectors": {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}}]
     return json.dumps(settings(inputs, [output("MP4", h264(), [AAC], NameModifier="_c")], f"s3://renditions/line/{name}"))
 
 
-def test_does_a_job_go_from_upload_to_download(server: Server, aws: CommandLine, clips: Clips, tmp_path: Path) -> None:
+def test_job_goes_from_upload_to_download(server: Server, aws: CommandLine, clips: Clips, tmp_path: Path) -> None:
     assert aws.run("s3", "cp", str(clips.file(FILM)), "s3://masters/film.mp4").returncode == 0
     made = aws.answer("create-job", "--role", ROLE, "--settings", job_text("made"), "--user-metadata", "film=día", "--tags", "team=uno")
     job = made["Job"]
@@ -80,7 +80,7 @@ def test_does_a_job_go_from_upload_to_download(server: Server, aws: CommandLine,
     assert facts["Container"]["Format"] == "mp4" and len(facts["Container"]["Tracks"]) == 2
 
 
-def test_are_queues_presets_and_templates_made_listed_in_pages_and_removed(aws: CommandLine) -> None:
+def test_queues_presets_and_templates_can_be_managed(aws: CommandLine) -> None:
     for number in range(3):
         aws.answer("create-queue", "--name", f"line-{number}", "--status", "PAUSED")
         preset = json.dumps({"ContainerSettings": {"Container": "MP4"}, "VideoDescription": {"CodecSettings": h264()}})
@@ -111,7 +111,7 @@ def test_are_queues_presets_and_templates_made_listed_in_pages_and_removed(aws: 
     assert not aws.answer("list-presets", "--category", "line")["Presets"]
 
 
-def test_is_every_error_read_by_its_name(aws: CommandLine) -> None:
+def test_errors_are_read_by_their_names(aws: CommandLine) -> None:
     bad = json.loads(job_text("bad"))
     bad["OutputGroups"][0]["Outputs"][0]["AudioDescriptions"][0]["CodecSettings"]["AacSettings"]["CodecProfile"] = "HEV1"
     told = aws.error("create-job", "--role", ROLE, "--settings", json.dumps(bad))

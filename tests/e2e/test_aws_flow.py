@@ -1,5 +1,5 @@
-"""Does the deployment of deploy/ do its work? The template is deployed to an AWS emulator that runs the real functions;
-abanico stands in for MediaConvert and encodes from and to the emulator's S3."""
+"""Does the AWS deployment in deploy/ work? The template is deployed to an AWS emulator that runs the real functions;
+abanico stands in for MediaConvert, and reads from and writes to the emulator's S3."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FLOW_SECONDS = 120
 
 @dataclass
 class Deployment:
-    """The emulator with the stack in it, abanico behind it, and queues that listen to the topics."""
+    """The emulator with the deployed stack, abanico behind it, and a queue subscribed to each topic."""
 
     aws: Emulator
     mediaconvert: Server
     outputs: dict[str, str]
 
     def received(self, topic: str, job_or_key: str) -> dict:
-        """The notification on a topic that names a job or key."""
+        """Waits for the notification on a topic that names a job or key."""
         sqs = self.aws.client("sqs")
         queue = sqs.get_queue_url(QueueName=f"listens-{topic}")["QueueUrl"]
         seen: list[dict] = []
@@ -43,7 +43,7 @@ class Deployment:
         return eventually(found, FLOW_SECONDS, f"{job_or_key} on {topic}; there was {seen}")
 
     def dead_letters(self) -> list[dict]:
-        """Messages in the dead-letter queue."""
+        """Returns the messages in the dead-letter queue."""
         sqs = self.aws.client("sqs")
         queue = sqs.get_queue_url(QueueName=f"{STACK}-dead-letters")["QueueUrl"]
         got = sqs.receive_message(
@@ -53,7 +53,7 @@ class Deployment:
 
 
 def config(endpoint: str) -> str:
-    """abanico with both buckets on the emulator's S3 and its events on the emulator's bus."""
+    """Returns abanico's configuration, with its buckets on the emulator's S3 and its events on the emulator's bus."""
     buckets = "".join(
         f'[[bucket]]\nname = "{name}"\nremote = true\nendpoint = "{endpoint}"\nregion = "{REGION}"\n'
         for name in (UPLOADS, RENDITIONS, "own-uploads")
@@ -65,7 +65,7 @@ def config(endpoint: str) -> str:
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Everything running; ended with all its processes."""
+    """Emulator, abanico and stack, all running; stopped afterwards with all their processes."""
     folder = tmp_path_factory.mktemp("aws")
     aws = Emulator(folder / "emulator").start()
     server = Server(folder / "abanico", config(aws.endpoint), environment=credentials(), key_pair=(ACCOUNT, SECRET))
@@ -85,7 +85,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def parameters(server: Server, **more: str) -> dict[str, str]:
-    """Parameters of a deployment whose MediaConvert is abanico."""
+    """Returns the parameters of a deployment that uses abanico as MediaConvert."""
     return {
         "FunctionsBucket": "code",
         "FunctionsPrefix": "v1/",
@@ -93,7 +93,7 @@ def parameters(server: Server, **more: str) -> dict[str, str]:
     } | more
 
 
-def test_does_an_upload_become_renditions_a_manifest_and_a_notification(
+def test_upload_gives_renditions_manifest_and_notification(
     deployment: Deployment, clips: Clips, tmp_path: Path
 ) -> None:
     s3 = deployment.aws.client("s3")
@@ -123,7 +123,7 @@ def test_does_an_upload_become_renditions_a_manifest_and_a_notification(
     assert jobs[0]["UserMetadata"]["abanico-stack"] == STACK
 
 
-def test_is_a_job_that_fails_announced_with_its_reason(deployment: Deployment) -> None:
+def test_failed_job_is_announced_with_its_reason(deployment: Deployment) -> None:
     s3 = deployment.aws.client("s3")
     s3.put_object(Bucket=UPLOADS, Key="no-film.mp4", Body=b"this is a text and no film")
     notice = deployment.received("failed", "no-film.mp4")
@@ -132,7 +132,7 @@ def test_is_a_job_that_fails_announced_with_its_reason(deployment: Deployment) -
     assert "Contents" not in s3.list_objects_v2(Bucket=RENDITIONS, Prefix="no-film.mp4/")
 
 
-def test_does_what_is_no_film_start_nothing(deployment: Deployment, clips: Clips) -> None:
+def test_upload_that_is_no_video_starts_nothing(deployment: Deployment, clips: Clips) -> None:
     s3 = deployment.aws.client("s3")
     s3.put_object(Bucket=UPLOADS, Key="notes.txt", Body=b"notes")
     s3.put_object(Bucket=UPLOADS, Key="after-notes.MP4", Body=clips.file(FILM).read_bytes())
@@ -140,7 +140,7 @@ def test_does_what_is_no_film_start_nothing(deployment: Deployment, clips: Clips
     assert deployment.mediaconvert.jobs_of("notes.txt", UPLOADS) == []
 
 
-def test_is_an_event_that_is_none_kept_as_a_dead_letter(deployment: Deployment) -> None:
+def test_invalid_event_becomes_a_dead_letter(deployment: Deployment) -> None:
     answer = deployment.aws.client("lambda").invoke(
         FunctionName=f"{STACK}-transcode-video", Payload=json.dumps({"records": "none"})
     )
@@ -150,7 +150,7 @@ def test_is_an_event_that_is_none_kept_as_a_dead_letter(deployment: Deployment) 
     assert "`Records` is missing" in letters[0]["MessageAttributes"]["reason"]["StringValue"]
 
 
-def test_does_a_bucket_that_is_already_there_get_its_notification_and_lose_it_again(
+def test_existing_bucket_gains_and_loses_its_notification(
     deployment: Deployment, clips: Clips
 ) -> None:
     aws = deployment.aws
@@ -187,7 +187,7 @@ def test_does_a_bucket_that_is_already_there_get_its_notification_and_lose_it_ag
     eventually(alone, 60, "only the other notification is left")
 
 
-def test_does_removing_the_stack_keep_the_films(deployment: Deployment) -> None:
+def test_removing_the_stack_keeps_the_buckets(deployment: Deployment) -> None:
     aws = deployment.aws
     cloudformation, s3 = aws.client("cloudformation"), aws.client("s3")
     cloudformation.delete_stack(StackName=STACK)

@@ -1,4 +1,4 @@
-"""Is the deployment's template sound, and do its roles allow what the functions call and nothing else?"""
+"""Is the deployment's template valid, and do its roles allow exactly what the functions call?"""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from harness import WORKSPACE
 
 CRATES = WORKSPACE / "crates"
 DOCS = WORKSPACE / "docs" / "AWS.md"
-# Sources of each function, and the role of the template that it runs under.
+# Each role in the template, with the sources of the function that runs under it.
 FUNCTIONS = {
     "TranscodeVideoRole": ["transcode_video.rs"],
     "JobFinishedRole": ["job_finished.rs"],
     "BucketNotificationRole": ["bucket_notification.rs"],
 }
-# What the services themselves do in a function's name: Lambda writes logs and sends what failed to the queue, and who
-# submits a job hands the job's role on.
+# What the services themselves do on a function's behalf: Lambda writes logs and sends failed events to the queue, and
+# whoever submits a job passes the job's role on.
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
 def client_methods() -> dict[str, str]:
-    """Methods of the clients in crates/aws, with the IAM action of the operation that each sends."""
+    """Maps the client methods in crates/aws to the IAM action of the operation that each sends."""
     actions = iam_actions()
     methods = {}
     for file in sorted((CRATES / "aws" / "src").glob("*.rs")):
@@ -42,7 +42,7 @@ def client_methods() -> dict[str, str]:
 
 
 def iam_actions() -> dict[str, str]:
-    """Operations of crates/aws and the actions that they need."""
+    """Maps the operations of crates/aws to the IAM actions that they need."""
     text = (CRATES / "aws" / "src" / "operation.rs").read_text().split("fn iam_action")[1]
     actions = {}
     for names, action in re.findall(r"((?:Self::\w+\s*\|?\s*)+)=> \"([a-z0-9]+:\w+)\"", text):
@@ -51,7 +51,7 @@ def iam_actions() -> dict[str, str]:
 
 
 def called(sources: list[str]) -> set[str]:
-    """Actions that the code of a function calls."""
+    """Returns the IAM actions that a function's code needs."""
     methods = client_methods()
     found = set()
     for source in sources:
@@ -61,12 +61,12 @@ def called(sources: list[str]) -> set[str]:
 
 
 def allowed(role: dict) -> set[str]:
-    """Actions that a role allows."""
+    """Returns the actions that a role allows."""
     return {action for one in statements(role) for action in listed(one["Action"])}
 
 
 def expected(role: str) -> set[str]:
-    """What a role must allow: the code's calls and what the services do in its name."""
+    """Returns what a role must allow: the code's calls and what the services do on its behalf."""
     actions = called(FUNCTIONS[role]) | LOGS
     resources = template()["Resources"]
     function = role.replace("Role", "LambdaFunction")
@@ -83,16 +83,16 @@ def expected(role: str) -> set[str]:
 
 
 @pytest.mark.parametrize("role", FUNCTIONS)
-def test_does_each_function_have_the_rights_that_its_code_needs_and_no_more(role: str) -> None:
+def test_role_allows_exactly_what_its_function_calls(role: str) -> None:
     assert allowed(template()["Resources"][role]) == expected(role)
 
 
-def test_does_the_check_see_the_calls() -> None:
+def test_check_finds_the_calls() -> None:
     assert called(["transcode_video.rs"]) == {"mediaconvert:CreateJob", "sqs:SendMessage"}
     assert called(["job_finished.rs"]) == {"mediaconvert:GetJob", "s3:GetObject", "s3:PutObject", "sns:Publish"}
 
 
-def test_does_no_right_reach_further_than_it_must() -> None:
+def test_permissions_are_limited_to_named_resources() -> None:
     for name, resource in template()["Resources"].items():
         if resource["Type"] != "AWS::IAM::Role":
             continue
@@ -102,12 +102,12 @@ def test_does_no_right_reach_further_than_it_must() -> None:
             for place in listed(statement["Resource"]):
                 assert place != "*", (name, statement)
                 text = json.dumps(place)
-                # A star stands only for what is inside of a named bucket, account, region or log group.
+                # A star may only stand for something inside a named bucket, account, region or log group.
                 before = text.split("*")[0]
                 assert any(part in before for part in ("${Bucket}", "${AWS::AccountId}", "GetAtt", "Ref")), place
 
 
-def test_is_the_jobs_role_handed_to_mediaconvert_alone() -> None:
+def test_job_role_is_passed_only_to_mediaconvert() -> None:
     resources = template()["Resources"]
     (handed,) = [one for one in statements(resources["TranscodeVideoRole"]) if one["Action"] == "iam:PassRole"]
     assert handed["Resource"] == {"Fn::GetAtt": ["MediaConvertRole", "Arn"]}
@@ -117,14 +117,14 @@ def test_is_the_jobs_role_handed_to_mediaconvert_alone() -> None:
     assert allowed(resources["MediaConvertRole"]) == {"s3:GetObject", "s3:PutObject"}
 
 
-def test_is_the_template_clean_for_cfn_lint() -> None:
+def test_template_passes_cfn_lint() -> None:
     lint = Path(sys.executable).with_name("cfn-lint")
     command = [str(lint), "--non-zero-exit-code", "informational", str(TEMPLATE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_do_the_buckets_keep_out_what_they_must() -> None:
+def test_buckets_are_private_and_encrypted() -> None:
     resources = template()["Resources"]
     for name in ("UploadBucket", "OutputBucket"):
         bucket = resources[name]
@@ -143,7 +143,7 @@ def test_do_the_buckets_keep_out_what_they_must() -> None:
         assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_does_the_deployers_policy_cover_every_kind_of_resource() -> None:
+def test_deployers_policy_covers_every_service() -> None:
     policy = json.loads((WORKSPACE / "deploy" / "deployer-policy.json").read_text())
     services = {action.split(":")[0] for one in policy["Statement"] for action in listed(one["Action"])}
     needed = {
@@ -158,14 +158,14 @@ def test_does_the_deployers_policy_cover_every_kind_of_resource() -> None:
 
 
 @pytest.mark.parametrize("job", ["three-mp4", "hls", "thumbnails"])
-def test_is_each_job_file_a_request_that_the_sdk_takes(job: str) -> None:
+def test_job_files_are_valid_requests(job: str) -> None:
     request = json.loads((WORKSPACE / "deploy" / "jobs" / f"{job}.json").read_text())
     shape = botocore.session.get_session().get_service_model("mediaconvert").shape_for("CreateJobRequest")
     report = ParamValidator().validate(_pascal(request, shape) | {"Role": "arn:aws:iam::111122223333:role/r"}, shape)
     assert not report.has_errors(), report.generate_report()
 
 
-def test_is_every_parameter_documented() -> None:
+def test_every_parameter_is_documented() -> None:
     text = DOCS.read_text()
     for name, parameter in template()["Parameters"].items():
         default = parameter.get("Default", "needed")
@@ -179,7 +179,7 @@ def _shown(default: object) -> str:
 
 
 def _pascal(value: object, shape: object) -> object:
-    """Wire names as the SDK's; keys of maps stay."""
+    """Converts wire names to the SDK's names. Leaves the keys of maps unchanged."""
     if shape.type_name == "structure":
         names = {name[0].lower() + name[1:]: name for name in shape.members}
         return {names[key]: _pascal(below, shape.members[names[key]]) for key, below in value.items()}

@@ -1,4 +1,4 @@
-"""Do the bench's own numbers come out as the measure says? Curves whose answer is known, and plots that are XML."""
+"""Are the benchmarks' own calculations right? Tests curves with known answers, plots, tables and the simulation."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from rate_curves import bd_rate_percent, monotone_cubic  # noqa: E402
 CURVE = [(500_000.0, 60.0), (1_000_000.0, 75.0), (2_000_000.0, 86.0), (4_000_000.0, 93.0)]
 
 
-def test_does_a_curve_need_as_many_bits_as_itself() -> None:
+def test_curve_equals_itself() -> None:
     assert bd_rate_percent(CURVE, CURVE) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.25])
-def test_are_fewer_bits_for_every_quality_told_as_they_are(factor: float) -> None:
+def test_known_bit_savings_are_measured(factor: float) -> None:
     cheaper = [(rate * factor, quality) for rate, quality in CURVE]
     assert bd_rate_percent(CURVE, cheaper) == pytest.approx((factor - 1) * 100, abs=0.01)
     assert bd_rate_percent(cheaper, CURVE) == pytest.approx((1 / factor - 1) * 100, abs=0.01)
 
 
-def test_have_curves_without_a_common_quality_no_answer() -> None:
+def test_curves_without_common_quality_give_none() -> None:
     assert bd_rate_percent(CURVE, [(1.0, 10.0), (2.0, 20.0)]) is None
     assert bd_rate_percent(CURVE, CURVE[:1]) is None
 
 
-def test_does_the_curve_go_through_its_points_and_never_turn_back() -> None:
+def test_curve_passes_its_points_and_stays_monotone() -> None:
     points = [(0.0, 0.0), (1.0, 0.1), (2.0, 5.0), (3.0, 5.1)]
     value = monotone_cubic(points)
     assert [value(x) for x, _ in points] == pytest.approx([y for _, y in points])
@@ -45,7 +45,7 @@ def test_does_the_curve_go_through_its_points_and_never_turn_back() -> None:
     assert all(later >= earlier - 1e-9 for earlier, later in zip(walked, walked[1:], strict=False))
 
 
-def test_is_a_plot_xml_with_every_series() -> None:
+def test_plot_is_xml_with_every_series() -> None:
     text = plot("a < b & c", "kb/s", "VMAF", [Series("one", [(1, 2), (3, 4)]), Series("two & more", [(1, 3)])])
     root = ElementTree.fromstring(text)
     words = [element.text for element in root.iter() if element.tag.endswith("text")]
@@ -54,7 +54,7 @@ def test_is_a_plot_xml_with_every_series() -> None:
     assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
 
 
-def test_is_the_table_of_speeds_put_in_the_place_of_the_old_one_and_nothing_else() -> None:
+def test_speed_table_replaces_only_the_old_one() -> None:
     one, second = {"very_fast": 11.62, "fast": 20.0, "medium": 30.25}, {"fast": 18.0, "medium": 27.0}
     table = speed_table("a machine, a day", 2.5, 9.96, one, second)
     before = PRICES.read_text()
@@ -76,14 +76,14 @@ def test_is_the_table_of_speeds_put_in_the_place_of_the_old_one_and_nothing_else
 
 
 def simulated_tasks(count: int, frames: int) -> list[dict]:
-    """First passes and chunks as a plan has them."""
+    """Returns first passes and chunks as they are in a plan."""
     branches = {"branches": [{"frames": frames}]}
     first = [{"id": f"analysis-{n:04}", "after": [], "kind": {"analyse_video": branches}} for n in range(count)]
     after = [task["id"] for task in first]
     return first + [{"id": f"chunk-{n:04}", "after": after, "kind": {"encode_video": branches}} for n in range(count)]
 
 
-def test_does_the_simulation_keep_to_encoders_and_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simulation_respects_encoders_and_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "SLOW", 0)
     monkeypatch.setattr(scaling, "FAILING", 0)
     costs = scaling.Costs([0.01], [0.05], 0, 0)
@@ -93,7 +93,7 @@ def test_does_the_simulation_keep_to_encoders_and_order(monkeypatch: pytest.Monk
     assert ended == pytest.approx([24, 12, 12, 6, 6])
 
 
-def test_do_slow_tasks_cost_less_when_started_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_starts_make_slow_tasks_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "SLOW", 0.2)
     monkeypatch.setattr(scaling, "SLOWER", 10)
     costs = scaling.Costs([0.01], [0.05], 0, 0)
@@ -104,10 +104,10 @@ def test_do_slow_tasks_cost_less_when_started_twice(monkeypatch: pytest.MonkeyPa
     assert twice < once / 2
 
 
-def test_are_chunks_by_hand_the_film_and_no_longer_or_shorter_than_they_may_be() -> None:
+def test_hand_made_chunks_respect_their_limits() -> None:
     rate = Fraction(24)
     starts = chunk_starts([5, 100, 110, 700, 715], rate, 720)
-    assert starts == [0, 100, 340, 580], "others are too near to what begins or ends there"
+    assert starts == [0, 100, 340, 580], "the other scenes are too close to a chunk's start or to the end of the film"
     lengths = [end - begin for begin, end in zip(starts, [*starts[1:], 720], strict=True)]
     assert SHORTEST_S * rate <= min(lengths) and max(lengths) <= LONGEST_S * rate
     assert chunk_starts([], rate, 20) == [0]

@@ -1,4 +1,4 @@
-"""Are captions where and when the job wants them? A client submits jobs; files, pictures and a player are looked at."""
+"""Do captions appear where and when the job asks? Checks the finished files, their frames, and a player."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ NAME = "Captions Selector 1"
 
 @pytest.fixture(scope="module")
 def masters(server: Server) -> Server:
-    """A bucket whose uploads start nothing."""
+    """The server, with a bucket that has no trigger."""
     server.s3.create_bucket(Bucket="masters")
     return server
 
 
 def captioned(server: Server, clips: Clips, text: str = SRT, kind: str = "SRT", **source: object) -> dict:
-    """An input with a selector of captions."""
+    """Uploads a film and its captions and returns an input with a caption selector."""
     server.s3.put_object(Bucket="masters", Key="captions/texto.srt", Body=text.encode())
     url = upload(server, clips.file(FILM), "captions/film.mp4")
     file = {"SourceFile": "s3://masters/captions/texto.srt", **source}
@@ -53,13 +53,13 @@ def captioned(server: Server, clips: Clips, text: str = SRT, kind: str = "SRT", 
 
 
 def description(kind: str, **members: object) -> dict:
-    """One caption description."""
+    """Returns one caption description."""
     own = {"BURN_IN": "BurninDestinationSettings", "SRT": "SrtDestinationSettings", "WEBVTT": "WebvttDestinationSettings"}[kind]
     return {"CaptionSelectorName": NAME, "DestinationSettings": {"DestinationType": kind, own: members}}
 
 
 def sidecar(kind: str, name: str, **members: object) -> dict:
-    """An output of captions alone."""
+    """Returns an output with captions only."""
     return {
         "ContainerSettings": {"Container": "RAW"},
         "NameModifier": name,
@@ -68,18 +68,18 @@ def sidecar(kind: str, name: str, **members: object) -> dict:
 
 
 def made(server: Server, key: str) -> str:
-    """A text that a job made."""
+    """Returns the text of a file that a job made."""
     return server.s3.get_object(Bucket="renditions", Key=key)["Body"].read().decode()
 
 
-def test_are_sidecars_on_the_outputs_clock(masters: Server, clips: Clips) -> None:
+def test_sidecars_follow_the_outputs_clock(masters: Server, clips: Clips) -> None:
     source = captioned(masters, clips, TimeDelta=-500, TimeDeltaUnits="MILLISECONDS")
     source |= {"TimecodeSource": "ZEROBASED", "InputClippings": [{"StartTimecode": "00:00:02:00", "EndTimecode": "00:00:08:00"}]}
     outputs = [output("MP4", h264(), NameModifier="_v"), sidecar("SRT", "_s"), sidecar("WEBVTT", "_w", StylePassthrough="ENABLED")]
     job = run(masters, settings([source], outputs, "s3://renditions/sidecar/a"))
     assert len(job["OutputGroupDetails"][0]["OutputDetails"]) == 3
-    # The first cue, moved to 0.5 to 2.5 s, is shown from the clip's start at 60 frames of 1001/30000 s, 2.002 s. The clip's
-    # last frame is the one of its end's timecode.
+    # The first cue moves to 0.5 to 2.5 s. It is shown from the clip's start, which is at 60 frames of 1001/30000 s, that is
+    # 2.002 s. The clip's last frame is the one at its end timecode.
     expected = (
         "1\n00:00:00,000 --> 00:00:00,498\n¿Qué tal?\n\n"
         "2\n00:00:01,998 --> 00:00:03,498\nDos líneas\ny otra & más\n\n"
@@ -94,14 +94,14 @@ def test_are_sidecars_on_the_outputs_clock(masters: Server, clips: Clips) -> Non
 
 
 def white_rows(file: Path, at: str) -> list[int]:
-    """Rows of the frame at a time that hold letters: pixels brighter than anything in a dark film."""
+    """Returns the rows of the frame at time `at` that contain letters: pixels brighter than anything in a dark film."""
     command = ["ffmpeg", "-v", "error", "-ss", at, "-i", str(file), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
     frame = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
     width, height = streams(file)[0]["width"], streams(file)[0]["height"]
     return [row for row in range(height) if sum(pixel > 150 for pixel in frame[row * width : (row + 1) * width]) > 5]
 
 
-def test_are_captions_burnt_into_one_picture_and_not_into_others(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_captions_are_burnt_only_into_their_outputs(masters: Server, clips: Clips, tmp_path: Path) -> None:
     # A dark film, so that only letters are white.
     dark = Clip(width=640, height=360, rate="30000/1001", frames=300, pattern="black")
     source = captioned(masters, clips) | {"FileInput": upload(masters, clips.file(dark), "captions/dark.mp4")}
@@ -125,7 +125,7 @@ def test_are_captions_burnt_into_one_picture_and_not_into_others(masters: Server
     assert rows["_high"]["2"] and max(rows["_high"]["2"]) < 70 and min(rows["_high"]["2"]) >= 20, rows["_high"]
 
 
-def test_is_text_a_stream_of_an_mp4(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_captions_become_a_text_stream_in_mp4(masters: Server, clips: Clips, tmp_path: Path) -> None:
     text = description("SRT") | {"LanguageDescription": "Castellano"}
     one = output("MP4", h264(), [AAC], NameModifier="_t", CaptionDescriptions=[text])
     run(masters, settings([captioned(masters, clips)], [one], "s3://renditions/text/a"))
@@ -142,7 +142,7 @@ def test_is_text_a_stream_of_an_mp4(masters: Server, clips: Clips, tmp_path: Pat
     assert "¿Qué tal?" in back and "Dos líneas\ny otra & más" in back
 
 
-def test_are_captions_of_hls_shown_by_a_player_at_their_times(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_player_shows_hls_captions_on_time(masters: Server, clips: Clips, tmp_path: Path) -> None:
     captions = sidecar("WEBVTT", "_sub", Accessibility="ENABLED") | {"ContainerSettings": {"Container": "M3U8"}}
     captions["CaptionDescriptions"][0]["LanguageDescription"] = "Castellano"
     group = {"Destination": "s3://renditions/hls-captions/film", "SegmentLength": 4, "MinSegmentLength": 0}
@@ -174,7 +174,7 @@ def test_are_captions_of_hls_shown_by_a_player_at_their_times(masters: Server, c
         assert seen["ended"] and not broken, seen
         assert seen["subtitles"] == ["Castellano"], seen
         cues = {text.split("\n")[0]: start for start, text in seen["cues"]}
-        # hls.js counts from the first picture's decoding, two frames before it is shown, in picture and captions alike.
+        # hls.js counts from the decoding of the first frame, two frames before it is shown, for video and captions alike.
         lead = 2 * 1001 / 30000
         assert abs(cues["¿Qué tal?"] - lead - 1) < 0.01 and abs(cues["Dos líneas"] - lead - 4.5) < 0.01, seen
 
@@ -186,7 +186,7 @@ def test_are_captions_of_hls_shown_by_a_player_at_their_times(masters: Server, c
         ({"SourceFile": "s3://masters/captions/nada.srt"}, 1404, ["nada.srt"]),
     ],
 )
-def test_is_a_caption_file_that_cannot_be_read_told(
+def test_unreadable_caption_file_is_reported(
     masters: Server, clips: Clips, source: dict, codes: int, words: list[str]
 ) -> None:
     job = settings([captioned(masters, clips, **source)], [output("MP4", h264(), NameModifier="_v"), sidecar("SRT", "_s")], "s3://renditions/bad/a")
@@ -195,7 +195,7 @@ def test_is_a_caption_file_that_cannot_be_read_told(
     assert masters.keys(prefix="bad/") == []
 
 
-def test_is_a_selector_that_is_not_there_told_with_those_that_are(masters: Server, clips: Clips) -> None:
+def test_unknown_caption_selector_is_reported(masters: Server, clips: Clips) -> None:
     wrong = sidecar("SRT", "_s")
     wrong["CaptionDescriptions"][0]["CaptionSelectorName"] = "Captions Selector 7"
     done = fail(masters, settings([captioned(masters, clips)], [output("MP4", h264(), NameModifier="_v"), wrong], "s3://renditions/bad/a"))

@@ -1,4 +1,4 @@
-"""Is a film that is encoded in chunks the same film, and is nothing encoded twice?"""
+"""Does encoding in chunks give the same film, and is nothing encoded twice?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEAN_BPS = 500_000
 
 
 def film(file: Path, *options: str, rate: str = "25", seconds: int = SECONDS, source: str = "testsrc2") -> Path:
-    """A film in which every frame is another; MP4 with an entry point in each second."""
+    """Makes a film whose frames all differ, with a key frame every 25 frames."""
     picture = ["-f", "lavfi", "-i", f"{source}=s=640x360:r={rate}:d={seconds}"]
     sound = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
@@ -29,7 +29,7 @@ def film(file: Path, *options: str, rate: str = "25", seconds: int = SECONDS, so
 
 
 def rung(name: str, width: int, rate: int = MEAN_BPS, **own: object) -> dict:
-    """One H.264 rung with a mean."""
+    """Returns one H.264 rung with a mean bit rate."""
     base = {"RateControlMode": "VBR", "Bitrate": rate, "MaxBitrate": rate * 3 // 2, "HrdBufferSize": rate * 2}
     codec = {"Codec": "H_264", "H264Settings": {**base, "GopSize": 50.0, **own}}
     picture = {"Width": width, "Height": width * 9 // 16}
@@ -37,14 +37,14 @@ def rung(name: str, width: int, rate: int = MEAN_BPS, **own: object) -> dict:
 
 
 def lowered(value: object) -> object:
-    """Members as a job file has them, which begin with a small letter."""
+    """Lowercases the first letter of every member's name, as in a job file."""
     if isinstance(value, dict):
         return {key[:1].lower() + key[1:] if key[0].isupper() else key: lowered(one) for key, one in value.items()}
     return [lowered(one) for one in value] if isinstance(value, list) else value
 
 
 def job_file(folder: Path, outputs: list[dict]) -> Path:
-    """The job as a file."""
+    """Writes the job to a file."""
     job = lowered(settings([{"FileInput": "s3://in/film"}], outputs, "s3://out/film"))
     job["inputs"][0]["audioSelectors"] = {"Audio Selector 1": {"defaultSelection": "DEFAULT"}}
     file = folder / "job.json"
@@ -53,7 +53,7 @@ def job_file(folder: Path, outputs: list[dict]) -> Path:
 
 
 def transcode(source: Path, outputs: list[dict], out: Path, *options: str) -> dict:
-    """Runs the program; what it says at its end."""
+    """Runs `abanico transcode` and returns the last line of its JSON output."""
     out.parent.mkdir(exist_ok=True, parents=True)
     command = [str(binary()), "transcode", str(source), "--job", str(job_file(out.parent, outputs)), "--out", str(out), "--json"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=280)
@@ -62,7 +62,7 @@ def transcode(source: Path, outputs: list[dict], out: Path, *options: str) -> di
 
 
 def likeness(one: Path, other: Path, shift: int = 0) -> list[float]:
-    """PSNR of each frame of one film against the frame `shift` later of the other, at the size of the first."""
+    """Returns the PSNR of each frame of `one` against the frame `shift` later in `other`, at the size of `one`."""
     size = json.loads(probe(one, "stream=width,height"))["streams"][0]
     graph = (
         f"[1:v]trim=start_frame={shift},settb=1/1000,setpts=N,scale={size['width']}:{size['height']}[b];"
@@ -75,35 +75,35 @@ def likeness(one: Path, other: Path, shift: int = 0) -> list[float]:
 
 
 def probe(file: Path, entries: str) -> str:
-    """What ffprobe says of the picture."""
+    """Returns what ffprobe reports about the video stream, as JSON text."""
     command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries", entries, "-of", "json"]
     return subprocess.run([*command, str(file)], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def inspected(file: Path, *options: str) -> tuple[int, dict]:
-    """What `abanico inspect` says of a file, and its exit status."""
+    """Runs `abanico inspect` on a file and returns its exit status and its report."""
     done = subprocess.run([str(binary()), "inspect", str(file), "--json", *options], capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
 
 
 def planned(source: Path, folder: Path, outputs: list[dict], *options: str) -> dict:
-    """The plan of a job."""
+    """Returns the plan of a job."""
     command = [str(binary()), "plan", str(source), "--job", str(job_file(folder, outputs)), "--json", *options]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
 
 def chunks(plan: dict) -> list[str]:
-    """Names of the chunks' tasks."""
+    """Returns the ids of the chunks' tasks."""
     return [task["id"] for task in plan["tasks"] if task["id"].startswith("chunk-")]
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The film that most tests cut."""
+    """The film that most tests cut into chunks."""
     return film(tmp_path_factory.mktemp("chunks") / "film.mp4")
 
 
-def test_is_a_film_in_chunks_the_whole_film_frame_by_frame(source: Path, tmp_path: Path) -> None:
+def test_chunks_give_the_whole_film_frame_by_frame(source: Path, tmp_path: Path) -> None:
     outputs = [rung("a", 640), rung("b", 320, 200_000)]
     assert len(chunks(planned(source, tmp_path, outputs))) >= 3
     assert chunks(planned(source, tmp_path, outputs, "--chunks", "off")) == []
@@ -116,15 +116,15 @@ def test_is_a_film_in_chunks_the_whole_film_frame_by_frame(source: Path, tmp_pat
         own, late = likeness(made, source), likeness(made, source, 1)
         assert len(own) == 750
         worse = [index for index, (right, wrong) in enumerate(zip(own, late, strict=False)) if right <= wrong]
-        assert worse == [], "frames that look more like their neighbours"
+        assert worse == [], "these frames look more like their neighbours"
         assert abs(made.stat().st_size / whole.stat().st_size - 1) < 0.02
         apart = likeness(whole, source)
         assert abs(sum(own) / 750 - sum(apart) / 750) < 0.5
 
 
 @pytest.mark.parametrize(("codec", "settings", "probed"), [("H_265", "H265Settings", "hevc"), ("AV1", "Av1Settings", "av1")])
-def test_are_other_codecs_cut_where_they_are_told_a_quality(codec: str, settings: str, probed: str, source: Path, tmp_path: Path) -> None:
-    """Frames, their pictures and the parameter sets are those of the whole film."""
+def test_other_codecs_are_chunked_in_quality_mode(codec: str, settings: str, probed: str, source: Path, tmp_path: Path) -> None:
+    """The frames, their pictures and the parameter sets are the same as without chunks."""
     own = {"RateControlMode": "QVBR", "MaxBitrate": 3_000_000, "QvbrSettings": {"QvbrQualityLevel": 7}, "GopSize": 50.0}
     made = {}
     for name, options in {"chunks": (), "whole": ("--chunks", "off")}.items():
@@ -136,7 +136,7 @@ def test_are_other_codecs_cut_where_they_are_told_a_quality(codec: str, settings
         assert (frames["codec_name"], frames["nb_read_packets"]) == (probed, str(SECONDS * RATE))
     keys = "packet=flags"
     found = {name: [packet["flags"][0] for packet in json.loads(probe(file, keys))["packets"]].count("K") for name, file in made.items()}
-    assert found["chunks"] > found["whole"], "it was not cut"
+    assert found["chunks"] > found["whole"], "the film was not cut into chunks"
     alike = likeness(made["chunks"], source)
     assert len(alike) == SECONDS * RATE
     assert min(alike) > min(likeness(made["whole"], source)) - 2
@@ -145,7 +145,7 @@ def test_are_other_codecs_cut_where_they_are_told_a_quality(codec: str, settings
 
 
 @pytest.mark.parametrize("mode", ["VBR", "CBR", "QVBR"])
-def test_do_chunks_of_hard_scenes_keep_the_buffer(mode: str, tmp_path: Path) -> None:
+def test_chunks_of_hard_scenes_respect_the_buffer(mode: str, tmp_path: Path) -> None:
     picture = ["-vf", "noise=alls=40:allf=t:enable='between(t,9,20)'"]
     source = film(tmp_path / "noisy.mp4", *picture)
     own = {"QVBR": {"Bitrate": None, "QvbrSettings": {"QvbrQualityLevel": 9}}, "CBR": {"MaxBitrate": None}}.get(mode, {})
@@ -163,7 +163,7 @@ def test_do_chunks_of_hard_scenes_keep_the_buffer(mode: str, tmp_path: Path) -> 
 
 
 def told_of_buffers(source: Path, folder: Path, one: dict) -> list[str]:
-    """What the log says of chunks that empty the buffer when a film is encoded to this rung."""
+    """Encodes a film to one rung and returns the log lines about chunks that empty the buffer."""
     command = [str(binary()), "transcode", str(source), "--job", str(job_file(folder, [one])), "--out", str(folder / "out")]
     environment = {**os.environ, "RUST_LOG": "abanico_engine=info"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
@@ -171,17 +171,17 @@ def told_of_buffers(source: Path, folder: Path, one: dict) -> list[str]:
     return [line for line in done.stderr.splitlines() if "a chunk empties the buffer" in line]
 
 
-def test_is_a_chunk_that_empties_the_buffer_encoded_again(tmp_path: Path) -> None:
+def test_chunk_that_empties_the_buffer_is_reencoded(tmp_path: Path) -> None:
     source = film(tmp_path / "noisy.mp4", "-vf", "noise=alls=60:allf=t:enable='between(t,9,20)'")
     one = rung("a", 640, RateControlMode="QVBR", MaxBitrate=600_000, HrdBufferSize=500_000, QvbrSettings={"QvbrQualityLevel": 9})
     del one["VideoDescription"]["CodecSettings"]["H264Settings"]["Bitrate"]
-    assert told_of_buffers(source, tmp_path, one) != [], "else nothing is tested here"
+    assert told_of_buffers(source, tmp_path, one) != [], "no chunk empties the buffer, so nothing is tested here"
     status, found = inspected(tmp_path / "out" / "noisy_a.mp4", "--max-bit-rate", "600000", "--buffer", "500000")
     assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
 
 
-def test_is_no_chunk_of_av1_encoded_again_for_a_buffer(tmp_path: Path) -> None:
-    """SVT-AV1 knows none, so it would empty it again."""
+def test_av1_chunks_are_not_reencoded_for_the_buffer(tmp_path: Path) -> None:
+    """SVT-AV1 does not know the buffer, so a second encode would empty it again."""
     source = film(tmp_path / "noisy.mp4", "-vf", "noise=alls=60:allf=t:enable='between(t,9,20)'")
     one = rung("a", 640)
     own = {"RateControlMode": "QVBR", "MaxBitrate": 100_000, "QvbrSettings": {"QvbrQualityLevel": 9}, "GopSize": 50.0}
@@ -190,7 +190,7 @@ def test_is_no_chunk_of_av1_encoded_again_for_a_buffer(tmp_path: Path) -> None:
     assert told_of_buffers(source, tmp_path, one) == []
 
 
-def test_are_fixed_groups_the_same_with_and_without_chunks(source: Path, tmp_path: Path) -> None:
+def test_chunks_keep_fixed_gop_lengths(source: Path, tmp_path: Path) -> None:
     one = rung("a", 640, GopSize=40.0, SceneChangeDetect="DISABLED")
     assert len(chunks(planned(source, tmp_path, [one]))) >= 3
     transcode(source, [one], tmp_path / "out")
@@ -199,7 +199,7 @@ def test_are_fixed_groups_the_same_with_and_without_chunks(source: Path, tmp_pat
 
 
 def odd_sources(folder: Path) -> dict[str, Path]:
-    """Films whose frames are not one for each tick of the output."""
+    """Makes films whose frames do not match the output's ticks one to one."""
     varying = ["-vf", "select='not(between(mod(n,50),20,37))*not(between(t,9,12))'", "-fps_mode", "vfr"]
     fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]
     return {
@@ -210,7 +210,7 @@ def odd_sources(folder: Path) -> dict[str, Path]:
     }
 
 
-def test_are_odd_sources_cut_without_a_frame_too_many(tmp_path: Path) -> None:
+def test_odd_sources_keep_every_frame_in_place(tmp_path: Path) -> None:
     for name, file in odd_sources(tmp_path).items():
         own = {"FramerateControl": "SPECIFIED", "FramerateNumerator": 30, "FramerateDenominator": 1} if name == "twice" else {}
         one = rung("a", 320, 600_000, **own)
@@ -220,38 +220,38 @@ def test_are_odd_sources_cut_without_a_frame_too_many(tmp_path: Path) -> None:
         made, whole = (tmp_path / f"{name}-{how}" / f"{name}_a.mp4" for how in ("auto", "off"))
         own, late = likeness(made, whole), likeness(made, whole, 1)
         assert len(own) == len(likeness(whole, whole)), name
-        # A frame that stands still for long is as like its neighbour, give or take what an encoder does to it.
+        # A frame of a still scene looks as much like its neighbour, give or take what the encoder changes.
         worse = [index for index, (right, wrong) in enumerate(zip(own, late, strict=False)) if right < wrong - 3]
         assert worse == [], (name, worse)
-        assert sum(late) / len(late) < sum(own) / len(own) - 3, "a shift would be seen"
+        assert sum(late) / len(late) < sum(own) / len(own) - 3, "a shift by one frame would go unnoticed"
 
 
 def entries(folder: Path) -> set[str]:
-    """Results that are kept."""
+    """Returns the names of the stored results."""
     return {entry.name for entry in folder.iterdir() if not entry.name.endswith(".partial")}
 
 
-def test_is_only_the_rung_that_changed_encoded_again(source: Path, tmp_path: Path) -> None:
+def test_only_the_changed_rung_is_encoded_again(source: Path, tmp_path: Path) -> None:
     outputs, kept = [rung("a", 640), rung("b", 320, 200_000)], tmp_path / "kept"
     count = len(chunks(planned(source, tmp_path, outputs)))
     first = transcode(source, outputs, tmp_path / "one", "--results", str(kept))
     results = entries(kept)
-    assert len(results) == 3 * count, "first pass and two rungs of each chunk"
+    assert len(results) == 3 * count, "a first pass and two rungs for each chunk"
     again = transcode(source, outputs, tmp_path / "two", "--results", str(kept))
     assert entries(kept) == results
-    # Sound, packaging and verifying are done again.
+    # Audio, packaging and verifying run again.
     assert again["ffmpeg_cpu_ms"] < first["ffmpeg_cpu_ms"] / 4, (first, again)
     for name in ("a", "b"):
         assert (tmp_path / "one" / f"film_{name}.mp4").read_bytes() == (tmp_path / "two" / f"film_{name}.mp4").read_bytes()
     other = [rung("a", 640), rung("b", 320, 250_000)]
     transcode(source, other, tmp_path / "three", "--results", str(kept))
-    assert len(entries(kept) - results) == count, "one rung of each chunk"
+    assert len(entries(kept) - results) == count, "one rung for each chunk"
     small = film(tmp_path / "other.mp4", source="testsrc")
     transcode(small, outputs, tmp_path / "four", "--results", str(kept))
     assert len(entries(kept)) == 3 * count + count + 3 * len(chunks(planned(small, tmp_path, outputs)))
 
 
-def test_does_a_killed_run_go_on_with_its_finished_chunks(source: Path, tmp_path: Path) -> None:
+def test_killed_run_resumes_from_its_finished_chunks(source: Path, tmp_path: Path) -> None:
     outputs, kept, out = [rung("a", 640, QualityTuningLevel="MULTI_PASS_HQ")], tmp_path / "kept", tmp_path / "out"
     kept.mkdir()
     count = len(chunks(planned(source, tmp_path, outputs)))
@@ -268,7 +268,7 @@ def test_does_a_killed_run_go_on_with_its_finished_chunks(source: Path, tmp_path
     assert done["type"] == "done" and likeness(out / "film_a.mp4", source)
 
 
-def test_does_a_server_reuse_chunks_and_segments_begin_where_they_should(server: Server, source: Path) -> None:
+def test_server_reuses_chunks_for_hls(server: Server, source: Path) -> None:
     if "masters" not in buckets(server):
         server.s3.create_bucket(Bucket="masters")
     selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
@@ -285,9 +285,9 @@ def test_does_a_server_reuse_chunks_and_segments_begin_where_they_should(server:
     assert len(segments) == 8, segments
     seen = server.log().count("made before")
     run(server, hls)
-    assert server.log().count("made before") - seen >= 6, "first passes and chunks of the second job"
+    assert server.log().count("made before") - seen >= 6, "the second job must reuse first passes and chunks"
 
 
 def buckets(server: Server) -> list[str]:
-    """Names of all buckets."""
+    """Returns the names of all buckets."""
     return [bucket["Name"] for bucket in server.s3.list_buckets()["Buckets"]]

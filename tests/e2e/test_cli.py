@@ -22,7 +22,7 @@ SMALL = Clip(width=640, height=360, frames=50)
 
 
 def abanico(*words: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the program and waits for its end."""
+    """Runs the program and waits until it exits."""
     command = [str(binary()), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder, stdin=subprocess.DEVNULL)
 
@@ -32,16 +32,16 @@ def small(clips: Clips) -> Path:
     return clips.file(SMALL)
 
 
-def test_does_transcode_print_outputs_on_stdout_and_all_else_on_stderr(small: Path, tmp_path: Path) -> None:
+def test_transcode_prints_only_outputs_on_stdout(small: Path, tmp_path: Path) -> None:
     ran = abanico("transcode", small, "--out", tmp_path)
     assert ran.returncode == 0, ran.stderr
     (line,) = ran.stdout.splitlines()
     assert line.split()[:2] == [str(tmp_path / f"{small.stem}_480p.mp4"), "640x360"]
     assert "%" in ran.stderr
-    assert "\r" not in ran.stderr and "\x1b" not in ran.stderr, "no terminal, so plain lines"
+    assert "\r" not in ran.stderr and "\x1b" not in ran.stderr, "without a terminal, progress must be plain lines"
 
 
-def test_is_a_sound_alone_told_without_a_size_of_a_picture(small: Path, tmp_path: Path) -> None:
+def test_audio_output_is_listed_without_a_size(small: Path, tmp_path: Path) -> None:
     job = tmp_path / "radio.json"
     group = {"OutputGroupSettings": {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": "s3://o/x"}}}
     settings = {"Inputs": [{"FileInput": "s3://i/x"}], "OutputGroups": [group | {"Outputs": [RADIO]}]}
@@ -54,13 +54,13 @@ def test_is_a_sound_alone_told_without_a_size_of_a_picture(small: Path, tmp_path
     assert planned.returncode == 0 and "mp3 2 ch" in planned.stdout and "-f mp3" in planned.stdout
 
 
-def test_do_outputs_land_in_the_current_folder_without_out(small: Path, tmp_path: Path) -> None:
+def test_outputs_default_to_the_current_folder(small: Path, tmp_path: Path) -> None:
     ran = abanico("transcode", small, folder=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert [file.name for file in all_files(tmp_path)] == [f"{small.stem}_480p.mp4"]
 
 
-def test_does_json_parse_line_by_line_and_tell_the_truth(small: Path, tmp_path: Path) -> None:
+def test_json_lines_parse_and_match_the_output(small: Path, tmp_path: Path) -> None:
     ran = abanico("transcode", small, "--out", tmp_path, "--json")
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     assert {line["type"] for line in lines} == {"progress", "output", "done"}
@@ -73,7 +73,7 @@ def test_does_json_parse_line_by_line_and_tell_the_truth(small: Path, tmp_path: 
     assert lines[-1]["type"] == "done" and lines[-1]["ffmpeg_cpu_ms"] > 0 and lines[-1]["own_cpu_ms"] > 0
 
 
-def test_does_one_bad_input_not_keep_the_others_from_being_done(small: Path, tmp_path: Path) -> None:
+def test_bad_input_does_not_stop_the_others(small: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video in here\n" * 50)
     ran = abanico("transcode", text, small, "--out", tmp_path / "out")
@@ -83,7 +83,7 @@ def test_does_one_bad_input_not_keep_the_others_from_being_done(small: Path, tmp
     assert "error 1010: Unable to open input file" in ran.stderr
 
 
-def test_is_an_existing_output_refused_and_replaced_only_with_force(small: Path, tmp_path: Path) -> None:
+def test_existing_output_is_replaced_only_with_force(small: Path, tmp_path: Path) -> None:
     mine = tmp_path / f"{small.stem}_480p.mp4"
     mine.write_text("mine")
     refused = abanico("transcode", small, "--out", tmp_path)
@@ -106,7 +106,7 @@ def test_is_an_existing_output_refused_and_replaced_only_with_force(small: Path,
     ],
     ids=["no file", "no preset", "job is no JSON", "no argument", "no command", "plan of nothing"],
 )
-def test_is_wrong_usage_status_2_with_the_cause_named(words: list[str], cause: str, tmp_path: Path) -> None:
+def test_wrong_usage_exits_2_and_names_the_cause(words: list[str], cause: str, tmp_path: Path) -> None:
     (tmp_path / "here.mp4").write_text("x")
     ran = abanico(*words, folder=tmp_path)
     assert ran.returncode == 2, ran.stderr
@@ -115,14 +115,14 @@ def test_is_wrong_usage_status_2_with_the_cause_named(words: list[str], cause: s
     assert "panicked" not in ran.stderr
 
 
-def test_is_a_missing_ffmpeg_status_3_with_its_remedy(small: Path, tmp_path: Path) -> None:
+def test_missing_ffmpeg_exits_3_with_a_remedy(small: Path, tmp_path: Path) -> None:
     command = [str(binary()), "transcode", str(small), "--out", str(tmp_path / "out")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": str(tmp_path)})
     assert ran.returncode == 3, ran.stderr
     assert "error: " in ran.stderr and "hint: " in ran.stderr and "ffmpeg" in ran.stderr
 
 
-def test_does_probe_print_the_facts_as_json(small: Path) -> None:
+def test_probe_prints_the_facts_as_json(small: Path) -> None:
     ran = abanico("probe", small)
     assert ran.returncode == 0, ran.stderr
     video = json.loads(ran.stdout)["video"]
@@ -130,14 +130,14 @@ def test_does_probe_print_the_facts_as_json(small: Path) -> None:
     assert (video["frames"], video["frame_rate"]) == (SMALL.frames, "25/1")
 
 
-def test_does_probe_of_no_video_say_why(tmp_path: Path) -> None:
+def test_probe_explains_why_a_file_fails(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no video in here\n" * 50)
     ran = abanico("probe", tmp_path / "notes.mp4")
     assert ran.returncode == 1 and ran.stdout == ""
     assert "error: " in ran.stderr and "notes.mp4" in ran.stderr
 
 
-def test_does_plan_print_what_transcode_then_makes(small: Path, tmp_path: Path) -> None:
+def test_plan_prints_what_transcode_makes(small: Path, tmp_path: Path) -> None:
     ran = abanico("plan", small, "--json", folder=tmp_path)
     assert ran.returncode == 0, ran.stderr
     planned = json.loads(ran.stdout)["outputs"]
@@ -147,7 +147,7 @@ def test_does_plan_print_what_transcode_then_makes(small: Path, tmp_path: Path) 
     assert all_files(tmp_path) == made, "planning makes no file"
 
 
-def test_does_doctor_name_each_check(tmp_path: Path) -> None:
+def test_doctor_names_each_check(tmp_path: Path) -> None:
     ran = abanico("doctor", folder=tmp_path)
     assert ran.returncode in (0, 3), ran.stderr
     for check in ("ffmpeg", "encoder", "disk", "port", "clock", "sandbox"):
@@ -155,7 +155,7 @@ def test_does_doctor_name_each_check(tmp_path: Path) -> None:
     assert all_files(tmp_path) == []
 
 
-def test_does_doctor_without_ffmpeg_say_how_to_get_it(tmp_path: Path) -> None:
+def test_doctor_explains_how_to_get_ffmpeg(tmp_path: Path) -> None:
     ran = subprocess.run(
         [str(binary()), "doctor"], capture_output=True, text=True, timeout=60, env={"PATH": str(tmp_path)}, cwd=tmp_path
     )
@@ -164,7 +164,7 @@ def test_does_doctor_without_ffmpeg_say_how_to_get_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_does_an_interrupt_leave_nothing_behind(ending: signal.Signals, clips: Clips, tmp_path: Path) -> None:
+def test_interrupt_leaves_nothing_behind(ending: signal.Signals, clips: Clips, tmp_path: Path) -> None:
     source = clips.file(Clip(width=1920, height=1080, frames=500))
     out = tmp_path / "out"
     command = [str(binary()), "transcode", str(source), "--out", str(out)]
@@ -179,7 +179,7 @@ def test_does_an_interrupt_leave_nothing_behind(ending: signal.Signals, clips: C
         assert process.returncode == 130, stderr
         assert stdout == "" and "error: " in stderr and "hint: " in stderr
         assert processes_of([process.pid]) == [], "no ffmpeg is left"
-        assert list(out.iterdir()) == [], "no half file and no work folder is left"
+        assert list(out.iterdir()) == [], "no partial file and no work folder is left"
     finally:
         if process.poll() is None:
             process.kill()

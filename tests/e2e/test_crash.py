@@ -1,4 +1,4 @@
-"""Does a server that is killed at any moment, again and again, still do every acknowledged upload exactly once?"""
+"""Does a server that is killed over and over, at random moments, process every acknowledged upload exactly once?"""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ DRAIN_SECONDS = 300
 
 
 class Uploader:
-    """One upload in its own thread, so that a kill can hit it; knows whether the server acknowledged it."""
+    """Runs one upload in its own thread, so that a kill can interrupt it, and records whether the server acknowledged it."""
 
     def __init__(self, server: Server, key: str, body: bytes) -> None:
-        # No retries: an upload counts as acknowledged only by the answer to its one request.
+        # No retries: an upload counts as acknowledged only if its one request succeeds.
         self._s3 = server.client("s3", config=Config(retries={"total_max_attempts": 1}, read_timeout=30))
         self._key, self._body = key, body
         self.is_acknowledged = False
@@ -47,10 +47,10 @@ class Uploader:
 
     def wait(self) -> None:
         self._thread.join(timeout=60)
-        assert not self._thread.is_alive(), "an upload to a dead server must end"
+        assert not self._thread.is_alive(), "an upload to a killed server must end"
 
 
-def test_does_every_acknowledged_upload_survive_twenty_kills(
+def test_acknowledged_uploads_survive_twenty_kills(
     fresh_server: Server, clips: Clips, tmp_path: Path
 ) -> None:
     moments = random.Random(SEED)
@@ -60,19 +60,19 @@ def test_does_every_acknowledged_upload_survive_twenty_kills(
         fresh_server.start()
         key = f"film {number}.mp4"
         upload = Uploader(fresh_server, key, body)
-        # Not a wait for something: the moment of the kill is the point of the test.
+        # This waits for no event: the random moment of the kill is the point of the test.
         time.sleep(moments.randrange(LONGEST_WAIT_MS) / 1000)
         fresh_server.kill()
         upload.wait()
         sent.append(key)
         acknowledged += [key] if upload.is_acknowledged else []
         eventually(lambda: fresh_server.leftovers() == [], 5, "no ffmpeg outlives its server")
-    assert len(acknowledged) >= KILLS // 2, "most kills must come after an acknowledged upload, else little is tested"
+    assert len(acknowledged) >= KILLS // 2, "at least half of the uploads must be acknowledged, else little is tested"
 
     fresh_server.start()
     stored = fresh_server.keys("uploads")
     assert set(acknowledged) <= set(stored) <= set(sent)
-    eventually(lambda: _all_at_their_end(fresh_server, len(stored)), DRAIN_SECONDS, "all jobs are at their end")
+    eventually(lambda: _all_at_their_end(fresh_server, len(stored)), DRAIN_SECONDS, "all jobs have ended")
     for key in stored:
         jobs = fresh_server.jobs_of(key)
         assert [job["Status"] for job in jobs] == ["COMPLETE"], (key, jobs)
@@ -88,7 +88,7 @@ def test_does_every_acknowledged_upload_survive_twenty_kills(
     assert fresh_server.leftovers() == []
 
 
-def test_does_a_job_with_a_task_of_every_kind_go_on_after_each_kill(fresh_server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_job_with_every_task_kind_survives_kills(fresh_server: Server, clips: Clips, tmp_path: Path) -> None:
     server = fresh_server.start()
     server.s3.create_bucket(Bucket="masters")
     two = h264(RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000, QualityTuningLevel="MULTI_PASS_HQ")
@@ -99,7 +99,7 @@ def test_does_a_job_with_a_task_of_every_kind_go_on_after_each_kill(fresh_server
     job["OutputGroups"] += fragments(source["FileInput"], "CMFC", "killed-cmaf", group, rungs("CMFC"))["OutputGroups"]
     identity = server.mediaconvert.create_job(Role=ROLE, Settings=job)["Job"]["Id"]
     for pause_s in (0.4, 0.8, 1.2, 1.7, 2.3, 3.0):
-        # Not a wait for something: the moment of the kill is the point of the test.
+        # This waits for no event: the random moment of the kill is the point of the test.
         time.sleep(pause_s)
         server.kill()
         server.start()
@@ -108,7 +108,8 @@ def test_does_a_job_with_a_task_of_every_kind_go_on_after_each_kill(fresh_server
     file = server.download("killed/file_v.mp4", tmp_path / "v.mp4")
     assert [stream["nb_read_packets"] for stream in streams(file)][0] == "500" and decode_complaints(file) == ""
     assert "killed/file_s.srt" in server.keys(prefix="killed/")
-    # 20 s in segments of 4 s: five of each stream behind its beginning, three playlists, and the two manifests that list them.
+    # 20 s in segments of 4 s: an initialisation section and five segments per stream, three playlists, and the two manifests
+    # that list them.
     assert len(server.keys(prefix="killed-cmaf/")) == 3 * (5 + 1) + 3 + 2
     assert not list((server.data / "engine" / "work").iterdir()), "no work folder of a finished job is left"
     assert server.stop() == 0 and server.leftovers() == []

@@ -1,4 +1,4 @@
-"""Does the demo show the whole way, and leave nothing behind?"""
+"""Does the demo run from upload to outputs, and leave nothing behind?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness import binary, eventually, is_ffmpeg, processes_of
 
 
 def demo(*words: str | Path, folder: Path) -> tuple[subprocess.CompletedProcess[str], int]:
-    """Runs the demo in a session of its own, with `folder` for temporary files; gives the session too."""
+    """Runs the demo in a session of its own, with `folder` for temporary files. Also returns the session's id."""
     process = subprocess.Popen(
         [str(binary()), "demo", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "TMPDIR": str(folder)},
@@ -21,7 +21,7 @@ def demo(*words: str | Path, folder: Path) -> tuple[subprocess.CompletedProcess[
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr), process.pid
 
 
-def test_does_the_demo_print_a_table_of_its_outputs_and_leave_nothing(clips: Clips, tmp_path: Path) -> None:
+def test_demo_lists_its_outputs_and_cleans_up(clips: Clips, tmp_path: Path) -> None:
     source = clips.file(Clip(width=1280, height=720, frames=50))
     with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         ran, session = demo(source, folder=Path(folder))
@@ -35,7 +35,7 @@ def test_does_the_demo_print_a_table_of_its_outputs_and_leave_nothing(clips: Cli
     eventually(lambda: not [found for found in processes_of([session]) if is_ffmpeg(found)], 5, "no ffmpeg is left")
 
 
-def test_does_the_demo_fail_with_a_reason_for_a_file_that_is_no_video(tmp_path: Path) -> None:
+def test_demo_explains_why_a_file_fails(tmp_path: Path) -> None:
     (tmp_path / "letter.mp4").write_text("dear all")
     ran, _ = demo(tmp_path / "letter.mp4", folder=tmp_path)
     assert ran.returncode == 1

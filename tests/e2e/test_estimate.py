@@ -1,4 +1,4 @@
-"""Does the estimate bill what it says it bills? Prices are in a file of the test, so that it can be computed by hand."""
+"""Does the estimate add up? The test has its own list of prices, so that the results can be computed by hand."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ def estimate(clip: Path, prices: Path, *words: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def prices(tmp_path: Path) -> Path:
-    """The test's prices in a file."""
+    """A file with the test's prices."""
     file = tmp_path / "prices.toml"
     file.write_text(PRICES)
     return file
 
 
-def test_is_each_output_billed_by_size_rate_and_length(clips: Clips, prices: Path) -> None:
+def test_outputs_are_billed_by_size_rate_and_length(clips: Clips, prices: Path) -> None:
     clip = clips.file(Clip(width=640, height=360, rate="24000/1001", frames=24))
     told = json.loads(estimate(clip, prices, "--json").stdout)
     lines = [(one["size_class"], one["tier"], one["seconds"], one["multiplier"], one["price"]) for one in
              told["mediaconvert"]["outputs"]]  # fmt: skip
-    # A second is billed as ten: a sixth of a minute at 0.12 dollars is 0.02, times two for HD.
+    # One second is billed as ten: a sixth of a minute at 0.12 dollars is 0.02, times two for HD.
     hd, sd = ("HD", "professional", 10, 2, 40_000), ("SD", "professional", 10, 1, 20_000)
     assert lines == [hd, hd, sd]
     assert told["mediaconvert"]["total"] == 100_000
-    # 24 frames of 640x360 decoded, and of 1920x1080, 1280x720 and 640x480 encoded at 30 s a gigapixel.
+    # 24 frames are decoded at 640x360 and encoded at 1920x1080, 1280x720 and 640x480, at 30 s per gigapixel.
     decoded, encoded = 24 * 640 * 360, 24 * (1920 * 1080 + 1280 * 720 + 640 * 480)
-    # The presets ask for several passes: the two large ones share a first one of 960x540 at 10 s a gigapixel, the small one has
-    # its own of 320x240; each decodes once more.
+    # The presets ask for several passes. The two large outputs share a first pass of 960x540 at 10 s per gigapixel; the small
+    # one has its own of 320x240. Each first pass decodes the source once more.
     analysed = 24 * (960 * 540 + 320 * 240)
     cpu = (3 * decoded * 1 + analysed * 10 + encoded * 30) / 1e9
     assert told["lambda"]["cpu_seconds"] == -(-cpu // 1)
-    # 1,769 MB at 0.001 dollars a gigabyte-second, and one invocation at a dollar.
+    # 1,769 MB at 0.001 dollars per gigabyte-second, and one invocation at one dollar.
     assert abs(told["lambda"]["price"] / 1e6 - (cpu * 1769 / 1024 * 0.001 + 1)) < 0.0002
 
 
-def test_is_what_nobody_knows_not_invented(clips: Clips, prices: Path) -> None:
+def test_unknown_prices_stay_unknown(clips: Clips, prices: Path) -> None:
     prices.write_text(PRICES.replace('professional_avc_minute = "0.12"\n', ""))
     clip = clips.file(Clip(width=640, height=360, frames=25))
     done = estimate(clip, prices)
@@ -76,7 +76,7 @@ def test_is_what_nobody_knows_not_invented(clips: Clips, prices: Path) -> None:
     assert json.loads(estimate(clip, prices, "--json").stdout)["mediaconvert"]["total"] is None
 
 
-def test_are_wrong_prices_and_files_told(clips: Clips, prices: Path, tmp_path: Path) -> None:
+def test_wrong_prices_and_files_are_reported(clips: Clips, prices: Path, tmp_path: Path) -> None:
     clip = clips.file(Clip(width=640, height=360, frames=25))
     prices.write_text(PRICES.replace("[regions.here]", "[regions.there]"))
     unknown = estimate(clip, prices)

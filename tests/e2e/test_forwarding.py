@@ -1,5 +1,5 @@
-"""With engine = "mediaconvert": does another service do the jobs, and does it look here as if they were done here?
-A second abanico with its own S3 is the other service."""
+"""With engine = "mediaconvert", does another service run the jobs, and do they look as if they ran here?
+The other service is a second abanico with its own S3."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ REMOTE_KEYS = ("AKIAREMOTEREMOTE1234", "the-secret-of-the-other-service")
 
 @dataclass
 class Pair:
-    """The server that users talk to, and the one that does its jobs."""
+    """The server that users talk to, and the one that runs its jobs."""
 
     near: Server
     far: Server
 
     def upload(self, clip: Path, key: str) -> None:
-        """Puts a film where users put it."""
+        """Uploads a film as a user does."""
         self.near.s3.put_object(Bucket="uploads", Key=key, Body=clip.read_bytes())
 
     def far_jobs(self, key: str) -> list[dict]:
-        """Jobs of the other service that read the copy of an upload."""
+        """Returns the other service's jobs that read the copy of an upload."""
         url = f"s3://far-uploads/{key}"
         return [job for job in all_jobs(self.far.mediaconvert) if job["Settings"]["Inputs"][0]["FileInput"] == url]
 
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[WebServer]:
-    """A web server that the other service may read from, and this one may not."""
+    """A web server that only the other service may read from."""
     with WebServer() as web:
         yield web
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, web: WebServer) -> Iterator[Pair]:
-    """Both servers."""
+    """Both servers, with jobs forwarded from one to the other."""
     folder = tmp_path_factory.mktemp("forwarding")
     far_config = 'trigger = []\n[[bucket]]\nname = "far-uploads"\n[[bucket]]\nname = "far-renditions"\n'
     far_config += f'[web_inputs]\nhosts = ["{web.host}"]\nallow_private_addresses = true\n'
@@ -74,7 +74,7 @@ renditions = "far-renditions"
         far.end()
 
 
-def test_does_the_other_service_do_the_job_and_its_outputs_come_back(pair: Pair, clips: Clips, tmp_path: Path) -> None:
+def test_other_service_runs_the_job_and_returns_outputs(pair: Pair, clips: Clips, tmp_path: Path) -> None:
     key = "films/día 1.mp4"
     pair.upload(clips.file(FILM), key)
     job = pair.near.wait_job(key)
@@ -91,14 +91,14 @@ def test_does_the_other_service_do_the_job_and_its_outputs_come_back(pair: Pair,
     check_rendition(file, (640, 360), Expected(sizes={}, rate=Fraction(FILM.rate), frames=50, has_sound=True))
 
 
-def test_is_a_file_of_the_web_left_for_the_other_service_to_read(pair: Pair, web: WebServer, clips: Clips) -> None:
+def test_web_input_is_read_by_the_other_service(pair: Pair, web: WebServer, clips: Clips) -> None:
     url = web.put("/film.mp4", clips.file(FILM).read_bytes())
     run(pair.near, settings([{"FileInput": url}], [output("MP4", h264(), NameModifier="_w")], "s3://renditions/web/"))
     assert pair.near.keys(prefix="web/") == ["web/film_w.mp4"]
     assert len(web.requests) == 1
 
 
-def test_is_an_error_there_an_error_here_with_its_words(pair: Pair) -> None:
+def test_remote_error_is_passed_on(pair: Pair) -> None:
     pair.near.s3.put_object(Bucket="uploads", Key="text.mp4", Body=b"no film at all")
     job = pair.near.wait_job("text.mp4")
     (far,) = pair.far_jobs("text.mp4")
@@ -107,18 +107,18 @@ def test_is_an_error_there_an_error_here_with_its_words(pair: Pair) -> None:
     assert pair.near.keys(prefix="text.mp4/") == []
 
 
-def test_does_cancelling_here_cancel_there(pair: Pair, clips: Clips) -> None:
+def test_cancelling_here_cancels_there(pair: Pair, clips: Clips) -> None:
     pair.upload(clips.file(LONG), "long.mp4")
-    (far,) = eventually(lambda: pair.far_jobs("long.mp4"), 60, "the job is handed on")
+    (far,) = eventually(lambda: pair.far_jobs("long.mp4"), 60, "the job is forwarded")
     (near,) = pair.near.jobs_of("long.mp4")
     pair.near.mediaconvert.cancel_job(Id=near["Id"])
     assert pair.near.wait_status(near["Id"])["Status"] == "CANCELED"
     assert pair.far.wait_status(far["Id"])["Status"] == "CANCELED"
 
 
-def test_does_a_killed_server_find_its_job_again(pair: Pair, clips: Clips) -> None:
+def test_killed_server_finds_its_job_again(pair: Pair, clips: Clips) -> None:
     pair.upload(clips.file(LONG), "killed.mp4")
-    eventually(lambda: pair.far_jobs("killed.mp4"), 60, "the job is handed on")
+    eventually(lambda: pair.far_jobs("killed.mp4"), 60, "the job is forwarded")
     pair.near.kill()
     pair.near.start()
     job = pair.near.wait_job("killed.mp4")
@@ -126,19 +126,19 @@ def test_does_a_killed_server_find_its_job_again(pair: Pair, clips: Clips) -> No
     assert len(pair.far_jobs("killed.mp4")) == 1
 
 
-def test_does_a_job_wait_for_a_service_that_is_away(pair: Pair, clips: Clips) -> None:
+def test_job_waits_for_an_unreachable_service(pair: Pair, clips: Clips) -> None:
     pair.upload(clips.file(LONG), "away.mp4")
-    eventually(lambda: pair.far_jobs("away.mp4"), 60, "the job is handed on")
+    eventually(lambda: pair.far_jobs("away.mp4"), 60, "the job is forwarded")
     (near,) = pair.near.jobs_of("away.mp4")
     pair.far.stop()
-    eventually(lambda: "does not answer" in pair.near.log(), 60, "the log says that nobody answers")
+    eventually(lambda: "does not answer" in pair.near.log(), 60, "the log says that the other service does not answer")
     assert pair.near.mediaconvert.get_job(Id=near["Id"])["Job"]["Status"] == "PROGRESSING"
     pair.far.start()
     assert pair.near.wait_status(near["Id"])["Status"] == "COMPLETE"
     assert len(pair.far_jobs("away.mp4")) == 1
 
 
-def test_may_a_job_ask_for_what_only_the_other_service_knows(pair: Pair) -> None:
+def test_unsupported_settings_are_forwarded(pair: Pair) -> None:
     settings = {
         "Inputs": [{"FileInput": "s3://uploads/x.mp4"}],
         "KantarWatermark": {"ChannelName": "c", "LogDestination": "s3://l/", "CredentialsSecretName": "s"},
@@ -155,13 +155,13 @@ def test_may_a_job_ask_for_what_only_the_other_service_knows(pair: Pair) -> None
     pair.near.s3.put_object(Bucket="uploads", Key="x.mp4", Body=b"x", Metadata={"abanico": "no"})
     job = pair.near.mediaconvert.create_job(Role="arn:aws:iam::111122223333:role/r", Settings=settings)["Job"]
     done = pair.near.wait_status(job["Id"])
-    # The other abanico refuses it; the reason is its own.
+    # The other abanico refuses the job, and its reason is passed on.
     assert (done["Status"], done["ErrorCode"]) == ("ERROR", 1040)
     assert "the other service refused the job" in done["ErrorMessage"]
     assert "kantarWatermark" in done["ErrorMessage"]
 
 
-def test_does_a_missing_table_say_what_is_missing(tmp_path: Path) -> None:
+def test_missing_mediaconvert_table_is_named(tmp_path: Path) -> None:
     server = Server(tmp_path / "alone", 'engine = "mediaconvert"\n')
     with pytest.raises(AssertionError, match="add a table \\[mediaconvert\\]"):
         server.start()

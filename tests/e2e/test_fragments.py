@@ -1,4 +1,4 @@
-"""Are CMAF and DASH outputs what players need? A client submits them; files, manifests and boxes are looked at from outside."""
+"""Are CMAF and DASH outputs what players need? Checks the files, manifests and boxes of finished jobs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ XML = "{urn:mpeg:dash:schema:mpd:2011}"
 
 
 def picture(container: str, name: str, width: int, height: int, **codec: object) -> dict:
-    """An output of a picture alone."""
+    """Returns an output with video only."""
     settings = codec or h264(GopSize=1, GopSizeUnits="SECONDS", QualityTuningLevel="SINGLE_PASS_HQ")
     video = {"Width": width, "Height": height, "CodecSettings": settings}
     return {"NameModifier": name, "ContainerSettings": {"Container": container}, "VideoDescription": video}
 
 
 def sound(container: str, name: str, language: str, **cmfc: str) -> dict:
-    """An output of sound alone."""
+    """Returns an output with audio only."""
     settings: dict = {"Container": container} | ({"CmfcSettings": cmfc} if cmfc else {})
     return {
         "NameModifier": name,
@@ -45,12 +45,12 @@ def sound(container: str, name: str, language: str, **cmfc: str) -> dict:
 
 
 def rungs(container: str) -> list[dict]:
-    """Two pictures and a sound."""
+    """Returns two video outputs and one audio output."""
     return [picture(container, "_360", 640, 360), picture(container, "_180", 320, 180), sound(container, "_en", "ENG")]
 
 
 def settings(url: str, container: str, prefix: str, group: dict, outputs: list[dict]) -> dict:
-    """A job of one group."""
+    """Returns the settings of a job with one output group."""
     kind, member = KINDS[container]
     own = {"Destination": f"s3://renditions/{prefix}/film", "SegmentLength": 4, "FragmentLength": 2} | group
     selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
@@ -63,13 +63,13 @@ def settings(url: str, container: str, prefix: str, group: dict, outputs: list[d
 def made(
     server: Server, clips: Clips, container: str, prefix: str, group: dict, outputs: list[dict] | None = None
 ) -> dict:
-    """Runs a job of one group on the film."""
+    """Runs a job with one output group on the film."""
     url = upload(server, clips.file(FILM), f"fragments/{prefix}.mp4")
     return run(server, settings(url, container, prefix, group, outputs or rungs(container)))
 
 
 def boxes(data: bytes) -> list[str]:
-    """Types of the boxes one after the other, which must fill the file."""
+    """Returns the types of the boxes in order; they must fill the file."""
     kinds, at = [], 0
     while at < len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8].decode()
@@ -81,7 +81,7 @@ def boxes(data: bytes) -> list[str]:
 
 
 def whole(folder: Path, stem: str, extension: str) -> Path:
-    """Initialisation section and segments as one file."""
+    """Joins the initialisation section and the segments into one file."""
     file = folder / f"whole{stem}.mp4"
     parts = [folder / f"film{stem}init.{extension}", *sorted(folder.glob(f"film{stem}_0*.{extension}"))]
     file.write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -89,7 +89,7 @@ def whole(folder: Path, stem: str, extension: str) -> Path:
 
 
 def packets(file: Path) -> list[tuple[Fraction, bool]]:
-    """Time and kind of every packet of the first stream, in the order of showing."""
+    """Returns each packet's time and whether it is a key frame, for the first stream, in presentation order."""
     command = ["ffprobe", "-v", "error", "-select_streams", "0", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0"]
     out = subprocess.run([*command, str(file)], check=True, capture_output=True, text=True, timeout=60).stdout
     lines = [line.split(",") for line in out.split()]
@@ -97,18 +97,18 @@ def packets(file: Path) -> list[tuple[Fraction, bool]]:
 
 
 def near(time: Fraction, due: Fraction) -> bool:
-    """Whether a time is another, to the microsecond that ffprobe prints."""
+    """Whether two times are equal to the microsecond, the precision that ffprobe prints."""
     return abs(time - due) <= Fraction(1, 1_000_000)
 
 
 @pytest.fixture(scope="module")
 def masters(server: Server) -> Server:
-    """A bucket whose uploads start nothing."""
+    """The server, with a bucket that has no trigger."""
     server.s3.create_bucket(Bucket="masters")
     return server
 
 
-def test_are_cmaf_streams_cut_alike_and_listed_for_both_worlds(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_cmaf_streams_align_in_both_manifests(masters: Server, clips: Clips, tmp_path: Path) -> None:
     job = made(masters, clips, "CMFC", "cmaf", {"SegmentControl": "SEGMENTED_FILES"})
     detail = job["OutputGroupDetails"][0]
     assert [output["DurationInMs"] for output in detail["OutputDetails"]][:2] == [10010, 10010]
@@ -128,7 +128,7 @@ def test_are_cmaf_streams_cut_alike_and_listed_for_both_worlds(masters: Server, 
         starts[stem] = [length for length, _ in listed]
         assert decode_complaints(folder / f"whole{stem}.mp4") == ""
     assert starts["_360"] == starts["_180"] and len(starts["_360"]) == 3
-    # The encoder's own start is hidden by an edit list, so sound begins with the picture.
+    # An edit list hides the encoder delay, so audio begins with the video.
     assert near(packets(whole(folder, "_en", "cmfa"))[0][0], Fraction(-1024, 48_000))
     assert boxes((folder / "film_360_000000001.cmfv").read_bytes()) == ["styp", "moof", "mdat", "moof", "mdat"]
     assert boxes((folder / "film_360init.cmfv").read_bytes()) == ["ftyp", "moov"]
@@ -138,7 +138,7 @@ def test_are_cmaf_streams_cut_alike_and_listed_for_both_worlds(masters: Server, 
     assert decode_complaints(folder / "film.m3u8") == ""
 
 
-def test_do_lengths_of_segments_and_fragments_follow_the_job(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_segment_and_fragment_lengths_follow_the_job(masters: Server, clips: Clips, tmp_path: Path) -> None:
     group = {
         "SegmentControl": "SEGMENTED_FILES",
         "SegmentLength": 3,
@@ -159,7 +159,7 @@ def test_do_lengths_of_segments_and_fragments_follow_the_job(masters: Server, cl
     assert told == ["1000000", "1000000"]
     template = next(pictures.iter(f"{XML}SegmentTemplate"))
     runs = [(int(run.get("d", "0")), int(run.get("r", "0"))) for run in template.iter(f"{XML}S")]
-    # Groups of 30 frames: 3 s are 90 frames of 1001/30000 s. The last 30 frames are joined to the segment before.
+    # Groups of 30 frames: 3 s are 90 frames of 1001/30000 s. The last 30 frames are added to the previous segment.
     assert (template.get("timescale"), runs) == ("30000", [(90 * 1001, 1), (120 * 1001, 0)])
     assert boxes((folder / "film_360_000000001.mp4").read_bytes()) == ["styp", "moof", "mdat"]
     own = next(sounds.iter(f"{XML}SegmentTemplate"))
@@ -168,7 +168,7 @@ def test_do_lengths_of_segments_and_fragments_follow_the_job(masters: Server, cl
     assert sounds.get("lang") == "eng" and next(sounds.iter(f"{XML}Representation")).get("codecs") == "mp4a.40.2"
 
 
-def test_is_a_file_on_demand_found_by_its_ranges(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_on_demand_file_is_addressed_by_byte_ranges(masters: Server, clips: Clips, tmp_path: Path) -> None:
     group = {"MpdProfile": "ON_DEMAND_PROFILE", "SegmentControl": "SINGLE_FILE"}
     made(masters, clips, "MPD", "demand", group)
     folder = download(masters, "demand", tmp_path)
@@ -187,7 +187,7 @@ def test_is_a_file_on_demand_found_by_its_ranges(masters: Server, clips: Clips, 
     assert text.count("<SegmentBase") == 3
 
 
-def test_does_a_playlist_of_key_frames_name_bytes_that_hold_one(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_key_frame_playlist_ranges_hold_one_frame(masters: Server, clips: Clips, tmp_path: Path) -> None:
     output = picture("CMFC", "_v", 640, 360)
     output["ContainerSettings"]["CmfcSettings"] = {"IFrameOnlyManifest": "INCLUDE"}
     made(masters, clips, "CMFC", "keys", {"WriteDashManifest": "DISABLED"}, [output])
@@ -208,7 +208,7 @@ def test_does_a_playlist_of_key_frames_name_bytes_that_hold_one(masters: Server,
     assert "#EXT-X-I-FRAME-STREAM-INF:" in (folder / "film.m3u8").read_text()
 
 
-def test_are_playlists_compressed_where_the_job_wants_it(masters: Server, clips: Clips) -> None:
+def test_playlists_are_compressed_on_request(masters: Server, clips: Clips) -> None:
     group = {"ManifestCompression": "GZIP", "WriteDashManifest": "DISABLED"}
     made(masters, clips, "CMFC", "packed", group, [picture("CMFC", "_v", 320, 180)])
     for key in ("packed/film.m3u8", "packed/film_v.m3u8"):
@@ -226,7 +226,7 @@ def test_are_playlists_compressed_where_the_job_wants_it(masters: Server, clips:
          "/outputGroups/0/outputGroupSettings/dashIsoGroupSettings/mpdProfile", "SINGLE_FILE"),
     ],
 )  # fmt: skip
-def test_is_what_does_not_go_together_told(
+def test_conflicting_settings_are_reported(
     masters: Server, clips: Clips, container: str, group: dict, change: dict, pointer: str, words: str
 ) -> None:
     url = upload(masters, clips.file(FILM), "fragments/refused.mp4")
@@ -237,7 +237,7 @@ def test_is_what_does_not_go_together_told(
     assert pointer in done["ErrorMessage"] and words in done["ErrorMessage"], done["ErrorMessage"]
 
 
-def test_is_a_group_in_fragments_without_its_settings_refused(masters: Server) -> None:
+def test_unsupported_manifest_style_is_refused(masters: Server) -> None:
     job = settings("s3://masters/x.mp4", "MPD", "x", {}, [picture("MPD", "_v", 320, 180)])
     job["OutputGroups"][0]["OutputGroupSettings"]["DashIsoGroupSettings"]["DashManifestStyle"] = "FULL"
     with pytest.raises(botocore.exceptions.ClientError, match="dashManifestStyle FULL is not supported"):
@@ -255,7 +255,7 @@ def test_is_a_group_in_fragments_without_its_settings_refused(masters: Server) -
     ],
     ids=["nominal", "timeline", "on-demand", "cmaf-signed", "cmaf-single"],
 )
-def test_do_dash_js_and_hls_js_play_to_the_end(
+def test_dash_and_hls_players_reach_the_end(
     masters: Server, clips: Clips, tmp_path: Path, container: str, group: dict, request: pytest.FixtureRequest
 ) -> None:
     browser()
@@ -273,7 +273,7 @@ def test_do_dash_js_and_hls_js_play_to_the_end(
         assert set(seen["levels"]) == {0, 1} and abs(seen["duration"] - 10.01) < 0.1, seen
 
 
-def test_do_vp9_and_av1_go_in_dash(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_dash_takes_vp9_and_av1(masters: Server, clips: Clips, tmp_path: Path) -> None:
     browser()
     vp9 = {"Codec": "VP9", "Vp9Settings": {"RateControlMode": "VBR", "Bitrate": 400_000}}
     av1 = {"Codec": "AV1", "Av1Settings": {"RateControlMode": "QVBR", "MaxBitrate": 600_000, "GopSize": 60}}

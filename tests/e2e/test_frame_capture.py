@@ -1,4 +1,4 @@
-"""Are captured frames the right ones, in the right number, size and names? The job is the one of the AWS deployment."""
+"""Are the right frames captured, in the right number, with the right sizes and names? Includes the AWS deployment's own job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILM = Clip(width=640, height=360, rate="30000/1001", frames=210)
 
 
 def capture(name: str, settings: dict, **video: object) -> dict:
-    """An output of images."""
+    """Returns an output of images."""
     codec = {"Codec": "FRAME_CAPTURE", "FrameCaptureSettings": settings}
     return {
         "NameModifier": name,
@@ -27,13 +27,13 @@ def capture(name: str, settings: dict, **video: object) -> dict:
 
 
 def video(name: str) -> dict:
-    """An output with moving pictures, without which images are not made."""
+    """Returns a video output, which a job needs beside its frame captures."""
     preset = "System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps"
     return {"NameModifier": name, "Preset": preset, "Extension": "mp4"}
 
 
 def submit(server: Server, clip: Path, prefix: str, outputs: list[dict]) -> dict:
-    """Runs a job with these outputs to its end."""
+    """Runs a job with these outputs until it ends."""
     server.s3.put_object(Bucket="captures", Key=f"{prefix}.mp4", Body=clip.read_bytes())
     settings = {
         "Inputs": [{"FileInput": f"s3://captures/{prefix}.mp4"}],
@@ -53,13 +53,13 @@ def submit(server: Server, clip: Path, prefix: str, outputs: list[dict]) -> dict
 
 @pytest.fixture(scope="module")
 def captures(server: Server) -> Server:
-    """A bucket whose uploads start nothing."""
+    """The server, with a bucket that has no trigger."""
     server.s3.create_bucket(Bucket="captures")
     return server
 
 
 def image_size(file: Path) -> tuple[int, int]:
-    """Width and height as ffprobe reads them."""
+    """Returns width and height as ffprobe reads them."""
     command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0", str(file)]
     out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip().split(",")
     assert out[0] == "mjpeg"
@@ -67,7 +67,7 @@ def image_size(file: Path) -> tuple[int, int]:
 
 
 def likeness(image: Path, film: Path, second: float) -> float:
-    """SSIM of an image and the film's frame at a moment."""
+    """Returns the SSIM of an image and the film's frame at `second`."""
     graph = "[0:v]scale=640:360,format=yuv420p[a];[1:v]scale=640:360,format=yuv420p[b];[a][b]ssim"
     command = ["ffmpeg", "-hide_banner", "-i", str(image), "-ss", str(second), "-i", str(film), "-frames:v", "1"]
     done = subprocess.run(
@@ -76,7 +76,7 @@ def likeness(image: Path, film: Path, second: float) -> float:
     return float(done.stderr.rsplit("All:", 1)[1].split()[0])
 
 
-def test_is_each_image_the_frame_of_its_moment(captures: Server, clips: Clips, tmp_path: Path) -> None:
+def test_each_image_is_the_frame_at_its_time(captures: Server, clips: Clips, tmp_path: Path) -> None:
     film = clips.file(FILM)
     settings = {"FramerateNumerator": 1, "FramerateDenominator": 3, "Quality": 90}
     job = submit(captures, film, "moments", [video("_v"), capture("_thumb", settings, Width=320, Height=180)])
@@ -89,10 +89,10 @@ def test_is_each_image_the_frame_of_its_moment(captures: Server, clips: Clips, t
         image = captures.download(name, tmp_path / "x.jpg")
         assert image_size(image) == (320, 180)
         right, wrong = likeness(image, film, 3 * number), likeness(image, film, (3 * number + 1.5) % 6)
-        assert right > wrong, f"image {number}: {right} at its moment, {wrong} elsewhere"
+        assert right > wrong, f"image {number}: {right} at its own time, {wrong} at another"
 
 
-def test_does_the_number_of_images_have_its_bound(captures: Server, clips: Clips) -> None:
+def test_max_captures_limits_the_images(captures: Server, clips: Clips) -> None:
     settings = {"FramerateNumerator": 2, "FramerateDenominator": 1, "MaxCaptures": 4}
     job = submit(captures, clips.file(FILM), "bounded", [video("_v"), capture("_t", settings)])
     assert job["Status"] == "COMPLETE", job
@@ -101,7 +101,7 @@ def test_does_the_number_of_images_have_its_bound(captures: Server, clips: Clips
     ]
 
 
-def test_does_quality_cost_bytes(captures: Server, clips: Clips) -> None:
+def test_higher_image_quality_takes_more_bytes(captures: Server, clips: Clips) -> None:
     outputs = [video("_v"), *(capture(f"_q{quality}", {"Quality": quality}) for quality in (10, 50, 95))]
     job = submit(captures, clips.file(FILM), "quality", outputs)
     assert job["Status"] == "COMPLETE", job
@@ -113,7 +113,7 @@ def test_does_quality_cost_bytes(captures: Server, clips: Clips) -> None:
     assert sizes[0] < sizes[2]
 
 
-def test_are_images_alone_refused_as_the_service_does(captures: Server, clips: Clips) -> None:
+def test_frame_captures_alone_are_refused(captures: Server, clips: Clips) -> None:
     try:
         job = submit(captures, clips.file(FILM), "alone", [capture("_t", {})])
     except ClientError as error:
@@ -123,7 +123,7 @@ def test_are_images_alone_refused_as_the_service_does(captures: Server, clips: C
     assert "frame captures alone" in job["ErrorMessage"]
 
 
-def test_does_the_job_of_the_aws_deployment_run_here(captures: Server, clips: Clips, tmp_path: Path) -> None:
+def test_aws_deployments_thumbnail_job_runs_here(captures: Server, clips: Clips, tmp_path: Path) -> None:
     from harness import binary
 
     job = WORKSPACE / "deploy" / "jobs" / "thumbnails.json"

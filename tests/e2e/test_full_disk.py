@@ -1,4 +1,4 @@
-"""What happens when the disk is full: is it said, is nothing half-done visible, and does the server go on?"""
+"""Does a full disk give clear errors, show nothing half-done, and leave the server working?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = "12m"
 
 @pytest.fixture
 def cramped(tmp_path: Path) -> Iterator[Server]:
-    """A server whose data folder is a small file system of its own."""
+    """A server whose data folder is on a small file system of its own."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], capture_output=True, text=True)
@@ -31,13 +31,13 @@ def cramped(tmp_path: Path) -> Iterator[Server]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_does_a_full_disk_end_in_clear_errors_and_nothing_visible(cramped: Server, clips: Clips, tmp_path: Path) -> None:
+def test_full_disk_gives_clear_errors_and_no_outputs(cramped: Server, clips: Clips, tmp_path: Path) -> None:
     once = cramped.client("s3", config=Config(retries={"total_max_attempts": 1}))
     with pytest.raises(ClientError, match="disk of the data folder is full"):
         once.put_object(Bucket="uploads", Key="too big.bin", Body=b"x" * 40_000_000)
     assert cramped.keys("uploads") == []
 
-    # Noise does not compress: the upload fits, its renditions with all that is on the way do not.
+    # Noise does not compress: the upload fits, but its renditions and intermediate files do not.
     noisy = tmp_path / "noise.mp4"
     picture = "nullsrc=size=1280x720:rate=30,geq=random(1)*255:128:128,format=yuv420p"
     subprocess.run(
@@ -50,7 +50,7 @@ def test_does_a_full_disk_end_in_clear_errors_and_nothing_visible(cramped: Serve
     assert "free space" in job["ErrorMessage"] and str(cramped.data) not in job["ErrorMessage"], job["ErrorMessage"]
     assert cramped.keys("renditions") == []
 
-    # The failed job's files are gone, so a small video is done.
+    # The failed job's files are gone, so there is room for a small video.
     cramped.s3.delete_object(Bucket="uploads", Key="noise.mp4")
     cramped.s3.upload_file(str(clips.file(Clip(width=320, height=180, frames=25))), "uploads", "small.mp4")
     assert cramped.wait_job("small.mp4")["Status"] == "COMPLETE"

@@ -1,4 +1,4 @@
-"""Does a film of high dynamic range keep what it says of itself, and lose it where the range is mapped to the standard one?"""
+"""Does an HDR film keep its metadata in HDR outputs, and lose it in SDR outputs?"""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ SCREEN = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 
 
 def first_frame(file: Path) -> dict:
-    """What ffprobe tells of the first picture."""
+    """Returns ffprobe's report about the first frame."""
     command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-read_intervals", "%+#1", "-show_frames", "-of", "json", str(file)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)["frames"][0]
 
 
 def side_data(file: Path) -> dict[str, dict]:
-    """The first picture's side data by its kind."""
+    """Returns the first frame's side data by type."""
     return {one["side_data_type"]: one for one in first_frame(file).get("side_data_list", [])}
 
 
 @pytest.fixture(scope="module")
 def source(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A short HDR10 film with all that such a film says."""
+    """The URL of a short HDR10 film with mastering display and content light level metadata."""
     server.s3.create_bucket(Bucket="masters")
     file = tmp_path_factory.mktemp("hdr") / "hdr10.mp4"
     command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=1"]
@@ -40,19 +40,19 @@ def source(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def h265_main10() -> dict:
-    """Ten bits of H.265."""
+    """Returns codec settings for 10-bit H.265."""
     own = {"RateControlMode": "QVBR", "MaxBitrate": 1_000_000, "CodecProfile": "MAIN10_MAIN", "QualityTuningLevel": "SINGLE_PASS"}
     return {"Codec": "H_265", "H265Settings": own}
 
 
 def av1_main10() -> dict:
-    """Ten bits of AV1."""
+    """Returns codec settings for 10-bit AV1."""
     own = {"RateControlMode": "QVBR", "MaxBitrate": 1_000_000, "GopSize": 25, "BitDepth": "BIT_10"}
     return {"Codec": "AV1", "Av1Settings": own}
 
 
 @pytest.mark.parametrize("codec", [h265_main10, av1_main10])
-def test_is_what_a_film_says_of_its_range_kept_in_ten_bits(server: Server, source: str, tmp_path: Path, codec: object) -> None:
+def test_hdr_metadata_is_kept_in_ten_bits(server: Server, source: str, tmp_path: Path, codec: object) -> None:
     name = codec.__name__
     outputs = [output("MP4", codec(), NameModifier="_ten"), output("MP4", h264(), NameModifier="_eight")]
     run(server, settings([{"FileInput": source}], outputs, f"s3://renditions/hdr/{name}"))

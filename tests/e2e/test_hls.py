@@ -1,4 +1,4 @@
-"""Is an HLS output what players need? A client submits it; playlists, segments and their timing are looked at from outside."""
+"""Is an HLS output what players need? Checks the playlists, segments and timing of finished jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLE = "arn:aws:iam::000000000000:role/r"
 
 
 def rung(name: str, width: int, height: int, hls: dict | None = None) -> dict:
-    """One output of the group."""
+    """Returns one output of the group."""
     h264 = {"RateControlMode": "QVBR", "MaxBitrate": 1_500_000, "GopSizeUnits": "AUTO"}
     aac = {"Bitrate": 96_000, "CodingMode": "CODING_MODE_2_0", "SampleRate": 48_000}
     return {
@@ -34,7 +34,7 @@ def rung(name: str, width: int, height: int, hls: dict | None = None) -> dict:
 
 
 def submit(server: Server, clip: Path, prefix: str, group: dict, outputs: list[dict]) -> dict:
-    """Runs an HLS job on `clip` to its end."""
+    """Runs an HLS job on `clip` until it ends."""
     key = f"hls-source/{prefix}.mp4"
     server.s3.put_object(Bucket="masters", Key=key, Body=clip.read_bytes())
     settings = {"Destination": f"s3://renditions/{prefix}/film", "SegmentLength": 4, "MinSegmentLength": 0} | group
@@ -61,7 +61,7 @@ def submit(server: Server, clip: Path, prefix: str, group: dict, outputs: list[d
 
 
 def download(server: Server, prefix: str, folder: Path) -> Path:
-    """All objects below `prefix`, with their places kept."""
+    """Downloads all objects below `prefix` and keeps their folders."""
     for key in server.keys(prefix=f"{prefix}/"):
         file = folder / key
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,14 +70,14 @@ def download(server: Server, prefix: str, folder: Path) -> Path:
 
 
 def segments(playlist: Path) -> list[tuple[Fraction, str]]:
-    """Length and path of every segment."""
+    """Returns the length and path of every segment."""
     lines = playlist.read_text().splitlines()
     lengths = [Fraction(line.removeprefix("#EXTINF:").rstrip(",")) for line in lines if line.startswith("#EXTINF:")]
     return list(zip(lengths, [line for line in lines if line and not line.startswith("#")], strict=True))
 
 
 def first_video_packet(file: Path) -> tuple[Fraction, bool]:
-    """Time of a segment's first video packet, and whether it is a key frame."""
+    """Returns the time of a segment's first video packet, and whether it is a key frame."""
     command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,flags"]
     out = subprocess.run([*command, "-of", "csv=p=0", file], check=True, capture_output=True, text=True, timeout=60)
     pts, flags = out.stdout.split()[0].split(",")[:2]
@@ -86,12 +86,12 @@ def first_video_packet(file: Path) -> tuple[Fraction, bool]:
 
 @pytest.fixture(scope="module")
 def masters(server: Server) -> Server:
-    """A bucket whose uploads start nothing."""
+    """The server, with a bucket that has no trigger."""
     server.s3.create_bucket(Bucket="masters")
     return server
 
 
-def test_are_all_rungs_cut_at_the_same_key_frames(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_rungs_are_cut_at_the_same_key_frames(masters: Server, clips: Clips, tmp_path: Path) -> None:
     job = submit(masters, clips.file(FILM), "aligned", {}, [rung("_360", 640, 360), rung("_180", 320, 180)])
     assert job["OutputGroupDetails"][0]["OutputDetails"][1]["VideoDetails"] == {"WidthInPx": 320, "HeightInPx": 180}
     folder = download(masters, "aligned", tmp_path)
@@ -107,7 +107,7 @@ def test_are_all_rungs_cut_at_the_same_key_frames(masters: Server, clips: Clips,
         assert all(is_key for _, is_key in packets)
         starts[name] = [pts for pts, _ in packets]
     assert starts["_360"] == starts["_180"]
-    # The first frame at or after 4 s and 8 s.
+    # Segments start at the first frame at or after 0, 4 and 8 s.
     expected = [Fraction(frame * 1001, 30000) for frame in (0, 120, 240)]
     assert all(
         abs((pts - starts["_360"][0]) - at) < Fraction(1, 1000)
@@ -115,7 +115,7 @@ def test_are_all_rungs_cut_at_the_same_key_frames(masters: Server, clips: Clips,
     )
 
 
-def test_does_ffmpeg_play_what_the_multivariant_playlist_names(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_ffmpeg_plays_the_multivariant_playlist(masters: Server, clips: Clips, tmp_path: Path) -> None:
     submit(masters, clips.file(FILM), "played", {}, [rung("_360", 640, 360, {"SegmentModifier": "-s"})])
     folder = download(masters, "played", tmp_path)
     text = (folder / "film.m3u8").read_text()
@@ -124,7 +124,7 @@ def test_does_ffmpeg_play_what_the_multivariant_playlist_names(masters: Server, 
     assert decode_complaints(folder / "film.m3u8") == ""
 
 
-def test_is_a_single_file_addressed_by_byte_ranges(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_single_file_is_addressed_by_byte_ranges(masters: Server, clips: Clips, tmp_path: Path) -> None:
     group = {"SegmentControl": "SINGLE_FILE"}
     outputs = [rung("_360", 640, 360, {"IFrameOnlyManifest": "INCLUDE"})]
     submit(masters, clips.file(FILM), "single", group, outputs)
@@ -144,7 +144,7 @@ def test_is_a_single_file_addressed_by_byte_ranges(masters: Server, clips: Clips
     assert first_video_packet(folder / "key.ts")[1]
 
 
-def test_do_manifest_settings_show(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_manifest_settings_take_effect(masters: Server, clips: Clips, tmp_path: Path) -> None:
     group = {
         "ManifestDurationFormat": "INTEGER",
         "ClientCache": "DISABLED",
@@ -163,13 +163,13 @@ def test_do_manifest_settings_show(masters: Server, clips: Clips, tmp_path: Path
     assert decode_complaints(folder / "film.m3u8") == ""
 
 
-def test_are_there_segments_alone_where_no_manifest_is_wanted(masters: Server, clips: Clips) -> None:
+def test_segments_only_writes_no_manifest(masters: Server, clips: Clips) -> None:
     submit(masters, clips.file(FILM), "bare", {"OutputSelection": "SEGMENTS_ONLY"}, [rung("_360", 640, 360)])
     assert masters.keys(prefix="bare/") == [f"bare/film_360_0000{number}.ts" for number in (1, 2, 3)]
 
 
 def sound(name: str, language: str, kind: str) -> dict:
-    """An output of sound alone, in the group `speech`."""
+    """Returns an output with audio only, in the group `speech`."""
     aac = {"Bitrate": 64_000, "CodingMode": "CODING_MODE_2_0", "SampleRate": 48_000}
     return {
         "NameModifier": name,
@@ -181,7 +181,7 @@ def sound(name: str, language: str, kind: str) -> dict:
     }
 
 
-def test_do_variants_name_the_sounds_that_go_with_them(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_variants_name_their_audio_group(masters: Server, clips: Clips, tmp_path: Path) -> None:
     silent = rung("_360", 640, 360, {"AudioRenditionSets": "speech"})
     del silent["AudioDescriptions"]
     hevc = rung("_hevc", 320, 180, {"AudioRenditionSets": "speech"})
@@ -208,17 +208,17 @@ def test_do_variants_name_the_sounds_that_go_with_them(masters: Server, clips: C
     assert len(variants) == 2 and all('AUDIO="speech"' in line for line in variants)
     assert 'CODECS="avc1.4d401e,mp4a.40.2"' in variants[0] and 'CODECS="hvc1.1.6.L' in variants[1]
     listed = segments(folder / "film_english.m3u8")
-    # The encoder's own start and end belong to the sound's segments: up to two packets of 1024 samples.
+    # The audio segments include the encoder delay and padding: up to two packets of 1024 samples.
     assert len(listed) == 3 and abs(sum(length for length, _ in listed) - Fraction(300 * 1001, 30000)) < Fraction(1, 20)
     starts = {name: _first_time(folder / f"film{name}_00001.ts") for name in ("_360", "_hevc", "_english", "_spanish")}
-    # Pictures start together; sound a packet earlier, which is the encoder's own start.
+    # Video streams start together. Audio starts a packet earlier, which is the encoder delay.
     assert starts["_360"] == starts["_hevc"] and starts["_english"] == starts["_spanish"]
     assert abs(starts["_360"] - starts["_english"] - Fraction(1024, 48_000)) < Fraction(1, 10_000), starts
     for name in ("film.m3u8", "film_english.m3u8", "film_spanish.m3u8", "film_hevc.m3u8"):
         assert decode_complaints(folder / name) == "", name
 
 
-def test_is_a_sound_alone_a_variant_where_the_job_says_so(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_audio_only_output_can_be_a_variant(masters: Server, clips: Clips, tmp_path: Path) -> None:
     alone = sound("_radio", "ENG", "AUDIO_ONLY_VARIANT_STREAM")
     submit(masters, clips.file(FILM), "radio", {}, [rung("_360", 640, 360), alone])
     folder = download(masters, "radio", tmp_path)
@@ -230,7 +230,7 @@ def test_is_a_sound_alone_a_variant_where_the_job_says_so(masters: Server, clips
 
 
 @pytest.mark.parametrize("kind", ["muxed", "groups", "single-file"])
-def test_plays_hls_js_in_a_browser_to_the_end(masters: Server, clips: Clips, tmp_path: Path, kind: str) -> None:
+def test_hls_js_plays_to_the_end(masters: Server, clips: Clips, tmp_path: Path, kind: str) -> None:
     browser()
     rungs = [rung("_360", 640, 360), rung("_180", 320, 180)]
     group = {"SegmentControl": "SINGLE_FILE"} if kind == "single-file" else {}
@@ -245,8 +245,8 @@ def test_plays_hls_js_in_a_browser_to_the_end(masters: Server, clips: Clips, tmp
     submit(masters, clips.file(FILM), f"browser-{kind}", group, rungs)
     folder = download(masters, f"browser-{kind}", tmp_path)
     seen = play(folder, "film.m3u8", tmp_path / "profile")
-    # The player also tells of what it mends by itself: the start, where B-frames lie before the first picture, what a switch cuts
-    # short, and waiting on a busy machine. A hole anywhere else is ours.
+    # The player also reports what it repairs by itself: the start, where B-frames come before the first frame; what a switch cuts
+    # short; and waiting on a busy machine. A hole anywhere else is our fault.
     broken = [error for error in seen["errors"] if "fatal=false" not in error]
     holes = [error for error in seen["errors"] if "SeekOverHole" in error and "seeking from 0 " not in error]
     assert seen["ended"] and not broken and not holes, seen
@@ -256,7 +256,7 @@ def test_plays_hls_js_in_a_browser_to_the_end(masters: Server, clips: Clips, tmp
 
 
 def _first_time(file: Path) -> Fraction:
-    """The earliest presentation time in a segment."""
+    """Returns the earliest presentation time in a segment."""
     command = ["ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "default=nk=1:nw=1", file]
     out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return min(Fraction(line) for line in out.stdout.split() if line != "N/A")

@@ -1,4 +1,4 @@
-"""Are the right frames of the right inputs in the outputs? Each frame of the clips here tells its own number by its brightness."""
+"""Do outputs contain the right frames of the right inputs? The brightness of each frame in these clips encodes its number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ZERO = {"TimecodeSource": "ZEROBASED"}
 
 
 def brightness(frame: int) -> int:
-    """The luma of a frame: steps of two, over and over in a hundred frames."""
+    """Returns the luma of a frame: steps of two that repeat every hundred frames."""
     return 20 + 2 * (frame % 100)
 
 
 def counted(file: Path, frames: int, size: str = "320x180", rate: int = 25, timecode: str | None = None) -> Path:
-    """A clip whose frames tell their numbers, with a tone."""
+    """Makes a clip with a tone, whose frames encode their own numbers."""
     seconds = frames / rate
     picture = f"nullsrc=s={size}:r={rate}:d={seconds},geq=lum='20+2*mod(N,100)':cb=128:cr=128"
     command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
@@ -33,14 +33,14 @@ def counted(file: Path, frames: int, size: str = "320x180", rate: int = 25, time
 
 
 def numbers(file: Path) -> list[int]:
-    """Brightness of every decoded frame's middle."""
+    """Returns the brightness of one pixel of every decoded frame."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-vf", "extractplanes=y,crop=1:1:100:100"]
     done = subprocess.run([*command, "-f", "rawvideo", "-"], capture_output=True, timeout=120, check=True)
     return list(done.stdout)
 
 
 def check(file: Path, expected: list[int]) -> None:
-    """Every frame must be the expected one: brightness may be off by less than half a step."""
+    """Fails unless every frame is the expected one. Brightness may be off by less than half a step."""
     found = numbers(file)
     assert len(found) == len(expected), (len(found), len(expected))
     wrong = [(index, one, brightness(frame)) for index, (one, frame) in enumerate(zip(found, expected)) if abs(one - brightness(frame)) > 0]
@@ -50,13 +50,13 @@ def check(file: Path, expected: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for clips; their bucket starts nothing."""
+    """A folder for clips, whose bucket has no trigger."""
     server.s3.create_bucket(Bucket="masters")
     return tmp_path_factory.mktemp("inputs")
 
 
 def made(server: Server, inputs: list[dict], name: str, folder: Path, **members: object) -> Path:
-    """Runs a job of one MP4 and fetches it."""
+    """Runs a job with one MP4 output and downloads it."""
     wanted = output("MP4", members.pop("codec", SHARP), members.pop("sounds", [AAC]), **members)
     run(server, settings(inputs, [wanted], f"s3://renditions/{name}/out"))
     file = folder / f"{name}.mp4"
@@ -65,7 +65,7 @@ def made(server: Server, inputs: list[dict], name: str, folder: Path, **members:
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
-def test_does_a_clip_have_its_frames_and_no_other(server: Server, folder: Path, container: str) -> None:
+def test_clip_has_exactly_its_frames(server: Server, folder: Path, container: str) -> None:
     url = upload(server, counted(folder / f"long.{container}", 300), f"long.{container}")
     clipping = {"StartTimecode": "00:00:07:10", "EndTimecode": "00:00:08:09"}
     file = made(server, [{"FileInput": url, "InputClippings": [clipping], **ZERO}], f"clip-{container}", folder)
@@ -73,7 +73,7 @@ def test_does_a_clip_have_its_frames_and_no_other(server: Server, folder: Path, 
     assert abs(float(seconds_of_sound(file)) - 1) < 0.05
 
 
-def test_do_clips_stand_in_a_row(server: Server, folder: Path) -> None:
+def test_clips_are_joined_in_order(server: Server, folder: Path) -> None:
     url = upload(server, counted(folder / "row.mp4", 200), "row.mp4")
     clippings = [
         {"StartTimecode": "00:00:06:00", "EndTimecode": "00:00:06:24"},
@@ -85,7 +85,7 @@ def test_do_clips_stand_in_a_row(server: Server, folder: Path) -> None:
     assert abs(float(seconds_of_sound(file)) - 45 / 25) < 0.06
 
 
-def test_do_inputs_of_other_sizes_and_rates_become_one_film(server: Server, folder: Path) -> None:
+def test_different_inputs_become_one_film(server: Server, folder: Path) -> None:
     first = upload(server, counted(folder / "first.mp4", 50), "first.mp4")
     second = upload(server, counted(folder / "second.mp4", 100, size="240x240", rate=50), "second.mp4")
     silent = folder / "silent.mp4"
@@ -94,7 +94,7 @@ def test_do_inputs_of_other_sizes_and_rates_become_one_film(server: Server, fold
     third = upload(server, silent, "silent.mp4")
     inputs = [{"FileInput": url} for url in (first, second, third, first)]
     file = made(server, inputs, "film", folder)
-    # Two seconds at 25, two at 50 thinned to 25, one without sound, and the first once more.
+    # Two seconds at 25 fps, two at 50 fps reduced to 25, one without audio, and the first input again.
     check(file, [*range(50), *range(0, 100, 2), *range(25), *range(50)])
     assert [stream["codec_type"] for stream in streams(file)] == ["video", "audio"]
     assert abs(float(seconds_of_sound(file)) - 7) < 0.06
@@ -102,7 +102,7 @@ def test_do_inputs_of_other_sizes_and_rates_become_one_film(server: Server, fold
     assert (picture["width"], picture["height"]) == (320, 180)
 
 
-def test_do_timecodes_count_from_the_files_own(server: Server, folder: Path) -> None:
+def test_clip_timecodes_follow_the_files_own(server: Server, folder: Path) -> None:
     url = upload(server, counted(folder / "hour.mov", 100, timecode="01:00:00:00"), "hour.mov")
     clipping = {"StartTimecode": "01:00:01:00", "EndTimecode": "01:00:01:04"}
     file = made(server, [{"FileInput": url, "InputClippings": [clipping]}], "hour", folder)
@@ -116,7 +116,7 @@ def test_do_timecodes_count_from_the_files_own(server: Server, folder: Path) -> 
 
 
 def quarters(file: Path) -> Path:
-    """A still of four quarters: white, black, grey, dark grey."""
+    """Makes a still film of four quarters: white, black, grey, dark grey."""
     parts = ["color=white:s=160x90", "color=black:s=160x90", "color=0x808080:s=160x90", "color=0x303030:s=160x90"]
     command = ["ffmpeg", "-v", "error", "-y"]
     for part in parts:
@@ -128,13 +128,13 @@ def quarters(file: Path) -> Path:
 
 
 def pixel(file: Path, x: int, y: int) -> int:
-    """Luma of a pixel of the first frame."""
+    """Returns the luma of a pixel of the first frame."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-frames:v", "1", "-vf", f"format=gray,crop=1:1:{x}:{y}"]
     done = subprocess.run([*command, "-f", "rawvideo", "-"], capture_output=True, timeout=60, check=True)
     return done.stdout[0]
 
 
-def test_is_the_picture_cropped_and_placed_where_the_job_says(server: Server, folder: Path) -> None:
+def test_crop_and_position_follow_the_job(server: Server, folder: Path) -> None:
     url = upload(server, quarters(folder / "quarters.mp4"), "quarters.mp4")
     crop = {"X": 160, "Y": 90, "Width": 160, "Height": 90}
     dark = made(server, [{"FileInput": url, "Crop": crop}], "crop", folder, sounds=None)
@@ -150,14 +150,14 @@ def test_is_the_picture_cropped_and_placed_where_the_job_says(server: Server, fo
 
 
 def noise(file: Path) -> float:
-    """Mean absolute difference of neighbours in the first frame."""
+    """Returns the mean absolute difference of neighbouring pixels in the first frame."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-frames:v", "1", "-vf", "format=gray", "-f", "rawvideo", "-"]
     pixels = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
     return sum(abs(one - two) for one, two in zip(pixels, pixels[1:])) / len(pixels)
 
 
 @pytest.mark.parametrize("reducer", ["BILATERAL", "MEAN", "GAUSSIAN", "CONSERVE", "SPATIAL"])
-def test_is_noise_reduced(server: Server, folder: Path, reducer: str) -> None:
+def test_noise_is_reduced(server: Server, folder: Path, reducer: str) -> None:
     grainy = folder / "grainy.mp4"
     if not grainy.exists():
         picture = "color=gray:s=320x180:r=25:d=1,noise=alls=30:allf=t"
@@ -173,20 +173,20 @@ def test_is_noise_reduced(server: Server, folder: Path, reducer: str) -> None:
     assert noise(calm) < 0.9 * noise(plain), (noise(calm), noise(plain))
 
 
-def test_have_names_their_variables(server: Server, folder: Path) -> None:
+def test_output_names_expand_their_variables(server: Server, folder: Path) -> None:
     url = upload(server, counted(folder / "named.mp4", 25), "named.file.mp4")
     wanted = output("MP4", h264(MaxBitrate=1_500_000), [AAC], NameModifier="_$w$x$h%04$_$rv$_$ra$_$f$")
     run(server, settings([{"FileInput": url}], [wanted], "s3://renditions/by-name/$fn$/"))
     assert server.keys(prefix="by-name/") == ["by-name/named.file/named.file_320x0180_1500_96_25.mp4"]
 
 
-def test_are_wrong_timecodes_refused_before_work_starts(server: Server, folder: Path) -> None:
+def test_wrong_timecodes_are_refused_at_once(server: Server, folder: Path) -> None:
     job = settings([{"FileInput": "s3://masters/x.mp4", "InputClippings": [{"StartTimecode": "1s"}]}], [output("MP4", SHARP)], "s3://renditions/x")
     with pytest.raises(ClientError, match="/inputs/0/inputClippings/0/startTimecode"):
         server.mediaconvert.create_job(Role=ROLE, Settings=job)
 
 
-def test_is_sound_that_starts_late_told_as_aws_tells_it(server: Server, folder: Path) -> None:
+def test_late_audio_gives_the_warning_of_aws(server: Server, folder: Path) -> None:
     late = folder / "late.mkv"
     source = counted(folder / "late-source.mp4", 50)
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(source), "-itsoffset", "0.5", "-i", str(source), "-map", "0:v", "-map", "1:a"]

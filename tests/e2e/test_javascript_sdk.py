@@ -1,4 +1,6 @@
-"""Does a program with AWS's SDK for JavaScript run unchanged? It uploads, makes, lists, searches, cancels, tags and reads errors."""
+"""Does a program that uses AWS's SDK for JavaScript run unchanged? 
+It uploads, creates, lists, searches, cancels, tags and reads errors.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,14 @@ WALK_SECONDS = 180
 
 
 def node() -> str:
-    """The program that runs the script, with its packages; skips where they are not."""
+    """Returns the path of Node.js. Skips the test if it or the script's packages are missing."""
     program = shutil.which("node")
     if program is None or not (FOLDER / "node_modules" / "@aws-sdk").is_dir():
-        pytest.skip("Node.js 20 or the packages of tests/e2e/javascript are not here: `make e2e` installs them")
+        pytest.skip("Node.js 20 or the packages of tests/e2e/javascript are missing: `make e2e` installs them")
     return program
 
 
-def test_runs_the_javascript_sdk_unchanged(server: Server, clips: Clips) -> None:
+def test_javascript_sdk_runs_unchanged(server: Server, clips: Clips) -> None:
     program = node()
     server.s3.create_bucket(Bucket="from-js")
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}

@@ -1,4 +1,4 @@
-"""Is the job service MediaConvert for boto3, the AWS CLI and plain HTTP?"""
+"""Does the job service behave like MediaConvert for boto3, the AWS CLI and plain HTTP?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARN_START = "arn:aws:mediaconvert:us-east-1:"
 
 @pytest.fixture(scope="module")
 def sources(server: Server, clips: Clips) -> str:
-    """A bucket without a trigger that holds the clips; its URL."""
+    """The URL of a bucket that holds the clips and has no trigger."""
     server.s3.create_bucket(Bucket="sources")
     for name, clip in (("short.mp4", SHORT), ("long.mp4", LONG), ("tiny.mp4", TINY)):
         server.s3.upload_file(str(clips.file(clip)), "sources", name)
@@ -32,7 +32,7 @@ def sources(server: Server, clips: Clips) -> str:
 
 
 def request(source: str, destination: str, presets: list[str] | None = None) -> dict:
-    """A CreateJob request with one file group; without `presets`, the three MP4 ones."""
+    """Returns a CreateJob request with one file group. `presets` defaults to the three MP4 presets."""
     outputs = [{"Preset": preset, "NameModifier": f"_{n}"} for n, preset in enumerate(presets or THREE_PRESETS)]
     selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
     group = {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": destination}}
@@ -44,7 +44,7 @@ def request(source: str, destination: str, presets: list[str] | None = None) -> 
 
 
 def refused(error: pytest.ExceptionInfo) -> tuple[int, str, str]:
-    """Status, code and message of a refused call."""
+    """Returns the status, code and message of a refused call."""
     response = error.value.response
     status = response["ResponseMetadata"]["HTTPStatusCode"]
     return status, response["Error"]["Code"], response["Error"].get("Message", "")
@@ -52,13 +52,13 @@ def refused(error: pytest.ExceptionInfo) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def done(server: Server, sources: str) -> dict:
-    """A finished job of the three presets, as GetJob tells it."""
+    """A finished job with the three presets, as GetJob returns it."""
     created = server.mediaconvert.create_job(**request(f"{sources}short.mp4", "s3://renditions/three/"))["Job"]
     assert created["Status"] in ("SUBMITTED", "PROGRESSING")
     return server.wait_status(created["Id"])
 
 
-def test_do_three_presets_by_name_give_three_outputs(server: Server, done: dict, tmp_path: Path) -> None:
+def test_three_presets_give_three_outputs(server: Server, done: dict, tmp_path: Path) -> None:
     assert done["Status"] == "COMPLETE", done
     frames = round(SHORT.seconds * NTSC_24)
     for number, size in enumerate(THREE_PRESETS.values()):
@@ -66,7 +66,7 @@ def test_do_three_presets_by_name_give_three_outputs(server: Server, done: dict,
         check_rendition(file, size, Expected(sizes={}, rate=NTSC_24, frames=frames, has_sound=True))
 
 
-def test_does_get_job_look_like_mediaconvert(done: dict) -> None:
+def test_get_job_looks_like_mediaconvert(done: dict) -> None:
     assert done["Arn"].startswith(ARN_START) and done["Arn"].endswith(f":jobs/{done['Id']}")
     assert done["Role"] == ROLE
     assert done["JobPercentComplete"] == 100
@@ -76,13 +76,13 @@ def test_does_get_job_look_like_mediaconvert(done: dict) -> None:
     assert names == ["_0", "_1", "_2"]
 
 
-def test_does_get_job_of_an_unknown_job_say_not_found(server: Server) -> None:
+def test_unknown_job_is_not_found(server: Server) -> None:
     with pytest.raises(ClientError) as error:
         server.mediaconvert.get_job(Id="1600000000000-abc123")
     assert refused(error)[:2] == (404, "NotFoundException")
 
 
-def test_does_list_jobs_page_and_filter(server: Server, sources: str) -> None:
+def test_list_jobs_pages_and_filters(server: Server, sources: str) -> None:
     api = server.mediaconvert
     small = list(THREE_PRESETS)[2:]
     calls = [request(f"{sources}tiny.mp4", f"s3://renditions/page/{n}/", small) for n in range(5)]
@@ -99,15 +99,15 @@ def test_does_list_jobs_page_and_filter(server: Server, sources: str) -> None:
 
     complete = listed(Status="COMPLETE", Order="ASCENDING")
     assert [job for job in complete if job in wanted] == wanted
-    assert len(set(complete)) == len(complete), "no job twice over pages"
+    assert len(set(complete)) == len(complete), "no job may appear on two pages"
     assert listed(Status="COMPLETE", Order="DESCENDING") == complete[::-1]
     assert missing in listed(Status="ERROR") and missing not in complete
 
 
-def test_does_cancel_stop_ffmpeg_within_two_seconds(server: Server, sources: str) -> None:
+def test_cancel_stops_ffmpeg_within_two_seconds(server: Server, sources: str) -> None:
     api = server.mediaconvert
     job = api.create_job(**request(f"{sources}long.mp4", "s3://renditions/canceled/"))["Job"]["Id"]
-    # Other encoders may be at the end of an earlier test's work, so the job itself must say that it encodes.
+    # Encoders of an earlier test may still be finishing, so the job itself must report that it encodes.
     eventually(lambda: api.get_job(Id=job)["Job"].get("CurrentPhase") == "TRANSCODING", 60, "the job encodes")
     eventually(server.encoders, 10, "ffmpeg runs")
     start = time.monotonic()
@@ -121,20 +121,20 @@ def test_does_cancel_stop_ffmpeg_within_two_seconds(server: Server, sources: str
     assert refused(error)[0] in (400, 409)
 
 
-def test_does_describe_endpoints_name_this_address(server: Server) -> None:
+def test_describe_endpoints_names_this_address(server: Server) -> None:
     endpoints = server.mediaconvert.describe_endpoints()["Endpoints"]
     assert [endpoint["Url"] for endpoint in endpoints] == [server.endpoint]
 
 
 @pytest.mark.parametrize("service", ["mediaconvert", "s3"])
-def test_is_a_wrong_secret_refused(service: str, server: Server) -> None:
+def test_wrong_secret_is_refused(service: str, server: Server) -> None:
     client = server.client(service, aws_secret_access_key="not the secret")
     with pytest.raises(ClientError) as error:
         client.list_jobs() if service == "mediaconvert" else client.list_buckets()
     assert refused(error)[0] == 403
 
 
-def test_is_an_unknown_preset_named(server: Server, sources: str) -> None:
+def test_unknown_preset_is_named(server: Server, sources: str) -> None:
     with pytest.raises(ClientError) as error:
         server.mediaconvert.create_job(**request(f"{sources}short.mp4", "s3://renditions/x/", ["System-No_Such"]))
     status, code, message = refused(error)
@@ -142,7 +142,7 @@ def test_is_an_unknown_preset_named(server: Server, sources: str) -> None:
     assert "System-No_Such" in message
 
 
-def test_are_all_problems_told_at_once(server: Server) -> None:
+def test_all_problems_are_reported_at_once(server: Server) -> None:
     wrong = request("s3://sources/short.mp4", "s3://renditions/x/")
     avc = {"Codec": "H_264", "H264Settings": {"Bitrate": 1, "GopBReference": "MAYBE"}}
     output = {"VideoDescription": {"Width": 7, "CodecSettings": avc}, "ContainerSettings": {"Container": "MP4"}}
@@ -156,7 +156,7 @@ def test_are_all_problems_told_at_once(server: Server) -> None:
         assert place in message, message
 
 
-def test_does_a_request_token_make_one_job(server: Server, sources: str) -> None:
+def test_request_token_creates_one_job(server: Server, sources: str) -> None:
     call = request(f"{sources}tiny.mp4", "s3://renditions/token/", list(THREE_PRESETS)[2:])
     ids = {server.mediaconvert.create_job(**call, ClientRequestToken="once-only-1")["Job"]["Id"] for _ in range(3)}
     assert len(ids) == 1
@@ -165,7 +165,7 @@ def test_does_a_request_token_make_one_job(server: Server, sources: str) -> None
 
 
 @pytest.mark.parametrize("version", ["s3", "s3v4"])
-def test_does_a_presigned_url_work_by_plain_http(version: str, server: Server, clips: Clips) -> None:
+def test_presigned_url_works_with_plain_http(version: str, server: Server, clips: Clips) -> None:
     place = {"Bucket": "uploads", "Key": f"by link {version}/año 1+1.mp4"}
     body = clips.file(TINY).read_bytes()
     s3 = server.client("s3", config=Config(signature_version=version))
@@ -173,10 +173,10 @@ def test_does_a_presigned_url_work_by_plain_http(version: str, server: Server, c
     upload = urllib.request.Request(put, data=body, method="PUT", headers={"Content-Type": "video/mp4"})
     with urllib.request.urlopen(upload, timeout=30) as answer:
         assert answer.status == 200
-    assert server.wait_job(place["Key"])["Status"] == "COMPLETE", "an upload by link is an upload"
+    assert server.wait_job(place["Key"])["Status"] == "COMPLETE", "an upload by presigned URL must start a job"
     get = s3.generate_presigned_url("get_object", Params=place, ExpiresIn=60)
     with urllib.request.urlopen(get, timeout=30) as answer:
         assert answer.read() == body
     with pytest.raises(urllib.error.HTTPError) as refusal:
         urllib.request.urlopen(get.replace("1%2B1", "1%2B2"), timeout=30)
-    assert refusal.value.code == 403, "the link is good for one object only"
+    assert refusal.value.code == 403, "the URL is valid for one object only"

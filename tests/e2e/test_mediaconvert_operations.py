@@ -14,18 +14,18 @@ CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-1111"
 
 @pytest.fixture(scope="module")
 def film(server: Server, clips: Clips) -> str:
-    """URL of a clip."""
+    """The URL of a clip."""
     server.s3.create_bucket(Bucket="masters")
     return upload(server, clips.file(FILM), "film.mp4")
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
-    """AWS's code and the HTTP status."""
+    """Returns AWS's error code and the HTTP status."""
     response = error.value.response
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_are_tags_kept_changed_and_gone_with_their_resource(server: Server) -> None:
+def test_tags_can_change_and_end_with_their_resource(server: Server) -> None:
     client = server.mediaconvert
     arn = client.create_queue(Name="tagged/queue", Tags={"team": "día", "stage": "test"})["Queue"]["Arn"]
     listed = client.list_tags_for_resource(Arn=arn)["ResourceTags"]
@@ -41,7 +41,7 @@ def test_are_tags_kept_changed_and_gone_with_their_resource(server: Server) -> N
     assert client.list_tags_for_resource(Arn=arn)["ResourceTags"]["Tags"] == {}
 
 
-def test_are_jobs_tagged_too_and_wrong_arns_refused(server: Server, film: str) -> None:
+def test_jobs_take_tags_and_wrong_arns_fail(server: Server, film: str) -> None:
     client = server.mediaconvert
     client.create_queue(Name="paused", Status="PAUSED")
     job = settings([{"FileInput": film}], [output("MP4", h264(), [AAC])], "s3://renditions/tags/x")
@@ -55,7 +55,7 @@ def test_are_jobs_tagged_too_and_wrong_arns_refused(server: Server, film: str) -
     assert code(many) == ("BadRequestException", 400)
 
 
-def test_does_a_policy_keep_inputs_out_until_it_is_gone(server: Server, film: str) -> None:
+def test_policy_blocks_inputs_until_deleted(server: Server, film: str) -> None:
     client = server.mediaconvert
     assert client.get_policy()["Policy"] == {"HttpInputs": "ALLOWED", "HttpsInputs": "ALLOWED", "S3Inputs": "ALLOWED"}
     put = client.put_policy(Policy={"S3Inputs": "DISALLOWED"})["Policy"]
@@ -68,7 +68,7 @@ def test_does_a_policy_keep_inputs_out_until_it_is_gone(server: Server, film: st
     run(server, job)
 
 
-def test_tells_probe_what_a_file_is(server: Server, film: str) -> None:
+def test_probe_describes_a_file(server: Server, film: str) -> None:
     (result,) = server.mediaconvert.probe(InputFiles=[{"FileUrl": film}])["ProbeResults"]
     container = result["Container"]
     assert container["Format"] == "mp4" and abs(container["Duration"] - 3.003) < 0.05
@@ -82,7 +82,7 @@ def test_tells_probe_what_a_file_is(server: Server, film: str) -> None:
     assert result["Metadata"]["FileSize"] > 1000 and result["Metadata"]["ETag"]
 
 
-def test_tells_probe_what_is_wrong_with_a_file(server: Server, film: str) -> None:
+def test_probe_reports_what_is_wrong(server: Server, film: str) -> None:
     client = server.mediaconvert
     with pytest.raises(ClientError) as missing:
         client.probe(InputFiles=[{"FileUrl": "s3://masters/nothing.mp4"}])
@@ -97,7 +97,7 @@ def test_tells_probe_what_is_wrong_with_a_file(server: Server, film: str) -> Non
         assert code(refused)[1] in (400, 422), wrong
 
 
-def test_finds_a_query_the_jobs_that_pass_all_its_filters(server: Server, film: str) -> None:
+def test_query_finds_jobs_that_match_all_filters(server: Server, film: str) -> None:
     client = server.mediaconvert
     job = settings([{"FileInput": film}], [output("MP4", None, [{"Codec": "FLAC"}])], "s3://renditions/queries/x")
     done = [run(server, job)["Id"] for _ in range(3)]
@@ -126,7 +126,7 @@ def test_finds_a_query_the_jobs_that_pass_all_its_filters(server: Server, film: 
     assert code(unknown) == ("NotFoundException", 404)
 
 
-def test_are_certificates_noted_and_shares_never_claimed_done(server: Server, film: str) -> None:
+def test_certificates_are_stored_and_shares_stay_initiated(server: Server, film: str) -> None:
     client = server.mediaconvert
     client.associate_certificate(Arn=CERTIFICATE)
     client.disassociate_certificate(Arn=CERTIFICATE)
@@ -144,20 +144,20 @@ def test_are_certificates_noted_and_shares_never_claimed_done(server: Server, fi
     assert code(nobody) == ("NotFoundException", 404)
 
 
-def test_is_there_one_version(server: Server) -> None:
+def test_one_version_is_listed(server: Server) -> None:
     pages = server.mediaconvert.get_paginator("list_versions").paginate()
     (version,) = [one for page in pages for one in page["Versions"]]
     assert version["Version"]
 
 
-def test_is_a_queue_that_does_not_exist_refused(server: Server, film: str) -> None:
+def test_unknown_queue_is_refused(server: Server, film: str) -> None:
     job = settings([{"FileInput": film}], [output("MP4", h264())], "s3://renditions/queue/x")
     with pytest.raises(ClientError, match="queues/nowhere") as unknown:
         server.mediaconvert.create_job(Role=ROLE, Settings=job, Queue="nowhere")
     assert code(unknown) == ("NotFoundException", 404)
 
 
-def test_does_a_job_hop_to_a_queue_that_is_not_paused(server: Server, film: str) -> None:
+def test_job_hops_out_of_a_paused_queue(server: Server, film: str) -> None:
     client = server.mediaconvert
     stuck = client.create_queue(Name="stuck", Status="PAUSED")["Queue"]["Arn"]
     job = settings([{"FileInput": film}], [output("MP4", h264())], "s3://renditions/hop/x")
@@ -165,7 +165,7 @@ def test_does_a_job_hop_to_a_queue_that_is_not_paused(server: Server, film: str)
         client.create_job(Role=ROLE, Settings=job, Queue=stuck, HopDestinations=[{"Queue": "stuck", "WaitMinutes": 1}])
     hops = [{"Queue": "Default", "WaitMinutes": 1, "Priority": 9}]
     made = client.create_job(Role=ROLE, Settings=job, Queue=stuck, HopDestinations=hops)["Job"]
-    # A minute is the shortest wait that there is.
+    # One minute is the shortest possible wait.
     done = server.wait_status(made["Id"])
     assert (done["Status"], done["Priority"]) == ("COMPLETE", 9)
     assert done["Queue"].endswith("queues/Default")

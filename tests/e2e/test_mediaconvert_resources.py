@@ -1,4 +1,4 @@
-"""Presets, job templates and queues as SDK users keep them: made, listed in pages, changed, used by jobs, removed."""
+"""Can SDK users create presets, job templates and queues, list them in pages, change them, use them in jobs, and delete them?"""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ SMALL = {
 
 
 def refused(call: object, **arguments: object) -> tuple[str, str]:
-    """Code and message of a call that must fail."""
+    """Makes a call that must fail and returns its error code and message."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 def pages(client: object, operation: str, result: str, **arguments: object) -> list[dict]:
-    """All items by boto3's own paginator."""
+    """Returns all items, through boto3's own paginator."""
     found = client.get_paginator(operation).paginate(**arguments, PaginationConfig={"PageSize": 3})
     return [item for page in found for item in page[result]]
 
 
 def settings(source: str, destination: str, outputs: list[dict]) -> dict:
-    """Job settings with one file group."""
+    """Returns job settings with one file group."""
     return {
         "Inputs": [{"FileInput": source}],
         "OutputGroups": [
@@ -53,13 +53,13 @@ def settings(source: str, destination: str, outputs: list[dict]) -> dict:
 
 @pytest.fixture(scope="module")
 def clip(server: Server, clips: Clips) -> str:
-    """URL of a clip in a bucket whose uploads start nothing."""
+    """The URL of a clip in a bucket that has no trigger."""
     server.s3.create_bucket(Bucket="kept")
     server.s3.put_object(Bucket="kept", Key="clip.mp4", Body=clips.file(CLIP).read_bytes())
     return "s3://kept/clip.mp4"
 
 
-def test_does_a_preset_live_from_making_to_removal(server: Server) -> None:
+def test_preset_can_be_created_updated_and_deleted(server: Server) -> None:
     client = server.mediaconvert
     made = client.create_preset(Name="tiny", Category="mine", Description="small", Settings=SMALL)["Preset"]
     assert made["Arn"].endswith(":presets/tiny")
@@ -75,7 +75,7 @@ def test_does_a_preset_live_from_making_to_removal(server: Server) -> None:
     assert message.startswith("The specified preset was not found: presetArn=arn:aws:mediaconvert:")
 
 
-def test_are_the_systems_presets_listed_and_never_changed(server: Server) -> None:
+def test_system_presets_are_listed_and_cannot_change(server: Server) -> None:
     client = server.mediaconvert
     names = [preset["Name"] for preset in pages(client, "list_presets", "Presets", ListBy="SYSTEM")]
     assert len(names) == len(set(names)) >= 85
@@ -87,14 +87,14 @@ def test_are_the_systems_presets_listed_and_never_changed(server: Server) -> Non
     assert refused(client.create_preset, Name=name, Settings=SMALL)[0] == "ConflictException"
 
 
-def test_is_a_bad_preset_refused_with_the_member_at_fault(server: Server) -> None:
+def test_bad_preset_is_refused_by_member(server: Server) -> None:
     broken = {"VideoDescription": {"Width": 320, "Height": 181}}
     code, message = refused(server.mediaconvert.create_preset, Name="odd", Settings=broken)
     assert code == "BadRequestException"
     assert "/settings/videoDescription/height: Should be a multiple of 2" in message
 
 
-def test_do_lists_follow_order_and_category(server: Server) -> None:
+def test_lists_follow_order_and_category(server: Server) -> None:
     client = server.mediaconvert
     for number in range(7):
         category = "even" if number % 2 == 0 else "odd"
@@ -110,7 +110,7 @@ def test_do_lists_follow_order_and_category(server: Server) -> None:
             client.delete_preset(Name=f"listed-{number}")
 
 
-def test_does_a_job_take_preset_and_template_of_the_users_own(server: Server, clip: str) -> None:
+def test_job_uses_custom_preset_and_template(server: Server, clip: str) -> None:
     client = server.mediaconvert
     client.create_preset(Name="job-preset", Settings=SMALL)
     outputs = [{"Preset": "job-preset", "NameModifier": "_small", "VideoDescription": {"Width": 160, "Height": 90}}]
@@ -137,14 +137,14 @@ def test_does_a_job_take_preset_and_template_of_the_users_own(server: Server, cl
     client.delete_preset(Name="job-preset")
 
 
-def test_do_jobs_of_a_paused_queue_wait_until_it_goes_on(server: Server, clip: str) -> None:
+def test_jobs_wait_while_their_queue_is_paused(server: Server, clip: str) -> None:
     client = server.mediaconvert
     client.create_queue(Name="paused", Status="PAUSED")
     outputs = [SMALL | {"NameModifier": "_small"}]
     waiting = client.create_job(
         Role=ROLE, Queue="paused", Settings=settings(clip, "s3://renditions/paused/", outputs)
     )["Job"]  # fmt: skip
-    # A later job of another queue is done first, so the waiting one had its chance.
+    # A later job in another queue finishes first, so the waiting job had its chance to run.
     other = client.create_job(Role=ROLE, Settings=settings(clip, "s3://renditions/other/", outputs))["Job"]
     assert server.wait_status(other["Id"])["Status"] == "COMPLETE"
     assert client.get_job(Id=waiting["Id"])["Job"]["Status"] == "SUBMITTED"
@@ -156,7 +156,7 @@ def test_do_jobs_of_a_paused_queue_wait_until_it_goes_on(server: Server, clip: s
     client.delete_queue(Name="paused")
 
 
-def test_is_the_default_queue_always_there(server: Server) -> None:
+def test_default_queue_always_exists(server: Server) -> None:
     client = server.mediaconvert
     default = client.get_queue(Name="Default")["Queue"]
     assert (default["Type"], default["Status"], default["PricingPlan"]) == ("SYSTEM", "ACTIVE", "ON_DEMAND")
@@ -165,7 +165,7 @@ def test_is_the_default_queue_always_there(server: Server) -> None:
     assert refused(client.get_queue, Name="nothing")[0] == "NotFoundException"
 
 
-def test_are_jobs_found_by_a_part_of_their_inputs_name(server: Server, clip: str) -> None:
+def test_jobs_are_found_by_part_of_input_name(server: Server, clip: str) -> None:
     client = server.mediaconvert
     outputs = [SMALL | {"NameModifier": "_small"}]
     server.s3.copy_object(Bucket="kept", Key="needle 100%_ä.mp4", CopySource="kept/clip.mp4")

@@ -1,4 +1,4 @@
-"""Can an operator see how the server is, what it gave up, and try that again?"""
+"""Can an operator see the server's health and its dead letters, and replay them?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import urllib.request
 from clips import Clip, Clips
 from harness import SECRET_ACCESS_KEY, Server, all_jobs, eventually
 
-# A template that no job can be made of: the trigger's request is refused, so the upload becomes a dead letter.
+# An invalid template: the trigger's request is refused, so the upload becomes a dead letter.
 BROKEN_TEMPLATE = {"settings": {"inputs": [{}], "outputGroups": [{"outputGroupSettings": {
     "type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {}}, "outputs": [{"preset": "System-Nothing"}]}]}}  # fmt: skip
 
@@ -25,14 +25,14 @@ def fetch(server: Server, path: str, *, method: str = "GET", secret: str | None 
         return error.code, error.read().decode()
 
 
-def test_are_health_readiness_and_metrics_there_without_a_key(server: Server) -> None:
+def test_health_readiness_and_metrics_need_no_key(server: Server) -> None:
     assert fetch(server, "/healthz", secret=None)[0] == 200
     assert fetch(server, "/readyz", secret=None)[0] == 200
     status, text = fetch(server, "/metrics", secret=None)
     assert status == 200 and "# TYPE" in text and "abanico_" in text
 
 
-def test_is_the_console_a_page_that_tells_nothing_without_a_key(server: Server) -> None:
+def test_console_shows_nothing_without_a_key(server: Server) -> None:
     request = urllib.request.Request(server.endpoint + "/", headers={"Accept": "text/html"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         page = answer.read().decode()
@@ -43,7 +43,7 @@ def test_is_the_console_a_page_that_tells_nothing_without_a_key(server: Server) 
         assert fetch(server, path, secret="wrong")[0] == 403, path
 
 
-def test_is_an_upload_that_becomes_no_job_shown_and_replayed(fresh_server: Server, clips: Clips) -> None:
+def test_failed_upload_event_is_shown_and_replayed(fresh_server: Server, clips: Clips) -> None:
     fresh_server.folder.mkdir(parents=True)
     template = fresh_server.folder / "template.json"
     template.write_text(json.dumps(BROKEN_TEMPLATE))
@@ -59,7 +59,7 @@ def test_is_an_upload_that_becomes_no_job_shown_and_replayed(fresh_server: Serve
     assert letter["key"] == "a b.mp4" and "System-Nothing" in letter["reason"]
     assert all_jobs(fresh_server.client("mediaconvert")) == []
 
-    # The template is mended; the server is started with it, and the letter is delivered once more.
+    # Restart the server without the broken template, then replay the dead letter.
     assert fresh_server.stop() == 0
     fresh_server.config = f'{bucket}[[trigger]]\nid = "transcode-video"\nbucket = "uploads"\n'
     fresh_server.start()

@@ -1,4 +1,4 @@
-"""Does each kind of output become what its settings say? Settings in, ffprobe's facts out, on a made clip."""
+"""Is each kind of output what its settings ask for? Compares ffprobe's facts with the settings, for a synthetic clip."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAC = {"Codec": "FLAC", "FlacSettings": {"BitDepth": 24, "Channels": 2, "Sample
 WAV = {"Codec": "WAV", "WavSettings": {"BitDepth": 24, "Channels": 2, "SampleRate": 48_000}}
 AIFF = {"Codec": "AIFF", "AiffSettings": {"BitDepth": 16, "Channels": 1, "SampleRate": 44_100}}
 
-# Name → (output, extension, video codec and pixel format, sounds as codec, channels, sampling rate).
+# Name → (output, extension, video codec and pixel format, audio tracks as codec, channels, sampling rate).
 KINDS: dict[str, tuple[dict, str, tuple[str, str] | None, list[tuple[str, int, int]]]] = {
     "h264-mov": (output("MOV", h264(), [AAC]), "mov", ("h264", "yuv420p"), [("aac", 2, 48_000)]),
     "h264-mov-wav": (output("MOV", h264(), [WAV]), "mov", ("h264", "yuv420p"), [("pcm_s24le", 2, 48_000)]),
@@ -59,14 +59,14 @@ KINDS: dict[str, tuple[dict, str, tuple[str, str] | None, list[tuple[str, int, i
 
 @pytest.fixture(scope="module")
 def film(server: Server, clips: Clips) -> str:
-    """URL of the clip."""
+    """The URL of the clip."""
     server.s3.create_bucket(Bucket="masters")
     return upload(server, clips.file(FILM), "film.mp4")
 
 
 @pytest.fixture(scope="module")
 def made(server: Server, film: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """All kinds, made by one job."""
+    """The files of all kinds, made by one job."""
     outputs = [kind | {"NameModifier": f"_{name}"} for name, (kind, *_) in KINDS.items()]
     selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
     run(server, settings([{"FileInput": film, "AudioSelectors": selectors}], outputs, "s3://renditions/kinds/film"))
@@ -79,7 +79,7 @@ def made(server: Server, film: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_is_each_kind_what_its_settings_say(name: str, made: dict[str, Path]) -> None:
+def test_output_kind_matches_its_settings(name: str, made: dict[str, Path]) -> None:
     _, _, video, sounds = KINDS[name]
     found = streams(made[name])
     pictures = [stream for stream in found if stream["codec_type"] == "video"]
@@ -92,23 +92,23 @@ def test_is_each_kind_what_its_settings_say(name: str, made: dict[str, Path]) ->
         assert (picture["width"], picture["height"], int(picture["nb_read_packets"])) == (320, 180, FILM.frames)
     assert [(one["codec_name"], one["channels"], int(one["sample_rate"])) for one in heard] == sounds
     if sounds:
-        # Raw streams carry the encoder's own start and end, about a frame each.
+        # Raw streams include the encoder delay and padding, about a frame each.
         assert abs(float(seconds_of_sound(made[name]) - FILM.seconds)) < 0.08, name
     complaints = decode_complaints(made[name])
     assert not complaints, complaints
 
 
-def test_begin_sound_and_picture_together_in_every_container(made: dict[str, Path]) -> None:
+def test_audio_and_video_start_together(made: dict[str, Path]) -> None:
     for name, (_, _, video, sounds) in KINDS.items():
         if video is None or not sounds:
             continue
         found = streams(made[name])
         starts = [float(stream["start_time"]) for stream in found]
-        # What a container without edit lists shows early is the encoder's own start: 1024 samples at most.
+        # In a container without edit lists, audio starts early by the encoder delay: 1024 samples at most.
         assert -0.001 <= starts[0] - starts[1] <= 0.027, (name, starts)
 
 
-def test_do_several_sounds_keep_language_and_label(server: Server, film: str, tmp_path: Path) -> None:
+def test_audio_tracks_keep_their_languages(server: Server, film: str, tmp_path: Path) -> None:
     sounds = [
         {"CodecSettings": AAC, "LanguageCode": "SPA", "StreamName": "Español"},
         {"CodecSettings": AAC, "LanguageCode": "ENG", "AudioSourceName": "Audio Selector 1"},
@@ -121,7 +121,7 @@ def test_do_several_sounds_keep_language_and_label(server: Server, film: str, tm
     assert [stream["disposition"]["default"] for stream in found] == [1, 0]
 
 
-def test_has_a_transport_stream_its_numbers_and_its_constant_rate(server: Server, film: str, tmp_path: Path) -> None:
+def test_transport_stream_has_its_pids_and_rate(server: Server, film: str, tmp_path: Path) -> None:
     m2ts = {"RateMode": "CBR", "Bitrate": 3_000_000, "VideoPid": 500, "AudioPids": [600], "PmtPid": 400, "ProgramNumber": 7}
     wanted = output("M2TS", h264(), [AAC]) | {"ContainerSettings": {"Container": "M2TS", "M2tsSettings": m2ts}}
     run(server, settings([{"FileInput": film}], [wanted], "s3://renditions/numbers/film"))
@@ -132,7 +132,7 @@ def test_has_a_transport_stream_its_numbers_and_its_constant_rate(server: Server
     assert math.isclose(bits_a_second, 3_000_000, rel_tol=0.1), bits_a_second
 
 
-def test_is_sound_brought_to_its_loudness(server: Server, film: str, tmp_path: Path) -> None:
+def test_audio_is_normalised_to_its_target(server: Server, film: str, tmp_path: Path) -> None:
     loud = {"Algorithm": "ITU_BS_1770_3", "AlgorithmControl": "CORRECT_AUDIO", "TargetLkfs": -16.0}
     sounds = [{"CodecSettings": WAV, "AudioNormalizationSettings": loud}]
     outputs = [
@@ -145,10 +145,10 @@ def test_is_sound_brought_to_its_loudness(server: Server, film: str, tmp_path: P
         server.download(f"loudness/film_{name}.wav", tmp_path / f"{name}.wav")
         measured[name] = loudness_lkfs(tmp_path / f"{name}.wav")
     assert abs(measured["loud"] + 16) < 0.5, measured
-    assert abs(measured["plain"] + 16) > 1, "the source must not be as loud as the target by itself"
+    assert abs(measured["plain"] + 16) > 1, "the source itself must not already have the target loudness"
 
 
-def test_are_channels_remixed(server: Server, film: str, tmp_path: Path) -> None:
+def test_channels_are_remixed(server: Server, film: str, tmp_path: Path) -> None:
     rows = [{"InputChannels": [-60, -60]}, {"InputChannels": [0, -60]}]
     remix = {"ChannelsIn": 2, "ChannelsOut": 2, "ChannelMapping": {"OutputChannels": rows}}
     wanted = output("RAW", None, [{"CodecSettings": WAV, "RemixSettings": remix}])
@@ -161,7 +161,7 @@ def test_are_channels_remixed(server: Server, film: str, tmp_path: Path) -> None
     assert (left, right) == (False, True)
 
 
-def test_become_outputs_of_sound_alone_from_sound_alone(server: Server, made: dict[str, Path], tmp_path: Path) -> None:
+def test_audio_input_gives_audio_outputs_only(server: Server, made: dict[str, Path], tmp_path: Path) -> None:
     song = upload(server, made["flac-raw"], "song.flac")
     done = run(server, settings([{"FileInput": song}], [output("RAW", None, [MP3])], "s3://renditions/song/"))
     server.download("song/song.mp3", tmp_path / "song.mp3")
@@ -180,12 +180,12 @@ def test_become_outputs_of_sound_alone_from_sound_alone(server: Server, made: di
         (output("RAW", None, [OPUS]), "use OGG"),
     ],
 )
-def test_is_a_codec_in_the_wrong_container_refused_by_name(server: Server, film: str, wanted: dict, message: str) -> None:
+def test_codec_in_wrong_container_is_named(server: Server, film: str, wanted: dict, message: str) -> None:
     failed = fail(server, settings([{"FileInput": film}], [wanted], "s3://renditions/wrong/film"))
     assert failed["ErrorCode"] == 1040 and message in failed["ErrorMessage"], failed
 
 
-def test_is_a_codec_without_a_free_encoder_refused_at_once(server: Server, film: str) -> None:
+def test_codec_without_free_encoder_is_refused(server: Server, film: str) -> None:
     wanted = output("MP4", h264(), [{"Codec": "AC4"}])
     with pytest.raises(ClientError, match="codec AC4 is not supported"):
         server.mediaconvert.create_job(Role=ROLE, Settings=settings([{"FileInput": film}], [wanted], "s3://renditions/x"))

@@ -1,4 +1,4 @@
-"""Is what a job draws over a picture where, when and as strong as it says? Decoded frames are looked at."""
+"""Do overlays appear where, when and as strongly as the job asks? Checks decoded frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 640, 360
 
 
 def png(width: int, height: int, rgba: tuple[int, int, int, int]) -> bytes:
-    """A picture of one colour."""
+    """Returns a PNG image of one colour."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -30,14 +30,14 @@ def png(width: int, height: int, rgba: tuple[int, int, int, int]) -> bytes:
 
 @pytest.fixture(scope="module")
 def masters(server: Server) -> Server:
-    """A bucket whose uploads start nothing, with a white image."""
+    """The server, with a bucket that has no trigger and holds a white image."""
     server.s3.create_bucket(Bucket="masters")
     server.s3.put_object(Bucket="masters", Key="white.png", Body=png(100, 60, (255, 255, 255, 255)))
     return server
 
 
 def luma(file: Path, seconds: float) -> list[bytes]:
-    """Rows of the frame at a time."""
+    """Returns the rows of the frame at a time, as luma."""
     command = ["ffmpeg", "-v", "error", "-ss", str(seconds), "-i", str(file), "-frames:v", "1", "-f", "rawvideo"]
     frame = subprocess.run([*command, "-pix_fmt", "gray", "-"], check=True, capture_output=True, timeout=60).stdout
     assert len(frame) == WIDTH * HEIGHT
@@ -45,13 +45,13 @@ def luma(file: Path, seconds: float) -> list[bytes]:
 
 
 def mean(rows: list[bytes], x: int, y: int, width: int, height: int) -> float:
-    """Mean brightness of a rectangle."""
+    """Returns the mean brightness of a rectangle."""
     part = [row[x : x + width] for row in rows[y : y + height]]
     return sum(map(sum, part)) / (width * height)
 
 
 def made(server: Server, clips: Clips, name: str, clip: Clip, folder: Path, timecode: dict | None = None, **processors: dict) -> Path:
-    """The film with preprocessors."""
+    """Runs a job with video preprocessors on a film and downloads the output."""
     codec = h264(RateControlMode="CBR", Bitrate=3_000_000, MaxBitrate=None)
     del codec["H264Settings"]["MaxBitrate"]
     video = {"Width": WIDTH, "Height": HEIGHT, "VideoPreprocessors": processors}
@@ -65,11 +65,11 @@ def made(server: Server, clips: Clips, name: str, clip: Clip, folder: Path, time
 
 
 def image(**members: object) -> dict:
-    """One inserted image."""
+    """Returns one inserted image."""
     return {"ImageInserterInput": "s3://masters/white.png", "ImageX": 200, "ImageY": 100, "Layer": 1, "Opacity": 100, **members}
 
 
-def test_is_an_image_shown_in_its_place_for_its_time(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_image_appears_in_place_and_on_time(masters: Server, clips: Clips, tmp_path: Path) -> None:
     plain = image(StartTime="01:00:01:00", Duration=2000)
     faint = image(ImageX=400, ImageY=20, Width=40, Height=30, Layer=2, Opacity=50)
     fading = image(ImageX=0, ImageY=300, StartTime="01:00:01:00", Duration=2000, FadeIn=1000, FadeOut=1000)
@@ -83,12 +83,12 @@ def test_is_an_image_shown_in_its_place_for_its_time(masters: Server, clips: Cli
     around = frames[1.5]
     assert mean(around, 180, 102, 18, 56) < 5 and mean(around, 302, 102, 18, 56) < 5 and mean(around, 202, 162, 96, 10) < 5
     for rows in frames.values():
-        assert 110 < mean(rows, 402, 22, 36, 26) < 145, "half as strong, at its own size, from start to end"
+        assert 110 < mean(rows, 402, 22, 36, 26) < 145, "at half opacity, at its own size, from start to end"
     fade = {at: mean(rows, 2, 302, 96, 56) for at, rows in frames.items()}
     assert fade[0.96] < 5 and 90 < fade[1.5] < 165 and fade[2.5] > 240 and 90 < fade[3.5] < 165 and fade[4.5] < 5, fade
 
 
-def test_does_a_timecode_run_in_its_corner(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_timecode_runs_in_its_corner(masters: Server, clips: Clips, tmp_path: Path) -> None:
     clock = {"Source": "SPECIFIEDSTART", "Start": "10:00:00:00"}
     burnin = {"Position": "BOTTOM_LEFT", "FontSize": 32, "Prefix": "A%: "}
     file = made(masters, clips, "timecode", DARK, tmp_path, clock, TimecodeBurnin=burnin)
@@ -98,14 +98,15 @@ def test_does_a_timecode_run_in_its_corner(masters: Server, clips: Clips, tmp_pa
         assert bright and min(bright) > 300, (min(bright, default=None), max(bright, default=None))
         columns = [x for x in range(WIDTH) if any(row[x] > 200 for row in rows)]
         assert min(columns) < 40 and 250 < max(columns) < 420, (min(columns), max(columns))
-    # The last figure differs from frame to frame, and all but the frame's after three seconds.
+    # From one frame to the next only the last digit changes. After three seconds the frame number is the same again and the
+    # seconds have changed.
     changed = [x for x in range(WIDTH) if any(abs(one[x] - two[x]) > 100 for one, two in zip(frames[0], frames[1], strict=True))]
     assert changed and max(changed) - min(changed) < 30, changed
     later = [x for x in range(WIDTH) if any(abs(one[x] - two[x]) > 100 for one, two in zip(frames[0], frames[2], strict=True))]
     assert later and max(later) < min(changed), (later, changed)
 
 
-def test_are_colours_as_bright_and_as_strong_as_the_job_says(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_colour_correction_follows_the_job(masters: Server, clips: Clips, tmp_path: Path) -> None:
     film = Clip(width=640, height=360, rate="25", frames=25, has_sound=False)
     plain = mean(luma(made(masters, clips, "neutral", film, tmp_path), 0.5), 0, 0, WIDTH, HEIGHT)
     bright = mean(luma(made(masters, clips, "bright", film, tmp_path, ColorCorrector={"Brightness": 70}), 0.5), 0, 0, WIDTH, HEIGHT)
@@ -116,7 +117,7 @@ def test_are_colours_as_bright_and_as_strong_as_the_job_says(masters: Server, cl
     assert max(abs(value - 128) for value in chroma) < 12
 
 
-def test_is_what_cannot_be_drawn_told(masters: Server, clips: Clips) -> None:
+def test_unusable_overlay_image_is_reported(masters: Server, clips: Clips) -> None:
     masters.s3.put_object(Bucket="masters", Key="letter.png", Body=b"dear all")
     url = upload(masters, clips.file(DARK), "overlays/refused.mp4")
 

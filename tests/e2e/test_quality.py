@@ -1,4 +1,4 @@
-"""Is a film that is told a quality of one quality throughout, within what it may take?"""
+"""Does a film that is encoded to a quality level have that quality throughout, within its bit rate limits?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PART_SECONDS = 10
 
 
 def film_of_two(file: Path) -> Path:
-    """A film whose first half is easy and whose second is hard."""
+    """Makes a film whose first half is easy to encode and whose second half is hard."""
     easy = f"smptehdbars=s=640x360:r=25:d={PART_SECONDS},drawbox=x=t*40:w=40:h=40:color=red:t=fill"
     hard = f"mandelbrot=s=640x360:r=25:end_pts={PART_SECONDS * 25},trim=duration={PART_SECONDS},noise=alls=12:allf=t"
     graph = f"{easy},format=yuv420p[a];{hard},format=yuv420p,setsar=1[b];[a]setsar=1[c];[c][b]concat=n=2:v=1:a=0[v]"
@@ -24,7 +24,7 @@ def film_of_two(file: Path) -> Path:
 
 
 def likeness_of_halves(made: Path, source: Path) -> tuple[float, float]:
-    """SSIM of each half in decibels."""
+    """Returns the mean SSIM of each half in decibels."""
     graph = "[0:v]settb=1/1000,setpts=N[a];[1:v]settb=1/1000,setpts=N[b];[a][b]ssim=stats_file=-"
     command = ["ffmpeg", "-v", "fatal", "-i", str(made), "-i", str(source), "-lavfi", graph, "-f", "null", "-"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
@@ -36,7 +36,7 @@ def likeness_of_halves(made: Path, source: Path) -> tuple[float, float]:
 
 
 def told(level: str, **quality: object) -> dict:
-    """A rung that is told a quality."""
+    """Returns a rung with a quality level."""
     own = {"RateControlMode": "QVBR", "MaxBitrate": 20_000_000, "QualityTuningLevel": level}
     made = rung("q", 640, QvbrSettings={"QvbrQualityLevel": 7, **quality}, **own)
     codec = made["VideoDescription"]["CodecSettings"]["H264Settings"]
@@ -47,8 +47,8 @@ def told(level: str, **quality: object) -> dict:
 
 
 @pytest.mark.parametrize("options", [(), ("--chunks", "off")], ids=["in chunks", "as a whole"])
-def test_the_hard_half_of_a_film_comes_nearer_to_the_easy_one(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """SINGLE_PASS takes one rate factor for all, SINGLE_PASS_HQ levels what it measured."""
+def test_single_pass_hq_evens_out_quality(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """SINGLE_PASS uses one rate factor throughout; SINGLE_PASS_HQ evens out the quality that it measured."""
     source = film_of_two(tmp_path / "film.mp4")
     gaps = {}
     for level in ("SINGLE_PASS", "SINGLE_PASS_HQ"):
@@ -56,12 +56,12 @@ def test_the_hard_half_of_a_film_comes_nearer_to_the_easy_one(tmp_path: Path, op
         made = next((tmp_path / level / "out").glob("*.mp4"))
         easy, hard = likeness_of_halves(made, source)
         gaps[level] = easy - hard
-    assert gaps["SINGLE_PASS"] > 4, "the film does not do for this test"
+    assert gaps["SINGLE_PASS"] > 4, "the film is unsuitable for this test"
     assert gaps["SINGLE_PASS_HQ"] < gaps["SINGLE_PASS"] - 1, gaps
 
 
-def test_the_same_with_h265(tmp_path: Path) -> None:
-    """libx265 takes zones, too."""
+def test_single_pass_hq_evens_out_quality_in_h265(tmp_path: Path) -> None:
+    """libx265 supports zones, too."""
     source = film_of_two(tmp_path / "film.mp4")
     gaps = {}
     for level in ("SINGLE_PASS", "SINGLE_PASS_HQ"):
@@ -75,13 +75,13 @@ def test_the_same_with_h265(tmp_path: Path) -> None:
     assert gaps["SINGLE_PASS_HQ"] < gaps["SINGLE_PASS"] - 1, gaps
 
 
-def test_a_highest_average_is_kept_by_a_lower_quality(tmp_path: Path) -> None:
-    """`maxAverageBitrate` limits the mean of the whole file, whatever the quality would take."""
+def test_maximum_average_bit_rate_lowers_quality(tmp_path: Path) -> None:
+    """`maxAverageBitrate` limits the mean bit rate of the whole file, whatever the quality level would use."""
     source = film_of_two(tmp_path / "film.mp4")
     rates = {}
     for name, quality in {"free": {}, "limited": {"MaxAverageBitrate": 600_000}}.items():
         transcode(source, [told("SINGLE_PASS_HQ", **quality)], tmp_path / name / "out")
         made = next((tmp_path / name / "out").glob("*.mp4"))
         rates[name] = int(json.loads(probe(made, "stream=bit_rate"))["streams"][0]["bit_rate"])
-    assert rates["free"] > 900_000, "the film does not do for this test"
+    assert rates["free"] > 900_000, "the film is unsuitable for this test"
     assert 400_000 < rates["limited"] < 660_000, rates

@@ -1,4 +1,4 @@
-"""Does rate control hold? Means, buffers and the order of quality levels, on a clip that never gets easy."""
+"""Does rate control hold? Checks means, buffers and the order of quality levels on a clip that is never easy to encode."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ SECONDS = 12
 
 
 def h264(name: str, **settings: object) -> dict:
-    """One H.264 output."""
+    """Returns one H.264 output."""
     codec = {"Codec": "H_264", "H264Settings": {"QualityTuningLevel": "SINGLE_PASS", "GopSize": 50.0} | settings}
     return output("MP4", codec, None, NameModifier=f"_{name}")
 
 
 def h265(name: str, **settings: object) -> dict:
-    """One H.265 output."""
+    """Returns one H.265 output."""
     codec = {"Codec": "H_265", "H265Settings": {"QualityTuningLevel": "SINGLE_PASS", "GopSize": 50.0} | settings}
     return output("MP4", codec, None, NameModifier=f"_{name}")
 
 
 def quality(level: int) -> dict:
-    """QVBR of this level under a ceiling that is out of reach."""
+    """Returns QVBR settings of this level, with a maximum bit rate that is out of reach."""
     return {"RateControlMode": "QVBR", "MaxBitrate": 20_000_000, "QvbrSettings": {"QvbrQualityLevel": level}}
 
 
 TWO = {"QualityTuningLevel": "MULTI_PASS_HQ"}
 # Name → (output, mean, ceiling, buffer in bits, how far the mean may be off).
 HELD = {
-    # A clip of 12 s may be above its mean by what the buffer holds at the start.
+    # A clip of 12 s may exceed its mean by what the buffer holds at the start.
     "cbr": (h264("cbr", RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.05),
     "vbr": (h264("vbr", RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.03),
     "small": (h264("small", RateControlMode="CBR", Bitrate=400_000, HrdBufferSize=400_000), 400_000, 400_000, 400_000, 0.03),
     "two": (h264("two", **TWO, RateControlMode="VBR", Bitrate=400_000, MaxBitrate=600_000), 400_000, 600_000, 1_200_000, 0.02),
     "twocbr": (h264("twocbr", **TWO, RateControlMode="CBR", Bitrate=400_000), 400_000, 400_000, 800_000, 0.03),
-    # libx265 gives away what its buffer holds at the start: a clip of 12 s may be that much above its mean.
+    # libx265 spends what its buffer holds at the start, so a clip of 12 s may exceed its mean by that much.
     "h265cbr": (h265("h265cbr", RateControlMode="CBR", Bitrate=300_000), 300_000, 300_000, 600_000, 0.05),
     "h265vbr": (h265("h265vbr", RateControlMode="VBR", Bitrate=300_000, MaxBitrate=450_000), 300_000, 450_000, 900_000, 0.05),
 }
@@ -48,7 +48,7 @@ GROUPS = h264("gop", RateControlMode="CBR", Bitrate=400_000, SceneChangeDetect="
 
 
 def inspected(file: Path, *options: str) -> tuple[int, dict]:
-    """What `abanico inspect` says of a file, and its exit status."""
+    """Runs `abanico inspect` on a file and returns its exit status and its report."""
     command = [str(binary()), "inspect", str(file), "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
@@ -56,7 +56,7 @@ def inspected(file: Path, *options: str) -> tuple[int, dict]:
 
 @pytest.fixture(scope="module")
 def made(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """All renditions, by the names of their outputs."""
+    """The files of all renditions, by output name."""
     folder = tmp_path_factory.mktemp("rates")
     source = folder / "noisy.mp4"
     picture = f"testsrc2=s=640x360:r=25:d={SECONDS},noise=alls=25:allf=t"
@@ -74,7 +74,7 @@ def made(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 @pytest.mark.parametrize("name", HELD)
-def test_are_mean_and_buffer_held(name: str, made: dict[str, Path]) -> None:
+def test_mean_and_buffer_are_held(name: str, made: dict[str, Path]) -> None:
     _, mean, ceiling, buffer, off = HELD[name]
     status, found = inspected(made[name], "--max-bit-rate", str(ceiling), "--buffer", str(buffer))
     assert (status, found["buffer"]["missingFrames"]) == (0, 0), found["buffer"]
@@ -82,30 +82,30 @@ def test_are_mean_and_buffer_held(name: str, made: dict[str, Path]) -> None:
     assert sum(found["video"]["bitsBySecond"]) == pytest.approx(found["video"]["bitRateBps"] * SECONDS, rel=0.01)
 
 
-def test_does_a_higher_quality_level_take_more_bits(made: dict[str, Path]) -> None:
+def test_higher_quality_level_takes_more_bits(made: dict[str, Path]) -> None:
     sizes = [made[f"q{level}"].stat().st_size for level in LEVELS]
     assert sizes == sorted(sizes) and sizes[-1] > 2 * sizes[0], sizes
 
 
-def test_does_a_buffer_that_is_too_small_run_dry_and_inspect_say_so(made: dict[str, Path]) -> None:
+def test_inspect_reports_a_buffer_underflow(made: dict[str, Path]) -> None:
     status, found = inspected(made["q9"], "--max-bit-rate", "400000", "--buffer", "400000")
     assert status == 1 and found["buffer"]["missingFrames"] > 0 and found["buffer"]["lowestBits"] < 0
 
 
-def test_are_groups_as_long_as_the_job_says(made: dict[str, Path]) -> None:
+def test_gop_length_follows_the_job(made: dict[str, Path]) -> None:
     _, found = inspected(made["gop"])
     assert found["video"]["groups"] == {"count": 6, "shortestFrames": 50, "longestFrames": 50}
 
 
-def test_does_inspect_tell_people_what_it_found_and_what_is_missing(made: dict[str, Path]) -> None:
+def test_inspect_prints_findings_and_missing_files(made: dict[str, Path]) -> None:
     done = subprocess.run([str(binary()), "inspect", str(made["cbr"])], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "groups of pictures: " in done.stdout and "    11 s " in done.stdout
     missing = subprocess.run([str(binary()), "inspect", "/nothing.mp4"], capture_output=True, text=True, timeout=60)
     assert missing.returncode == 2 and "cannot find `/nothing.mp4`" in missing.stderr and "hint:" in missing.stderr
 
 
-def test_do_rungs_of_two_passes_put_their_frames_together_alike(server: Server, made: dict[str, Path], tmp_path: Path) -> None:
-    # Each rung alone would choose its kinds of frames by its own picture.
+def test_two_pass_rungs_share_their_frame_types(server: Server, made: dict[str, Path], tmp_path: Path) -> None:
+    # Alone, each rung would choose its frame types by its own picture.
     source = tmp_path / "scenes.mp4"
     scenes = [("testsrc2", 1.72), ("mandelbrot", 2.36), ("smptebars", 0.84), ("rgbtestsrc", 1.4), ("testsrc", 2.6)]
     inputs = [word for name, seconds in scenes for word in ("-f", "lavfi", "-t", str(seconds), "-i", f"{name}=s=1280x720:r=25")]

@@ -1,4 +1,6 @@
-"""Does a program with AWS's SDK for Rust run unchanged? It uploads, makes, lists, searches, cancels, tags and reads errors."""
+"""Does a program that uses AWS's SDK for Rust run unchanged? 
+It uploads, creates, lists, searches, cancels, tags and reads errors.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,19 @@ from media_facts import Facts, decode_complaints, facts
 
 FOLDER = Path(__file__).with_name("rust_client")
 FILM = Clip(width=320, height=180, frames=50)
-# Some 150 crates where nothing is built yet: a minute on two idle cores.
+# A clean build compiles about 150 crates: one minute on two idle cores.
 BUILD_SECONDS = 900
 WALK_SECONDS = 300
-# What the program uploads in parts: 32-bit words that count from 0.
+# The object that the program uploads in parts: 32-bit words that count up from 0.
 LARGE = b"".join(word.to_bytes(4, "little") for word in range(3 * 1024 * 1024))
 PART_BYTES = 5 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    """The program, built as its lock file says, in a part of the folder that builds of abanico use; skips without cargo."""
+    """Builds the program with its lock file, in a subfolder of abanico's build folder. Skips the tests if cargo is missing."""
     if shutil.which("cargo") is None:
-        pytest.skip("cargo is not here: Rust 1.95 or newer from https://rustup.rs builds the client")
+        pytest.skip("cargo is missing: install Rust 1.95 or newer from https://rustup.rs to build the client")
     target = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target").absolute() / "rust-client"
     done = subprocess.run(
         ["cargo", "build", "--locked", "--quiet"], cwd=FOLDER, env={**os.environ, "CARGO_TARGET_DIR": str(target)},
@@ -42,15 +44,15 @@ def program() -> Path:
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the program puts what its job made."""
+    """The folder to which the program downloads its job's outputs."""
     return tmp_path_factory.mktemp("outputs")
 
 
 @pytest.fixture(scope="module")
 def seen(program: Path, server: Server, clips: Clips, outputs: Path) -> dict:
-    """All that the program saw, in one walk on a server of its own."""
+    """Everything that the program saw in one run, on a server of its own."""
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
-    # One attempt: a fault of the server is seen, and not tried again until it is gone.
+    # One attempt only, so that retries do not hide a fault of the server.
     where = {"AWS_ENDPOINT_URL": server.endpoint, "AWS_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
     done = subprocess.run(
         [str(program), str(clips.file(FILM)), str(outputs)], env={**os.environ, **keys, **where},
@@ -60,7 +62,7 @@ def seen(program: Path, server: Server, clips: Clips, outputs: Path) -> dict:
     return json.loads(done.stdout)
 
 
-def test_keeps_s3_what_was_put(seen: dict, clips: Clips) -> None:
+def test_s3_keeps_what_was_put(seen: dict, clips: Clips) -> None:
     film, objects = clips.file(FILM).read_bytes(), seen["objects"]
     assert (objects["bytes"], objects["contentType"], objects["metadata"]) == (len(film), "video/mp4", "rust")
     assert (objects["isTheSame"], objects["sameTag"], objects["sameChecksum"]) == (True, True, True)
@@ -71,7 +73,7 @@ def test_keeps_s3_what_was_put(seen: dict, clips: Clips) -> None:
 
 
 @pytest.mark.parametrize("how", ["byParts", "byWhole"])
-def test_joins_s3_what_came_in_parts(seen: dict, how: str) -> None:
+def test_s3_joins_multipart_uploads(seen: dict, how: str) -> None:
     large, parts = seen["objects"][how], [LARGE[at : at + PART_BYTES] for at in range(0, len(LARGE), PART_BYTES)]
     assert (large["parts"], large["isTheSame"]) == ([len(part) for part in parts], True)
     assert bytes(large["acrossParts"]) == LARGE[5242876:5242884]
@@ -84,7 +86,7 @@ def test_joins_s3_what_came_in_parts(seen: dict, how: str) -> None:
         assert large["checksum"] is not None and large["checksum"] == large["checksumInOnePiece"]
 
 
-def test_are_queues_presets_and_templates_made_and_listed(seen: dict, server: Server) -> None:
+def test_queues_presets_and_templates_are_listed(seen: dict, server: Server) -> None:
     resources = seen["resources"]
     assert resources["endpoints"] == [server.endpoint]
     arn = "arn:aws:mediaconvert:us-east-1:000000000000:queues/rust"
@@ -99,7 +101,7 @@ def test_are_queues_presets_and_templates_made_and_listed(seen: dict, server: Se
     assert seen["gone"] == {"queue": True, "preset": True, "template": True}
 
 
-def test_runs_a_job_to_its_end(seen: dict, outputs: Path) -> None:
+def test_job_runs_to_its_end(seen: dict, outputs: Path) -> None:
     job = seen["jobs"]["made"]
     assert (job["first"], job["status"], job["percent"]) == ("SUBMITTED", "COMPLETE", 100)
     assert (job["sameByToken"], job["isDated"], job["isInOrder"]) == (True, True, True)
@@ -118,14 +120,14 @@ def test_runs_a_job_to_its_end(seen: dict, outputs: Path) -> None:
     assert seen["jobs"]["probe"] == {"format": "mp4", "seconds": 2.0, "codecs": ["AVC", "AAC"]}
 
 
-def test_are_waiting_jobs_listed_found_and_canceled(seen: dict) -> None:
+def test_waiting_jobs_are_listed_found_and_canceled(seen: dict) -> None:
     waiting = seen["jobs"]["waiting"]
     assert (waiting["isListed"], waiting["lengths"], waiting["found"]) == (True, [2, 2, 1], True)
     assert (waiting["counted"], waiting["queueIsKept"], waiting["canceled"]) == (5, True, "CANCELED")
     assert (waiting["priority"], waiting["template"]) == (-7, "rust-template")
 
 
-def test_do_the_other_operations_answer(seen: dict) -> None:
+def test_other_operations_answer(seen: dict) -> None:
     rest = seen["rest"]
     assert (rest["priority"], rest["queue"], rest["versions"]) == (9, "ACTIVE", 1)
     assert (rest["share"], rest["certificateIsGone"]) == ("INITIATED", True)
@@ -144,13 +146,13 @@ def test_do_the_other_operations_answer(seen: dict) -> None:
         ("noFilm", "UnprocessableEntityException", 422, "s3://from-rust/words.mp4"),
     ],
 )
-def test_is_each_error_read_as_its_type(seen: dict, which: str, code: str, status: int, words: str) -> None:
+def test_each_error_is_read_as_its_type(seen: dict, which: str, code: str, status: int, words: str) -> None:
     refusal = seen["refusals"][which]
     assert (refusal["isTyped"], refusal["code"], refusal["status"]) == (True, code, status)
     assert words in refusal["message"] and refusal["hasId"]
 
 
-def test_are_strangers_and_missing_objects_told(seen: dict) -> None:
+def test_strangers_and_missing_objects_get_typed_errors(seen: dict) -> None:
     stranger = seen["refusals"]["stranger"]
     assert (stranger["code"], stranger["status"]) == ("InvalidSignatureException", 403)
     names = ("noSuchKey", "notFound", "noSuchBucket", "noSuchUpload", "badDigest")

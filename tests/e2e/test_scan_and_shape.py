@@ -1,4 +1,4 @@
-"""Are interlaced pictures, oblong pixels and sound that is passed through what the job asked for? ffmpeg's own detectors judge."""
+"""Are interlaced video, non-square pixels and passed-through audio as the job asks? ffmpeg's own detectors check."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SLOW = Clip(width=640, height=360, rate="25", frames=50)
 
 @pytest.fixture(scope="module")
 def masters(server: Server) -> Server:
-    """A bucket whose uploads start nothing."""
+    """The server, with a bucket that has no trigger."""
     server.s3.create_bucket(Bucket="masters")
     return server
 
 
 def half_rate(mode: str) -> dict:
-    """Interlaced H.264 at 25 frames a second."""
+    """Returns H.264 settings for 25 frames per second in this interlace mode."""
     return h264(
         InterlaceMode=mode,
         FramerateControl="SPECIFIED",
@@ -35,7 +35,7 @@ def half_rate(mode: str) -> dict:
 
 
 def detected(file: Path) -> dict[str, int]:
-    """Frames by how ffmpeg's detector sees their fields."""
+    """Counts the frames by the field order that ffmpeg's detector finds."""
     command = ["ffmpeg", "-hide_banner", "-i", str(file), "-map", "0:v", "-vf", "idet", "-f", "null", "-"]
     told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stderr
     line = re.findall(r"Multi frame detection: TFF:\s*(\d+) BFF:\s*(\d+) Progressive:\s*(\d+)", told)[-1]
@@ -43,14 +43,14 @@ def detected(file: Path) -> dict[str, int]:
 
 
 def packets(file: Path, stream: str) -> list[str]:
-    """A checksum of every packet of a stream."""
+    """Returns a checksum of every packet of a stream."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-map", stream, "-c", "copy", "-f", "framemd5", "-"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
     return [line.split(",")[5].strip() for line in lines if not line.startswith("#")]
 
 
 @pytest.mark.parametrize(("mode", "kind", "order"), [("TOP_FIELD", "top", "tt"), ("FOLLOW_BOTTOM_FIELD", "bottom", "bb")])
-def test_are_fields_of_two_moments_made_of_a_fast_film(
+def test_interlaced_fields_come_from_two_frames(
     masters: Server, clips: Clips, tmp_path: Path, mode: str, kind: str, order: str
 ) -> None:
     url = upload(masters, clips.file(FAST), "scan/fast.mp4")
@@ -70,7 +70,7 @@ def test_are_fields_of_two_moments_made_of_a_fast_film(
     assert all(decode_complaints(file) == "" for file in made.values())
 
 
-def test_is_an_interlaced_film_scaled_field_by_field_and_deinterlaced_beside_it(
+def test_interlaced_film_is_scaled_by_field_or_deinterlaced(
     masters: Server, clips: Clips, tmp_path: Path
 ) -> None:
     source = tmp_path / "interlaced.mp4"
@@ -85,13 +85,13 @@ def test_is_an_interlaced_film_scaled_field_by_field_and_deinterlaced_beside_it(
     ]
     run(masters, settings([{"FileInput": url}], outputs, "s3://renditions/scan/follow"))
     made = {name: masters.download(f"scan/follow_{name}.mp4", tmp_path / f"{name}.mp4") for name in ("i", "p")}
-    assert streams(made["i"])[0]["field_order"] == "tt", "the source's order is followed"
+    assert streams(made["i"])[0]["field_order"] == "tt", "the output must follow the source's field order"
     assert streams(made["p"])[0]["field_order"] == "progressive"
     assert all(streams(file)[0]["nb_read_packets"] == "50" for file in made.values())
     assert detected(made["i"])["top"] > 40 and detected(made["p"])["progressive"] > 40, (detected(made["i"]), detected(made["p"]))
 
 
-def test_do_both_fields_of_a_slow_film_show_one_moment(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_slow_film_fields_share_one_frame(masters: Server, clips: Clips, tmp_path: Path) -> None:
     url = upload(masters, clips.file(SLOW), "scan/slow.mp4")
     run(masters, settings([{"FileInput": url}], [output("MP4", h264(InterlaceMode="TOP_FIELD"))], "s3://renditions/scan/slow"))
     file = masters.download("scan/slow.mp4", tmp_path / "slow.mp4")
@@ -99,7 +99,7 @@ def test_do_both_fields_of_a_slow_film_show_one_moment(masters: Server, clips: C
     assert detected(file)["progressive"] > 45, detected(file)
 
 
-def test_are_oblong_pixels_marked_and_filled_without_bars(masters: Server, clips: Clips, tmp_path: Path) -> None:
+def test_non_square_pixels_are_marked_without_bars(masters: Server, clips: Clips, tmp_path: Path) -> None:
     url = upload(masters, clips.file(SLOW), "scan/shape.mp4")
     shape = h264(ParControl="SPECIFIED", ParNumerator=4, ParDenominator=3)
     outputs = [
@@ -120,7 +120,7 @@ def test_are_oblong_pixels_marked_and_filled_without_bars(masters: Server, clips
 
 
 @pytest.mark.parametrize(("codec", "container"), [("ac3", "mp4"), ("aac", "ts"), ("eac3", "mkv")])
-def test_is_sound_passed_through_packet_by_packet(
+def test_audio_passes_through_packet_by_packet(
     masters: Server, clips: Clips, tmp_path: Path, codec: str, container: str
 ) -> None:
     source = tmp_path / f"source.{container}"
@@ -134,14 +134,14 @@ def test_is_sound_passed_through_packet_by_packet(
     assert [stream["codec_name"] for stream in streams(file)] == ["h264", codec, "aac"]
     before, after = packets(source, "0:a:0"), packets(file, "0:a:0")
     if codec == "aac":
-        # In a transport stream each packet has a header of its own, which MP4 has once.
+        # In a transport stream each packet has a header of its own; MP4 stores it once.
         assert len(before) == len(after)
     else:
         assert before == after
     assert decode_complaints(file) == ""
 
 
-def test_is_what_cannot_be_passed_through_or_interlaced_told(masters: Server, clips: Clips) -> None:
+def test_impossible_passthrough_and_interlacing_are_refused(masters: Server, clips: Clips) -> None:
     url = upload(masters, clips.file(SLOW), "scan/told.mp4")
     selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
     clip = {"FileInput": url, "TimecodeSource": "ZEROBASED", "AudioSelectors": selectors,

@@ -1,4 +1,4 @@
-"""Does the Serverless Framework deploy the same stack? osls packages it offline; the outcome is compared with the template."""
+"""Does the Serverless Framework deploy the same stack? osls packages it offline, and the result is compared with our template."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from aws_template import template
 from harness import WORKSPACE
 
 DEPLOY = WORKSPACE / "deploy"
-# What the framework makes for itself: the bucket that it puts code into.
+# What the framework adds for itself: the bucket for its code.
 OF_THE_FRAMEWORK = {"ServerlessDeploymentBucket", "ServerlessDeploymentBucketPolicy"}
 
 
 @pytest.fixture(scope="module")
 def packaged() -> dict:
-    """The template that osls makes, without any network or credentials."""
+    """The template that osls generates, without network or credentials."""
     osls = DEPLOY / "node_modules" / ".bin" / "osls"
     if not osls.exists():
         pytest.skip("osls is not installed: it needs Node.js 20 (`make osls`)")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    # An unreachable proxy stands for no network at all.
+    # An unreachable proxy simulates a machine without network.
     environment |= {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "CI": "1"}
     command = [str(osls), "package", "--region", "eu-west-1", "--param=job=hls", "--param=uploadPrefix=in/"]
     done = subprocess.run(
@@ -34,11 +34,11 @@ def packaged() -> dict:
 
 
 def without_code(resources: dict) -> dict:
-    """Resources without where their code is, which is each tool's own business."""
+    """Returns the resources without their code locations, which each tool chooses for itself."""
     plain = json.loads(json.dumps(resources))
     for resource in plain.values():
         resource.get("Properties", {}).pop("Code", None)
-        # The framework also lists what CloudFormation knows anyway, because properties name it.
+        # The framework also lists dependencies that CloudFormation infers from the properties anyway.
         waits = resource.pop("DependsOn", [])
         properties = json.dumps(resource.get("Properties", {}))
         named = [waits] if isinstance(waits, str) else waits
@@ -47,25 +47,25 @@ def without_code(resources: dict) -> dict:
 
 
 def differences(ours: dict, theirs: dict, place: str = "") -> list[str]:
-    """Every place in which two trees differ."""
+    """Lists every place where two trees differ."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         found = []
         for key in sorted({*ours, *theirs}):
             if key not in ours or key not in theirs:
-                found.append(f"{place}/{key} stands only in {'theirs' if key in theirs else 'ours'}")
+                found.append(f"{place}/{key} is only in {'theirs' if key in theirs else 'ours'}")
             else:
                 found += differences(ours[key], theirs[key], f"{place}/{key}")
         return found
-    return [] if ours == theirs else [f"{place}: {ours!r} and {theirs!r}"]
+    return [] if ours == theirs else [f"{place}: ours is {ours!r}, theirs is {theirs!r}"]
 
 
-def test_are_resources_and_policies_those_of_the_template(packaged: dict) -> None:
+def test_resources_and_policies_match_the_template(packaged: dict) -> None:
     ours = without_code(template()["Resources"])
     theirs = without_code({name: one for name, one in packaged["Resources"].items() if name not in OF_THE_FRAMEWORK})
     assert differences(ours, theirs) == []
 
 
-def test_are_conditions_and_parameters_those_of_the_template(packaged: dict) -> None:
+def test_conditions_and_parameters_match_the_template(packaged: dict) -> None:
     assert packaged["Conditions"] == template()["Conditions"]
     ours = {name for name in template()["Parameters"] if not name.startswith("Functions")}
     assert set(packaged["Parameters"]) == ours
@@ -73,13 +73,13 @@ def test_are_conditions_and_parameters_those_of_the_template(packaged: dict) -> 
     assert packaged["Parameters"]["UploadPrefix"]["Default"] == "in/"
 
 
-def test_does_every_function_get_its_own_code(packaged: dict) -> None:
+def test_every_function_gets_its_own_code(packaged: dict) -> None:
     for function in ("transcode-video", "job-finished", "bucket-notification"):
         name = "".join(part.capitalize() for part in function.split("-")) + "LambdaFunction"
         assert packaged["Resources"][name]["Properties"]["Code"]["S3Key"].endswith(f"/{function}-x86_64.zip")
 
 
-def test_does_the_comparison_see_a_change() -> None:
+def test_comparison_sees_a_change() -> None:
     ours = without_code(template()["Resources"])
     changed = json.loads(json.dumps(ours))
     changed["JobFinishedRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]["Action"] = "*"
@@ -88,6 +88,6 @@ def test_does_the_comparison_see_a_change() -> None:
     assert len(found) == 2, found
 
 
-def test_is_nothing_of_this_machine_in_the_lock_file() -> None:
+def test_lock_file_names_no_registry() -> None:
     lock = json.loads(Path(DEPLOY / "package-lock.json").read_text())
     assert not any("resolved" in one for one in lock["packages"].values())

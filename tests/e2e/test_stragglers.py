@@ -1,4 +1,4 @@
-"""Is a chunk whose encode hangs encoded a second time, and is only the first result taken?"""
+"""Is a chunk whose encode hangs encoded a second time, and is only the first result used?"""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness import FINAL, JOB_SECONDS, Server, eventually
 from outputs import ROLE, decoded_frames, settings, streams, upload
 from test_chunks import RATE, SECONDS, buckets, film, rung
 
-#: Only the encode of this chunk is disturbed; everything else goes to ffmpeg as it came.
+#: Only the encode of this chunk is disturbed; everything else goes to ffmpeg unchanged.
 STRAGGLER = "chunk-0001"
-#: One encoder is idle while the other hangs. In the sandbox the program could not note its starts.
+#: With two cores, one encoder is idle while the other hangs. In the sandbox the program could not record its starts.
 CONFIG = "[engine]\ncores = 2\nsandbox = false\n"
 
 STARTS = """#!/bin/sh
@@ -41,7 +41,7 @@ exec {ffmpeg} "$@"
 
 HANGS_FIRST = "[ $start = first ] && hang"
 HANGS_ALWAYS = "hang"
-#: The second start fails while the first still waits; then the first goes on.
+#: The second start fails while the first one waits; then the first one continues.
 SECOND_FAILS = f"""
 [ $start = second ] && exit 1
 while kill -0 "$(cat {{folder}}/second.pid 2>/dev/null)" 2>/dev/null || [ ! -e {{folder}}/second.pid ]; do sleep 0.1; done
@@ -51,7 +51,7 @@ BOTH_FAIL = SECOND_FAILS.replace("sleep 1\n", "sleep 1; exit 1\n")
 
 
 class Starts:
-    """A program that stands in ffmpeg's place, and what it noted of its starts."""
+    """A program that takes ffmpeg's place and records its starts."""
 
     def __init__(self, folder: Path, disturbance: str) -> None:
         self.folder = folder
@@ -63,22 +63,22 @@ class Starts:
         self.program.chmod(0o755)
 
     def names(self) -> set[str]:
-        """Which starts there were."""
+        """Returns the names of the starts so far."""
         return {name for name in ("first", "second", "third") if (self.folder / name).exists()}
 
     def living(self) -> list[int]:
-        """Processes of these starts, and what they started, that still run."""
+        """Returns the processes of these starts, and their children, that still run."""
         noted = [int(file.read_text()) for file in self.folder.iterdir() if file.suffix in (".pid", ".child") and file.read_text()]
         return [pid for pid in noted if is_alive(pid)]
 
     def end(self) -> None:
-        """Ends them, so that a failed test leaves nothing."""
+        """Kills these processes, so that a failed test leaves none behind."""
         for pid in self.living():
             os.kill(pid, signal.SIGKILL)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has asked for does not."""
+    """Whether a process runs. A zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -94,7 +94,7 @@ class Disturbed:
         self.server = Server(folder / "server", config=CONFIG, environment=environment).start()
 
     def submit(self, source: Path) -> str:
-        """Begins a job of one rung; its id."""
+        """Starts a job with one rung and returns its id."""
         if "masters" not in buckets(self.server):
             self.server.s3.create_bucket(Bucket="masters")
         selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
@@ -103,7 +103,7 @@ class Disturbed:
         return self.server.mediaconvert.create_job(Role=ROLE, Settings=job)["Job"]["Id"]
 
     def watch(self, job: str) -> tuple[str, list[int]]:
-        """Waits for a job's end; its status, and every percentage on the way."""
+        """Waits until a job ends. Returns its status and every percentage seen on the way."""
         seen: list[int] = []
 
         def at_its_end() -> str | None:
@@ -114,11 +114,11 @@ class Disturbed:
         return eventually(at_its_end, JOB_SECONDS, "the job's end"), seen
 
     def log_of(self, word: str) -> list[str]:
-        """Lines of the log about the straggler with a word in them."""
+        """Returns the log lines about the straggler that contain a word."""
         return [line for line in self.server.log().splitlines() if word in line and STRAGGLER in line]
 
     def end(self) -> None:
-        """Leaves nothing."""
+        """Stops the server and kills what the starts left behind."""
         self.server.end()
         self.starts.end()
 
@@ -131,7 +131,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def disturbed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disturbed]:
-    """A server disturbed as the test says."""
+    """A server with the disturbance that the test names."""
     made = Disturbed(tmp_path, request.param)
     try:
         yield made
@@ -140,12 +140,12 @@ def disturbed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Distur
 
 
 def left_half_done(server: Server) -> list[Path]:
-    """Folders of the straggler that are not finished."""
+    """Returns the straggler's unfinished folders."""
     return list(server.data.rglob(f"{STRAGGLER}*.partial"))
 
 
 def frames_of(server: Server, folder: Path) -> list[str]:
-    """Checksums of all frames of what the job made."""
+    """Returns the checksums of all frames of the job's output."""
     assert server.keys() == ["film_a.mp4"]
     file = server.download("film_a.mp4", folder / "film_a.mp4")
     picture = next(stream for stream in streams(file) if stream["codec_type"] == "video")
@@ -155,7 +155,7 @@ def frames_of(server: Server, folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Checksums of the frames of a job that nothing disturbs."""
+    """The checksums of all frames of a job that nothing disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed")
     calm = Disturbed(folder, ":")
     try:
@@ -166,11 +166,11 @@ def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 @pytest.mark.parametrize("disturbed", [HANGS_FIRST], indirect=True)
-def test_is_a_chunk_that_hangs_encoded_a_second_time(disturbed: Disturbed, source: Path, undisturbed: list[str], tmp_path: Path) -> None:
+def test_hanging_chunk_is_encoded_a_second_time(disturbed: Disturbed, source: Path, undisturbed: list[str], tmp_path: Path) -> None:
     status, percents = disturbed.watch(disturbed.submit(source))
     assert status == "COMPLETE" and percents == sorted(percents)
     assert disturbed.starts.names() == {"first", "second"}
-    assert disturbed.starts.living() == [], "what hung is gone, with what it had started"
+    assert disturbed.starts.living() == [], "the hanging process and its children must be gone"
     assert frames_of(disturbed.server, tmp_path) == undisturbed
     assert len(disturbed.log_of("started a second time")) == 1
     [won] = disturbed.log_of("won: the other is dropped")
@@ -179,7 +179,7 @@ def test_is_a_chunk_that_hangs_encoded_a_second_time(disturbed: Disturbed, sourc
 
 
 @pytest.mark.parametrize("disturbed", [SECOND_FAILS], indirect=True)
-def test_does_the_first_start_decide_when_the_second_fails(disturbed: Disturbed, source: Path, undisturbed: list[str], tmp_path: Path) -> None:
+def test_first_start_wins_when_the_second_fails(disturbed: Disturbed, source: Path, undisturbed: list[str], tmp_path: Path) -> None:
     status, percents = disturbed.watch(disturbed.submit(source))
     assert status == "COMPLETE" and percents == sorted(percents)
     assert disturbed.starts.names() == {"first", "second"}
@@ -190,7 +190,7 @@ def test_does_the_first_start_decide_when_the_second_fails(disturbed: Disturbed,
 
 
 @pytest.mark.parametrize("disturbed", [BOTH_FAIL], indirect=True)
-def test_does_the_job_fail_when_both_starts_do(disturbed: Disturbed, source: Path) -> None:
+def test_job_fails_when_both_starts_fail(disturbed: Disturbed, source: Path) -> None:
     done = disturbed.server.wait_status(disturbed.submit(source))
     assert done["Status"] == "ERROR" and "encoding the video" in done["ErrorMessage"], done
     assert disturbed.starts.names() == {"first", "second"}
@@ -198,7 +198,7 @@ def test_does_the_job_fail_when_both_starts_do(disturbed: Disturbed, source: Pat
 
 
 @pytest.mark.parametrize("disturbed", [HANGS_ALWAYS], indirect=True)
-def test_does_a_job_that_is_cancelled_end_both_starts(disturbed: Disturbed, source: Path) -> None:
+def test_cancelling_the_job_ends_both_starts(disturbed: Disturbed, source: Path) -> None:
     job = disturbed.submit(source)
     eventually(lambda: (disturbed.starts.folder / "second.child").exists(), 120, "a second start")
     assert len(disturbed.starts.living()) == 4
@@ -211,13 +211,13 @@ def test_does_a_job_that_is_cancelled_end_both_starts(disturbed: Disturbed, sour
 
 
 @pytest.mark.parametrize("disturbed", [HANGS_ALWAYS], indirect=True)
-def test_does_a_job_with_two_starts_go_on_after_a_crash(disturbed: Disturbed, source: Path, undisturbed: list[str], tmp_path: Path) -> None:
+def test_job_with_two_starts_survives_a_crash(disturbed: Disturbed, source: Path, undisturbed: list[str], tmp_path: Path) -> None:
     job = disturbed.submit(source)
     eventually(lambda: (disturbed.starts.folder / "second.child").exists(), 120, "a second start")
     assert len(left_half_done(disturbed.server)) == 2
     disturbed.server.kill()
     disturbed.starts.end()
-    # A third start goes through to ffmpeg.
+    # From now on, every start goes through to ffmpeg.
     disturbed.starts.program.write_text(f'#!/bin/sh\nexec {shutil.which("ffmpeg")} "$@"\n')
     disturbed.server.start()
     assert disturbed.server.wait_status(job)["Status"] == "COMPLETE"

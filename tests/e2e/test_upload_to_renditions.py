@@ -1,4 +1,4 @@
-"""Does an upload become its renditions? Clients know S3 and MediaConvert and nothing of ours."""
+"""Does an upload become its renditions? The clients know only S3 and MediaConvert, and nothing of abanico."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TINY = Clip(width=320, height=180, frames=25)
 
 
 def expected(clip: Clip) -> Expected:
-    """What all renditions of a clip share."""
+    """Returns what all renditions of a clip have in common."""
     return Expected(sizes={}, rate=Fraction(clip.rate), frames=clip.frames, has_sound=clip.has_sound)
 
 
 def check_all(server: Server, prefix: str, clip: Clip, sizes: dict[str, tuple[int, int]], folder: Path) -> None:
-    """Fails unless exactly `sizes` (key ending → size) stand below `prefix` and each is right."""
+    """Fails unless exactly the files in `sizes` (key ending → size) exist below `prefix` and each is right."""
     assert server.keys(prefix=prefix) == sorted(f"{prefix}{ending}" for ending in sizes)
     for ending, size in sizes.items():
         file = server.download(f"{prefix}{ending}", folder / "rendition.mp4")
@@ -35,12 +35,12 @@ def upload(server: Server, clip: Path, key: str) -> None:
 
 
 def padded(mp4: bytes, least: int) -> bytes:
-    """The same film with an empty box at its end, so that it has at least `least` bytes."""
+    """Returns the same film with an empty box at its end, which makes it at least `least` bytes long."""
     size = max(8, least - len(mp4))
     return mp4 + size.to_bytes(4, "big") + b"free" + b"\0" * (size - 8)
 
 
-def test_does_one_upload_give_three_right_renditions(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_upload_gives_three_right_renditions(server: Server, clips: Clips, tmp_path: Path) -> None:
     upload(server, clips.file(HD), "films/holiday.mp4")
     job = server.wait_job("films/holiday.mp4")
     assert job["Status"] == "COMPLETE", job
@@ -50,7 +50,7 @@ def test_does_one_upload_give_three_right_renditions(server: Server, clips: Clip
     assert head["ContentType"] == "video/mp4"
 
 
-def test_does_the_job_list_its_outputs_as_mediaconvert_does(server: Server, clips: Clips) -> None:
+def test_job_lists_its_outputs_like_mediaconvert(server: Server, clips: Clips) -> None:
     upload(server, clips.file(TINY), "listed.mp4")
     job = server.wait_job("listed.mp4")
     (group,) = job["OutputGroupDetails"]
@@ -74,14 +74,14 @@ def test_does_the_job_list_its_outputs_as_mediaconvert_does(server: Server, clip
         ("no_ending", "no_ending"),
     ],
 )
-def test_does_a_strange_key_keep_its_name(key: str, stem: str, server: Server, clips: Clips) -> None:
+def test_strange_key_keeps_its_name(key: str, stem: str, server: Server, clips: Clips) -> None:
     upload(server, clips.file(TINY), key)
     job = server.wait_job(key)
     assert job["Status"] == "COMPLETE", job
     assert server.keys(prefix=f"{key}/") == [f"{key}/{stem}_480p.mp4"]
 
 
-def test_do_uploads_of_one_stem_not_write_over_each_other(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_uploads_with_one_stem_stay_apart(server: Server, clips: Clips, tmp_path: Path) -> None:
     longer = Clip(width=320, height=180, frames=50, ending="mov")
     upload(server, clips.file(TINY), "same/a.mp4")
     upload(server, clips.file(longer), "same/a.mov")
@@ -90,31 +90,31 @@ def test_do_uploads_of_one_stem_not_write_over_each_other(server: Server, clips:
     check_all(server, "same/a.mov/", longer, {"a_480p.mp4": (320, 180)}, tmp_path)
 
 
-def test_does_a_folder_marker_make_no_job(server: Server, clips: Clips) -> None:
+def test_folder_marker_starts_no_job(server: Server, clips: Clips) -> None:
     server.s3.put_object(Bucket="uploads", Key="marked/", Body=b"")
-    # Events go out in order: once the later upload is done, the marker's turn is over too.
+    # Events are handled in order: once the later upload is done, the marker's event has been handled too.
     upload(server, clips.file(TINY), "marked/later.mp4")
     assert server.wait_job("marked/later.mp4")["Status"] == "COMPLETE"
     assert server.jobs_of("marked/") == []
 
 
-def test_is_an_upload_that_is_no_video_a_visible_error(server: Server) -> None:
+def test_upload_without_video_is_a_visible_error(server: Server) -> None:
     server.s3.put_object(Bucket="uploads", Key="notes.txt", Body=b"no video in here\n" * 100)
     job = server.wait_job("notes.txt")
     assert (job["Status"], job["ErrorCode"]) == ("ERROR", 1010)
     assert job["ErrorMessage"].startswith("Unable to open input file [s3://uploads/notes.txt]")
     assert server.keys(prefix="notes.txt") == []
-    assert len(server.jobs_of("notes.txt")) == 1, "no retry of what cannot succeed"
+    assert len(server.jobs_of("notes.txt")) == 1, "a job that cannot succeed must not be retried"
 
 
-def test_does_a_small_source_get_its_own_size_only(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_small_source_is_not_enlarged(server: Server, clips: Clips, tmp_path: Path) -> None:
     small = Clip(width=640, height=360, frames=50)
     upload(server, clips.file(small), "small.mp4")
     server.wait_job("small.mp4")
     check_all(server, "small.mp4/small", small, {"_480p.mp4": (640, 360)}, tmp_path)
 
 
-def test_does_portrait_stay_portrait(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_portrait_stays_portrait(server: Server, clips: Clips, tmp_path: Path) -> None:
     portrait = Clip(width=720, height=1280, frames=40)
     upload(server, clips.file(portrait), "portrait.mp4")
     server.wait_job("portrait.mp4")
@@ -122,14 +122,14 @@ def test_does_portrait_stay_portrait(server: Server, clips: Clips, tmp_path: Pat
     check_all(server, "portrait.mp4/portrait", portrait, sizes, tmp_path)
 
 
-def test_does_a_silent_source_stay_silent(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_silent_source_stays_silent(server: Server, clips: Clips, tmp_path: Path) -> None:
     silent = Clip(width=320, height=180, frames=30, has_sound=False)
     upload(server, clips.file(silent), "silent.mp4")
     assert server.wait_job("silent.mp4")["Status"] == "COMPLETE"
     check_all(server, "silent.mp4/", silent, {"silent_480p.mp4": (320, 180)}, tmp_path)
 
 
-def test_does_a_multipart_upload_trigger(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_multipart_upload_triggers_a_job(server: Server, clips: Clips, tmp_path: Path) -> None:
     cut = 5 * 1024 * 1024
     whole = padded(clips.file(HD).read_bytes(), cut + 1000)
     place = {"Bucket": "uploads", "Key": "in parts.mp4"}
@@ -138,23 +138,23 @@ def test_does_a_multipart_upload_trigger(server: Server, clips: Clips, tmp_path:
     for number, body in ((3, whole[:cut]), (7, whole[cut:])):
         answer = server.s3.upload_part(**place, UploadId=upload_id, PartNumber=number, Body=body)
         parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-    assert server.jobs_of("in parts.mp4") == [], "parts alone are no upload"
+    assert server.jobs_of("in parts.mp4") == [], "parts alone must not start a job"
     server.s3.complete_multipart_upload(**place, UploadId=upload_id, MultipartUpload={"Parts": parts})
     assert server.wait_job("in parts.mp4")["Status"] == "COMPLETE"
     made = server.download("in parts.mp4/in parts_480p.mp4", tmp_path / "made.mp4")
     assert facts(made).frames == HD.frames
 
 
-def test_does_a_copy_trigger(server: Server, clips: Clips) -> None:
+def test_copy_triggers_a_job(server: Server, clips: Clips) -> None:
     server.s3.create_bucket(Bucket="attic")
     server.s3.put_object(Bucket="attic", Key="old film.mp4", Body=clips.file(TINY).read_bytes())
     source = {"Bucket": "attic", "Key": "old film.mp4"}
     server.s3.copy_object(Bucket="uploads", Key="copied.mp4", CopySource=source)
     assert server.wait_job("copied.mp4")["Status"] == "COMPLETE"
-    assert server.jobs_of("old film.mp4", bucket="attic") == [], "only the trigger's bucket counts"
+    assert server.jobs_of("old film.mp4", bucket="attic") == [], "only uploads to the trigger's bucket start jobs"
 
 
-def test_does_a_second_upload_of_a_key_make_a_second_job(server: Server, clips: Clips, tmp_path: Path) -> None:
+def test_second_upload_of_a_key_starts_another_job(server: Server, clips: Clips, tmp_path: Path) -> None:
     upload(server, clips.file(TINY), "twice.mp4")
     first = server.wait_job("twice.mp4")
     longer = Clip(width=320, height=180, frames=60)
@@ -164,7 +164,7 @@ def test_does_a_second_upload_of_a_key_make_a_second_job(server: Server, clips: 
     check_all(server, "twice.mp4/", longer, {"twice_480p.mp4": (320, 180)}, tmp_path)
 
 
-def test_is_nothing_left_running_and_the_stop_clean(fresh_server: Server, clips: Clips) -> None:
+def test_stop_is_clean_and_leaves_no_process(fresh_server: Server, clips: Clips) -> None:
     fresh_server.start()
     upload(fresh_server, clips.file(TINY), "last.mp4")
     fresh_server.wait_job("last.mp4")
@@ -174,7 +174,7 @@ def test_is_nothing_left_running_and_the_stop_clean(fresh_server: Server, clips:
     eventually(lambda: fresh_server.leftovers() == [], 2, "no process is left")
 
 
-def test_is_what_was_uploaded_still_there_after_a_restart(fresh_server: Server, clips: Clips) -> None:
+def test_uploads_and_outputs_survive_a_restart(fresh_server: Server, clips: Clips) -> None:
     fresh_server.start()
     upload(fresh_server, clips.file(TINY), "kept.mp4")
     fresh_server.wait_job("kept.mp4")
@@ -182,6 +182,6 @@ def test_is_what_was_uploaded_still_there_after_a_restart(fresh_server: Server, 
     fresh_server.start()
     assert fresh_server.keys() == ["kept.mp4/kept_480p.mp4"]
     (job,) = fresh_server.jobs_of("kept.mp4")
-    assert job["Status"] == "COMPLETE", "the scan at start makes no second job"
+    assert job["Status"] == "COMPLETE", "the scan at startup must not create a second job"
     with pytest.raises(ClientError, match="404"):
         fresh_server.s3.head_object(Bucket="renditions", Key="never.mp4")

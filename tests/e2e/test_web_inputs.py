@@ -1,4 +1,4 @@
-"""Are inputs read from the web, and only from where the operator lets them come? Real servers on loopback count requests."""
+"""Are inputs read from the web, and only from hosts that the operator allows? Real servers on loopback record the requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGNATURE = "5ec2e75ec2e75ec2e7"
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-made authority, and a server's certificate of it."""
+    """A test certificate authority, and a server certificate that it signed."""
     return certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -52,7 +52,7 @@ def hidden(clips: Clips) -> Iterator[WebServer]:
 
 @pytest.fixture(scope="module")
 def dead_port() -> Iterator[int]:
-    """A port where nobody listens, and nobody will."""
+    """A port on which nothing listens, now or later."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -66,7 +66,7 @@ def server(
     authority: tuple[Path, Path],
     dead_port: int,
 ) -> Iterator[Server]:
-    """Reads from two servers and from a port where none is. The environment names a proxy that would swallow all."""
+    """A server that may read from two web servers and a dead port. Its environment names a proxy that would break every request."""
     hosts = f'hosts = ["{web.host}", "{secure.host}", "127.0.0.1:{dead_port}"]'
     config = f'[web_inputs]\n{hosts}\nallow_private_addresses = true\nca_file = "{authority[0]}"\nmax_bytes = 10_000_000\n'
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), f"http://127.0.0.1:{dead_port}")
@@ -80,19 +80,19 @@ def server(
 
 
 def job_of(url: str, name: str = "x", **members: object) -> dict:
-    """A job of one small film from `url`."""
+    """Returns a job with one small output from `url`."""
     return settings([{"FileInput": url, **members}], [output("MP4", h264(), NameModifier="_o")], f"s3://renditions/web/{name}/")
 
 
 def refusal(server: Server, job: dict) -> str:
-    """What CreateJob says against a job."""
+    """Returns the message with which CreateJob refuses a job."""
     with pytest.raises(ClientError) as refused:
         server.mediaconvert.create_job(Role=ROLE, Settings=job)
     assert refused.value.response["Error"]["Code"] == "BadRequestException"
     return refused.value.response["Error"]["Message"]
 
 
-def test_are_film_captions_and_image_read_by_http(server: Server, web: WebServer, tmp_path: Path) -> None:
+def test_film_captions_and_image_are_read_by_http(server: Server, web: WebServer, tmp_path: Path) -> None:
     film = f"{web.put('/film.mp4', web.pages['/film.mp4'].body)}?id=7&X-Amz-Signature={SIGNATURE}"
     captions = web.put("/texts/texto.srt", SRT.encode())
     image = web.put("/white.png", png(60, 40, (255, 255, 255, 255)))
@@ -110,7 +110,7 @@ def test_are_film_captions_and_image_read_by_http(server: Server, web: WebServer
         sidecar("SRT", "_s"),
     ]
     run(server, job)
-    # The name is the URL's, without its query.
+    # The output is named after the URL, without its query.
     made = server.download("web/all/film_o.mp4", tmp_path / "film.mp4")
     assert not decode_complaints(made)
     video = next(stream for stream in streams(made) if stream["codec_type"] == "video")
@@ -120,7 +120,7 @@ def test_are_film_captions_and_image_read_by_http(server: Server, web: WebServer
         assert [asked for asked, _ in web.requests if asked.split("?")[0] == path] == [path + query]
 
 
-def test_tells_probe_of_a_web_file_what_it_tells_of_an_object(server: Server, web: WebServer, clips: Clips) -> None:
+def test_probe_describes_web_files_like_objects(server: Server, web: WebServer, clips: Clips) -> None:
     of_web, of_object = (
         server.mediaconvert.probe(InputFiles=[{"FileUrl": url}])["ProbeResults"][0]
         for url in (web.put("/probed.mp4", web.pages["/film.mp4"].body), upload(server, clips.file(FILM), "probed.mp4"))
@@ -130,19 +130,19 @@ def test_tells_probe_of_a_web_file_what_it_tells_of_an_object(server: Server, we
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3401), (403, 3403), (404, 3404), (418, 3408), (503, 3450)])
-def test_does_a_status_become_its_code(server: Server, web: WebServer, status: int, code: int) -> None:
+def test_http_status_becomes_its_error_code(server: Server, web: WebServer, status: int, code: int) -> None:
     failed = fail(server, job_of(web.put(f"/status/{status}.mp4", b"x", status=status)))
     assert failed["ErrorCode"] == code and str(status) in failed["ErrorMessage"], failed
-    # A failed server is asked three times, a clear answer is believed.
+    # A server error is tried three times; a client error is final.
     assert len(web.asked(f"/status/{status}.mp4")) == (3 if code == 3450 else 1)
 
 
-def test_is_a_server_that_is_not_there_told(server: Server, dead_port: int) -> None:
+def test_unreachable_server_is_reported(server: Server, dead_port: int) -> None:
     failed = fail(server, job_of(f"http://127.0.0.1:{dead_port}/film.mp4"))
     assert failed["ErrorCode"] == 3451 and "cannot connect" in failed["ErrorMessage"], failed
 
 
-def test_are_user_and_password_of_the_url_used_and_not_told(server: Server, web: WebServer) -> None:
+def test_url_credentials_are_used_but_never_shown(server: Server, web: WebServer) -> None:
     url = web.put("/guarded.mp4", web.pages["/film.mp4"].body, needs_password=True)
     assert fail(server, job_of(url))["ErrorCode"] == 3401
     run(server, job_of(url.replace("http://", f"http://{USER}:{PASSWORD}@"), "guarded"))
@@ -153,7 +153,7 @@ def test_are_user_and_password_of_the_url_used_and_not_told(server: Server, web:
         assert PASSWORD not in text and SIGNATURE not in text
 
 
-def test_is_a_host_that_is_not_listed_never_asked(server: Server, hidden: WebServer) -> None:
+def test_unlisted_host_is_never_asked(server: Server, hidden: WebServer) -> None:
     url = f"http://{hidden.host}/film.mp4"
     told = refusal(server, job_of(url))
     assert told.startswith("/inputs/0/fileInput: ") and hidden.host in told and "`[web_inputs]`" in told, told
@@ -165,7 +165,7 @@ def test_is_a_host_that_is_not_listed_never_asked(server: Server, hidden: WebSer
     assert hidden.requests == []
 
 
-def test_are_redirects_followed_to_listed_hosts_only(server: Server, web: WebServer, secure: WebServer, hidden: WebServer) -> None:
+def test_redirects_are_followed_to_listed_hosts_only(server: Server, web: WebServer, secure: WebServer, hidden: WebServer) -> None:
     run(server, job_of(web.put("/moved.mp4", status=302, location="/film.mp4"), "moved"))
     run(server, job_of(web.put("/up.mp4", status=301, location=f"https://{secure.host}/film.mp4"), "up"))
     targets = [f"http://{hidden.host}/film.mp4", "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd"]
@@ -182,7 +182,7 @@ def test_are_redirects_followed_to_listed_hosts_only(server: Server, web: WebSer
     assert failed["ErrorCode"] == 3408 and len(web.asked("/loop.mp4")) == 6, failed
 
 
-def test_is_a_named_authority_trusted_and_no_other(server: Server, secure: WebServer, fresh_server: Server) -> None:
+def test_only_the_configured_authority_is_trusted(server: Server, secure: WebServer, fresh_server: Server) -> None:
     run(server, job_of(f"https://{secure.host}/film.mp4", "tls"))
     fresh_server.config = f'[web_inputs]\nhosts = ["{secure.host}"]\nallow_private_addresses = true\n'
     asked = len(secure.requests)
@@ -191,7 +191,7 @@ def test_is_a_named_authority_trusted_and_no_other(server: Server, secure: WebSe
     assert len(secure.requests) == asked
 
 
-def test_does_a_broken_transfer_go_on(server: Server, web: WebServer, tmp_path: Path) -> None:
+def test_broken_transfer_resumes(server: Server, web: WebServer, tmp_path: Path) -> None:
     film = web.pages["/film.mp4"].body
     run(server, job_of(web.put("/cut.mp4", film, cut_at=50_000), "cut"))
     assert not decode_complaints(server.download("web/cut/cut_o.mp4", tmp_path / "cut.mp4"))
@@ -199,41 +199,41 @@ def test_does_a_broken_transfer_go_on(server: Server, web: WebServer, tmp_path: 
     assert "range" not in first and second["range"] == "bytes=50000-" and second["if-range"] == f'"{len(film)}"'
 
 
-def test_does_cancelling_end_a_transfer_and_remove_its_part(server: Server, web: WebServer) -> None:
+def test_cancelling_ends_a_transfer_and_cleans_up(server: Server, web: WebServer) -> None:
     url = web.put("/slow.mp4", bytes(100_000), hangs=True)
     job = server.mediaconvert.create_job(Role=ROLE, Settings=job_of(url))["Job"]["Id"]
     work = server.data / "engine" / "work" / job
-    eventually(lambda: any(file.stat().st_size >= 50_000 for file in work.glob("input-*")), 30, "half of the file")
+    eventually(lambda: any(file.stat().st_size >= 50_000 for file in work.glob("input-*")), 30, "half of the file arrives")
     server.mediaconvert.cancel_job(Id=job)
     server.wait_status(job, ("CANCELED",), 20)
-    eventually(lambda: not work.exists(), 20, "the work folder's end")
+    eventually(lambda: not work.exists(), 20, "the work folder is removed")
 
 
-def test_is_a_file_over_the_limit_refused(server: Server, web: WebServer) -> None:
+def test_file_over_the_limit_is_refused(server: Server, web: WebServer) -> None:
     failed = fail(server, job_of(web.put("/large.mp4", bytes(10_000_001))))
     assert failed["ErrorCode"] == 3408 and "`max_bytes`" in failed["ErrorMessage"], failed
 
 
-def test_does_a_listed_host_in_a_private_network_stay_out_of_reach(web: WebServer, fresh_server: Server) -> None:
+def test_private_addresses_stay_out_of_reach(web: WebServer, fresh_server: Server) -> None:
     fresh_server.config = f'[web_inputs]\nhosts = ["{web.host}", "localhost:{web.port}"]\n'
     fresh_server.start()
     asked = len(web.requests)
     told = refusal(fresh_server, job_of(f"http://{web.host}/film.mp4"))
     assert "`allow_private_addresses`" in told, told
-    # What a name means is known only when it is asked for.
+    # A host name is resolved only when the file is read.
     failed = fail(fresh_server, job_of(f"http://localhost:{web.port}/film.mp4"))
     assert failed["ErrorCode"] == 3457 and "`localhost`" in failed["ErrorMessage"], failed
     assert len(web.requests) == asked
 
 
-def test_is_the_web_off_by_default(fresh_server: Server, web: WebServer) -> None:
+def test_web_inputs_are_off_by_default(fresh_server: Server, web: WebServer) -> None:
     fresh_server.start()
     asked = len(web.requests)
     assert "`[web_inputs]`" in refusal(fresh_server, job_of(f"http://{web.host}/film.mp4"))
     assert len(web.requests) == asked
 
 
-def test_does_a_policy_close_what_the_configuration_opens(server: Server, web: WebServer) -> None:
+def test_policy_overrides_the_configuration(server: Server, web: WebServer) -> None:
     client = server.mediaconvert
     client.put_policy(Policy={"HttpInputs": "DISALLOWED"})
     try:

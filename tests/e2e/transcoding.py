@@ -1,7 +1,6 @@
-"""`abanico transcode` as a client runs it, and the check of what it made.
+"""Runs `abanico transcode` as a client does and checks the files that it makes.
 
-In: a file and what its renditions must be. Out: the facts of every output, or the failure. Never a judgement from
-abanico's own report: every output is probed and decoded anew.
+The check probes and decodes every output anew and never relies on abanico's own report.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ START_TOLERANCE_MS = 5
 
 @dataclass(frozen=True)
 class Expected:
-    """What the renditions of a file must be: name ending → size, and what all of them share."""
+    """What a file's renditions must be. `sizes` maps name endings to sizes; the other members apply to all renditions."""
 
     sizes: dict[str, tuple[int, int]]
     rate: Fraction
@@ -37,7 +36,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call of `abanico transcode --json` did."""
+    """The result of one call of `abanico transcode --json`."""
 
     status: int
     outputs: list[Path]
@@ -66,31 +65,31 @@ def transcode(file: Path, out: Path, *options: str) -> Outcome:
 
 
 def preset_options() -> list[str]:
-    """The options that ask for the three-output MP4 job."""
+    """Returns the options for the job with three MP4 outputs."""
     return [word for name in THREE_PRESETS for word in ("--preset", name)]
 
 
 def check_rendition(file: Path, size: tuple[int, int], expected: Expected) -> Facts:
-    """Fails unless `file` is as expected in every fact and decodes without a complaint."""
+    """Fails unless every fact of `file` is as expected and it decodes without errors. Returns the facts."""
     found = facts(file)
     assert found.codec == "h264", file.name
     assert found.size == size, file.name
     assert (found.sample_aspect, found.rotation) == (1, 0), f"{file.name} is not upright with square pixels: {found}"
     assert found.frames == expected.frames, file.name
-    # One frame alone has no rate that a file could tell.
+    # A file with a single frame has no frame rate.
     assert found.rate == expected.rate or found.frames == 1, file.name
     assert abs(found.duration_ms - float(expected.frames / expected.rate) * 1000) < 1, file.name
-    assert is_fast_start(file), f"{file.name} has its index behind its data"
+    assert is_fast_start(file), f"{file.name} has its index after its media data"
     assert (found.sound is not None) == expected.has_sound, file.name
     if found.sound:
         assert found.sound.codec == "aac", file.name
         offset_ms = found.sound.start_ms - found.start_ms
-        assert abs(offset_ms) <= START_TOLERANCE_MS, f"{file.name}: sound starts {offset_ms} ms after the picture"
+        assert abs(offset_ms) <= START_TOLERANCE_MS, f"{file.name}: audio starts {offset_ms} ms after the video"
     complaints = decode_complaints(file)
     assert not complaints, f"{file.name} does not decode: {complaints}"
     return found
 
 
 def all_files(folder: Path) -> list[Path]:
-    """Every file below `folder`, hidden ones too."""
+    """Returns every file below `folder`, hidden ones too."""
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []

@@ -1,7 +1,6 @@
-"""A web server on loopback.
+"""A web server on the loopback address, over HTTP or HTTPS, that records every request.
 
-In: files and behaviours by path. Out: their answers over HTTP or HTTPS, and every request that came. Never a host but
-this machine.
+Each path has its own file and behaviour.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ USER, PASSWORD = "ann", "pa55word"
 
 @dataclass
 class Page:
-    """What one path answers."""
+    """The answer for one path."""
 
     body: bytes = b""
     status: int = 200
@@ -27,13 +26,13 @@ class Page:
     needs_password: bool = False
     #: The first answer ends after this many bytes.
     cut_at: int | None = None
-    #: After half of the body nothing comes, until the server ends.
+    #: Sends half of the body and then nothing until the server stops.
     hangs: bool = False
 
 
 @dataclass
 class WebServer:
-    """Serves pages with strong entity tags and ranges; counts what it is asked."""
+    """Serves pages with strong entity tags and ranges, and records the requests."""
 
     pages: dict[str, Page] = field(default_factory=dict)
     #: (path with query, headers) of every request.
@@ -58,21 +57,21 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return self._http.server_address[1]
 
     @property
     def host(self) -> str:
-        """As the configuration names it."""
+        """Address and port, as abanico's configuration lists hosts."""
         return f"127.0.0.1:{self.port}"
 
     def put(self, path: str, body: bytes = b"", **behaviour: object) -> str:
-        """Serves something; its URL."""
+        """Serves `body` at `path` and returns the URL."""
         self.pages[path] = Page(body, **behaviour)
         return f"{'https' if self.certificate else 'http'}://{self.host}{path}"
 
     def asked(self, path: str) -> list[dict[str, str]]:
-        """Headers of the requests for a path, in lower case."""
+        """Returns the headers of each request for a path, with names in lower case."""
         return [headers for asked, headers in self.requests if asked.split("?")[0] == path]
 
 
@@ -107,13 +106,16 @@ def _handler(server: WebServer) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     return Handler
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
-    """A new authority and a certificate of it for 127.0.0.1; the authority's certificate, and that of the server with its key."""
+    """Makes a new certificate authority and a certificate for 127.0.0.1 that it signs.
+
+    Returns the authority's certificate, and the server's certificate together with its key.
+    """
     subject = ["-subj", "/CN=a test's authority", "-days", "2", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     authority, authority_key = folder / "authority.pem", folder / "authority.key"
     _openssl("req", "-x509", *subject, "-keyout", authority_key, "-out", authority)
