@@ -1,6 +1,6 @@
-// What a program with AWS's SDK for JavaScript does with MediaConvert and S3. In: a file and an input bucket as words, the
-// endpoint and keys from the environment, as SDKs read them. Out: one JSON object of what it saw. Never a setting that an AWS
-// account would not take.
+// Uses MediaConvert and S3 through AWS's SDK for JavaScript, as a user's program would. The arguments are a video file and an
+// input bucket; endpoint and keys come from the environment, as SDKs read them. Prints one JSON object with what it saw. It
+// uses only settings that an AWS account would accept.
 
 import { readFile } from "node:fs/promises";
 import {
@@ -18,7 +18,7 @@ const client = new MediaConvertClient({});
 const seen = {};
 
 await s3.send(new PutObjectCommand({ Bucket: bucket, Key: "día 1.mp4", Body: await readFile(file) }));
-// Every 32-bit word is another, so parts in a wrong order would show.
+// Every 32-bit word is different, so that parts in the wrong order would show.
 const content = Buffer.from(Uint32Array.from({ length: 3 * 1024 * 1024 }, (_, index) => index).buffer);
 const large = new Upload({
   client: s3, params: { Bucket: bucket, Key: "large.bin", Body: content }, partSize: 5 * 1024 * 1024,

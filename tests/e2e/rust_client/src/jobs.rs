@@ -1,5 +1,6 @@
-//! MediaConvert's jobs: made, followed to their end, listed in pages, searched, canceled. In: the uploaded film and a folder. Out:
-//! what the jobs tell, and their outputs in the folder.
+//! Creates MediaConvert jobs, follows them to their end, lists them in pages, searches and cancels them.
+//!
+//! Returns what the jobs report, and downloads their outputs to the folder.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub(crate) async fn seen(clients: &Clients, folder: &Path) -> Outcome<Value> {
 async fn probed(client: &Client, film: &str) -> Outcome<Value> {
     let answer = client.probe().input_files(ProbeInputFile::builder().file_url(film).build()).send().await?;
     let container = answer.probe_results().first().and_then(|result| result.container());
-    let container = container.ok_or("a probe without a container")?;
+    let container = container.ok_or("the probe has no container")?;
     Ok(json!({
         "format": container.format().map(|one| one.as_str()),
         "seconds": container.duration(),
@@ -43,11 +44,11 @@ async fn made(clients: &Clients, film: &str, folder: &Path) -> Outcome<Value> {
     let client = &clients.mediaconvert;
     let order = client.create_job().role(ROLE).client_request_token("once").user_metadata("from", "rust");
     let order = order.tags("team", "films").settings(three_outputs(film, "s3://renditions/rust/"));
-    let job = order.clone().send().await?.job.ok_or("a job that was made is not in the answer")?;
-    let again = order.send().await?.job.ok_or("a job that was made before is not in the answer")?;
-    let id = job.id().ok_or("a job without an id")?;
+    let job = order.clone().send().await?.job.ok_or("the answer to CreateJob has no job")?;
+    let again = order.send().await?.job.ok_or("the answer to the repeated CreateJob has no job")?;
+    let id = job.id().ok_or("the job has no id")?;
     let end = ended(client, id).await?;
-    let tags = client.list_tags_for_resource().arn(job.arn().ok_or("a job without an ARN")?).send().await?;
+    let tags = client.list_tags_for_resource().arn(job.arn().ok_or("the job has no ARN")?).send().await?;
     let timing = end.timing();
     Ok(json!({
         "id": id,
@@ -70,17 +71,11 @@ async fn made(clients: &Clients, film: &str, folder: &Path) -> Outcome<Value> {
     }))
 }
 
-/// Asks until the job is at its end, and no longer than a limit.
+/// Polls until the job ends. Fails after `END_OF_JOB`.
 async fn ended(client: &Client, id: &str) -> Outcome<Job> {
     let begun = Instant::now();
     loop {
-        let job = client
-            .get_job()
-            .id(id)
-            .send()
-            .await?
-            .job
-            .ok_or("a job that was asked for is not in the answer")?;
+        let job = client.get_job().id(id).send().await?.job.ok_or("the answer to GetJob has no job")?;
         match job.status() {
             Some(JobStatus::Complete | JobStatus::Error | JobStatus::Canceled) => return Ok(job),
             _ if begun.elapsed() > END_OF_JOB => return Err(format!("job `{id}` did not end").into()),
@@ -89,7 +84,7 @@ async fn ended(client: &Client, id: &str) -> Outcome<Job> {
     }
 }
 
-/// Fetches every object below a prefix into the folder, under the last word of its key.
+/// Downloads every object below a prefix to the folder, named after the last part of its key. Returns the keys.
 async fn downloaded(clients: &Clients, prefix: &str, folder: &Path) -> Outcome<Vec<String>> {
     let mut pages =
         clients.s3.list_objects_v2().bucket(RENDITIONS).prefix(prefix).into_paginator().page_size(2).send();
@@ -105,7 +100,7 @@ async fn downloaded(clients: &Clients, prefix: &str, folder: &Path) -> Outcome<V
     Ok(keys)
 }
 
-/// Jobs of a queue that starts nothing: listed in pages, found by their input, canceled.
+/// Creates jobs in a paused queue, lists them in pages, finds one by its input, and cancels them.
 async fn waiting(client: &Client) -> Outcome<Value> {
     let mut ids = Vec::new();
     for number in 0..WAITING {

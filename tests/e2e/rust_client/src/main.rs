@@ -1,6 +1,8 @@
-//! What a program with AWS's SDK for Rust does with S3 and MediaConvert. In: a film and a folder as words; endpoint, region and
-//! keys from the environment, as SDKs read them. Out: one JSON object of what it saw on stdout, the outputs in the folder.
-//! Never a setting that an AWS account would not take, and never an opinion of what it saw: that is the test's.
+//! Uses S3 and MediaConvert through AWS's SDK for Rust, as a user's program would.
+//!
+//! The arguments are a film and a folder; endpoint, region and keys come from the environment, as SDKs read them. Prints one
+//! JSON object with what it saw to stdout and downloads the job's outputs to the folder. It uses only settings that an AWS
+//! account would accept, and it judges nothing: the test does.
 
 mod jobs;
 mod objects;
@@ -16,10 +18,10 @@ use std::process::ExitCode;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use serde_json::{Value, json};
 
-/// A fact, or whatever kept it from being learnt.
+/// A result, or the error of the call that failed.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The bucket of what the program uploads.
+/// The bucket that the program uploads to.
 const BUCKET: &str = "from-rust";
 /// The role that every job names.
 const ROLE: &str = "arn:aws:iam::000000000000:role/r";
@@ -34,7 +36,7 @@ struct Clients {
 async fn main() -> ExitCode {
     let words: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [film, folder] = words.as_slice() else {
-        eprintln!("error: a film and a folder are wanted, in this order");
+        eprintln!("error: expected two arguments: a film and a folder");
         return ExitCode::from(2);
     };
     match walk(&clients().await, film, folder).await {
@@ -49,7 +51,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Reads the environment as every program with the SDK does; alone the connection is without TLS.
+/// Creates the clients from the environment, as every program with the SDK does, except that connections have no TLS.
 async fn clients() -> Clients {
     let http = aws_smithy_http_client::Builder::new().build_http();
     let config = aws_config::from_env().http_client(http).load().await;

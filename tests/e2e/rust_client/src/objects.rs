@@ -1,4 +1,4 @@
-//! S3: buckets, objects, uploads in parts with checksums, pages, and the SDK's waiters. In: a film. Out: what S3 answered.
+//! Uses S3's buckets, objects, multipart uploads with checksums and pages, and the SDK's waiters. Returns what S3 answered.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{BUCKET, Outcome};
 
-/// The film's key: letters beyond ASCII and a space, as uploads have them.
+/// The film's key, with a non-ASCII letter and a space, as real uploads have them.
 pub(crate) const FILM: &str = "día 1.mp4";
 const LARGE: &str = "large.bin";
 const WAIT: Duration = Duration::from_secs(20);
@@ -44,19 +44,20 @@ pub(crate) async fn seen(s3: &Client, film: &Path) -> Outcome<Value> {
     }))
 }
 
-/// The bytes of an object. The SDK compares them with the checksum that came along, and fails where they differ.
+/// Returns the bytes of an object. The SDK compares them with the checksum in the answer and fails if they differ.
 pub(crate) async fn fetched(s3: &Client, key: &str) -> Outcome<Vec<u8>> {
     let got = s3.get_object().bucket(BUCKET).key(key).checksum_mode(ChecksumMode::Enabled).send().await?;
     Ok(got.body.collect().await?.to_vec())
 }
 
-/// Uploads three parts, the last one first, with a checksum of each; where the algorithm allows, S3 makes the whole's from them.
+/// Uploads three parts, the last one first, with a checksum of each. If the algorithm allows it, S3 computes the whole object's
+/// checksum from them.
 async fn in_parts(s3: &Client, algorithm: ChecksumAlgorithm, kind: ChecksumType) -> Outcome<Value> {
-    // Every 32-bit word is another, so parts in a wrong order would show.
+    // Every 32-bit word is different, so that parts in the wrong order would show.
     let content: Vec<u8> = (0..LARGE_BYTES / 4).flat_map(u32::to_le_bytes).collect();
     let begun = s3.create_multipart_upload().bucket(BUCKET).key(LARGE).checksum_type(kind);
     let begun = begun.checksum_algorithm(algorithm.clone()).send().await?;
-    let id = begun.upload_id().ok_or("an upload in parts without an id")?;
+    let id = begun.upload_id().ok_or("the multipart upload has no id")?;
     let mut parts = Vec::new();
     for (number, bytes) in (1..).zip(content.chunks(PART_BYTES)).collect::<Vec<_>>().into_iter().rev() {
         let sent = s3.upload_part().bucket(BUCKET).key(LARGE).upload_id(id).part_number(number);
@@ -86,7 +87,7 @@ async fn in_parts(s3: &Client, algorithm: ChecksumAlgorithm, kind: ChecksumType)
     }))
 }
 
-/// Five small objects listed two a page, then deleted; the SDK waits until the last of them is gone.
+/// Lists five small objects two per page, then deletes them; the SDK waits until each one is gone.
 async fn pages(s3: &Client) -> Outcome<Value> {
     for number in 0..5 {
         let key = format!("small/{number} & more+");

@@ -1,4 +1,6 @@
-//! Refusals, each read as the type that the SDK has for it. In: what the other files left there. Out: type, status and words.
+//! Makes calls that must be refused, and reads each error as the type that the SDK has for it.
+//!
+//! Needs the preset and the bucket that the other modules created. Returns type, code, status and message.
 
 use aws_sdk_mediaconvert::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_mediaconvert::operation::RequestId;
@@ -38,7 +40,7 @@ pub(crate) async fn seen(clients: &Clients) -> Outcome<Value> {
     }))
 }
 
-/// What S3 says on things that are not there, by the SDK's types.
+/// Reads S3's errors about missing or damaged things by the SDK's types.
 async fn s3(client: &aws_sdk_s3::Client) -> Value {
     let object = client.get_object().bucket(BUCKET).key("nothing").send().await;
     let head = client.head_object().bucket(BUCKET).key("nothing").send().await;
@@ -55,7 +57,7 @@ async fn s3(client: &aws_sdk_s3::Client) -> Value {
     })
 }
 
-/// A call whose signature was made with another secret: the model has no type for that, the code tells.
+/// Makes a call signed with another secret. The model has no type for that error, so its code counts.
 async fn stranger(clients: &Clients) -> Value {
     let config = clients.mediaconvert.config();
     let key = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_default();
@@ -65,7 +67,8 @@ async fn stranger(clients: &Clients) -> Value {
     refusal(client.list_queues().send().await, |_| false)
 }
 
-/// A refused call: whether the SDK read it as the wanted type, its code, its words, its HTTP status, and whether the request has an id.
+/// Describes a refused call: whether the SDK read it as the wanted type, its code, message and HTTP status, and whether it has a
+/// request id.
 fn refusal<T, E: ProvideErrorMetadata>(
     answer: Result<T, SdkError<E>>,
     is_wanted: impl Fn(&E) -> bool,

@@ -1,4 +1,4 @@
-//! MediaConvert's queues, presets, job templates and tags. In: nothing. Out: what was made, listed in pages, changed, removed.
+//! Creates, lists in pages, changes and deletes MediaConvert's queues, presets, job templates and tags.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::settings::{self, PRESET};
 
-/// A queue that starts nothing.
+/// A paused queue, whose jobs wait.
 pub(crate) const QUEUE: &str = "rust";
-/// A template whose output is the preset's.
+/// A template whose output uses the preset.
 pub(crate) const TEMPLATE: &str = "rust-template";
-/// Two presets more than `PRESET`, so that lists have pages.
+/// Two more presets besides `PRESET`, so that lists have several pages.
 const MORE: [&str; 2] = ["rust-2", "rust-3"];
 const CATEGORY: &str = "rust";
 
 pub(crate) async fn seen(client: &Client) -> Outcome<Value> {
     let queue =
         client.create_queue().name(QUEUE).description("waits").status(QueueStatus::Paused).send().await?;
-    let queue = queue.queue().ok_or("a queue that was made is not in the answer")?.clone();
+    let queue = queue.queue().ok_or("the answer to CreateQueue has no queue")?.clone();
     for name in [PRESET].iter().chain(&MORE) {
         let settings = settings::preset(320, 180);
         client.create_preset().name(*name).category(CATEGORY).settings(settings).send().await?;
     }
     client.update_preset().name(PRESET).description("changed").send().await?;
     let preset = client.get_preset().name(PRESET).send().await?;
-    let preset = preset.preset().ok_or("a preset that was asked for is not in the answer")?;
+    let preset = preset.preset().ok_or("the answer to GetPreset has no preset")?;
     let template = client.create_job_template().name(TEMPLATE).category(CATEGORY).priority(-7);
     template.settings(settings::template("s3://renditions/template/")).send().await?;
     let template = client.get_job_template().name(TEMPLATE).send().await?;
@@ -46,19 +46,19 @@ pub(crate) async fn seen(client: &Client) -> Outcome<Value> {
         },
         "priority": template.job_template().and_then(|one| one.priority()),
         "lists": lists(client).await?,
-        "tags": tags(client, queue.arn().ok_or("a queue without an ARN")?).await?,
+        "tags": tags(client, queue.arn().ok_or("the queue has no ARN")?).await?,
     }))
 }
 
-/// The addresses that programs of some years ago ask for before anything else.
-#[expect(deprecated, reason = "old programs go on calling it")]
+/// Returns the endpoints, which older programs ask for before anything else.
+#[expect(deprecated, reason = "older programs still call it")]
 async fn endpoints(client: &Client) -> Outcome<Vec<String>> {
     let all =
         client.describe_endpoints().into_paginator().items().send().collect::<Result<Vec<_>, _>>().await?;
     Ok(all.iter().filter_map(|one| one.url().map(str::to_owned)).collect())
 }
 
-/// Every list by the SDK's own paginator, a page smaller than the list.
+/// Reads every list through the SDK's own paginator, with pages smaller than the list.
 async fn lists(client: &Client) -> Outcome<Value> {
     let queues = client.list_queues().into_paginator().page_size(1).items().send();
     let queues = queues.collect::<Result<Vec<_>, _>>().await?;
@@ -90,12 +90,12 @@ async fn tags(client: &Client, arn: &str) -> Outcome<Value> {
     client.tag_resource().arn(arn).tags("a", "1").tags("b", "2").tags("ciudad", "Málaga").send().await?;
     client.untag_resource().arn(arn).tag_keys("a").send().await?;
     let listed = client.list_tags_for_resource().arn(arn).send().await?;
-    let listed = listed.resource_tags().ok_or("an answer on tags without tags")?;
+    let listed = listed.resource_tags().ok_or("the answer to ListTagsForResource has no tags")?;
     let tags: BTreeMap<_, _> = listed.tags().into_iter().flatten().collect();
     Ok(json!({"arn": listed.arn(), "tags": tags}))
 }
 
-/// Takes away all that `seen` made; the queue has to be without jobs that wait.
+/// Deletes everything that `seen` created. No job may be waiting in the queue.
 pub(crate) async fn removed(client: &Client) -> Outcome<Value> {
     client.delete_job_template().name(TEMPLATE).send().await?;
     for name in [PRESET].iter().chain(&MORE) {

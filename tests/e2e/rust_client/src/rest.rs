@@ -1,5 +1,7 @@
-//! MediaConvert's other operations: changes, job queries, policy, certificates, shares, versions. In: a finished job. Out: what
-//! they answered, all of it as it was before but for the share.
+//! Calls MediaConvert's other operations: updates, job queries, policy, certificates, shares and versions.
+//!
+//! Takes a finished job and returns the answers. Certificates and the policy are afterwards as before; the job's share, the
+//! template's priority and the queue's status are changed.
 
 use aws_sdk_mediaconvert::Client;
 use aws_sdk_mediaconvert::types::{InputPolicy, JobsQueryFilter, JobsQueryFilterKey, Policy, QueueStatus};
@@ -31,7 +33,7 @@ pub(crate) async fn seen(client: &Client, job: &str) -> Outcome<Value> {
     }))
 }
 
-/// What inputs the policy lets in: once changed, and after it is gone.
+/// Returns which inputs the policy allows: after a change, and after its deletion.
 async fn policy(client: &Client) -> Outcome<Value> {
     let wish = Policy::builder().http_inputs(InputPolicy::Disallowed).build();
     client.put_policy().policy(wish).send().await?;
@@ -45,12 +47,12 @@ async fn policy(client: &Client) -> Outcome<Value> {
     Ok(json!({"put": words(put.policy()), "gone": words(gone.policy())}))
 }
 
-/// The finished jobs with H.264 that a query finds.
+/// Queries the finished jobs with H.264, which must be only `job`.
 async fn queried(client: &Client, job: &str) -> Outcome<Value> {
     let codec = JobsQueryFilter::builder().key(JobsQueryFilterKey::VideoCodec).values("H_264").build();
     let status = JobsQueryFilter::builder().key(JobsQueryFilterKey::Status).values("COMPLETE").build();
     let begun = client.start_jobs_query().filter_list(codec).filter_list(status).send().await?;
-    let found = client.get_jobs_query_results().id(begun.id().ok_or("a query without an id")?).send().await?;
+    let found = client.get_jobs_query_results().id(begun.id().ok_or("the query has no id")?).send().await?;
     Ok(json!({
         "status": found.status().map(|one| one.as_str()),
         "isFound": found.jobs().iter().filter_map(|one| one.id()).eq([job]),

@@ -1,4 +1,4 @@
-//! Settings by the SDK's typed builders. In: names and sizes. Out: what jobs, presets and templates are made of.
+//! Builds the settings of jobs, presets and templates with the SDK's typed builders.
 
 use aws_sdk_mediaconvert::types::{
     AacCodingMode, AacSettings, AudioCodec, AudioCodecSettings, AudioDefaultSelection, AudioDescription,
@@ -8,12 +8,12 @@ use aws_sdk_mediaconvert::types::{
     PresetSettings, VideoCodec, VideoCodecSettings, VideoDescription,
 };
 
-/// The preset that jobs name.
+/// The preset that the jobs use.
 pub(crate) const PRESET: &str = "from-rust";
 
 const SOUND: &str = "Audio Selector 1";
 
-/// A job on one input: an output by preset, one by its own settings, and images of it, one a second.
+/// A job with one input and three outputs: one by preset, one with its own settings, and images, one per second.
 pub(crate) fn three_outputs(input: &str, destination: &str) -> JobSettings {
     JobSettings::builder()
         .inputs(Input::builder().file_input(input).audio_selectors(SOUND, first_sound()).build())
@@ -27,12 +27,12 @@ pub(crate) fn input_alone(input: &str) -> JobSettings {
     JobSettings::builder().inputs(input).build()
 }
 
-/// A job that asks for nothing, which is refused.
+/// A job without inputs and outputs, which is refused.
 pub(crate) fn nothing() -> JobSettings {
     JobSettings::builder().set_inputs(Some(Vec::new())).set_output_groups(Some(Vec::new())).build()
 }
 
-/// A job with a width that no codec has and a container without video settings to go with it.
+/// A job with a width that no codec supports.
 pub(crate) fn too_wide(input: &str) -> JobSettings {
     let video =
         VideoDescription::builder().width(1_000_000).height(180).codec_settings(h264(400_000)).build();
@@ -43,7 +43,7 @@ pub(crate) fn too_wide(input: &str) -> JobSettings {
         .build()
 }
 
-/// What a template of the user's own has.
+/// The settings of a custom job template.
 pub(crate) fn template(destination: &str) -> JobTemplateSettings {
     JobTemplateSettings::builder()
         .inputs(InputTemplate::builder().audio_selectors(SOUND, first_sound()).build())
@@ -51,7 +51,7 @@ pub(crate) fn template(destination: &str) -> JobTemplateSettings {
         .build()
 }
 
-/// H.264 of these sizes with AAC, in an MP4.
+/// H.264 of this size with AAC, in an MP4.
 pub(crate) fn preset(width: i32, height: i32) -> PresetSettings {
     PresetSettings::builder()
         .container_settings(mp4())
