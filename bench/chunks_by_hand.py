@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Encodes a film in chunks as people do who script it, in Av1an's way: scenes are found, each is encoded by itself with
-as many encodes side by side as there are processors, and the files are joined.
+"""Encodes a film in chunks as a hand-written script would, the way Av1an does it.
 
-In: a film, a folder, a preset and rungs as WIDTHxHEIGHT:RATE. Out: one MP4 file for each rung, named by its height.
-Never anything of abanico's: this is what it is compared with.
+Finds the scenes, encodes each one separately, with one encode per processor at a time, and joins the files. Writes one MP4 file for
+each rung, named by its height. It uses nothing of abanico, because it is what abanico is compared with.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
-#: How different a frame is from the one before where a scene begins (ffmpeg's documentation proposes 0.3 to 0.5).
+#: A scene begins where a frame differs this much from the one before (ffmpeg's documentation proposes 0.3 to 0.5).
 SCENE = 0.3
-#: A chunk is no shorter, and longer scenes are cut (Av1an's defaults are of this size at 24 frames a second).
+#: No chunk is shorter, and longer scenes are cut (Av1an's defaults are about the same at 24 frames per second).
 SHORTEST_S, LONGEST_S = 1, 10
 
 
 def main() -> None:
-    """Finds scenes, encodes and joins."""
+    """Finds scenes, encodes them and joins the files."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("film", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("preset")
-    parser.add_argument("rate", type=Fraction, help="frames a second")
+    parser.add_argument("rate", type=Fraction, help="frames per second")
     parser.add_argument("frames", type=int)
-    parser.add_argument("rungs", nargs="+", help="WIDTHxHEIGHT:RATE, bits a second")
+    parser.add_argument("rungs", nargs="+", help="WIDTHxHEIGHT:RATE, with RATE in bits per second")
     given = parser.parse_args()
     cuts = chunk_starts(scenes(given.film, given.rate), given.rate, given.frames)
     ends = [*cuts[1:], given.frames]
@@ -43,12 +42,12 @@ def main() -> None:
 
 
 def height(rung: str) -> str:
-    """Lines of a rung's picture."""
+    """Returns the height of a rung."""
     return rung.partition(":")[0].partition("x")[2]
 
 
 def scenes(film: Path, rate: Fraction) -> list[int]:
-    """Frames with which scenes begin."""
+    """Returns the first frames of the scenes."""
     graph = f"scale=-2:240:flags=bilinear,select='gt(scene,{SCENE})',showinfo"
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-i", str(film), "-an", "-vf", graph, "-fps_mode", "passthrough", "-f", "null", "-"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
@@ -56,7 +55,7 @@ def scenes(film: Path, rate: Fraction) -> list[int]:
 
 
 def chunk_starts(found: list[int], rate: Fraction, frames: int) -> list[int]:
-    """First frames of the chunks."""
+    """Returns the first frames of the chunks."""
     starts = [0]
     for cut in [*found, frames]:
         while cut - starts[-1] > LONGEST_S * rate:
@@ -67,10 +66,10 @@ def chunk_starts(found: list[int], rate: Fraction, frames: int) -> list[int]:
 
 
 def encode(given: argparse.Namespace, number: int, begin: int, end: int) -> None:
-    """One chunk, all rungs from one decode, with one thread each."""
+    """Encodes one chunk: all rungs from one decode, with one thread each."""
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-y", "-threads", "1", "-filter_complex_threads", "1"]
     if begin:
-        # Half a frame early, so that rounding takes none away.
+        # Seek half a frame early, so that rounding loses no frame.
         command += ["-ss", f"{float((begin - Fraction(1, 2)) / given.rate):.6f}"]
     names = "".join(f"[s{index}]" for index in range(len(given.rungs)))
     graph = f"[0:v]split={len(given.rungs)}{names}"
@@ -87,7 +86,7 @@ def encode(given: argparse.Namespace, number: int, begin: int, end: int) -> None
 
 
 def join(folder: Path, lines: str, count: int) -> None:
-    """One rung's chunks as one file."""
+    """Joins one rung's chunks into one file."""
     names = [f"{number:04}-{lines}.mp4" for number in range(count)]
     listed = folder / f"{lines}.txt"
     listed.write_text("".join(f"file '{name}'\n" for name in names))

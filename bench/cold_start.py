@@ -1,8 +1,8 @@
-"""How long does a cold start of the function transcode-video take of its own?
+"""Measures how much the function transcode-video itself adds to a cold start.
 
-In: deploy/dist/transcode-video-x86_64.zip as `make functions` builds it. A small server plays Lambda's runtime API: each
-round starts the program anew and gives it one S3 test event. Out: a table with medians in milliseconds, from the start
-of the process to its first request for an event, and to its answer. `--rounds N` (20).
+Uses deploy/dist/transcode-video-x86_64.zip, which `make functions` builds. A small server plays Lambda's runtime API. Each round
+starts the program anew and gives it one S3 test event. Prints medians in milliseconds, from the start of the process to its first
+request for an event, and to its answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LIMIT_SECONDS = 20
 
 
 class Runtime(ThreadingHTTPServer):
-    """Lambda's runtime API for one start of a function: one event, then nothing more."""
+    """Lambda's runtime API for one start of a function: one event and no more."""
 
     daemon_threads = True
 
@@ -37,11 +37,11 @@ class Runtime(ThreadingHTTPServer):
         self.answered_at = 0.0
 
     def handle_error(self, *_: object) -> None:
-        """The function is killed while it asks for a second event; that is no news."""
+        """Ignores errors: the function is killed while it asks for a second event."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives the event and takes the answer."""
+    """Hands out the event and takes the answer."""
 
     protocol_version = "HTTP/1.1"
 
@@ -76,11 +76,11 @@ class Handler(BaseHTTPRequestHandler):
             self.server.answered.set()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def cold_start(folder: Path) -> tuple[float, float]:
-    """Milliseconds from the start to the first request, and to the answer."""
+    """Returns the milliseconds from the start to the first request, and to the answer."""
     runtime = Runtime()
     threading.Thread(target=runtime.serve_forever, daemon=True).start()
     environment = {
@@ -111,9 +111,9 @@ def cold_start(folder: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20, help="starts to measure (20)")
+    parser.add_argument("--rounds", type=int, default=20, help="starts to measure (default: 20)")
     rounds = parser.parse_args().rounds
     if not ZIP.exists():
         sys.exit(f"cold_start: {ZIP.name} is missing: run `make functions`")

@@ -1,10 +1,10 @@
-"""How much CPU does H.264 take here, pass by pass, by abanico's speed steps? For `abanico aws estimate`.
+"""Measures how much CPU H.264 takes here, for each pass and each of abanico's speed steps, for `abanico aws estimate`.
 
-In: a clip (default: the shared 1080p one) and ffmpeg. Out: the table `[speed]` of crates/estimate/prices.toml, printed, or with
-`--write` put in the place of the old one: CPU seconds for a thousand million pixels to decode, to make a first pass, and to
-encode in one pass and after a first pass, the mean of three sizes. Decoding and scaling are measured alone and taken off.
+Encodes a clip with ffmpeg and prints the table `[speed]` of crates/estimate/prices.toml; `--write` replaces the old table. The
+figures are CPU seconds per thousand million pixels to decode, to make a first pass, and to encode in one pass and after a first
+pass; the last two are the mean of three sizes. Decoding and scaling are measured alone and subtracted from those of encoding.
 
-Measure on a machine that does nothing else. Never a figure of another machine, clip or version beside these.
+Measure on an otherwise idle machine. Don't mix these figures with those of another machine, clip or version.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ WORKSPACE = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared")
 CLIP = SHARED / "media" / "bench" / "bbb_1080p25_60s_aac51.ts"
 PRICES = WORKSPACE / "crates" / "estimate" / "prices.toml"
-# What crates/ffmpeg/src/encoder_args.rs calls the steps for libx264, and what it adds.
+# libx264's presets for the steps in crates/ffmpeg/src/encoder_args.rs, and the parameters that it adds.
 PRESETS = {"very_fast": "veryfast", "fast": "faster", "medium": "medium"}
 QUICKER = {"faster": ":ref=1:me=dia:subme=3"}
-# The two larger share the first pass of the largest; so does the smallest here, whose own would be of its own size.
+# The two larger rungs share the first pass of the largest. Here the smallest does so too, though its own would have its size.
 RUNGS = ((1920, 1080, 6_000), (1280, 720, 4_500), (854, 480, 1_500))
 ANALYSED = (960, 540)
 RATE = 25
@@ -34,7 +34,7 @@ PARAMS = "open-gop=0:b-pyramid=normal:b-adapt=2:aq-mode=2:aq-strength=0.7"
 
 
 def cpu_seconds(arguments: list[str]) -> float:
-    """CPU time of one ffmpeg."""
+    """Returns the CPU time of one ffmpeg run."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *arguments]
     subprocess.run(command, check=True, timeout=3600)
@@ -43,7 +43,7 @@ def cpu_seconds(arguments: list[str]) -> float:
 
 
 class Bench:
-    """A clip and so many seconds of it, encoded in several ways."""
+    """The first seconds of a clip, encoded in several ways."""
 
     def __init__(self, clip: Path, seconds: int, statistics: Path) -> None:
         self.source = ["-t", str(seconds), "-i", str(clip), "-an", "-r", str(RATE)]
@@ -51,11 +51,11 @@ class Bench:
         self.statistics = statistics
 
     def decode(self) -> float:
-        """CPU seconds for a gigapixel of 1080p."""
+        """Returns the CPU seconds per gigapixel for decoding 1080p."""
         return self.rate(cpu_seconds([*self.source, "-f", "null", "-"]), 1920, 1080)
 
     def encode(self, width: int, height: int, preset: str, rate_control: list[str], params: str) -> float:
-        """CPU seconds for a gigapixel of one encode, beyond those of decoding and scaling."""
+        """Returns the CPU seconds per gigapixel of one encode, without those of decoding and scaling."""
         scaled = [*self.source, "-vf", f"scale={width}:{height}:flags=lanczos,format=yuv420p"]
         alone = cpu_seconds([*scaled, "-f", "null", "-"])
         frames = ["-g", "50", "-keyint_min", "5", "-bf", "3", "-x264-params", PARAMS + QUICKER.get(preset, "") + params]
@@ -63,17 +63,17 @@ class Bench:
         return self.rate(cpu_seconds([*scaled, *encoder, "-f", "null", "-"]) - alone, width, height)
 
     def first_pass(self) -> float:
-        """As the plan's first passes: half the size, one quality, no ceiling; they look far ahead."""
+        """Measures a first pass like the plan's: half the size, one quality, no maximum rate, and a long lookahead."""
         rate_control = ["-crf", "23", "-maxrate", "1000M", "-bufsize", "2000M"]
         params = f":weightp=1:rc-lookahead=40:pass=1:stats={self.statistics}"
         return self.encode(*ANALYSED, "veryfast", rate_control, params)
 
     def one_pass(self, preset: str) -> float:
-        """Mean of the rungs, in one pass that looks ahead by itself."""
+        """Returns the mean of the rungs in one pass, which does its own lookahead."""
         return self.mean(preset, "")
 
     def second_pass(self, preset: str) -> float:
-        """Mean of the rungs, each reading the first pass that was made before."""
+        """Returns the mean of the rungs, each of which reads the first pass made before."""
         return self.mean(preset, f":weightp=1:pass=2:stats={self.statistics}")
 
     def mean(self, preset: str, params: str) -> float:
@@ -88,7 +88,7 @@ class Bench:
 
 
 def speed_table(source: str, decode: float, first: float, one: dict[str, float], second: dict[str, float]) -> str:
-    """The table `[speed]` as prices.toml has it."""
+    """Returns the table `[speed]` in the form of prices.toml."""
 
     def steps(rates: dict[str, float]) -> str:
         return "{ " + ", ".join(f'{step} = "{rate:.1f}"' for step, rate in rates.items()) + " }"
@@ -105,15 +105,15 @@ def speed_table(source: str, decode: float, first: float, one: dict[str, float],
 
 
 def with_speed(prices: str, table: str) -> str:
-    """The list of prices with another table `[speed]`; all else stays, to the byte."""
+    """Returns the list of prices with the table `[speed]` replaced. Everything else stays the same to the byte."""
     written, count = re.subn(r"^\[speed\]\n(?:(?!\[).+\n?)*", lambda _: table, prices, flags=re.MULTILINE)
     if count != 1:
-        sys.exit(f"encode_speed: the list of prices has {count} tables [speed], not one")
+        sys.exit(f"encode_speed: the list of prices has {count} tables `[speed]` instead of one")
     return written
 
 
 def measured(clip: Path, seconds: int) -> str:
-    """The table of this machine."""
+    """Measures this machine and returns its table."""
     version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(clip, seconds, Path(folder) / "first-pass.log")
@@ -129,14 +129,14 @@ def measured(clip: Path, seconds: int) -> str:
 
 
 def main() -> None:
-    """Measures, then prints or writes."""
+    """Measures, prints the table and, with `--write`, stores it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clip", nargs="?", type=Path, default=CLIP)
-    parser.add_argument("--seconds", type=int, default=20, help="how much of the clip is encoded")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PRICES.relative_to(WORKSPACE)}")
+    parser.add_argument("--seconds", type=int, default=20, help="length to encode in seconds (default: 20)")
+    parser.add_argument("--write", action="store_true", help=f"write the table to {PRICES.relative_to(WORKSPACE)}")
     words = parser.parse_args()
     if not words.clip.exists():
-        sys.exit(f"encode_speed: `{words.clip.name}` is not there: name a clip of at least {words.seconds} s")
+        sys.exit(f"encode_speed: `{words.clip.name}` does not exist: name a clip of at least {words.seconds} s")
     table = measured(words.clip, words.seconds)
     print(table, end="")
     if words.write:

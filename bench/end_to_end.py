@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compares `abanico transcode` with one ffmpeg command typed by hand, both run now on this machine.
 
-In: video files (default: clips with motion and sound made here) and the program (ABANICO_BIN, a release build to be
-fair). Out: a table of wall and CPU seconds, their ratios and abanico's own share of CPU. Never a verdict: machines
-differ, so nothing here passes or fails.
+Encodes the given video files (default: generated clips with motion and sound) with ABANICO_BIN; use a release build to be fair.
+Prints a table of wall and CPU seconds, their ratios, and abanico's own share of the CPU time. Machines differ, so nothing here
+passes or fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from transcoding import THREE_PRESETS, preset_options  # noqa: E402
 
 @dataclass(frozen=True)
 class Spent:
-    """What one run took."""
+    """The cost of one run."""
 
     wall_s: float
     cpu_s: float
@@ -40,12 +40,12 @@ class Spent:
 
 
 def main() -> int:
-    """Runs both ways in turn, as often as asked, and prints the medians."""
+    """Runs the ways in turn, `--rounds` times, and prints the medians."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("videos", nargs="*", type=Path, help="files; without, clips made here")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default 3)")
-    parser.add_argument("--presets", action="store_true", help="the three MP4 system presets, not the default ladder")
-    parser.add_argument("--job", type=Path, help="a job of files, such as `abanico transcode --job` takes, not the default ladder")
+    parser.add_argument("videos", nargs="*", type=Path, help="video files (default: generated clips)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default: 3)")
+    parser.add_argument("--presets", action="store_true", help="use the three MP4 system presets instead of the default ladder")
+    parser.add_argument("--job", type=Path, help="use a job file, as for `abanico transcode --job`, instead of the default ladder")
     given = parser.parse_args()
     options = preset_options() if given.presets else []
     if given.job:
@@ -71,7 +71,7 @@ def _compare(video: Path, options: list[str], rounds: int, folder: Path) -> list
     by_hand, ours, served = [], [], []
     for number in range(rounds):
         print(f"{video.name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        # Turn about, so that a machine that warms up or throttles favours neither.
+        # The ways alternate, so that a machine that warms up or throttles favours none of them.
         by_hand.append(_by_hand(video, options, folder))
         ours.append(_abanico(video, options, folder))
         if not options:
@@ -100,8 +100,8 @@ def _abanico(video: Path, options: list[str], folder: Path) -> Spent:
 
 
 def _served(video: Path, folder: Path) -> Spent:
-    """From the first byte of the upload to the job's end; CPU of the server with all that it starts, from its start to
-    its stop. The client's own CPU is not counted."""
+    """Measures from the first byte of the upload to the job's end. The CPU time is that of the server and everything it
+    starts, from its start to its stop; the client's own CPU time is not counted."""
     with tempfile.TemporaryDirectory(dir=folder) as data:
         server = Server(Path(data)).start()
         try:
@@ -126,10 +126,10 @@ def _by_hand(video: Path, options: list[str], folder: Path) -> Spent:
 
 
 def _one_command(video: Path, options: list[str]) -> list[str]:
-    """The one command that an expert would type: one decode, `split`, all encoders, straight to fast-start MP4.
+    """Returns the one command that an expert would type: one decode, `split`, all encoders, straight to fast-start MP4.
 
-    Filters and encoder settings are those that `abanico plan` prints for the encode of the whole film, so both ways encode the same
-    pictures with the same settings; without the first pass, which a command typed by hand does not have.
+    Filters and encoder settings are those that `abanico plan` prints for the whole film, so both ways encode the same pictures
+    with the same settings. Only the first pass is left out, which a command typed by hand does not have.
     """
     planned = [str(binary()), "plan", str(video), "--chunks", "off", *options]
     printed = subprocess.run(planned, capture_output=True, text=True, check=True).stdout

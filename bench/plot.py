@@ -1,6 +1,6 @@
-"""Plots as SVG.
+"""Plots named series of points as SVG, with axes, ticks and a legend.
 
-In: named series of points. Out: the text of an SVG file with axes, ticks and a legend. Never a library, never a script in it.
+Needs no library, and the SVG has no script in it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ COLOURS = ("#0b62a4", "#d1495b", "#2e8b57", "#e08e0b", "#6a4c93", "#008b8b", "#8
 
 @dataclass(frozen=True)
 class Series:
-    """A line through points, in their order."""
+    """A named line through points, in their order."""
 
     name: str
     points: list[tuple[float, float]]
 
 
 def ticks(low: float, high: float, count: int = 6) -> list[float]:
-    """Round numbers from low to high."""
+    """Returns round numbers from `low` to `high`, about `count` of them."""
     span = high - low or 1.0
     step = 10 ** math.floor(math.log10(span / count))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= count)
@@ -32,7 +32,7 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
 
 
 def plot(title: str, across: str, up: str, series: list[Series]) -> str:
-    """The text of the file."""
+    """Returns the text of the SVG file."""
     xs = [x for one in series for x, _ in one.points]
     ys = [y for one in series for _, y in one.points]
     low_x, high_x, low_y, high_y = min(xs), max(xs), min(ys), max(ys)

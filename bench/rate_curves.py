@@ -1,10 +1,10 @@
-"""Curves of quality over bit rate, compared by Bjøntegaard's measure.
+"""Compares curves of quality over bit rate by Bjøntegaard's measure (BD-rate).
 
-In: points (bits a second, quality) of two ways. Out: how many per cent more or fewer bits the one needs for the same quality,
-between the qualities that both reach. Never a number for curves that do not overlap.
+Takes points (bits per second, quality) of two ways and returns how many per cent more or fewer bits one needs for the same quality,
+over the range of qualities that both reach. Curves that do not overlap have no result.
 
-The curves are monotone cubics through the points (Fritsch and Carlson, 1980), of the logarithm of the rate over the quality,
-as later revisions of the measure have it: a cubic polynomial through all points can swing between them.
+The curves are monotone cubics through the points (Fritsch and Carlson, 1980), of the logarithm of the rate over the quality, as in
+later revisions of the measure: a cubic polynomial through all points can swing between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Point = tuple[float, float]
 
 
 def monotone_cubic(points: Sequence[Point]) -> Callable[[float], float]:
-    """The curve y(x) through points with ascending x, two at least."""
+    """Returns the curve y(x) through at least two points with ascending x."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     steps = [(ys[i + 1] - ys[i]) / (xs[i + 1] - xs[i]) for i in range(len(xs) - 1)]
     slopes = [steps[0]]
@@ -42,7 +42,7 @@ def monotone_cubic(points: Sequence[Point]) -> Callable[[float], float]:
 
 
 def curve(points: Sequence[Point]) -> list[Point]:
-    """(quality, logarithm of the rate), by ascending quality; of points with the same quality the cheapest."""
+    """Returns (quality, logarithm of the rate) by ascending quality. Of points with the same quality, the cheapest counts."""
     best: dict[float, float] = {}
     for rate, quality in points:
         best[quality] = min(best.get(quality, math.inf), math.log(rate))
@@ -50,7 +50,7 @@ def curve(points: Sequence[Point]) -> list[Point]:
 
 
 def bd_rate_percent(base: Sequence[Point], other: Sequence[Point]) -> float | None:
-    """How many per cent more bits `other` needs than `base`; negative when fewer, none when they share no quality."""
+    """Returns how many per cent more bits `other` needs than `base`: negative if fewer, None if they share no quality."""
     first, second = curve(base), curve(other)
     if len(first) < 2 or len(second) < 2:
         return None

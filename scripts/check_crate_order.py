@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Check that each crate uses only crates before it in the order of docs/ARCHITECTURE.md.
+"""Checks that each crate uses only crates before it in the order of docs/ARCHITECTURE.md.
 
-In: the Cargo.toml files of crates/. Out: one line for each crate that looks ahead, exit status 1 if there is one.
-testkit is for tests: nothing may depend on it but dev-dependencies.
+Reads the Cargo.toml files of crates/. Prints one line for each dependency on a later crate and exits with status 1 if there is
+one. testkit is for tests: it may only be a dev-dependency.
 """
 import pathlib
 import sys
@@ -23,10 +23,10 @@ def main():
         if crate == "testkit":
             continue
         if crate not in ORDER:
-            wrong.append(f"{crate}: not in the order; add it to docs/ARCHITECTURE.md and here")
+            wrong.append(f"{crate}: not in the order: add it to docs/ARCHITECTURE.md and to ORDER in scripts/check_crate_order.py")
             continue
         ahead = [name for name in used if name not in ORDER[: ORDER.index(crate)]]
-        wrong += [f"{crate}: uses {name}, which does not stand before it" for name in ahead]
+        wrong += [f"{crate}: uses {name}, which does not come before it in the order" for name in ahead]
     print("\n".join(wrong) or "crate order: good")
     return 1 if wrong else 0
 

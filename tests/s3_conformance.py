@@ -1,5 +1,8 @@
-"""Probes of an S3 endpoint: in AWS_ENDPOINT_URL and credentials of the environment, out one line a probe, exit status 1
-when one fails. Never against a bucket that was there before: each probe makes its own and empties it."""
+"""Probes an S3 endpoint as a stock client does.
+
+Reads AWS_ENDPOINT_URL and the credentials from the environment. Prints one line per probe and exits with status 1 if one fails.
+Each probe creates a bucket of its own and deletes it afterwards, so existing buckets are safe.
+"""
 
 import base64
 import concurrent.futures
@@ -35,7 +38,7 @@ def probe(function):
 
 
 def code(call, **arguments):
-    """The error's code and status, or 200."""
+    """Returns the error's code and HTTP status, or `OK` and 200."""
     try:
         call(**arguments)
         return "OK", 200
@@ -95,7 +98,7 @@ def p02_long_keys(bucket):
 
 
 @probe
-def p03_keys_are_taken_as_they_are(bucket):
+def p03_keys_are_taken_literally(bucket):
     odd = ["d/../e", "./x", "//y", "a b+c", "ü🏖.mp4", "q?x=1&y#z%20", "trailing/"]
     for key in odd:
         S3.put_object(Bucket=bucket, Key=key, Body=key.encode())
@@ -121,7 +124,7 @@ def p05_a_wrong_checksum_leaves_nothing(bucket):
 
 
 @probe
-def p05b_checksums_are_kept_and_told(bucket):
+def p05b_checksums_are_stored_and_returned(bucket):
     right = base64.b64encode(zlib.crc32(b"hello").to_bytes(4, "big")).decode()
     equal(S3.put_object(Bucket=bucket, Key="k", Body=b"hello", ChecksumAlgorithm="CRC32")["ChecksumCRC32"], right)
     equal(S3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")["ChecksumCRC32"], right)
@@ -161,7 +164,7 @@ def p08_conditional_reads(bucket):
 
 
 @probe
-def p09_gaps_in_part_numbers(bucket):
+def p09_part_numbers_may_have_gaps(bucket):
     upload = begin(bucket, "k")
     one, three = part(upload, 1, b"1" * 5 * MIB), part(upload, 3, b"3")
     etag = S3.complete_multipart_upload(**upload, MultipartUpload=listed(one, three))["ETag"]
@@ -269,7 +272,7 @@ def p14b_notification_rules(bucket):
 
 
 @probe
-def p15_preflights_by_the_rules_of_the_bucket(bucket):
+def p15_preflights_follow_the_buckets_cors_rules(bucket):
     rule = {"AllowedOrigins": ["http://app"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"]}
     equal(code(S3.get_bucket_cors, Bucket=bucket), ("NoSuchCORSConfiguration", 404))
     S3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
@@ -376,7 +379,7 @@ def main():
         try:
             function(bucket)
             print(f"ok      {function.__name__}")
-        except Exception as error:  # a probe's failure is its line
+        except Exception as error:  # whatever fails in a probe is reported on its line
             failed += 1
             print(f"FAILED  {function.__name__}: {type(error).__name__}: {error}")
         finally:
