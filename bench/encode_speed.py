@@ -2,7 +2,7 @@
 
 Encodes a clip with ffmpeg and prints the table `[speed]` of crates/estimate/prices.toml; `--write` replaces the old table. The
 figures are CPU seconds per thousand million pixels to decode, to make a first pass, and to encode in one pass and after a first
-pass; the last two are the mean of three sizes. Decoding and scaling are measured alone and subtracted from those of encoding.
+pass; the last two are the mean of three sizes. Decoding and scaling are measured alone and subtracted.
 
 Measure on an otherwise idle machine. Don't mix these figures with those of another machine, clip or version.
 """
