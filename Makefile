@@ -1,5 +1,5 @@
-# abanico. Two commands do everything: `make demo` shows it, `make test` tests it.
-# What the system must have stands in scripts/packages.txt and is installed when missing.
+# Two commands do everything: `make demo` shows abanico, `make test` tests it. Both install what they need: Debian's
+# packages from scripts/packages.txt, the rest from the registries of Rust, Python and Node.js.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -8,61 +8,81 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Cargo's folder; CARGO_TARGET_DIR moves it, for a build cache outside of the checkout.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
+PYTHON := $(PYTHON)
 # The client with AWS's SDK for Rust has its own workspace, lock file and place for what is built of it.
 RUST_CLIENT := --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir $(TARGET)/rust-client
 VIDEO ?=
 ARCH ?= x86_64
+# What `make unit` and `make e2e` narrow their runs to: a crate and a test's name, or pytest's words.
+CRATE ?=
+TEST ?=
 
-.PHONY: node help setup demo test unit e2e functions check codegen goldens style docs bench quality table clean
+.PHONY: help setup setup-test build-debug rust-client demo test unit e2e report functions check codegen goldens style docs bench quality table clean node
 
 help: ## Show this help
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:
-	@scripts/install_packages
+	@scripts/install_packages demo
 	@scripts/need_cargo
 
-demo: setup ## Serve, upload a video (VIDEO=path), transcode it, show the outputs
-	cargo build --release -p abanico-cli
-	$(TARGET)/release/abanico demo $(if $(VIDEO),"$(VIDEO)")
-
-test: unit e2e ## Install what the tests need and run all of them
-
-unit: setup ## Rust tests
-	cargo test --workspace --features abanico-store/conformance
-
-e2e: setup functions $(VENV)/ready node ## Tests by real clients: boto3, the AWS CLI, the SDKs for JavaScript and Rust, ffprobe, an AWS emulator
-	cargo build -p abanico-cli
-	cargo build --locked $(RUST_CLIENT)
-	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(VENV)/bin/python -m pytest -q tests/e2e
-
-functions: setup ## Build the AWS Lambda functions into deploy/dist (ARCH=arm64 for Graviton)
+setup-test:
+	@scripts/install_packages demo test
 	@scripts/need_cargo
-	scripts/build_functions --arch $(ARCH)
-	scripts/check_functions
+	@scripts/need_room 8
+
+demo: setup ## Serve, upload a video (VIDEO=path), transcode it, leave the renditions in abanico-demo/
+	@scripts/need_room 3
+	@scripts/step "building abanico, once" "4 minutes on two cores" cargo build --locked --release -p abanico-cli
+	@$(TARGET)/release/abanico demo $(if $(VIDEO),"$(VIDEO)")
+
+test: ## Install what the tests need and run all of them
+	@rm -rf $(TARGET)/test-report
+	@status=0; $(MAKE) --no-print-directory unit || status=1; $(MAKE) --no-print-directory e2e || status=1; \
+	 scripts/test_report $(if $(FORBID_SKIPS),--forbid-skips) || status=1; exit $$status
+
+unit: setup-test ## Rust tests (CRATE=abanico-plan, TEST=name for some of them)
+	@scripts/step "building and running the Rust tests" "6 minutes" scripts/unit_tests $(if $(CRATE),--package $(CRATE)) -- $(TEST)
+
+build-debug: setup-test
+	@scripts/step "building abanico for the tests" "4 minutes, less after \`make unit\`" scripts/build_debug
+
+rust-client: setup-test
+	@scripts/step "building the client with AWS's SDK for Rust" "2 minutes" cargo build --locked --quiet $(RUST_CLIENT)
+
+e2e: build-debug rust-client functions $(VENV)/ready node ## Tests by real clients: SDKs, AWS CLI, browser, AWS emulator (TEST=file::name for some)
+	@echo "==> running the end-to-end tests (about 15 minutes)" >&2
+	@PATH="$(abspath $(VENV))/bin:$$PATH" ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" \
+	 $(PYTHON) -m pytest -q -rs $(if $(TEST),$(addprefix tests/e2e/,$(TEST)),-n 2 --dist loadfile tests/e2e)
+
+functions: setup-test ## Build the AWS Lambda functions into deploy/dist (ARCH=arm64 for Graviton)
+	@scripts/step "building the Lambda functions" "3 minutes" scripts/build_functions --arch $(ARCH)
+	@scripts/check_functions
 
 $(VENV)/ready: tests/requirements.txt
-	python3 -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@scripts/install_packages test
+	@scripts/step "installing the tests' Python packages and Node.js" "a minute" scripts/make_venv $(VENV) tests/requirements.txt
 	@touch $@
 
-check: setup ## Format, lints and docs, warnings denied
+check: setup ## Formats, lints and docs with warnings denied, dependencies
 	@scripts/need_cargo fmt clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/e2e/rust_client/Cargo.toml --check -- --config-path .
-	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --locked $(RUST_CLIENT) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	python3 scripts/check_crate_order.py
+	scripts/check_dependencies
 
-node:
-	@scripts/install_node_packages deploy tests/e2e/javascript
+node: $(VENV)/ready
+	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/step "installing the tests' JavaScript packages" "half a minute" \
+	 scripts/install_node_packages deploy tests/e2e/javascript
 
 codegen: setup ## Write the generated code anew from the extract of AWS's model
 	cargo run -p abanico-codegen
 
 goldens: setup ## Rewrite the snapshots of tests
-	INSTA_UPDATE=always cargo test --workspace --features abanico-store/conformance
+	INSTA_UPDATE=always scripts/unit_tests
 
 style: ## Measure the style, where the tool for it is there
 	@if [ -f ../shared/tools/style_metrics.py ]; then python3 ../shared/tools/style_metrics.py --check . ; \
@@ -71,7 +91,7 @@ style: ## Measure the style, where the tool for it is there
 docs: setup ## Build the API documentation
 	cargo doc --workspace --no-deps
 
-RUN_BENCH = ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(VENV)/bin/python
+RUN_BENCH = ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(PYTHON)
 
 bench: quality ## Measure everything, in bench/report: beside ffmpeg, growing with processors, API, S3 beside SeaweedFS
 	$(RUN_BENCH) bench/end_to_end.py $(if $(VIDEO),"$(VIDEO)")
@@ -79,14 +99,13 @@ bench: quality ## Measure everything, in bench/report: beside ffmpeg, growing wi
 	$(RUN_BENCH) bench/service.py
 
 quality: setup $(VENV)/ready ## Compare three rungs with ffmpeg as people type it: CPU, bytes, VMAF, in bench/report (VIDEO=…)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	cargo build --release -p abanico-cli
 	$(RUN_BENCH) bench/side_by_side.py $(if $(VIDEO),"$(VIDEO)")
 
-table: setup $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
-	cargo build -p abanico-cli
-	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(VENV)/bin/python scripts/media_table
+table: build-debug $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
+	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/media_table
 
 clean: ## Remove what was built
 	cargo clean
-	rm -rf $(VENV) .venv-functions deploy/dist
+	rm -rf $(VENV) .venv-functions .venv-check deploy/dist

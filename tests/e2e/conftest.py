@@ -1,22 +1,44 @@
-"""Fixtures.
-
-In: pytest. Out: clips, a server of a whole file of tests, and its log when a test fails. Never a process left behind.
-"""
+"""Fixtures of all tests, and the report of times and skips that `scripts/test_report` sums up."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from clips import Clips
-from harness import Server, binary
+from harness import WORKSPACE, Server, binary
+
+SECONDS: dict[str, float] = defaultdict(float)
+SKIPS: list[dict[str, str]] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Says early what is missing, instead of failing a hundred times."""
     if not binary().exists():
-        raise pytest.UsageError(f"`{binary()}` is not there: build it, or set ABANICO_BIN")
+        raise pytest.UsageError(f"`{binary()}` does not exist: run `make e2e`, or set ABANICO_BIN")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Notes how long a test took, its fixtures included, and why it was skipped."""
+    name = report.nodeid.removeprefix("tests/e2e/")
+    SECONDS[name] += report.duration
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        SKIPS.append({"test": name, "reason": reason.removeprefix("Skipped: ")})
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leaves the report, unless this is one worker of several."""
+    if hasattr(session.config, "workerinput"):
+        return
+    folder = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target") / "test-report"
+    folder.mkdir(parents=True, exist_ok=True)
+    tests = [{"test": name, "seconds": seconds} for name, seconds in SECONDS.items()]
+    (folder / "e2e.json").write_text(json.dumps({"tests": tests, "skips": SKIPS}))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,7 +53,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    """Clips, each made once a run."""
+    """Clips, each made once per run."""
     return Clips(tmp_path_factory.mktemp("clips"))
 
 
@@ -47,7 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def fresh_server(tmp_path: Path) -> Iterator[Server]:
-    """A server of one test alone, not started yet."""
+    """A server for one test alone, not started yet."""
     server = Server(tmp_path / "server")
     try:
         yield server

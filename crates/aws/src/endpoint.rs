@@ -5,10 +5,10 @@ use reqwest::Url;
 
 use crate::Error;
 
-/// The endpoint of `service` (`mediaconvert`, `s3`, `sns`, `sqs`, `events`) in `region`.
+/// Returns the endpoint of `service` (its host name, such as `mediaconvert`, `s3`, `events` or `logs`) in `region`.
 ///
-/// `AWS_ENDPOINT_URL_<SERVICE>` comes first, then `AWS_ENDPOINT_URL`, as in AWS's SDKs; else AWS's regional endpoint in
-/// the region's partition.
+/// `AWS_ENDPOINT_URL_<SERVICE ID>` wins over `AWS_ENDPOINT_URL`, as in AWS's SDKs. Without either it is AWS's regional
+/// endpoint in the region's partition.
 ///
 /// # Errors
 /// [`ErrorKind::Setting`](crate::ErrorKind::Setting) when a variable is no URL or the region no region.
@@ -17,7 +17,7 @@ pub fn endpoint(
     region: &str,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Url, Error> {
-    let own = format!("AWS_ENDPOINT_URL_{}", service.to_uppercase());
+    let own = format!("AWS_ENDPOINT_URL_{}", service_id(service));
     for name in [own.as_str(), "AWS_ENDPOINT_URL"] {
         if let Some(text) = variable(name).filter(|text| !text.is_empty()) {
             let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -37,6 +37,16 @@ pub fn endpoint(
     Url::parse(&text).map_err(|_| Error::setting(format!("`{text}` is no endpoint: check the region")))
 }
 
+/// The service's id in AWS's variables, which differs from its host name for some services (AWS, "Service-specific
+/// endpoints").
+fn service_id(service: &str) -> String {
+    match service {
+        "events" => "EVENTBRIDGE".to_owned(),
+        "logs" => "CLOUDWATCH_LOGS".to_owned(),
+        other => other.to_uppercase(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +60,19 @@ mod tests {
         };
         assert_eq!(endpoint("mediaconvert", "x", &both).unwrap().port(), Some(1));
         assert_eq!(endpoint("s3", "x", &both).unwrap().port(), Some(2));
+    }
+
+    #[test]
+    fn variables_use_the_service_id_of_aws() {
+        let seen = std::cell::RefCell::new(Vec::new());
+        for service in ["events", "logs", "cloudformation", "sts"] {
+            let _ = endpoint(service, "eu-west-1", &|name| {
+                seen.borrow_mut().push(name.trim_start_matches("AWS_ENDPOINT_URL").to_owned());
+                None
+            });
+        }
+        let named: Vec<String> = seen.into_inner().into_iter().filter(|name| !name.is_empty()).collect();
+        assert_eq!(named, ["_EVENTBRIDGE", "_CLOUDWATCH_LOGS", "_CLOUDFORMATION", "_STS"]);
     }
 
     #[test]

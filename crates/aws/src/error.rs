@@ -83,9 +83,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             ErrorKind::Unreachable => true,
-            ErrorKind::Refused => self
-                .status
-                .is_some_and(|status| status.is_server_error() || matches!(status.as_u16(), 408 | 429)),
+            ErrorKind::Refused => {
+                let by_status =
+                    |status: StatusCode| status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+                self.status.is_some_and(by_status) || self.error_type().is_some_and(is_throttling)
+            }
             ErrorKind::Credentials | ErrorKind::Setting | ErrorKind::Answer => false,
         }
     }
@@ -94,6 +96,15 @@ impl Error {
     pub fn is_ambiguous(&self) -> bool {
         self.kind == ErrorKind::Unreachable || self.status.is_some_and(|status| status.is_server_error())
     }
+}
+
+/// Codes by which services ask for a slower pace; CloudFormation and STS send them with status 400 (AWS, "Common
+/// errors" of both API references).
+fn is_throttling(error_type: &str) -> bool {
+    matches!(
+        error_type,
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException"
+    )
 }
 
 #[cfg(test)]
@@ -108,6 +119,8 @@ mod tests {
             .filter(|status| refused(*status).is_retryable())
             .collect();
         assert_eq!(retryable, [408, 429, 500, 503]);
+        let named = |name: &str| Error::refused("x", StatusCode::BAD_REQUEST, Some(name.to_owned()), "m");
+        assert!(named("Throttling").is_retryable() && !named("ValidationError").is_retryable());
         assert!(refused(500).is_ambiguous() && !refused(429).is_ambiguous());
         assert!(Error::unreachable("x", "broken").is_ambiguous());
     }

@@ -1,5 +1,5 @@
-//! Every AWS operation that abanico's functions call, with the permission that it needs: the one list that the roles of
-//! `deploy/` are tested against. Never an operation that no code sends.
+//! Lists every AWS operation that abanico calls, with the IAM permission that each needs. The roles and the deployer's
+//! policy in `deploy/` are tested against this list.
 
 /// An operation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -39,6 +39,24 @@ pub enum Operation {
     Publish,
     /// SQS `SendMessage`.
     SendMessage,
+    /// CloudFormation `DescribeStacks`.
+    DescribeStacks,
+    /// CloudFormation `CreateChangeSet`.
+    CreateChangeSet,
+    /// CloudFormation `DescribeChangeSet`.
+    DescribeChangeSet,
+    /// CloudFormation `ExecuteChangeSet`.
+    ExecuteChangeSet,
+    /// CloudFormation `DeleteChangeSet`.
+    DeleteChangeSet,
+    /// CloudFormation `DeleteStack`.
+    DeleteStack,
+    /// CloudFormation `DescribeStackEvents`.
+    DescribeStackEvents,
+    /// CloudWatch Logs `FilterLogEvents`.
+    FilterLogEvents,
+    /// STS `GetCallerIdentity`.
+    GetCallerIdentity,
 }
 
 impl Operation {
@@ -62,6 +80,15 @@ impl Operation {
             Self::PutEvents => "PutEvents",
             Self::Publish => "Publish",
             Self::SendMessage => "SendMessage",
+            Self::DescribeStacks => "DescribeStacks",
+            Self::CreateChangeSet => "CreateChangeSet",
+            Self::DescribeChangeSet => "DescribeChangeSet",
+            Self::ExecuteChangeSet => "ExecuteChangeSet",
+            Self::DeleteChangeSet => "DeleteChangeSet",
+            Self::DeleteStack => "DeleteStack",
+            Self::DescribeStackEvents => "DescribeStackEvents",
+            Self::FilterLogEvents => "FilterLogEvents",
+            Self::GetCallerIdentity => "GetCallerIdentity",
         }
     }
 
@@ -85,6 +112,15 @@ impl Operation {
             Self::PutEvents => "events:PutEvents",
             Self::Publish => "sns:Publish",
             Self::SendMessage => "sqs:SendMessage",
+            Self::DescribeStacks => "cloudformation:DescribeStacks",
+            Self::CreateChangeSet => "cloudformation:CreateChangeSet",
+            Self::DescribeChangeSet => "cloudformation:DescribeChangeSet",
+            Self::ExecuteChangeSet => "cloudformation:ExecuteChangeSet",
+            Self::DeleteChangeSet => "cloudformation:DeleteChangeSet",
+            Self::DeleteStack => "cloudformation:DeleteStack",
+            Self::DescribeStackEvents => "cloudformation:DescribeStackEvents",
+            Self::FilterLogEvents => "logs:FilterLogEvents",
+            Self::GetCallerIdentity => "sts:GetCallerIdentity",
         }
     }
 }

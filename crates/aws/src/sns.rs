@@ -1,7 +1,7 @@
 //! SNS: in a topic, a subject and a message, out a notification to its subscribers. Never a subscription.
 
-use crate::escape::escaped;
-use crate::{Error, Operation, Request, SignedClient};
+use crate::form::Form;
+use crate::{Error, Operation, SignedClient};
 
 /// Most characters of a subject (AWS, SNS API reference, `Publish`); it must be ASCII.
 const SUBJECT_CHARACTERS: usize = 100;
@@ -28,32 +28,24 @@ impl Sns {
         message: &str,
         attributes: &[(&str, &str)],
     ) -> Result<(), Error> {
-        let mut form = vec![
-            ("Action".to_owned(), "Publish".to_owned()),
-            ("Version".to_owned(), "2010-03-31".to_owned()),
-            ("TopicArn".to_owned(), topic_arn.to_owned()),
-            ("Subject".to_owned(), subject_text(subject)),
-            ("Message".to_owned(), message.to_owned()),
-        ];
+        let mut form = Form::of(Operation::Publish.name(), "2010-03-31")
+            .with("TopicArn", topic_arn)
+            .with("Subject", subject_text(subject))
+            .with("Message", message);
         for (number, (name, value)) in (1..).zip(attributes.iter().filter(|(_, value)| !value.is_empty())) {
             let entry = format!("MessageAttributes.entry.{number}");
-            form.push((format!("{entry}.Name"), (*name).to_owned()));
-            form.push((format!("{entry}.Value.DataType"), "String".to_owned()));
-            form.push((format!("{entry}.Value.StringValue"), (*value).to_owned()));
+            form = form
+                .with(format!("{entry}.Name"), *name)
+                .with(format!("{entry}.Value.DataType"), "String")
+                .with(format!("{entry}.Value.StringValue"), *value);
         }
-        let request = Request::post("/", "application/x-www-form-urlencoded", encoded(&form));
-        self.0.send(Operation::Publish, &request, true).await.map(drop)
+        self.0.send(Operation::Publish, &form.into_request(), true).await.map(drop)
     }
 }
 
 fn subject_text(subject: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' };
     subject.chars().map(plain).take(SUBJECT_CHARACTERS).collect()
-}
-
-fn encoded(form: &[(String, String)]) -> String {
-    let pair = |(name, value): &(String, String)| format!("{}={}", escaped(name), escaped(value));
-    form.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
@@ -64,11 +56,5 @@ mod tests {
     fn is_a_subject_what_the_service_takes() {
         assert_eq!(subject_text("día\nx"), "d?a?x");
         assert_eq!(subject_text(&"a".repeat(200)).len(), 100);
-    }
-
-    #[test]
-    fn is_a_form_encoded_byte_by_byte() {
-        let form = [("a b".to_owned(), "ä&=+".to_owned())];
-        assert_eq!(encoded(&form), "a%20b=%C3%A4%26%3D%2B");
     }
 }

@@ -48,7 +48,7 @@ pub enum Command {
     Plan(Plan),
     /// Check this machine: ffmpeg, encoders, disk, port, clock, sandbox.
     Doctor(Doctor),
-    /// Show the whole way once: serve, upload, transcode, print the outputs, clean up.
+    /// Show the whole pipeline once: serve, upload, transcode, and leave playable renditions in a folder.
     Demo(Demo),
     /// List uploads whose job could not be submitted, or replay one.
     DeadLetters(DeadLetters),
@@ -188,9 +188,12 @@ pub struct Doctor {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// A video; without, a clip with motion and sound is made.
+    /// Video to transcode. Default: a clip of ten seconds that the demo makes.
     pub video: Option<PathBuf>,
-    /// Folder to keep the demo's data and outputs in. Default: a temporary one that is removed.
+    /// Folder for the renditions.
+    #[arg(long, value_name = "DIR", default_value = "abanico-demo")]
+    pub out: PathBuf,
+    /// Keep the server's data (uploads, jobs, credentials) in this folder. Default: they are removed at the end.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }

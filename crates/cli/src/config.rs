@@ -25,6 +25,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of all data.
     pub data: PathBuf,
+    /// Folder of finished encodes, for commands that keep them outside the data folder.
+    #[serde(skip)]
+    pub kept_encodes: Option<PathBuf>,
     /// Region that ARNs and events name.
     pub region: String,
     /// The engine: its table, or just its name.
@@ -221,6 +224,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4566)),
             data: PathBuf::from("abanico-data"),
+            kept_encodes: None,
             region: "us-east-1".to_owned(),
             engine: EngineConfig::default(),
             mediaconvert: None,

@@ -1,23 +1,55 @@
-//! The log: in events of all crates, out lines on stderr, for people or as JSON. Never a secret: no crate logs one.
+//! Sets up the log on stderr, as lines for people or as JSON. It contains no secret, because no crate logs one.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::arguments::LogFormat;
+use crate::output;
 
-/// Starts logging; `RUST_LOG` narrows or widens it. A server tells what happens; a command that shows progress itself
-/// (`is_quiet`) logs warnings only.
+/// What a server logs unless `RUST_LOG` says otherwise.
+const OF_A_SERVER: &str =
+    "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_s3=info,abanico_lambda=info";
+
+/// Starts logging. `RUST_LOG` chooses levels by crate, such as `warn,abanico_engine=debug`. Without it a server logs
+/// what happens, and a command that shows its progress itself (`is_quiet`) logs only warnings.
 pub fn start(format: LogFormat, is_quiet: bool) {
-    let told =
-        "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_s3=info,abanico_lambda=info";
-    let default = if is_quiet { "warn" } else { told };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let default = if is_quiet { "warn" } else { OF_A_SERVER };
+    let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let targets = wanted.as_deref().unwrap_or(default).parse().unwrap_or_else(|error| {
+        output::note(format!(
+            "warning: RUST_LOG is ignored, give levels such as `info,abanico_engine=debug`: {error}"
+        ));
+        targets(default)
+    });
+    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(targets);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
         LogFormat::Text => {
             let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(is_terminal).init();
+            registry.with(layer.with_ansi(is_terminal)).init();
         }
+    }
+}
+
+/// Levels as this file writes them; their text is known to be right.
+fn targets(text: &str) -> Targets {
+    text.parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn server_logs_its_own_information_and_others_warnings() {
+        let targets = targets(OF_A_SERVER);
+        assert!(targets.would_enable("abanico_engine::driver", &Level::INFO));
+        assert!(!targets.would_enable("abanico_engine::driver", &Level::DEBUG));
+        assert!(targets.would_enable("hyper", &Level::WARN) && !targets.would_enable("hyper", &Level::INFO));
     }
 }

@@ -1,5 +1,7 @@
-//! Progress of a job for people: in an engine and a job, out bars on a terminal, plain lines elsewhere, or JSON lines.
-//! Never on stdout, but for `--json`. Never a made-up number: percentages count frames and bytes.
+//! Shows a job's progress: moving bars on a terminal, plain lines elsewhere, or JSON lines for programs.
+//!
+//! Percentages count frames and bytes, the time left follows from the frames so far. Bars and lines go to stderr, JSON
+//! goes to stdout.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::output;
 pub enum Show {
     /// Bars on a terminal, lines elsewhere; on stderr.
     People,
-    /// One JSON object a line, on stdout.
+    /// One JSON object per line, on stdout.
     Json,
 }
 
@@ -26,10 +28,9 @@ pub async fn follow(engine: &Engine, id: &JobId, name: &str, show: Show) -> anyh
         let record = engine.get(id).await?;
         display.update(&record)?;
         if record.stage().is_final() {
-            display.finish();
             return Ok(record);
         }
-        // At most ten looks a second, however often something changes; one every second when nothing does.
+        // Looks at most ten times a second while things change, and once a second while nothing does.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
     }
@@ -38,8 +39,7 @@ pub async fn follow(engine: &Engine, id: &JobId, name: &str, show: Show) -> anyh
 struct Display {
     name: String,
     show: Show,
-    bars: Option<MultiProgress>,
-    renditions: Vec<ProgressBar>,
+    bars: Option<Bars>,
     stage: Option<Stage>,
     shown_percent: Option<u8>,
     encoding_since: Option<Instant>,
@@ -51,8 +51,7 @@ impl Display {
         Self {
             name: name.to_owned(),
             show,
-            bars: (show == Show::People && is_terminal).then(MultiProgress::new),
-            renditions: Vec::new(),
+            bars: (show == Show::People && is_terminal).then(Bars::new),
             stage: None,
             shown_percent: None,
             encoding_since: None,
@@ -63,61 +62,25 @@ impl Display {
         if record.progress.frames_done > 0 {
             self.encoding_since.get_or_insert_with(Instant::now);
         }
-        match (self.show, &self.bars) {
-            (Show::Json, _) => self.json(record),
-            (Show::People, Some(_)) => {
-                self.draw(record);
-                Ok(())
-            }
-            (Show::People, None) => {
-                self.lines(record);
-                Ok(())
-            }
+        let elapsed = self.encoding_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let pace = Pace::of(record.progress.frames_done, record.progress.frames_total, elapsed);
+        match (self.show, &mut self.bars) {
+            (Show::Json, _) => return self.json(record, pace),
+            (Show::People, Some(bars)) => bars.draw(&self.name, record, pace),
+            (Show::People, None) => self.lines(record, pace),
+        }
+        Ok(())
+    }
+
+    fn lines(&mut self, record: &JobRecord, pace: Pace) {
+        let tens = record.progress.job_percent() / 10 * 10;
+        if self.stage != Some(record.stage()) || self.shown_percent != Some(tens) {
+            output::note(format!("{}: {}", self.name, status(record, pace)));
+            (self.stage, self.shown_percent) = (Some(record.stage()), Some(tens));
         }
     }
 
-    /// A bar for each rendition: they are made side by side from one decode, so they move together.
-    fn draw(&mut self, record: &JobRecord) {
-        let (Some(bars), Some(plan)) = (&self.bars, &record.plan) else { return };
-        if self.renditions.is_empty() {
-            let style = ProgressStyle::with_template("{prefix:26} [{bar:30}] {percent:>3}% {msg} {eta} left");
-            for output in &plan.outputs {
-                let bar = bars.add(ProgressBar::new(record.progress.frames_total.max(1)));
-                if let Ok(style) = &style {
-                    bar.set_style(style.clone().progress_chars("=> "));
-                }
-                bar.set_prefix(format!(
-                    "{} {}",
-                    output.name_modifier.trim_start_matches('_'),
-                    output.facts.video.as_ref().map_or("sound".to_owned(), |video| video.size.to_string())
-                ));
-                self.renditions.push(bar);
-            }
-        }
-        let fps = self.frames_per_second(record);
-        for bar in &self.renditions {
-            bar.set_length(record.progress.frames_total.max(1));
-            bar.set_position(record.progress.frames_done);
-            bar.set_message(format!("{fps} fps"));
-        }
-    }
-
-    fn lines(&mut self, record: &JobRecord) {
-        let percent = record.progress.job_percent() / 10 * 10;
-        if self.stage != Some(record.stage()) || self.shown_percent != Some(percent) {
-            let fps = self.frames_per_second(record);
-            let speed = if fps > 0 { format!(", {fps} fps") } else { String::new() };
-            output::note(format!(
-                "{}: {}, {}%{speed}",
-                self.name,
-                word(record.stage()),
-                record.progress.job_percent()
-            ));
-            (self.stage, self.shown_percent) = (Some(record.stage()), Some(percent));
-        }
-    }
-
-    fn json(&mut self, record: &JobRecord) -> anyhow::Result<()> {
+    fn json(&mut self, record: &JobRecord, pace: Pace) -> anyhow::Result<()> {
         let percent = record.progress.job_percent();
         if self.stage == Some(record.stage()) && self.shown_percent == Some(percent) {
             return Ok(());
@@ -131,32 +94,134 @@ impl Display {
             "percent": percent,
             "frames_done": record.progress.frames_done,
             "frames_total": record.progress.frames_total,
-            "frames_per_second": self.frames_per_second(record),
+            "frames_per_second": pace.frames_per_second,
+            "seconds_left": pace.seconds_left,
         }))
     }
+}
 
-    fn frames_per_second(&self, record: &JobRecord) -> u64 {
-        let millis = self.encoding_since.map_or(0, |since| since.elapsed().as_millis());
-        let rate = (u128::from(record.progress.frames_done) * 1000).checked_div(millis);
-        rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(0)
+/// Frames per second so far and, once it can be told, the time that the remaining frames will take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Pace {
+    frames_per_second: u64,
+    seconds_left: Option<u64>,
+}
+
+impl Pace {
+    fn of(done: u64, total: u64, elapsed: Duration) -> Self {
+        let scaled = |frames: u64, by: u128, over: u128| {
+            (u128::from(frames) * by).checked_div(over).and_then(|value| u64::try_from(value).ok())
+        };
+        let frames_per_second = scaled(done, 1000, elapsed.as_millis()).unwrap_or(0);
+        // The first second says little about the rest.
+        let seconds_left = (elapsed >= Duration::from_secs(1) && done > 0)
+            .then(|| scaled(total.saturating_sub(done), elapsed.as_millis(), u128::from(done) * 1000))
+            .flatten();
+        Self { frames_per_second, seconds_left }
+    }
+}
+
+/// Phase, percentage, speed and time left, such as `transcoding, 51%, 43 fps, 12 s left`.
+fn status(record: &JobRecord, pace: Pace) -> String {
+    let mut text = format!("{}, {}%", word(record.stage()), record.progress.job_percent());
+    if pace.frames_per_second > 0 {
+        text.push_str(&format!(", {} fps", pace.frames_per_second));
+    }
+    if let Some(seconds) = pace.seconds_left.filter(|_| record.stage() == Stage::Transcoding) {
+        text.push_str(&format!(", {} left", span(seconds)));
+    }
+    text
+}
+
+/// Seconds for people: `45 s`, `2 min 5 s`, `1 h 4 min`.
+fn span(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// The bars of a terminal: a line with the phase, and below it a bar per rendition.
+struct Bars {
+    all: MultiProgress,
+    phase: ProgressBar,
+    renditions: Vec<ProgressBar>,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::new();
+        let phase = all.add(ProgressBar::new_spinner());
+        phase.set_style(style("{spinner:.cyan} {wide_msg}"));
+        phase.enable_steady_tick(Duration::from_millis(120));
+        Self { all, phase, renditions: Vec::new() }
     }
 
-    fn finish(&self) {
+    /// Renditions are made side by side from one decode, so their bars move together.
+    fn draw(&mut self, name: &str, record: &JobRecord, pace: Pace) {
+        self.phase.set_message(format!("{name}: {}", status(record, pace)));
+        let outputs = record.plan.iter().flat_map(|plan| &plan.outputs);
+        for output in outputs.skip(self.renditions.len()) {
+            let bar = self.all.add(ProgressBar::new(1));
+            bar.set_style(style("  {prefix:22} [{bar:32.cyan}] {percent:>3}%").progress_chars("=> "));
+            let size = output.facts.video.as_ref().map_or("audio".to_owned(), |video| video.size.to_string());
+            bar.set_prefix(format!("{} {size}", output.name_modifier.trim_start_matches('_')));
+            self.renditions.push(bar);
+        }
         for bar in &self.renditions {
-            bar.finish_and_clear();
+            bar.set_length(record.progress.frames_total.max(1));
+            bar.set_position(record.progress.frames_done);
         }
     }
 }
 
-/// A stage in a word for people.
+impl Drop for Bars {
+    /// Clears the bars, so that what is printed next begins at the left edge of an empty line.
+    fn drop(&mut self) {
+        self.renditions.iter().chain([&self.phase]).for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Names a stage in a word for people.
 pub fn word(stage: Stage) -> &'static str {
     match stage {
         Stage::Submitted => "waiting",
-        Stage::Probing => "looking at the input",
+        Stage::Probing => "probing",
         Stage::Transcoding => "transcoding",
         Stage::Uploading => "publishing",
         Stage::Complete => "complete",
         Stage::Error => "failed",
         Stage::Canceled => "cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_follows_from_the_frames_so_far() {
+        let pace = Pace::of(100, 400, Duration::from_secs(2));
+        assert_eq!(pace, Pace { frames_per_second: 50, seconds_left: Some(6) });
+    }
+
+    #[test]
+    fn nothing_is_promised_too_early() {
+        for (done, elapsed_ms) in [(0, 5000), (10, 999), (0, 0)] {
+            assert_eq!(Pace::of(done, 400, Duration::from_millis(elapsed_ms)).seconds_left, None);
+        }
+        let done = Pace::of(400, 400, Duration::from_secs(8));
+        assert_eq!(done.seconds_left, Some(0));
+        assert_eq!(Pace::of(u64::MAX, u64::MAX, Duration::from_millis(1)).frames_per_second, 0);
+    }
+
+    #[test]
+    fn spans_have_two_units_at_most() {
+        assert_eq!([span(45), span(125), span(3840)], ["45 s", "2 min 5 s", "1 h 4 min"]);
     }
 }

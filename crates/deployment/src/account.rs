@@ -1,71 +1,65 @@
-//! An AWS account: in a profile and a region, out clients that act in it. Credentials come from the SDK's chain:
-//! environment, profile, SSO, role of the machine.
+//! Connects to an AWS account in one region and makes clients for its services.
 
 use std::sync::Arc;
 
-use abanico_aws::{CredentialsSource, MediaConvert, S3, SignedClient, Sqs, endpoint};
-use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use abanico_aws::{
+    CloudFormation, CredentialsSource, Logs, MediaConvert, S3, SignedClient, Sqs, Sts, endpoint,
+};
 
+use crate::credentials::{FoundCredentials, variable};
+use crate::profile::Profile;
 use crate::{Error, ErrorKind};
 
 /// An account and a region in it.
 #[derive(Clone)]
 pub struct Account {
-    config: SdkConfig,
+    source: Arc<FoundCredentials>,
     region: String,
     id: String,
 }
 
 impl Account {
-    /// Finds out who acts; `region` and `profile` override the environment and the shared configuration.
+    /// Finds credentials and a region, and asks AWS which account they belong to. `profile` and `region` override the
+    /// environment and the shared configuration files.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] without credentials or region.
+    /// Returns [`ErrorKind::Credentials`] without credentials or region.
     pub async fn connect(profile: Option<&str>, region: Option<&str>) -> Result<Self, Error> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(profile) = profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(region) = region {
-            loader = loader.region(Region::new(region.to_owned()));
-        }
-        let config = loader.load().await;
-        let region = config.region().map(|region| region.to_string()).filter(|region| !region.is_empty());
-        let region = region.ok_or_else(|| {
+        // A profile that only AWS_PROFILE names comes after keys in the environment, as in the AWS CLI.
+        let prefers_profile = profile.is_some() && profile != variable("AWS_PROFILE").as_deref();
+        let profile = Profile::read(profile.filter(|name| !name.is_empty()));
+        let region = region.filter(|region| !region.is_empty()).map(str::to_owned);
+        let region = region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
+        let region = region.or_else(|| profile.setting("region").map(str::to_owned)).ok_or_else(|| {
             let hint = "name one with --region, such as --region eu-west-1, or set AWS_REGION";
             Error::new(ErrorKind::Credentials, "no AWS region is set", hint)
         })?;
-        let caller = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await;
-        let caller = caller.map_err(Error::sdk("find out the account"))?;
-        let id = caller.account().unwrap_or_default().to_owned();
-        Ok(Self { config, region, id })
+        let source = Arc::new(FoundCredentials::of(profile, prefers_profile));
+        let mut account = Self { source, region, id: String::new() };
+        let sts = account.client("sts").map(Sts::new)?;
+        account.id = sts.account_id().await.map_err(Error::client("find out the account"))?;
+        Ok(account)
     }
 
-    /// The account's number.
+    /// Returns the account's number.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The region.
+    /// Returns the region.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    pub(crate) fn config(&self) -> &SdkConfig {
-        &self.config
-    }
-
-    /// S3 in this region.
+    /// Returns a client of S3 in this region.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] when an endpoint variable is no URL.
+    /// Returns [`ErrorKind::Usage`] if an endpoint variable is not a URL.
     pub fn s3(&self) -> Result<S3, Error> {
         self.client("s3").map(S3::new)
     }
 
-    /// MediaConvert in this region.
+    /// Returns a client of MediaConvert in this region.
     ///
     /// # Errors
     /// As [`Account::s3`].
@@ -73,7 +67,7 @@ impl Account {
         self.client("mediaconvert").map(MediaConvert::new)
     }
 
-    /// SQS in this region.
+    /// Returns a client of SQS in this region.
     ///
     /// # Errors
     /// As [`Account::s3`].
@@ -81,41 +75,25 @@ impl Account {
         self.client("sqs").map(Sqs::new)
     }
 
-    /// Credentials as they are now: access key, secret and, if temporary, the token.
+    pub(crate) fn cloudformation(&self) -> Result<CloudFormation, Error> {
+        self.client("cloudformation").map(CloudFormation::new)
+    }
+
+    pub(crate) fn logs(&self) -> Result<Logs, Error> {
+        self.client("logs").map(Logs::new)
+    }
+
+    /// Returns the credentials that are valid now: access key, secret and, for temporary ones, the token.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] when there are none.
+    /// Returns [`ErrorKind::Credentials`] if there are none.
     pub async fn credentials(&self) -> Result<abanico_aws::Credentials, Error> {
-        let found = self.source().credentials().await;
-        found.map_err(Error::client("find credentials"))
+        self.source.credentials().await.map_err(Error::client("find credentials"))
     }
 
     fn client(&self, service: &str) -> Result<SignedClient, Error> {
         let at = endpoint(service, &self.region, &|name| std::env::var(name).ok());
-        let client = at.and_then(|at| SignedClient::new(service, &self.region, at, Arc::new(self.source())));
+        let client = at.and_then(|at| SignedClient::new(service, &self.region, at, self.source.clone()));
         client.map_err(|error| Error::usage(error.to_string(), "unset the variable, or give it a URL"))
-    }
-
-    fn source(&self) -> SdkCredentials {
-        SdkCredentials(self.config.credentials_provider())
-    }
-}
-
-/// The SDK's chain for the small client.
-struct SdkCredentials(Option<SharedCredentialsProvider>);
-
-#[async_trait]
-impl CredentialsSource for SdkCredentials {
-    async fn credentials(&self) -> Result<abanico_aws::Credentials, abanico_aws::Error> {
-        let provider =
-            self.0.as_ref().ok_or_else(|| abanico_aws::Error::credentials("there are no credentials"))?;
-        let found = provider.provide_credentials().await;
-        let found =
-            found.map_err(|error| abanico_aws::Error::credentials(format!("no credentials: {error}")))?;
-        Ok(abanico_aws::Credentials {
-            access_key_id: found.access_key_id().to_owned(),
-            secret_access_key: found.secret_access_key().to_owned(),
-            session_token: found.session_token().map(str::to_owned),
-        })
     }
 }

@@ -5,23 +5,25 @@
 
 mod account;
 mod artifacts;
-mod change_set;
+mod credentials;
 mod error;
-mod log_lines;
+mod function_logs;
 mod packages;
 mod parameters;
+mod profile;
 mod stack;
 mod stack_events;
 
 pub use account::Account;
 pub use artifacts::Artifacts;
-pub use change_set::Change;
 pub use error::{Error, ErrorKind};
-pub use log_lines::{LogLine, Logs};
+pub use function_logs::FunctionLogs;
 pub use packages::{Architecture, Packages};
 pub use parameters::{DeployOptions, Job};
-pub use stack::{ChangeSet, Outcome, Stack, StackState};
-pub use stack_events::{StackEvent, first_failure};
+pub use stack::{ChangeSet, Outcome, Stack};
+pub use stack_events::first_failure;
+
+pub use abanico_aws::{Change, LogLine, StackEvent, StackState};
 
 /// The template, as it is in `deploy/`.
 pub const TEMPLATE: &str = include_str!("../../../deploy/template.yaml");

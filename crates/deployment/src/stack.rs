@@ -1,15 +1,12 @@
-//! One CloudFormation stack: in a template and parameters, out change sets, their execution followed to its end, and the
-//! stack's outputs. Every wait has a limit.
+//! Plans, executes and follows changes of one CloudFormation stack, and reads its state. Every wait has a limit.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter};
+use abanico_aws::{Change, ChangeSetPage, CloudFormation, NewChangeSet, Parameter, StackEvent, StackState};
 
 use crate::stack_events::Seen;
-use crate::{Account, Change, Error, ErrorKind, StackEvent, TEMPLATE, first_failure, parameters};
+use crate::{Account, Error, ErrorKind, TEMPLATE, first_failure, parameters};
 
 /// How often AWS is asked.
 const PAUSE: Duration = Duration::from_millis(1500);
@@ -18,19 +15,6 @@ const CHANGE_SET_LIMIT: Duration = Duration::from_secs(120);
 const STACK_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Pages of events that are read at once.
 const EVENT_PAGES: usize = 10;
-
-/// What is known of a stack.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StackState {
-    /// CloudFormation's word, such as `CREATE_COMPLETE`.
-    pub status: String,
-    /// Why, where CloudFormation says it.
-    pub reason: String,
-    /// Outputs by name.
-    pub outputs: BTreeMap<String, String>,
-    /// Parameters by name.
-    pub parameters: BTreeMap<String, String>,
-}
 
 /// A change set that waits to be executed.
 #[derive(Clone, Debug)]
@@ -54,48 +38,26 @@ pub enum Outcome {
 
 /// A stack by name.
 pub struct Stack {
-    client: Client,
+    client: CloudFormation,
     name: String,
 }
 
 impl Stack {
-    /// The stack `name` of the account.
-    pub fn of(account: &Account, name: &str) -> Self {
-        Self { client: Client::new(account.config()), name: name.to_owned() }
-    }
-
-    /// What is known of it; none when it is not there.
+    /// Names a stack of the account; it need not exist.
     ///
     /// # Errors
-    /// When AWS does not say.
+    /// As [`Account::s3`].
+    pub fn of(account: &Account, name: &str) -> Result<Self, Error> {
+        Ok(Self { client: account.cloudformation()?, name: name.to_owned() })
+    }
+
+    /// Returns the stack's state, or `None` if there is no such stack.
+    ///
+    /// # Errors
+    /// Fails if AWS refuses or cannot be reached.
     pub async fn state(&self) -> Result<Option<StackState>, Error> {
-        let described = match self.client.describe_stacks().stack_name(&self.name).send().await {
-            Ok(described) => described,
-            Err(error) if error.message().is_some_and(|text| text.contains("does not exist")) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(Error::sdk(&format!("look at the stack `{}`", self.name))(error)),
-        };
-        let Some(stack) = described.stacks().first() else { return Ok(None) };
-        let status = stack.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default();
-        if status == "DELETE_COMPLETE" {
-            return Ok(None);
-        }
-        let pair = |key: Option<&str>, value: Option<&str>| Some((key?.to_owned(), value?.to_owned()));
-        Ok(Some(StackState {
-            status,
-            reason: stack.stack_status_reason().unwrap_or_default().to_owned(),
-            outputs: stack
-                .outputs()
-                .iter()
-                .filter_map(|one| pair(one.output_key(), one.output_value()))
-                .collect(),
-            parameters: stack
-                .parameters()
-                .iter()
-                .filter_map(|one| pair(one.parameter_key(), one.parameter_value()))
-                .collect(),
-        }))
+        let described = self.client.describe_stack(&self.name).await;
+        described.map_err(Error::client(&format!("look at the stack `{}`", self.name)))
     }
 
     /// Makes a change set; parameters that are not given keep their value in a stack that is there.
@@ -114,17 +76,14 @@ impl Stack {
             .unwrap_or_default();
         let name = format!("abanico-{}", now_ms());
         let what = format!("make a change set for the stack `{}`", self.name);
-        let request = self
-            .client
-            .create_change_set()
-            .stack_name(&self.name)
-            .change_set_name(&name)
-            .change_set_type(if creates { ChangeSetType::Create } else { ChangeSetType::Update })
-            .template_body(TEMPLATE)
-            .capabilities(Capability::CapabilityIam)
-            .set_on_stack_failure(creates.then_some(OnStackFailure::Delete))
-            .set_parameters(Some(wire_parameters(given, &known)));
-        request.send().await.map_err(Error::sdk(&what))?;
+        let new = NewChangeSet {
+            stack: &self.name,
+            name: &name,
+            creates,
+            template: TEMPLATE,
+            parameters: wire_parameters(given, &known),
+        };
+        self.client.create_change_set(&new).await.map_err(Error::client(&what))?;
         let changes = self.settled_changes(&name).await?;
         Ok(ChangeSet { name, creates, changes })
     }
@@ -156,16 +115,13 @@ impl Stack {
         let what = format!("look at the change set of the stack `{}`", self.name);
         let begun = Instant::now();
         loop {
-            let request = self.client.describe_change_set().stack_name(&self.name).change_set_name(name);
-            let described = request.send().await.map_err(Error::sdk(&what))?;
-            let reason = described.status_reason().unwrap_or_default();
-            match described.status() {
-                Some(ChangeSetStatus::CreateComplete) => {
-                    return self.all_changes(name, &what).await;
-                }
-                Some(ChangeSetStatus::Failed) if says_nothing_to_change(reason) => return Ok(Vec::new()),
-                Some(ChangeSetStatus::Failed) => {
-                    let message = format!("CloudFormation cannot plan the change: {reason}");
+            let page = self.client.describe_change_set(&self.name, name, None).await;
+            let page = page.map_err(Error::client(&what))?;
+            match page.status.as_str() {
+                "CREATE_COMPLETE" => return self.all_changes(name, page, &what).await,
+                "FAILED" if says_nothing_to_change(&page.reason) => return Ok(Vec::new()),
+                "FAILED" => {
+                    let message = format!("CloudFormation cannot plan the change: {}", page.reason);
                     return Err(Error::new(
                         ErrorKind::Stack,
                         message,
@@ -181,17 +137,16 @@ impl Stack {
         }
     }
 
-    async fn all_changes(&self, name: &str, what: &str) -> Result<Vec<Change>, Error> {
-        let (mut changes, mut token) = (Vec::new(), None);
-        loop {
-            let request = self.client.describe_change_set().stack_name(&self.name).change_set_name(name);
-            let page = request.set_next_token(token.take()).send().await.map_err(Error::sdk(what))?;
-            changes.extend(page.changes().iter().filter_map(Change::of));
-            token = page.next_token().map(str::to_owned);
-            if token.is_none() {
-                return Ok(changes);
-            }
+    /// The changes of the first page and of all pages behind it.
+    async fn all_changes(&self, name: &str, first: ChangeSetPage, what: &str) -> Result<Vec<Change>, Error> {
+        let (mut changes, mut token) = (first.changes, first.next_token);
+        while let Some(next) = token {
+            let page = self.client.describe_change_set(&self.name, name, Some(&next)).await;
+            let page = page.map_err(Error::client(what))?;
+            changes.extend(page.changes);
+            token = page.next_token;
         }
+        Ok(changes)
     }
 
     /// Throws a change set away, and the empty stack that it was made for.
@@ -199,17 +154,12 @@ impl Stack {
     /// # Errors
     /// When AWS does not do it.
     pub async fn discard(&self, change_set: &ChangeSet) -> Result<(), Error> {
-        let request =
-            self.client.delete_change_set().stack_name(&self.name).change_set_name(&change_set.name);
-        request.send().await.map_err(Error::sdk("delete the change set"))?;
+        let deleted = self.client.delete_change_set(&self.name, &change_set.name).await;
+        deleted.map_err(Error::client("delete the change set"))?;
         let is_empty_stack = self.state().await?.is_some_and(|state| state.status == "REVIEW_IN_PROGRESS");
         if change_set.creates && is_empty_stack {
-            self.client
-                .delete_stack()
-                .stack_name(&self.name)
-                .send()
-                .await
-                .map_err(Error::sdk("delete the empty stack"))?;
+            let deleted = self.client.delete_stack(&self.name).await;
+            deleted.map_err(Error::client("delete the empty stack"))?;
         }
         Ok(())
     }
@@ -224,9 +174,8 @@ impl Stack {
         tell: impl FnMut(&StackEvent),
     ) -> Result<StackState, Error> {
         let since_ms = now_ms() - 1000;
-        let request =
-            self.client.execute_change_set().stack_name(&self.name).change_set_name(&change_set.name);
-        request.send().await.map_err(Error::sdk("execute the change set"))?;
+        let executed = self.client.execute_change_set(&self.name, &change_set.name).await;
+        executed.map_err(Error::client("execute the change set"))?;
         match self.follow(since_ms, tell).await? {
             Outcome::Done(state) => Ok(state),
             Outcome::Gone => Err(Error::new(ErrorKind::Stack, "the stack is gone", "deploy again")),
@@ -239,8 +188,7 @@ impl Stack {
     /// With the first resource that could not be removed and why.
     pub async fn remove(&self, tell: impl FnMut(&StackEvent)) -> Result<(), Error> {
         let since_ms = now_ms() - 1000;
-        let request = self.client.delete_stack().stack_name(&self.name);
-        request.send().await.map_err(Error::sdk("remove the stack"))?;
+        self.client.delete_stack(&self.name).await.map_err(Error::client("remove the stack"))?;
         self.follow(since_ms, tell).await.map(drop)
     }
 
@@ -285,14 +233,10 @@ impl Stack {
     async fn events(&self) -> Result<Vec<StackEvent>, Error> {
         let (mut events, mut token) = (Vec::new(), None);
         for _ in 0..EVENT_PAGES {
-            let request = self.client.describe_stack_events().stack_name(&self.name);
-            let page = match request.set_next_token(token.take()).send().await {
-                Ok(page) => page,
-                Err(error) if error.message().is_some_and(|text| text.contains("does not exist")) => break,
-                Err(error) => return Err(Error::sdk("read the stack's events")(error)),
-            };
-            events.extend(page.stack_events().iter().map(event));
-            token = page.next_token().map(str::to_owned);
+            let page = self.client.stack_events(&self.name, token.as_deref()).await;
+            let (page, next) = page.map_err(Error::client("read the stack's events"))?;
+            events.extend(page);
+            token = next;
             if token.is_none() {
                 break;
             }
@@ -301,29 +245,14 @@ impl Stack {
     }
 }
 
-fn event(event: &aws_sdk_cloudformation::types::StackEvent) -> StackEvent {
-    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    StackEvent {
-        id: text(event.event_id()),
-        time_ms: event.timestamp().and_then(|time| time.to_millis().ok()).unwrap_or(0),
-        resource: text(event.logical_resource_id()),
-        kind: text(event.resource_type()),
-        status: text(event.resource_status().map(|status| status.as_str())),
-        reason: text(event.resource_status_reason()),
-    }
-}
-
-/// Given values, and the old ones of what the stack has and the template still knows.
-fn wire_parameters(given: &BTreeMap<String, String>, known: &[String]) -> Vec<Parameter> {
-    let fresh = given
-        .iter()
-        .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build());
+/// The given values, and "keep it" for every other parameter that both the stack and the template have.
+fn wire_parameters(given: &BTreeMap<String, String>, known: &[String]) -> BTreeMap<String, Parameter> {
     let template = parameters::names();
-    let kept = known
-        .iter()
-        .filter(|name| !given.contains_key(*name) && template.contains(&name.as_str()))
-        .map(|name| Parameter::builder().parameter_key(name).use_previous_value(true).build());
-    fresh.chain(kept).collect()
+    let kept = known.iter().filter(|name| template.contains(&name.as_str()));
+    let kept = kept.map(|name| (name.clone(), Parameter::Previous));
+    let fresh = given.iter().map(|(name, value)| (name.clone(), Parameter::Value(value.clone())));
+    // The later of two entries with one name wins.
+    kept.chain(fresh).collect()
 }
 
 fn says_nothing_to_change(reason: &str) -> bool {
@@ -340,15 +269,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn do_parameters_keep_their_value_unless_given_anew() {
+    fn parameters_keep_their_value_unless_given_anew() {
         let given = [("Job".to_owned(), "hls".to_owned())].into();
         let known = ["Job", "Queue", "GoneFromTheTemplate"].map(str::to_owned);
-        let wire = wire_parameters(&given, &known);
-        let told: Vec<_> = wire
-            .iter()
-            .map(|one| (one.parameter_key().unwrap(), one.parameter_value(), one.use_previous_value()))
-            .collect();
-        assert_eq!(told, [("Job", Some("hls"), None), ("Queue", None, Some(true))]);
+        let expected = [
+            ("Job".to_owned(), Parameter::Value("hls".to_owned())),
+            ("Queue".to_owned(), Parameter::Previous),
+        ];
+        assert_eq!(wire_parameters(&given, &known), expected.into());
     }
 
     #[test]

@@ -2,22 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// One event of a stack.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StackEvent {
-    /// CloudFormation's own name of the event.
-    pub id: String,
-    /// When, in milliseconds since 1970.
-    pub time_ms: i64,
-    /// Name of the resource in the template, or of the stack.
-    pub resource: String,
-    /// Its type.
-    pub kind: String,
-    /// Such as `CREATE_IN_PROGRESS`.
-    pub status: String,
-    /// Why, where CloudFormation says it.
-    pub reason: String,
-}
+use abanico_aws::StackEvent;
 
 /// The first failure that is no consequence of another: resources that were stopped because one failed say so.
 pub fn first_failure(events: &[StackEvent]) -> Option<&StackEvent> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use abanico_ffmpeg::{Tools, capabilities};
 use abanico_model::arn::{ResourceKind, resource_name};
-use abanico_model::generated::JobSettings;
+use abanico_model::parse;
 use abanico_model::problem::{Problem, Problems};
 use abanico_store::{ObjectStore, WebInputs};
 use serde_json::Value;
@@ -550,7 +550,7 @@ impl Engine {
         cancel: CancellationToken,
         progress: Arc<Mutex<Progress>>,
     ) -> Result<(), Error> {
-        let settings: JobSettings = serde_json::from_value(record.submission.settings.clone())
+        let settings = parse::job_settings(record.submission.settings.clone())
             .map_err(|error| Error::storage("read a job's settings", error))?;
         let inputs = settings.inputs.iter().flatten().map(|input| input.file_input.clone());
         let policy = self.kept(Kept::Policy, "").await?;

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
-use abanico_model::generated::JobSettings;
 use abanico_model::presets::apply_presets;
 use abanico_model::problem::{Problem, Problems};
 use abanico_model::templates::{merge_template, template, template_metadata};
@@ -93,7 +92,8 @@ fn checked(
     let mut request = keys::to_wire(request, "CreateJobRequest");
     let settings = completed_settings(&request, catalogue, coverage)?;
     take_from_template(&mut request, catalogue);
-    let parsed = parse::parse::<JobSettings>(settings.clone()).map_err(Refusal::Invalid)?;
+    parse::job_settings(settings.clone()).map_err(Refusal::Invalid)?;
+    let unknown = parse::unknown_members(&settings, "JobSettings");
     let text = |member: &str| request.get(member).and_then(Value::as_str).map(str::to_owned);
     let queue = text("queue").unwrap_or_else(|| "Default".to_owned());
     let queue = Arn::local(ResourceKind::Queue, resource_name(&queue, ResourceKind::Queue)).to_string();
@@ -108,8 +108,7 @@ fn checked(
             .and_then(|number| i32::try_from(number).ok())
             .unwrap_or(0),
         token: text("clientRequestToken").map(|text| Token { text, remembered_ms: Some(CLIENT_TOKEN_MS) }),
-        messages: parsed
-            .unknown
+        messages: unknown
             .iter()
             .map(|pointer| format!("{pointer} is not a setting and was left out"))
             .collect(),

@@ -1,56 +1,54 @@
-//! Parses JSON with wire names into the generated types and collects the members that they do not know.
+//! Turns JSON with wire names into the generated types, and finds the members that AWS's model does not have.
 //!
-//! It does not check values; `validate` does.
+//! It does not check values; `validate` does. The functions are not generic on purpose: code that reads 1,234 members is
+//! long, and a generic function would be compiled anew in every crate that calls it.
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_path_to_error::{Path, Segment};
 
+use crate::generated::JobSettings;
 use crate::problem::{Problem, Problems, step};
+use crate::shape::Shape;
 
-/// A typed value and the members that its type does not have.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parsed<T> {
-    /// The typed value.
-    pub value: T,
-    /// JSON pointers of the members that AWS's model does not have, in document order.
-    pub unknown: Vec<String>,
-}
-
-/// Parses `value` as `T`. Unknown members are collected, not rejected.
+/// Reads a job's settings. Members that AWS's model does not have are left out.
 ///
 /// # Errors
 ///
-/// Returns one problem with the JSON pointer of the first value whose type is wrong.
-pub fn parse<T: DeserializeOwned>(value: Value) -> Result<Parsed<T>, Problems> {
+/// Returns one problem if a value's type is wrong. `validate` reports such values with their JSON pointers, so check
+/// first where a person wrote the settings.
+pub fn job_settings(settings: Value) -> Result<JobSettings, Problems> {
+    serde_json::from_value(settings)
+        .map_err(|error| Problems(vec![Problem::new(String::new(), error.to_string())]))
+}
+
+/// Returns JSON pointers of the members that the shape `shape` of AWS's model, such as `JobSettings`, does not have, in
+/// document order. What lies below such a member is not listed.
+pub fn unknown_members(value: &Value, shape: &str) -> Vec<String> {
     let mut unknown = Vec::new();
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let outcome = serde_ignored::deserialize(tracked, |path| unknown.push(ignored_pointer(&path)));
-    match outcome {
-        Ok(value) => Ok(Parsed { value, unknown }),
-        Err(error) => Err(Problems(vec![Problem::new(pointer(&track.path()), error.to_string())])),
-    }
+    collect_unknown(value, shape, "", &mut unknown);
+    unknown
 }
 
-fn pointer(path: &Path) -> String {
-    path.iter().fold(String::new(), |above, segment| match segment {
-        Segment::Seq { index } => step(&above, &index.to_string()),
-        Segment::Map { key } => step(&above, key),
-        Segment::Enum { variant } => step(&above, variant),
-        Segment::Unknown => above,
-    })
-}
-
-fn ignored_pointer(path: &serde_ignored::Path<'_>) -> String {
-    use serde_ignored::Path;
-    match path {
-        Path::Root => String::new(),
-        Path::Seq { parent, index } => step(&ignored_pointer(parent), &index.to_string()),
-        Path::Map { parent, key } => step(&ignored_pointer(parent), key),
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
-            ignored_pointer(parent)
+fn collect_unknown(value: &Value, name: &str, at: &str, unknown: &mut Vec<String>) {
+    match (Shape::named(name), value) {
+        (Some(Shape::Structure { members, .. }), Value::Object(object)) => {
+            for (key, below) in object {
+                match members.iter().find(|member| member.name == key) {
+                    Some(member) => collect_unknown(below, member.shape, &step(at, key), unknown),
+                    None => unknown.push(step(at, key)),
+                }
+            }
         }
+        (Some(Shape::List { item, .. }), Value::Array(items)) => {
+            for (index, below) in items.iter().enumerate() {
+                collect_unknown(below, item, &step(at, &index.to_string()), unknown);
+            }
+        }
+        (Some(Shape::Map { value: inner }), Value::Object(object)) => {
+            for (key, below) in object {
+                collect_unknown(below, inner, &step(at, key), unknown);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -59,24 +57,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::generated::JobSettings;
 
     #[test]
     fn unknown_members_are_reported_and_left_out() {
-        let parsed = parse::<JobSettings>(json!({
-            "inputs": [{"fileInput": "s3://b/k.mp4", "odd": 1}],
+        let settings = json!({
+            "inputs": [{"fileInput": "s3://b/k.mp4", "odd": 1, "audioSelectors": {"any name": {"other": null}}}],
             "outputGroups": [{"outputs": [{"strange": {"x": 1}}]}],
-        }))
-        .unwrap();
-        assert_eq!(parsed.unknown, ["/inputs/0/odd", "/outputGroups/0/outputs/0/strange"]);
-        assert_eq!(parsed.value.inputs.unwrap()[0].file_input.as_deref(), Some("s3://b/k.mp4"));
+        });
+        let expected =
+            ["/inputs/0/odd", "/inputs/0/audioSelectors/any name/other", "/outputGroups/0/outputs/0/strange"];
+        assert_eq!(unknown_members(&settings, "JobSettings"), expected);
+        let parsed = job_settings(settings).unwrap();
+        assert_eq!(parsed.inputs.unwrap()[0].file_input.as_deref(), Some("s3://b/k.mp4"));
     }
 
     #[test]
-    fn wrong_type_is_reported_by_pointer() {
+    fn wrong_type_is_a_problem() {
         let settings = json!({"outputGroups": [{"outputs": [{"videoDescription": {"width": "wide"}}]}]});
-        let problems = parse::<JobSettings>(settings).unwrap_err();
-        assert_eq!(problems.0[0].pointer, "/outputGroups/0/outputs/0/videoDescription/width");
+        let problems = job_settings(settings).unwrap_err();
         assert!(problems.0[0].message.contains("wide"), "{problems}");
     }
 
@@ -86,7 +84,7 @@ mod tests {
             "inputs": [{"audioSelectors": {"Audio Selector 1": {"selectorType": "TRACK", "tracks": [1]}}}],
             "timecodeConfig": {"source": "ZEROBASED"},
         });
-        let parsed = parse::<JobSettings>(settings.clone()).unwrap();
-        assert_eq!(serde_json::to_value(parsed.value).unwrap(), settings);
+        assert_eq!(unknown_members(&settings, "JobSettings"), [""; 0]);
+        assert_eq!(serde_json::to_value(job_settings(settings.clone()).unwrap()).unwrap(), settings);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It does not complete or change the request, and it does not check whether a setting is supported; `coverage` does.
 
-use regex::Regex;
+use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::problem::{Problem, Problems, step};

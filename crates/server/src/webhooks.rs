@@ -63,6 +63,7 @@ impl Webhook {
         if secret.is_empty() {
             return Err(WebhookError::Secret);
         }
+        abanico_store::tls::use_ring();
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

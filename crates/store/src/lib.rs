@@ -10,6 +10,7 @@ mod folder_bucket;
 mod object_url;
 mod remote;
 mod router;
+pub mod tls;
 mod web;
 
 use std::collections::BTreeMap;

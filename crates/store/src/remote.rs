@@ -97,6 +97,7 @@ impl RemoteS3 {
         if let Some(token) = &self.options.session_token {
             builder = builder.with_token(token);
         }
+        crate::tls::use_ring();
         builder.build().map_err(|error| {
             let what = "the S3 client cannot be set up: check endpoint, region and credentials";
             Error::about(url, ErrorKind::Unsupported, what).because(error)

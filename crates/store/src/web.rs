@@ -175,6 +175,7 @@ impl WebInputs {
 }
 
 fn client(allow_private: bool, ca_pem: Option<Vec<u8>>, limits: &WebLimits) -> Result<Client, Error> {
+    crate::tls::use_ring();
     let mut builder = Client::builder()
         .user_agent(concat!("abanico/", env!("CARGO_PKG_VERSION")))
         .no_proxy()

@@ -73,7 +73,8 @@ fn tell(event: &StackEvent) {
 
 /// The stack, which must be there.
 async fn deployed(account: &Account, name: &str) -> anyhow::Result<StackState> {
-    let state = abanico_deployment::Stack::of(account, name).state().await.map_err(hinted)?;
+    let stack = abanico_deployment::Stack::of(account, name).map_err(hinted)?;
+    let state = stack.state().await.map_err(hinted)?;
     state.ok_or_else(|| {
         let message =
             format!("there is no stack `{name}` in {} of account {}", account.region(), account.id());

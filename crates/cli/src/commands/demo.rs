@@ -1,5 +1,11 @@
-//! `abanico demo`: in a video or nothing, out the whole way once: serve, upload, transcode, a table of what was made.
-//! Never a trace left, unless `--data` says where; never an AWS account.
+//! `abanico demo`: shows the whole pipeline once, from an upload to playable renditions in a folder.
+//!
+//! It serves S3, the trigger and the API on loopback, uploads a video through the S3 API, follows the job that the
+//! upload starts, and downloads what the job made. Finished encodes are kept in the folder, so that a second run with
+//! the same video takes seconds. It never needs an AWS account, and leaves no server and no upload behind.
+
+mod clip;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,9 +15,10 @@ use abanico_engine::{Engine, JobId, JobRecord, ListFilter, Stage};
 use abanico_store::{ObjectAttributes, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
 use anyhow::Context;
 
-use super::local::toolbox;
+use super::local::{cores, interrupted};
+use super::plan::planned;
 use super::serve::{Running, start};
-use crate::arguments::Demo;
+use crate::arguments::{Chunks, Demo, JobChoice};
 use crate::config::Config;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
@@ -19,39 +26,74 @@ use crate::progress::{Show, follow};
 
 /// How long the upload's event may take to become a job.
 const TRIGGER_LIMIT: Duration = Duration::from_secs(30);
+/// Folder of finished encodes in the demo's folder.
+const KEPT_ENCODES: &str = ".kept-encodes";
 
-/// Shows the whole way.
+/// Runs the demo.
 pub async fn run(arguments: Demo) -> anyhow::Result<ExitCode> {
-    let temporary = tempfile::Builder::new().prefix("abanico-demo-").tempdir()?;
-    let data = arguments.data.clone().unwrap_or_else(|| temporary.path().join("data"));
-    let video = match arguments.video {
-        Some(video) if video.is_file() => video,
-        Some(video) => {
-            let message = format!("cannot find `{}`", video.display());
-            return Err(
-                Hinted::new(WRONG_USAGE, message, "give a video file, or none to have a clip made").into()
-            );
-        }
-        None => made_clip(temporary.path()).await?,
+    let video = arguments.video.as_deref().map(existing).transpose()?;
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create the folder `{}`", out.display()))?;
+    let demo = async {
+        let video = match video {
+            Some(video) => video,
+            None => clip::made(out).await?,
+        };
+        check(&video).await?;
+        pipeline(&arguments, &video).await
     };
-    let config = Config { listen: ([127, 0, 0, 1], 0).into(), data, ..Config::default() };
+    tokio::select! {
+        done = demo => done,
+        error = interrupted() => Err(error),
+    }
+}
+
+fn existing(video: &Path) -> anyhow::Result<PathBuf> {
+    if video.is_file() {
+        return Ok(video.to_owned());
+    }
+    let message = format!("cannot find the video `{}`", video.display());
+    Err(Hinted::new(WRONG_USAGE, message, "check the path, or give none to have a clip made").into())
+}
+
+/// Plans the job before anything is served, so that a file that cannot be transcoded is refused at once.
+async fn check(video: &Path) -> anyhow::Result<()> {
+    let choice = JobChoice { preset: Vec::new(), job: None, chunks: Chunks::Auto };
+    let Err(error) = planned(video, &choice, cores()).await else { return Ok(()) };
+    let message = format!("`{}` cannot be transcoded", video.display());
+    Err(error.context(Hinted::new(
+        WORK_FAILED,
+        message,
+        "try another video; `abanico probe FILE` shows what is in one",
+    )))
+}
+
+/// Serves, uploads, follows the job, downloads its outputs and stops serving.
+async fn pipeline(arguments: &Demo, video: &Path) -> anyhow::Result<ExitCode> {
+    let out = &arguments.out;
+    // Beside the outputs: encodes then move to the folder of kept ones without being copied.
+    let temporary = tempfile::Builder::new().prefix(".work-").tempdir_in(out);
+    let temporary = temporary.with_context(|| format!("cannot write into the folder `{}`", out.display()))?;
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        data: arguments.data.clone().unwrap_or_else(|| temporary.path().to_owned()),
+        kept_encodes: Some(out.join(KEPT_ENCODES)),
+        ..Config::default()
+    };
     let running = start(&config).await?;
-    let shown = tokio::select! {
-        shown = show(&running, &video) => shown,
-        _ = tokio::signal::ctrl_c() => Err(Hinted::new(crate::failure::INTERRUPTED, "interrupted", "nothing was left behind").into()),
-    };
+    let shown = show(&running, video, out).await;
     running.stop(Duration::ZERO).await;
-    shown?;
+    report::print(&shown?, out);
     if let Some(folder) = &arguments.data {
-        output::note(format!("data and outputs are kept in `{}`", folder.display()));
+        output::note(format!("the server's data is kept in `{}`", folder.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Uploads, follows the job, prints its outputs.
-async fn show(running: &Running, video: &Path) -> anyhow::Result<()> {
+/// Uploads the video, follows its job and downloads the outputs.
+async fn show(running: &Running, video: &Path, out: &Path) -> anyhow::Result<report::Report> {
     let url = format!("http://{}", running.address);
-    output::note(format!("serving S3, trigger and MediaConvert on {url}"));
+    output::note(format!("serving S3, the upload trigger and the MediaConvert API on {url}"));
     let name = video.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let target = ObjectUrl::s3("uploads", name.clone());
     let remote = RemoteS3::new(RemoteOptions {
@@ -70,107 +112,41 @@ async fn show(running: &Running, video: &Path) -> anyhow::Result<()> {
     if record.stage() != Stage::Complete {
         let failure = record.machine.failure();
         let (code, why) = failure.map_or((0, ""), |failure| (failure.code, failure.message.as_str()));
-        return Err(Hinted::new(
-            WORK_FAILED,
-            format!("the job failed with {code}: {why}"),
-            "try another video",
-        )
-        .into());
+        let message = format!("the job failed with {code}: {why}");
+        return Err(Hinted::new(WORK_FAILED, message, "try another video").into());
     }
     record.messages().for_each(|message| output::note(format!("note: {message}")));
-    for line in table(&remote, &record).await? {
-        output::line(line);
-    }
-    Ok(())
+    download(&remote, &record, out).await
 }
 
-/// The job that the upload's event makes.
+/// Waits for the job that the upload's event starts.
 async fn triggered_job(engine: &Engine) -> anyhow::Result<JobId> {
     let mut changes = engine.changes();
     let wait = async {
         loop {
-            if let Some(record) =
-                engine.list(ListFilter { newest_first: true, ..ListFilter::default() }, 1).await?.pop()
-            {
+            let newest = ListFilter { newest_first: true, ..ListFilter::default() };
+            if let Some(record) = engine.list(newest, 1).await?.pop() {
                 return Ok::<_, anyhow::Error>(record.id);
             }
             changes.changed().await?;
         }
     };
-    tokio::time::timeout(TRIGGER_LIMIT, wait)
-        .await
-        .map_err(|_| Hinted::new(WORK_FAILED, "the upload did not become a job", "the log above says why"))?
+    let error = || Hinted::new(WORK_FAILED, "the upload did not start a job", "the log above says why");
+    tokio::time::timeout(TRIGGER_LIMIT, wait).await.map_err(|_| error())?
 }
 
-/// Sizes come from the S3 API: what is listed can really be fetched there.
-async fn table(remote: &RemoteS3, record: &JobRecord) -> anyhow::Result<Vec<String>> {
-    let took_ms = record.times.finished_ms.zip(record.times.started_ms).map_or(0, |(end, start)| end - start);
-    let mut rows = Vec::new();
+/// Fetches every output through the S3 API; a file appears in the folder only once it is whole.
+async fn download(remote: &RemoteS3, record: &JobRecord, out: &Path) -> anyhow::Result<report::Report> {
+    let mut files = Vec::new();
     for made in &record.outputs {
-        let planned = record.plan.as_ref().and_then(|plan| plan.outputs.get(made.output as usize));
-        let codecs = planned.map_or(String::new(), |planned| {
-            let video = planned.facts.video.iter().map(|video| video.codec.as_str());
-            let sounds = planned.facts.audio.iter().map(|audio| audio.codec.as_str());
-            video.chain(sounds).collect::<Vec<_>>().join(" + ")
-        });
-        let stored = remote.stat(&made.url.parse()?).await?;
-        rows.push(vec![
-            made.url.clone(),
-            codecs,
-            format!("{}x{}", made.width, made.height),
-            format!("{} kb/s", made.video_bit_rate_bps / 1000),
-            format!("{}.{:03} s", made.duration_ms / 1000, made.duration_ms % 1000),
-            output::bytes(stored.size_bytes),
-            format!("{}.{} s", took_ms / 1000, took_ms % 1000 / 100),
-        ]);
+        let url: ObjectUrl = made.url.parse()?;
+        let name = made.url.rsplit('/').next().unwrap_or(&made.url).to_owned();
+        let partial = tempfile::Builder::new().prefix(".partial-").tempfile_in(out)?.into_temp_path();
+        remote.fetch(&url, &partial).await.with_context(|| format!("cannot download {url}"))?;
+        partial.persist(out.join(&name)).with_context(|| format!("cannot write `{name}`"))?;
+        files.push(report::File::of(name, made, record)?);
     }
-    Ok(output::table(&["output", "codecs", "size", "bit rate", "duration", "bytes", "job took"], &rows))
-}
-
-/// A clip of ten seconds whose picture moves everywhere and whose sound changes.
-async fn made_clip(folder: &Path) -> anyhow::Result<PathBuf> {
-    let path = folder.join("demo clip.mp4");
-    // Computed small and enlarged: the zoom into the fractal moves everywhere, and making it takes a second or two.
-    let picture = "mandelbrot=size=640x360:rate=30:end_scale=0.02:end_pts=300,scale=1920:1080,format=yuv420p";
-    let sound = "aevalsrc='0.3*sin(2*PI*(220+110*floor(t))*t)|0.3*sin(2*PI*(330+110*floor(t))*t)':s=48000";
-    let made = tokio::process::Command::new(toolbox(false)?.tools.ffmpeg())
-        .args([
-            "-hide_banner",
-            "-nostdin",
-            "-loglevel",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            picture,
-            "-f",
-            "lavfi",
-            "-i",
-            sound,
-        ])
-        .args([
-            "-t",
-            "10",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-crf",
-            "20",
-            "-c:a",
-            "aac",
-            "-shortest",
-        ])
-        .arg(&path)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("cannot start ffmpeg to make a clip")?;
-    if made.status.success() {
-        Ok(path)
-    } else {
-        let why = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-        Err(Hinted::new(WORK_FAILED, format!("no clip could be made: {why}"), "give a video of your own")
-            .into())
-    }
+    let times = record.times;
+    let took_ms = times.finished_ms.zip(times.started_ms).map_or(0, |(end, start)| end - start);
+    Ok(report::Report { files, took_ms })
 }

@@ -8,7 +8,7 @@ use abanico_ffmpeg::Tools;
 use abanico_ffmpeg::sandbox::{Launcher, Policy};
 use anyhow::Context;
 
-use crate::failure::{Hinted, MISSING_HERE};
+use crate::failure::{Hinted, INTERRUPTED, MISSING_HERE};
 
 /// Free bytes of a disk below which jobs are likely to fail.
 pub const LOW_DISK_BYTES: u64 = 2_000_000_000;
@@ -54,4 +54,20 @@ pub fn toolbox(sandbox: bool) -> anyhow::Result<Toolbox> {
 /// Processors of this machine, at least 1.
 pub fn cores() -> u32 {
     std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()).unwrap_or(1)
+}
+
+/// Waits until the user or the system asks the program to end, and returns the error to end with.
+pub async fn interrupted() -> anyhow::Error {
+    use tokio::signal::unix::{SignalKind, signal};
+    let message = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => "interrupted",
+                _ = terminate.recv() => "terminated",
+            }
+        }
+        // Without signal handlers the system ends the process by itself.
+        _ => std::future::pending().await,
+    };
+    Hinted::new(INTERRUPTED, message, "nothing half-done was left behind; start again when you like").into()
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use abanico_ffmpeg::command::EncodedFrom;
 use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
-use abanico_model::generated::JobSettings;
+use abanico_model::parse;
 use abanico_plan::{
     Plan, PlanRequest, PlannedAudio, PlannedOutput, PlannedVideo, SegmentFormat, Streams, Task, TaskId,
     TaskKind,
@@ -58,7 +58,7 @@ pub async fn plan(
     encoders: u32,
 ) -> anyhow::Result<(MediaInfo, Plan)> {
     let submission = job_request::submission(choice, input, destination)?;
-    let settings: JobSettings = serde_json::from_value(submission.settings)?;
+    let settings = parse::job_settings(submission.settings)?;
     let info = facts(toolbox, file).await?;
     let inputs = vec![info.clone(); settings.inputs.as_ref().map_or(1, Vec::len)];
     let capabilities = capabilities(&toolbox.tools).await?;

@@ -81,11 +81,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         tracing::warn!(%address, "listening beyond this machine, without TLS: put a proxy with TLS in front");
     }
     let s3 = open_s3(config, data.join("s3")).await?;
+    let kept_encodes = config.kept_encodes.clone().unwrap_or_else(|| data.join("engine").join("results"));
     let options = EngineOptions {
         folder: data.join("engine"),
         cores: config.engine.cores.unwrap_or_else(cores),
         chunks: config.engine.chunks == Chunks::Auto,
-        results: Some(results(data.join("engine").join("results"), config.engine.results_gib)),
+        results: Some(results(kept_encodes, config.engine.results_gib)),
         max_active_jobs: config.engine.max_active_jobs,
         sandboxing: toolbox.sandboxing.clone(),
         web: config.web_inputs.open()?,

@@ -14,9 +14,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::json;
 
-use super::local::{Toolbox, cores, results, toolbox};
+use super::local::{Toolbox, cores, interrupted, results, toolbox};
 use crate::arguments::{Chunks, Transcode};
-use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
+use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::progress::{Show, follow};
 use crate::{job_request, output};
 
@@ -117,22 +117,6 @@ fn print_json(places: &Places, name: &str, record: &JobRecord) -> anyhow::Result
 fn own_cpu_ms() -> Option<i64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     Some((usage.user_time() + usage.system_time()).num_milliseconds())
-}
-
-/// Resolves when the user or the system wants an end.
-async fn interrupted() -> anyhow::Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let message = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => "interrupted",
-                _ = terminate.recv() => "terminated",
-            }
-        }
-        // Without signal handlers the system ends the process by itself.
-        _ => std::future::pending().await,
-    };
-    Hinted::new(INTERRUPTED, message, "nothing half-done was left behind; start again when you like").into()
 }
 
 /// One input: its URL inside and, for a file, where it is.

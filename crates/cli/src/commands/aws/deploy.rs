@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use abanico_deployment::{
-    Account, Artifacts, ChangeSet, DeployOptions, Job, Packages, Stack, StackState, built_in_job,
+    Account, Artifacts, Change, ChangeSet, DeployOptions, Job, Packages, Stack, StackState, built_in_job,
 };
 use abanico_model::{keys, validate};
 use anyhow::Context;
@@ -34,7 +34,7 @@ pub async fn run(place: &AwsPlace, deploy: AwsDeploy) -> anyhow::Result<ExitCode
         packages.files.len(),
         artifacts.bucket()
     ));
-    let stack = Stack::of(&account, &place.stack);
+    let stack = Stack::of(&account, &place.stack).map_err(hinted)?;
     if stack.state().await.map_err(hinted)?.is_none() {
         refuse_left_over_buckets(&account, &place.stack, &options).await?;
     }
@@ -160,10 +160,14 @@ fn check(name: &str, request: &Value) -> Result<(), String> {
 fn show(planned: &ChangeSet) {
     let what = if planned.creates { "a new stack" } else { "changes" };
     output::note(format!("{what}: {} resources", planned.changes.len()));
-    let rows: Vec<Vec<String>> = planned.changes.iter().map(abanico_deployment::Change::cells).collect();
+    let rows: Vec<Vec<String>> = planned.changes.iter().map(cells).collect();
     for line in output::table(&["action", "resource", "type", "replaced"], &rows) {
         output::line(line);
     }
+}
+
+fn cells(change: &Change) -> Vec<String> {
+    [&change.action, &change.resource, &change.kind, &change.replacement].map(Clone::clone).into()
 }
 
 fn done(state: &StackState) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use abanico_deployment::{LogLine, Logs};
+use abanico_deployment::{FunctionLogs, LogLine};
 
 use super::{connect, hinted, now_ms};
 use crate::arguments::{AwsLogs, AwsPlace};
@@ -19,7 +19,7 @@ const LATE_MS: i64 = 30_000;
 /// Prints log lines.
 pub async fn run(place: &AwsPlace, logs: AwsLogs) -> anyhow::Result<ExitCode> {
     let account = connect(place).await?;
-    let reader = Logs::of(&account);
+    let reader = FunctionLogs::of(&account).map_err(hinted)?;
     let function = format!("{}-{}", place.stack, logs.function.name());
     let (mut since_ms, mut printed) = (now_ms().saturating_sub(logs.since.0), BTreeSet::new());
     loop {

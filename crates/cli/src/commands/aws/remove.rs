@@ -44,7 +44,8 @@ pub async fn run(place: &AwsPlace, remove: AwsRemove) -> anyhow::Result<ExitCode
         output::note("nothing was removed");
         return Ok(ExitCode::SUCCESS);
     }
-    Stack::of(&account, &place.stack).remove(tell).await.map_err(hinted)?;
+    let stack = Stack::of(&account, &place.stack).map_err(hinted)?;
+    stack.remove(tell).await.map_err(hinted)?;
     if remove.with_buckets {
         for bucket in &buckets {
             empty(&s3, bucket).await?;

@@ -1,0 +1,126 @@
+//! Reads one profile of AWS's shared configuration files, `~/.aws/config` and `~/.aws/credentials`.
+//!
+//! The format is AWS's ("Configuration and credential file settings"). It never writes them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use abanico_aws::Credentials;
+
+use crate::credentials::variable;
+
+/// The settings of a profile; empty if neither file has it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Profile {
+    name: String,
+    is_named: bool,
+    settings: BTreeMap<String, String>,
+}
+
+impl Profile {
+    /// Reads the profile `name`, or the default one. A file that cannot be read counts as empty.
+    pub fn read(name: Option<&str>) -> Self {
+        let config = text_of("AWS_CONFIG_FILE", "config");
+        let credentials = text_of("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        Self::parse(name.unwrap_or("default"), name.is_some(), &config, &credentials)
+    }
+
+    /// Finds the profile in the text of both files; the credentials file wins.
+    pub(crate) fn parse(name: &str, is_named: bool, config: &str, credentials: &str) -> Self {
+        let in_config = |section: &str| match section.strip_prefix("profile") {
+            Some(rest) if rest.starts_with([' ', '\t']) => rest.trim() == name,
+            _ => section == name && name == "default",
+        };
+        let mut settings = section_settings(config, in_config);
+        settings.extend(section_settings(credentials, |section| section == name));
+        Self { name: name.to_owned(), is_named, settings }
+    }
+
+    /// Returns the profile's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the user named the profile, so that it is not the default one by omission.
+    pub fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Returns a setting by its name in lower case.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the profile's own keys, unless it is a role that other credentials have to assume.
+    pub fn keys(&self) -> Option<Credentials> {
+        if self.setting("role_arn").is_some() {
+            return None;
+        }
+        Some(Credentials {
+            access_key_id: self.setting("aws_access_key_id")?.to_owned(),
+            secret_access_key: self.setting("aws_secret_access_key")?.to_owned(),
+            session_token: self.setting("aws_session_token").map(str::to_owned),
+        })
+    }
+}
+
+fn text_of(override_variable: &str, file: &str) -> String {
+    let home = || variable("HOME").map(|home| PathBuf::from(home).join(".aws").join(file));
+    let path = variable(override_variable).map(PathBuf::from).or_else(home);
+    path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
+}
+
+/// The settings of all sections that `is_wanted` names. Indented lines belong to nested settings, such as those of `s3`,
+/// and are skipped.
+fn section_settings(text: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+    let (mut settings, mut is_inside) = (BTreeMap::new(), false);
+    for line in text.lines() {
+        if line.starts_with([' ', '\t', '#', ';']) || line.trim().is_empty() {
+            continue;
+        }
+        if let Some(section) = line.trim().strip_prefix('[') {
+            is_inside = section.split(']').next().is_some_and(|section| is_wanted(section.trim()));
+        } else if let Some((name, value)) = line.split_once('=').filter(|_| is_inside) {
+            settings.insert(name.trim().to_lowercase(), without_comment(value).to_owned());
+        }
+    }
+    settings
+}
+
+/// A comment after a value begins with white space and `#` or `;`.
+fn without_comment(value: &str) -> &str {
+    let marks = [" #", " ;", "\t#", "\t;"];
+    let end = marks.iter().filter_map(|mark| value.find(mark)).min().unwrap_or(value.len());
+    value[..end].trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "# mine\n[default]\nregion = eu-west-1 # Dublin\ns3 =\n  region = wrong\n[profile work]\nRegion=us-east-2\n\
+        role_arn = arn:aws:iam::1:role/x\n[work]\nregion = not-this-one\n[ profile  spaced ]\nregion = x\n";
+    const CREDENTIALS: &str = "[default]\naws_access_key_id = A\naws_secret_access_key = S/+=x\n[work]\naws_access_key_id = W\naws_secret_access_key = W\n";
+
+    #[test]
+    fn profile_has_settings_of_both_files() {
+        let profile = Profile::parse("default", false, CONFIG, CREDENTIALS);
+        assert_eq!(profile.setting("region"), Some("eu-west-1"));
+        let keys = profile.keys().unwrap();
+        assert_eq!((keys.access_key_id.as_str(), keys.secret_access_key.as_str()), ("A", "S/+=x"));
+    }
+
+    #[test]
+    fn named_profiles_have_a_prefix_in_the_config_file_only() {
+        let profile = Profile::parse("work", true, CONFIG, CREDENTIALS);
+        assert_eq!(profile.setting("region"), Some("us-east-2"));
+        assert!(profile.is_named());
+        assert_eq!(Profile::parse("spaced", true, CONFIG, "").setting("region"), Some("x"));
+    }
+
+    #[test]
+    fn keys_of_a_role_are_not_its_own() {
+        assert!(Profile::parse("work", true, CONFIG, CREDENTIALS).keys().is_none());
+        assert!(Profile::parse("absent", true, CONFIG, CREDENTIALS).keys().is_none());
+    }
+}
