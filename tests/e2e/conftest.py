@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from clips import Clips
 from harness import WORKSPACE, Server, binary
+from stand_ins import StandIns
 
 SECONDS: dict[str, float] = defaultdict(float)
 SKIPS: list[dict[str, str]] = []
@@ -55,6 +56,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """Clips, each made once per run."""
     return Clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> StandIns:
+    """Small made files, one for each kind of real file, each made once a run."""
+    return StandIns(tmp_path_factory.mktemp("stand-ins"))
 
 
 @pytest.fixture(scope="module")

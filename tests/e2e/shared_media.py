@@ -8,10 +8,9 @@ bench files were worked out without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
-from transcoding import Expected
+from transcoding import Expected, Refusal
 
 NTSC_30, NTSC_24, NTSC_60 = Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60000, 1001)
 UHD_LADDER = {"1080p": (1920, 1080), "720p": (1280, 720), "480p": (854, 480)}
@@ -67,14 +66,6 @@ TURNED = (
     "phone_rotate90_ios9.mov",
     "rotate90_and_mirror.mp4",
 )
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A failure: its code and words that its message must have."""
-
-    code: int
-    words: str
 
 
 # Files of `odd/` and `broken/` that cannot become a video.

@@ -35,6 +35,14 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A failure: its code and words that its message must have."""
+
+    code: int
+    words: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The result of one call of `abanico transcode --json`."""
 
@@ -67,6 +75,33 @@ def transcode(file: Path, out: Path, *options: str) -> Outcome:
 def preset_options() -> list[str]:
     """Returns the options for the job with three MP4 outputs."""
     return [word for name in THREE_PRESETS for word in ("--preset", name)]
+
+
+def check_ladder(outcome: Outcome, source: Path, out: Path, expected: Expected) -> list[Path]:
+    """Fails unless the renditions of the default ladder are as expected and alone in their folder; returns them."""
+    assert outcome.status == 0, outcome.stderr
+    wanted = [out / f"{source.stem}_{ending}.mp4" for ending in expected.sizes]
+    assert outcome.outputs == wanted, outcome.outputs
+    assert all_files(out) == sorted(wanted), f"something else lies in the output folder: {all_files(out)}"
+    for file, size in zip(wanted, expected.sizes.values(), strict=True):
+        check_rendition(file, size, expected)
+    return wanted
+
+
+def check_three_presets(outcome: Outcome, expected: Expected) -> None:
+    """Fails unless the three-preset job gave its three renditions as expected."""
+    assert outcome.status == 0, outcome.stderr
+    for file, size in zip(outcome.outputs, THREE_PRESETS.values(), strict=True):
+        check_rendition(file, size, expected)
+
+
+def check_refusal(outcome: Outcome, out: Path, refusal: Refusal) -> None:
+    """Fails unless the job failed for this reason and published nothing."""
+    assert outcome.status == 1, outcome.status
+    assert outcome.failure["code"] == refusal.code, outcome.failure
+    assert refusal.words in outcome.failure["message"], outcome.failure
+    assert outcome.outputs == [], outcome.outputs
+    assert all_files(out) == [], f"a failed job published {all_files(out)}"
 
 
 def check_rendition(file: Path, size: tuple[int, int], expected: Expected) -> Facts:
