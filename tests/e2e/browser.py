@@ -30,7 +30,7 @@ def chromium() -> str:
     """The browser; skips where it is not."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        pytest.skip("Chromium is not here: Debian's package `chromium` has it")
+        pytest.skip("Chromium is not here: install it, as with `apt-get install chromium`")
     return program
 
 
@@ -38,7 +38,7 @@ def browser() -> str:
     """The browser; skips where it or the players are not."""
     program = chromium()
     if not (FOLDER / "node_modules" / "dashjs").is_dir():
-        pytest.skip("the packages of tests/e2e/javascript are not here: `make e2e` installs them")
+        pytest.skip("the players are not in tests/e2e/javascript: install Node.js 20 or newer with npm, then `make node`")
     return program
 
 

@@ -22,7 +22,7 @@ def cramped(tmp_path: Path) -> Iterator[Server]:
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], capture_output=True, text=True)
     if mounted.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+        pytest.skip(f"no small file system can be mounted ({mounted.stderr.strip()}): run the tests as root, in a container with CAP_SYS_ADMIN")
     server = Server(folder / "server")
     try:
         yield server.start()
