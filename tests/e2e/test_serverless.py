@@ -21,7 +21,7 @@ def packaged() -> dict:
     """The template that osls generates, without network or credentials."""
     osls = DEPLOY / "node_modules" / ".bin" / "osls"
     if not osls.exists():
-        pytest.skip("osls is not in deploy: install Node.js 20 or newer with npm, then `make node`")
+        pytest.skip("osls is missing: `make e2e` installs it")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     # An unreachable proxy simulates a machine without network.
     environment |= {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "CI": "1"}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use abanico_ffmpeg::{Error, ErrorKind, Tools, probe};
 use abanico_media::MediaInfo;
-use abanico_testkit::{Clip, shared_media, skip_message};
+use abanico_testkit::{Clip, shared_media};
 use tokio_util::sync::CancellationToken;
 
 const TABLE: &[(&str, ErrorKind)] = &[
@@ -33,8 +33,12 @@ async fn refusal(file: &Path) -> Error {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn broken_files_are_refused_with_right_kind() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("broken table")) };
+    let media = shared_media().unwrap();
     for (name, kind) in TABLE {
         let error = refusal(&media.join("broken").join(name)).await;
         assert_eq!(error.kind(), *kind, "{name}: {error}");
@@ -43,6 +47,66 @@ async fn broken_files_are_refused_with_right_kind() {
     let files = std::fs::read_dir(media.join("broken")).unwrap().count();
     // The one file that is not in the table has audio only, which counts as media.
     assert_eq!(files, TABLE.len() + 1, "a file is not in the table");
+}
+
+/// Damages of a clip of two seconds, each with what it makes of the clip's bytes and how that must be refused.
+type Damage = (&'static str, fn(Vec<u8>) -> Vec<u8>, ErrorKind);
+
+const DAMAGES: &[Damage] = &[
+    ("empty.mp4", |_| Vec::new(), ErrorKind::NotMedia),
+    ("text.mp4", |_| b"not a film\n".repeat(99), ErrorKind::NotMedia),
+    (
+        "noise.mp4",
+        |bytes| bytes.iter().map(|byte| byte.wrapping_mul(151) ^ 0x5a).collect(),
+        ErrorKind::NotMedia,
+    ),
+    ("index_is_gone.mp4", |bytes| bytes[..bytes.len() / 2].to_vec(), ErrorKind::Truncated),
+    ("headers_overwritten.mp4", without_codecs, ErrorKind::NotMedia),
+];
+
+/// Overwrites the names of the boxes that tell the codecs.
+fn without_codecs(mut bytes: Vec<u8>) -> Vec<u8> {
+    while let Some(at) = bytes.windows(4).position(|word| word == b"minf") {
+        bytes[at] = 0xf8;
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn is_every_made_damage_refused_with_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.mp4");
+    Clip::default().write(&whole);
+    for (name, damage, kind) in DAMAGES {
+        let file = folder.path().join(name);
+        std::fs::write(&file, damage(std::fs::read(&whole).unwrap())).unwrap();
+        let error = refusal(&file).await;
+        assert_eq!(error.kind(), *kind, "{name}: {error}");
+        assert!(error.to_string().contains(name) && !error.is_retryable(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn is_a_huge_picture_refused_by_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("huge.webm");
+    let coded = ["-c:v", "libvpx-vp9", "-deadline", "realtime"];
+    Clip { width: 320, height: 320, frames: 3, sound: None, ..Clip::default() }
+        .with_options(&coded)
+        .write(&file);
+    let mut bytes = std::fs::read(&file).unwrap();
+    // Matroska's elements of width and height, two bytes each.
+    for element in [0xb0, 0xba] {
+        let at = bytes.windows(4).position(|word| word == [element, 0x82, 0x01, 0x40]).unwrap();
+        bytes[at + 2..at + 4].copy_from_slice(&12_336_u16.to_be_bytes());
+    }
+    // The frames would tell the decoder their true size: without a first frame it cannot ask them.
+    let frame = bytes.windows(3).position(|word| word == [0x49, 0x83, 0x42]).unwrap();
+    bytes[frame] = 0;
+    std::fs::write(&file, bytes).unwrap();
+    let error = refusal(&file).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("12336x12336"), "{error}");
 }
 
 #[tokio::test]

@@ -1,14 +1,19 @@
 //! Probes real files, each with a difficulty. Compares the facts with a table written by hand, and the frame
 //! counts with what a decoder shows.
+//! Without the folder of real media all tests here are ignored; `made_odd_files.rs` tests the same kinds of facts
+//! everywhere.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod decoder;
+
 use std::path::Path;
-use std::process::Command;
 
 use abanico_ffmpeg::{Tools, probe};
 use abanico_media::{ColourRange, DynamicRange, FieldOrder, MediaInfo, VideoTrack};
-use abanico_testkit::{shared_media, skip_message};
+use abanico_testkit::shared_media;
 use tokio_util::sync::CancellationToken;
+
+use decoder::{decoded_frames, first_picture};
 
 /// File, frames, rate, whether the rate varies, start and end in ms, size, and quarter turns with `m` if
 /// mirrored.
@@ -62,8 +67,12 @@ async fn video(media: &Path, name: &str) -> VideoTrack {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn facts_of_every_file_match_the_table() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("odd table")) };
+    let media = shared_media().unwrap();
     for &(name, frames, rate, varies, start, end, size, turn) in TABLE {
         let found = video(&media, name).await;
         let mirrored = if found.orientation.mirrored { "m" } else { "" };
@@ -78,53 +87,37 @@ async fn facts_of_every_file_match_the_table() {
 }
 
 #[test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 fn table_names_every_odd_video_file() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("odd table is whole")) };
+    let media = shared_media().unwrap();
     for entry in std::fs::read_dir(media.join("odd")).unwrap() {
         let name = format!("odd/{}", entry.unwrap().file_name().to_string_lossy());
         assert!(name.contains("audio_only") || TABLE.iter().any(|row| row.0 == name), "{name}");
     }
 }
 
-/// Returns how many frames ffmpeg shows when it decodes the file.
-fn decoded_frames(file: &Path) -> u64 {
-    let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-progress", "pipe:1", "-i"])
-        .arg(file)
-        .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "null", "-"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let last = text.lines().rev().find_map(|line| line.strip_prefix("frame="));
-    last.and_then(|frames| frames.trim().parse().ok()).unwrap_or(0)
-}
-
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn decoder_shows_as_many_frames_as_counted() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("decoded frames")) };
+    let media = shared_media().unwrap();
     for (name, frames, ..) in TABLE.iter().filter(|row| row.0.starts_with("odd/")) {
         assert_eq!(decoded_frames(&media.join(name)), *frames, "{name}");
     }
 }
 
-/// Returns the first frame as raw grey pixels, rotated by `filter` (`None`: as ffmpeg rotates it by itself).
-fn first_picture(file: &Path, filter: Option<&str>) -> Vec<u8> {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error"]);
-    if filter.is_some() {
-        command.arg("-noautorotate");
-    }
-    command.arg("-i").arg(file);
-    command.args(filter.map(|filter| ["-vf", filter]).into_iter().flatten());
-    let output =
-        command.args(["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-"]).output().unwrap();
-    assert!(output.status.success());
-    output.stdout
-}
-
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn orientation_matches_ffmpegs_own_rotation() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("orientation")) };
+    let media = shared_media().unwrap();
     let turns = ["null", "transpose=clock", "hflip,vflip", "transpose=cclock"];
     for name in [
         "odd/phone_rotate90_ios9.mov",
@@ -140,8 +133,12 @@ async fn orientation_matches_ffmpegs_own_rotation() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn colours_fields_and_sample_aspect_are_measured() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("colours")) };
+    let media = shared_media().unwrap();
     let hdr = video(&media, "odd/hdr10_pq_av1_portrait.mp4").await;
     assert_eq!(
         (hdr.colour.dynamic_range(), hdr.bit_depth, hdr.pixel_format.as_str()),
@@ -162,8 +159,12 @@ async fn colours_fields_and_sample_aspect_are_measured() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn all_audio_tracks_and_clock_are_measured() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("audio tracks")) };
+    let media = shared_media().unwrap();
     let many = info(&media, "odd/derived_three_audio_two_subs.mkv").await;
     let tracks = many.audio.iter().map(|track| {
         let language = track.language.as_deref().unwrap_or("-");
@@ -177,8 +178,12 @@ async fn all_audio_tracks_and_clock_are_measured() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(shared_media),
+    ignore = "no shared media: set ABANICO_SHARED to the folder that holds `media`"
+)]
 async fn audio_alone_is_media_without_video() {
-    let Some(media) = shared_media() else { return println!("{}", skip_message("audio only")) };
+    let media = shared_media().unwrap();
     let tools = Tools::find(None, None).unwrap();
     let token = CancellationToken::new();
     for file in ["odd/audio_only_mono_16khz.mp4", "broken/zero_video_frames.ts"] {

@@ -5,4 +5,4 @@ mod clip;
 mod shared;
 
 pub use clip::{Clip, Sound};
-pub use shared::{shared_media, skip_message};
+pub use shared::shared_media;
