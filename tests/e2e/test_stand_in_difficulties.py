@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,9 @@ def checks(name: str) -> Callable[[Check], Check]:
     return mark
 
 
+@cache
 def streams(file: Path) -> list[dict]:
-    """What ffprobe tells of all streams."""
+    """What ffprobe tells of all streams, asked once for each file."""
     command = ["ffprobe", "-v", "quiet", "-count_packets", "-show_streams", "-of", "json", str(file)]
     return json.loads(subprocess.run(command, capture_output=True, timeout=60).stdout).get("streams", [])
 
