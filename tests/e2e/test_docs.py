@@ -190,9 +190,10 @@ def wrong_commands(_: str, text: str) -> list[str]:
 def variables() -> frozenset[str]:
     """Variables that begin with ABANICO_ and that the code, the tests or the scripts name."""
     found: set[str] = set()
+    endings = ("", ".rs", ".py", ".yaml", ".yml", ".cjs")
     for folder in ("crates", "tests", "scripts", "bench", "deploy"):
         for file in (WORKSPACE / folder).rglob("*"):
-            if file.is_file() and file.suffix in ("", ".rs", ".py", ".yaml", ".yml", ".cjs") and file.name != Path(__file__).name:
+            if file.is_file() and file.suffix in endings and file.name != Path(__file__).name:
                 found |= set(re.findall(r"ABANICO_[A-Z_]+[A-Z]", file.read_text(errors="ignore")))
     # The names of ffmpeg's and ffprobe's variables are made from the programs' names.
     tools = (CRATES / "ffmpeg" / "src" / "tools.rs").read_text()
@@ -232,7 +233,8 @@ def missing_files(_: str, text: str) -> list[str]:
 
 def private_paths(_: str, text: str) -> list[str]:
     """Paths of somebody's own machine."""
-    return [f"the path `{path}` is of one machine" for path in re.findall(r"(?<![\w.])/(?:home|root|work|tmp|Users)/\S*", text)]
+    paths = re.findall(r"(?<![\w.])/(?:home|root|work|tmp|Users)/\S*", text)
+    return [f"the path `{path}` is of one machine" for path in paths]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +274,13 @@ def test_stale_part_is_named_and_rewritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<!-- output: ls / -->\n<!-- /output -->\n", "<!-- output: abanico serve -->\n<!-- /output -->\n", "<!-- output: table metrics -->\n"]
+    "text",
+    [
+        "<!-- output: ls / -->\n<!-- /output -->\n",
+        "<!-- output: abanico serve -->\n<!-- /output -->\n",
+        "<!-- output: table metrics -->\n",
+    ],
+    ids=["another program", "another command", "no end"],
 )
 def test_other_commands_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "page.md").write_text(text)
