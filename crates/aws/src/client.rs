@@ -1,5 +1,6 @@
-//! One signed request and its answer: in method, path, headers and body, out status, headers and body. Every try is
-//! signed anew and limited in time. Never follows a redirect: the signature is for one host.
+//! Signs a request to an AWS service, sends it and reads the response.
+//!
+//! Every attempt is signed afresh and has a time limit. Redirects are never followed: a signature is valid for one host.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,27 +18,27 @@ use crate::credentials::CredentialsSource;
 use crate::retry::Tries;
 use crate::{Credentials, Error, Operation};
 
-/// How long a connection may take, and a whole try.
+/// Time limits for connecting and for a whole attempt.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const TRY_LIMIT: Duration = Duration::from_secs(10);
-/// Largest answer that is read.
+/// Maximum size of a response body.
 const MOST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// A request before it is signed.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// HTTP method.
+    /// The HTTP method.
     pub method: Method,
-    /// Path from `/`, percent-encoded, with the query behind `?` if there is one.
+    /// The percent-encoded path, beginning with `/`, and the query, if any, after `?`.
     pub path_and_query: String,
-    /// Headers to send and sign, lower case.
+    /// Headers to send and sign, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Body.
+    /// The body.
     pub body: Bytes,
 }
 
 impl Request {
-    /// A request without body.
+    /// Creates a GET request, which has no body.
     pub fn get(path_and_query: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -47,7 +48,7 @@ impl Request {
         }
     }
 
-    /// A request with a body of this MIME type.
+    /// Creates a POST request with a body of the MIME type `content_type`.
     pub fn post(path_and_query: impl Into<String>, content_type: &str, body: impl Into<Bytes>) -> Self {
         Self { method: Method::POST, ..Self::get(path_and_query) }.with_body(content_type, body)
     }
@@ -59,14 +60,14 @@ impl Request {
     }
 }
 
-/// An answer whose status says success.
+/// A response with a success status.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Body.
+    /// The body.
     pub body: Bytes,
 }
 
@@ -81,17 +82,18 @@ pub struct SignedClient {
 }
 
 impl SignedClient {
-    /// A client of `service` (the name in signatures, such as `mediaconvert`) in `region` at `endpoint`.
+    /// Creates a client of `service` in `region` at `endpoint`. `service` is the name that signatures use, such as
+    /// `mediaconvert`.
     ///
     /// # Errors
-    /// [`ErrorKind::Setting`](crate::ErrorKind::Setting) when the TLS library cannot be set up.
+    /// Returns [`ErrorKind::Setting`](crate::ErrorKind::Setting) if the TLS library cannot be set up.
     pub fn new(
         service: &str,
         region: &str,
         endpoint: Url,
         credentials: Arc<dyn CredentialsSource>,
     ) -> Result<Self, Error> {
-        // A second installation fails and changes nothing.
+        // Fails without effect if a provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
@@ -103,15 +105,16 @@ impl SignedClient {
         Ok(Self { http, service: service.to_owned(), region: region.to_owned(), endpoint, credentials })
     }
 
-    /// The endpoint.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Url {
         &self.endpoint
     }
 
-    /// Sends `request` as `operation`; `repeatable` says whether it does no harm twice and may be tried again.
+    /// Sends `request` as `operation`. Set `repeatable` if sending it twice does no harm: a failed attempt is then
+    /// retried.
     ///
     /// # Errors
-    /// Whatever kept the last try from success.
+    /// Returns the error of the last attempt.
     pub async fn send(
         &self,
         operation: Operation,
@@ -163,7 +166,7 @@ impl SignedClient {
     fn url(&self, path_and_query: &str) -> Result<Url, Error> {
         let base = self.endpoint.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}{path_and_query}"))
-            .map_err(|_| Error::setting(format!("`{path_and_query}` makes no URL at `{base}`")))
+            .map_err(|_| Error::setting(format!("`{path_and_query}` does not form a URL with `{base}`")))
     }
 
     fn signed_headers(
@@ -198,7 +201,8 @@ impl SignedClient {
         Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// S3 signs paths as they are sent and wants the body's hash in a header; the others sign them encoded twice.
+    /// S3 signs the path exactly as sent and requires the body's hash in a header. Other services sign the path encoded a
+    /// second time.
     fn signing_settings(&self) -> SigningSettings {
         let mut settings = SigningSettings::default();
         if self.service == "s3" {
@@ -223,7 +227,7 @@ async fn limited(what: &str, mut answer: reqwest::Response) -> Result<Bytes, Err
     Ok(body.into())
 }
 
-/// The error's name: from the header of JSON services, or from the XML of the others.
+/// Returns the error's name. It is in a header, in XML or in JSON, depending on the service.
 fn error_type(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
     let from_header = header.map(|value| value.split(':').next().unwrap_or(value).to_owned());
@@ -247,7 +251,7 @@ fn between(body: &[u8], start: &str, end: &str) -> Option<String> {
     rest.split_once(end).map(|(inside, _)| inside.to_owned())
 }
 
-/// A byte that differs from try to try and from process to process; nothing secret hangs on it.
+/// Returns a byte that differs between attempts and between processes. It need not be hard to guess.
 fn spread() -> u8 {
     let nanos =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
@@ -259,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_name_and_message_found_in_each_services_form() {
+    fn name_and_message_found_in_every_format() {
         let mut headers = HeaderMap::new();
         let xml =
             b"<ErrorResponse><Error><Code>NotFound</Code><Message>no topic</Message></Error></ErrorResponse>";

@@ -86,9 +86,9 @@ pub struct NewChangeSet<'a> {
     pub stack: &'a str,
     /// Name of the change set; also the token that lets the call be repeated safely.
     pub name: &'a str,
-    /// Whether the change set creates the stack. A stack whose creation fails is deleted then.
+    /// Whether the change set creates the stack. If the creation fails, CloudFormation deletes the stack.
     pub creates: bool,
-    /// The template, at most 51,200 bytes.
+    /// The template; at most 51,200 bytes.
     pub template: &'a str,
     /// Parameters by name.
     pub parameters: BTreeMap<String, Parameter>,
@@ -119,7 +119,7 @@ impl CloudFormation {
         Ok(stack.map(stack_state).filter(|state| state.status != "DELETE_COMPLETE"))
     }
 
-    /// Starts to create a change set.
+    /// Starts creating a change set.
     ///
     /// # Errors
     /// Fails if CloudFormation refuses the template or a parameter, or cannot be reached.
@@ -143,7 +143,7 @@ impl CloudFormation {
         self.send(Operation::CreateChangeSet, form).await.map(drop)
     }
 
-    /// Describes a change set, one page of its changes at a time; `next_token` is that of the page before.
+    /// Describes a change set, one page of its changes at a time. `next_token` comes from the previous page.
     ///
     /// # Errors
     /// Fails if there is no such change set or the service cannot be reached.
@@ -165,7 +165,7 @@ impl CloudFormation {
         })
     }
 
-    /// Starts to execute a change set.
+    /// Starts executing a change set.
     ///
     /// # Errors
     /// Fails if the change set cannot be executed in its state, or the service cannot be reached.
@@ -183,7 +183,7 @@ impl CloudFormation {
         self.send(Operation::DeleteChangeSet, form).await.map(drop)
     }
 
-    /// Starts to delete a stack.
+    /// Starts deleting a stack.
     ///
     /// # Errors
     /// Fails if the service refuses the call or cannot be reached.
@@ -215,7 +215,7 @@ impl CloudFormation {
     }
 
     async fn send(&self, operation: Operation, form: Form) -> Result<Element, Error> {
-        // Each call does the same when it is repeated: those that change something carry a token or a unique name.
+        // All calls are idempotent: those that change something carry a token or a unique name.
         let response = self.0.send(operation, &form.into_request(), true).await?;
         let what = format!("cloudformation {}", operation.name());
         Element::parse(&response.body).ok_or_else(|| Error::answer(&what, "it is not XML"))
@@ -234,7 +234,8 @@ fn of_change_set(operation: Operation, stack: &str, name: &str) -> Form {
     call(operation).with("StackName", stack).with("ChangeSetName", name)
 }
 
-/// CloudFormation answers 400 `ValidationError` with this text where a stack is missing (AWS documents no own code).
+/// CloudFormation reports a missing stack as a 400 `ValidationError` with this text (AWS documents no code of its own for
+/// it).
 fn is_missing(error: &Error) -> bool {
     error.status() == Some(400) && error.to_string().contains("does not exist")
 }

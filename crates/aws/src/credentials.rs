@@ -1,4 +1,4 @@
-//! Who signs: in the environment or another source, out an access key with its secret. Never printed.
+//! The access keys that sign requests, and where they come from. Secrets are never printed.
 
 use async_trait::async_trait;
 
@@ -7,28 +7,28 @@ use crate::Error;
 /// An access key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Its public name.
+    /// The access key ID, which is public.
     pub access_key_id: String,
-    /// Its secret.
+    /// The secret access key.
     pub secret_access_key: String,
-    /// Token that goes with a temporary key.
+    /// The session token of a temporary key.
     pub session_token: Option<String>,
 }
 
 impl std::fmt::Debug for Credentials {
-    /// Without the secrets.
+    /// Leaves the secrets out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 
-/// Where credentials come from; asked before each request, because temporary ones change.
+/// A source of credentials. The client asks it before each attempt, because temporary credentials change.
 #[async_trait]
 pub trait CredentialsSource: Send + Sync {
-    /// The credentials that hold now.
+    /// Returns the credentials that are valid now.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) when there are none.
+    /// Returns [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if there are none.
     async fn credentials(&self) -> Result<Credentials, Error>;
 }
 
@@ -68,7 +68,7 @@ mod tests {
     use crate::ErrorKind;
 
     #[test]
-    fn is_a_missing_variable_named() {
+    fn missing_variable_is_named() {
         let error =
             from_variables(&|name| (name == "AWS_ACCESS_KEY_ID").then(|| "AKID".to_owned())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Credentials);
@@ -76,13 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn is_an_empty_session_token_none() {
+    fn empty_session_token_is_ignored() {
         let all = |name: &str| Some(if name == "AWS_SESSION_TOKEN" { "" } else { "x" }.to_owned());
         assert_eq!(from_variables(&all).unwrap().session_token, None);
     }
 
     #[test]
-    fn is_a_secret_never_printed() {
+    fn secrets_are_never_printed() {
         let credentials = Credentials {
             access_key_id: "AKID".to_owned(),
             secret_access_key: "hidden".to_owned(),

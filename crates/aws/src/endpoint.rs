@@ -1,5 +1,6 @@
-//! Where a service is: in its name, a region and environment variables, out the URL. Never a request to find it:
-//! MediaConvert's account endpoints are a thing of the past.
+//! Finds the URL of a service from its name, a region and environment variables.
+//!
+//! It sends no request: MediaConvert no longer needs account-specific endpoints.
 
 use reqwest::Url;
 
@@ -7,11 +8,12 @@ use crate::Error;
 
 /// Returns the endpoint of `service` (its host name, such as `mediaconvert`, `s3`, `events` or `logs`) in `region`.
 ///
-/// `AWS_ENDPOINT_URL_<SERVICE ID>` wins over `AWS_ENDPOINT_URL`, as in AWS's SDKs. Without either it is AWS's regional
-/// endpoint in the region's partition.
+/// `AWS_ENDPOINT_URL_<SERVICE ID>` takes precedence over `AWS_ENDPOINT_URL`, as in AWS's SDKs. If neither is set, this
+/// is AWS's regional endpoint in the region's partition.
 ///
 /// # Errors
-/// [`ErrorKind::Setting`](crate::ErrorKind::Setting) when a variable is no URL or the region no region.
+/// Returns [`ErrorKind::Setting`](crate::ErrorKind::Setting) if a variable is not an HTTP or HTTPS URL, or `region` is
+/// not a valid region name.
 pub fn endpoint(
     service: &str,
     region: &str,
@@ -29,15 +31,16 @@ pub fn endpoint(
     let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if region.is_empty() || !is_name(region) {
         return Err(Error::setting(format!(
-            "`{region}` is no AWS region: set AWS_REGION, such as eu-west-1"
+            "`{region}` is not an AWS region: set AWS_REGION, such as eu-west-1"
         )));
     }
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let text = format!("https://{service}.{region}.{domain}");
-    Url::parse(&text).map_err(|_| Error::setting(format!("`{text}` is no endpoint: check the region")))
+    Url::parse(&text)
+        .map_err(|_| Error::setting(format!("`{text}` is not a valid endpoint: check the region")))
 }
 
-/// The service's id in AWS's variables, which differs from its host name for some services (AWS, "Service-specific
+/// Returns the service's id in AWS's variables. It differs from the host name for some services (AWS, "Service-specific
 /// endpoints").
 fn service_id(service: &str) -> String {
     match service {
@@ -52,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_the_variable_of_the_service_come_first() {
+    fn variable_of_the_service_takes_precedence() {
         let both = |name: &str| match name {
             "AWS_ENDPOINT_URL_MEDIACONVERT" => Some("http://127.0.0.1:1".to_owned()),
             "AWS_ENDPOINT_URL" => Some("http://127.0.0.1:2".to_owned()),
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn is_each_partition_served_under_its_domain() {
+    fn each_partition_has_its_domain() {
         for (region, host) in [
             ("eu-west-1", "sqs.eu-west-1.amazonaws.com"),
             ("us-gov-west-1", "sqs.us-gov-west-1.amazonaws.com"),
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_makes_no_url_named() {
+    fn unusable_values_are_named() {
         let bad = endpoint("s3", "r", &|_| Some("ftp://x".to_owned())).unwrap_err();
         assert!(bad.to_string().contains("AWS_ENDPOINT_URL_S3"), "{bad}");
         for region in ["", "a.b", "evil/"] {

@@ -1,5 +1,5 @@
-//! What can go wrong with a call: in a cause, out a message about the service and the operation, and whether another
-//! try may do. Never a credential in it.
+//! The error of a failed call: names the service and the operation, and says whether a retry may help. It never contains
+//! a credential.
 
 use reqwest::StatusCode;
 
@@ -9,13 +9,13 @@ use reqwest::StatusCode;
 pub enum ErrorKind {
     /// There are no usable credentials.
     Credentials,
-    /// Something is set up wrongly.
+    /// A setting is invalid.
     Setting,
-    /// The service could not be reached or did not answer in time.
+    /// The service could not be reached or did not respond in time.
     Unreachable,
-    /// The service refused the request; status and type tell why.
+    /// The service refused the request; the status and error type say why.
     Refused,
-    /// The answer is not what the service is known to answer.
+    /// The response is not in the form that the service is known to send.
     Answer,
 }
 
@@ -36,12 +36,12 @@ impl Error {
         Self { kind, message, status: None, error_type: None, cause: None }
     }
 
-    /// There are no credentials, for this reason.
+    /// Creates an error that says why there are no credentials.
     pub fn credentials(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Credentials, message.into())
     }
 
-    /// Something is set up wrongly.
+    /// Creates an error about an invalid setting.
     pub fn setting(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Setting, message.into())
     }
@@ -50,36 +50,36 @@ impl Error {
         what: &str,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        let message = format!("`{what}` was not answered");
+        let message = format!("`{what}` got no response");
         Self { cause: Some(cause.into()), ..Self::new(ErrorKind::Unreachable, message) }
     }
 
     pub(crate) fn refused(what: &str, status: StatusCode, error_type: Option<String>, message: &str) -> Self {
-        let named = error_type.as_deref().unwrap_or("an error");
-        let message = format!("`{what}` was answered by {status} with {named}: {message}");
+        let named = error_type.as_deref().unwrap_or("no error code");
+        let message = format!("`{what}` failed with status {status} ({named}): {message}");
         Self { status: Some(status), error_type, ..Self::new(ErrorKind::Refused, message) }
     }
 
     pub(crate) fn answer(what: &str, why: &str) -> Self {
-        Self::new(ErrorKind::Answer, format!("the answer of `{what}` cannot be used: {why}"))
+        Self::new(ErrorKind::Answer, format!("the response to `{what}` cannot be used: {why}"))
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// HTTP status, if the service answered.
+    /// Returns the HTTP status, if the service refused the request.
     pub fn status(&self) -> Option<u16> {
         self.status.map(|status| status.as_u16())
     }
 
-    /// The service's name of the error, such as `TooManyRequestsException`.
+    /// Returns the service's name for the error, such as `TooManyRequestsException`.
     pub fn error_type(&self) -> Option<&str> {
         self.error_type.as_deref()
     }
 
-    /// Whether another try may do: the service was not reached, was overloaded or failed itself.
+    /// Whether a retry may help: the service was unreachable, overloaded or failed internally.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             ErrorKind::Unreachable => true,
@@ -92,14 +92,14 @@ impl Error {
         }
     }
 
-    /// Whether the service may have done what it was asked for although no answer came.
+    /// Whether the service may have carried out the request in spite of the error.
     pub fn is_ambiguous(&self) -> bool {
         self.kind == ErrorKind::Unreachable || self.status.is_some_and(|status| status.is_server_error())
     }
 }
 
-/// Codes by which services ask for a slower pace; CloudFormation and STS send them with status 400 (AWS, "Common
-/// errors" of both API references).
+/// Whether the error type asks for a slower pace. CloudFormation and STS send these types with status 400 (AWS, "Common
+/// errors" in both API references).
 fn is_throttling(error_type: &str) -> bool {
     matches!(
         error_type,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn may_another_try_do_only_where_the_service_is_at_fault() {
+    fn only_faults_of_the_service_are_retryable() {
         let refused = |status: u16| Error::refused("x", StatusCode::from_u16(status).unwrap(), None, "m");
         let retryable: Vec<u16> = [400, 403, 404, 408, 409, 429, 500, 503]
             .into_iter()

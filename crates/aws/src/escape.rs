@@ -1,6 +1,7 @@
-//! Percent-encoding as SigV4 wants it: in any text, out letters, digits, `-._~` and `%XX`. Never a `+` for a space.
+//! Percent-encodes text as SigV4 requires: letters, digits and `-._~` stay, everything else becomes `%XX`. A space
+//! becomes `%20`, never `+`.
 
-/// Encodes everything but unreserved characters (RFC 3986 section 2.3).
+/// Percent-encodes all characters except the unreserved ones (RFC 3986, section 2.3).
 pub fn escaped(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

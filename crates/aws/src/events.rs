@@ -1,24 +1,24 @@
-//! EventBridge: in an event's parts, out an event on a bus. Never a rule.
+//! Calls EventBridge to put an event on a bus.
 
 use serde_json::{Value, json};
 
 use crate::{Error, Operation, Request, SignedClient};
 
-/// An EventBridge service.
+/// A client of EventBridge.
 #[derive(Clone)]
 pub struct Events(SignedClient);
 
 impl Events {
-    /// Talks through `client`, which signs for `events`.
+    /// Creates a client that sends through `client`, which must sign for `events`.
     pub fn new(client: SignedClient) -> Self {
         Self(client)
     }
 
-    /// Puts one event on `bus`. It is tried again when no answer came, so rules may see it twice. A `source` that begins
-    /// with `aws.` is AWS's own and refused by it.
+    /// Puts one event on `bus`. The call is retried if no response came, so rules may see the event twice. AWS refuses a
+    /// `source` that begins with `aws.`, which is reserved for its own services.
     ///
     /// # Errors
-    /// When the bus does not take it.
+    /// Fails if the bus does not accept the event or the service cannot be reached.
     pub async fn put_event(
         &self,
         bus: &str,
@@ -40,7 +40,7 @@ impl Events {
             serde_json::from_slice(&response.body).map_err(|_| Error::answer(what, "it is not JSON"))?;
         match answer.get("FailedEntryCount").and_then(Value::as_u64) {
             Some(0) => Ok(()),
-            _ => Err(Error::answer(what, &format!("the event was not taken: {answer}"))),
+            _ => Err(Error::answer(what, &format!("the event was not accepted: {answer}"))),
         }
     }
 }

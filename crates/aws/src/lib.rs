@@ -1,7 +1,7 @@
-//! A small client for the AWS operations that abanico calls: signs requests, sends them, tries again where that is
-//! safe, and reads the answers.
+//! A small client for the AWS operations that abanico calls: signs requests, sends them, retries where that is safe, and
+//! reads the responses.
 //!
-//! [`Operation`] lists all of them. No message or log contains a credential.
+//! [`Operation`] lists all operations. No message or log line contains a credential.
 
 mod client;
 mod cloudformation;

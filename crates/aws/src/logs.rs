@@ -28,7 +28,7 @@ impl Logs {
     /// Returns a page of the lines of `group` from `since_ms` on, with the token of the next page.
     ///
     /// # Errors
-    /// Fails if there is no such group, or it must not be read.
+    /// Fails if there is no such group or the caller may not read it.
     pub async fn lines_since(
         &self,
         group: &str,

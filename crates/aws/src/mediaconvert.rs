@@ -1,5 +1,6 @@
-//! MediaConvert: in requests as JSON with wire names (camelCase), out the service's answers. Never a poll of
-//! DescribeEndpoints.
+//! Calls MediaConvert to create, get, list and cancel jobs. Requests and responses are JSON with wire names (camelCase).
+//!
+//! It never calls DescribeEndpoints.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,24 +8,25 @@ use serde_json::{Value, json};
 use crate::retry::Tries;
 use crate::{Error, Operation, Request, SignedClient};
 
-/// Path under which the API lies (AWS's service model).
+/// Path prefix of the API (AWS's service model).
 const API: &str = "/2017-08-29";
 
-/// A MediaConvert service.
+/// A client of MediaConvert.
 #[derive(Clone)]
 pub struct MediaConvert(SignedClient);
 
 impl MediaConvert {
-    /// Talks through `client`, which signs for `mediaconvert`.
+    /// Creates a client that sends through `client`, which must sign for `mediaconvert`.
     pub fn new(client: SignedClient) -> Self {
         Self(client)
     }
 
-    /// Creates a job and answers it. A request with a `clientRequestToken` is repeated until the answer is definite, for
-    /// at most 45 s: the service remembers a token for a minute, so no second job can come of it.
+    /// Creates a job and returns it. A request with a `clientRequestToken` is repeated until the result is definite, for
+    /// at most 45 s. The service remembers a token for a minute, so this cannot create a second job.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) with the service's message; any other when no answer came.
+    /// Returns [`ErrorKind::Refused`](crate::ErrorKind::Refused) with the service's message if the service refuses the
+    /// job, and another kind if no usable response came.
     pub async fn create_job(&self, request: &Value) -> Result<Value, Error> {
         let has_token = request.get("clientRequestToken").is_some_and(Value::is_string);
         let tries = if has_token { Tries::TOKENED } else { Tries::ONE };
@@ -32,25 +34,25 @@ impl MediaConvert {
         self.job(Operation::CreateJob, &outgoing, tries).await
     }
 
-    /// The job `id`.
+    /// Returns the job `id`.
     ///
     /// # Errors
-    /// Status 404 when there is none.
+    /// Fails with status 404 if there is no such job.
     pub async fn get_job(&self, id: &str) -> Result<Value, Error> {
         self.job(Operation::GetJob, &Request::get(job_path(id)?), Tries::REPEATABLE).await
     }
 
-    /// Cancels the job `id`; answers once the service has taken that in.
+    /// Cancels the job `id`. Returns once the service has accepted the request.
     ///
     /// # Errors
-    /// Status 404 when there is none, 409 when it is at its end.
+    /// Fails with status 404 if there is no such job, and 409 if it has already ended.
     pub async fn cancel_job(&self, id: &str) -> Result<(), Error> {
         let request = Request { method: Method::DELETE, ..Request::get(job_path(id)?) };
         self.0.send_within(Operation::CancelJob, &request, Tries::REPEATABLE).await.map(drop)
     }
 
-    /// A page of jobs; `query` is a query string such as `maxResults=20&order=DESCENDING`, encoded. Answers the whole
-    /// page with `jobs` and perhaps `nextToken`.
+    /// Returns a page of jobs, with the members `jobs` and, if there are more, `nextToken`. `query` is an encoded query
+    /// string such as `maxResults=20&order=DESCENDING`.
     ///
     /// # Errors
     /// As [`MediaConvert::get_job`].
@@ -71,10 +73,12 @@ impl MediaConvert {
     }
 }
 
-/// An id goes into a path as it is, so it must be nothing else than an id.
+/// Returns the path of a job. The id is not encoded, so anything that does not look like an id is refused.
 fn job_path(id: &str) -> Result<String, Error> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(Error::setting(format!("`{id}` is no job id: ids are letters, digits and `-`")));
+        return Err(Error::setting(format!(
+            "`{id}` is not a job id: ids consist of letters, digits and `-`"
+        )));
     }
     Ok(format!("{API}/jobs/{id}"))
 }

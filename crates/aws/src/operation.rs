@@ -60,7 +60,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Its name in messages.
+    /// Returns the operation's name, as AWS spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::CreateJob => "CreateJob",
@@ -92,8 +92,8 @@ impl Operation {
         }
     }
 
-    /// The IAM action that allows it. S3 has no action of its own for `HeadObject`: `s3:GetObject` allows it (AWS,
-    /// "Actions, resources, and condition keys for Amazon S3").
+    /// Returns the IAM action that permits the operation. S3 has no separate action for `HeadObject`: `s3:GetObject`
+    /// permits it (AWS, "Actions, resources, and condition keys for Amazon S3").
     pub fn iam_action(self) -> &'static str {
         match self {
             Self::CreateJob => "mediaconvert:CreateJob",

@@ -1,26 +1,28 @@
-//! Trying again: in how often and how long at most, out the pause before the next try or the end. Never without an end.
+//! Decides whether to retry a call and how long to wait first. Every call has a limit on attempts and on time.
 
 use std::time::Duration;
 
-/// Bounds of the tries of one call.
+/// Limits on the attempts of one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tries {
-    /// Most tries, at least 1.
+    /// Maximum number of attempts, at least 1.
     pub most: u32,
-    /// Time after which no further try begins.
+    /// Time after which no further attempt begins.
     pub within: Duration,
 }
 
 impl Tries {
-    /// A call that may be repeated: four tries within 20 s.
+    /// A call that may be repeated: up to four attempts, all begun within 20 s.
     pub const REPEATABLE: Self = Self { most: 4, within: Duration::from_secs(20) };
-    /// A call that must not be repeated by itself.
+    /// A call that must not be repeated automatically.
     pub const ONE: Self = Self { most: 1, within: Duration::ZERO };
-    /// CreateJob with a token, which the service remembers for a minute: until the answer is definite, well within that.
+    /// CreateJob with a token: up to eight attempts within 35 s, well below the minute for which the service remembers the
+    /// token.
     pub const TOKENED: Self = Self { most: 8, within: Duration::from_secs(35) };
 
-    /// The pause before try `next` (2 for the second), or none when there is to be no further one. It doubles from
-    /// 200 ms to at most 5 s, of which `spread`, 0 to 255, takes up to a half, so that many clients do not come at once.
+    /// Returns the pause before attempt `next` (2 for the second), or `None` if there must be no further attempt. The pause
+    /// doubles from 200 ms up to 5 s. `spread` (0 to 255) shortens it by up to half, so that many clients do not retry at
+    /// the same moment.
     pub fn pause(self, next: u32, elapsed: Duration, spread: u8) -> Option<Duration> {
         if next > self.most || elapsed >= self.within {
             return None;
@@ -35,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn do_pauses_grow_and_end() {
+    fn pauses_grow_and_end() {
         let pauses: Vec<Option<u128>> = (2..=5)
             .map(|next| Tries::REPEATABLE.pause(next, Duration::ZERO, 0).map(|pause| pause.as_millis()))
             .collect();
@@ -46,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_spread_take_half_at_most() {
+    fn spread_takes_half_at_most() {
         assert_eq!(Tries::REPEATABLE.pause(2, Duration::ZERO, 255), Some(Duration::from_millis(100)));
     }
 }

@@ -1,4 +1,4 @@
-//! S3, as far as the functions need it: in a bucket and a key, out an object, its head or a place for one. Never a list.
+//! Calls S3 for small objects (up to 16 MiB), buckets, lists of keys, and bucket notifications.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -7,53 +7,53 @@ use reqwest::header::HeaderMap;
 use crate::escape::escaped;
 use crate::{Error, Operation, Request, SignedClient};
 
-/// Checksums that S3 may have of an object, best first; what follows `x-amz-checksum-` in the header.
+/// Checksums that S3 may have for an object, best first, as in the header names after `x-amz-checksum-`.
 const CHECKSUMS: [&str; 5] = ["sha256", "crc64nvme", "crc32c", "crc32", "sha1"];
 
-/// What S3 says of an object.
+/// Metadata of an object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObjectHead {
-    /// Size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// Entity tag without quotes.
+    /// Entity tag, without quotes.
     pub e_tag: Option<String>,
-    /// Name and value (Base64) of the best checksum that S3 has; none when it has none.
+    /// Name and value (Base64) of the best checksum that S3 has; `None` if it has none.
     pub checksum: Option<(String, String)>,
 }
 
-/// An S3 service. Buckets stand in the path, which every S3 understands.
+/// A client of S3. It uses path-style URLs, which every S3 implementation supports.
 #[derive(Clone)]
 pub struct S3(SignedClient);
 
 impl S3 {
-    /// Talks through `client`, which signs for `s3`.
+    /// Creates a client that sends through `client`, which must sign for `s3`.
     pub fn new(client: SignedClient) -> Self {
         Self(client)
     }
 
-    /// The object's bytes, at most 16 MiB.
+    /// Returns the object's bytes, at most 16 MiB.
     ///
     /// # Errors
-    /// Status 404 when there is none.
+    /// Fails with status 404 if there is no such object.
     pub async fn get_object(&self, bucket: &str, key: &str) -> Result<Bytes, Error> {
         let request = Request::get(path(bucket, key));
         Ok(self.0.send(Operation::GetObject, &request, true).await?.body)
     }
 
-    /// What S3 says of the object.
+    /// Returns the object's metadata.
     ///
     /// # Errors
-    /// Status 404 when there is none.
+    /// Fails with status 404 if there is no such object.
     pub async fn head_object(&self, bucket: &str, key: &str) -> Result<ObjectHead, Error> {
         let mut request = Request { method: Method::HEAD, ..Request::get(path(bucket, key)) };
         request.headers.push(("x-amz-checksum-mode".to_owned(), "ENABLED".to_owned()));
         head(&self.0.send(Operation::HeadObject, &request, true).await?.headers)
     }
 
-    /// Writes an object, replacing one that is there.
+    /// Writes an object, replacing an existing one.
     ///
     /// # Errors
-    /// When the bucket does not take it.
+    /// Fails if S3 refuses the object or cannot be reached.
     pub async fn put_object(
         &self,
         bucket: &str,
@@ -65,13 +65,13 @@ impl S3 {
         self.0.send(Operation::PutObject, &request.with_body(content_type, body), true).await.map(drop)
     }
 
-    /// Makes a bucket in `region`; one of the caller's own that is there already is a success.
+    /// Creates a bucket in `region`. Succeeds if the caller already owns it.
     ///
     /// # Errors
-    /// When the name belongs to somebody else, or the caller may not.
+    /// Fails if the name belongs to somebody else, or the caller has no permission.
     pub async fn create_bucket(&self, bucket: &str, region: &str) -> Result<(), Error> {
         let request = Request { method: Method::PUT, ..Request::get(format!("/{}", escaped(bucket))) };
-        // us-east-1 is the one region that must not be named (AWS, CreateBucket).
+        // us-east-1 is the only region that must not be given as a location constraint (AWS, CreateBucket).
         let request = if region == "us-east-1" {
             request
         } else {
@@ -87,36 +87,36 @@ impl S3 {
         }
     }
 
-    /// Removes an empty bucket; one that is gone is a success.
+    /// Deletes an empty bucket. Succeeds if there is no such bucket.
     ///
     /// # Errors
-    /// Status 409 when it is not empty.
+    /// Fails with status 409 if the bucket is not empty.
     pub async fn delete_bucket(&self, bucket: &str) -> Result<(), Error> {
         let request = Request { method: Method::DELETE, ..Request::get(format!("/{}", escaped(bucket))) };
         gone_is_fine(self.0.send(Operation::DeleteBucket, &request, true).await.map(drop))
     }
 
-    /// Removes an object; one that is gone is a success.
+    /// Deletes an object. Succeeds if there is no such object.
     ///
     /// # Errors
-    /// When the caller may not.
+    /// Fails if the caller has no permission.
     pub async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), Error> {
         let request = Request { method: Method::DELETE, ..Request::get(path(bucket, key)) };
         gone_is_fine(self.0.send(Operation::DeleteObject, &request, true).await.map(drop))
     }
 
-    /// Keys of up to 1,000 objects after the key `after`, in order; empty at the end.
+    /// Returns up to 1,000 keys that sort after `after`, in order; none after the last key.
     ///
     /// # Errors
-    /// Status 404 when there is no such bucket.
+    /// Fails with status 404 if there is no such bucket.
     pub async fn keys_after(&self, bucket: &str, after: &str) -> Result<Vec<String>, Error> {
         self.keys_below(bucket, "", after).await
     }
 
-    /// As [`S3::keys_after`], of the keys that begin with `prefix`.
+    /// Like [`S3::keys_after`], but only returns keys that begin with `prefix`.
     ///
     /// # Errors
-    /// Status 404 when there is no such bucket.
+    /// Fails with status 404 if there is no such bucket.
     pub async fn keys_below(&self, bucket: &str, prefix: &str, after: &str) -> Result<Vec<String>, Error> {
         let (prefix, after) = (escaped(prefix), escaped(after));
         let query = format!("encoding-type=url&list-type=2&prefix={prefix}&start-after={after}");
@@ -127,10 +127,10 @@ impl S3 {
         Ok(keys.map(decoded).collect())
     }
 
-    /// The bucket's notification configuration as XML.
+    /// Returns the bucket's notification configuration as XML.
     ///
     /// # Errors
-    /// Status 404 when there is no such bucket.
+    /// Fails with status 404 if there is no such bucket.
     pub async fn bucket_notification(&self, bucket: &str) -> Result<String, Error> {
         let request = Request::get(format!("/{}?notification=", escaped(bucket)));
         let response = self.0.send(Operation::GetBucketNotification, &request, true).await?;
@@ -141,7 +141,7 @@ impl S3 {
     /// Replaces the bucket's notification configuration.
     ///
     /// # Errors
-    /// When the bucket does not take it.
+    /// Fails if S3 refuses the configuration or cannot be reached.
     pub async fn put_bucket_notification(&self, bucket: &str, xml: &str) -> Result<(), Error> {
         let path = format!("/{}?notification=", escaped(bucket));
         let request = Request { method: Method::PUT, ..Request::get(path) };
@@ -171,7 +171,7 @@ fn gone_is_fine(done: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
-/// A key out of a listing with `encoding-type=url`.
+/// Decodes a key from a listing with `encoding-type=url`.
 fn decoded(key: &str) -> String {
     let spaced = key.replace('+', " ");
     let bytes = spaced.as_bytes();
@@ -202,12 +202,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_key_a_path_with_its_slashes() {
+    fn key_path_keeps_slashes() {
         assert_eq!(path("b", "día 1/a+b?.mp4"), "/b/d%C3%ADa%201/a%2Bb%3F.mp4");
     }
 
     #[test]
-    fn is_a_listed_key_the_key_itself() {
+    fn listed_keys_are_decoded() {
         for key in ["a b+c", "día/100%.mp4", "<&>", "plain"] {
             assert_eq!(decoded(&escaped(key)), key);
         }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_best_checksum_taken() {
+    fn best_checksum_is_used() {
         let mut headers = HeaderMap::new();
         headers.insert("content-length", "7".parse().unwrap());
         headers.insert("etag", "\"abc\"".parse().unwrap());

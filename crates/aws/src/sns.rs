@@ -1,26 +1,27 @@
-//! SNS: in a topic, a subject and a message, out a notification to its subscribers. Never a subscription.
+//! Calls SNS to publish a message to a topic.
 
 use crate::form::Form;
 use crate::{Error, Operation, SignedClient};
 
-/// Most characters of a subject (AWS, SNS API reference, `Publish`); it must be ASCII.
+/// Maximum length of a subject, which must be ASCII (AWS, SNS API reference, `Publish`).
 const SUBJECT_CHARACTERS: usize = 100;
 
-/// An SNS service.
+/// A client of SNS.
 #[derive(Clone)]
 pub struct Sns(SignedClient);
 
 impl Sns {
-    /// Talks through `client`, which signs for `sns`.
+    /// Creates a client that sends through `client`, which must sign for `sns`.
     pub fn new(client: SignedClient) -> Self {
         Self(client)
     }
 
-    /// Publishes a message with text attributes, by which subscribers may filter. It is tried again when no answer came,
-    /// so subscribers may see it twice. The subject is made ASCII and cut to what SNS takes.
+    /// Publishes a message with text attributes, which subscribers can filter by; empty attributes are left out. The call
+    /// is retried if no response came, so subscribers may see the message twice. The subject is converted to ASCII and
+    /// cut to 100 characters.
     ///
     /// # Errors
-    /// When the topic does not take it.
+    /// Fails if SNS refuses the message or cannot be reached.
     pub async fn publish(
         &self,
         topic_arn: &str,
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_subject_what_the_service_takes() {
+    fn subject_is_short_and_ascii() {
         assert_eq!(subject_text("día\nx"), "d?a?x");
         assert_eq!(subject_text(&"a".repeat(200)).len(), 100);
     }

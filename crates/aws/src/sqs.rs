@@ -1,24 +1,24 @@
-//! SQS: in a queue's URL and a body, out a message in the queue, or how many there are. Never reads one.
+//! Calls SQS to send a message to a queue or count the messages in it. It never reads a message.
 
 use serde_json::{Map, Value, json};
 
 use crate::{Error, Operation, Request, SignedClient};
 
-/// An SQS service.
+/// A client of SQS.
 #[derive(Clone)]
 pub struct Sqs(SignedClient);
 
 impl Sqs {
-    /// Talks through `client`, which signs for `sqs`.
+    /// Creates a client that sends through `client`, which must sign for `sqs`.
     pub fn new(client: SignedClient) -> Self {
         Self(client)
     }
 
-    /// Puts a message into the queue, with text attributes; empty ones are left out. It is tried again when no answer
-    /// came, so it may stand in the queue twice.
+    /// Sends a message with text attributes to the queue; empty attributes are left out. The call is retried if no
+    /// response came, so the queue may hold the message twice.
     ///
     /// # Errors
-    /// When the queue does not take it.
+    /// Fails if SQS refuses the message or cannot be reached.
     pub async fn send_message(
         &self,
         queue_url: &str,
@@ -35,14 +35,14 @@ impl Sqs {
             json!({"QueueUrl": queue_url, "MessageBody": body, "MessageAttributes": attributes}).to_string();
         let mut request = Request::post("/", "application/x-amz-json-1.0", message);
         request.headers.push(("x-amz-target".to_owned(), "AmazonSQS.SendMessage".to_owned()));
-        // A dead letter twice is better than none.
+        // Repeatable: a duplicate dead letter is better than a lost one.
         self.0.send(Operation::SendMessage, &request, true).await.map(drop)
     }
 
-    /// About how many messages wait in the queue.
+    /// Returns the approximate number of messages that wait in the queue.
     ///
     /// # Errors
-    /// When the service does not say.
+    /// Fails if the service refuses the call or cannot be reached.
     pub async fn depth(&self, queue_url: &str) -> Result<u64, Error> {
         let name = "ApproximateNumberOfMessages";
         let body = json!({"QueueUrl": queue_url, "AttributeNames": [name]}).to_string();

@@ -1,4 +1,4 @@
-//! Calls STS to find out which account signs.
+//! Calls STS to find out which account the credentials belong to.
 
 use crate::form::Form;
 use crate::xml::Element;

@@ -1,4 +1,4 @@
-//! Reads the XML that AWS's query services (CloudFormation, STS) answer with into a small tree.
+//! Parses the XML responses of AWS's query services (CloudFormation, STS) into a small tree.
 //!
 //! Attributes and namespaces are dropped: these services put no data into them.
 
@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
-/// Maximum depth of elements; AWS's deepest answers have fewer than ten levels.
+/// Maximum depth of elements; AWS's deepest responses have fewer than ten levels.
 const MOST_LEVELS: usize = 64;
 
 /// An XML element.
@@ -63,7 +63,7 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Returns the text of the first child with this name, without the white space around it; empty without one.
+    /// Returns the text of the first child with this name, without surrounding white space; empty if there is none.
     pub fn text_of(&self, name: &str) -> String {
         self.child(name).map(|child| child.text.trim().to_owned()).unwrap_or_default()
     }
@@ -74,7 +74,7 @@ impl Element {
         list.iter().filter(|child| child.name == "member")
     }
 
-    /// Returns the element `name` directly or anywhere below, in document order.
+    /// Returns this element or the first one below it, in document order, that is called `name`.
     pub fn find(&self, name: &str) -> Option<&Self> {
         if self.name == name {
             return Some(self);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_xml() {
+    fn refuses_malformed_xml() {
         let deep = format!("{}x{}", "<a>".repeat(100), "</a>".repeat(100));
         for document in ["", "plain", "<a>", "<a></b>", "<a>&unknown;</a>", "{}", &deep] {
             assert_eq!(Element::parse(document.as_bytes()), None, "{document}");

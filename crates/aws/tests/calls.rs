@@ -1,4 +1,4 @@
-//! Calls to a service on loopback that answers as AWS does: what is sent, what is tried again and what errors say.
+//! Calls a service on loopback that responds as AWS does, and checks what is sent, what is retried and what errors say.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::json;
 
-/// One request as the service saw it.
+/// A request as the service received it.
 #[derive(Clone, Debug)]
 struct Seen {
     line: String,
@@ -17,7 +17,7 @@ struct Seen {
     body: String,
 }
 
-/// A service that gives the answers in order, the last one for ever.
+/// A service that gives the answers in order and then repeats the last one.
 struct Service {
     url: Url,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -64,7 +64,7 @@ impl Service {
 const JOB: &str = r#"{"job":{"id":"1-abc","status":"SUBMITTED"}}"#;
 
 #[tokio::test]
-async fn is_a_job_with_a_token_asked_for_until_the_answer_is_definite() {
+async fn job_with_a_token_is_retried() {
     let service = service(vec![(503, "busy"), (429, "slow down"), (201, JOB)]).await;
     let request = json!({"role": "r", "settings": {}, "clientRequestToken": "t"});
     let job = MediaConvert::new(service.client("mediaconvert")).create_job(&request).await.unwrap();
@@ -77,7 +77,7 @@ async fn is_a_job_with_a_token_asked_for_until_the_answer_is_definite() {
 }
 
 #[tokio::test]
-async fn is_a_job_without_a_token_asked_for_once() {
+async fn job_without_a_token_is_not_retried() {
     let service = service(vec![(503, r#"{"message":"busy"}"#), (201, JOB)]).await;
     let error = MediaConvert::new(service.client("mediaconvert")).create_job(&json!({})).await.unwrap_err();
     assert_eq!((error.kind(), error.status(), service.seen().len()), (ErrorKind::Refused, Some(503), 1));
@@ -85,7 +85,7 @@ async fn is_a_job_without_a_token_asked_for_once() {
 }
 
 #[tokio::test]
-async fn is_a_refusal_told_with_the_services_words_and_not_repeated() {
+async fn refusal_keeps_the_message_and_ends_retries() {
     let service = service(vec![(400, r#"{"message":"/outputGroups: Should have at least 1 items"}"#)]).await;
     let request = json!({"clientRequestToken": "t"});
     let error = MediaConvert::new(service.client("mediaconvert")).create_job(&request).await.unwrap_err();
@@ -94,21 +94,21 @@ async fn is_a_refusal_told_with_the_services_words_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn is_an_answer_without_a_job_no_success() {
+async fn response_without_a_job_is_an_error() {
     let service = service(vec![(201, "{}")]).await;
     let error = MediaConvert::new(service.client("mediaconvert")).get_job("1-a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Answer);
 }
 
 #[tokio::test]
-async fn does_an_id_never_lead_elsewhere() {
+async fn malformed_job_id_is_refused() {
     let service = service(vec![(200, JOB)]).await;
     let error = MediaConvert::new(service.client("mediaconvert")).get_job("../queues").await.unwrap_err();
     assert_eq!((error.kind(), service.seen().len()), (ErrorKind::Setting, 0));
 }
 
 #[tokio::test]
-async fn do_messages_carry_their_attributes() {
+async fn messages_carry_their_attributes() {
     let service = service(vec![(200, "{}")]).await;
     let sqs = Sqs::new(service.client("sqs"));
     sqs.send_message("http://q/1/dead", "{}", &[("reason", "too big"), ("empty", "")]).await.unwrap();
@@ -125,7 +125,7 @@ async fn do_messages_carry_their_attributes() {
 }
 
 #[tokio::test]
-async fn is_a_service_that_is_not_there_unreachable() {
+async fn missing_service_is_unreachable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
