@@ -23,7 +23,7 @@ impl Account {
     /// environment and the shared configuration files.
     ///
     /// # Errors
-    /// Returns [`ErrorKind::Credentials`] without credentials or region.
+    /// Returns [`ErrorKind::Credentials`] if there are no credentials or no region.
     pub async fn connect(profile: Option<&str>, region: Option<&str>) -> Result<Self, Error> {
         // A profile that only AWS_PROFILE names comes after keys in the environment, as in the AWS CLI.
         let prefers_profile = profile.is_some() && profile != variable("AWS_PROFILE").as_deref();
@@ -41,7 +41,7 @@ impl Account {
         Ok(account)
     }
 
-    /// Returns the account's number.
+    /// Returns the account ID.
     pub fn id(&self) -> &str {
         &self.id
     }

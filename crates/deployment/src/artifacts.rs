@@ -1,11 +1,11 @@
-//! Where the functions' code lies: in zip files, out objects in a bucket of the account. A file that is there already is
-//! not sent again: names follow content.
+//! Uploads the functions' zip files to a bucket of the account. Keys are derived from the content, so a file that was
+//! already uploaded is not sent again.
 
 use abanico_aws::S3;
 
 use crate::{Account, Error, Packages};
 
-/// The bucket of an account and region for code.
+/// The bucket that holds the functions' code in an account and region.
 pub struct Artifacts {
     s3: S3,
     bucket: String,
@@ -13,7 +13,7 @@ pub struct Artifacts {
 }
 
 impl Artifacts {
-    /// The bucket `abanico-code-ACCOUNT-REGION`, which [`Artifacts::upload`] makes when it is not there.
+    /// Names the bucket `abanico-code-ACCOUNT-REGION`. [`Artifacts::upload`] creates it if it does not exist.
     ///
     /// # Errors
     /// As [`Account::s3`].
@@ -22,18 +22,18 @@ impl Artifacts {
         Ok(Self { s3: account.s3()?, bucket, region: account.region().to_owned() })
     }
 
-    /// The bucket's name.
+    /// Returns the bucket's name.
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// Uploads what is not there yet and answers how many files that were. New buckets are private and encrypted by
-    /// S3's own defaults (AWS, since 2023).
+    /// Uploads the files that are not in the bucket yet and returns their number. New buckets are private and encrypted
+    /// by S3's own defaults (AWS, since 2023).
     ///
     /// # Errors
-    /// When the bucket cannot be made or written.
+    /// Fails if the bucket cannot be created or written to.
     pub async fn upload(&self, packages: &Packages) -> Result<usize, Error> {
-        let making = format!("make the bucket `{}` for the functions", self.bucket);
+        let making = format!("create the bucket `{}` for the functions", self.bucket);
         self.s3.create_bucket(&self.bucket, &self.region).await.map_err(Error::client(&making))?;
         let mut sent = 0;
         for (name, bytes) in &packages.files {

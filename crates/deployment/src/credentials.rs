@@ -1,6 +1,6 @@
-//! Finds the deployer's credentials and region the way the AWS CLI does: environment variables, then the shared
-//! configuration files, then whatever else the AWS CLI knows (SSO, roles, containers, machines), which it is asked for
-//! with `aws configure export-credentials`.
+//! Finds the deployer's credentials the way the AWS CLI does: in environment variables, then in the shared configuration
+//! files, then in every other source that the AWS CLI knows (SSO, roles, containers, instances), through
+//! `aws configure export-credentials`.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 
 use crate::profile::Profile;
 
-/// How long a program that hands out credentials may take; it may wait for somebody to type a code.
+/// Time limit for a program that prints credentials. It may wait for the user to type a code.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(120);
-/// Temporary credentials are fetched again when they hold for less than this.
+/// Temporary credentials are fetched again if they expire sooner than this.
 const FRESH: Duration = Duration::from_secs(300);
 
 /// Reads an environment variable; an empty one counts as unset, as in AWS's SDKs.
@@ -24,7 +24,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Credentials that are looked up at first use and again before they expire.
+/// Looks credentials up at first use and again before they expire.
 pub(crate) struct FoundCredentials {
     profile: Profile,
     prefers_profile: bool,
@@ -91,7 +91,7 @@ fn from_environment() -> Option<Credentials> {
     })
 }
 
-/// The JSON that such programs print (AWS, "Sourcing credentials with an external process").
+/// The JSON that credential programs print (AWS, "Sourcing credentials with an external process").
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Printed {
@@ -110,7 +110,7 @@ async fn run(what: &str, program: &str, words: &[&str]) -> Result<Found, Error> 
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let failed = |why: String| Error::credentials(format!("`{what}` gave no credentials: {why}"));
+    let failed = |why: String| Error::credentials(format!("`{what}` returned no credentials: {why}"));
     let output = match tokio::time::timeout(PROGRAM_LIMIT, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -121,18 +121,18 @@ async fn run(what: &str, program: &str, words: &[&str]) -> Result<Found, Error> 
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it printed no reason");
         return Err(failed(last.trim().to_owned()));
     }
     parse(&output.stdout).map_err(failed)
 }
 
 fn parse(printed: &[u8]) -> Result<Found, String> {
-    // The error of the JSON parser could quote a secret.
+    // The JSON parser's error could quote a secret.
     let printed: Printed =
         serde_json::from_slice(printed).map_err(|_| "it did not print credentials as JSON".to_owned())?;
     if printed.version != 1 {
-        return Err(format!("its output has version {}, and only version 1 is known", printed.version));
+        return Err(format!("its output has version {}, but only version 1 is supported", printed.version));
     }
     let expires = printed.expiration.as_deref().map(|text| OffsetDateTime::parse(text, &Rfc3339));
     let expires =
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn program_of_the_profile_is_asked() {
+    async fn program_of_the_profile_is_run() {
         let text = "[default]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\"}'\n";
         let source = FoundCredentials::of(profile(text), true);
         assert_eq!(source.credentials().await.unwrap().access_key_id, "A");
@@ -198,7 +198,7 @@ mod tests {
             true,
         );
         let error = source.credentials().await.unwrap_err().to_string();
-        assert_eq!(error, "`credential_process` gave no credentials: token has expired");
+        assert_eq!(error, "`credential_process` returned no credentials: token has expired");
     }
 
     #[tokio::test]

@@ -1,5 +1,4 @@
-//! Why a deployment did not do what was asked: in an AWS error or a fault of what was given, out a message and the
-//! remedy. Never a credential.
+//! The error of a failed deployment step, with a hint about the remedy. It never contains a credential.
 
 /// Kinds of errors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -7,13 +6,13 @@
 pub enum ErrorKind {
     /// No credentials or no region.
     Credentials,
-    /// The account does not allow it.
+    /// The credentials lack a permission.
     Denied,
-    /// Something that was given does not fit.
+    /// An option, parameter or file is invalid.
     Usage,
-    /// AWS did not do it.
+    /// A call to AWS failed or took too long.
     Aws,
-    /// The stack failed.
+    /// The stack failed or cannot be changed.
     Stack,
 }
 
@@ -31,12 +30,12 @@ impl Error {
         Self { kind, message: message.into(), hint: hint.into() }
     }
 
-    /// Something that was given does not fit.
+    /// Creates an error about an invalid option, parameter or file.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message, hint)
     }
 
-    /// The client could not do `what`.
+    /// Converts a client's error. `what` completes the message `cannot ...`.
     pub(crate) fn client(what: &str) -> impl FnOnce(abanico_aws::Error) -> Self {
         let what = what.to_owned();
         move |error| {
@@ -57,7 +56,7 @@ impl Error {
     fn classified(what: &str, code: &str, text: &str) -> Self {
         let message = format!("cannot {what}: {text}");
         if code.contains("AccessDenied") || code.contains("Unauthorized") || code == "AccessDeniedException" {
-            let hint = "the action that is named must be allowed: `abanico aws policy` prints the policy that a deployer needs";
+            let hint = "allow the action that the message names; `abanico aws policy` prints the policy that a deployer needs";
             return Self::new(ErrorKind::Denied, message, hint);
         }
         if ["ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch"]
@@ -67,24 +66,24 @@ impl Error {
             return Self::new(
                 ErrorKind::Credentials,
                 message,
-                "the credentials are not valid (any more): log in again, or correct the keys",
+                "the credentials are invalid or have expired: log in again, or correct the keys",
             );
         }
-        let hint = "look at the message; with --log json and RUST_LOG=debug the requests are shown";
+        let hint = "run it again with RUST_LOG=debug to see the requests";
         Self::new(ErrorKind::Aws, message, hint)
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What the user can do about it.
+    /// Returns what the user can do about it.
     pub fn hint(&self) -> &str {
         &self.hint
     }
 
-    /// Whether the same call may succeed later without a change.
+    /// Whether the same call may succeed later without a change. Always false.
     pub fn is_retryable(&self) -> bool {
         false
     }
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_every_kind_have_its_remedy() {
+    fn every_kind_has_its_remedy() {
         let denied =
             Error::classified("create", "AccessDeniedException", "not authorized to perform: iam:CreateRole");
         assert_eq!(denied.kind(), ErrorKind::Denied);

@@ -19,7 +19,7 @@ impl FunctionLogs {
     /// Returns all lines of `function` from `since_ms` on, oldest first.
     ///
     /// # Errors
-    /// Fails if there is no such log, or it must not be read.
+    /// Fails if there is no such log or the caller may not read it.
     pub async fn since(&self, function: &str, since_ms: i64) -> Result<Vec<LogLine>, Error> {
         let (group, what) = (format!("/aws/lambda/{function}"), format!("read the log of `{function}`"));
         let (mut lines, mut token) = (Vec::new(), None);

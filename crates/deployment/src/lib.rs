@@ -1,7 +1,6 @@
-//! The serverless pipeline in an AWS account: in options, zip files and credentials, out a stack that was created, changed
-//! or removed, step by step and shown before it happens.
+//! Deploys, updates and removes the serverless pipeline in an AWS account, as one CloudFormation stack.
 //!
-//! Never a change that no change set listed, never a bucket of the user's emptied without being told to.
+//! Every change is listed in a change set before it is executed. Buckets of the user are never emptied.
 
 mod account;
 mod artifacts;
@@ -25,13 +24,13 @@ pub use stack_events::first_failure;
 
 pub use abanico_aws::{Change, LogLine, StackEvent, StackState};
 
-/// The template, as it is in `deploy/`.
+/// The CloudFormation template, `deploy/template.yaml`.
 pub const TEMPLATE: &str = include_str!("../../../deploy/template.yaml");
 
-/// What the person who deploys must be allowed, as it is in `deploy/`.
+/// The IAM policy that a deployer needs, `deploy/deployer-policy.json`.
 pub const DEPLOYER_POLICY: &str = include_str!("../../../deploy/deployer-policy.json");
 
-/// A job of `deploy/jobs/` by its name, as JSON.
+/// Returns a built-in job from `deploy/jobs/` as JSON, or `None` if there is none with this name.
 pub fn built_in_job(name: &str) -> Option<&'static str> {
     match name {
         "three-mp4" => Some(include_str!("../../../deploy/jobs/three-mp4.json")),

@@ -1,5 +1,5 @@
-//! The functions' zip files: in a folder that `make functions` filled, and perhaps a job of the user's own, out files that
-//! are named after their content. Never a build: that needs Rust.
+//! Reads the functions' zip files, which `make functions` builds, and adds the user's own job to them if there is one. It
+//! builds nothing itself: that needs Rust.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -11,23 +11,23 @@ use zip::{ZipArchive, ZipWriter};
 
 use crate::Error;
 
-/// Functions, by the names of their zip files.
+/// The functions, by the first part of their zip files' names.
 const FUNCTIONS: [&str; 3] = ["transcode-video", "job-finished", "bucket-notification"];
-/// Where the user's own job lies in the zip file of `transcode-video`.
+/// Path of the user's own job in the zip file of `transcode-video`.
 const OWN_JOB: &str = "jobs/own.json";
 
-/// Processor of the functions.
+/// Processor architecture of the functions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Architecture {
     /// Intel and AMD.
     #[default]
     X86_64,
-    /// AWS's Graviton, about a fifth cheaper.
+    /// AWS Graviton, about a fifth cheaper.
     Arm64,
 }
 
 impl Architecture {
-    /// AWS's word.
+    /// Returns AWS's name for the architecture.
     pub fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -40,15 +40,16 @@ impl Architecture {
 pub struct Packages {
     /// Name and bytes of each.
     pub files: Vec<(String, Vec<u8>)>,
-    /// What the names of the objects begin with: it changes with the content of any file.
+    /// Key prefix of the uploaded objects. It changes whenever the content of a file does.
     pub prefix: String,
 }
 
 impl Packages {
-    /// Reads the files from `folder` and puts `own_job` into that of `transcode-video`.
+    /// Reads the files from `folder` and puts `own_job` into the one of `transcode-video`.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) when one is not there or is no zip file.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a file is missing, or is not a zip file where the job has
+    /// to be added.
     pub fn find(folder: &Path, architecture: Architecture, own_job: Option<&Value>) -> Result<Self, Error> {
         let mut files = Vec::new();
         let mut hash = Sha256::new();
@@ -57,15 +58,15 @@ impl Packages {
             let path = folder.join(&name);
             let mut bytes = std::fs::read(&path).map_err(|error| {
                 let hint = format!(
-                    "build the functions with `make functions ARCH={}` in abanico's checkout, or name the folder with --functions",
+                    "build the functions with `make functions ARCH={}` in a checkout of abanico, or name their folder with --functions",
                     architecture.name()
                 );
-                Error::usage(format!("the function `{}` is not there: {error}", path.display()), hint)
+                Error::usage(format!("cannot read the function `{}`: {error}", path.display()), hint)
             })?;
             if let Some(job) = own_job.filter(|_| function == "transcode-video") {
                 bytes = with_job(&bytes, job).map_err(|error| {
-                    let message = format!("`{}` is no zip file of a function: {error}", path.display());
-                    Error::usage(message, "build it anew with `make functions`")
+                    let message = format!("`{}` is not the zip file of a function: {error}", path.display());
+                    Error::usage(message, "rebuild it with `make functions`")
                 })?;
             }
             hash.update(&bytes);
@@ -76,7 +77,7 @@ impl Packages {
     }
 }
 
-/// The same zip file with the job in it, in place of an older one; the same bytes for the same input.
+/// Returns the zip file with the job added, or replaced if it already has one. The same input gives the same bytes.
 fn with_job(archive: &[u8], job: &Value) -> Result<Vec<u8>, zip::result::ZipError> {
     let mut source = ZipArchive::new(Cursor::new(archive))?;
     let mut target = ZipWriter::new(Cursor::new(Vec::new()));
@@ -93,7 +94,7 @@ fn with_job(archive: &[u8], job: &Value) -> Result<Vec<u8>, zip::result::ZipErro
     Ok(target.finish()?.into_inner())
 }
 
-/// The own job in a zip file, for tests and for showing what is deployed.
+/// Returns the user's own job from a zip file.
 #[cfg(test)]
 fn job_in(archive: &[u8]) -> Option<String> {
     use std::io::Read;
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_prefix_change_with_the_content_only() {
+    fn prefix_depends_on_the_content_only() {
         let folder = folder();
         let find = |job: Option<&Value>| Packages::find(folder.path(), Architecture::X86_64, job).unwrap();
         assert_eq!(find(None).prefix, find(None).prefix);
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn does_the_job_come_beside_the_program_and_replace_an_older_one() {
+    fn job_is_added_or_replaced() {
         let folder = folder();
         let first = Packages::find(folder.path(), Architecture::X86_64, Some(&json!({"a": 1}))).unwrap();
         let again = with_job(&first.files[0].1, &json!({"b": 2})).unwrap();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_missing_file_told_with_the_command_that_makes_it() {
+    fn missing_file_error_names_the_build_command() {
         let error = Packages::find(folder().path(), Architecture::Arm64, None).err().unwrap();
         assert!(error.to_string().contains("transcode-video-arm64.zip"), "{error}");
         assert!(error.hint().contains("make functions ARCH=arm64"));

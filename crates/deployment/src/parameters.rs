@@ -1,5 +1,4 @@
-//! The template's parameters: in what the user chose, out names and values. Never a parameter that the template does not
-//! have.
+//! Turns the user's choices into parameters of the template. Unknown parameters are refused.
 
 use std::collections::BTreeMap;
 
@@ -7,35 +6,35 @@ use serde_json::Value;
 
 use crate::{Architecture, Error, TEMPLATE, built_in_job};
 
-/// The job that uploads become.
+/// The job to create for each upload.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Job {
-    /// One of `deploy/jobs/`.
+    /// The name of a job in `deploy/jobs/`.
     BuiltIn(String),
     /// The user's own CreateJob request, in wire form.
     Own(Value),
 }
 
-/// What the user chose; what is none keeps the value of a deployed stack, or takes the template's default.
+/// The user's choices. `None` keeps the value of a deployed stack, and means the template's default for a new one.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeployOptions {
     /// The job.
     pub job: Option<Job>,
-    /// Processor of the functions.
+    /// Processor architecture of the functions.
     pub architecture: Architecture,
-    /// Name of the upload bucket, and whether it is there already.
+    /// Name of the upload bucket, and whether it exists already.
     pub upload_bucket: Option<(String, bool)>,
-    /// Name of the output bucket, and whether it is there already.
+    /// Name of the output bucket, and whether it exists already.
     pub output_bucket: Option<(String, bool)>,
     /// Other parameters by their names in the template.
     pub more: BTreeMap<String, String>,
 }
 
 impl DeployOptions {
-    /// Parameters for the template. `code` is the bucket and prefix of the functions.
+    /// Returns the template's parameters. `code` is the bucket and key prefix of the functions' zip files.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a job or parameter that does not exist.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a job or parameter does not exist.
     pub fn parameters(&self, code: (&str, &str)) -> Result<BTreeMap<String, String>, Error> {
         let mut parameters = BTreeMap::new();
         let mut put = |name: &str, value: &str| {
@@ -49,7 +48,8 @@ impl DeployOptions {
             Some(Job::Own(_)) => put("Job", "own"),
             Some(Job::BuiltIn(name)) if built_in_job(name).is_some() => put("Job", name),
             Some(Job::BuiltIn(name)) => {
-                let hint = "take three-mp4, hls or thumbnails, or the path of a CreateJob request as JSON";
+                let hint =
+                    "use three-mp4, hls or thumbnails, or the path of a JSON file with a CreateJob request";
                 return Err(Error::usage(format!("there is no job `{name}`"), hint));
             }
         }
@@ -70,7 +70,7 @@ impl DeployOptions {
     }
 }
 
-/// Names of the template's parameters, in its order.
+/// Returns the names of the template's parameters, in the template's order.
 pub(crate) fn names() -> Vec<&'static str> {
     let inside = TEMPLATE.split("\nParameters:\n").nth(1).unwrap_or_default();
     let inside = inside.split("\nConditions:\n").next().unwrap_or_default();
@@ -88,21 +88,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_the_templates_parameters_known() {
+    fn template_parameters_are_found() {
         let names = names();
         assert!(names.contains(&"FunctionsBucket") && names.contains(&"NotificationEmail"), "{names:?}");
         assert!(names.iter().all(|name| name.chars().all(char::is_alphanumeric)), "{names:?}");
     }
 
     #[test]
-    fn is_what_the_user_did_not_choose_left_out() {
+    fn unset_options_are_left_out() {
         let parameters = DeployOptions::default().parameters(("code", "p/")).unwrap();
         let names: Vec<&str> = parameters.keys().map(String::as_str).collect();
         assert_eq!(names, ["Architecture", "FunctionsBucket", "FunctionsPrefix"]);
     }
 
     #[test]
-    fn do_choices_become_parameters() {
+    fn choices_become_parameters() {
         let options = DeployOptions {
             job: Some(Job::Own(json!({}))),
             upload_bucket: Some(("mine".to_owned(), true)),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_does_not_exist_refused_with_what_does() {
+    fn unknown_names_are_refused_with_alternatives() {
         let unknown = |options: DeployOptions| options.parameters(("c", "p")).unwrap_err();
         let job = DeployOptions { job: Some(Job::BuiltIn("four".to_owned())), ..DeployOptions::default() };
         assert!(unknown(job).hint().contains("three-mp4"));

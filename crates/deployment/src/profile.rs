@@ -25,7 +25,7 @@ impl Profile {
         Self::parse(name.unwrap_or("default"), name.is_some(), &config, &credentials)
     }
 
-    /// Finds the profile in the text of both files; the credentials file wins.
+    /// Finds the profile in the text of both files. The credentials file takes precedence.
     pub(crate) fn parse(name: &str, is_named: bool, config: &str, credentials: &str) -> Self {
         let in_config = |section: &str| match section.strip_prefix("profile") {
             Some(rest) if rest.starts_with([' ', '\t']) => rest.trim() == name,
@@ -41,17 +41,17 @@ impl Profile {
         &self.name
     }
 
-    /// Whether the user named the profile, so that it is not the default one by omission.
+    /// Whether the user named the profile, rather than leaving it at the default.
     pub fn is_named(&self) -> bool {
         self.is_named
     }
 
-    /// Returns a setting by its name in lower case.
+    /// Returns the setting with this name, which must be in lower case.
     pub fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Returns the profile's own keys, unless it is a role that other credentials have to assume.
+    /// Returns the profile's own keys. A profile with a role has none: other credentials have to assume the role.
     pub fn keys(&self) -> Option<Credentials> {
         if self.setting("role_arn").is_some() {
             return None;
@@ -70,8 +70,8 @@ fn text_of(override_variable: &str, file: &str) -> String {
     path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
-/// The settings of all sections that `is_wanted` names. Indented lines belong to nested settings, such as those of `s3`,
-/// and are skipped.
+/// Returns the settings of all sections whose name `is_wanted` accepts. Indented lines belong to nested settings, such as
+/// those of `s3`, and are skipped.
 fn section_settings(text: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let (mut settings, mut is_inside) = (BTreeMap::new(), false);
     for line in text.lines() {
@@ -87,7 +87,7 @@ fn section_settings(text: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<St
     settings
 }
 
-/// A comment after a value begins with white space and `#` or `;`.
+/// Cuts off the comment after a value. It begins with white space and `#` or `;`.
 fn without_comment(value: &str) -> &str {
     let marks = [" #", " ;", "\t#", "\t;"];
     let end = marks.iter().filter_map(|mark| value.find(mark)).min().unwrap_or(value.len());
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_role_are_not_its_own() {
+    fn roles_and_missing_profiles_have_no_keys() {
         assert!(Profile::parse("work", true, CONFIG, CREDENTIALS).keys().is_none());
         assert!(Profile::parse("absent", true, CONFIG, CREDENTIALS).keys().is_none());
     }

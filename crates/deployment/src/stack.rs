@@ -1,4 +1,4 @@
-//! Plans, executes and follows changes of one CloudFormation stack, and reads its state. Every wait has a limit.
+//! Plans, executes and follows changes of one CloudFormation stack, and reads its state. Every wait has a time limit.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,42 +8,42 @@ use abanico_aws::{Change, ChangeSetPage, CloudFormation, NewChangeSet, Parameter
 use crate::stack_events::Seen;
 use crate::{Account, Error, ErrorKind, TEMPLATE, first_failure, parameters};
 
-/// How often AWS is asked.
+/// Pause between two polls of AWS.
 const PAUSE: Duration = Duration::from_millis(1500);
-/// How long a change set, and a whole deployment, may take.
+/// Time limits for creating a change set and for a whole deployment.
 const CHANGE_SET_LIMIT: Duration = Duration::from_secs(120);
 const STACK_LIMIT: Duration = Duration::from_secs(30 * 60);
-/// Pages of events that are read at once.
+/// Maximum number of event pages per poll.
 const EVENT_PAGES: usize = 10;
 
-/// A change set that waits to be executed.
+/// A change set that has not been executed yet.
 #[derive(Clone, Debug)]
 pub struct ChangeSet {
-    /// Its name.
+    /// The change set's name.
     pub name: String,
-    /// Whether the stack is made by it.
+    /// Whether it creates the stack.
     pub creates: bool,
-    /// What it changes; empty when there is nothing to change.
+    /// The changes; empty if there is nothing to change.
     pub changes: Vec<Change>,
 }
 
-/// How a followed operation ended.
+/// How an operation on a stack ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// As wanted.
+    /// The stack was created or updated.
     Done(StackState),
-    /// The stack is gone.
+    /// The stack no longer exists.
     Gone,
 }
 
-/// A stack by name.
+/// A CloudFormation stack, which may not exist yet.
 pub struct Stack {
     client: CloudFormation,
     name: String,
 }
 
 impl Stack {
-    /// Names a stack of the account; it need not exist.
+    /// Names a stack of the account. It need not exist.
     ///
     /// # Errors
     /// As [`Account::s3`].
@@ -60,10 +60,10 @@ impl Stack {
         described.map_err(Error::client(&format!("look at the stack `{}`", self.name)))
     }
 
-    /// Makes a change set; parameters that are not given keep their value in a stack that is there.
+    /// Creates a change set. Parameters that are not in `given` keep the value they have in an existing stack.
     ///
     /// # Errors
-    /// When the stack is in a state that cannot be changed, with the remedy; when AWS refuses the template.
+    /// Fails if the stack's state does not permit a change, or if AWS refuses the template.
     pub async fn plan(&self, given: &BTreeMap<String, String>) -> Result<ChangeSet, Error> {
         let state = self.state().await?;
         let creates = match &state {
@@ -75,7 +75,7 @@ impl Stack {
             .map(|state| state.parameters.into_keys().collect())
             .unwrap_or_default();
         let name = format!("abanico-{}", now_ms());
-        let what = format!("make a change set for the stack `{}`", self.name);
+        let what = format!("create a change set for the stack `{}`", self.name);
         let new = NewChangeSet {
             stack: &self.name,
             name: &name,
@@ -88,7 +88,8 @@ impl Stack {
         Ok(ChangeSet { name, creates, changes })
     }
 
-    /// Whether the stack is yet to be made (a change set was made for it and never executed).
+    /// Returns whether the stack still has to be created: a change set was made for it but never executed. Fails if the
+    /// stack's state does not permit a change.
     fn can_be_changed(&self, state: &StackState) -> Result<bool, Error> {
         let refuse = |hint: String| {
             let message =
@@ -102,7 +103,7 @@ impl Stack {
                 self.name
             )),
             status if status.ends_with("_IN_PROGRESS") => {
-                refuse("somebody is changing it right now: wait until that is done".to_owned())
+                refuse("another change is in progress: wait until it has finished".to_owned())
             }
             "UPDATE_ROLLBACK_FAILED" => {
                 refuse("continue its rollback in the CloudFormation console, then deploy again".to_owned())
@@ -125,7 +126,7 @@ impl Stack {
                     return Err(Error::new(
                         ErrorKind::Stack,
                         message,
-                        "mend what is named, then deploy again",
+                        "correct what the message names, then deploy again",
                     ));
                 }
                 _ if begun.elapsed() > CHANGE_SET_LIMIT => {
@@ -137,7 +138,7 @@ impl Stack {
         }
     }
 
-    /// The changes of the first page and of all pages behind it.
+    /// Returns the changes of the first page and of all pages after it.
     async fn all_changes(&self, name: &str, first: ChangeSetPage, what: &str) -> Result<Vec<Change>, Error> {
         let (mut changes, mut token) = (first.changes, first.next_token);
         while let Some(next) = token {
@@ -149,10 +150,10 @@ impl Stack {
         Ok(changes)
     }
 
-    /// Throws a change set away, and the empty stack that it was made for.
+    /// Deletes a change set, and the empty stack that it was made for.
     ///
     /// # Errors
-    /// When AWS does not do it.
+    /// Fails if AWS refuses or cannot be reached.
     pub async fn discard(&self, change_set: &ChangeSet) -> Result<(), Error> {
         let deleted = self.client.delete_change_set(&self.name, &change_set.name).await;
         deleted.map_err(Error::client("delete the change set"))?;
@@ -164,10 +165,10 @@ impl Stack {
         Ok(())
     }
 
-    /// Executes a change set and follows it to its end; `tell` hears of every event.
+    /// Executes a change set, waits until it is done and returns the stack's state. Calls `tell` for every event.
     ///
     /// # Errors
-    /// With the first resource that failed and why.
+    /// Fails if a resource fails; the error names the first one and why it failed.
     pub async fn execute(
         &self,
         change_set: &ChangeSet,
@@ -178,14 +179,14 @@ impl Stack {
         executed.map_err(Error::client("execute the change set"))?;
         match self.follow(since_ms, tell).await? {
             Outcome::Done(state) => Ok(state),
-            Outcome::Gone => Err(Error::new(ErrorKind::Stack, "the stack is gone", "deploy again")),
+            Outcome::Gone => Err(Error::new(ErrorKind::Stack, "the stack no longer exists", "deploy again")),
         }
     }
 
-    /// Removes the stack and follows that to its end.
+    /// Removes the stack and waits until it is gone. Calls `tell` for every event.
     ///
     /// # Errors
-    /// With the first resource that could not be removed and why.
+    /// Fails if a resource cannot be removed; the error names the first one and why.
     pub async fn remove(&self, tell: impl FnMut(&StackEvent)) -> Result<(), Error> {
         let since_ms = now_ms() - 1000;
         self.client.delete_stack(&self.name).await.map_err(Error::client("remove the stack"))?;
@@ -211,7 +212,7 @@ impl Stack {
                     return Err(self.failed(&state.status, &state.reason, &all));
                 }
                 Some(_) if begun.elapsed() > STACK_LIMIT => {
-                    let message = format!("the stack `{}` is not done after half an hour", self.name);
+                    let message = format!("the stack `{}` has not finished after half an hour", self.name);
                     return Err(Error::new(ErrorKind::Aws, message, "look at it with `abanico aws status`"));
                 }
                 Some(_) => tokio::time::sleep(PAUSE).await,
@@ -224,12 +225,12 @@ impl Stack {
             Some(event) => format!("{} ({}) failed: {}", event.resource, event.kind, event.reason),
             None => format!("the stack `{}` ended in {status}: {reason}", self.name),
         };
-        let hint = "CloudFormation took the change back; mend what is named, then deploy again \
-                    (`abanico aws policy` prints the rights that a deployer needs)";
+        let hint = "CloudFormation rolled the change back; correct what the message names, then deploy again \
+                    (`abanico aws policy` prints the permissions that a deployer needs)";
         Error::new(ErrorKind::Stack, message, hint)
     }
 
-    /// Recent events, newest first; none when there is no stack.
+    /// Returns recent events, newest first; none if there is no stack.
     async fn events(&self) -> Result<Vec<StackEvent>, Error> {
         let (mut events, mut token) = (Vec::new(), None);
         for _ in 0..EVENT_PAGES {
@@ -245,13 +246,14 @@ impl Stack {
     }
 }
 
-/// The given values, and "keep it" for every other parameter that both the stack and the template have.
+/// Returns the given values, and [`Parameter::Previous`] for every other parameter that both the stack and the template
+/// have.
 fn wire_parameters(given: &BTreeMap<String, String>, known: &[String]) -> BTreeMap<String, Parameter> {
     let template = parameters::names();
     let kept = known.iter().filter(|name| template.contains(&name.as_str()));
     let kept = kept.map(|name| (name.clone(), Parameter::Previous));
     let fresh = given.iter().map(|(name, value)| (name.clone(), Parameter::Value(value.clone())));
-    // The later of two entries with one name wins.
+    // Of two entries with the same name, the later one wins.
     kept.chain(fresh).collect()
 }
 
@@ -269,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_keep_their_value_unless_given_anew() {
+    fn parameters_keep_their_value_unless_given() {
         let given = [("Job".to_owned(), "hls".to_owned())].into();
         let known = ["Job", "Queue", "GoneFromTheTemplate"].map(str::to_owned);
         let expected = [
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_empty_change_set_no_failure() {
+    fn empty_change_set_is_no_failure() {
         assert!(says_nothing_to_change(
             "The submitted information didn't contain changes. Submit different…"
         ));

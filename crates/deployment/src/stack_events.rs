@@ -1,10 +1,11 @@
-//! What happens to a stack: in CloudFormation's events, out those that are new, and the failure that began it all.
+//! Picks the new ones out of a stack's events, and the failure that caused all others.
 
 use std::collections::BTreeSet;
 
 use abanico_aws::StackEvent;
 
-/// The first failure that is no consequence of another: resources that were stopped because one failed say so.
+/// Returns the first failure that is not the consequence of another one. Resources that were cancelled because another one
+/// failed say so in their reason.
 pub fn first_failure(events: &[StackEvent]) -> Option<&StackEvent> {
     let is_consequence = |event: &StackEvent| {
         let reason = event.reason.to_lowercase();
@@ -16,12 +17,12 @@ pub fn first_failure(events: &[StackEvent]) -> Option<&StackEvent> {
         .min_by_key(|event| event.time_ms)
 }
 
-/// Which events were seen already.
+/// The ids of the events that were already returned.
 #[derive(Default)]
 pub(crate) struct Seen(BTreeSet<String>);
 
 impl Seen {
-    /// Those of `events` that are new and not before `since_ms`, oldest first.
+    /// Returns those of `events` that are new and not older than `since_ms`, oldest first.
     pub(crate) fn news(&mut self, events: Vec<StackEvent>, since_ms: i64) -> Vec<StackEvent> {
         let is_new = |event: &StackEvent| event.time_ms >= since_ms && self.0.insert(event.id.clone());
         let mut news: Vec<StackEvent> = events.into_iter().filter(is_new).collect();
@@ -46,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_cause_told_and_not_its_consequences() {
+    fn first_failure_is_the_cause() {
         let events = [
             event("stack", 5, "CREATE_FAILED", "The following resource(s) failed to create: [Role]"),
             event("Topic", 2, "CREATE_FAILED", "Resource creation cancelled"),
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn is_every_event_told_once_in_order() {
+    fn every_event_is_returned_once_in_order() {
         let mut seen = Seen::default();
         let events = vec![event("b", 2, "", ""), event("a", 1, "", ""), event("old", -5, "", "")];
         let told: Vec<String> = seen.news(events.clone(), 0).into_iter().map(|event| event.id).collect();
