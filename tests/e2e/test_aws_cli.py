@@ -85,13 +85,13 @@ def test_dry_run_shows_all_and_changes_nothing(line: Line) -> None:
 def test_deploy_without_terminal_asks_nothing(line: Line) -> None:
     done = line.deploy()
     assert done.returncode == 2
-    assert "say --yes" in done.stderr
+    assert "pass --yes" in done.stderr
     assert line.stacks() == set()
 
 
 def test_wrong_arguments_are_refused_at_once(line: Line, tmp_path: Path) -> None:
     unknown = line.deploy("--job", "four-mp4", "--yes")
-    assert (unknown.returncode, "no job and no file" in unknown.stderr) == (2, True), unknown.stderr
+    assert (unknown.returncode, "neither a built-in job nor a file" in unknown.stderr) == (2, True), unknown.stderr
     parameter = line.deploy("--param", "Jobs=1", "--yes")
     assert (parameter.returncode, "no parameter `Jobs`" in parameter.stderr) == (2, True), parameter.stderr
     folder = line.run("deploy", "--functions", str(tmp_path), "--yes")

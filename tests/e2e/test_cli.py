@@ -49,7 +49,7 @@ def test_audio_output_is_listed_without_a_size(small: Path, tmp_path: Path) -> N
     ran = abanico("transcode", small, "--job", job, "--out", tmp_path / "out")
     assert ran.returncode == 0, ran.stderr
     (line,) = ran.stdout.splitlines()
-    assert line.split()[:2] == [str(tmp_path / "out" / f"{small.stem}_radio.mp3"), "sound"] and "0x0" not in line
+    assert line.split()[:2] == [str(tmp_path / "out" / f"{small.stem}_radio.mp3"), "audio"] and "0x0" not in line
     planned = abanico("plan", small, "--job", job)
     assert planned.returncode == 0 and "mp3 2 ch" in planned.stdout and "-f mp3" in planned.stdout
 
@@ -79,7 +79,7 @@ def test_bad_input_does_not_stop_the_others(small: Path, tmp_path: Path) -> None
     ran = abanico("transcode", text, small, "--out", tmp_path / "out")
     assert ran.returncode == 1
     assert [file.name for file in all_files(tmp_path / "out")] == [f"{small.stem}_480p.mp4"]
-    assert "error: 1 of 2 input(s)" in ran.stderr and "hint: " in ran.stderr
+    assert "error: 1 of 2 inputs" in ran.stderr and "hint: " in ran.stderr
     assert "error 1010: Unable to open input file" in ran.stderr
 
 
@@ -88,7 +88,7 @@ def test_existing_output_is_replaced_only_with_force(small: Path, tmp_path: Path
     mine.write_text("mine")
     refused = abanico("transcode", small, "--out", tmp_path)
     assert refused.returncode == 2
-    assert f"error: `{mine}` exists already" in refused.stderr and "--force" in refused.stderr
+    assert f"error: `{mine}` already exists" in refused.stderr and "--force" in refused.stderr
     assert mine.read_text() == "mine" and all_files(tmp_path) == [mine]
     assert abanico("transcode", small, "--out", tmp_path, "--force").returncode == 0
     assert facts(mine).frames == SMALL.frames

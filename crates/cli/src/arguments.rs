@@ -1,4 +1,4 @@
-//! The command line: in words, out one struct for each command. Never a default that `--help` does not show.
+//! Parses the command line, with one struct per command. `--help` shows every default.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub use aws::{Aws, AwsCommand, AwsDeploy, AwsEstimate, AwsLogs, AwsPlace, AwsRem
 #[derive(Debug, Parser)]
 #[command(name = "abanico", version, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// How the log on stderr looks.
+    /// Format of the log on stderr.
     #[arg(long, global = true, env = "ABANICO_LOG", default_value = "text", value_enum)]
     pub log: LogFormat,
     #[command(subcommand)]
@@ -24,38 +24,38 @@ pub struct Arguments {
 const EXIT_CODES: &str = "Exit status: 0 done, 1 the work failed, 2 wrong usage or configuration, \
 3 something is missing on this machine, 130 interrupted.";
 
-/// How the log looks.
+/// Format of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Human-readable lines.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve S3, the upload trigger and the MediaConvert API on one port.
     Serve(Serve),
     /// Transcode files without a server.
     Transcode(Transcode),
-    /// Print the facts of a file as JSON.
+    /// Print a file's measured facts as JSON.
     Probe(Probe),
-    /// Look closely at a finished file: groups of pictures, bit rate over time, the decoder's buffer, the sound's offset.
+    /// Examine a file: groups of pictures, bit rate over time, decoder buffer, audio offset.
     Inspect(Inspect),
-    /// Print what would be done with a file: renditions, tasks and ffmpeg commands.
+    /// Print the plan for a file: renditions, tasks and ffmpeg commands.
     Plan(Plan),
     /// Check this machine: ffmpeg, encoders, disk, port, clock, sandbox.
     Doctor(Doctor),
-    /// Show the whole pipeline once: serve, upload, transcode, and leave playable renditions in a folder.
+    /// Run the whole pipeline once: serve, upload, transcode, and leave the renditions in a folder.
     Demo(Demo),
     /// List uploads whose job could not be submitted, or replay one.
     DeadLetters(DeadLetters),
     /// Deploy, watch and remove the same pipeline on AWS: S3, Lambda and MediaConvert.
     #[cfg(feature = "aws")]
     Aws(Aws),
-    /// Enter the sandbox and become another program.
+    /// Enter the sandbox and replace this process with another program.
     #[command(name = "__sandbox", hide = true)]
     Sandbox(Sandbox),
 }
@@ -63,44 +63,45 @@ pub enum Command {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Address to listen on; port 0 takes a free one. Default 127.0.0.1:4566.
+    /// Address and port to listen on; port 0 picks a free port. Default: 127.0.0.1:4566.
     #[arg(long, env = "ABANICO_LISTEN", value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Folder of all data. Default `abanico-data`.
+    /// Folder for all data. Default: `abanico-data`.
     #[arg(long, env = "ABANICO_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Configuration file. Default `abanico.toml` where it exists.
+    /// Configuration file. Default: `abanico.toml` if it exists.
     #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
-/// Which settings a job has.
+/// The settings of a job.
 #[derive(Debug, Clone, Args)]
 pub struct JobChoice {
-    /// A system preset by name, for each output one; without, the ladder that follows the source.
+    /// One system preset per output; repeatable. Default: a ladder that follows the source.
     #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "job")]
     pub preset: Vec<String>,
-    /// A MediaConvert job (CreateJob request or its settings) as JSON; its input is replaced.
+    /// JSON file with a MediaConvert job: a CreateJob request or only its settings. Its first input and its destinations are
+    /// replaced.
     #[arg(long, value_name = "FILE")]
     pub job: Option<PathBuf>,
-    /// Whether long films are encoded in chunks.
+    /// Whether to encode long videos in chunks.
     #[arg(long, value_enum, default_value_t)]
     pub chunks: Chunks,
 }
 
-/// Whether films are encoded in chunks.
+/// Whether to encode videos in chunks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Chunks {
-    /// Where a film is long enough and its frames allow it.
+    /// Use chunks if the video is long enough and its frames allow it.
     #[default]
     Auto,
-    /// Each film is one encode.
+    /// Encode every video in one piece.
     Off,
 }
 
 impl Chunks {
-    /// How a plan for this machine cuts films.
+    /// Returns how a plan for this number of parallel encoders cuts videos.
     pub fn chunking(self, encoders: u32) -> abanico_plan::Chunking {
         match self {
             Self::Auto => abanico_plan::Chunking::For(encoders),
@@ -112,25 +113,24 @@ impl Chunks {
 /// Arguments of `transcode`.
 #[derive(Debug, Args)]
 pub struct Transcode {
-    /// Files or s3://bucket/key.
+    /// Files or s3://bucket/key URLs to transcode.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     #[command(flatten)]
     pub choice: JobChoice,
-    /// Folder or s3://bucket/prefix/ for the outputs. Default: this folder.
+    /// Folder or s3://bucket/prefix/ URL for the outputs.
     #[arg(long, value_name = "DIR|s3://…", default_value = ".")]
     pub out: String,
-    /// Replace outputs that exist.
+    /// Replace existing outputs.
     #[arg(long)]
     pub force: bool,
-    /// Folder in which finished encodes are kept: the next run encodes only what is new, whether this one ended or was
-    /// killed. Default: none are kept.
+    /// Folder to keep finished encodes in. Later runs reuse them, even if this run is killed. Default: keep none.
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
-    /// GiB of finished encodes that are kept at most.
+    /// Maximum size of the finished encodes to keep, in GiB.
     #[arg(long, value_name = "GIB", default_value_t = 10, requires = "results")]
     pub results_gib: u64,
-    /// Print one JSON object a line on stdout: progress, outputs, failures.
+    /// Print progress, outputs and failures as JSON lines on stdout.
     #[arg(long)]
     pub json: bool,
 }
@@ -138,26 +138,26 @@ pub struct Transcode {
 /// Arguments of `probe`.
 #[derive(Debug, Args)]
 pub struct Probe {
-    /// A file.
+    /// File to probe.
     pub file: PathBuf,
 }
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A file.
+    /// File to examine.
     pub file: PathBuf,
-    /// Bits a second that a decoder's buffer is filled with; with it the buffer is checked, and one that runs dry gives exit
-    /// status 1.
-    #[arg(long, value_name = "BITS_A_SECOND")]
+    /// Bit rate that fills a decoder's buffer, in bits per second. With this option the buffer is checked; exit status 1
+    /// means that it underflows.
+    #[arg(long, value_name = "BITS_PER_SECOND")]
     pub max_bit_rate: Option<u64>,
-    /// Size of that buffer in bits; two seconds where it is not named.
+    /// Size of the decoder's buffer in bits. Default: two seconds at the rate of --max-bit-rate.
     #[arg(long, value_name = "BITS", requires = "max_bit_rate")]
     pub buffer: Option<u64>,
-    /// How full it is at the start, in percent.
+    /// How full the decoder's buffer is at the start, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub fill: u8,
-    /// Print everything as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -165,14 +165,14 @@ pub struct Inspect {
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// A file.
+    /// File to plan for.
     pub file: PathBuf,
     #[command(flatten)]
     pub choice: JobChoice,
     /// Print the whole plan as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Encoders at once that the plan is for. Default: one for each processor of this machine.
+    /// Number of parallel encoders to plan for. Default: one per processor of this machine.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub encoders: Option<u32>,
 }
@@ -180,7 +180,7 @@ pub struct Plan {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Configuration file to check too.
+    /// Configuration file to check as well. Default: `abanico.toml` if it exists.
     #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -188,12 +188,12 @@ pub struct Doctor {
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Video to transcode. Default: a clip of ten seconds that the demo makes.
+    /// Video to transcode. Default: a ten-second clip that the demo makes.
     pub video: Option<PathBuf>,
     /// Folder for the renditions.
     #[arg(long, value_name = "DIR", default_value = "abanico-demo")]
     pub out: PathBuf,
-    /// Keep the server's data (uploads, jobs, credentials) in this folder. Default: they are removed at the end.
+    /// Folder to keep the server's data in (uploads, jobs, credentials). Default: remove the data at the end.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
@@ -201,7 +201,7 @@ pub struct Demo {
 /// Arguments of `dead-letters`.
 #[derive(Debug, Args)]
 pub struct DeadLetters {
-    /// Folder of the server's data.
+    /// Data folder of the server.
     #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
     pub data: PathBuf,
     #[command(subcommand)]
@@ -211,11 +211,11 @@ pub struct DeadLetters {
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum DeadLetterAction {
-    /// List them as JSON lines.
+    /// List the dead letters as JSON lines. This is the default.
     List,
-    /// Deliver one again.
+    /// Deliver a dead letter again at the next start of the server.
     Replay {
-        /// Its id.
+        /// Id of the dead letter.
         id: i64,
     },
 }
@@ -223,9 +223,9 @@ pub enum DeadLetterAction {
 /// Arguments of the hidden sandbox command.
 #[derive(Debug, Args)]
 pub struct Sandbox {
-    /// The policy as JSON.
+    /// Policy as JSON.
     pub policy: String,
-    /// Program and arguments.
+    /// Program to run, and its arguments.
     #[arg(last = true, required = true)]
     pub command: Vec<std::ffi::OsString>,
 }

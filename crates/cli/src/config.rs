@@ -1,5 +1,5 @@
-//! Configuration: in `abanico.toml`, environment and flags, out one struct with every default filled in.
-//! Never a secret printed; an unknown key is an error that names it.
+//! Reads the configuration from `abanico.toml` and fills in the defaults. An unknown key is an error that names the key.
+//! Secrets are never printed.
 
 mod web_inputs;
 
@@ -14,78 +14,78 @@ pub use web_inputs::WebInputsConfig;
 use crate::arguments::Chunks;
 use crate::failure::{Hinted, WRONG_USAGE};
 
-/// The function that every default trigger starts.
+/// Name of the function that the default trigger starts.
 pub const FUNCTION: &str = "transcode-video";
 
-/// Everything that can be configured.
+/// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address to listen on.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Folder of all data.
+    /// Folder for all data.
     pub data: PathBuf,
-    /// Folder of finished encodes, for commands that keep them outside the data folder.
+    /// Folder for finished encodes, for commands that keep them outside the data folder.
     #[serde(skip)]
     pub kept_encodes: Option<PathBuf>,
-    /// Region that ARNs and events name.
+    /// Region named in ARNs and events.
     pub region: String,
-    /// The engine: its table, or just its name.
+    /// The engine, as a table or just a name.
     #[serde(deserialize_with = "engine")]
     pub engine: EngineConfig,
-    /// The service that jobs are handed on to where the engine is `mediaconvert`.
+    /// The service that jobs are forwarded to if the engine is `mediaconvert`.
     pub mediaconvert: Option<MediaConvertConfig>,
-    /// Buckets; local ones are made when they are missing.
+    /// Buckets. Missing local ones are created.
     #[serde(rename = "bucket")]
     pub buckets: Vec<BucketConfig>,
-    /// Hosts of the web that inputs may come from; none by default.
+    /// Web hosts that inputs may come from; none by default.
     pub web_inputs: WebInputsConfig,
-    /// What uploads start.
+    /// Triggers: which uploads start which jobs.
     #[serde(rename = "trigger")]
     pub triggers: Vec<TriggerConfig>,
-    /// Who is told about jobs.
+    /// Webhooks that receive the events of jobs.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<WebhookConfig>,
-    /// EventBridge buses that are told about jobs.
+    /// EventBridge buses that receive the events of jobs.
     #[serde(rename = "event_bus")]
     pub event_buses: Vec<EventBusConfig>,
 }
 
-/// How the engine is set up.
+/// Settings of the engine.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// Who does the jobs.
+    /// What runs the jobs.
     pub kind: EngineKind,
-    /// Processors to use; all by default.
+    /// Number of processors to use; all by default.
     pub cores: Option<u32>,
-    /// Whether films are encoded in chunks.
+    /// Whether to encode videos in chunks.
     pub chunks: Chunks,
-    /// GiB of finished encodes that are kept for jobs that need the same again; 0 keeps none.
+    /// Maximum size in GiB of the finished encodes that are kept for later jobs; 0 keeps none.
     pub results_gib: u64,
-    /// Jobs driven at once.
+    /// Maximum number of jobs that run at the same time.
     pub max_active_jobs: usize,
-    /// How long running jobs may go on after SIGTERM, in seconds.
+    /// How long running jobs may continue after SIGTERM, in seconds.
     pub grace_seconds: u64,
     /// Whether ffmpeg runs in the sandbox.
     pub sandbox: bool,
 }
 
-/// Who does the jobs.
+/// What runs the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// abanico's own encoders.
     #[default]
     Embedded,
-    /// AWS MediaConvert, or a service that is compatible with it.
+    /// AWS MediaConvert or a compatible service.
     MediaConvert,
 }
 
-/// `engine = "mediaconvert"` or a table.
+/// Deserializes the engine from a name, as in `engine = "mediaconvert"`, or from a table.
 fn engine<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<EngineConfig, D::Error> {
     use serde::de::Error;
-    // Not an untagged enum: that would swallow which key of the table is wrong.
+    // An untagged enum would not say which key of the table is wrong.
     let value = toml::Value::deserialize(deserializer)?;
     if value.is_str() {
         let kind = EngineKind::deserialize(value).map_err(D::Error::custom)?;
@@ -94,27 +94,27 @@ fn engine<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<EngineCon
     EngineConfig::deserialize(value).map_err(D::Error::custom)
 }
 
-/// The service that jobs are handed on to; credentials come from the usual AWS variables.
+/// The service that jobs are forwarded to. Credentials come from the usual AWS variables.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MediaConvertConfig {
-    /// Its region.
+    /// Region of the service.
     pub region: String,
-    /// Role that its jobs name.
+    /// Role for the service's jobs.
     pub role: String,
-    /// Its queue; its default when absent.
+    /// Queue for the jobs; the service's default if absent.
     pub queue: Option<String>,
-    /// URL of another service than Amazon's.
+    /// URL of a service other than Amazon's.
     pub endpoint: Option<String>,
-    /// URL of another S3 than Amazon's beside it.
+    /// URL of the S3 that the service uses, if it is not Amazon's.
     pub s3_endpoint: Option<String>,
-    /// Its buckets by the names of ours.
+    /// Names of the service's buckets by the names of ours.
     #[serde(default)]
     pub buckets: std::collections::BTreeMap<String, String>,
-    /// Whether inputs are copied there before and outputs back after.
+    /// Whether to copy inputs to the service's buckets first, and outputs back afterwards.
     #[serde(default)]
     pub copy: bool,
-    /// First pause between two looks at a job, in seconds.
+    /// First pause between two polls of a job, in seconds.
     #[serde(default = "poll_seconds")]
     pub poll_seconds: u64,
 }
@@ -123,65 +123,65 @@ fn poll_seconds() -> u64 {
     5
 }
 
-/// One bucket.
+/// A bucket.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BucketConfig {
-    /// Its name.
+    /// Name of the bucket.
     pub name: String,
-    /// Whether it is on a real S3; credentials then come from the usual AWS environment.
+    /// Whether the bucket is on another S3. Its credentials come from the usual AWS variables.
     #[serde(default)]
     pub remote: bool,
-    /// Endpoint of that S3; Amazon's own when absent.
+    /// Endpoint of that S3; Amazon's own if absent.
     pub endpoint: Option<String>,
     /// Region of that S3.
     pub region: Option<String>,
 }
 
-/// Uploads that start jobs.
+/// A rule that uploads to a bucket start jobs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerConfig {
-    /// Its name, unique.
+    /// Unique name of the trigger.
     pub id: String,
-    /// Bucket that is watched; a local one.
+    /// Bucket to watch; it must be local.
     pub bucket: String,
-    /// Only keys that start so.
+    /// Only keys with this prefix start jobs.
     #[serde(default)]
     pub prefix: String,
-    /// Only keys that end so.
+    /// Only keys with this suffix start jobs.
     #[serde(default)]
     pub suffix: String,
     /// `ladder`, `three-mp4`, or the path of a job template as JSON.
     #[serde(default = "default_template")]
     pub template: String,
-    /// Where outputs go, with `{bucket}`, `{key}`, `{stem}`, `{ext}`, `{dir}`.
+    /// Destination of the outputs; may contain `{bucket}`, `{key}`, `{stem}`, `{ext}` and `{dir}`.
     #[serde(default = "default_destination")]
     pub destination: String,
-    /// Role that the jobs name; of use on AWS only.
+    /// Role for the jobs; used only on AWS.
     #[serde(default = "default_role")]
     pub role: String,
 }
 
-/// Who is told about jobs.
+/// A webhook that receives the events of jobs.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// Where events are posted.
+    /// URL to post events to.
     pub url: String,
-    /// What they are signed with.
+    /// Secret to sign events with.
     pub secret: String,
 }
 
-/// An EventBridge bus that is told about jobs; credentials come from the usual AWS variables.
+/// An EventBridge bus that receives the events of jobs. Credentials come from the usual AWS variables.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventBusConfig {
     /// Name or ARN of the bus.
     pub name: String,
-    /// Region; that of the server by default.
+    /// Region of the bus; the server's by default.
     pub region: Option<String>,
-    /// URL of another EventBridge than Amazon's.
+    /// URL of an EventBridge other than Amazon's.
     pub endpoint: Option<String>,
 }
 
@@ -246,10 +246,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file that is named, else `abanico.toml` where there is one, else takes the defaults.
+    /// Reads the file `named`, otherwise `abanico.toml` if it exists. Without a file, returns the defaults.
     ///
     /// # Errors
-    /// When a named file is missing, or a file has something wrong; the message names the place.
+    /// Fails if the file cannot be read or is invalid. The message says where.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Self> {
         let standard = Path::new("abanico.toml");
         let Some(path) = named.or(standard.is_file().then_some(standard)) else { return Ok(Self::default()) };
@@ -258,10 +258,10 @@ impl Config {
             .context(Hinted::new(
                 WRONG_USAGE,
                 "there is no usable configuration",
-                "name a file that exists with --config",
+                "give the path of an existing file with --config",
             ))?;
         let config = toml::from_str(&text).map_err(|error| {
-            let hint = "docs/CONFIGURATION.md has every key with its default";
+            let hint = "docs/CONFIGURATION.md lists every key with its default";
             Hinted::new(WRONG_USAGE, format!("`{}`: {error}", path.display()), hint)
         })?;
         Self::checked(config)
@@ -274,14 +274,14 @@ impl Config {
             if known.is_none_or(|bucket| bucket.remote) {
                 let hint = "add it as a [[bucket]] without `remote`: uploads are seen only where abanico stores them";
                 let message = format!(
-                    "trigger `{}` watches `{}`, which is no local bucket",
+                    "trigger `{}` watches `{}`, which is not a local bucket",
                     trigger.id, trigger.bucket
                 );
                 return Err(Hinted::new(WRONG_USAGE, message, hint).into());
             }
             if !ids.insert(&trigger.id) {
                 let message = format!("two triggers have the id `{}`", trigger.id);
-                return Err(Hinted::new(WRONG_USAGE, message, "give each its own").into());
+                return Err(Hinted::new(WRONG_USAGE, message, "give each trigger its own id").into());
             }
         }
         Ok(self)
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn does_an_empty_file_mean_all_defaults() {
+    fn empty_file_means_all_defaults() {
         let config = parse("").unwrap();
         assert!(config.listen.ip().is_loopback());
         assert_eq!(config.triggers[0].bucket, "uploads");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_engine_a_name_or_a_table() {
+    fn engine_is_a_name_or_a_table() {
         assert_eq!(parse("engine = \"mediaconvert\"").unwrap().engine.kind, EngineKind::MediaConvert);
         let table = parse("[engine]\nkind = \"mediaconvert\"\ncores = 1").unwrap().engine;
         assert_eq!((table.kind, table.cores), (EngineKind::MediaConvert, Some(1)));
@@ -319,26 +319,26 @@ mod tests {
     }
 
     #[test]
-    fn is_an_unknown_key_named() {
+    fn unknown_key_is_named() {
         let error = parse("lisen = \"127.0.0.1:1\"").unwrap_err();
         assert!(format!("{error:#}").contains("lisen"), "{error:#}");
     }
 
     #[test]
-    fn is_a_trigger_on_a_bucket_that_is_not_ours_refused() {
+    fn trigger_on_a_remote_bucket_is_refused() {
         let text = "[[bucket]]\nname = \"far\"\nremote = true\n[[trigger]]\nid = \"t\"\nbucket = \"far\"";
         assert!(parse(text).unwrap_err().to_string().contains("`far`"));
     }
 
     #[test]
-    fn does_a_secret_stay_out_of_debug_texts() {
+    fn secrets_stay_out_of_debug_output() {
         let text = "[[webhook]]\nurl = \"http://127.0.0.1:1/\"\nsecret = \"hush-hush\"";
         let config = parse(text).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
     }
 
     #[test]
-    fn is_a_missing_file_an_error_with_a_hint() {
+    fn missing_file_is_an_error() {
         assert!(Config::load(Some(Path::new("no/such/abanico.toml"))).is_err());
     }
 }

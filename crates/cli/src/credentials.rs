@@ -1,5 +1,6 @@
-//! The server's own access key: in the environment or the data folder, out a key pair that stays the same over starts.
-//! Never logged; the file is readable by its owner only.
+//! Loads or creates the server's own access key, which stays the same across restarts.
+//!
+//! The secret is never logged, and only the owner can read its file.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,9 +17,9 @@ const SECRET_VARIABLE: &str = "ABANICO_SECRET_ACCESS_KEY";
 /// An access key and its secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPair {
-    /// Public part.
+    /// The public part.
     pub access_key_id: String,
-    /// Secret part.
+    /// The secret part.
     pub secret_access_key: String,
 }
 
@@ -31,10 +32,11 @@ impl std::fmt::Debug for KeyPair {
     }
 }
 
-/// Takes the pair from the environment, else from the data folder, else makes one and keeps it there.
+/// Reads the pair from the environment, otherwise from the data folder. If neither has one, creates a pair and stores it in
+/// the folder.
 ///
 /// # Errors
-/// When only half of a pair is in the environment, or the folder cannot be used.
+/// Fails if only half of a pair is in the environment, or the pair in the folder cannot be read or written.
 pub fn load(data: &Path) -> anyhow::Result<KeyPair> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     match (variable(ID_VARIABLE), variable(SECRET_VARIABLE)) {
@@ -42,7 +44,7 @@ pub fn load(data: &Path) -> anyhow::Result<KeyPair> {
         (None, None) => kept(&data.join("credentials.json")),
         _ => {
             let message = format!("only one of {ID_VARIABLE} and {SECRET_VARIABLE} is set");
-            Err(Hinted::new(WRONG_USAGE, message, "set both, or none to have a pair made").into())
+            Err(Hinted::new(WRONG_USAGE, message, "set both, or neither to let abanico create a pair").into())
         }
     }
 }
@@ -50,7 +52,7 @@ pub fn load(data: &Path) -> anyhow::Result<KeyPair> {
 fn kept(path: &Path) -> anyhow::Result<KeyPair> {
     match std::fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("`{}` holds no key pair: remove it", path.display())),
+            .with_context(|| format!("`{}` does not contain a key pair: remove it", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let pair = KeyPair {
                 access_key_id: format!("ABANICO{}", random_text(13)?.to_uppercase()),
@@ -65,7 +67,7 @@ fn kept(path: &Path) -> anyhow::Result<KeyPair> {
     }
 }
 
-/// Letters and digits from the system's random numbers, each equally likely.
+/// Returns random letters and digits, each equally likely, from the system's random number generator.
 fn random_text(length: usize) -> anyhow::Result<String> {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut random = std::fs::File::open("/dev/urandom").context("cannot get random numbers")?;
@@ -73,7 +75,7 @@ fn random_text(length: usize) -> anyhow::Result<String> {
     while text.len() < length {
         let mut byte = [0];
         random.read_exact(&mut byte)?;
-        // Bytes above the last whole multiple of 62 would favour the first letters.
+        // 248 is the largest multiple of 62 in a byte; higher values would favour the first letters.
         if byte[0] < 248 {
             text.push(char::from(LETTERS[usize::from(byte[0]) % LETTERS.len()]));
         }
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_a_made_pair_stay_the_same_and_private() {
+    fn created_pair_stays_the_same_and_private() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials.json");

@@ -1,10 +1,9 @@
-//! Failures for people: in an error, out `error:`, its causes and a hint on stderr, and the exit status.
-//! Never on stdout.
+//! Reports errors to the user: prints the error, its causes and a hint to stderr, and chooses the exit status.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Something that the user can mend: what is wrong, how to mend it, with which status to exit.
+/// An error that the user can fix: what is wrong, how to fix it, and the exit status.
 #[derive(Debug)]
 pub struct Hinted {
     message: String,
@@ -18,11 +17,11 @@ pub const WORK_FAILED: u8 = 1;
 pub const WRONG_USAGE: u8 = 2;
 /// Something is missing on this machine.
 pub const MISSING_HERE: u8 = 3;
-/// The user interrupted.
+/// The user interrupted the program.
 pub const INTERRUPTED: u8 = 130;
 
 impl Hinted {
-    /// Makes an error with this status, message and hint.
+    /// Creates an error with an exit status, a message and a hint.
     pub fn new(code: u8, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), code }
     }
@@ -36,22 +35,22 @@ impl fmt::Display for Hinted {
 
 impl std::error::Error for Hinted {}
 
-/// Tells the user and gives the status.
+/// Prints the error to stderr and returns the exit status.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     use std::io::Write;
     let (text, code) = told(error);
-    // Nothing is left to tell when stderr is closed.
+    // If stderr is closed, there is nowhere left to report to.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(code)
 }
 
-/// The text for the user, and the status.
+/// Returns the text for the user and the exit status.
 fn told(error: &anyhow::Error) -> (String, u8) {
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1) {
         text.push_str(&format!("caused by: {cause}\n"));
     }
-    // A hint that was added as context is found by anyhow alone, one that is a cause in the chain.
+    // Only anyhow's own downcast finds a hint that was added as context; one that is a cause is found in the chain.
     let in_chain = || error.chain().find_map(|cause| cause.downcast_ref::<Hinted>());
     let hinted = error.downcast_ref::<Hinted>().or_else(in_chain);
     if let Some(hinted) = hinted {
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_hint_and_status_found_wherever_they_stand() {
+    fn hint_and_status_found_at_any_depth() {
         let hinted = || Hinted::new(MISSING_HERE, "no ffmpeg", "install it");
         let cause = || std::io::Error::other("not there");
         let errors = [

@@ -1,5 +1,4 @@
-//! CreateJob requests for the command line: in a choice of preset, file or nothing, an input and a destination, out the
-//! request. Never sent anywhere: the engine takes it.
+//! Builds the CreateJob request for an input of the command line, from presets, a job file or the default ladder.
 
 use std::path::Path;
 
@@ -12,15 +11,15 @@ use serde_json::{Value, json};
 use crate::arguments::JobChoice;
 use crate::failure::{Hinted, WRONG_USAGE};
 
-/// Role that stands in requests that no AWS role is needed for.
+/// Placeholder role, for requests that need no AWS role.
 const NO_ROLE: &str = "arn:aws:iam::000000000000:role/abanico";
 
-/// The checked submission for one input.
+/// Returns the checked submission for one input.
 pub fn submission(choice: &JobChoice, input: &str, destination: &str) -> anyhow::Result<Submission> {
     let request = request(choice, input, destination)?;
     from_request(request).map_err(|refusal| {
-        let hint = "each part between ` | ` names a place in the job and what is wrong there";
-        Hinted::new(WRONG_USAGE, format!("the job cannot be done: {refusal}"), hint).into()
+        let hint = "each part between ` | ` names a setting of the job and what is wrong with it";
+        Hinted::new(WRONG_USAGE, format!("the job is not valid: {refusal}"), hint).into()
     })
 }
 
@@ -49,19 +48,19 @@ fn request(choice: &JobChoice, input: &str, destination: &str) -> anyhow::Result
     }]}}))
 }
 
-/// What tells the outputs of several presets apart: the preset's name without `System-`.
+/// Returns the name modifier that distinguishes the outputs of several presets: the preset's name without `System-`.
 fn modifier(preset: &str) -> String {
     let name = preset.rsplit('/').next().unwrap_or(preset);
     format!("_{}", name.trim_start_matches("System-"))
 }
 
-/// A job file is a CreateJob request, an answer of GetJob or just settings; its first input and its destinations are
-/// replaced.
+/// Reads a job file: a CreateJob request, a GetJob response or only settings. Replaces the first input and all
+/// destinations.
 fn from_file(file: &Path, input: &str, destination: &str) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the job file `{}`", file.display()))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| {
-        let hint = "give a MediaConvert job as JSON, such as one exported from the console";
+        let hint = "the file must contain a MediaConvert job as JSON, such as one exported from the console";
         Hinted::new(WRONG_USAGE, format!("`{}` is not JSON: {error}", file.display()), hint)
     })?;
     let value = value.get("Job").or(value.get("job")).cloned().unwrap_or(value);
@@ -70,7 +69,7 @@ fn from_file(file: &Path, input: &str, destination: &str) -> anyhow::Result<Valu
     let mut request = keys::to_wire(request, "CreateJobRequest");
     if let Some(object) = request.as_object_mut() {
         object.entry("role").or_insert_with(|| json!(NO_ROLE));
-        // Left over from an answer, or of use to AWS only.
+        // Drops members that come from a response or matter only to AWS.
         object.retain(|key, _| {
             ["role", "settings", "jobTemplate", "userMetadata", "priority"].contains(&key.as_str())
         });
@@ -88,7 +87,7 @@ fn from_file(file: &Path, input: &str, destination: &str) -> anyhow::Result<Valu
     Ok(request)
 }
 
-/// Names the input, whether the job has one already or not.
+/// Sets the first input, whether or not the job already has one.
 fn replace_input(request: &mut Value, input: &str) {
     let Some(settings) = request.get_mut("settings").and_then(Value::as_object_mut) else { return };
     let inputs = settings.entry("inputs").or_insert_with(|| json!([]));
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn does_each_preset_make_an_output_with_its_own_name() {
+    fn each_preset_makes_an_output() {
         let names = [
             "System-Generic_Hd_Mp4_Avc_Aac_16x9_1280x720p_24Hz_4.5Mbps",
             "System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps",
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_job_file_taken_in_any_of_its_forms() {
+    fn job_files_have_several_forms() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("job.json");
         let settings = json!({"Inputs": [{"FileInput": "s3://theirs/x.mov"}], "OutputGroups": [{
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_job_of_the_wrong_shape_refused_and_no_panic() {
+    fn malformed_jobs_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("job.json");
         for text in
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn does_a_bad_job_say_where_it_is_bad() {
+    fn unknown_preset_is_named() {
         let error = submission(&choice(&["System-Nothing"]), "s3://i/a.mp4", "s3://o/").unwrap_err();
         assert!(error.to_string().contains("System-Nothing"), "{error}");
     }

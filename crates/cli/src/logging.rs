@@ -1,4 +1,4 @@
-//! Sets up the log on stderr, as lines for people or as JSON. It contains no secret, because no crate logs one.
+//! Sets up the log on stderr, as lines for people or as JSON. No crate logs a secret.
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
@@ -12,14 +12,14 @@ use crate::output;
 const OF_A_SERVER: &str =
     "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_s3=info,abanico_lambda=info";
 
-/// Starts logging. `RUST_LOG` chooses levels by crate, such as `warn,abanico_engine=debug`. Without it a server logs
-/// what happens, and a command that shows its progress itself (`is_quiet`) logs only warnings.
+/// Starts logging. `RUST_LOG` sets levels by crate, such as `warn,abanico_engine=debug`. Without it, a server also logs
+/// information, and a command that shows its progress itself (`is_quiet`) logs only warnings and errors.
 pub fn start(format: LogFormat, is_quiet: bool) {
     let default = if is_quiet { "warn" } else { OF_A_SERVER };
     let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let targets = wanted.as_deref().unwrap_or(default).parse().unwrap_or_else(|error| {
         output::note(format!(
-            "warning: RUST_LOG is ignored, give levels such as `info,abanico_engine=debug`: {error}"
+            "warning: RUST_LOG is ignored: give levels such as `info,abanico_engine=debug`: {error}"
         ));
         targets(default)
     });
@@ -34,7 +34,7 @@ pub fn start(format: LogFormat, is_quiet: bool) {
     }
 }
 
-/// Levels as this file writes them; their text is known to be right.
+/// Parses levels that are written in this file, which are known to be valid.
 fn targets(text: &str) -> Targets {
     text.parse().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! The command `abanico`: in arguments, out an exit status; data on stdout, everything else on stderr.
+//! The program `abanico`. It writes data to stdout and everything else to stderr.
 //!
-//! Only parses, runs, waits and cleans. Never logic: that is in the crates below.
+//! It only parses arguments, runs the command, waits and cleans up. The logic is in the commands and the other crates.
 
 mod arguments;
 mod commands;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    // The sandbox replaces this process: it must not have threads.
+    // The sandbox replaces this process, which must not have other threads.
     if let Command::Sandbox(sandbox) = arguments.command {
         return Err(commands::sandbox::enter(&sandbox));
     }
@@ -48,7 +48,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),
         }
     });
-    // Blocking reads of stdin or a slow disk must not hold the exit back.
+    // Blocking reads of stdin or a slow disk must not delay the exit.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
 }

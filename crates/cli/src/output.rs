@@ -1,17 +1,16 @@
-//! What goes to stdout: in values and rows, out JSON lines and aligned tables. Never a message for people about the
-//! work: those go to stderr.
+//! Prints data (lines, JSON and aligned tables) to stdout, and notes for people to stderr.
 
 use std::io::Write;
 
 use serde::Serialize;
 
-/// Prints a line on stdout; a reader that is gone (a closed pipe) is no failure.
+/// Prints a line to stdout. A closed pipe is not an error.
 pub fn line(text: impl AsRef<str>) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{}", text.as_ref()).and_then(|()| stdout.flush());
 }
 
-/// Prints a line for people, on stderr.
+/// Prints a line for people to stderr.
 pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
 }
@@ -28,7 +27,8 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines of a table whose columns are as wide as their widest cell; numbers stand right.
+/// Returns the lines of a table whose columns are as wide as their widest cell. Cells that begin with a digit are
+/// right-aligned.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -47,7 +47,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     lines
 }
 
-/// Bytes in the unit that people read: `14.7 MB`.
+/// Formats a number of bytes for people, such as `14.7 MB`.
 pub fn bytes(count: u64) -> String {
     let units = [("GB", 1_000_000_000_u64), ("MB", 1_000_000), ("kB", 1_000)];
     match units.iter().find(|(_, size)| count >= *size) {
@@ -61,13 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_columns_aligned() {
+    fn columns_are_aligned() {
         let rows = vec![vec!["a".to_owned(), "12".to_owned()], vec!["longer".to_owned(), "3".to_owned()]];
         assert_eq!(table(&["name", "n"], &rows), ["name    n", "a       12", "longer   3"]);
     }
 
     #[test]
-    fn are_bytes_read_in_decimal_units() {
+    fn bytes_have_decimal_units() {
         assert_eq!(
             [bytes(999), bytes(1_000), bytes(14_750_000), bytes(2_000_000_000)],
             ["999 B", "1.0 kB", "14.7 MB", "2.0 GB"]

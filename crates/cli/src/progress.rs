@@ -1,7 +1,7 @@
 //! Shows a job's progress: moving bars on a terminal, plain lines elsewhere, or JSON lines for programs.
 //!
-//! Percentages count frames and bytes, the time left follows from the frames so far. Bars and lines go to stderr, JSON
-//! goes to stdout.
+//! Percentages count frames and bytes; the time left is estimated from the frames so far. Bars and lines go to stderr,
+//! JSON goes to stdout.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub enum Show {
     Json,
 }
 
-/// Follows a job to its end. `name` is what the user calls the input.
+/// Follows a job to its end and returns it. `name` is the user's name for the input.
 pub async fn follow(engine: &Engine, id: &JobId, name: &str, show: Show) -> anyhow::Result<JobRecord> {
     let mut changes = engine.changes();
     let mut display = Display::new(name, show);
@@ -30,7 +30,7 @@ pub async fn follow(engine: &Engine, id: &JobId, name: &str, show: Show) -> anyh
         if record.stage().is_final() {
             return Ok(record);
         }
-        // Looks at most ten times a second while things change, and once a second while nothing does.
+        // Polls at most ten times a second while the job changes, and once a second otherwise.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
     }
@@ -100,7 +100,7 @@ impl Display {
     }
 }
 
-/// Frames per second so far and, once it can be told, the time that the remaining frames will take.
+/// Frames per second so far and, once it can be estimated, the time that the remaining frames will take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Pace {
     frames_per_second: u64,
@@ -205,13 +205,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_left_follows_from_the_frames_so_far() {
+    fn time_left_is_estimated_from_frames_so_far() {
         let pace = Pace::of(100, 400, Duration::from_secs(2));
         assert_eq!(pace, Pace { frames_per_second: 50, seconds_left: Some(6) });
     }
 
     #[test]
-    fn nothing_is_promised_too_early() {
+    fn no_estimate_in_the_first_second() {
         for (done, elapsed_ms) in [(0, 5000), (10, 999), (0, 0)] {
             assert_eq!(Pace::of(done, 400, Duration::from_millis(elapsed_ms)).seconds_left, None);
         }

@@ -1,4 +1,4 @@
-//! Arguments of the commands about AWS: in words, out one struct for each command.
+//! Arguments of the `aws` commands, with one struct per command.
 
 use std::path::PathBuf;
 
@@ -17,96 +17,97 @@ pub struct Aws {
     pub command: AwsCommand,
 }
 
-/// Where in AWS.
+/// The profile, region and stack to work with.
 #[derive(Debug, Args)]
 pub struct AwsPlace {
-    /// Profile of the shared AWS configuration.
+    /// Profile in the shared AWS configuration files.
     #[arg(long, global = true, env = "AWS_PROFILE", value_name = "NAME")]
     pub profile: Option<String>,
-    /// Region. Default: that of the profile or of AWS_REGION.
+    /// AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION or the profile's region.
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,
-    /// Name of the stack; all names in it begin so.
+    /// Name of the stack, and prefix of all names in it.
     #[arg(long, global = true, default_value = "abanico", value_name = "NAME")]
     pub stack: String,
 }
 
-/// What to do on AWS.
+/// An `aws` command.
 #[derive(Debug, Subcommand)]
 pub enum AwsCommand {
-    /// Make or change the stack; the changes are shown before they happen.
+    /// Create or update the stack, after showing the changes.
     Deploy(Box<AwsDeploy>),
-    /// Remove the stack; buckets with films stay unless told otherwise.
+    /// Remove the stack; its buckets stay unless --with-buckets is given.
     Remove(AwsRemove),
-    /// Show the stack, its recent jobs and what went wrong.
+    /// Show the stack's state, recent jobs and errors.
     Status(AwsStatus),
-    /// Print the log of a function.
+    /// Print a function's log.
     Logs(AwsLogs),
-    /// Transcode a file or an object with the stack and wait for the end.
+    /// Transcode a file or an S3 object with the stack and wait until the job ends.
     Submit(AwsSubmit),
-    /// Estimate what a job costs on MediaConvert, on Lambda and on a machine of your own; asks nobody.
+    /// Estimate what a job costs on MediaConvert, on Lambda and on your own machine; works offline.
     Estimate(Box<AwsEstimate>),
-    /// Print the IAM policy that the person who deploys needs.
+    /// Print the IAM policy that a deployer needs.
     Policy,
 }
 
-/// Arguments of `aws deploy`. What is not given keeps its value in a stack that is there.
+/// Arguments of `aws deploy`. Options that are not given keep the value they have in an existing stack.
 #[derive(Debug, Args)]
 pub struct AwsDeploy {
-    /// The job that uploads become: three-mp4, hls, thumbnails, or a CreateJob request as JSON.
+    /// Job to create for each upload: three-mp4, hls, thumbnails, or a JSON file with a CreateJob request. Default for a new
+    /// stack: three-mp4.
     #[arg(long, value_name = "NAME|FILE")]
     pub job: Option<String>,
-    /// Folder of the functions' zip files, which `make functions` fills.
+    /// Folder with the functions' zip files, which `make functions` builds.
     #[arg(long, value_name = "DIR", default_value = "deploy/dist")]
     pub functions: PathBuf,
-    /// Processor of the functions.
+    /// Processor architecture of the functions.
     #[arg(long, value_enum, default_value = "x86-64")]
     pub arch: Arch,
-    /// Name of the upload bucket to make. Default: a name of stack, account and region.
+    /// Name of the upload bucket to create. Default: STACK-uploads-ACCOUNT-REGION.
     #[arg(long, value_name = "NAME", conflicts_with = "existing_upload_bucket")]
     pub upload_bucket: Option<String>,
-    /// Upload bucket that is there already; its other notifications stay.
+    /// Existing bucket to use for uploads; its other notifications stay.
     #[arg(long, value_name = "NAME")]
     pub existing_upload_bucket: Option<String>,
-    /// Name of the output bucket to make. Default: a name of stack, account and region.
+    /// Name of the output bucket to create. Default: STACK-renditions-ACCOUNT-REGION.
     #[arg(long, value_name = "NAME", conflicts_with = "existing_output_bucket")]
     pub output_bucket: Option<String>,
-    /// Output bucket that is there already.
+    /// Existing bucket to use for outputs.
     #[arg(long, value_name = "NAME")]
     pub existing_output_bucket: Option<String>,
-    /// Only keys that begin so become jobs.
+    /// Create jobs only for keys with this prefix. Default for a new stack: none.
     #[arg(long, value_name = "TEXT")]
     pub prefix: Option<String>,
-    /// Only keys that end so become jobs.
+    /// Create jobs only for keys with this suffix. Default for a new stack: none.
     #[arg(long, value_name = "TEXT")]
     pub suffix: Option<String>,
-    /// Where outputs go, such as s3://bucket/{dir}/{stem}/.
+    /// Destination of the outputs, such as s3://bucket/{dir}/{stem}/. Default for a new stack: s3://OUTPUT-BUCKET/{key}/.
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
-    /// Name of the MediaConvert queue.
+    /// Name of the MediaConvert queue. Default for a new stack: `Default`.
     #[arg(long, value_name = "NAME")]
     pub queue: Option<String>,
-    /// Address that gets a mail for each failed job and each alarm.
+    /// Address that receives an email for each failed job and each alarm.
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
-    /// Any other parameter of the template.
+    /// Any other parameter of the template; repeatable.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub param: Vec<(String, String)>,
-    /// Show the changes and make none.
+    /// Show the changes without making them.
     #[arg(long)]
     pub dry_run: bool,
-    /// Make the changes without a question.
+    /// Make the changes without asking.
     #[arg(long)]
     pub yes: bool,
 }
 
-/// Processor of the functions.
+/// Processor architecture of the functions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Arch {
     /// Intel and AMD.
     #[value(name = "x86-64", alias = "x86_64")]
     X86_64,
-    /// AWS's Graviton.
+    /// AWS Graviton.
     Arm64,
 }
 
@@ -122,10 +123,10 @@ impl From<Arch> for Architecture {
 /// Arguments of `aws remove`.
 #[derive(Debug, Args)]
 pub struct AwsRemove {
-    /// Empty and remove the buckets that the stack made, too.
+    /// Also empty and remove the buckets that the stack created.
     #[arg(long)]
     pub with_buckets: bool,
-    /// Remove without a question.
+    /// Remove without asking.
     #[arg(long)]
     pub yes: bool,
 }
@@ -133,7 +134,7 @@ pub struct AwsRemove {
 /// Arguments of `aws status`.
 #[derive(Debug, Args)]
 pub struct AwsStatus {
-    /// Print JSON.
+    /// Print the status as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -141,13 +142,13 @@ pub struct AwsStatus {
 /// Arguments of `aws logs`.
 #[derive(Debug, Args)]
 pub struct AwsLogs {
-    /// The function.
+    /// Function whose log to print.
     #[arg(long, value_enum, default_value = "transcode-video")]
     pub function: Function,
-    /// Go on with what is written from now on.
+    /// Keep printing new lines until interrupted.
     #[arg(long)]
     pub follow: bool,
-    /// How far back: a number with s, m, h or d.
+    /// How far back to begin: a number with s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = span)]
     pub since: Span,
 }
@@ -155,16 +156,16 @@ pub struct AwsLogs {
 /// A function of the stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Function {
-    /// Makes jobs of uploads.
+    /// Creates jobs for uploads.
     TranscodeVideo,
     /// Writes manifests.
     JobFinished,
-    /// Changes the notifications of a bucket that was there before.
+    /// Changes the notifications of an existing bucket.
     BucketNotification,
 }
 
 impl Function {
-    /// Its name behind the stack's.
+    /// Returns the function's name without the stack's prefix.
     pub fn name(self) -> &'static str {
         match self {
             Self::TranscodeVideo => "transcode-video",
@@ -174,19 +175,19 @@ impl Function {
     }
 }
 
-/// A length of time in milliseconds.
+/// A time span in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span(pub i64);
 
 /// Arguments of `aws submit`.
 #[derive(Debug, Args)]
 pub struct AwsSubmit {
-    /// A file, or s3://bucket/key.
+    /// File or s3://bucket/key URL to transcode.
     pub input: String,
-    /// The job, for an s3:// URL: three-mp4, hls, thumbnails, or a file. Default: the stack's.
+    /// Job for an s3:// URL: three-mp4, hls, thumbnails, or a JSON file. Default: the stack's job.
     #[arg(long, value_name = "NAME|FILE")]
     pub job: Option<String>,
-    /// Key of the upload. Default: the stack's prefix and the file's name.
+    /// Key of the uploaded file. Default: the stack's prefix and the file's name.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 }
@@ -194,32 +195,32 @@ pub struct AwsSubmit {
 /// Arguments of `aws estimate`.
 #[derive(Debug, Args)]
 pub struct AwsEstimate {
-    /// A file.
+    /// Video to transcode.
     pub file: PathBuf,
     #[command(flatten)]
     pub choice: JobChoice,
-    /// Own list of prices. Default: the built-in one, for us-east-1.
+    /// File with your own prices. Default: built-in prices for us-east-1.
     #[arg(long, value_name = "FILE")]
     pub prices: Option<PathBuf>,
-    /// How many such jobs.
+    /// Number of such jobs.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub jobs: u64,
-    /// Speed of a Lambda processor against the measured one.
+    /// Speed of a Lambda processor relative to the measured one.
     #[arg(long, default_value = "1", value_parser = positive, value_name = "FACTOR")]
     pub speed_factor: Decimal,
-    /// Processors of your own machine.
+    /// Number of processors of your own machine.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i64).range(1..), value_name = "N")]
     pub own_processors: i64,
-    /// Its power under load in watts.
+    /// Power of your own machine under load, in watts.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..), value_name = "WATTS")]
     pub own_watts: i64,
-    /// US dollars for a kilowatt-hour.
+    /// Price of a kilowatt-hour in US dollars.
     #[arg(long, default_value = "0.30", value_parser = decimal, value_name = "USD")]
     pub kilowatt_hour: Decimal,
-    /// US dollars for an hour of the machine itself: its rent or write-off.
+    /// Price of an hour of your own machine in US dollars: its rent or depreciation.
     #[arg(long, default_value = "0.05", value_parser = decimal, value_name = "USD")]
     pub machine_hour: Decimal,
-    /// Print JSON.
+    /// Print the estimate as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -248,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_span_a_number_with_its_unit() {
+    fn spans_are_numbers_with_a_unit() {
         assert_eq!(span("90s"), Ok(Span(90_000)));
         assert_eq!(span("2d"), Ok(Span(172_800_000)));
         for wrong in ["", "5", "h", "1w", "99999999999999999999s", "-1h"] {
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn may_a_value_have_equals_signs() {
+    fn values_may_have_equals_signs() {
         assert_eq!(name_and_value("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
         assert!(name_and_value("A").is_err());
     }

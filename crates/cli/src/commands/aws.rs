@@ -1,5 +1,5 @@
-//! The commands about the serverless pipeline on AWS: in arguments, out what the account does. Each command shows what it
-//! is about to do before it does it.
+//! The `aws` commands, which manage the serverless pipeline on AWS. `deploy` and `remove` first show
+//! what they will change.
 
 mod deploy;
 pub mod estimate;
@@ -18,7 +18,7 @@ use crate::arguments::{Aws, AwsCommand, AwsPlace};
 use crate::failure::{Hinted, MISSING_HERE, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
-/// Runs one of them.
+/// Runs an `aws` command.
 pub async fn run(aws: Aws) -> anyhow::Result<ExitCode> {
     let place = aws.place;
     match aws.command {
@@ -39,7 +39,7 @@ async fn connect(place: &AwsPlace) -> anyhow::Result<Account> {
     Account::connect(place.profile.as_deref(), place.region.as_deref()).await.map_err(hinted)
 }
 
-/// The user's own error of one of the deployment's.
+/// Converts an error of the deployment to one with an exit status and a hint.
 fn hinted(error: abanico_deployment::Error) -> anyhow::Error {
     let code = match error.kind() {
         ErrorKind::Credentials => MISSING_HERE,
@@ -49,49 +49,58 @@ fn hinted(error: abanico_deployment::Error) -> anyhow::Error {
     Hinted::new(code, error.to_string(), error.hint()).into()
 }
 
-/// Asks a question whose answer must be `expected`; without a terminal there is nobody to ask.
+/// Asks the user a question and returns whether the answer is `expected`. Returns true without asking if `assumed`.
+///
+/// # Errors
+/// Fails if stdin is not a terminal.
 fn confirmed(question: &str, expected: &str, assumed: bool) -> anyhow::Result<bool> {
     if assumed {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        let hint = "say --yes to go on without a question";
-        return Err(Hinted::new(WRONG_USAGE, "there is no terminal to ask on", hint).into());
+        let hint = "pass --yes to continue without asking";
+        return Err(
+            Hinted::new(WRONG_USAGE, "cannot ask for confirmation: stdin is not a terminal", hint).into()
+        );
     }
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{question} ").and_then(|()| stderr.flush()).context("cannot ask")?;
+    write!(stderr, "{question} ").and_then(|()| stderr.flush()).context("cannot ask for confirmation")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     Ok(answer.trim().eq_ignore_ascii_case(expected))
 }
 
-/// Tells of a stack's event in a line on stderr.
+/// Prints a line about a stack event to stderr.
 fn tell(event: &StackEvent) {
     let reason = if event.reason.is_empty() { String::new() } else { format!(": {}", event.reason) };
     output::note(format!("  {:<28} {}{reason}", event.status, event.resource));
 }
 
-/// The stack, which must be there.
+/// Returns the state of the stack, which must exist.
 async fn deployed(account: &Account, name: &str) -> anyhow::Result<StackState> {
     let stack = abanico_deployment::Stack::of(account, name).map_err(hinted)?;
     let state = stack.state().await.map_err(hinted)?;
     state.ok_or_else(|| {
         let message =
             format!("there is no stack `{name}` in {} of account {}", account.region(), account.id());
-        Hinted::new(WRONG_USAGE, message, "deploy it with `abanico aws deploy`, or name another with --stack")
-            .into()
+        Hinted::new(
+            WRONG_USAGE,
+            message,
+            "deploy it with `abanico aws deploy`, or choose another stack with --stack",
+        )
+        .into()
     })
 }
 
-/// An output of the stack.
+/// Returns an output of the stack.
 fn stack_output<'a>(state: &'a StackState, name: &str) -> anyhow::Result<&'a str> {
     state.outputs.get(name).map(String::as_str).ok_or_else(|| {
         let message = format!("the stack has no output `{name}`: it is in state {}", state.status);
-        Hinted::new(WORK_FAILED, message, "wait until it is deployed, or deploy it anew").into()
+        Hinted::new(WORK_FAILED, message, "wait until the deployment has finished, or deploy again").into()
     })
 }
 
-/// Milliseconds since 1970.
+/// Returns the time in milliseconds since 1970.
 fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

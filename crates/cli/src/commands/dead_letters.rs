@@ -1,5 +1,6 @@
-//! `abanico dead-letters`: in a server's data folder, out uploads whose job could not be submitted, and their replay.
-//! Never while the server runs: it has the same under `/_abanico/dead-letters`.
+//! `abanico dead-letters`: lists and replays uploads whose job could not be submitted.
+//!
+//! It opens the data folder of a stopped server. A running server offers the same under `/_abanico/dead-letters`.
 
 use std::process::ExitCode;
 
@@ -10,20 +11,17 @@ use crate::arguments::{DeadLetterAction, DeadLetters};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
 
-/// Lists or replays.
+/// Runs the command.
 pub async fn run(arguments: DeadLetters) -> anyhow::Result<ExitCode> {
     let folder = arguments.data.join("s3");
     if !folder.is_dir() {
-        let message = format!("`{}` is no data folder of abanico", arguments.data.display());
-        return Err(Hinted::new(
-            WRONG_USAGE,
-            message,
-            "name the folder that `abanico serve` uses with --data",
-        )
-        .into());
+        let message = format!("`{}` is not a data folder of abanico", arguments.data.display());
+        return Err(
+            Hinted::new(WRONG_USAGE, message, "give the data folder of `abanico serve` with --data").into()
+        );
     }
     let s3 = LocalS3::open(&folder, Options::default()).map_err(|error| {
-        let hint = "while the server runs, ask it: GET /_abanico/dead-letters, POST /_abanico/dead-letters/ID/replay";
+        let hint = "while the server is running, use its API: GET /_abanico/dead-letters, POST /_abanico/dead-letters/ID/replay";
         anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, "the data folder cannot be opened", hint))
     })?;
     match arguments.action.unwrap_or(DeadLetterAction::List) {

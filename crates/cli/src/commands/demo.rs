@@ -24,7 +24,7 @@ use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 use crate::progress::{Show, follow};
 
-/// How long the upload's event may take to become a job.
+/// How long the upload's event may take to start a job.
 const TRIGGER_LIMIT: Duration = Duration::from_secs(30);
 /// Folder of finished encodes in the demo's folder.
 const KEPT_ENCODES: &str = ".kept-encodes";
@@ -53,7 +53,7 @@ fn existing(video: &Path) -> anyhow::Result<PathBuf> {
         return Ok(video.to_owned());
     }
     let message = format!("cannot find the video `{}`", video.display());
-    Err(Hinted::new(WRONG_USAGE, message, "check the path, or give none to have a clip made").into())
+    Err(Hinted::new(WRONG_USAGE, message, "check the path, or leave it out to use a generated clip").into())
 }
 
 /// Plans the job before anything is served, so that a file that cannot be transcoded is refused at once.
@@ -71,7 +71,7 @@ async fn check(video: &Path) -> anyhow::Result<()> {
 /// Serves, uploads, follows the job, downloads its outputs and stops serving.
 async fn pipeline(arguments: &Demo, video: &Path) -> anyhow::Result<ExitCode> {
     let out = &arguments.out;
-    // Beside the outputs: encodes then move to the folder of kept ones without being copied.
+    // On the same file system as the kept encodes, so that encodes can be moved there without a copy.
     let temporary = tempfile::Builder::new().prefix(".work-").tempdir_in(out);
     let temporary = temporary.with_context(|| format!("cannot write into the folder `{}`", out.display()))?;
     let config = Config {

@@ -1,5 +1,4 @@
-//! `abanico doctor`: in this machine, out what works, what does not, and the remedy for each.
-//! Never a change of anything.
+//! `abanico doctor`: checks this machine and prints what works, what does not, and how to fix it. It changes nothing.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -14,10 +13,10 @@ use crate::config::Config;
 use crate::failure::MISSING_HERE;
 use crate::output;
 
-/// Seconds of 2024-01-01: a clock before that is wrong, and signatures would fail.
+/// 2024-01-01 in seconds since 1970. An earlier clock is wrong, and signatures would fail.
 const CLOCK_FLOOR: u64 = 1_704_067_200;
 
-/// One thing that was looked at.
+/// The result of one check.
 struct Finding {
     what: &'static str,
     state: State,
@@ -26,13 +25,13 @@ struct Finding {
 
 enum State {
     Good,
-    /// Works, with less.
+    /// Works with limitations; the remedy.
     Weak(String),
     /// Does not work; the remedy.
     Bad(String),
 }
 
-/// Looks at everything; fails when something needed is missing.
+/// Runs all checks. The exit status is 3 if something required is missing.
 pub async fn run(arguments: Doctor) -> anyhow::Result<ExitCode> {
     let config = Config::load(arguments.config.as_deref())?;
     let mut findings = ffmpeg().await;
@@ -65,12 +64,12 @@ async fn ffmpeg() -> Vec<Finding> {
     };
     let detail = format!("{} at {}", found.version, tools.ffmpeg().display());
     let mut findings = vec![Finding { what: "ffmpeg", state: State::Good, detail }];
-    for (encoder, needed_for) in [("libx264", "H.264 video"), ("aac", "AAC sound")] {
+    for (encoder, needed_for) in [("libx264", "H.264 video"), ("aac", "AAC audio")] {
         let (state, detail) = if found.has_encoder(encoder) {
             (State::Good, format!("{encoder} for {needed_for}"))
         } else {
             (
-                State::Bad("install a build of ffmpeg that has it; Debian's does".to_owned()),
+                State::Bad("install a build of ffmpeg that has it, such as Debian's".to_owned()),
                 format!("no {encoder} for {needed_for}"),
             )
         };
@@ -101,12 +100,12 @@ fn disk(data: &Path) -> Finding {
         nix::sys::statvfs::statvfs(place).map(|stats| stats.blocks_available() * stats.fragment_size());
     let (state, detail) = match free {
         Ok(free) if free < LOW_DISK_BYTES => (
-            State::Bad("free some space, or choose another place with --data".to_owned()),
+            State::Bad("free some space, or choose another folder with --data".to_owned()),
             format!("{} free", output::bytes(free)),
         ),
         Ok(free) => (State::Good, format!("{} free for `{}`", output::bytes(free), data.display())),
         Err(error) => (
-            State::Bad("choose another place with --data".to_owned()),
+            State::Bad("choose another folder with --data".to_owned()),
             format!("`{}`: {error}", place.display()),
         ),
     };
@@ -118,7 +117,8 @@ fn port(config: &Config) -> Finding {
         Ok(_) => (State::Good, format!("{} is free", config.listen)),
         Err(error) => {
             let remedy =
-                "stop what uses it (perhaps abanico itself), or choose another with --listen".to_owned();
+                "stop the program that uses it (perhaps abanico itself), or choose another with --listen"
+                    .to_owned();
             (State::Weak(remedy), format!("{}: {error}", config.listen))
         }
     };
@@ -147,7 +147,7 @@ fn sandbox_support() -> Finding {
     let state = if support.landlock_abi.is_some() && support.seccomp {
         State::Good
     } else {
-        State::Weak("use a Linux kernel 5.13 or newer with landlock and seccomp".to_owned())
+        State::Weak("use Linux 5.13 or newer with landlock and seccomp".to_owned())
     };
     Finding { what: "sandbox", state, detail }
 }

@@ -1,5 +1,5 @@
-//! `abanico inspect`: in a finished file, out its frames, groups, bit rate over time and the offset of its sound, and whether
-//! a decoder's buffer holds it. Never a changed file.
+//! `abanico inspect`: examines a finished file. It prints frames, groups of pictures, the bit rate over time and the audio
+//! offset, and checks whether a decoder's buffer underflows.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,10 @@ use crate::arguments::Inspect;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
-/// Letters of the longest bar of the table.
+/// Length of the longest bar, in characters.
 const BAR: u64 = 40;
 
-/// Prints what a closer look finds; exit status 1 when the buffer that was named runs dry.
+/// Prints the report. The exit status is 1 if the decoder's buffer was checked and underflows.
 pub async fn run(arguments: Inspect) -> anyhow::Result<ExitCode> {
     let file = arguments.file.canonicalize().map_err(|error| {
         let what = format!("cannot find `{}`", arguments.file.display());
@@ -89,8 +89,8 @@ fn lines(found: &Inspection, buffer: Option<(BufferModel, BufferReport)>) -> Vec
     let mut lines = vec![format!("size: {} bytes", found.facts.size_bytes)];
     if let Some(video) = &found.facts.video {
         let profile = video.profile.as_deref().unwrap_or("no profile");
-        lines.push(format!("picture: {} ({profile}), {}, {}", video.codec, video.pixel_format, video.size));
-        lines.push(format!("frames: {} at {} a second", video.frames, video.rate));
+        lines.push(format!("video: {} ({profile}), {}, {}", video.codec, video.pixel_format, video.size));
+        lines.push(format!("frames: {} at {} fps", video.frames, video.rate));
         lines.push(format!("mean bit rate: {} kb/s", video.bit_rate_bps / 1000));
     }
     if let Some(groups) = found.groups() {
@@ -101,12 +101,12 @@ fn lines(found: &Inspection, buffer: Option<(BufferModel, BufferReport)>) -> Vec
     }
     for audio in &found.facts.audio {
         lines.push(format!(
-            "sound: {}, {} channels at {} Hz",
+            "audio: {}, {} channels at {} Hz",
             audio.codec, audio.channels, audio.sample_rate_hz
         ));
     }
     if let Some(offset) = found.sound_offset() {
-        lines.push(format!("sound starts {offset} s after the picture"));
+        lines.push(format!("audio starts {offset} s after the video"));
     }
     if let Some((model, report)) = buffer {
         lines.push(buffer_line(model, report));
@@ -123,7 +123,7 @@ fn lines(found: &Inspection, buffer: Option<(BufferModel, BufferReport)>) -> Vec
 fn buffer_line(model: BufferModel, report: BufferReport) -> String {
     let named = format!("buffer of {} kb at {} kb/s", model.size_bits / 1000, model.rate_bps / 1000);
     match report.first_missing {
-        None => format!("{named}: never dry, at least {} kb left", report.lowest_bits / 1000),
-        Some(time) => format!("{named}: dry {} times, first at {time} s", report.missing_frames),
+        None => format!("{named}: no underflow, at least {} kb left", report.lowest_bits / 1000),
+        Some(time) => format!("{named}: {} underflows, the first at {time} s", report.missing_frames),
     }
 }

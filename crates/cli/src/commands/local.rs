@@ -1,5 +1,6 @@
-//! What commands that use ffmpeg share: in nothing, out the tools, locked in by this very program.
-//! Never an ffmpeg outside the sandbox, unless the configuration turns it off.
+//! What the commands that use ffmpeg share: finding the tools, and the sandbox to run them in.
+//!
+//! ffmpeg always runs in the sandbox unless the configuration turns it off.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +11,13 @@ use anyhow::Context;
 
 use crate::failure::{Hinted, INTERRUPTED, MISSING_HERE};
 
-/// Free bytes of a disk below which jobs are likely to fail.
+/// Free disk space in bytes below which jobs are likely to fail.
 pub const LOW_DISK_BYTES: u64 = 2_000_000_000;
 
-/// Keeps finished encodes in `folder`: at most so many GiB, and a fifth of what its disk has free now. They go
-/// when the disk gets low.
+/// Returns options that keep finished encodes in `folder`, up to `gib` GiB but no more than a fifth of the disk space that
+/// is free now. Encodes are removed when the disk runs low.
 pub fn results(folder: PathBuf, gib: u64) -> ResultsOptions {
-    // The folder may not be there yet; one above it is on the same disk.
+    // The folder may not exist yet. Its closest existing parent is on the same disk.
     let there = folder.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let free = nix::sys::statvfs::statvfs(there);
     let free_bytes = free.map_or(u64::MAX, |stats| stats.blocks_available() * stats.fragment_size());
@@ -24,18 +25,18 @@ pub fn results(folder: PathBuf, gib: u64) -> ResultsOptions {
     ResultsOptions { folder, most_bytes, spare_bytes: LOW_DISK_BYTES }
 }
 
-/// ffmpeg, ffprobe and how they are locked in.
+/// ffmpeg, ffprobe and the sandbox that they run in.
 pub struct Toolbox {
-    /// Where they are; ffprobe starts in the sandbox.
+    /// The programs. ffprobe already starts in the sandbox.
     pub tools: Tools,
-    /// How ffmpeg starts.
+    /// How ffmpeg is sandboxed.
     pub sandboxing: Sandboxing,
 }
 
 /// Finds the tools.
 ///
 /// # Errors
-/// When one is missing; the hint says how to get it.
+/// Fails if one is missing. The hint says how to install it.
 pub fn toolbox(sandbox: bool) -> anyhow::Result<Toolbox> {
     let tools = Tools::find(None, None).map_err(|error| {
         let hint = "run `apt-get install ffmpeg`, then `abanico doctor`";
@@ -44,19 +45,19 @@ pub fn toolbox(sandbox: bool) -> anyhow::Result<Toolbox> {
     if !sandbox {
         return Ok(Toolbox { tools, sandboxing: Sandboxing::off() });
     }
-    let exe =
-        std::env::current_exe().context("cannot find this program's own file, which the sandbox needs")?;
+    let exe = std::env::current_exe()
+        .context("cannot find the executable file of abanico, which the sandbox needs")?;
     let launcher = Launcher::new(exe, vec!["__sandbox".to_owned()]);
     let tools = tools.with_launcher(launcher.clone().for_reading(Policy::default()));
     Ok(Toolbox { tools, sandboxing: Sandboxing::with(launcher) })
 }
 
-/// Processors of this machine, at least 1.
+/// Returns the number of processors of this machine, at least 1.
 pub fn cores() -> u32 {
     std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()).unwrap_or(1)
 }
 
-/// Waits until the user or the system asks the program to end, and returns the error to end with.
+/// Waits until the user or the system asks the program to end, and returns the error to exit with.
 pub async fn interrupted() -> anyhow::Error {
     use tokio::signal::unix::{SignalKind, signal};
     let message = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
@@ -69,5 +70,10 @@ pub async fn interrupted() -> anyhow::Error {
         // Without signal handlers the system ends the process by itself.
         _ => std::future::pending().await,
     };
-    Hinted::new(INTERRUPTED, message, "nothing half-done was left behind; start again when you like").into()
+    Hinted::new(
+        INTERRUPTED,
+        message,
+        "no partial files were left behind; run the command again to start over",
+    )
+    .into()
 }

@@ -1,5 +1,4 @@
-//! `abanico plan`: in a file and a job, out what would be done: renditions, tasks and the exact ffmpeg commands.
-//! Never a frame encoded.
+//! `abanico plan`: prints the renditions, tasks and exact ffmpeg commands of a job for a file, without running them.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +18,7 @@ use crate::arguments::{JobChoice, Plan as Arguments};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::{job_request, output};
 
-/// Most inputs of a job (AWS's service quotas).
+/// Maximum number of inputs of a job (AWS's service quotas).
 const MOST_INPUTS: usize = 150;
 
 /// Prints the plan.
@@ -34,7 +33,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for note in &plan.notes {
         output::line(format!("note: {note}"));
     }
-    // A job for one file names it once for each of its inputs.
+    // Every input of the job is this one file.
     let inputs = vec![arguments.file.clone(); MOST_INPUTS];
     for task in &plan.tasks {
         output::line(format!("\n# {} after {}", task.id, listed(&task.after)));
@@ -43,13 +42,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Facts of a file and the plan of the job for it, as an engine with so many encoders will make it.
+/// Returns a file's facts and the plan of its job for an engine with `encoders` parallel encoders.
 pub async fn planned(file: &Path, choice: &JobChoice, encoders: u32) -> anyhow::Result<(MediaInfo, Plan)> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     plan(&toolbox(true)?, file, choice, (&format!("s3://input/{name}"), "s3://output/"), encoders).await
 }
 
-/// As [`planned`], with a name for the input and a place for the outputs.
+/// Like [`planned`], but with the URLs of the input and the destination given.
 pub async fn plan(
     toolbox: &Toolbox,
     file: &Path,
@@ -71,7 +70,7 @@ pub async fn plan(
         chunking: choice.chunks.chunking(encoders),
     };
     let plan = abanico_plan::plan(request).map_err(|error| {
-        Hinted::new(WRONG_USAGE, error.to_string(), "change the setting that the message names")
+        Hinted::new(WRONG_USAGE, error.to_string(), "correct the setting that the message names")
     })?;
     Ok((info, plan))
 }
@@ -90,11 +89,11 @@ fn output_table(plan: &Plan) -> Vec<String> {
             video(&|video| video.frames.to_string()),
             video(&|video| format!("{} kb/s", video.bit_rate_bps / 1000)),
             format!("{} s", facts.duration()),
-            if sounds.is_empty() { "no sound".to_owned() } else { sounds.join(", ") },
+            if sounds.is_empty() { "no audio".to_owned() } else { sounds.join(", ") },
         ]
     };
     let rows: Vec<Vec<String>> = plan.outputs.iter().map(row).collect();
-    output::table(&["output", "picture", "rate", "frames", "at most", "duration", "sound"], &rows)
+    output::table(&["output", "video", "frame rate", "frames", "max bit rate", "duration", "audio"], &rows)
 }
 
 fn listed(tasks: &[TaskId]) -> String {
@@ -105,7 +104,7 @@ fn listed(tasks: &[TaskId]) -> String {
     }
 }
 
-/// Names of the intermediate files of an output's streams.
+/// Returns the names of the intermediate files of an output's streams.
 fn stream_files(streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
     let video = streams.video.map(|index| command::video_file_name(index).into());
     let sounds = streams.audio.iter();
@@ -120,7 +119,7 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
             let from = EncodedFrom { inputs, analysis: Some(&analysis), ..Default::default() };
             command::encode_video(encode, from, here, encode.chunk.map(|_| 1))
         }
-        TaskKind::SumFirstPasses { chunks } => return format!("sum up the first passes of {chunks} chunks"),
+        TaskKind::SumFirstPasses { chunks } => return format!("sum the first passes of {chunks} chunks"),
         TaskKind::StitchVideo(video) => {
             return format!("join {} chunks of {} renditions", video.chunks, video.renditions.len());
         }
@@ -136,14 +135,14 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
             }
             SegmentFormat::Fragmented(_) => {
                 return format!(
-                    "cut output {} into {} segments of fragments",
+                    "cut output {} into {} fragmented segments",
                     cut.output,
                     cut.segmentation.count()
                 );
             }
         },
         TaskKind::MakeCaptions(captions) => {
-            return format!("make captions of {} clips", captions.parts.len());
+            return format!("make captions from {} clips", captions.parts.len());
         }
         TaskKind::CaptureFrames(capture) => command::capture_frames(capture, inputs, here),
         TaskKind::GroupManifests(group) => {

@@ -1,4 +1,4 @@
-//! `abanico probe`: in a file, out its measured facts as JSON. Never a header's claim.
+//! `abanico probe`: prints a file's facts as JSON. They are measured, not taken from the header.
 
 use std::process::ExitCode;
 
@@ -10,14 +10,14 @@ use crate::arguments::Probe;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
-/// Prints the facts.
+/// Prints a file's facts.
 pub async fn run(arguments: Probe) -> anyhow::Result<ExitCode> {
     let info = facts(&toolbox(true)?, &arguments.file).await?;
     output::json(&info)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Probes a file.
+/// Probes a file and returns its facts.
 pub async fn facts(toolbox: &Toolbox, file: &std::path::Path) -> anyhow::Result<MediaInfo> {
     let real = file.canonicalize().map_err(|error| {
         anyhow::Error::new(error).context(Hinted::new(

@@ -1,19 +1,22 @@
-//! `abanico __sandbox`: in a policy and a command, out that command in this process's place, locked in.
-//! Never returns when it succeeds.
+//! `abanico __sandbox`: enters the sandbox and replaces this process with another program, which stays confined to it.
 
 use abanico_ffmpeg::sandbox::enter_and_exec;
 
 use crate::arguments::Sandbox;
 use crate::failure::Hinted;
 
-/// Status of a sandbox that could not be entered; ffmpeg never ends with it.
+/// Exit status if the sandbox cannot be entered. ffmpeg never exits with it.
 const CANNOT_ENTER: u8 = 126;
 
-/// Enters the sandbox and becomes the program; gives the error when that fails.
+/// Enters the sandbox and becomes the program. Returns only if that fails, with the error.
 pub fn enter(sandbox: &Sandbox) -> anyhow::Error {
     let Some((program, args)) = sandbox.command.split_first() else {
-        return Hinted::new(CANNOT_ENTER, "no program is named", "this command is not meant for people")
-            .into();
+        return Hinted::new(
+            CANNOT_ENTER,
+            "no program was given",
+            "abanico itself uses this command; it is not meant to be run by hand",
+        )
+        .into();
     };
     let error = enter_and_exec(&sandbox.policy, program, args);
     let hint = "run `abanico doctor`; `sandbox = false` under [engine] turns the sandbox off";

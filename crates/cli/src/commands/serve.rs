@@ -1,5 +1,7 @@
-//! `abanico serve`: in a configuration, out everything in one process on one port, until it is told to stop.
-//! Never an unauthenticated API; on SIGTERM no new work, a grace time for what runs, nothing lost.
+//! `abanico serve`: runs S3, the triggers and the MediaConvert API in one process on one port.
+//!
+//! Every API request must be authenticated. On SIGTERM or SIGINT the server takes no new work and gives running jobs a
+//! grace period; interrupted jobs continue at the next start.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,28 +37,28 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     let running = start(&config).await?;
     greet(&running);
     stop_signal().await?;
-    tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new work");
+    tracing::info!(grace_seconds = grace.as_secs(), "stopping: taking no new work");
     running.stop(grace).await;
-    tracing::info!("stopped; jobs that were interrupted go on at the next start");
+    tracing::info!("stopped; interrupted jobs continue at the next start");
     Ok(ExitCode::SUCCESS)
 }
 
 /// A server that runs in this process.
 pub struct Running {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// The key pair that opens it.
+    /// The key pair that clients sign with.
     pub keys: KeyPair,
-    /// Region that it says it is in.
+    /// The region that it reports.
     pub region: String,
-    /// Its engine.
+    /// The engine that runs the jobs.
     pub engine: Engine,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Running {
-    /// Takes no new work, lets jobs go on for `grace`, ends everything.
+    /// Takes no new work, gives running jobs `grace` to finish, and stops everything.
     pub async fn stop(mut self, grace: Duration) {
         self.stop.cancel();
         self.engine.shutdown(grace).await;
@@ -64,21 +66,22 @@ impl Running {
     }
 }
 
-/// Starts everything; when this returns, the port answers.
+/// Starts everything. Once this returns, the port accepts connections.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("cannot make the data folder `{}`", config.data.display()))?;
+        .with_context(|| format!("cannot create the data folder `{}`", config.data.display()))?;
     let data = config.data.canonicalize()?;
     let keys = credentials::load(&data)?;
     let toolbox = toolbox(config.engine.sandbox)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         let message = format!("cannot listen on {}", config.listen);
-        let hint = "stop what uses it, perhaps another abanico, or choose another address with --listen";
+        let hint =
+            "stop the program that uses it, perhaps another abanico, or choose another address with --listen";
         anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, message, hint))
     })?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() {
-        tracing::warn!(%address, "listening beyond this machine, without TLS: put a proxy with TLS in front");
+        tracing::warn!(%address, "listening for other machines without TLS: put a TLS proxy in front");
     }
     let s3 = open_s3(config, data.join("s3")).await?;
     let kept_encodes = config.kept_encodes.clone().unwrap_or_else(|| data.join("engine").join("results"));
@@ -121,7 +124,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (router, served_until) = (Server::new(parts), stop.clone());
     tasks.spawn(async move {
         if let Err(error) = abanico_server::serve(listener, router, served_until).await {
-            tracing::error!(%error, "the server ended");
+            tracing::error!(%error, "the server failed");
         }
     });
     Ok(Running { address, keys, region: config.region.clone(), engine, stop, tasks })
@@ -147,12 +150,12 @@ async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<
     s3.set_triggers(config.triggers.iter().map(trigger).collect()).await?;
     let found = s3.outbox().reconcile().await?;
     if found > 0 {
-        tracing::info!(uploads = found, "found uploads without a job: their events are delivered now");
+        tracing::info!(uploads = found, "found uploads without a job: delivering their events now");
     }
     Ok(s3)
 }
 
-/// Which bucket is where: remote ones as configured, all others here.
+/// Routes remote buckets to their S3 and all other buckets to the local one.
 fn router(config: &Config, s3: &LocalS3) -> Router {
     let remote = |router: Router, bucket: &crate::config::BucketConfig| {
         let allow_http = bucket.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
@@ -169,7 +172,7 @@ fn router(config: &Config, s3: &LocalS3) -> Router {
     remotes.fold(Router::new().with_other_buckets(Arc::new(s3.clone())), remote)
 }
 
-/// The functions that uploads start, by name.
+/// Returns the functions that uploads start, by name.
 fn functions(config: &Config) -> anyhow::Result<BTreeMap<String, abanico_lambda::TriggerConfig>> {
     config.triggers.iter().map(|trigger| Ok((trigger.id.clone(), function(trigger)?))).collect()
 }
@@ -199,17 +202,17 @@ fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerCo
     Ok(function)
 }
 
-/// What makes any SDK work, on stdout; the rest for people, on stderr.
+/// Prints the settings that SDKs need to stdout, and a hint for people to stderr.
 fn greet(running: &Running) {
     let url = format!("http://{}", running.address);
     output::line(format!("listening on {url}"));
     output::line(format!("export AWS_ENDPOINT_URL={url}"));
     output::line(format!("export AWS_ACCESS_KEY_ID={}", running.keys.access_key_id));
     output::line(format!("export AWS_SECRET_ACCESS_KEY={}", running.keys.secret_access_key));
-    // Most SDKs read the first, Python's the second.
+    // Most SDKs read AWS_REGION; Python's reads AWS_DEFAULT_REGION.
     output::line(format!("export AWS_REGION={}", running.region));
     output::line(format!("export AWS_DEFAULT_REGION={}", running.region));
-    output::note(format!("upload with: aws s3 cp VIDEO s3://uploads/ ; watch in a browser: {url}/"));
+    output::note(format!("upload a video: aws s3 cp VIDEO s3://uploads/\nopen in a browser: {url}/"));
 }
 
 async fn stop_signal() -> anyhow::Result<()> {
@@ -222,7 +225,7 @@ async fn stop_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A bus in AWS or in what plays it, with the credentials of the usual AWS variables.
+/// Connects to an EventBridge bus, with credentials from the usual AWS variables.
 fn event_bus(config: &EventBusConfig, region: &str) -> anyhow::Result<EventBus> {
     let region = config.region.as_deref().unwrap_or(region);
     let endpoint = match &config.endpoint {
@@ -234,16 +237,19 @@ fn event_bus(config: &EventBusConfig, region: &str) -> anyhow::Result<EventBus> 
     Ok(EventBus::new(client, config.name.as_str()))
 }
 
-/// How jobs are handed on, where the engine is `mediaconvert`.
+/// Returns how jobs are forwarded, if the engine is `mediaconvert`.
 fn forwarding(config: &Config) -> anyhow::Result<Option<Forwarding>> {
     if config.engine.kind == EngineKind::Embedded {
         return Ok(None);
     }
     let Some(service) = &config.mediaconvert else {
-        let hint = "add a table [mediaconvert] with region and role, see docs/CONFIGURATION.md";
-        return Err(
-            Hinted::new(WRONG_USAGE, "the engine is mediaconvert, but there is no such table", hint).into()
-        );
+        let hint = "add a table [mediaconvert] with region and role; see docs/CONFIGURATION.md";
+        return Err(Hinted::new(
+            WRONG_USAGE,
+            "the engine is mediaconvert, but there is no table [mediaconvert]",
+            hint,
+        )
+        .into());
     };
     let client = |name: &str, endpoint: &Option<String>| {
         let at = match endpoint {

@@ -1,5 +1,6 @@
-//! `abanico transcode`: in files, out renditions in a folder or bucket, by the same engine that serves.
-//! Never a half file in its place, never an ffmpeg left behind.
+//! `abanico transcode`: transcodes files into a folder or bucket with the same engine that the server uses.
+//!
+//! It never leaves a partial output or an ffmpeg process behind.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::progress::{Show, follow};
 use crate::{job_request, output};
 
-/// Transcodes each input in turn; a failed one does not keep the others from being done.
+/// Transcodes the inputs one after the other. If one fails, the others are still transcoded.
 pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
     let toolbox = toolbox(true)?;
     let places = Places::new(&arguments)?;
@@ -58,8 +59,10 @@ async fn transcode_all(arguments: &Transcode, places: &Places, engine: &Engine) 
         if arguments.json { print_json(places, name, &record)? } else { print_people(places, name, &record) }
     }
     if failed > 0 {
-        let message = format!("{failed} of {} input(s) could not be transcoded", arguments.inputs.len());
-        return Err(Hinted::new(WORK_FAILED, message, "the reason stands above, with each input").into());
+        let message = format!("{failed} of {} inputs could not be transcoded", arguments.inputs.len());
+        return Err(
+            Hinted::new(WORK_FAILED, message, "the messages above give the reason for each input").into()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,11 +77,11 @@ fn print_people(places: &Places, name: &str, record: &JobRecord) {
     }
     for made in &record.outputs {
         let (place, size) = (places.readable(&made.url), output::bytes(made.size_bytes));
-        // Sound alone has no picture to tell of.
+        // Audio outputs have no size or video bit rate.
         let picture = if made.width > 0 {
             format!("{}x{}  {size}  {} kb/s", made.width, made.height, made.video_bit_rate_bps / 1000)
         } else {
-            format!("sound  {size}")
+            format!("audio  {size}")
         };
         output::line(format!("{place}  {picture}"));
     }
@@ -112,20 +115,20 @@ fn print_json(places: &Places, name: &str, record: &JobRecord) -> anyhow::Result
     }))
 }
 
-/// Processor time that this process has used since it began, in milliseconds; null where the system does not tell. Programs that it
-/// started do not count.
+/// Returns the processor time that this process has used since it started, in milliseconds, without that of its child
+/// processes. `None` if the system does not report it.
 fn own_cpu_ms() -> Option<i64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     Some((usage.user_time() + usage.system_time()).num_milliseconds())
 }
 
-/// One input: its URL inside and, for a file, where it is.
+/// An input: its URL for the engine and, for a file, its path.
 struct Input {
     url: String,
     file: Option<PathBuf>,
 }
 
-/// Where inputs come from and outputs go: folders stand for buckets, so the engine sees URLs only.
+/// Where inputs come from and outputs go. Folders are presented as buckets, so that the engine only sees URLs.
 struct Places {
     router: Router,
     inputs: Vec<Input>,
@@ -143,7 +146,7 @@ impl Places {
                 continue;
             }
             let file = PathBuf::from(text).canonicalize().map_err(|error| {
-                let hint = "check the path; objects are written as s3://bucket/key";
+                let hint = "check the path; write S3 objects as s3://bucket/key";
                 anyhow::Error::new(error).context(Hinted::new(
                     WRONG_USAGE,
                     format!("cannot find `{text}`"),
@@ -154,7 +157,7 @@ impl Places {
             else {
                 return Err(Hinted::new(
                     WRONG_USAGE,
-                    format!("`{text}` is no file with a readable name"),
+                    format!("`{text}` is not a file with a UTF-8 name"),
                     "rename it",
                 )
                 .into());
@@ -173,15 +176,15 @@ impl Places {
         }
         let out = PathBuf::from(&arguments.out);
         std::fs::create_dir_all(&out)
-            .with_context(|| format!("cannot make the output folder `{}`", out.display()))?;
+            .with_context(|| format!("cannot create the output folder `{}`", out.display()))?;
         let bucket = FolderBucket::new(&out)
-            .with_context(|| format!("cannot use `{}` as output folder", out.display()))?;
+            .with_context(|| format!("cannot use `{}` as the output folder", out.display()))?;
         router = router.with_bucket("output", Arc::new(bucket));
         Ok(Self { router, inputs, destination: "s3://output/".to_owned(), out: Some(out) })
     }
 
-    /// Work in progress lies beside the outputs, so that publishing does not cross file systems; hidden, and gone at
-    /// the end.
+    /// Creates a hidden folder for work in progress beside the outputs, so that publishing does not cross file systems. It
+    /// is removed at the end.
     fn work_folder(&self) -> anyhow::Result<tempfile::TempDir> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".abanico-work-");
@@ -189,16 +192,15 @@ impl Places {
             Some(out) => builder.tempdir_in(out),
             None => builder.tempdir(),
         };
-        made.context("cannot make a folder for work in progress")
+        made.context("cannot create a folder for work in progress")
     }
 
-    /// Refuses to replace files that the user may still want. Inputs that cannot be planned are left for the job to
-    /// say so.
+    /// Refuses to replace existing files. Inputs that cannot be planned are skipped: their job will report why.
     async fn refuse_existing(&self, arguments: &Transcode, toolbox: &Toolbox) -> anyhow::Result<()> {
         let Some(out) = &self.out else { return Ok(()) };
         for input in &self.inputs {
             let Some(file) = &input.file else { continue };
-            // Planning costs a look at the whole file: only where an output may be there already.
+            // Planning reads the whole file, so it is done only if an output may already exist.
             if !has_names_like(out, file) {
                 continue;
             }
@@ -209,11 +211,11 @@ impl Places {
             for output in outputs {
                 let path = out.join(output.url.trim_start_matches("s3://output/"));
                 if path.exists() {
-                    let message = format!("`{}` exists already", path.display());
+                    let message = format!("`{}` already exists", path.display());
                     return Err(Hinted::new(
                         WRONG_USAGE,
                         message,
-                        "give --force to replace it, or another --out",
+                        "use --force to replace it, or choose another --out",
                     )
                     .into());
                 }
@@ -222,7 +224,7 @@ impl Places {
         Ok(())
     }
 
-    /// A text in which the URLs inside are the user's own paths again.
+    /// Returns the text with the engine's URLs replaced by the user's own paths.
     fn readable(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for input in &self.inputs {
@@ -237,7 +239,7 @@ impl Places {
     }
 }
 
-/// Whether a folder has a file whose name starts as the outputs of `input` would.
+/// Whether the folder has a file whose name starts like the outputs of `input`.
 fn has_names_like(folder: &Path, input: &Path) -> bool {
     let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -1,5 +1,4 @@
-//! The table `[web_inputs]`: in its keys, out what reads inputs from the web.
-//! Never a default that reads any.
+//! The table `[web_inputs]`: which inputs may be read from the web. By default none may.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,27 +8,27 @@ use serde::Deserialize;
 
 use crate::failure::{Hinted, WRONG_USAGE};
 
-/// Inputs by `http:` and `https:` URLs.
+/// Settings for inputs with `http:` and `https:` URLs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebInputsConfig {
-    /// Hosts that inputs may come from: `media.example.com`, `*.example.com`, `10.0.0.7:8080`.
+    /// Hosts that inputs may come from, such as `media.example.com`, `*.example.com` or `10.0.0.7:8080`.
     pub hosts: Vec<String>,
-    /// Whether these hosts may be this machine or in private networks.
+    /// Whether these hosts may be this machine or in a private network.
     pub allow_private_addresses: bool,
-    /// Most bytes of one file.
+    /// Maximum size of a file in bytes.
     pub max_bytes: u64,
-    /// Longest time for one file, in seconds.
+    /// Maximum time for reading a file, in seconds.
     pub max_seconds: u64,
-    /// Certificates in PEM that are trusted beside the system's.
+    /// PEM file with certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 impl WebInputsConfig {
-    /// Sets up what reads inputs from the web.
+    /// Sets up reading inputs from the web.
     ///
     /// # Errors
-    /// When a host is none, or the certificates cannot be read.
+    /// Fails if a host is invalid or the certificates cannot be read.
     pub fn open(&self) -> anyhow::Result<WebInputs> {
         let wrong = |message: String| {
             Hinted::new(WRONG_USAGE, format!("[web_inputs]: {message}"), "see docs/CONFIGURATION.md")
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn are_web_inputs_off_until_hosts_are_named() {
+    fn web_inputs_are_off_without_hosts() {
         let off = parse("").open().unwrap();
         assert!(off.check("https://media.example.com/a").is_err());
         let text = "hosts = [\"media.example.com\", \"127.0.0.1:81\"]\nmax_bytes = 5";
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn is_a_fault_of_web_inputs_named() {
+    fn invalid_values_are_named() {
         for (text, told) in [
             ("hosts = [\"*\"]", "`*`"),
             ("hosts = [\"https://h.example/\"]", "`https://h.example/`"),
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn is_an_unknown_key_named() {
+    fn unknown_key_is_named() {
         let error = toml::from_str::<WebInputsConfig>("host = []").unwrap_err();
         assert!(error.to_string().contains("`host`"), "{error}");
     }

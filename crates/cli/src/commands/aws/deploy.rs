@@ -1,5 +1,4 @@
-//! `aws deploy`: in options and the functions' zip files, out a stack that was made or changed. The changes are shown
-//! before they happen.
+//! `aws deploy`: creates or updates the stack, after showing the changes.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use crate::arguments::{AwsDeploy, AwsPlace};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
 
-/// Deploys, or shows what a deployment would change.
+/// Deploys the stack, or only shows the changes.
 pub async fn run(place: &AwsPlace, deploy: AwsDeploy) -> anyhow::Result<ExitCode> {
     let options = options(&deploy)?;
     let own_job = match &options.job {
@@ -64,7 +63,8 @@ pub async fn run(place: &AwsPlace, deploy: AwsDeploy) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Buckets stay when a stack goes, so a new one of the same name cannot make them: say so before CloudFormation fails.
+/// Fails if a bucket that the stack would create already exists. Buckets outlive their stack, so a new stack of the same
+/// name cannot create them again; this check explains that before CloudFormation fails.
 async fn refuse_left_over_buckets(
     account: &Account,
     stack: &str,
@@ -81,9 +81,9 @@ async fn refuse_left_over_buckets(
         };
         if s3.keys_after(&name, "").await.is_ok() {
             let hint = format!(
-                "use it with --existing-{side}-bucket {name}, take another name with --{side}-bucket, or remove the bucket"
+                "use it with --existing-{side}-bucket {name}, choose another name with --{side}-bucket, or remove the bucket"
             );
-            let message = format!("the bucket `{name}` is there already, of an earlier stack perhaps");
+            let message = format!("the bucket `{name}` already exists, perhaps from an earlier stack");
             return Err(Hinted::new(WRONG_USAGE, message, hint).into());
         }
     }
@@ -116,15 +116,16 @@ fn options(deploy: &AwsDeploy) -> anyhow::Result<DeployOptions> {
     })
 }
 
-/// A job by name, or a CreateJob request in a file, checked as far as it can be without its input.
+/// Returns a built-in job by name, or reads a CreateJob request from a file and checks it as far as possible without an
+/// input.
 fn job(text: &str) -> anyhow::Result<Job> {
     if built_in_job(text).is_some() {
         return Ok(Job::BuiltIn(text.to_owned()));
     }
-    let hint = "take three-mp4, hls or thumbnails, or the path of a CreateJob request as JSON";
+    let hint = "use three-mp4, hls or thumbnails, or the path of a JSON file with a CreateJob request";
     let wrong = |what: String| anyhow::Error::from(Hinted::new(WRONG_USAGE, what, hint));
     if !Path::new(text).exists() {
-        return Err(wrong(format!("`{text}` is no job and no file")));
+        return Err(wrong(format!("`{text}` is neither a built-in job nor a file")));
     }
     let content =
         std::fs::read_to_string(text).with_context(|| format!("cannot read the job file `{text}`"))?;
@@ -144,7 +145,7 @@ fn job(text: &str) -> anyhow::Result<Job> {
     Ok(Job::Own(request))
 }
 
-/// Looks for faults other than what the function fills in: role, input and destination.
+/// Validates the request, except for the members that the function fills in: role, input and destination.
 fn check(name: &str, request: &Value) -> Result<(), String> {
     let Err(problems) = validate::validate(request, "CreateJobRequest") else { return Ok(()) };
     let filled_in = |text: &str| {
@@ -154,7 +155,11 @@ fn check(name: &str, request: &Value) -> Result<(), String> {
     };
     let faults: Vec<String> =
         problems.0.iter().map(ToString::to_string).filter(|text| !filled_in(text)).collect();
-    if faults.is_empty() { Ok(()) } else { Err(format!("`{name}` is no good job: {}", faults.join(" | "))) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("`{name}` is not a valid job: {}", faults.join(" | ")))
+    }
 }
 
 fn show(planned: &ChangeSet) {
@@ -177,7 +182,7 @@ fn done(state: &StackState) {
         output::line(line);
     }
     if let Some(bucket) = state.outputs.get("UploadBucketName") {
-        output::note(format!("done; try it: aws s3 cp film.mp4 s3://{bucket}/"));
+        output::note(format!("deployed; try it: aws s3 cp film.mp4 s3://{bucket}/"));
     }
 }
 
@@ -186,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_job_file_checked_but_for_what_the_function_fills_in() {
+    fn job_file_may_lack_role_input_and_destination() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("job.json");
         let write = |text: &str| std::fs::write(&file, text).unwrap();
@@ -200,7 +205,7 @@ mod tests {
         assert!(!error.contains("fileInput") && !error.contains(": role"), "{error}");
         write("{}");
         assert!(job(file.to_str().unwrap()).unwrap_err().to_string().contains("no `settings`"));
-        assert!(job("four-mp4").unwrap_err().to_string().contains("no job and no file"));
+        assert!(job("four-mp4").unwrap_err().to_string().contains("neither a built-in job nor a file"));
         assert_eq!(job("hls").unwrap(), Job::BuiltIn("hls".to_owned()));
     }
 }

@@ -1,5 +1,6 @@
-//! `aws estimate`: in a file and a job, out what the job costs in three places, with how it was computed. Asks nobody: the
-//! prices are in a file.
+//! `aws estimate`: estimates what a job costs on MediaConvert, on Lambda and on your own machine, and shows how.
+//!
+//! It calls no service: the prices come from a file.
 
 use std::process::ExitCode;
 
@@ -15,12 +16,12 @@ use crate::arguments::AwsEstimate;
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
 
-/// Estimates.
+/// Prints the estimate.
 pub async fn run(region: Option<&str>, estimate: AwsEstimate) -> anyhow::Result<ExitCode> {
     let prices = prices(&estimate)?;
     let name = region.unwrap_or("us-east-1");
     let region = prices.region(name).map_err(|error| {
-        let hint = "bring your own list with --prices: crates/estimate/prices.toml shows the form";
+        let hint = "give your own price list with --prices; crates/estimate/prices.toml shows the format";
         Hinted::new(WRONG_USAGE, error.to_string(), hint)
     })?;
     let (input, plan) = planned(&estimate.file, &estimate.choice, 1).await?;
@@ -54,7 +55,7 @@ fn prices(estimate: &AwsEstimate) -> anyhow::Result<Prices> {
     let Some(file) = &estimate.prices else { return Ok(Prices::built_in()) };
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     Prices::parse(&text).map_err(|error| {
-        let hint = "crates/estimate/prices.toml shows the form";
+        let hint = "crates/estimate/prices.toml shows the format";
         Hinted::new(WRONG_USAGE, error.to_string(), hint).into()
     })
 }
@@ -106,7 +107,7 @@ fn show_totals(
             "without the volume discount".to_owned(),
         ],
         compute("Lambda, abanico's encoders", on_lambda),
-        compute("a machine of your own", at_home),
+        compute("your own machine", at_home),
     ];
     let many = format!("{jobs} such jobs");
     for line in output::table(&["where", "one job", &many, "how"], &rows) {
@@ -127,30 +128,30 @@ fn how(
     vec![
         format!("prices of {} in {name}; {}", prices.date, region.mediaconvert_source),
         format!("multipliers: {}", prices.multipliers.source),
-        "each output: whole seconds, at least 10, times size and frame rate; storage, requests and transfer not counted"
+        "each output: whole seconds, at least 10, times the multiplier for size and frame rate; storage, requests and transfer not counted"
             .to_owned(),
-        format!("Lambda: 1,769 MB of memory for each processor, at most 15 minutes each; {}", region.lambda_source),
-        format!("CPU: {}; a Lambda processor taken as {} of that", prices.speed.source, plain(estimate.speed_factor)),
+        format!("Lambda: 1,769 MB of memory per processor, at most 15 minutes per invocation; {}", region.lambda_source),
+        format!("CPU: {}; a Lambda processor at {} times that speed", prices.speed.source, plain(estimate.speed_factor)),
         format!(
-            "own machine: {} processors, {} W, {} USD a kWh, {} USD an hour",
+            "own machine: {} processors, {} W, {} USD per kWh, {} USD per hour",
             estimate.own_processors, estimate.own_watts, plain(estimate.kilowatt_hour), plain(estimate.machine_hour)
         ),
     ]
 }
 
-/// A decimal without zeros that say nothing.
+/// Formats a decimal number without trailing zeros.
 fn plain(number: Decimal) -> String {
     let text = ExactTime::from_seconds(number.0).decimal();
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A decimal number of the command line.
+/// A decimal number from the command line.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Decimal(pub Rational);
 
-/// Reads one.
+/// Parses a decimal number with at most 15 digits and no sign.
 pub fn decimal(text: &str) -> Result<Decimal, String> {
-    let wrong = || format!("`{text}` is no decimal number such as 0.25");
+    let wrong = || format!("`{text}` is not a decimal number such as 0.25");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = format!("{whole}{fraction}");
     if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -160,7 +161,7 @@ pub fn decimal(text: &str) -> Result<Decimal, String> {
     Rational::checked(digits.parse().map_err(|_| wrong())?, scale).map(Decimal).ok_or_else(wrong)
 }
 
-/// A decimal above zero.
+/// Parses a decimal number greater than zero.
 pub fn positive(text: &str) -> Result<Decimal, String> {
     decimal(text).and_then(|number| {
         if number.0 > Rational::ZERO { Ok(number) } else { Err("must be above zero".to_owned()) }
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_decimals_of_the_command_line_exact_and_bounded() {
+    fn decimals_are_exact_and_bounded() {
         assert_eq!(decimal("0.30"), Ok(Decimal(Rational::new(3, 10))));
         assert_eq!(plain(decimal("12.50").unwrap()), "12.5");
         for wrong in ["", ".", "-1", "1e9", "1234567890123456"] {

@@ -1,4 +1,4 @@
-//! `aws logs`: in a function's name and a span of time, out what it wrote. With `--follow` it goes on until interrupted.
+//! `aws logs`: prints the recent log of a function. With `--follow` it keeps printing new lines until interrupted.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -11,9 +11,9 @@ use crate::arguments::{AwsLogs, AwsPlace};
 use crate::failure::INTERRUPTED;
 use crate::output;
 
-/// How often new lines are looked for.
+/// Pause between two polls for new lines.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How far back a line may turn up late, in milliseconds.
+/// How late a line may appear in the log, in milliseconds.
 const LATE_MS: i64 = 30_000;
 
 /// Prints log lines.
@@ -39,7 +39,7 @@ pub async fn run(place: &AwsPlace, logs: AwsLogs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Time of day and the line; a line of JSON as message and fields.
+/// Formats a line with its time of day. A line of JSON becomes its message followed by its fields.
 fn readable(line: &LogLine) -> String {
     let seconds = line.time_ms.div_euclid(1000).rem_euclid(86_400);
     let time = format!("{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_a_line_of_json_made_readable() {
+    fn json_lines_are_made_readable() {
         let line = |text: &str| LogLine { time_ms: 3_661_000, id: String::new(), text: text.to_owned() };
         let json = r#"{"level":"INFO","message":"an upload became a job","jobId":"1-a"}"#;
         assert_eq!(readable(&line(json)), "01:01:01Z INFO  an upload became a job jobId=\"1-a\"");

@@ -1,4 +1,4 @@
-//! `aws remove`: in a stack's name, out its removal. Buckets with films stay unless the user wants them gone, too.
+//! `aws remove`: removes the stack. Its buckets stay unless the user passes `--with-buckets`.
 
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ pub async fn run(place: &AwsPlace, remove: AwsRemove) -> anyhow::Result<ExitCode
     }
     let (question, expected) = if remove.with_buckets {
         (
-            format!("Type the stack's name, {}, to remove it with all films:", place.stack),
+            format!("Type the stack's name, {}, to remove it with all videos:", place.stack),
             place.stack.as_str(),
         )
     } else {
@@ -50,23 +50,24 @@ pub async fn run(place: &AwsPlace, remove: AwsRemove) -> anyhow::Result<ExitCode
         for bucket in &buckets {
             empty(&s3, bucket).await?;
             s3.delete_bucket(bucket).await.with_context(|| format!("cannot remove the bucket `{bucket}`"))?;
-            output::note(format!("bucket {bucket} is removed"));
+            output::note(format!("bucket {bucket} was removed"));
         }
     }
-    output::note(format!("stack {} is removed", place.stack));
+    output::note(format!("stack {} was removed", place.stack));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Objects in a bucket; `1000 or more` where a page is not enough to tell.
+/// Returns the number of objects in a bucket, or `1000 or more` if they fill a page.
 async fn count(s3: &S3, bucket: &str) -> anyhow::Result<String> {
     let keys =
-        s3.keys_after(bucket, "").await.with_context(|| format!("cannot look into the bucket `{bucket}`"))?;
+        s3.keys_after(bucket, "").await.with_context(|| format!("cannot list the bucket `{bucket}`"))?;
     Ok(if keys.len() < 1000 { keys.len().to_string() } else { "1000 or more".to_owned() })
 }
 
 async fn empty(s3: &S3, bucket: &str) -> anyhow::Result<()> {
     loop {
-        let keys = s3.keys_after(bucket, "").await.with_context(|| format!("cannot look into `{bucket}`"))?;
+        let keys =
+            s3.keys_after(bucket, "").await.with_context(|| format!("cannot list the bucket `{bucket}`"))?;
         if keys.is_empty() {
             return Ok(());
         }

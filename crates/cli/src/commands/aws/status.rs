@@ -1,4 +1,4 @@
-//! `aws status`: in a stack's name, out its state, its recent jobs and what went wrong. Changes nothing.
+//! `aws status`: shows the stack's state, its recent jobs with their errors, and the number of dead letters.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ use super::{connect, deployed, hinted, stack_output};
 use crate::arguments::{AwsPlace, AwsStatus};
 use crate::output;
 
-/// User metadata by which a stack's jobs are known.
+/// Key of the user metadata that marks a stack's jobs.
 const STACK_LABEL: &str = "abanico-stack";
 
-/// Shows the state.
+/// Prints the state.
 pub async fn run(place: &AwsPlace, status: AwsStatus) -> anyhow::Result<ExitCode> {
     let account = connect(place).await?;
     let state = deployed(&account, &place.stack).await?;
@@ -46,13 +46,13 @@ fn show(place: &AwsPlace, state: &StackState, letters: Option<u64>, jobs: &[&Val
     match letters {
         Some(0) => output::line("dead letters: none"),
         Some(count) => output::line(format!(
-            "dead letters: {count}; read them in the queue {}",
+            "dead letters: {count}, in the queue {}",
             stack_output(state, "DeadLetterQueueUrl")?
         )),
         None => {}
     }
     if jobs.is_empty() {
-        output::line("recent jobs: none of this stack among the queue's last 20");
+        output::line("recent jobs: none of the last 20 jobs belongs to this stack");
         return Ok(());
     }
     let rows: Vec<Vec<String>> = jobs

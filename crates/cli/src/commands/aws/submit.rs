@@ -1,5 +1,5 @@
-//! `aws submit`: in a file or an object, out its job, followed to its end. A file goes through the upload bucket, as any
-//! upload does.
+//! `aws submit`: transcodes a file or an S3 object with the stack and follows the job to its end. A file goes through the
+//! upload bucket, like any other upload.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,12 +18,12 @@ use crate::arguments::{AwsPlace, AwsSubmit};
 use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
-/// How often the job is looked at.
+/// Pause between two polls of the job.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long an upload may take to become a job.
+/// How long an upload may take to start a job.
 const JOB_LIMIT: Duration = Duration::from_secs(180);
 
-/// Submits and follows.
+/// Submits the job and follows it to its end.
 pub async fn run(place: &AwsPlace, submit: AwsSubmit) -> anyhow::Result<ExitCode> {
     let account = connect(place).await?;
     let state = deployed(&account, &place.stack).await?;
@@ -36,14 +36,14 @@ pub async fn run(place: &AwsPlace, submit: AwsSubmit) -> anyhow::Result<ExitCode
     let job = tokio::select! {
         job = followed(&service, &id) => job?,
         _ = tokio::signal::ctrl_c() => {
-            output::note("interrupted: the job goes on");
+            output::note("interrupted: the job continues");
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
     ended(&job)
 }
 
-/// Uploads the file and waits for the job that the function makes of it.
+/// Uploads the file and waits for the job that the function creates for it.
 async fn submit_file(
     account: &Account,
     state: &StackState,
@@ -52,7 +52,7 @@ async fn submit_file(
 ) -> anyhow::Result<String> {
     if submit.job.is_some() {
         let hint = "upload the file first, then submit its s3:// URL with --job";
-        let what = "--job goes with an s3:// URL: a file becomes the stack's own job";
+        let what = "--job needs an s3:// URL: a file is transcoded with the stack's own job";
         return Err(Hinted::new(WRONG_USAGE, what, hint).into());
     }
     let path = Path::new(&submit.input);
@@ -65,7 +65,7 @@ async fn submit_file(
     let url = ObjectUrl::s3(bucket, key.as_str());
     output::note(format!("uploading {} to {url}", output::bytes(size)));
     let store = store(account).await?;
-    store.publish(path, &url, &ObjectAttributes::default()).await.context("cannot upload")?;
+    store.publish(path, &url, &ObjectAttributes::default()).await.context("cannot upload the file")?;
     job_of(service, &format!("s3://{bucket}/{key}"), before_s).await
 }
 
@@ -81,7 +81,7 @@ async fn store(account: &Account) -> anyhow::Result<RemoteS3> {
     }))
 }
 
-/// Waits for the job whose input is `url` and that was made after `since_s`.
+/// Waits for the job with the input `url` that was created after `since_s`.
 async fn job_of(service: &MediaConvert, url: &str, since_s: i64) -> anyhow::Result<String> {
     let begun = Instant::now();
     while begun.elapsed() < JOB_LIMIT {
@@ -96,11 +96,11 @@ async fn job_of(service: &MediaConvert, url: &str, since_s: i64) -> anyhow::Resu
         }
         tokio::time::sleep(PAUSE).await;
     }
-    let hint = "`abanico aws logs` shows what the function made of it; `abanico aws status` shows dead letters; is its name among the stack's suffixes?";
-    Err(Hinted::new(WORK_FAILED, format!("`{url}` became no job within three minutes"), hint).into())
+    let hint = "look for its key in `abanico aws logs` and for dead letters in `abanico aws status`; check that the key matches the stack's prefix and suffixes";
+    Err(Hinted::new(WORK_FAILED, format!("`{url}` did not start a job within three minutes"), hint).into())
 }
 
-/// Asks MediaConvert itself for a job of an object that is there already, as the function would.
+/// Creates a job for an existing object, just as the function would.
 async fn submit_object(
     place: &AwsPlace,
     state: &StackState,
@@ -109,39 +109,39 @@ async fn submit_object(
     object: &str,
 ) -> anyhow::Result<String> {
     let usage = |what: String, hint: &str| anyhow::Error::from(Hinted::new(WRONG_USAGE, what, hint));
-    let (bucket, key) = object
-        .split_once('/')
-        .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
-        .ok_or_else(|| usage(format!("`s3://{object}` names no object"), "give s3://bucket/key"))?;
+    let (bucket, key) =
+        object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(
+            || usage(format!("`s3://{object}` does not name an object"), "use the form s3://bucket/key"),
+        )?;
     let mut config =
         TriggerConfig::new(stack_output(state, "MediaConvertRoleArn")?, template(place, state, submit)?);
     let destination = state.parameters.get("Destination").filter(|text| !text.is_empty()).cloned();
     let output_bucket = stack_output(state, "OutputBucketName")?;
     let destination = destination.unwrap_or_else(|| format!("s3://{output_bucket}/{{key}}/"));
     config.destination =
-        DestinationTemplate::parse(&destination).context("the stack's destination is no good")?;
+        DestinationTemplate::parse(&destination).context("the stack's destination is not valid")?;
     let record = json!({"detail-type": "Object Created", "detail": {
         "bucket": {"name": bucket}, "object": {"key": key, "sequencer": now_ms().to_string()}}});
     let outcomes = abanico_lambda::handle(&record, &config, &Submitter(service.clone())).await?;
     match outcomes.into_iter().next().map(|one| one.outcome) {
         Some(Outcome::Submitted { job_id }) => Ok(job_id),
         Some(Outcome::Failed(error)) => Err(anyhow::Error::from(error)),
-        Some(Outcome::Skipped(reason)) => Err(usage(reason.to_string(), "give another object")),
-        _ => Err(anyhow::anyhow!("the object became no job")),
+        Some(Outcome::Skipped(reason)) => Err(usage(reason.to_string(), "choose another object")),
+        _ => Err(anyhow::anyhow!("no job was created for the object")),
     }
 }
 
-/// The job: a file, one of ours by name, or the one that the stack was deployed with.
+/// Returns the job from a file, a built-in job by name, or the job that the stack was deployed with.
 fn template(place: &AwsPlace, state: &StackState, submit: &AwsSubmit) -> anyhow::Result<Value> {
     let deployed = state.parameters.get("Job").map(String::as_str).unwrap_or("three-mp4");
     let name = submit.job.as_deref().unwrap_or(deployed);
     let text = match built_in_job(name) {
         Some(text) => text.to_owned(),
         None if name == "own" => {
-            let hint = "name its file with --job";
+            let hint = "give its file with --job";
             return Err(Hinted::new(
                 WRONG_USAGE,
-                "the stack has a job of your own, which only its function has",
+                "the stack has a job of its own, which only its function can read",
                 hint,
             )
             .into());
@@ -198,7 +198,9 @@ fn ended(job: &Value) -> anyhow::Result<ExitCode> {
     if text("status") != "COMPLETE" {
         let code = job.get("errorCode").map(Value::to_string).unwrap_or_default();
         let what = format!("the job ended in {} {code}: {}", text("status"), text("errorMessage"));
-        return Err(Hinted::new(WORK_FAILED, what, "mend what the message names, then submit again").into());
+        return Err(
+            Hinted::new(WORK_FAILED, what, "correct what the message names, then submit again").into()
+        );
     }
     let groups = job.pointer("/settings/outputGroups").and_then(Value::as_array).cloned().unwrap_or_default();
     for group in groups {

@@ -11,19 +11,19 @@ use crate::output;
 /// Name of the clip. Its space shows that names with spaces work.
 const NAME: &str = "demo clip.mp4";
 
-/// A zoom into a fractal. It is computed small and enlarged, so that it takes a second or two.
+/// A zoom into a fractal. It is computed small and then enlarged, so that making the clip takes only a second or two.
 const PICTURE: &str =
     "mandelbrot=size=640x360:rate=30:end_scale=0.02:end_pts=300,scale=1920:1080,format=yuv420p";
 const SOUND: &str =
     "aevalsrc='0.3*sin(2*PI*(220+110*floor(t))*t)|0.3*sin(2*PI*(330+110*floor(t))*t)':s=48000";
 
-/// Returns the clip in `folder`; makes it first if it is not there yet.
+/// Returns the path of the clip in `folder`. Makes the clip if it does not exist yet.
 pub async fn made(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join(NAME);
     if path.is_file() {
         return Ok(path);
     }
-    output::note("making a clip of ten seconds (give VIDEO=path to use a video of yours)");
+    output::note("making a ten-second clip (set VIDEO=path to use your own video)");
     let partial = tempfile::Builder::new().prefix(".partial-").suffix(".mp4").tempfile_in(folder)?;
     let partial = partial.into_temp_path();
     let inputs = ["-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", SOUND, "-t", "10", "-shortest"];
@@ -40,7 +40,7 @@ pub async fn made(folder: &Path) -> anyhow::Result<PathBuf> {
     if !made.status.success() {
         let why = String::from_utf8_lossy(&made.stderr).trim().to_owned();
         let message = format!("cannot make a clip: {why}");
-        return Err(Hinted::new(WORK_FAILED, message, "give a video of your own").into());
+        return Err(Hinted::new(WORK_FAILED, message, "use a video of your own").into());
     }
     partial.persist(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
     Ok(path)
