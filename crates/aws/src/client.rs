@@ -1,6 +1,7 @@
 //! Signs a request to an AWS service, sends it and reads the response.
 //!
-//! Every attempt is signed afresh and has a time limit. Redirects are never followed: a signature is valid for one host.
+//! Every attempt is signed afresh and has a time limit. Redirects are never followed: a signature is valid for one
+//! host.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -201,8 +202,8 @@ impl SignedClient {
         Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// S3 signs the path exactly as sent and requires the body's hash in a header. Other services sign the path encoded a
-    /// second time.
+    /// S3 signs the path exactly as sent and requires the body's hash in a header. Other services sign the path
+    /// encoded a second time.
     fn signing_settings(&self) -> SigningSettings {
         let mut settings = SigningSettings::default();
         if self.service == "s3" {

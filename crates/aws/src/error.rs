@@ -1,5 +1,5 @@
-//! The error of a failed call: names the service and the operation, and says whether a retry may help. It never contains
-//! a credential.
+//! The error of a failed call: names the service and the operation, and says whether a retry may help. It never
+//! contains a credential.
 
 use reqwest::StatusCode;
 

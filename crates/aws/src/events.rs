@@ -14,8 +14,8 @@ impl Events {
         Self(client)
     }
 
-    /// Puts one event on `bus`. The call is retried if no response came, so rules may see the event twice. AWS refuses a
-    /// `source` that begins with `aws.`, which is reserved for its own services.
+    /// Puts one event on `bus`. The call is retried if no response came, so rules may see the event twice. AWS refuses
+    /// a `source` that begins with `aws.`, which is reserved for its own services.
     ///
     /// # Errors
     /// Fails if the bus does not accept the event or the service cannot be reached.

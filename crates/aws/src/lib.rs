@@ -1,5 +1,5 @@
-//! A small client for the AWS operations that abanico calls: signs requests, sends them, retries where that is safe, and
-//! reads the responses.
+//! A small client for the AWS operations that abanico calls: signs requests, sends them, retries where that is safe,
+//! and reads the responses.
 //!
 //! [`Operation`] lists all operations. No message or log line contains a credential.
 

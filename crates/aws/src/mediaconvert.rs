@@ -1,4 +1,5 @@
-//! Calls MediaConvert to create, get, list and cancel jobs. Requests and responses are JSON with wire names (camelCase).
+//! Calls MediaConvert to create, get, list and cancel jobs. Requests and responses are JSON with wire names
+//! (camelCase).
 //!
 //! It never calls DescribeEndpoints.
 
@@ -21,8 +22,8 @@ impl MediaConvert {
         Self(client)
     }
 
-    /// Creates a job and returns it. A request with a `clientRequestToken` is repeated until the result is definite, for
-    /// at most 45 s. The service remembers a token for a minute, so this cannot create a second job.
+    /// Creates a job and returns it. A request with a `clientRequestToken` is repeated until the result is definite,
+    /// for at most 45 s. The service remembers a token for a minute, so this cannot create a second job.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Refused`](crate::ErrorKind::Refused) with the service's message if the service refuses the

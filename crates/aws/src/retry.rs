@@ -16,13 +16,13 @@ impl Tries {
     pub const REPEATABLE: Self = Self { most: 4, within: Duration::from_secs(20) };
     /// A call that must not be repeated automatically.
     pub const ONE: Self = Self { most: 1, within: Duration::ZERO };
-    /// CreateJob with a token: up to eight attempts within 35 s, well below the minute for which the service remembers the
-    /// token.
+    /// CreateJob with a token: up to eight attempts within 35 s, well below the minute for which the service remembers
+    /// the token.
     pub const TOKENED: Self = Self { most: 8, within: Duration::from_secs(35) };
 
-    /// Returns the pause before attempt `next` (2 for the second), or `None` if there must be no further attempt. The pause
-    /// doubles from 200 ms up to 5 s. `spread` (0 to 255) shortens it by up to half, so that many clients do not retry at
-    /// the same moment.
+    /// Returns the pause before attempt `next` (2 for the second), or `None` if there must be no further attempt. The
+    /// pause doubles from 200 ms up to 5 s. `spread` (0 to 255) shortens it by up to half, so that many clients do not
+    /// retry at the same moment.
     pub fn pause(self, next: u32, elapsed: Duration, spread: u8) -> Option<Duration> {
         if next > self.most || elapsed >= self.within {
             return None;

@@ -16,9 +16,9 @@ impl Sns {
         Self(client)
     }
 
-    /// Publishes a message with text attributes, which subscribers can filter by; empty attributes are left out. The call
-    /// is retried if no response came, so subscribers may see the message twice. The subject is converted to ASCII and
-    /// cut to 100 characters.
+    /// Publishes a message with text attributes, which subscribers can filter by; empty attributes are left out. The
+    /// call is retried if no response came, so subscribers may see the message twice. The subject is converted to
+    /// ASCII and cut to 100 characters.
     ///
     /// # Errors
     /// Fails if SNS refuses the message or cannot be reached.

@@ -80,8 +80,8 @@ pub struct JobChoice {
     /// One system preset per output; repeatable. Default: a ladder that follows the source.
     #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "job")]
     pub preset: Vec<String>,
-    /// JSON file with a MediaConvert job: a CreateJob request or only its settings. Its first input and its destinations are
-    /// replaced.
+    /// JSON file with a MediaConvert job: a CreateJob request or only its settings. Its first input and its
+    /// destinations are replaced.
     #[arg(long, value_name = "FILE")]
     pub job: Option<PathBuf>,
     /// Whether to encode long videos in chunks.
@@ -147,8 +147,8 @@ pub struct Probe {
 pub struct Inspect {
     /// File to examine.
     pub file: PathBuf,
-    /// Bit rate that fills a decoder's buffer, in bits per second. With this option the buffer is checked; exit status 1
-    /// means that it underflows.
+    /// Bit rate that fills a decoder's buffer, in bits per second. With this option the buffer is checked; exit status
+    /// 1 means that it underflows.
     #[arg(long, value_name = "BITS_PER_SECOND")]
     pub max_bit_rate: Option<u64>,
     /// Size of the decoder's buffer in bits. Default: two seconds at the rate of --max-bit-rate.

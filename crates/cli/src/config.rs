@@ -1,5 +1,5 @@
-//! Reads the configuration from `abanico.toml` and fills in the defaults. An unknown key is an error that names the key.
-//! Secrets are never printed.
+//! Reads the configuration from `abanico.toml` and fills in the defaults. An unknown key is an error that names the
+//! key. Secrets are never printed.
 
 mod web_inputs;
 
@@ -108,7 +108,7 @@ pub struct MediaConvertConfig {
     pub endpoint: Option<String>,
     /// URL of the S3 that the service uses, if it is not Amazon's.
     pub s3_endpoint: Option<String>,
-    /// Names of the service's buckets by the names of ours.
+    /// Maps the names of local buckets to the service's buckets.
     #[serde(default)]
     pub buckets: std::collections::BTreeMap<String, String>,
     /// Whether to copy inputs to the service's buckets first, and outputs back afterwards.

@@ -32,8 +32,8 @@ impl std::fmt::Debug for KeyPair {
     }
 }
 
-/// Reads the pair from the environment, otherwise from the data folder. If neither has one, creates a pair and stores it in
-/// the folder.
+/// Reads the pair from the environment, otherwise from the data folder. If neither has one, creates a pair and stores
+/// it in the folder.
 ///
 /// # Errors
 /// Fails if only half of a pair is in the environment, or the pair in the folder cannot be read or written.

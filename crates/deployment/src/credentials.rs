@@ -1,5 +1,5 @@
-//! Finds the deployer's credentials the way the AWS CLI does: in environment variables, then in the shared configuration
-//! files, then in every other source that the AWS CLI knows (SSO, roles, containers, instances), through
+//! Finds the deployer's credentials the way the AWS CLI does: in environment variables, then in the shared
+//! configuration files, then in every other source that the AWS CLI knows (SSO, roles, containers, instances), through
 //! `aws configure export-credentials`.
 
 use std::process::Stdio;

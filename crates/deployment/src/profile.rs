@@ -70,8 +70,8 @@ fn text_of(override_variable: &str, file: &str) -> String {
     path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
-/// Returns the settings of all sections whose name `is_wanted` accepts. Indented lines belong to nested settings, such as
-/// those of `s3`, and are skipped.
+/// Returns the settings of all sections whose name `is_wanted` accepts. Indented lines belong to nested settings, such
+/// as those of `s3`, and are skipped.
 fn section_settings(text: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let (mut settings, mut is_inside) = (BTreeMap::new(), false);
     for line in text.lines() {

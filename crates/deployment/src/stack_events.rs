@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use abanico_aws::StackEvent;
 
-/// Returns the first failure that is not the consequence of another one. Resources that were cancelled because another one
-/// failed say so in their reason.
+/// Returns the first failure that is not the consequence of another one. Resources that were cancelled because another
+/// one failed say so in their reason.
 pub fn first_failure(events: &[StackEvent]) -> Option<&StackEvent> {
     let is_consequence = |event: &StackEvent| {
         let reason = event.reason.to_lowercase();

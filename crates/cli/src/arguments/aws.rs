@@ -53,8 +53,8 @@ pub enum AwsCommand {
 /// Arguments of `aws deploy`. Options that are not given keep the value they have in an existing stack.
 #[derive(Debug, Args)]
 pub struct AwsDeploy {
-    /// Job to create for each upload: three-mp4, hls, thumbnails, or a JSON file with a CreateJob request. Default for a new
-    /// stack: three-mp4.
+    /// Job to create for each upload: three-mp4, hls, thumbnails, or a JSON file with a CreateJob request. Default for
+    /// a new stack: three-mp4.
     #[arg(long, value_name = "NAME|FILE")]
     pub job: Option<String>,
     /// Folder with the functions' zip files, which `make functions` builds.
@@ -81,7 +81,8 @@ pub struct AwsDeploy {
     /// Create jobs only for keys with this suffix. Default for a new stack: none.
     #[arg(long, value_name = "TEXT")]
     pub suffix: Option<String>,
-    /// Destination of the outputs, such as s3://bucket/{dir}/{stem}/. Default for a new stack: s3://OUTPUT-BUCKET/{key}/.
+    /// Destination of the outputs, such as s3://bucket/{dir}/{stem}/. Default for a new stack:
+    /// s3://OUTPUT-BUCKET/{key}/.
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
     /// Name of the MediaConvert queue. Default for a new stack: `Default`.

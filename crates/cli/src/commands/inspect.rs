@@ -1,5 +1,5 @@
-//! `abanico inspect`: examines a finished file. It prints frames, groups of pictures, the bit rate over time and the audio
-//! offset, and checks whether a decoder's buffer underflows.
+//! `abanico inspect`: examines a finished file. It prints frames, groups of pictures, the bit rate over time and the
+//! audio offset, and checks whether a decoder's buffer underflows.
 
 use std::process::ExitCode;
 

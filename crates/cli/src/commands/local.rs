@@ -14,8 +14,8 @@ use crate::failure::{Hinted, INTERRUPTED, MISSING_HERE};
 /// Free disk space in bytes below which jobs are likely to fail.
 pub const LOW_DISK_BYTES: u64 = 2_000_000_000;
 
-/// Returns options that keep finished encodes in `folder`, up to `gib` GiB but no more than a fifth of the disk space that
-/// is free now. Encodes are removed when the disk runs low.
+/// Returns options that keep finished encodes in `folder`, up to `gib` GiB but no more than a fifth of the disk space
+/// that is free now. Encodes are removed when the disk runs low.
 pub fn results(folder: PathBuf, gib: u64) -> ResultsOptions {
     // The folder may not exist yet. Its closest existing parent is on the same disk.
     let there = folder.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));

@@ -183,8 +183,8 @@ impl Places {
         Ok(Self { router, inputs, destination: "s3://output/".to_owned(), out: Some(out) })
     }
 
-    /// Creates a hidden folder for work in progress beside the outputs, so that publishing does not cross file systems. It
-    /// is removed at the end.
+    /// Creates a hidden folder for work in progress beside the outputs, so that publishing does not cross file
+    /// systems. It is removed at the end.
     fn work_folder(&self) -> anyhow::Result<tempfile::TempDir> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".abanico-work-");

@@ -63,8 +63,8 @@ pub async fn run(place: &AwsPlace, deploy: AwsDeploy) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails if a bucket that the stack would create already exists. Buckets outlive their stack, so a new stack of the same
-/// name cannot create them again; this check explains that before CloudFormation fails.
+/// Fails if a bucket that the stack would create already exists. Buckets outlive their stack, so a new stack of the
+/// same name cannot create them again; this check explains that before CloudFormation fails.
 async fn refuse_left_over_buckets(
     account: &Account,
     stack: &str,

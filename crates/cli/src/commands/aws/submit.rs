@@ -1,5 +1,5 @@
-//! `aws submit`: transcodes a file or an S3 object with the stack and follows the job to its end. A file goes through the
-//! upload bucket, like any other upload.
+//! `aws submit`: transcodes a file or an S3 object with the stack and follows the job to its end. A file goes through
+//! the upload bucket, like any other upload.
 
 use std::path::Path;
 use std::process::ExitCode;
