@@ -138,12 +138,14 @@ async fn triggered_job(engine: &Engine) -> anyhow::Result<JobId> {
 /// Fetches every output through the S3 API; a file appears in the folder only once it is whole.
 async fn download(remote: &RemoteS3, record: &JobRecord, out: &Path) -> anyhow::Result<report::Report> {
     let mut files = Vec::new();
+    // `fetch` creates its file, and refuses one that exists.
+    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(out)?;
     for made in &record.outputs {
         let url: ObjectUrl = made.url.parse()?;
         let name = made.url.rsplit('/').next().unwrap_or(&made.url).to_owned();
-        let partial = tempfile::Builder::new().prefix(".partial-").tempfile_in(out)?.into_temp_path();
-        remote.fetch(&url, &partial).await.with_context(|| format!("cannot download {url}"))?;
-        partial.persist(out.join(&name)).with_context(|| format!("cannot write `{name}`"))?;
+        let file = partial.path().join(&name);
+        remote.fetch(&url, &file).await.with_context(|| format!("cannot download {url}"))?;
+        std::fs::rename(&file, out.join(&name)).with_context(|| format!("cannot write `{name}`"))?;
         files.push(report::File::of(name, made, record)?);
     }
     let times = record.times;
