@@ -8,7 +8,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Cargo's folder; CARGO_TARGET_DIR moves it, for a build cache outside of the checkout.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
-PYTHON := $(PYTHON)
+PYTHON := $(VENV)/bin/python
 # The client with AWS's SDK for Rust has its own workspace, lock file and place for what is built of it.
 RUST_CLIENT := --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir $(TARGET)/rust-client
 VIDEO ?=
