@@ -429,6 +429,7 @@ def keys_of_code() -> set[tuple[str, str]]:
     found = set()
     for structure, table in STRUCTURES.items():
         body = re.search(rf"pub struct {structure} \{{\n(.*?)^\}}", config_source(), re.DOTALL | re.MULTILINE)[1]
+        body = re.sub(r"#\[serde\(skip\)\]\n    pub .+", "", body)
         for name, kind in re.findall(r"pub (\w+): (.+),", body):
             if not any(other in kind for other in STRUCTURES):
                 found.add((table, name))
@@ -497,6 +498,40 @@ def test_example_is_valid_with_every_key(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
         # 3 says that something is missing on this machine, such as a free port; 2 would be a wrong configuration.
         assert done.returncode in (0, 3) and "abanico.toml" not in done.stderr, done.stderr
+
+
+# ---- the guide for developers
+
+
+def listed_files(text: str, heading: str) -> set[str]:
+    """Files that a section names by their whole path."""
+    return {span for span in in_code(section(text, heading)) if "/" in span and re.search(ENDINGS, span)}
+
+
+@pytest.mark.parametrize("heading", ["Add a setting", "Add an output kind", "Add an S3 operation"])
+def test_lists_of_files_have_whole_paths(heading: str) -> None:
+    named = listed_files(page("DEVELOPMENT"), heading)
+    assert len(named) >= 8
+    assert [name for name in named if not (WORKSPACE / name).is_file()] == []
+
+
+def test_named_end_to_end_tests_exist() -> None:
+    named = re.findall(r"TEST=(test_\w+\.py)(?:::(\w+))?", "".join(PAGES.values()))
+    assert named
+    for file, test in named:
+        assert f"def {test}" in (WORKSPACE / "tests" / "e2e" / file).read_text()
+
+
+def test_picture_of_rooms_follows_the_order() -> None:
+    order = re.search(r"^ORDER = (\[.*?\])", (WORKSPACE / "scripts" / "check_crate_order.py").read_text(), re.MULTILINE)[1]
+    order = [crate for crate in json.loads(order) if (CRATES / crate).exists()]
+    picture = section(page("DEVELOPMENT"), "The rooms").split("```")[1]
+    rows = [re.findall(r"│ (\w+) (?=│)", line) for line in picture.splitlines() if "│" in line]
+    assert sorted(sum(rows, [])) == sorted(order)
+    uses = update_docs.crates()
+    for number, row in enumerate(rows):
+        below = {crate for crates in rows[number + 1 :] for crate in crates}
+        assert all(uses[crate] <= below and uses[crate] <= set(order[: order.index(crate)]) for crate in row)
 
 
 # ---- can the checks fail?
