@@ -22,13 +22,6 @@ pub fn field(name: &str) -> String {
     if KEYWORDS.contains(&snake.as_str()) { format!("r#{snake}") } else { snake }
 }
 
-/// Returns the name that serde's `camelCase` gives a field.
-pub fn camel(field: &str) -> String {
-    let mut words = field.trim_start_matches("r#").split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |camel, word| camel + &capitalised(word))
-}
-
 /// Returns distinct variant names for the values of an enum, in their order.
 pub fn variants(texts: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -73,8 +66,6 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(field(name), expected);
         }
-        assert_eq!(camel("r#type"), "type");
-        assert_eq!(camel("h264_settings"), "h264Settings");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::names;
 pub fn types(model: &Extract) -> String {
     let mut text =
         header(&model.source, "Types of the MediaConvert API: every structure and enum in AWS's model.");
-    text.push_str("use std::collections::BTreeMap;\n\nuse serde::{Deserialize, Serialize};\n\nuse crate::open_enum::open_enum;\n");
+    text.push_str("use std::collections::BTreeMap;\n\nuse crate::open_enum::open_enum;\nuse crate::wire::wire_struct;\n");
     for (name, shape) in &model.shapes {
         if shape.r#type == "structure" {
             structure(&mut text, model, name, shape);
@@ -30,19 +30,13 @@ pub fn header(source: &str, what: &str) -> String {
 }
 
 fn structure(text: &mut String, model: &Extract, name: &str, shape: &Shape) {
-    let _ = write!(
-        text,
-        "\n/// Structure `{name}`.\n#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]\n#[serde(rename_all = \"camelCase\")]\npub struct {name} {{\n"
-    );
+    let _ = write!(text, "\nwire_struct! {{\n    /// Structure `{name}`.\n    {name} {{\n");
     for (member, reference) in &shape.members {
         let (field, wire) = (names::field(member), reference.wire_name(member));
-        let _ = writeln!(text, "/// `{wire}`: {}.", holds(model, &reference.shape));
-        let rename =
-            if names::camel(&field) == wire { String::new() } else { format!("rename = \"{wire}\", ") };
-        let _ = writeln!(text, "#[serde({rename}default, skip_serializing_if = \"Option::is_none\")]");
-        let _ = writeln!(text, "pub {field}: Option<{}>,", rust_type(model, &reference.shape));
+        let _ = writeln!(text, "        /// `{wire}`: {}.", holds(model, &reference.shape));
+        let _ = writeln!(text, "        {field}: {} = \"{wire}\",", rust_type(model, &reference.shape));
     }
-    text.push_str("}\n");
+    text.push_str("    }\n}\n");
 }
 
 fn enumeration(text: &mut String, name: &str, shape: &Shape) {

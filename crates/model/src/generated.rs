@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::open_enum::open_enum;
+use crate::wire::wire_struct;
 
 open_enum! {
     /// Enum `AacAudioDescriptionBroadcasterMix`.
@@ -63,46 +62,34 @@ open_enum! {
     }
 }
 
-/// Structure `AacSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AacSettings {
-    /// `audioDescriptionBroadcasterMix`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_description_broadcaster_mix: Option<AacAudioDescriptionBroadcasterMix>,
-    /// `bitrate`: whole number, 6000 to 1024000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `codecProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_profile: Option<AacCodecProfile>,
-    /// `codingMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coding_mode: Option<AacCodingMode>,
-    /// `loudnessMeasurementMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loudness_measurement_mode: Option<AacLoudnessMeasurementMode>,
-    /// `rapInterval`: whole number, 2000 to 30000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rap_interval: Option<i64>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<AacRateControlMode>,
-    /// `rawFormat`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub raw_format: Option<AacRawFormat>,
-    /// `sampleRate`: whole number, 8000 to 96000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `specification`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub specification: Option<AacSpecification>,
-    /// `targetLoudnessRange`: whole number, 6 to 16.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_loudness_range: Option<i64>,
-    /// `vbrQuality`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vbr_quality: Option<AacVbrQuality>,
+wire_struct! {
+    /// Structure `AacSettings`.
+    AacSettings {
+        /// `audioDescriptionBroadcasterMix`: enum.
+        audio_description_broadcaster_mix: AacAudioDescriptionBroadcasterMix = "audioDescriptionBroadcasterMix",
+        /// `bitrate`: whole number, 6000 to 1024000.
+        bitrate: i64 = "bitrate",
+        /// `codecProfile`: enum.
+        codec_profile: AacCodecProfile = "codecProfile",
+        /// `codingMode`: enum.
+        coding_mode: AacCodingMode = "codingMode",
+        /// `loudnessMeasurementMode`: enum.
+        loudness_measurement_mode: AacLoudnessMeasurementMode = "loudnessMeasurementMode",
+        /// `rapInterval`: whole number, 2000 to 30000.
+        rap_interval: i64 = "rapInterval",
+        /// `rateControlMode`: enum.
+        rate_control_mode: AacRateControlMode = "rateControlMode",
+        /// `rawFormat`: enum.
+        raw_format: AacRawFormat = "rawFormat",
+        /// `sampleRate`: whole number, 8000 to 96000.
+        sample_rate: i64 = "sampleRate",
+        /// `specification`: enum.
+        specification: AacSpecification = "specification",
+        /// `targetLoudnessRange`: whole number, 6 to 16.
+        target_loudness_range: i64 = "targetLoudnessRange",
+        /// `vbrQuality`: enum.
+        vbr_quality: AacVbrQuality = "vbrQuality",
+    }
 }
 
 open_enum! {
@@ -196,40 +183,30 @@ open_enum! {
     }
 }
 
-/// Structure `Ac3Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ac3Settings {
-    /// `bitrate`: whole number, 64000 to 640000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `bitstreamMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitstream_mode: Option<Ac3BitstreamMode>,
-    /// `codingMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coding_mode: Option<Ac3CodingMode>,
-    /// `dialnorm`: whole number, 1 to 31.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dialnorm: Option<i64>,
-    /// `dynamicRangeCompressionLine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_line: Option<Ac3DynamicRangeCompressionLine>,
-    /// `dynamicRangeCompressionProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_profile: Option<Ac3DynamicRangeCompressionProfile>,
-    /// `dynamicRangeCompressionRf`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_rf: Option<Ac3DynamicRangeCompressionRf>,
-    /// `lfeFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lfe_filter: Option<Ac3LfeFilter>,
-    /// `metadataControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata_control: Option<Ac3MetadataControl>,
-    /// `sampleRate`: whole number, 48000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `Ac3Settings`.
+    Ac3Settings {
+        /// `bitrate`: whole number, 64000 to 640000.
+        bitrate: i64 = "bitrate",
+        /// `bitstreamMode`: enum.
+        bitstream_mode: Ac3BitstreamMode = "bitstreamMode",
+        /// `codingMode`: enum.
+        coding_mode: Ac3CodingMode = "codingMode",
+        /// `dialnorm`: whole number, 1 to 31.
+        dialnorm: i64 = "dialnorm",
+        /// `dynamicRangeCompressionLine`: enum.
+        dynamic_range_compression_line: Ac3DynamicRangeCompressionLine = "dynamicRangeCompressionLine",
+        /// `dynamicRangeCompressionProfile`: enum.
+        dynamic_range_compression_profile: Ac3DynamicRangeCompressionProfile = "dynamicRangeCompressionProfile",
+        /// `dynamicRangeCompressionRf`: enum.
+        dynamic_range_compression_rf: Ac3DynamicRangeCompressionRf = "dynamicRangeCompressionRf",
+        /// `lfeFilter`: enum.
+        lfe_filter: Ac3LfeFilter = "lfeFilter",
+        /// `metadataControl`: enum.
+        metadata_control: Ac3MetadataControl = "metadataControl",
+        /// `sampleRate`: whole number, 48000 to 48000.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
 open_enum! {
@@ -261,49 +238,36 @@ open_enum! {
     }
 }
 
-/// Structure `Ac4Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ac4Settings {
-    /// `bitrate`: whole number, 48000 to 768000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `bitstreamMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitstream_mode: Option<Ac4BitstreamMode>,
-    /// `codingMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coding_mode: Option<Ac4CodingMode>,
-    /// `dynamicRangeCompressionFlatPanelTv`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_flat_panel_tv: Option<Ac4DynamicRangeCompressionDrcProfile>,
-    /// `dynamicRangeCompressionHomeTheater`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_home_theater: Option<Ac4DynamicRangeCompressionDrcProfile>,
-    /// `dynamicRangeCompressionPortableHeadphones`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_portable_headphones: Option<Ac4DynamicRangeCompressionDrcProfile>,
-    /// `dynamicRangeCompressionPortableSpeakers`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_portable_speakers: Option<Ac4DynamicRangeCompressionDrcProfile>,
-    /// `loRoCenterMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lo_ro_center_mix_level: Option<f64>,
-    /// `loRoSurroundMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lo_ro_surround_mix_level: Option<f64>,
-    /// `ltRtCenterMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lt_rt_center_mix_level: Option<f64>,
-    /// `ltRtSurroundMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lt_rt_surround_mix_level: Option<f64>,
-    /// `sampleRate`: whole number, 48000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `stereoDownmix`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stereo_downmix: Option<Ac4StereoDownmix>,
+wire_struct! {
+    /// Structure `Ac4Settings`.
+    Ac4Settings {
+        /// `bitrate`: whole number, 48000 to 768000.
+        bitrate: i64 = "bitrate",
+        /// `bitstreamMode`: enum.
+        bitstream_mode: Ac4BitstreamMode = "bitstreamMode",
+        /// `codingMode`: enum.
+        coding_mode: Ac4CodingMode = "codingMode",
+        /// `dynamicRangeCompressionFlatPanelTv`: enum.
+        dynamic_range_compression_flat_panel_tv: Ac4DynamicRangeCompressionDrcProfile = "dynamicRangeCompressionFlatPanelTv",
+        /// `dynamicRangeCompressionHomeTheater`: enum.
+        dynamic_range_compression_home_theater: Ac4DynamicRangeCompressionDrcProfile = "dynamicRangeCompressionHomeTheater",
+        /// `dynamicRangeCompressionPortableHeadphones`: enum.
+        dynamic_range_compression_portable_headphones: Ac4DynamicRangeCompressionDrcProfile = "dynamicRangeCompressionPortableHeadphones",
+        /// `dynamicRangeCompressionPortableSpeakers`: enum.
+        dynamic_range_compression_portable_speakers: Ac4DynamicRangeCompressionDrcProfile = "dynamicRangeCompressionPortableSpeakers",
+        /// `loRoCenterMixLevel`: number.
+        lo_ro_center_mix_level: f64 = "loRoCenterMixLevel",
+        /// `loRoSurroundMixLevel`: number.
+        lo_ro_surround_mix_level: f64 = "loRoSurroundMixLevel",
+        /// `ltRtCenterMixLevel`: number.
+        lt_rt_center_mix_level: f64 = "ltRtCenterMixLevel",
+        /// `ltRtSurroundMixLevel`: number.
+        lt_rt_surround_mix_level: f64 = "ltRtSurroundMixLevel",
+        /// `sampleRate`: whole number, 48000 to 48000.
+        sample_rate: i64 = "sampleRate",
+        /// `stereoDownmix`: enum.
+        stereo_downmix: Ac4StereoDownmix = "stereoDownmix",
+    }
 }
 
 open_enum! {
@@ -325,13 +289,12 @@ open_enum! {
     }
 }
 
-/// Structure `AccelerationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AccelerationSettings {
-    /// `mode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<AccelerationMode>,
+wire_struct! {
+    /// Structure `AccelerationSettings`.
+    AccelerationSettings {
+        /// `mode`: enum.
+        mode: AccelerationMode = "mode",
+    }
 }
 
 open_enum! {
@@ -360,16 +323,14 @@ open_enum! {
     }
 }
 
-/// Structure `AdvancedInputFilterSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AdvancedInputFilterSettings {
-    /// `addTexture`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub add_texture: Option<AdvancedInputFilterAddTexture>,
-    /// `sharpening`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sharpening: Option<AdvancedInputFilterSharpen>,
+wire_struct! {
+    /// Structure `AdvancedInputFilterSettings`.
+    AdvancedInputFilterSettings {
+        /// `addTexture`: enum.
+        add_texture: AdvancedInputFilterAddTexture = "addTexture",
+        /// `sharpening`: enum.
+        sharpening: AdvancedInputFilterSharpen = "sharpening",
+    }
 }
 
 open_enum! {
@@ -390,34 +351,28 @@ open_enum! {
     }
 }
 
-/// Structure `AiffSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AiffSettings {
-    /// `bitDepth`: whole number, 16 to 24.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<i64>,
-    /// `channels`: whole number, 0 to 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `sampleRate`: whole number, 8000 to 192000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `AiffSettings`.
+    AiffSettings {
+        /// `bitDepth`: whole number, 16 to 24.
+        bit_depth: i64 = "bitDepth",
+        /// `channels`: whole number, 0 to 64.
+        channels: i64 = "channels",
+        /// `sampleRate`: whole number, 8000 to 192000.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
-/// Structure `AllowedRenditionSize`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AllowedRenditionSize {
-    /// `height`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `required`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub required: Option<RequiredFlag>,
-    /// `width`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `AllowedRenditionSize`.
+    AllowedRenditionSize {
+        /// `height`: whole number, 32 to 8192.
+        height: i64 = "height",
+        /// `required`: enum.
+        required: RequiredFlag = "required",
+        /// `width`: whole number, 32 to 8192.
+        width: i64 = "width",
+    }
 }
 
 open_enum! {
@@ -436,19 +391,16 @@ open_enum! {
     }
 }
 
-/// Structure `AncillarySourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AncillarySourceSettings {
-    /// `convert608To708`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub convert608_to708: Option<AncillaryConvert608To708>,
-    /// `sourceAncillaryChannelNumber`: whole number, 1 to 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_ancillary_channel_number: Option<i64>,
-    /// `terminateCaptions`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terminate_captions: Option<AncillaryTerminateCaptions>,
+wire_struct! {
+    /// Structure `AncillarySourceSettings`.
+    AncillarySourceSettings {
+        /// `convert608To708`: enum.
+        convert608_to708: AncillaryConvert608To708 = "convert608To708",
+        /// `sourceAncillaryChannelNumber`: whole number, 1 to 4.
+        source_ancillary_channel_number: i64 = "sourceAncillaryChannelNumber",
+        /// `terminateCaptions`: enum.
+        terminate_captions: AncillaryTerminateCaptions = "terminateCaptions",
+    }
 }
 
 open_enum! {
@@ -467,19 +419,19 @@ open_enum! {
     }
 }
 
-/// Structure `AssociateCertificateRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AssociateCertificateRequest {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
+wire_struct! {
+    /// Structure `AssociateCertificateRequest`.
+    AssociateCertificateRequest {
+        /// `arn`: text.
+        arn: String = "arn",
+    }
 }
 
-/// Structure `AssociateCertificateResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AssociateCertificateResponse {}
+wire_struct! {
+    /// Structure `AssociateCertificateResponse`.
+    AssociateCertificateResponse {
+    }
+}
 
 open_enum! {
     /// Enum `AudioChannelTag`.
@@ -515,16 +467,14 @@ open_enum! {
     }
 }
 
-/// Structure `AudioChannelTaggingSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioChannelTaggingSettings {
-    /// `channelTag`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel_tag: Option<AudioChannelTag>,
-    /// `channelTags`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel_tags: Option<Vec<AudioChannelTag>>,
+wire_struct! {
+    /// Structure `AudioChannelTaggingSettings`.
+    AudioChannelTaggingSettings {
+        /// `channelTag`: enum.
+        channel_tag: AudioChannelTag = "channelTag",
+        /// `channelTags`: list.
+        channel_tags: Vec<AudioChannelTag> = "channelTags",
+    }
 }
 
 open_enum! {
@@ -546,49 +496,36 @@ open_enum! {
     }
 }
 
-/// Structure `AudioCodecSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioCodecSettings {
-    /// `aacSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aac_settings: Option<AacSettings>,
-    /// `ac3Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ac3_settings: Option<Ac3Settings>,
-    /// `ac4Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ac4_settings: Option<Ac4Settings>,
-    /// `aiffSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aiff_settings: Option<AiffSettings>,
-    /// `codec`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec: Option<AudioCodec>,
-    /// `eac3AtmosSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eac3_atmos_settings: Option<Eac3AtmosSettings>,
-    /// `eac3Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eac3_settings: Option<Eac3Settings>,
-    /// `flacSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flac_settings: Option<FlacSettings>,
-    /// `mp2Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mp2_settings: Option<Mp2Settings>,
-    /// `mp3Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mp3_settings: Option<Mp3Settings>,
-    /// `opusSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opus_settings: Option<OpusSettings>,
-    /// `vorbisSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vorbis_settings: Option<VorbisSettings>,
-    /// `wavSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wav_settings: Option<WavSettings>,
+wire_struct! {
+    /// Structure `AudioCodecSettings`.
+    AudioCodecSettings {
+        /// `aacSettings`: structure.
+        aac_settings: AacSettings = "aacSettings",
+        /// `ac3Settings`: structure.
+        ac3_settings: Ac3Settings = "ac3Settings",
+        /// `ac4Settings`: structure.
+        ac4_settings: Ac4Settings = "ac4Settings",
+        /// `aiffSettings`: structure.
+        aiff_settings: AiffSettings = "aiffSettings",
+        /// `codec`: enum.
+        codec: AudioCodec = "codec",
+        /// `eac3AtmosSettings`: structure.
+        eac3_atmos_settings: Eac3AtmosSettings = "eac3AtmosSettings",
+        /// `eac3Settings`: structure.
+        eac3_settings: Eac3Settings = "eac3Settings",
+        /// `flacSettings`: structure.
+        flac_settings: FlacSettings = "flacSettings",
+        /// `mp2Settings`: structure.
+        mp2_settings: Mp2Settings = "mp2Settings",
+        /// `mp3Settings`: structure.
+        mp3_settings: Mp3Settings = "mp3Settings",
+        /// `opusSettings`: structure.
+        opus_settings: OpusSettings = "opusSettings",
+        /// `vorbisSettings`: structure.
+        vorbis_settings: VorbisSettings = "vorbisSettings",
+        /// `wavSettings`: structure.
+        wav_settings: WavSettings = "wavSettings",
+    }
 }
 
 open_enum! {
@@ -599,46 +536,34 @@ open_enum! {
     }
 }
 
-/// Structure `AudioDescription`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioDescription {
-    /// `audioChannelTaggingSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_channel_tagging_settings: Option<AudioChannelTaggingSettings>,
-    /// `audioNormalizationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_normalization_settings: Option<AudioNormalizationSettings>,
-    /// `audioPitchCorrectionSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_pitch_correction_settings: Option<AudioPitchCorrectionSettings>,
-    /// `audioSourceName`: text, at most 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_source_name: Option<String>,
-    /// `audioType`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_type: Option<i64>,
-    /// `audioTypeControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_type_control: Option<AudioTypeControl>,
-    /// `codecSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_settings: Option<AudioCodecSettings>,
-    /// `customLanguageCode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_language_code: Option<String>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `languageCodeControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code_control: Option<AudioLanguageCodeControl>,
-    /// `remixSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remix_settings: Option<RemixSettings>,
-    /// `streamName`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_name: Option<String>,
+wire_struct! {
+    /// Structure `AudioDescription`.
+    AudioDescription {
+        /// `audioChannelTaggingSettings`: structure.
+        audio_channel_tagging_settings: AudioChannelTaggingSettings = "audioChannelTaggingSettings",
+        /// `audioNormalizationSettings`: structure.
+        audio_normalization_settings: AudioNormalizationSettings = "audioNormalizationSettings",
+        /// `audioPitchCorrectionSettings`: structure.
+        audio_pitch_correction_settings: AudioPitchCorrectionSettings = "audioPitchCorrectionSettings",
+        /// `audioSourceName`: text, at most 2048.
+        audio_source_name: String = "audioSourceName",
+        /// `audioType`: whole number, 0 to 255.
+        audio_type: i64 = "audioType",
+        /// `audioTypeControl`: enum.
+        audio_type_control: AudioTypeControl = "audioTypeControl",
+        /// `codecSettings`: structure.
+        codec_settings: AudioCodecSettings = "codecSettings",
+        /// `customLanguageCode`: text matching a pattern.
+        custom_language_code: String = "customLanguageCode",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `languageCodeControl`: enum.
+        language_code_control: AudioLanguageCodeControl = "languageCodeControl",
+        /// `remixSettings`: structure.
+        remix_settings: RemixSettings = "remixSettings",
+        /// `streamName`: text matching a pattern.
+        stream_name: String = "streamName",
+    }
 }
 
 open_enum! {
@@ -694,118 +619,90 @@ open_enum! {
     }
 }
 
-/// Structure `AudioNormalizationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioNormalizationSettings {
-    /// `algorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<AudioNormalizationAlgorithm>,
-    /// `algorithmControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub algorithm_control: Option<AudioNormalizationAlgorithmControl>,
-    /// `correctionGateLevel`: whole number, -70 to 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correction_gate_level: Option<i64>,
-    /// `loudnessLogging`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loudness_logging: Option<AudioNormalizationLoudnessLogging>,
-    /// `peakCalculation`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peak_calculation: Option<AudioNormalizationPeakCalculation>,
-    /// `targetLkfs`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_lkfs: Option<f64>,
-    /// `truePeakLimiterThreshold`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub true_peak_limiter_threshold: Option<f64>,
+wire_struct! {
+    /// Structure `AudioNormalizationSettings`.
+    AudioNormalizationSettings {
+        /// `algorithm`: enum.
+        algorithm: AudioNormalizationAlgorithm = "algorithm",
+        /// `algorithmControl`: enum.
+        algorithm_control: AudioNormalizationAlgorithmControl = "algorithmControl",
+        /// `correctionGateLevel`: whole number, -70 to 0.
+        correction_gate_level: i64 = "correctionGateLevel",
+        /// `loudnessLogging`: enum.
+        loudness_logging: AudioNormalizationLoudnessLogging = "loudnessLogging",
+        /// `peakCalculation`: enum.
+        peak_calculation: AudioNormalizationPeakCalculation = "peakCalculation",
+        /// `targetLkfs`: number.
+        target_lkfs: f64 = "targetLkfs",
+        /// `truePeakLimiterThreshold`: number.
+        true_peak_limiter_threshold: f64 = "truePeakLimiterThreshold",
+    }
 }
 
-/// Structure `AudioPitchCorrectionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioPitchCorrectionSettings {
-    /// `slowPalPitchCorrection`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal_pitch_correction: Option<SlowPalPitchCorrection>,
+wire_struct! {
+    /// Structure `AudioPitchCorrectionSettings`.
+    AudioPitchCorrectionSettings {
+        /// `slowPalPitchCorrection`: enum.
+        slow_pal_pitch_correction: SlowPalPitchCorrection = "slowPalPitchCorrection",
+    }
 }
 
-/// Structure `AudioProperties`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioProperties {
-    /// `bitDepth`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<i64>,
-    /// `bitRate`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_rate: Option<i64>,
-    /// `channels`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `frameRate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame_rate: Option<FrameRate>,
-    /// `languageCode`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<String>,
-    /// `sampleRate`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `AudioProperties`.
+    AudioProperties {
+        /// `bitDepth`: whole number.
+        bit_depth: i64 = "bitDepth",
+        /// `bitRate`: whole number.
+        bit_rate: i64 = "bitRate",
+        /// `channels`: whole number.
+        channels: i64 = "channels",
+        /// `frameRate`: structure.
+        frame_rate: FrameRate = "frameRate",
+        /// `languageCode`: text.
+        language_code: String = "languageCode",
+        /// `sampleRate`: whole number.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
-/// Structure `AudioSelector`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioSelector {
-    /// `audioDurationCorrection`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration_correction: Option<AudioDurationCorrection>,
-    /// `customLanguageCode`: text matching a pattern, 3 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_language_code: Option<String>,
-    /// `defaultSelection`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_selection: Option<AudioDefaultSelection>,
-    /// `externalAudioFileInput`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_audio_file_input: Option<String>,
-    /// `hlsRenditionGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hls_rendition_group_settings: Option<HlsRenditionGroupSettings>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `offset`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<i64>,
-    /// `pids`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pids: Option<Vec<i64>>,
-    /// `programSelection`: whole number, 0 to 8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_selection: Option<i64>,
-    /// `remixSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remix_settings: Option<RemixSettings>,
-    /// `selectorType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector_type: Option<AudioSelectorType>,
-    /// `streams`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub streams: Option<Vec<i64>>,
-    /// `tracks`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tracks: Option<Vec<i64>>,
+wire_struct! {
+    /// Structure `AudioSelector`.
+    AudioSelector {
+        /// `audioDurationCorrection`: enum.
+        audio_duration_correction: AudioDurationCorrection = "audioDurationCorrection",
+        /// `customLanguageCode`: text matching a pattern, 3 to 3.
+        custom_language_code: String = "customLanguageCode",
+        /// `defaultSelection`: enum.
+        default_selection: AudioDefaultSelection = "defaultSelection",
+        /// `externalAudioFileInput`: text matching a pattern.
+        external_audio_file_input: String = "externalAudioFileInput",
+        /// `hlsRenditionGroupSettings`: structure.
+        hls_rendition_group_settings: HlsRenditionGroupSettings = "hlsRenditionGroupSettings",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `offset`: whole number, -2147483648 to 2147483647.
+        offset: i64 = "offset",
+        /// `pids`: list.
+        pids: Vec<i64> = "pids",
+        /// `programSelection`: whole number, 0 to 8.
+        program_selection: i64 = "programSelection",
+        /// `remixSettings`: structure.
+        remix_settings: RemixSettings = "remixSettings",
+        /// `selectorType`: enum.
+        selector_type: AudioSelectorType = "selectorType",
+        /// `streams`: list.
+        streams: Vec<i64> = "streams",
+        /// `tracks`: list.
+        tracks: Vec<i64> = "tracks",
+    }
 }
 
-/// Structure `AudioSelectorGroup`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AudioSelectorGroup {
-    /// `audioSelectorNames`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_selector_names: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `AudioSelectorGroup`.
+    AudioSelectorGroup {
+        /// `audioSelectorNames`: list.
+        audio_selector_names: Vec<String> = "audioSelectorNames",
+    }
 }
 
 open_enum! {
@@ -828,55 +725,44 @@ open_enum! {
     }
 }
 
-/// Structure `AutomatedAbrRule`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AutomatedAbrRule {
-    /// `allowedRenditions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allowed_renditions: Option<Vec<AllowedRenditionSize>>,
-    /// `forceIncludeRenditions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub force_include_renditions: Option<Vec<ForceIncludeRenditionSize>>,
-    /// `minBottomRenditionSize`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_bottom_rendition_size: Option<MinBottomRenditionSize>,
-    /// `minTopRenditionSize`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_top_rendition_size: Option<MinTopRenditionSize>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<RuleType>,
+wire_struct! {
+    /// Structure `AutomatedAbrRule`.
+    AutomatedAbrRule {
+        /// `allowedRenditions`: list.
+        allowed_renditions: Vec<AllowedRenditionSize> = "allowedRenditions",
+        /// `forceIncludeRenditions`: list.
+        force_include_renditions: Vec<ForceIncludeRenditionSize> = "forceIncludeRenditions",
+        /// `minBottomRenditionSize`: structure.
+        min_bottom_rendition_size: MinBottomRenditionSize = "minBottomRenditionSize",
+        /// `minTopRenditionSize`: structure.
+        min_top_rendition_size: MinTopRenditionSize = "minTopRenditionSize",
+        /// `type`: enum.
+        r#type: RuleType = "type",
+    }
 }
 
-/// Structure `AutomatedAbrSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AutomatedAbrSettings {
-    /// `maxAbrBitrate`: whole number, 100000 to 100000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_abr_bitrate: Option<i64>,
-    /// `maxQualityLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_quality_level: Option<f64>,
-    /// `maxRenditions`: whole number, 3 to 15.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_renditions: Option<i64>,
-    /// `minAbrBitrate`: whole number, 100000 to 100000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_abr_bitrate: Option<i64>,
-    /// `rules`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Vec<AutomatedAbrRule>>,
+wire_struct! {
+    /// Structure `AutomatedAbrSettings`.
+    AutomatedAbrSettings {
+        /// `maxAbrBitrate`: whole number, 100000 to 100000000.
+        max_abr_bitrate: i64 = "maxAbrBitrate",
+        /// `maxQualityLevel`: number.
+        max_quality_level: f64 = "maxQualityLevel",
+        /// `maxRenditions`: whole number, 3 to 15.
+        max_renditions: i64 = "maxRenditions",
+        /// `minAbrBitrate`: whole number, 100000 to 100000000.
+        min_abr_bitrate: i64 = "minAbrBitrate",
+        /// `rules`: list.
+        rules: Vec<AutomatedAbrRule> = "rules",
+    }
 }
 
-/// Structure `AutomatedEncodingSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AutomatedEncodingSettings {
-    /// `abrSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub abr_settings: Option<AutomatedAbrSettings>,
+wire_struct! {
+    /// Structure `AutomatedEncodingSettings`.
+    AutomatedEncodingSettings {
+        /// `abrSettings`: structure.
+        abr_settings: AutomatedAbrSettings = "abrSettings",
+    }
 }
 
 open_enum! {
@@ -925,16 +811,14 @@ open_enum! {
     }
 }
 
-/// Structure `Av1QvbrSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Av1QvbrSettings {
-    /// `qvbrQualityLevel`: whole number, 1 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_quality_level: Option<i64>,
-    /// `qvbrQualityLevelFineTune`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_quality_level_fine_tune: Option<f64>,
+wire_struct! {
+    /// Structure `Av1QvbrSettings`.
+    Av1QvbrSettings {
+        /// `qvbrQualityLevel`: whole number, 1 to 10.
+        qvbr_quality_level: i64 = "qvbrQualityLevel",
+        /// `qvbrQualityLevelFineTune`: number.
+        qvbr_quality_level_fine_tune: f64 = "qvbrQualityLevelFineTune",
+    }
 }
 
 open_enum! {
@@ -944,55 +828,40 @@ open_enum! {
     }
 }
 
-/// Structure `Av1Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Av1Settings {
-    /// `adaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adaptive_quantization: Option<Av1AdaptiveQuantization>,
-    /// `bitDepth`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<Av1BitDepth>,
-    /// `filmGrainSynthesis`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub film_grain_synthesis: Option<Av1FilmGrainSynthesis>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<Av1FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<Av1FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `gopSize`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size: Option<f64>,
-    /// `maxBitrate`: whole number, 1000 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bitrate: Option<i64>,
-    /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 15.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_b_frames_between_reference_frames: Option<i64>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `qvbrSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_settings: Option<Av1QvbrSettings>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<Av1RateControlMode>,
-    /// `slices`: whole number, 1 to 32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<i64>,
-    /// `spatialAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spatial_adaptive_quantization: Option<Av1SpatialAdaptiveQuantization>,
+wire_struct! {
+    /// Structure `Av1Settings`.
+    Av1Settings {
+        /// `adaptiveQuantization`: enum.
+        adaptive_quantization: Av1AdaptiveQuantization = "adaptiveQuantization",
+        /// `bitDepth`: enum.
+        bit_depth: Av1BitDepth = "bitDepth",
+        /// `filmGrainSynthesis`: enum.
+        film_grain_synthesis: Av1FilmGrainSynthesis = "filmGrainSynthesis",
+        /// `framerateControl`: enum.
+        framerate_control: Av1FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: Av1FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `gopSize`: number.
+        gop_size: f64 = "gopSize",
+        /// `maxBitrate`: whole number, 1000 to 1152000000.
+        max_bitrate: i64 = "maxBitrate",
+        /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 15.
+        number_b_frames_between_reference_frames: i64 = "numberBFramesBetweenReferenceFrames",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `qvbrSettings`: structure.
+        qvbr_settings: Av1QvbrSettings = "qvbrSettings",
+        /// `rateControlMode`: enum.
+        rate_control_mode: Av1RateControlMode = "rateControlMode",
+        /// `slices`: whole number, 1 to 32.
+        slices: i64 = "slices",
+        /// `spatialAdaptiveQuantization`: enum.
+        spatial_adaptive_quantization: Av1SpatialAdaptiveQuantization = "spatialAdaptiveQuantization",
+    }
 }
 
 open_enum! {
@@ -1003,13 +872,12 @@ open_enum! {
     }
 }
 
-/// Structure `AvailBlanking`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AvailBlanking {
-    /// `availBlankingImage`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avail_blanking_image: Option<String>,
+wire_struct! {
+    /// Structure `AvailBlanking`.
+    AvailBlanking {
+        /// `availBlankingImage`: text matching a pattern, at least 14.
+        avail_blanking_image: String = "availBlankingImage",
+    }
 }
 
 open_enum! {
@@ -1059,43 +927,32 @@ open_enum! {
     }
 }
 
-/// Structure `AvcIntraSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AvcIntraSettings {
-    /// `avcIntraClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avc_intra_class: Option<AvcIntraClass>,
-    /// `avcIntraUhdSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avc_intra_uhd_settings: Option<AvcIntraUhdSettings>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<AvcIntraFramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<AvcIntraFramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 1001.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 24 to 60000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<AvcIntraInterlaceMode>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<AvcIntraScanTypeConversionMode>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<AvcIntraSlowPal>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<AvcIntraTelecine>,
+wire_struct! {
+    /// Structure `AvcIntraSettings`.
+    AvcIntraSettings {
+        /// `avcIntraClass`: enum.
+        avc_intra_class: AvcIntraClass = "avcIntraClass",
+        /// `avcIntraUhdSettings`: structure.
+        avc_intra_uhd_settings: AvcIntraUhdSettings = "avcIntraUhdSettings",
+        /// `framerateControl`: enum.
+        framerate_control: AvcIntraFramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: AvcIntraFramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 1001.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 24 to 60000.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `interlaceMode`: enum.
+        interlace_mode: AvcIntraInterlaceMode = "interlaceMode",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: AvcIntraScanTypeConversionMode = "scanTypeConversionMode",
+        /// `slowPal`: enum.
+        slow_pal: AvcIntraSlowPal = "slowPal",
+        /// `telecine`: enum.
+        telecine: AvcIntraTelecine = "telecine",
+    }
 }
 
 open_enum! {
@@ -1122,34 +979,30 @@ open_enum! {
     }
 }
 
-/// Structure `AvcIntraUhdSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AvcIntraUhdSettings {
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<AvcIntraUhdQualityTuningLevel>,
+wire_struct! {
+    /// Structure `AvcIntraUhdSettings`.
+    AvcIntraUhdSettings {
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: AvcIntraUhdQualityTuningLevel = "qualityTuningLevel",
+    }
 }
 
-/// Structure `BadRequestException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BadRequestException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `BadRequestException`.
+    BadRequestException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `BandwidthReductionFilter`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BandwidthReductionFilter {
-    /// `sharpening`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sharpening: Option<BandwidthReductionFilterSharpening>,
-    /// `strength`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strength: Option<BandwidthReductionFilterStrength>,
+wire_struct! {
+    /// Structure `BandwidthReductionFilter`.
+    BandwidthReductionFilter {
+        /// `sharpening`: enum.
+        sharpening: BandwidthReductionFilterSharpening = "sharpening",
+        /// `strength`: enum.
+        strength: BandwidthReductionFilterStrength = "strength",
+    }
 }
 
 open_enum! {
@@ -1191,88 +1044,62 @@ open_enum! {
     }
 }
 
-/// Structure `BurninDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BurninDestinationSettings {
-    /// `alignment`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alignment: Option<BurninSubtitleAlignment>,
-    /// `applyFontColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub apply_font_color: Option<BurninSubtitleApplyFontColor>,
-    /// `backgroundColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub background_color: Option<BurninSubtitleBackgroundColor>,
-    /// `backgroundOpacity`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub background_opacity: Option<i64>,
-    /// `fallbackFont`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback_font: Option<BurninSubtitleFallbackFont>,
-    /// `fontColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_color: Option<BurninSubtitleFontColor>,
-    /// `fontFileBold`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_bold: Option<String>,
-    /// `fontFileBoldItalic`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_bold_italic: Option<String>,
-    /// `fontFileItalic`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_italic: Option<String>,
-    /// `fontFileRegular`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_regular: Option<String>,
-    /// `fontOpacity`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_opacity: Option<i64>,
-    /// `fontResolution`: whole number, 96 to 600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_resolution: Option<i64>,
-    /// `fontScript`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_script: Option<FontScript>,
-    /// `fontSize`: whole number, 0 to 96.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_size: Option<i64>,
-    /// `hexFontColor`: text matching a pattern, 6 to 8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hex_font_color: Option<String>,
-    /// `outlineColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outline_color: Option<BurninSubtitleOutlineColor>,
-    /// `outlineSize`: whole number, 0 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outline_size: Option<i64>,
-    /// `removeRubyReserveAttributes`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remove_ruby_reserve_attributes: Option<RemoveRubyReserveAttributes>,
-    /// `shadowColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_color: Option<BurninSubtitleShadowColor>,
-    /// `shadowOpacity`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_opacity: Option<i64>,
-    /// `shadowXOffset`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_x_offset: Option<i64>,
-    /// `shadowYOffset`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_y_offset: Option<i64>,
-    /// `stylePassthrough`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style_passthrough: Option<BurnInSubtitleStylePassthrough>,
-    /// `teletextSpacing`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teletext_spacing: Option<BurninSubtitleTeletextSpacing>,
-    /// `xPosition`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x_position: Option<i64>,
-    /// `yPosition`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub y_position: Option<i64>,
+wire_struct! {
+    /// Structure `BurninDestinationSettings`.
+    BurninDestinationSettings {
+        /// `alignment`: enum.
+        alignment: BurninSubtitleAlignment = "alignment",
+        /// `applyFontColor`: enum.
+        apply_font_color: BurninSubtitleApplyFontColor = "applyFontColor",
+        /// `backgroundColor`: enum.
+        background_color: BurninSubtitleBackgroundColor = "backgroundColor",
+        /// `backgroundOpacity`: whole number, 0 to 255.
+        background_opacity: i64 = "backgroundOpacity",
+        /// `fallbackFont`: enum.
+        fallback_font: BurninSubtitleFallbackFont = "fallbackFont",
+        /// `fontColor`: enum.
+        font_color: BurninSubtitleFontColor = "fontColor",
+        /// `fontFileBold`: text matching a pattern.
+        font_file_bold: String = "fontFileBold",
+        /// `fontFileBoldItalic`: text.
+        font_file_bold_italic: String = "fontFileBoldItalic",
+        /// `fontFileItalic`: text matching a pattern.
+        font_file_italic: String = "fontFileItalic",
+        /// `fontFileRegular`: text matching a pattern.
+        font_file_regular: String = "fontFileRegular",
+        /// `fontOpacity`: whole number, 0 to 255.
+        font_opacity: i64 = "fontOpacity",
+        /// `fontResolution`: whole number, 96 to 600.
+        font_resolution: i64 = "fontResolution",
+        /// `fontScript`: enum.
+        font_script: FontScript = "fontScript",
+        /// `fontSize`: whole number, 0 to 96.
+        font_size: i64 = "fontSize",
+        /// `hexFontColor`: text matching a pattern, 6 to 8.
+        hex_font_color: String = "hexFontColor",
+        /// `outlineColor`: enum.
+        outline_color: BurninSubtitleOutlineColor = "outlineColor",
+        /// `outlineSize`: whole number, 0 to 10.
+        outline_size: i64 = "outlineSize",
+        /// `removeRubyReserveAttributes`: enum.
+        remove_ruby_reserve_attributes: RemoveRubyReserveAttributes = "removeRubyReserveAttributes",
+        /// `shadowColor`: enum.
+        shadow_color: BurninSubtitleShadowColor = "shadowColor",
+        /// `shadowOpacity`: whole number, 0 to 255.
+        shadow_opacity: i64 = "shadowOpacity",
+        /// `shadowXOffset`: whole number, -2147483648 to 2147483647.
+        shadow_x_offset: i64 = "shadowXOffset",
+        /// `shadowYOffset`: whole number, -2147483648 to 2147483647.
+        shadow_y_offset: i64 = "shadowYOffset",
+        /// `stylePassthrough`: enum.
+        style_passthrough: BurnInSubtitleStylePassthrough = "stylePassthrough",
+        /// `teletextSpacing`: enum.
+        teletext_spacing: BurninSubtitleTeletextSpacing = "teletextSpacing",
+        /// `xPosition`: whole number, 0 to 2147483647.
+        x_position: i64 = "xPosition",
+        /// `yPosition`: whole number, 0 to 2147483647.
+        y_position: i64 = "yPosition",
+    }
 }
 
 open_enum! {
@@ -1359,93 +1186,74 @@ open_enum! {
     }
 }
 
-/// Structure `CancelJobRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CancelJobRequest {
-    /// `id`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+wire_struct! {
+    /// Structure `CancelJobRequest`.
+    CancelJobRequest {
+        /// `id`: text.
+        id: String = "id",
+    }
 }
 
-/// Structure `CancelJobResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CancelJobResponse {}
-
-/// Structure `CaptionDescription`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptionDescription {
-    /// `captionSelectorName`: text, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_selector_name: Option<String>,
-    /// `customLanguageCode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_language_code: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<CaptionDestinationSettings>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `languageDescription`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_description: Option<String>,
+wire_struct! {
+    /// Structure `CancelJobResponse`.
+    CancelJobResponse {
+    }
 }
 
-/// Structure `CaptionDescriptionPreset`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptionDescriptionPreset {
-    /// `customLanguageCode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_language_code: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<CaptionDestinationSettings>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `languageDescription`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_description: Option<String>,
+wire_struct! {
+    /// Structure `CaptionDescription`.
+    CaptionDescription {
+        /// `captionSelectorName`: text, at least 1.
+        caption_selector_name: String = "captionSelectorName",
+        /// `customLanguageCode`: text matching a pattern.
+        custom_language_code: String = "customLanguageCode",
+        /// `destinationSettings`: structure.
+        destination_settings: CaptionDestinationSettings = "destinationSettings",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `languageDescription`: text.
+        language_description: String = "languageDescription",
+    }
 }
 
-/// Structure `CaptionDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptionDestinationSettings {
-    /// `burninDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub burnin_destination_settings: Option<BurninDestinationSettings>,
-    /// `destinationType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_type: Option<CaptionDestinationType>,
-    /// `dvbSubDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_sub_destination_settings: Option<DvbSubDestinationSettings>,
-    /// `embeddedDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub embedded_destination_settings: Option<EmbeddedDestinationSettings>,
-    /// `imscDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub imsc_destination_settings: Option<ImscDestinationSettings>,
-    /// `sccDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scc_destination_settings: Option<SccDestinationSettings>,
-    /// `srtDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub srt_destination_settings: Option<SrtDestinationSettings>,
-    /// `teletextDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teletext_destination_settings: Option<TeletextDestinationSettings>,
-    /// `ttmlDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttml_destination_settings: Option<TtmlDestinationSettings>,
-    /// `webvttDestinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub webvtt_destination_settings: Option<WebvttDestinationSettings>,
+wire_struct! {
+    /// Structure `CaptionDescriptionPreset`.
+    CaptionDescriptionPreset {
+        /// `customLanguageCode`: text matching a pattern.
+        custom_language_code: String = "customLanguageCode",
+        /// `destinationSettings`: structure.
+        destination_settings: CaptionDestinationSettings = "destinationSettings",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `languageDescription`: text.
+        language_description: String = "languageDescription",
+    }
+}
+
+wire_struct! {
+    /// Structure `CaptionDestinationSettings`.
+    CaptionDestinationSettings {
+        /// `burninDestinationSettings`: structure.
+        burnin_destination_settings: BurninDestinationSettings = "burninDestinationSettings",
+        /// `destinationType`: enum.
+        destination_type: CaptionDestinationType = "destinationType",
+        /// `dvbSubDestinationSettings`: structure.
+        dvb_sub_destination_settings: DvbSubDestinationSettings = "dvbSubDestinationSettings",
+        /// `embeddedDestinationSettings`: structure.
+        embedded_destination_settings: EmbeddedDestinationSettings = "embeddedDestinationSettings",
+        /// `imscDestinationSettings`: structure.
+        imsc_destination_settings: ImscDestinationSettings = "imscDestinationSettings",
+        /// `sccDestinationSettings`: structure.
+        scc_destination_settings: SccDestinationSettings = "sccDestinationSettings",
+        /// `srtDestinationSettings`: structure.
+        srt_destination_settings: SrtDestinationSettings = "srtDestinationSettings",
+        /// `teletextDestinationSettings`: structure.
+        teletext_destination_settings: TeletextDestinationSettings = "teletextDestinationSettings",
+        /// `ttmlDestinationSettings`: structure.
+        ttml_destination_settings: TtmlDestinationSettings = "ttmlDestinationSettings",
+        /// `webvttDestinationSettings`: structure.
+        webvtt_destination_settings: WebvttDestinationSettings = "webvttDestinationSettings",
+    }
 }
 
 open_enum! {
@@ -1466,19 +1274,16 @@ open_enum! {
     }
 }
 
-/// Structure `CaptionSelector`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptionSelector {
-    /// `customLanguageCode`: text matching a pattern, 3 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_language_code: Option<String>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `sourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_settings: Option<CaptionSourceSettings>,
+wire_struct! {
+    /// Structure `CaptionSelector`.
+    CaptionSelector {
+        /// `customLanguageCode`: text matching a pattern, 3 to 3.
+        custom_language_code: String = "customLanguageCode",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `sourceSettings`: structure.
+        source_settings: CaptionSourceSettings = "sourceSettings",
+    }
 }
 
 open_enum! {
@@ -1497,46 +1302,36 @@ open_enum! {
     }
 }
 
-/// Structure `CaptionSourceFramerate`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptionSourceFramerate {
-    /// `framerateDenominator`: whole number, 1 to 1001.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 60000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
+wire_struct! {
+    /// Structure `CaptionSourceFramerate`.
+    CaptionSourceFramerate {
+        /// `framerateDenominator`: whole number, 1 to 1001.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 60000.
+        framerate_numerator: i64 = "framerateNumerator",
+    }
 }
 
-/// Structure `CaptionSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptionSourceSettings {
-    /// `ancillarySourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ancillary_source_settings: Option<AncillarySourceSettings>,
-    /// `dvbSubSourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_sub_source_settings: Option<DvbSubSourceSettings>,
-    /// `embeddedSourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub embedded_source_settings: Option<EmbeddedSourceSettings>,
-    /// `fileSourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_source_settings: Option<FileSourceSettings>,
-    /// `sourceType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_type: Option<CaptionSourceType>,
-    /// `teletextSourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teletext_source_settings: Option<TeletextSourceSettings>,
-    /// `trackSourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub track_source_settings: Option<TrackSourceSettings>,
-    /// `webvttHlsSourceSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub webvtt_hls_source_settings: Option<WebvttHlsSourceSettings>,
+wire_struct! {
+    /// Structure `CaptionSourceSettings`.
+    CaptionSourceSettings {
+        /// `ancillarySourceSettings`: structure.
+        ancillary_source_settings: AncillarySourceSettings = "ancillarySourceSettings",
+        /// `dvbSubSourceSettings`: structure.
+        dvb_sub_source_settings: DvbSubSourceSettings = "dvbSubSourceSettings",
+        /// `embeddedSourceSettings`: structure.
+        embedded_source_settings: EmbeddedSourceSettings = "embeddedSourceSettings",
+        /// `fileSourceSettings`: structure.
+        file_source_settings: FileSourceSettings = "fileSourceSettings",
+        /// `sourceType`: enum.
+        source_type: CaptionSourceType = "sourceType",
+        /// `teletextSourceSettings`: structure.
+        teletext_source_settings: TeletextSourceSettings = "teletextSourceSettings",
+        /// `trackSourceSettings`: structure.
+        track_source_settings: TrackSourceSettings = "trackSourceSettings",
+        /// `webvttHlsSourceSettings`: structure.
+        webvtt_hls_source_settings: WebvttHlsSourceSettings = "webvttHlsSourceSettings",
+    }
 }
 
 open_enum! {
@@ -1568,13 +1363,12 @@ open_enum! {
     }
 }
 
-/// Structure `ChannelMapping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ChannelMapping {
-    /// `outputChannels`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_channels: Option<Vec<OutputChannelMapping>>,
+wire_struct! {
+    /// Structure `ChannelMapping`.
+    ChannelMapping {
+        /// `outputChannels`: list.
+        output_channels: Vec<OutputChannelMapping> = "outputChannels",
+    }
 }
 
 open_enum! {
@@ -1586,34 +1380,28 @@ open_enum! {
     }
 }
 
-/// Structure `ClipLimits`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClipLimits {
-    /// `maximumRGBTolerance`: whole number, 90 to 105.
-    #[serde(rename = "maximumRGBTolerance", default, skip_serializing_if = "Option::is_none")]
-    pub maximum_rgb_tolerance: Option<i64>,
-    /// `maximumYUV`: whole number, 920 to 1023.
-    #[serde(rename = "maximumYUV", default, skip_serializing_if = "Option::is_none")]
-    pub maximum_yuv: Option<i64>,
-    /// `minimumRGBTolerance`: whole number, -5 to 10.
-    #[serde(rename = "minimumRGBTolerance", default, skip_serializing_if = "Option::is_none")]
-    pub minimum_rgb_tolerance: Option<i64>,
-    /// `minimumYUV`: whole number, 0 to 128.
-    #[serde(rename = "minimumYUV", default, skip_serializing_if = "Option::is_none")]
-    pub minimum_yuv: Option<i64>,
+wire_struct! {
+    /// Structure `ClipLimits`.
+    ClipLimits {
+        /// `maximumRGBTolerance`: whole number, 90 to 105.
+        maximum_rgb_tolerance: i64 = "maximumRGBTolerance",
+        /// `maximumYUV`: whole number, 920 to 1023.
+        maximum_yuv: i64 = "maximumYUV",
+        /// `minimumRGBTolerance`: whole number, -5 to 10.
+        minimum_rgb_tolerance: i64 = "minimumRGBTolerance",
+        /// `minimumYUV`: whole number, 0 to 128.
+        minimum_yuv: i64 = "minimumYUV",
+    }
 }
 
-/// Structure `CmafAdditionalManifest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CmafAdditionalManifest {
-    /// `manifestNameModifier`: text, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_name_modifier: Option<String>,
-    /// `selectedOutputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selected_outputs: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `CmafAdditionalManifest`.
+    CmafAdditionalManifest {
+        /// `manifestNameModifier`: text, at least 1.
+        manifest_name_modifier: String = "manifestNameModifier",
+        /// `selectedOutputs`: list.
+        selected_outputs: Vec<String> = "selectedOutputs",
+    }
 }
 
 open_enum! {
@@ -1632,31 +1420,24 @@ open_enum! {
     }
 }
 
-/// Structure `CmafEncryptionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CmafEncryptionSettings {
-    /// `clearLead`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clear_lead: Option<HlsClearLead>,
-    /// `constantInitializationVector`: text matching a pattern, 32 to 32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub constant_initialization_vector: Option<String>,
-    /// `encryptionMethod`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption_method: Option<CmafEncryptionType>,
-    /// `initializationVectorInManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initialization_vector_in_manifest: Option<CmafInitializationVectorInManifest>,
-    /// `spekeKeyProvider`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speke_key_provider: Option<SpekeKeyProviderCmaf>,
-    /// `staticKeyProvider`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub static_key_provider: Option<StaticKeyProvider>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<CmafKeyProviderType>,
+wire_struct! {
+    /// Structure `CmafEncryptionSettings`.
+    CmafEncryptionSettings {
+        /// `clearLead`: enum.
+        clear_lead: HlsClearLead = "clearLead",
+        /// `constantInitializationVector`: text matching a pattern, 32 to 32.
+        constant_initialization_vector: String = "constantInitializationVector",
+        /// `encryptionMethod`: enum.
+        encryption_method: CmafEncryptionType = "encryptionMethod",
+        /// `initializationVectorInManifest`: enum.
+        initialization_vector_in_manifest: CmafInitializationVectorInManifest = "initializationVectorInManifest",
+        /// `spekeKeyProvider`: structure.
+        speke_key_provider: SpekeKeyProviderCmaf = "spekeKeyProvider",
+        /// `staticKeyProvider`: structure.
+        static_key_provider: StaticKeyProvider = "staticKeyProvider",
+        /// `type`: enum.
+        r#type: CmafKeyProviderType = "type",
+    }
 }
 
 open_enum! {
@@ -1667,94 +1448,66 @@ open_enum! {
     }
 }
 
-/// Structure `CmafGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CmafGroupSettings {
-    /// `additionalManifests`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub additional_manifests: Option<Vec<CmafAdditionalManifest>>,
-    /// `baseUrl`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// `clientCache`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_cache: Option<CmafClientCache>,
-    /// `codecSpecification`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_specification: Option<CmafCodecSpecification>,
-    /// `dashIFrameTrickPlayNameModifier`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dash_i_frame_trick_play_name_modifier: Option<String>,
-    /// `dashManifestStyle`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dash_manifest_style: Option<DashManifestStyle>,
-    /// `destination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<DestinationSettings>,
-    /// `encryption`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<CmafEncryptionSettings>,
-    /// `fragmentLength`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fragment_length: Option<i64>,
-    /// `imageBasedTrickPlay`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_based_trick_play: Option<CmafImageBasedTrickPlay>,
-    /// `imageBasedTrickPlaySettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_based_trick_play_settings: Option<CmafImageBasedTrickPlaySettings>,
-    /// `manifestCompression`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_compression: Option<CmafManifestCompression>,
-    /// `manifestDurationFormat`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_duration_format: Option<CmafManifestDurationFormat>,
-    /// `minBufferTime`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_buffer_time: Option<i64>,
-    /// `minFinalSegmentLength`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_final_segment_length: Option<f64>,
-    /// `mpdManifestBandwidthType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mpd_manifest_bandwidth_type: Option<CmafMpdManifestBandwidthType>,
-    /// `mpdProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mpd_profile: Option<CmafMpdProfile>,
-    /// `ptsOffsetHandlingForBFrames`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pts_offset_handling_for_b_frames: Option<CmafPtsOffsetHandlingForBFrames>,
-    /// `segmentControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_control: Option<CmafSegmentControl>,
-    /// `segmentLength`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_length: Option<i64>,
-    /// `segmentLengthControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_length_control: Option<CmafSegmentLengthControl>,
-    /// `streamInfResolution`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_inf_resolution: Option<CmafStreamInfResolution>,
-    /// `targetDurationCompatibilityMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_duration_compatibility_mode: Option<CmafTargetDurationCompatibilityMode>,
-    /// `videoCompositionOffsets`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_composition_offsets: Option<CmafVideoCompositionOffsets>,
-    /// `writeDashManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_dash_manifest: Option<CmafWriteDASHManifest>,
-    /// `writeHlsManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_hls_manifest: Option<CmafWriteHLSManifest>,
-    /// `writeSegmentTimelineInRepresentation`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_segment_timeline_in_representation: Option<CmafWriteSegmentTimelineInRepresentation>,
+wire_struct! {
+    /// Structure `CmafGroupSettings`.
+    CmafGroupSettings {
+        /// `additionalManifests`: list.
+        additional_manifests: Vec<CmafAdditionalManifest> = "additionalManifests",
+        /// `baseUrl`: text.
+        base_url: String = "baseUrl",
+        /// `clientCache`: enum.
+        client_cache: CmafClientCache = "clientCache",
+        /// `codecSpecification`: enum.
+        codec_specification: CmafCodecSpecification = "codecSpecification",
+        /// `dashIFrameTrickPlayNameModifier`: text, 1 to 256.
+        dash_i_frame_trick_play_name_modifier: String = "dashIFrameTrickPlayNameModifier",
+        /// `dashManifestStyle`: enum.
+        dash_manifest_style: DashManifestStyle = "dashManifestStyle",
+        /// `destination`: text matching a pattern.
+        destination: String = "destination",
+        /// `destinationSettings`: structure.
+        destination_settings: DestinationSettings = "destinationSettings",
+        /// `encryption`: structure.
+        encryption: CmafEncryptionSettings = "encryption",
+        /// `fragmentLength`: whole number, 1 to 2147483647.
+        fragment_length: i64 = "fragmentLength",
+        /// `imageBasedTrickPlay`: enum.
+        image_based_trick_play: CmafImageBasedTrickPlay = "imageBasedTrickPlay",
+        /// `imageBasedTrickPlaySettings`: structure.
+        image_based_trick_play_settings: CmafImageBasedTrickPlaySettings = "imageBasedTrickPlaySettings",
+        /// `manifestCompression`: enum.
+        manifest_compression: CmafManifestCompression = "manifestCompression",
+        /// `manifestDurationFormat`: enum.
+        manifest_duration_format: CmafManifestDurationFormat = "manifestDurationFormat",
+        /// `minBufferTime`: whole number, 0 to 2147483647.
+        min_buffer_time: i64 = "minBufferTime",
+        /// `minFinalSegmentLength`: number.
+        min_final_segment_length: f64 = "minFinalSegmentLength",
+        /// `mpdManifestBandwidthType`: enum.
+        mpd_manifest_bandwidth_type: CmafMpdManifestBandwidthType = "mpdManifestBandwidthType",
+        /// `mpdProfile`: enum.
+        mpd_profile: CmafMpdProfile = "mpdProfile",
+        /// `ptsOffsetHandlingForBFrames`: enum.
+        pts_offset_handling_for_b_frames: CmafPtsOffsetHandlingForBFrames = "ptsOffsetHandlingForBFrames",
+        /// `segmentControl`: enum.
+        segment_control: CmafSegmentControl = "segmentControl",
+        /// `segmentLength`: whole number, 1 to 2147483647.
+        segment_length: i64 = "segmentLength",
+        /// `segmentLengthControl`: enum.
+        segment_length_control: CmafSegmentLengthControl = "segmentLengthControl",
+        /// `streamInfResolution`: enum.
+        stream_inf_resolution: CmafStreamInfResolution = "streamInfResolution",
+        /// `targetDurationCompatibilityMode`: enum.
+        target_duration_compatibility_mode: CmafTargetDurationCompatibilityMode = "targetDurationCompatibilityMode",
+        /// `videoCompositionOffsets`: enum.
+        video_composition_offsets: CmafVideoCompositionOffsets = "videoCompositionOffsets",
+        /// `writeDashManifest`: enum.
+        write_dash_manifest: CmafWriteDASHManifest = "writeDashManifest",
+        /// `writeHlsManifest`: enum.
+        write_hls_manifest: CmafWriteHLSManifest = "writeHlsManifest",
+        /// `writeSegmentTimelineInRepresentation`: enum.
+        write_segment_timeline_in_representation: CmafWriteSegmentTimelineInRepresentation = "writeSegmentTimelineInRepresentation",
+    }
 }
 
 open_enum! {
@@ -1767,28 +1520,22 @@ open_enum! {
     }
 }
 
-/// Structure `CmafImageBasedTrickPlaySettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CmafImageBasedTrickPlaySettings {
-    /// `intervalCadence`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval_cadence: Option<CmafIntervalCadence>,
-    /// `thumbnailHeight`: whole number, 2 to 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_height: Option<i64>,
-    /// `thumbnailInterval`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_interval: Option<f64>,
-    /// `thumbnailWidth`: whole number, 8 to 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_width: Option<i64>,
-    /// `tileHeight`: whole number, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_height: Option<i64>,
-    /// `tileWidth`: whole number, 1 to 512.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_width: Option<i64>,
+wire_struct! {
+    /// Structure `CmafImageBasedTrickPlaySettings`.
+    CmafImageBasedTrickPlaySettings {
+        /// `intervalCadence`: enum.
+        interval_cadence: CmafIntervalCadence = "intervalCadence",
+        /// `thumbnailHeight`: whole number, 2 to 4096.
+        thumbnail_height: i64 = "thumbnailHeight",
+        /// `thumbnailInterval`: number.
+        thumbnail_interval: f64 = "thumbnailInterval",
+        /// `thumbnailWidth`: whole number, 8 to 4096.
+        thumbnail_width: i64 = "thumbnailWidth",
+        /// `tileHeight`: whole number, 1 to 2048.
+        tile_height: i64 = "tileHeight",
+        /// `tileWidth`: whole number, 1 to 512.
+        tile_width: i64 = "tileWidth",
+    }
 }
 
 open_enum! {
@@ -1995,61 +1742,44 @@ open_enum! {
     }
 }
 
-/// Structure `CmfcSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CmfcSettings {
-    /// `audioDuration`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration: Option<CmfcAudioDuration>,
-    /// `audioGroupId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_group_id: Option<String>,
-    /// `audioRenditionSets`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_rendition_sets: Option<String>,
-    /// `audioTrackType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_track_type: Option<CmfcAudioTrackType>,
-    /// `c2paManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub c2pa_manifest: Option<CmfcC2paManifest>,
-    /// `certificateSecret`: text matching a pattern, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_secret: Option<String>,
-    /// `descriptiveVideoServiceFlag`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub descriptive_video_service_flag: Option<CmfcDescriptiveVideoServiceFlag>,
-    /// `iFrameOnlyManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub i_frame_only_manifest: Option<CmfcIFrameOnlyManifest>,
-    /// `klvMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub klv_metadata: Option<CmfcKlvMetadata>,
-    /// `manifestMetadataSignaling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_metadata_signaling: Option<CmfcManifestMetadataSignaling>,
-    /// `scte35Esam`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_esam: Option<CmfcScte35Esam>,
-    /// `scte35Source`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_source: Option<CmfcScte35Source>,
-    /// `signingKmsKey`: text matching a pattern, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing_kms_key: Option<String>,
-    /// `timedMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata: Option<CmfcTimedMetadata>,
-    /// `timedMetadataBoxVersion`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_box_version: Option<CmfcTimedMetadataBoxVersion>,
-    /// `timedMetadataSchemeIdUri`: text, at most 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_scheme_id_uri: Option<String>,
-    /// `timedMetadataValue`: text, at most 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_value: Option<String>,
+wire_struct! {
+    /// Structure `CmfcSettings`.
+    CmfcSettings {
+        /// `audioDuration`: enum.
+        audio_duration: CmfcAudioDuration = "audioDuration",
+        /// `audioGroupId`: text.
+        audio_group_id: String = "audioGroupId",
+        /// `audioRenditionSets`: text.
+        audio_rendition_sets: String = "audioRenditionSets",
+        /// `audioTrackType`: enum.
+        audio_track_type: CmfcAudioTrackType = "audioTrackType",
+        /// `c2paManifest`: enum.
+        c2pa_manifest: CmfcC2paManifest = "c2paManifest",
+        /// `certificateSecret`: text matching a pattern, 1 to 2048.
+        certificate_secret: String = "certificateSecret",
+        /// `descriptiveVideoServiceFlag`: enum.
+        descriptive_video_service_flag: CmfcDescriptiveVideoServiceFlag = "descriptiveVideoServiceFlag",
+        /// `iFrameOnlyManifest`: enum.
+        i_frame_only_manifest: CmfcIFrameOnlyManifest = "iFrameOnlyManifest",
+        /// `klvMetadata`: enum.
+        klv_metadata: CmfcKlvMetadata = "klvMetadata",
+        /// `manifestMetadataSignaling`: enum.
+        manifest_metadata_signaling: CmfcManifestMetadataSignaling = "manifestMetadataSignaling",
+        /// `scte35Esam`: enum.
+        scte35_esam: CmfcScte35Esam = "scte35Esam",
+        /// `scte35Source`: enum.
+        scte35_source: CmfcScte35Source = "scte35Source",
+        /// `signingKmsKey`: text matching a pattern, at least 1.
+        signing_kms_key: String = "signingKmsKey",
+        /// `timedMetadata`: enum.
+        timed_metadata: CmfcTimedMetadata = "timedMetadata",
+        /// `timedMetadataBoxVersion`: enum.
+        timed_metadata_box_version: CmfcTimedMetadataBoxVersion = "timedMetadataBoxVersion",
+        /// `timedMetadataSchemeIdUri`: text, at most 1000.
+        timed_metadata_scheme_id_uri: String = "timedMetadataSchemeIdUri",
+        /// `timedMetadataValue`: text, at most 1000.
+        timed_metadata_value: String = "timedMetadataValue",
+    }
 }
 
 open_enum! {
@@ -2101,103 +1831,76 @@ open_enum! {
     }
 }
 
-/// Structure `CodecMetadata`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CodecMetadata {
-    /// `bitDepth`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<i64>,
-    /// `chromaSubsampling`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chroma_subsampling: Option<String>,
-    /// `codedFrameRate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coded_frame_rate: Option<FrameRate>,
-    /// `colorPrimaries`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_primaries: Option<ColorPrimaries>,
-    /// `height`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `level`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub level: Option<String>,
-    /// `matrixCoefficients`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix_coefficients: Option<MatrixCoefficients>,
-    /// `profile`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// `scanType`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type: Option<String>,
-    /// `transferCharacteristics`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transfer_characteristics: Option<TransferCharacteristics>,
-    /// `width`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `CodecMetadata`.
+    CodecMetadata {
+        /// `bitDepth`: whole number.
+        bit_depth: i64 = "bitDepth",
+        /// `chromaSubsampling`: text.
+        chroma_subsampling: String = "chromaSubsampling",
+        /// `codedFrameRate`: structure.
+        coded_frame_rate: FrameRate = "codedFrameRate",
+        /// `colorPrimaries`: enum.
+        color_primaries: ColorPrimaries = "colorPrimaries",
+        /// `height`: whole number.
+        height: i64 = "height",
+        /// `level`: text.
+        level: String = "level",
+        /// `matrixCoefficients`: enum.
+        matrix_coefficients: MatrixCoefficients = "matrixCoefficients",
+        /// `profile`: text.
+        profile: String = "profile",
+        /// `scanType`: text.
+        scan_type: String = "scanType",
+        /// `transferCharacteristics`: enum.
+        transfer_characteristics: TransferCharacteristics = "transferCharacteristics",
+        /// `width`: whole number.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `ColorConversion3DLUTSetting`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ColorConversion3DLUTSetting {
-    /// `fileInput`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_input: Option<String>,
-    /// `inputColorSpace`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_color_space: Option<ColorSpace>,
-    /// `inputMasteringLuminance`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_mastering_luminance: Option<i64>,
-    /// `outputColorSpace`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_color_space: Option<ColorSpace>,
-    /// `outputMasteringLuminance`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_mastering_luminance: Option<i64>,
+wire_struct! {
+    /// Structure `ColorConversion3DLUTSetting`.
+    ColorConversion3DLUTSetting {
+        /// `fileInput`: text matching a pattern, at least 14.
+        file_input: String = "fileInput",
+        /// `inputColorSpace`: enum.
+        input_color_space: ColorSpace = "inputColorSpace",
+        /// `inputMasteringLuminance`: whole number, 0 to 2147483647.
+        input_mastering_luminance: i64 = "inputMasteringLuminance",
+        /// `outputColorSpace`: enum.
+        output_color_space: ColorSpace = "outputColorSpace",
+        /// `outputMasteringLuminance`: whole number, 0 to 2147483647.
+        output_mastering_luminance: i64 = "outputMasteringLuminance",
+    }
 }
 
-/// Structure `ColorCorrector`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ColorCorrector {
-    /// `brightness`: whole number, 1 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub brightness: Option<i64>,
-    /// `clipLimits`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_limits: Option<ClipLimits>,
-    /// `colorSpaceConversion`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_space_conversion: Option<ColorSpaceConversion>,
-    /// `contrast`: whole number, 1 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub contrast: Option<i64>,
-    /// `hdr10Metadata`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hdr10_metadata: Option<Hdr10Metadata>,
-    /// `hdrToSdrToneMapper`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hdr_to_sdr_tone_mapper: Option<HDRToSDRToneMapper>,
-    /// `hue`: whole number, -180 to 180.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hue: Option<i64>,
-    /// `maxLuminance`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_luminance: Option<i64>,
-    /// `sampleRangeConversion`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_range_conversion: Option<SampleRangeConversion>,
-    /// `saturation`: whole number, 1 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saturation: Option<i64>,
-    /// `sdrReferenceWhiteLevel`: whole number, 100 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sdr_reference_white_level: Option<i64>,
+wire_struct! {
+    /// Structure `ColorCorrector`.
+    ColorCorrector {
+        /// `brightness`: whole number, 1 to 100.
+        brightness: i64 = "brightness",
+        /// `clipLimits`: structure.
+        clip_limits: ClipLimits = "clipLimits",
+        /// `colorSpaceConversion`: enum.
+        color_space_conversion: ColorSpaceConversion = "colorSpaceConversion",
+        /// `contrast`: whole number, 1 to 100.
+        contrast: i64 = "contrast",
+        /// `hdr10Metadata`: structure.
+        hdr10_metadata: Hdr10Metadata = "hdr10Metadata",
+        /// `hdrToSdrToneMapper`: enum.
+        hdr_to_sdr_tone_mapper: HDRToSDRToneMapper = "hdrToSdrToneMapper",
+        /// `hue`: whole number, -180 to 180.
+        hue: i64 = "hue",
+        /// `maxLuminance`: whole number, 0 to 2147483647.
+        max_luminance: i64 = "maxLuminance",
+        /// `sampleRangeConversion`: enum.
+        sample_range_conversion: SampleRangeConversion = "sampleRangeConversion",
+        /// `saturation`: whole number, 1 to 100.
+        saturation: i64 = "saturation",
+        /// `sdrReferenceWhiteLevel`: whole number, 100 to 1000.
+        sdr_reference_white_level: i64 = "sdrReferenceWhiteLevel",
+    }
 }
 
 open_enum! {
@@ -2273,64 +1976,50 @@ open_enum! {
     }
 }
 
-/// Structure `ConflictException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ConflictException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `ConflictException`.
+    ConflictException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `Container`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Container {
-    /// `duration`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<f64>,
-    /// `format`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
-    /// `startTimecode`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_timecode: Option<String>,
-    /// `tracks`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tracks: Option<Vec<Track>>,
+wire_struct! {
+    /// Structure `Container`.
+    Container {
+        /// `duration`: number.
+        duration: f64 = "duration",
+        /// `format`: enum.
+        format: Format = "format",
+        /// `startTimecode`: text.
+        start_timecode: String = "startTimecode",
+        /// `tracks`: list.
+        tracks: Vec<Track> = "tracks",
+    }
 }
 
-/// Structure `ContainerSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerSettings {
-    /// `cmfcSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cmfc_settings: Option<CmfcSettings>,
-    /// `container`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<ContainerType>,
-    /// `f4vSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub f4v_settings: Option<F4vSettings>,
-    /// `m2tsSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub m2ts_settings: Option<M2tsSettings>,
-    /// `m3u8Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub m3u8_settings: Option<M3u8Settings>,
-    /// `movSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mov_settings: Option<MovSettings>,
-    /// `mp4Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mp4_settings: Option<Mp4Settings>,
-    /// `mpdSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mpd_settings: Option<MpdSettings>,
-    /// `mxfSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mxf_settings: Option<MxfSettings>,
+wire_struct! {
+    /// Structure `ContainerSettings`.
+    ContainerSettings {
+        /// `cmfcSettings`: structure.
+        cmfc_settings: CmfcSettings = "cmfcSettings",
+        /// `container`: enum.
+        container: ContainerType = "container",
+        /// `f4vSettings`: structure.
+        f4v_settings: F4vSettings = "f4vSettings",
+        /// `m2tsSettings`: structure.
+        m2ts_settings: M2tsSettings = "m2tsSettings",
+        /// `m3u8Settings`: structure.
+        m3u8_settings: M3u8Settings = "m3u8Settings",
+        /// `movSettings`: structure.
+        mov_settings: MovSettings = "movSettings",
+        /// `mp4Settings`: structure.
+        mp4_settings: Mp4Settings = "mp4Settings",
+        /// `mpdSettings`: structure.
+        mpd_settings: MpdSettings = "mpdSettings",
+        /// `mxfSettings`: structure.
+        mxf_settings: MxfSettings = "mxfSettings",
+    }
 }
 
 open_enum! {
@@ -2361,216 +2050,170 @@ open_enum! {
     }
 }
 
-/// Structure `CreateJobRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateJobRequest {
-    /// `accelerationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acceleration_settings: Option<AccelerationSettings>,
-    /// `billingTagsSource`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub billing_tags_source: Option<BillingTagsSource>,
-    /// `clientRequestToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_request_token: Option<String>,
-    /// `hopDestinations`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop_destinations: Option<Vec<HopDestination>>,
-    /// `jobEngineVersion`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_engine_version: Option<String>,
-    /// `jobTemplate`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_template: Option<String>,
-    /// `priority`: whole number, -50 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `role`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<JobSettings>,
-    /// `simulateReservedQueue`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub simulate_reserved_queue: Option<SimulateReservedQueue>,
-    /// `statusUpdateInterval`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_update_interval: Option<StatusUpdateInterval>,
-    /// `tags`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
-    /// `userMetadata`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_metadata: Option<BTreeMap<String, String>>,
+wire_struct! {
+    /// Structure `CreateJobRequest`.
+    CreateJobRequest {
+        /// `accelerationSettings`: structure.
+        acceleration_settings: AccelerationSettings = "accelerationSettings",
+        /// `billingTagsSource`: enum.
+        billing_tags_source: BillingTagsSource = "billingTagsSource",
+        /// `clientRequestToken`: text.
+        client_request_token: String = "clientRequestToken",
+        /// `hopDestinations`: list.
+        hop_destinations: Vec<HopDestination> = "hopDestinations",
+        /// `jobEngineVersion`: text.
+        job_engine_version: String = "jobEngineVersion",
+        /// `jobTemplate`: text.
+        job_template: String = "jobTemplate",
+        /// `priority`: whole number, -50 to 50.
+        priority: i64 = "priority",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `role`: text.
+        role: String = "role",
+        /// `settings`: structure.
+        settings: JobSettings = "settings",
+        /// `simulateReservedQueue`: enum.
+        simulate_reserved_queue: SimulateReservedQueue = "simulateReservedQueue",
+        /// `statusUpdateInterval`: enum.
+        status_update_interval: StatusUpdateInterval = "statusUpdateInterval",
+        /// `tags`: map.
+        tags: BTreeMap<String, String> = "tags",
+        /// `userMetadata`: map.
+        user_metadata: BTreeMap<String, String> = "userMetadata",
+    }
 }
 
-/// Structure `CreateJobResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateJobResponse {
-    /// `job`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<Job>,
+wire_struct! {
+    /// Structure `CreateJobResponse`.
+    CreateJobResponse {
+        /// `job`: structure.
+        job: Job = "job",
+    }
 }
 
-/// Structure `CreateJobTemplateRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateJobTemplateRequest {
-    /// `accelerationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acceleration_settings: Option<AccelerationSettings>,
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `hopDestinations`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop_destinations: Option<Vec<HopDestination>>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `priority`: whole number, -50 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<JobTemplateSettings>,
-    /// `statusUpdateInterval`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_update_interval: Option<StatusUpdateInterval>,
-    /// `tags`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
+wire_struct! {
+    /// Structure `CreateJobTemplateRequest`.
+    CreateJobTemplateRequest {
+        /// `accelerationSettings`: structure.
+        acceleration_settings: AccelerationSettings = "accelerationSettings",
+        /// `category`: text.
+        category: String = "category",
+        /// `description`: text.
+        description: String = "description",
+        /// `hopDestinations`: list.
+        hop_destinations: Vec<HopDestination> = "hopDestinations",
+        /// `name`: text.
+        name: String = "name",
+        /// `priority`: whole number, -50 to 50.
+        priority: i64 = "priority",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `settings`: structure.
+        settings: JobTemplateSettings = "settings",
+        /// `statusUpdateInterval`: enum.
+        status_update_interval: StatusUpdateInterval = "statusUpdateInterval",
+        /// `tags`: map.
+        tags: BTreeMap<String, String> = "tags",
+    }
 }
 
-/// Structure `CreateJobTemplateResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateJobTemplateResponse {
-    /// `jobTemplate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_template: Option<JobTemplate>,
+wire_struct! {
+    /// Structure `CreateJobTemplateResponse`.
+    CreateJobTemplateResponse {
+        /// `jobTemplate`: structure.
+        job_template: JobTemplate = "jobTemplate",
+    }
 }
 
-/// Structure `CreatePresetRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreatePresetRequest {
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<PresetSettings>,
-    /// `tags`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
+wire_struct! {
+    /// Structure `CreatePresetRequest`.
+    CreatePresetRequest {
+        /// `category`: text.
+        category: String = "category",
+        /// `description`: text.
+        description: String = "description",
+        /// `name`: text.
+        name: String = "name",
+        /// `settings`: structure.
+        settings: PresetSettings = "settings",
+        /// `tags`: map.
+        tags: BTreeMap<String, String> = "tags",
+    }
 }
 
-/// Structure `CreatePresetResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreatePresetResponse {
-    /// `preset`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<Preset>,
+wire_struct! {
+    /// Structure `CreatePresetResponse`.
+    CreatePresetResponse {
+        /// `preset`: structure.
+        preset: Preset = "preset",
+    }
 }
 
-/// Structure `CreateQueueRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateQueueRequest {
-    /// `concurrentJobs`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrent_jobs: Option<i64>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `maximumConcurrentFeeds`: whole number, at least 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maximum_concurrent_feeds: Option<i64>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `pricingPlan`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pricing_plan: Option<PricingPlan>,
-    /// `reservationPlanSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reservation_plan_settings: Option<ReservationPlanSettings>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<QueueStatus>,
-    /// `tags`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
+wire_struct! {
+    /// Structure `CreateQueueRequest`.
+    CreateQueueRequest {
+        /// `concurrentJobs`: whole number.
+        concurrent_jobs: i64 = "concurrentJobs",
+        /// `description`: text.
+        description: String = "description",
+        /// `maximumConcurrentFeeds`: whole number, at least 0.
+        maximum_concurrent_feeds: i64 = "maximumConcurrentFeeds",
+        /// `name`: text.
+        name: String = "name",
+        /// `pricingPlan`: enum.
+        pricing_plan: PricingPlan = "pricingPlan",
+        /// `reservationPlanSettings`: structure.
+        reservation_plan_settings: ReservationPlanSettings = "reservationPlanSettings",
+        /// `status`: enum.
+        status: QueueStatus = "status",
+        /// `tags`: map.
+        tags: BTreeMap<String, String> = "tags",
+    }
 }
 
-/// Structure `CreateQueueResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateQueueResponse {
-    /// `queue`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Queue>,
+wire_struct! {
+    /// Structure `CreateQueueResponse`.
+    CreateQueueResponse {
+        /// `queue`: structure.
+        queue: Queue = "queue",
+    }
 }
 
-/// Structure `CreateResourceShareRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateResourceShareRequest {
-    /// `jobId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_id: Option<String>,
-    /// `supportCaseId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub support_case_id: Option<String>,
+wire_struct! {
+    /// Structure `CreateResourceShareRequest`.
+    CreateResourceShareRequest {
+        /// `jobId`: text.
+        job_id: String = "jobId",
+        /// `supportCaseId`: text.
+        support_case_id: String = "supportCaseId",
+    }
 }
 
-/// Structure `CreateResourceShareResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateResourceShareResponse {}
-
-/// Structure `DashAdditionalManifest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DashAdditionalManifest {
-    /// `manifestNameModifier`: text, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_name_modifier: Option<String>,
-    /// `selectedOutputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selected_outputs: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `CreateResourceShareResponse`.
+    CreateResourceShareResponse {
+    }
 }
 
-/// Structure `DashIsoEncryptionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DashIsoEncryptionSettings {
-    /// `playbackDeviceCompatibility`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub playback_device_compatibility: Option<DashIsoPlaybackDeviceCompatibility>,
-    /// `spekeKeyProvider`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speke_key_provider: Option<SpekeKeyProvider>,
+wire_struct! {
+    /// Structure `DashAdditionalManifest`.
+    DashAdditionalManifest {
+        /// `manifestNameModifier`: text, at least 1.
+        manifest_name_modifier: String = "manifestNameModifier",
+        /// `selectedOutputs`: list.
+        selected_outputs: Vec<String> = "selectedOutputs",
+    }
+}
+
+wire_struct! {
+    /// Structure `DashIsoEncryptionSettings`.
+    DashIsoEncryptionSettings {
+        /// `playbackDeviceCompatibility`: enum.
+        playback_device_compatibility: DashIsoPlaybackDeviceCompatibility = "playbackDeviceCompatibility",
+        /// `spekeKeyProvider`: structure.
+        speke_key_provider: SpekeKeyProvider = "spekeKeyProvider",
+    }
 }
 
 open_enum! {
@@ -2581,76 +2224,54 @@ open_enum! {
     }
 }
 
-/// Structure `DashIsoGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DashIsoGroupSettings {
-    /// `additionalManifests`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub additional_manifests: Option<Vec<DashAdditionalManifest>>,
-    /// `audioChannelConfigSchemeIdUri`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_channel_config_scheme_id_uri: Option<DashIsoGroupAudioChannelConfigSchemeIdUri>,
-    /// `baseUrl`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// `dashIFrameTrickPlayNameModifier`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dash_i_frame_trick_play_name_modifier: Option<String>,
-    /// `dashManifestStyle`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dash_manifest_style: Option<DashManifestStyle>,
-    /// `destination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<DestinationSettings>,
-    /// `encryption`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<DashIsoEncryptionSettings>,
-    /// `fragmentLength`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fragment_length: Option<i64>,
-    /// `hbbtvCompliance`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hbbtv_compliance: Option<DashIsoHbbtvCompliance>,
-    /// `imageBasedTrickPlay`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_based_trick_play: Option<DashIsoImageBasedTrickPlay>,
-    /// `imageBasedTrickPlaySettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_based_trick_play_settings: Option<DashIsoImageBasedTrickPlaySettings>,
-    /// `minBufferTime`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_buffer_time: Option<i64>,
-    /// `minFinalSegmentLength`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_final_segment_length: Option<f64>,
-    /// `mpdManifestBandwidthType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mpd_manifest_bandwidth_type: Option<DashIsoMpdManifestBandwidthType>,
-    /// `mpdProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mpd_profile: Option<DashIsoMpdProfile>,
-    /// `ptsOffsetHandlingForBFrames`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pts_offset_handling_for_b_frames: Option<DashIsoPtsOffsetHandlingForBFrames>,
-    /// `segmentControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_control: Option<DashIsoSegmentControl>,
-    /// `segmentLength`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_length: Option<i64>,
-    /// `segmentLengthControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_length_control: Option<DashIsoSegmentLengthControl>,
-    /// `videoCompositionOffsets`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_composition_offsets: Option<DashIsoVideoCompositionOffsets>,
-    /// `writeSegmentTimelineInRepresentation`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_segment_timeline_in_representation: Option<DashIsoWriteSegmentTimelineInRepresentation>,
+wire_struct! {
+    /// Structure `DashIsoGroupSettings`.
+    DashIsoGroupSettings {
+        /// `additionalManifests`: list.
+        additional_manifests: Vec<DashAdditionalManifest> = "additionalManifests",
+        /// `audioChannelConfigSchemeIdUri`: enum.
+        audio_channel_config_scheme_id_uri: DashIsoGroupAudioChannelConfigSchemeIdUri = "audioChannelConfigSchemeIdUri",
+        /// `baseUrl`: text.
+        base_url: String = "baseUrl",
+        /// `dashIFrameTrickPlayNameModifier`: text, 1 to 256.
+        dash_i_frame_trick_play_name_modifier: String = "dashIFrameTrickPlayNameModifier",
+        /// `dashManifestStyle`: enum.
+        dash_manifest_style: DashManifestStyle = "dashManifestStyle",
+        /// `destination`: text matching a pattern.
+        destination: String = "destination",
+        /// `destinationSettings`: structure.
+        destination_settings: DestinationSettings = "destinationSettings",
+        /// `encryption`: structure.
+        encryption: DashIsoEncryptionSettings = "encryption",
+        /// `fragmentLength`: whole number, 1 to 2147483647.
+        fragment_length: i64 = "fragmentLength",
+        /// `hbbtvCompliance`: enum.
+        hbbtv_compliance: DashIsoHbbtvCompliance = "hbbtvCompliance",
+        /// `imageBasedTrickPlay`: enum.
+        image_based_trick_play: DashIsoImageBasedTrickPlay = "imageBasedTrickPlay",
+        /// `imageBasedTrickPlaySettings`: structure.
+        image_based_trick_play_settings: DashIsoImageBasedTrickPlaySettings = "imageBasedTrickPlaySettings",
+        /// `minBufferTime`: whole number, 0 to 2147483647.
+        min_buffer_time: i64 = "minBufferTime",
+        /// `minFinalSegmentLength`: number.
+        min_final_segment_length: f64 = "minFinalSegmentLength",
+        /// `mpdManifestBandwidthType`: enum.
+        mpd_manifest_bandwidth_type: DashIsoMpdManifestBandwidthType = "mpdManifestBandwidthType",
+        /// `mpdProfile`: enum.
+        mpd_profile: DashIsoMpdProfile = "mpdProfile",
+        /// `ptsOffsetHandlingForBFrames`: enum.
+        pts_offset_handling_for_b_frames: DashIsoPtsOffsetHandlingForBFrames = "ptsOffsetHandlingForBFrames",
+        /// `segmentControl`: enum.
+        segment_control: DashIsoSegmentControl = "segmentControl",
+        /// `segmentLength`: whole number, 1 to 2147483647.
+        segment_length: i64 = "segmentLength",
+        /// `segmentLengthControl`: enum.
+        segment_length_control: DashIsoSegmentLengthControl = "segmentLengthControl",
+        /// `videoCompositionOffsets`: enum.
+        video_composition_offsets: DashIsoVideoCompositionOffsets = "videoCompositionOffsets",
+        /// `writeSegmentTimelineInRepresentation`: enum.
+        write_segment_timeline_in_representation: DashIsoWriteSegmentTimelineInRepresentation = "writeSegmentTimelineInRepresentation",
+    }
 }
 
 open_enum! {
@@ -2671,28 +2292,22 @@ open_enum! {
     }
 }
 
-/// Structure `DashIsoImageBasedTrickPlaySettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DashIsoImageBasedTrickPlaySettings {
-    /// `intervalCadence`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval_cadence: Option<DashIsoIntervalCadence>,
-    /// `thumbnailHeight`: whole number, 1 to 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_height: Option<i64>,
-    /// `thumbnailInterval`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_interval: Option<f64>,
-    /// `thumbnailWidth`: whole number, 8 to 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_width: Option<i64>,
-    /// `tileHeight`: whole number, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_height: Option<i64>,
-    /// `tileWidth`: whole number, 1 to 512.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_width: Option<i64>,
+wire_struct! {
+    /// Structure `DashIsoImageBasedTrickPlaySettings`.
+    DashIsoImageBasedTrickPlaySettings {
+        /// `intervalCadence`: enum.
+        interval_cadence: DashIsoIntervalCadence = "intervalCadence",
+        /// `thumbnailHeight`: whole number, 1 to 4096.
+        thumbnail_height: i64 = "thumbnailHeight",
+        /// `thumbnailInterval`: number.
+        thumbnail_interval: f64 = "thumbnailInterval",
+        /// `thumbnailWidth`: whole number, 8 to 4096.
+        thumbnail_width: i64 = "thumbnailWidth",
+        /// `tileHeight`: whole number, 1 to 2048.
+        tile_height: i64 = "tileHeight",
+        /// `tileWidth`: whole number, 1 to 512.
+        tile_width: i64 = "tileWidth",
+    }
 }
 
 open_enum! {
@@ -2779,13 +2394,12 @@ open_enum! {
     }
 }
 
-/// Structure `DataProperties`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DataProperties {
-    /// `languageCode`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<String>,
+wire_struct! {
+    /// Structure `DataProperties`.
+    DataProperties {
+        /// `languageCode`: text.
+        language_code: String = "languageCode",
+    }
 }
 
 open_enum! {
@@ -2808,19 +2422,16 @@ open_enum! {
     }
 }
 
-/// Structure `Deinterlacer`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Deinterlacer {
-    /// `algorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<DeinterlaceAlgorithm>,
-    /// `control`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub control: Option<DeinterlacerControl>,
-    /// `mode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<DeinterlacerMode>,
+wire_struct! {
+    /// Structure `Deinterlacer`.
+    Deinterlacer {
+        /// `algorithm`: enum.
+        algorithm: DeinterlaceAlgorithm = "algorithm",
+        /// `control`: enum.
+        control: DeinterlacerControl = "control",
+        /// `mode`: enum.
+        mode: DeinterlacerMode = "mode",
+    }
 }
 
 open_enum! {
@@ -2840,57 +2451,59 @@ open_enum! {
     }
 }
 
-/// Structure `DeleteJobTemplateRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteJobTemplateRequest {
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+wire_struct! {
+    /// Structure `DeleteJobTemplateRequest`.
+    DeleteJobTemplateRequest {
+        /// `name`: text.
+        name: String = "name",
+    }
 }
 
-/// Structure `DeleteJobTemplateResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteJobTemplateResponse {}
-
-/// Structure `DeletePolicyRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeletePolicyRequest {}
-
-/// Structure `DeletePolicyResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeletePolicyResponse {}
-
-/// Structure `DeletePresetRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeletePresetRequest {
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+wire_struct! {
+    /// Structure `DeleteJobTemplateResponse`.
+    DeleteJobTemplateResponse {
+    }
 }
 
-/// Structure `DeletePresetResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeletePresetResponse {}
-
-/// Structure `DeleteQueueRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteQueueRequest {
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+wire_struct! {
+    /// Structure `DeletePolicyRequest`.
+    DeletePolicyRequest {
+    }
 }
 
-/// Structure `DeleteQueueResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteQueueResponse {}
+wire_struct! {
+    /// Structure `DeletePolicyResponse`.
+    DeletePolicyResponse {
+    }
+}
+
+wire_struct! {
+    /// Structure `DeletePresetRequest`.
+    DeletePresetRequest {
+        /// `name`: text.
+        name: String = "name",
+    }
+}
+
+wire_struct! {
+    /// Structure `DeletePresetResponse`.
+    DeletePresetResponse {
+    }
+}
+
+wire_struct! {
+    /// Structure `DeleteQueueRequest`.
+    DeleteQueueRequest {
+        /// `name`: text.
+        name: String = "name",
+    }
+}
+
+wire_struct! {
+    /// Structure `DeleteQueueResponse`.
+    DeleteQueueResponse {
+    }
+}
 
 open_enum! {
     /// Enum `DescribeEndpointsMode`.
@@ -2900,75 +2513,64 @@ open_enum! {
     }
 }
 
-/// Structure `DescribeEndpointsRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DescribeEndpointsRequest {
-    /// `maxResults`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `mode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<DescribeEndpointsMode>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
+wire_struct! {
+    /// Structure `DescribeEndpointsRequest`.
+    DescribeEndpointsRequest {
+        /// `maxResults`: whole number.
+        max_results: i64 = "maxResults",
+        /// `mode`: enum.
+        mode: DescribeEndpointsMode = "mode",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+    }
 }
 
-/// Structure `DescribeEndpointsResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DescribeEndpointsResponse {
-    /// `endpoints`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoints: Option<Vec<Endpoint>>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
+wire_struct! {
+    /// Structure `DescribeEndpointsResponse`.
+    DescribeEndpointsResponse {
+        /// `endpoints`: list.
+        endpoints: Vec<Endpoint> = "endpoints",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+    }
 }
 
-/// Structure `DestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DestinationSettings {
-    /// `s3Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3_settings: Option<S3DestinationSettings>,
+wire_struct! {
+    /// Structure `DestinationSettings`.
+    DestinationSettings {
+        /// `s3Settings`: structure.
+        s3_settings: S3DestinationSettings = "s3Settings",
+    }
 }
 
-/// Structure `DisassociateCertificateRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DisassociateCertificateRequest {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
+wire_struct! {
+    /// Structure `DisassociateCertificateRequest`.
+    DisassociateCertificateRequest {
+        /// `arn`: text.
+        arn: String = "arn",
+    }
 }
 
-/// Structure `DisassociateCertificateResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DisassociateCertificateResponse {}
+wire_struct! {
+    /// Structure `DisassociateCertificateResponse`.
+    DisassociateCertificateResponse {
+    }
+}
 
-/// Structure `DolbyVision`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DolbyVision {
-    /// `compatibility`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compatibility: Option<DolbyVisionCompatibility>,
-    /// `l6Metadata`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub l6_metadata: Option<DolbyVisionLevel6Metadata>,
-    /// `l6Mode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub l6_mode: Option<DolbyVisionLevel6Mode>,
-    /// `mapping`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mapping: Option<DolbyVisionMapping>,
-    /// `profile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<DolbyVisionProfile>,
+wire_struct! {
+    /// Structure `DolbyVision`.
+    DolbyVision {
+        /// `compatibility`: enum.
+        compatibility: DolbyVisionCompatibility = "compatibility",
+        /// `l6Metadata`: structure.
+        l6_metadata: DolbyVisionLevel6Metadata = "l6Metadata",
+        /// `l6Mode`: enum.
+        l6_mode: DolbyVisionLevel6Mode = "l6Mode",
+        /// `mapping`: enum.
+        mapping: DolbyVisionMapping = "mapping",
+        /// `profile`: enum.
+        profile: DolbyVisionProfile = "profile",
+    }
 }
 
 open_enum! {
@@ -2979,16 +2581,14 @@ open_enum! {
     }
 }
 
-/// Structure `DolbyVisionLevel6Metadata`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DolbyVisionLevel6Metadata {
-    /// `maxCll`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_cll: Option<i64>,
-    /// `maxFall`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_fall: Option<i64>,
+wire_struct! {
+    /// Structure `DolbyVisionLevel6Metadata`.
+    DolbyVisionLevel6Metadata {
+        /// `maxCll`: whole number, 0 to 65535.
+        max_cll: i64 = "maxCll",
+        /// `maxFall`: whole number, 0 to 65535.
+        max_fall: i64 = "maxFall",
+    }
 }
 
 open_enum! {
@@ -3024,145 +2624,106 @@ open_enum! {
     }
 }
 
-/// Structure `DvbNitSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DvbNitSettings {
-    /// `networkId`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network_id: Option<i64>,
-    /// `networkName`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network_name: Option<String>,
-    /// `nitInterval`: whole number, 25 to 10000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nit_interval: Option<i64>,
+wire_struct! {
+    /// Structure `DvbNitSettings`.
+    DvbNitSettings {
+        /// `networkId`: whole number, 0 to 65535.
+        network_id: i64 = "networkId",
+        /// `networkName`: text, 1 to 256.
+        network_name: String = "networkName",
+        /// `nitInterval`: whole number, 25 to 10000.
+        nit_interval: i64 = "nitInterval",
+    }
 }
 
-/// Structure `DvbSdtSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DvbSdtSettings {
-    /// `outputSdt`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_sdt: Option<OutputSdt>,
-    /// `sdtInterval`: whole number, 25 to 2000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sdt_interval: Option<i64>,
-    /// `serviceName`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_name: Option<String>,
-    /// `serviceProviderName`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_provider_name: Option<String>,
+wire_struct! {
+    /// Structure `DvbSdtSettings`.
+    DvbSdtSettings {
+        /// `outputSdt`: enum.
+        output_sdt: OutputSdt = "outputSdt",
+        /// `sdtInterval`: whole number, 25 to 2000.
+        sdt_interval: i64 = "sdtInterval",
+        /// `serviceName`: text, 1 to 256.
+        service_name: String = "serviceName",
+        /// `serviceProviderName`: text, 1 to 256.
+        service_provider_name: String = "serviceProviderName",
+    }
 }
 
-/// Structure `DvbSubDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DvbSubDestinationSettings {
-    /// `alignment`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alignment: Option<DvbSubtitleAlignment>,
-    /// `applyFontColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub apply_font_color: Option<DvbSubtitleApplyFontColor>,
-    /// `backgroundColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub background_color: Option<DvbSubtitleBackgroundColor>,
-    /// `backgroundOpacity`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub background_opacity: Option<i64>,
-    /// `ddsHandling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dds_handling: Option<DvbddsHandling>,
-    /// `ddsXCoordinate`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dds_x_coordinate: Option<i64>,
-    /// `ddsYCoordinate`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dds_y_coordinate: Option<i64>,
-    /// `fallbackFont`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback_font: Option<DvbSubSubtitleFallbackFont>,
-    /// `fontColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_color: Option<DvbSubtitleFontColor>,
-    /// `fontFileBold`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_bold: Option<String>,
-    /// `fontFileBoldItalic`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_bold_italic: Option<String>,
-    /// `fontFileItalic`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_italic: Option<String>,
-    /// `fontFileRegular`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_file_regular: Option<String>,
-    /// `fontOpacity`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_opacity: Option<i64>,
-    /// `fontResolution`: whole number, 96 to 600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_resolution: Option<i64>,
-    /// `fontScript`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_script: Option<FontScript>,
-    /// `fontSize`: whole number, 0 to 96.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_size: Option<i64>,
-    /// `height`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `hexFontColor`: text matching a pattern, 6 to 8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hex_font_color: Option<String>,
-    /// `outlineColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outline_color: Option<DvbSubtitleOutlineColor>,
-    /// `outlineSize`: whole number, 0 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outline_size: Option<i64>,
-    /// `shadowColor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_color: Option<DvbSubtitleShadowColor>,
-    /// `shadowOpacity`: whole number, 0 to 255.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_opacity: Option<i64>,
-    /// `shadowXOffset`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_x_offset: Option<i64>,
-    /// `shadowYOffset`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow_y_offset: Option<i64>,
-    /// `stylePassthrough`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style_passthrough: Option<DvbSubtitleStylePassthrough>,
-    /// `subtitlingType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subtitling_type: Option<DvbSubtitlingType>,
-    /// `teletextSpacing`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teletext_spacing: Option<DvbSubtitleTeletextSpacing>,
-    /// `width`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
-    /// `xPosition`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x_position: Option<i64>,
-    /// `yPosition`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub y_position: Option<i64>,
+wire_struct! {
+    /// Structure `DvbSubDestinationSettings`.
+    DvbSubDestinationSettings {
+        /// `alignment`: enum.
+        alignment: DvbSubtitleAlignment = "alignment",
+        /// `applyFontColor`: enum.
+        apply_font_color: DvbSubtitleApplyFontColor = "applyFontColor",
+        /// `backgroundColor`: enum.
+        background_color: DvbSubtitleBackgroundColor = "backgroundColor",
+        /// `backgroundOpacity`: whole number, 0 to 255.
+        background_opacity: i64 = "backgroundOpacity",
+        /// `ddsHandling`: enum.
+        dds_handling: DvbddsHandling = "ddsHandling",
+        /// `ddsXCoordinate`: whole number, 0 to 2147483647.
+        dds_x_coordinate: i64 = "ddsXCoordinate",
+        /// `ddsYCoordinate`: whole number, 0 to 2147483647.
+        dds_y_coordinate: i64 = "ddsYCoordinate",
+        /// `fallbackFont`: enum.
+        fallback_font: DvbSubSubtitleFallbackFont = "fallbackFont",
+        /// `fontColor`: enum.
+        font_color: DvbSubtitleFontColor = "fontColor",
+        /// `fontFileBold`: text matching a pattern.
+        font_file_bold: String = "fontFileBold",
+        /// `fontFileBoldItalic`: text matching a pattern.
+        font_file_bold_italic: String = "fontFileBoldItalic",
+        /// `fontFileItalic`: text matching a pattern.
+        font_file_italic: String = "fontFileItalic",
+        /// `fontFileRegular`: text matching a pattern.
+        font_file_regular: String = "fontFileRegular",
+        /// `fontOpacity`: whole number, 0 to 255.
+        font_opacity: i64 = "fontOpacity",
+        /// `fontResolution`: whole number, 96 to 600.
+        font_resolution: i64 = "fontResolution",
+        /// `fontScript`: enum.
+        font_script: FontScript = "fontScript",
+        /// `fontSize`: whole number, 0 to 96.
+        font_size: i64 = "fontSize",
+        /// `height`: whole number, 1 to 2147483647.
+        height: i64 = "height",
+        /// `hexFontColor`: text matching a pattern, 6 to 8.
+        hex_font_color: String = "hexFontColor",
+        /// `outlineColor`: enum.
+        outline_color: DvbSubtitleOutlineColor = "outlineColor",
+        /// `outlineSize`: whole number, 0 to 10.
+        outline_size: i64 = "outlineSize",
+        /// `shadowColor`: enum.
+        shadow_color: DvbSubtitleShadowColor = "shadowColor",
+        /// `shadowOpacity`: whole number, 0 to 255.
+        shadow_opacity: i64 = "shadowOpacity",
+        /// `shadowXOffset`: whole number, -2147483648 to 2147483647.
+        shadow_x_offset: i64 = "shadowXOffset",
+        /// `shadowYOffset`: whole number, -2147483648 to 2147483647.
+        shadow_y_offset: i64 = "shadowYOffset",
+        /// `stylePassthrough`: enum.
+        style_passthrough: DvbSubtitleStylePassthrough = "stylePassthrough",
+        /// `subtitlingType`: enum.
+        subtitling_type: DvbSubtitlingType = "subtitlingType",
+        /// `teletextSpacing`: enum.
+        teletext_spacing: DvbSubtitleTeletextSpacing = "teletextSpacing",
+        /// `width`: whole number, 1 to 2147483647.
+        width: i64 = "width",
+        /// `xPosition`: whole number, 0 to 2147483647.
+        x_position: i64 = "xPosition",
+        /// `yPosition`: whole number, 0 to 2147483647.
+        y_position: i64 = "yPosition",
+    }
 }
 
-/// Structure `DvbSubSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DvbSubSourceSettings {
-    /// `pid`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i64>,
+wire_struct! {
+    /// Structure `DvbSubSourceSettings`.
+    DvbSubSourceSettings {
+        /// `pid`: whole number, 1 to 2147483647.
+        pid: i64 = "pid",
+    }
 }
 
 open_enum! {
@@ -3265,13 +2826,12 @@ open_enum! {
     }
 }
 
-/// Structure `DvbTdtSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DvbTdtSettings {
-    /// `tdtInterval`: whole number, 1000 to 30000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tdt_interval: Option<i64>,
+wire_struct! {
+    /// Structure `DvbTdtSettings`.
+    DvbTdtSettings {
+        /// `tdtInterval`: whole number, 1000 to 30000.
+        tdt_interval: i64 = "tdtInterval",
+    }
 }
 
 open_enum! {
@@ -3284,25 +2844,20 @@ open_enum! {
     }
 }
 
-/// Structure `DynamicAudioSelector`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DynamicAudioSelector {
-    /// `audioDurationCorrection`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration_correction: Option<AudioDurationCorrection>,
-    /// `externalAudioFileInput`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_audio_file_input: Option<String>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `offset`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<i64>,
-    /// `selectorType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector_type: Option<DynamicAudioSelectorType>,
+wire_struct! {
+    /// Structure `DynamicAudioSelector`.
+    DynamicAudioSelector {
+        /// `audioDurationCorrection`: enum.
+        audio_duration_correction: AudioDurationCorrection = "audioDurationCorrection",
+        /// `externalAudioFileInput`: text matching a pattern.
+        external_audio_file_input: String = "externalAudioFileInput",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `offset`: whole number, -2147483648 to 2147483647.
+        offset: i64 = "offset",
+        /// `selectorType`: enum.
+        selector_type: DynamicAudioSelectorType = "selectorType",
+    }
 }
 
 open_enum! {
@@ -3389,61 +2944,44 @@ open_enum! {
     }
 }
 
-/// Structure `Eac3AtmosSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Eac3AtmosSettings {
-    /// `bitrate`: whole number, 384000 to 1024000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `bitstreamMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitstream_mode: Option<Eac3AtmosBitstreamMode>,
-    /// `codingMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coding_mode: Option<Eac3AtmosCodingMode>,
-    /// `dialogueIntelligence`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dialogue_intelligence: Option<Eac3AtmosDialogueIntelligence>,
-    /// `downmixControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub downmix_control: Option<Eac3AtmosDownmixControl>,
-    /// `dynamicRangeCompressionLine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_line: Option<Eac3AtmosDynamicRangeCompressionLine>,
-    /// `dynamicRangeCompressionRf`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_rf: Option<Eac3AtmosDynamicRangeCompressionRf>,
-    /// `dynamicRangeControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_control: Option<Eac3AtmosDynamicRangeControl>,
-    /// `loRoCenterMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lo_ro_center_mix_level: Option<f64>,
-    /// `loRoSurroundMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lo_ro_surround_mix_level: Option<f64>,
-    /// `ltRtCenterMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lt_rt_center_mix_level: Option<f64>,
-    /// `ltRtSurroundMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lt_rt_surround_mix_level: Option<f64>,
-    /// `meteringMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metering_mode: Option<Eac3AtmosMeteringMode>,
-    /// `sampleRate`: whole number, 48000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `speechThreshold`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speech_threshold: Option<i64>,
-    /// `stereoDownmix`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stereo_downmix: Option<Eac3AtmosStereoDownmix>,
-    /// `surroundExMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub surround_ex_mode: Option<Eac3AtmosSurroundExMode>,
+wire_struct! {
+    /// Structure `Eac3AtmosSettings`.
+    Eac3AtmosSettings {
+        /// `bitrate`: whole number, 384000 to 1024000.
+        bitrate: i64 = "bitrate",
+        /// `bitstreamMode`: enum.
+        bitstream_mode: Eac3AtmosBitstreamMode = "bitstreamMode",
+        /// `codingMode`: enum.
+        coding_mode: Eac3AtmosCodingMode = "codingMode",
+        /// `dialogueIntelligence`: enum.
+        dialogue_intelligence: Eac3AtmosDialogueIntelligence = "dialogueIntelligence",
+        /// `downmixControl`: enum.
+        downmix_control: Eac3AtmosDownmixControl = "downmixControl",
+        /// `dynamicRangeCompressionLine`: enum.
+        dynamic_range_compression_line: Eac3AtmosDynamicRangeCompressionLine = "dynamicRangeCompressionLine",
+        /// `dynamicRangeCompressionRf`: enum.
+        dynamic_range_compression_rf: Eac3AtmosDynamicRangeCompressionRf = "dynamicRangeCompressionRf",
+        /// `dynamicRangeControl`: enum.
+        dynamic_range_control: Eac3AtmosDynamicRangeControl = "dynamicRangeControl",
+        /// `loRoCenterMixLevel`: number.
+        lo_ro_center_mix_level: f64 = "loRoCenterMixLevel",
+        /// `loRoSurroundMixLevel`: number.
+        lo_ro_surround_mix_level: f64 = "loRoSurroundMixLevel",
+        /// `ltRtCenterMixLevel`: number.
+        lt_rt_center_mix_level: f64 = "ltRtCenterMixLevel",
+        /// `ltRtSurroundMixLevel`: number.
+        lt_rt_surround_mix_level: f64 = "ltRtSurroundMixLevel",
+        /// `meteringMode`: enum.
+        metering_mode: Eac3AtmosMeteringMode = "meteringMode",
+        /// `sampleRate`: whole number, 48000 to 48000.
+        sample_rate: i64 = "sampleRate",
+        /// `speechThreshold`: whole number, 0 to 100.
+        speech_threshold: i64 = "speechThreshold",
+        /// `stereoDownmix`: enum.
+        stereo_downmix: Eac3AtmosStereoDownmix = "stereoDownmix",
+        /// `surroundExMode`: enum.
+        surround_ex_mode: Eac3AtmosSurroundExMode = "surroundExMode",
+    }
 }
 
 open_enum! {
@@ -3566,73 +3104,52 @@ open_enum! {
     }
 }
 
-/// Structure `Eac3Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Eac3Settings {
-    /// `attenuationControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attenuation_control: Option<Eac3AttenuationControl>,
-    /// `bitrate`: whole number, 32000 to 3024000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `bitstreamMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitstream_mode: Option<Eac3BitstreamMode>,
-    /// `codingMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coding_mode: Option<Eac3CodingMode>,
-    /// `dcFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dc_filter: Option<Eac3DcFilter>,
-    /// `dialnorm`: whole number, 1 to 31.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dialnorm: Option<i64>,
-    /// `dynamicRangeCompressionLine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_line: Option<Eac3DynamicRangeCompressionLine>,
-    /// `dynamicRangeCompressionRf`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_range_compression_rf: Option<Eac3DynamicRangeCompressionRf>,
-    /// `lfeControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lfe_control: Option<Eac3LfeControl>,
-    /// `lfeFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lfe_filter: Option<Eac3LfeFilter>,
-    /// `loRoCenterMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lo_ro_center_mix_level: Option<f64>,
-    /// `loRoSurroundMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lo_ro_surround_mix_level: Option<f64>,
-    /// `ltRtCenterMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lt_rt_center_mix_level: Option<f64>,
-    /// `ltRtSurroundMixLevel`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lt_rt_surround_mix_level: Option<f64>,
-    /// `metadataControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata_control: Option<Eac3MetadataControl>,
-    /// `passthroughControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passthrough_control: Option<Eac3PassthroughControl>,
-    /// `phaseControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase_control: Option<Eac3PhaseControl>,
-    /// `sampleRate`: whole number, 48000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `stereoDownmix`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stereo_downmix: Option<Eac3StereoDownmix>,
-    /// `surroundExMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub surround_ex_mode: Option<Eac3SurroundExMode>,
-    /// `surroundMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub surround_mode: Option<Eac3SurroundMode>,
+wire_struct! {
+    /// Structure `Eac3Settings`.
+    Eac3Settings {
+        /// `attenuationControl`: enum.
+        attenuation_control: Eac3AttenuationControl = "attenuationControl",
+        /// `bitrate`: whole number, 32000 to 3024000.
+        bitrate: i64 = "bitrate",
+        /// `bitstreamMode`: enum.
+        bitstream_mode: Eac3BitstreamMode = "bitstreamMode",
+        /// `codingMode`: enum.
+        coding_mode: Eac3CodingMode = "codingMode",
+        /// `dcFilter`: enum.
+        dc_filter: Eac3DcFilter = "dcFilter",
+        /// `dialnorm`: whole number, 1 to 31.
+        dialnorm: i64 = "dialnorm",
+        /// `dynamicRangeCompressionLine`: enum.
+        dynamic_range_compression_line: Eac3DynamicRangeCompressionLine = "dynamicRangeCompressionLine",
+        /// `dynamicRangeCompressionRf`: enum.
+        dynamic_range_compression_rf: Eac3DynamicRangeCompressionRf = "dynamicRangeCompressionRf",
+        /// `lfeControl`: enum.
+        lfe_control: Eac3LfeControl = "lfeControl",
+        /// `lfeFilter`: enum.
+        lfe_filter: Eac3LfeFilter = "lfeFilter",
+        /// `loRoCenterMixLevel`: number.
+        lo_ro_center_mix_level: f64 = "loRoCenterMixLevel",
+        /// `loRoSurroundMixLevel`: number.
+        lo_ro_surround_mix_level: f64 = "loRoSurroundMixLevel",
+        /// `ltRtCenterMixLevel`: number.
+        lt_rt_center_mix_level: f64 = "ltRtCenterMixLevel",
+        /// `ltRtSurroundMixLevel`: number.
+        lt_rt_surround_mix_level: f64 = "ltRtSurroundMixLevel",
+        /// `metadataControl`: enum.
+        metadata_control: Eac3MetadataControl = "metadataControl",
+        /// `passthroughControl`: enum.
+        passthrough_control: Eac3PassthroughControl = "passthroughControl",
+        /// `phaseControl`: enum.
+        phase_control: Eac3PhaseControl = "phaseControl",
+        /// `sampleRate`: whole number, 48000 to 48000.
+        sample_rate: i64 = "sampleRate",
+        /// `stereoDownmix`: enum.
+        stereo_downmix: Eac3StereoDownmix = "stereoDownmix",
+        /// `surroundExMode`: enum.
+        surround_ex_mode: Eac3SurroundExMode = "surroundExMode",
+        /// `surroundMode`: enum.
+        surround_mode: Eac3SurroundMode = "surroundMode",
+    }
 }
 
 open_enum! {
@@ -3663,16 +3180,14 @@ open_enum! {
     }
 }
 
-/// Structure `ElementalInferenceConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ElementalInferenceConfiguration {
-    /// `features`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub features: Option<Vec<ElementalInferenceFeature>>,
-    /// `feeds`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub feeds: Option<Vec<ElementalInferenceFeed>>,
+wire_struct! {
+    /// Structure `ElementalInferenceConfiguration`.
+    ElementalInferenceConfiguration {
+        /// `features`: list.
+        features: Vec<ElementalInferenceFeature> = "features",
+        /// `feeds`: list.
+        feeds: Vec<ElementalInferenceFeed> = "feeds",
+    }
 }
 
 open_enum! {
@@ -3682,16 +3197,14 @@ open_enum! {
     }
 }
 
-/// Structure `ElementalInferenceFeed`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ElementalInferenceFeed {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `feedManagementState`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub feed_management_state: Option<ElementalInferenceFeedManagementState>,
+wire_struct! {
+    /// Structure `ElementalInferenceFeed`.
+    ElementalInferenceFeed {
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `feedManagementState`: enum.
+        feed_management_state: ElementalInferenceFeedManagementState = "feedManagementState",
+    }
 }
 
 open_enum! {
@@ -3712,34 +3225,28 @@ open_enum! {
     }
 }
 
-/// Structure `EmbeddedDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EmbeddedDestinationSettings {
-    /// `destination608ChannelNumber`: whole number, 1 to 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination608_channel_number: Option<i64>,
-    /// `destination708ServiceNumber`: whole number, 1 to 6.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination708_service_number: Option<i64>,
+wire_struct! {
+    /// Structure `EmbeddedDestinationSettings`.
+    EmbeddedDestinationSettings {
+        /// `destination608ChannelNumber`: whole number, 1 to 4.
+        destination608_channel_number: i64 = "destination608ChannelNumber",
+        /// `destination708ServiceNumber`: whole number, 1 to 6.
+        destination708_service_number: i64 = "destination708ServiceNumber",
+    }
 }
 
-/// Structure `EmbeddedSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EmbeddedSourceSettings {
-    /// `convert608To708`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub convert608_to708: Option<EmbeddedConvert608To708>,
-    /// `source608ChannelNumber`: whole number, 1 to 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source608_channel_number: Option<i64>,
-    /// `source608TrackNumber`: whole number, 1 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source608_track_number: Option<i64>,
-    /// `terminateCaptions`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terminate_captions: Option<EmbeddedTerminateCaptions>,
+wire_struct! {
+    /// Structure `EmbeddedSourceSettings`.
+    EmbeddedSourceSettings {
+        /// `convert608To708`: enum.
+        convert608_to708: EmbeddedConvert608To708 = "convert608To708",
+        /// `source608ChannelNumber`: whole number, 1 to 4.
+        source608_channel_number: i64 = "source608ChannelNumber",
+        /// `source608TrackNumber`: whole number, 1 to 1.
+        source608_track_number: i64 = "source608TrackNumber",
+        /// `terminateCaptions`: enum.
+        terminate_captions: EmbeddedTerminateCaptions = "terminateCaptions",
+    }
 }
 
 open_enum! {
@@ -3758,79 +3265,68 @@ open_enum! {
     }
 }
 
-/// Structure `EncryptionContractConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EncryptionContractConfiguration {
-    /// `spekeAudioPreset`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speke_audio_preset: Option<PresetSpeke20Audio>,
-    /// `spekeVideoPreset`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speke_video_preset: Option<PresetSpeke20Video>,
+wire_struct! {
+    /// Structure `EncryptionContractConfiguration`.
+    EncryptionContractConfiguration {
+        /// `spekeAudioPreset`: enum.
+        speke_audio_preset: PresetSpeke20Audio = "spekeAudioPreset",
+        /// `spekeVideoPreset`: enum.
+        speke_video_preset: PresetSpeke20Video = "spekeVideoPreset",
+    }
 }
 
-/// Structure `Endpoint`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoint {
-    /// `url`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+wire_struct! {
+    /// Structure `Endpoint`.
+    Endpoint {
+        /// `url`: text.
+        url: String = "url",
+    }
 }
 
-/// Structure `EsamManifestConfirmConditionNotification`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EsamManifestConfirmConditionNotification {
-    /// `mccXml`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mcc_xml: Option<String>,
+wire_struct! {
+    /// Structure `EsamManifestConfirmConditionNotification`.
+    EsamManifestConfirmConditionNotification {
+        /// `mccXml`: text matching a pattern.
+        mcc_xml: String = "mccXml",
+    }
 }
 
-/// Structure `EsamSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EsamSettings {
-    /// `manifestConfirmConditionNotification`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_confirm_condition_notification: Option<EsamManifestConfirmConditionNotification>,
-    /// `responseSignalPreroll`: whole number, 0 to 30000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_signal_preroll: Option<i64>,
-    /// `signalProcessingNotification`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal_processing_notification: Option<EsamSignalProcessingNotification>,
+wire_struct! {
+    /// Structure `EsamSettings`.
+    EsamSettings {
+        /// `manifestConfirmConditionNotification`: structure.
+        manifest_confirm_condition_notification: EsamManifestConfirmConditionNotification = "manifestConfirmConditionNotification",
+        /// `responseSignalPreroll`: whole number, 0 to 30000.
+        response_signal_preroll: i64 = "responseSignalPreroll",
+        /// `signalProcessingNotification`: structure.
+        signal_processing_notification: EsamSignalProcessingNotification = "signalProcessingNotification",
+    }
 }
 
-/// Structure `EsamSignalProcessingNotification`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EsamSignalProcessingNotification {
-    /// `sccXml`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scc_xml: Option<String>,
+wire_struct! {
+    /// Structure `EsamSignalProcessingNotification`.
+    EsamSignalProcessingNotification {
+        /// `sccXml`: text matching a pattern.
+        scc_xml: String = "sccXml",
+    }
 }
 
-/// Structure `ExceptionBody`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExceptionBody {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `ExceptionBody`.
+    ExceptionBody {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `ExtendedDataServices`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExtendedDataServices {
-    /// `copyProtectionAction`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub copy_protection_action: Option<CopyProtectionAction>,
-    /// `vchipAction`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vchip_action: Option<VchipAction>,
+wire_struct! {
+    /// Structure `ExtendedDataServices`.
+    ExtendedDataServices {
+        /// `copyProtectionAction`: enum.
+        copy_protection_action: CopyProtectionAction = "copyProtectionAction",
+        /// `vchipAction`: enum.
+        vchip_action: VchipAction = "vchipAction",
+    }
 }
 
 open_enum! {
@@ -3841,25 +3337,22 @@ open_enum! {
     }
 }
 
-/// Structure `F4vSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct F4vSettings {
-    /// `moovPlacement`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moov_placement: Option<F4vMoovPlacement>,
+wire_struct! {
+    /// Structure `F4vSettings`.
+    F4vSettings {
+        /// `moovPlacement`: enum.
+        moov_placement: F4vMoovPlacement = "moovPlacement",
+    }
 }
 
-/// Structure `FileGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FileGroupSettings {
-    /// `destination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<DestinationSettings>,
+wire_struct! {
+    /// Structure `FileGroupSettings`.
+    FileGroupSettings {
+        /// `destination`: text matching a pattern.
+        destination: String = "destination",
+        /// `destinationSettings`: structure.
+        destination_settings: DestinationSettings = "destinationSettings",
+    }
 }
 
 open_enum! {
@@ -3870,34 +3363,26 @@ open_enum! {
     }
 }
 
-/// Structure `FileSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FileSourceSettings {
-    /// `byteRateLimit`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub byte_rate_limit: Option<CaptionSourceByteRateLimit>,
-    /// `convert608To708`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub convert608_to708: Option<FileSourceConvert608To708>,
-    /// `convertPaintToPop`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub convert_paint_to_pop: Option<CaptionSourceConvertPaintOnToPopOn>,
-    /// `framerate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate: Option<CaptionSourceFramerate>,
-    /// `sourceFile`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_file: Option<String>,
-    /// `timeDelta`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_delta: Option<i64>,
-    /// `timeDeltaUnits`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_delta_units: Option<FileSourceTimeDeltaUnits>,
-    /// `upconvertSTLToTeletext`: enum.
-    #[serde(rename = "upconvertSTLToTeletext", default, skip_serializing_if = "Option::is_none")]
-    pub upconvert_stl_to_teletext: Option<CaptionSourceUpconvertSTLToTeletext>,
+wire_struct! {
+    /// Structure `FileSourceSettings`.
+    FileSourceSettings {
+        /// `byteRateLimit`: enum.
+        byte_rate_limit: CaptionSourceByteRateLimit = "byteRateLimit",
+        /// `convert608To708`: enum.
+        convert608_to708: FileSourceConvert608To708 = "convert608To708",
+        /// `convertPaintToPop`: enum.
+        convert_paint_to_pop: CaptionSourceConvertPaintOnToPopOn = "convertPaintToPop",
+        /// `framerate`: structure.
+        framerate: CaptionSourceFramerate = "framerate",
+        /// `sourceFile`: text matching a pattern, at least 14.
+        source_file: String = "sourceFile",
+        /// `timeDelta`: whole number, -2147483648 to 2147483647.
+        time_delta: i64 = "timeDelta",
+        /// `timeDeltaUnits`: enum.
+        time_delta_units: FileSourceTimeDeltaUnits = "timeDeltaUnits",
+        /// `upconvertSTLToTeletext`: enum.
+        upconvert_stl_to_teletext: CaptionSourceUpconvertSTLToTeletext = "upconvertSTLToTeletext",
+    }
 }
 
 open_enum! {
@@ -3908,19 +3393,16 @@ open_enum! {
     }
 }
 
-/// Structure `FlacSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FlacSettings {
-    /// `bitDepth`: whole number, 16 to 24.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<i64>,
-    /// `channels`: whole number, 0 to 8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `sampleRate`: whole number, 22050 to 192000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `FlacSettings`.
+    FlacSettings {
+        /// `bitDepth`: whole number, 16 to 24.
+        bit_depth: i64 = "bitDepth",
+        /// `channels`: whole number, 0 to 8.
+        channels: i64 = "channels",
+        /// `sampleRate`: whole number, 22050 to 192000.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
 open_enum! {
@@ -3932,25 +3414,22 @@ open_enum! {
     }
 }
 
-/// Structure `ForbiddenException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ForbiddenException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `ForbiddenException`.
+    ForbiddenException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `ForceIncludeRenditionSize`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ForceIncludeRenditionSize {
-    /// `height`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `width`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `ForceIncludeRenditionSize`.
+    ForceIncludeRenditionSize {
+        /// `height`: whole number, 32 to 8192.
+        height: i64 = "height",
+        /// `width`: whole number, 32 to 8192.
+        width: i64 = "width",
+    }
 }
 
 open_enum! {
@@ -3967,22 +3446,18 @@ open_enum! {
     }
 }
 
-/// Structure `FrameCaptureSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FrameCaptureSettings {
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `maxCaptures`: whole number, 1 to 10000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_captures: Option<i64>,
-    /// `quality`: whole number, 1 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<i64>,
+wire_struct! {
+    /// Structure `FrameCaptureSettings`.
+    FrameCaptureSettings {
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `maxCaptures`: whole number, 1 to 10000000.
+        max_captures: i64 = "maxCaptures",
+        /// `quality`: whole number, 1 to 100.
+        quality: i64 = "quality",
+    }
 }
 
 open_enum! {
@@ -4006,126 +3481,112 @@ open_enum! {
     }
 }
 
-/// Structure `FrameRate`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FrameRate {
-    /// `denominator`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub denominator: Option<i64>,
-    /// `numerator`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub numerator: Option<i64>,
+wire_struct! {
+    /// Structure `FrameRate`.
+    FrameRate {
+        /// `denominator`: whole number.
+        denominator: i64 = "denominator",
+        /// `numerator`: whole number.
+        numerator: i64 = "numerator",
+    }
 }
 
-/// Structure `GetJobRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetJobRequest {
-    /// `id`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+wire_struct! {
+    /// Structure `GetJobRequest`.
+    GetJobRequest {
+        /// `id`: text.
+        id: String = "id",
+    }
 }
 
-/// Structure `GetJobResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetJobResponse {
-    /// `job`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<Job>,
+wire_struct! {
+    /// Structure `GetJobResponse`.
+    GetJobResponse {
+        /// `job`: structure.
+        job: Job = "job",
+    }
 }
 
-/// Structure `GetJobTemplateRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetJobTemplateRequest {
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+wire_struct! {
+    /// Structure `GetJobTemplateRequest`.
+    GetJobTemplateRequest {
+        /// `name`: text.
+        name: String = "name",
+    }
 }
 
-/// Structure `GetJobTemplateResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetJobTemplateResponse {
-    /// `jobTemplate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_template: Option<JobTemplate>,
+wire_struct! {
+    /// Structure `GetJobTemplateResponse`.
+    GetJobTemplateResponse {
+        /// `jobTemplate`: structure.
+        job_template: JobTemplate = "jobTemplate",
+    }
 }
 
-/// Structure `GetJobsQueryResultsRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetJobsQueryResultsRequest {
-    /// `id`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+wire_struct! {
+    /// Structure `GetJobsQueryResultsRequest`.
+    GetJobsQueryResultsRequest {
+        /// `id`: text.
+        id: String = "id",
+    }
 }
 
-/// Structure `GetJobsQueryResultsResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetJobsQueryResultsResponse {
-    /// `jobs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jobs: Option<Vec<Job>>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<JobsQueryStatus>,
+wire_struct! {
+    /// Structure `GetJobsQueryResultsResponse`.
+    GetJobsQueryResultsResponse {
+        /// `jobs`: list.
+        jobs: Vec<Job> = "jobs",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `status`: enum.
+        status: JobsQueryStatus = "status",
+    }
 }
 
-/// Structure `GetPolicyRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetPolicyRequest {}
-
-/// Structure `GetPolicyResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetPolicyResponse {
-    /// `policy`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Policy>,
+wire_struct! {
+    /// Structure `GetPolicyRequest`.
+    GetPolicyRequest {
+    }
 }
 
-/// Structure `GetPresetRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetPresetRequest {
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+wire_struct! {
+    /// Structure `GetPolicyResponse`.
+    GetPolicyResponse {
+        /// `policy`: structure.
+        policy: Policy = "policy",
+    }
 }
 
-/// Structure `GetPresetResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetPresetResponse {
-    /// `preset`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<Preset>,
+wire_struct! {
+    /// Structure `GetPresetRequest`.
+    GetPresetRequest {
+        /// `name`: text.
+        name: String = "name",
+    }
 }
 
-/// Structure `GetQueueRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetQueueRequest {
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+wire_struct! {
+    /// Structure `GetPresetResponse`.
+    GetPresetResponse {
+        /// `preset`: structure.
+        preset: Preset = "preset",
+    }
 }
 
-/// Structure `GetQueueResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GetQueueResponse {
-    /// `queue`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Queue>,
+wire_struct! {
+    /// Structure `GetQueueRequest`.
+    GetQueueRequest {
+        /// `name`: text.
+        name: String = "name",
+    }
+}
+
+wire_struct! {
+    /// Structure `GetQueueResponse`.
+    GetQueueResponse {
+        /// `queue`: structure.
+        queue: Queue = "queue",
+    }
 }
 
 open_enum! {
@@ -4144,22 +3605,18 @@ open_enum! {
     }
 }
 
-/// Structure `GifSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GifSettings {
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<GifFramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<GifFramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
+wire_struct! {
+    /// Structure `GifSettings`.
+    GifSettings {
+        /// `framerateControl`: enum.
+        framerate_control: GifFramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: GifFramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+    }
 }
 
 open_enum! {
@@ -4314,19 +3771,16 @@ open_enum! {
     }
 }
 
-/// Structure `H264QvbrSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct H264QvbrSettings {
-    /// `maxAverageBitrate`: whole number, 1000 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_average_bitrate: Option<i64>,
-    /// `qvbrQualityLevel`: whole number, 1 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_quality_level: Option<i64>,
-    /// `qvbrQualityLevelFineTune`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_quality_level_fine_tune: Option<f64>,
+wire_struct! {
+    /// Structure `H264QvbrSettings`.
+    H264QvbrSettings {
+        /// `maxAverageBitrate`: whole number, 1000 to 1152000000.
+        max_average_bitrate: i64 = "maxAverageBitrate",
+        /// `qvbrQualityLevel`: whole number, 1 to 10.
+        qvbr_quality_level: i64 = "qvbrQualityLevel",
+        /// `qvbrQualityLevelFineTune`: number.
+        qvbr_quality_level_fine_tune: f64 = "qvbrQualityLevelFineTune",
+    }
 }
 
 open_enum! {
@@ -4371,148 +3825,102 @@ open_enum! {
     }
 }
 
-/// Structure `H264Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct H264Settings {
-    /// `adaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adaptive_quantization: Option<H264AdaptiveQuantization>,
-    /// `bandwidthReductionFilter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bandwidth_reduction_filter: Option<BandwidthReductionFilter>,
-    /// `bitrate`: whole number, 1000 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `codecLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_level: Option<H264CodecLevel>,
-    /// `codecProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_profile: Option<H264CodecProfile>,
-    /// `dynamicSubGop`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_sub_gop: Option<H264DynamicSubGop>,
-    /// `endOfStreamMarkers`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_of_stream_markers: Option<H264EndOfStreamMarkers>,
-    /// `entropyEncoding`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entropy_encoding: Option<H264EntropyEncoding>,
-    /// `fieldEncoding`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field_encoding: Option<H264FieldEncoding>,
-    /// `flickerAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flicker_adaptive_quantization: Option<H264FlickerAdaptiveQuantization>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<H264FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<H264FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `gopBReference`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_b_reference: Option<H264GopBReference>,
-    /// `gopClosedCadence`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_closed_cadence: Option<i64>,
-    /// `gopSize`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size: Option<f64>,
-    /// `gopSizeUnits`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size_units: Option<H264GopSizeUnits>,
-    /// `hrdBufferFinalFillPercentage`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_final_fill_percentage: Option<i64>,
-    /// `hrdBufferInitialFillPercentage`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_initial_fill_percentage: Option<i64>,
-    /// `hrdBufferSize`: whole number, 0 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<H264InterlaceMode>,
-    /// `maxBitrate`: whole number, 1000 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bitrate: Option<i64>,
-    /// `minIInterval`: whole number, 0 to 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_i_interval: Option<i64>,
-    /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 7.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_b_frames_between_reference_frames: Option<i64>,
-    /// `numberReferenceFrames`: whole number, 1 to 6.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_reference_frames: Option<i64>,
-    /// `parControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_control: Option<H264ParControl>,
-    /// `parDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_denominator: Option<i64>,
-    /// `parNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_numerator: Option<i64>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<H264QualityTuningLevel>,
-    /// `qvbrSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_settings: Option<H264QvbrSettings>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<H264RateControlMode>,
-    /// `repeatPps`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repeat_pps: Option<H264RepeatPps>,
-    /// `saliencyAwareEncoding`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saliency_aware_encoding: Option<H264SaliencyAwareEncoding>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<H264ScanTypeConversionMode>,
-    /// `sceneChangeDetect`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scene_change_detect: Option<H264SceneChangeDetect>,
-    /// `slices`: whole number, 1 to 32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<i64>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<H264SlowPal>,
-    /// `softness`: whole number, 0 to 128.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub softness: Option<i64>,
-    /// `spatialAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spatial_adaptive_quantization: Option<H264SpatialAdaptiveQuantization>,
-    /// `syntax`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub syntax: Option<H264Syntax>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<H264Telecine>,
-    /// `temporalAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporal_adaptive_quantization: Option<H264TemporalAdaptiveQuantization>,
-    /// `unregisteredSeiTimecode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unregistered_sei_timecode: Option<H264UnregisteredSeiTimecode>,
-    /// `writeMp4PackagingType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_mp4_packaging_type: Option<H264WriteMp4PackagingType>,
+wire_struct! {
+    /// Structure `H264Settings`.
+    H264Settings {
+        /// `adaptiveQuantization`: enum.
+        adaptive_quantization: H264AdaptiveQuantization = "adaptiveQuantization",
+        /// `bandwidthReductionFilter`: structure.
+        bandwidth_reduction_filter: BandwidthReductionFilter = "bandwidthReductionFilter",
+        /// `bitrate`: whole number, 1000 to 1152000000.
+        bitrate: i64 = "bitrate",
+        /// `codecLevel`: enum.
+        codec_level: H264CodecLevel = "codecLevel",
+        /// `codecProfile`: enum.
+        codec_profile: H264CodecProfile = "codecProfile",
+        /// `dynamicSubGop`: enum.
+        dynamic_sub_gop: H264DynamicSubGop = "dynamicSubGop",
+        /// `endOfStreamMarkers`: enum.
+        end_of_stream_markers: H264EndOfStreamMarkers = "endOfStreamMarkers",
+        /// `entropyEncoding`: enum.
+        entropy_encoding: H264EntropyEncoding = "entropyEncoding",
+        /// `fieldEncoding`: enum.
+        field_encoding: H264FieldEncoding = "fieldEncoding",
+        /// `flickerAdaptiveQuantization`: enum.
+        flicker_adaptive_quantization: H264FlickerAdaptiveQuantization = "flickerAdaptiveQuantization",
+        /// `framerateControl`: enum.
+        framerate_control: H264FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: H264FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `gopBReference`: enum.
+        gop_b_reference: H264GopBReference = "gopBReference",
+        /// `gopClosedCadence`: whole number, 0 to 2147483647.
+        gop_closed_cadence: i64 = "gopClosedCadence",
+        /// `gopSize`: number.
+        gop_size: f64 = "gopSize",
+        /// `gopSizeUnits`: enum.
+        gop_size_units: H264GopSizeUnits = "gopSizeUnits",
+        /// `hrdBufferFinalFillPercentage`: whole number, 0 to 100.
+        hrd_buffer_final_fill_percentage: i64 = "hrdBufferFinalFillPercentage",
+        /// `hrdBufferInitialFillPercentage`: whole number, 0 to 100.
+        hrd_buffer_initial_fill_percentage: i64 = "hrdBufferInitialFillPercentage",
+        /// `hrdBufferSize`: whole number, 0 to 1152000000.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `interlaceMode`: enum.
+        interlace_mode: H264InterlaceMode = "interlaceMode",
+        /// `maxBitrate`: whole number, 1000 to 1152000000.
+        max_bitrate: i64 = "maxBitrate",
+        /// `minIInterval`: whole number, 0 to 30.
+        min_i_interval: i64 = "minIInterval",
+        /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 7.
+        number_b_frames_between_reference_frames: i64 = "numberBFramesBetweenReferenceFrames",
+        /// `numberReferenceFrames`: whole number, 1 to 6.
+        number_reference_frames: i64 = "numberReferenceFrames",
+        /// `parControl`: enum.
+        par_control: H264ParControl = "parControl",
+        /// `parDenominator`: whole number, 1 to 2147483647.
+        par_denominator: i64 = "parDenominator",
+        /// `parNumerator`: whole number, 1 to 2147483647.
+        par_numerator: i64 = "parNumerator",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: H264QualityTuningLevel = "qualityTuningLevel",
+        /// `qvbrSettings`: structure.
+        qvbr_settings: H264QvbrSettings = "qvbrSettings",
+        /// `rateControlMode`: enum.
+        rate_control_mode: H264RateControlMode = "rateControlMode",
+        /// `repeatPps`: enum.
+        repeat_pps: H264RepeatPps = "repeatPps",
+        /// `saliencyAwareEncoding`: enum.
+        saliency_aware_encoding: H264SaliencyAwareEncoding = "saliencyAwareEncoding",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: H264ScanTypeConversionMode = "scanTypeConversionMode",
+        /// `sceneChangeDetect`: enum.
+        scene_change_detect: H264SceneChangeDetect = "sceneChangeDetect",
+        /// `slices`: whole number, 1 to 32.
+        slices: i64 = "slices",
+        /// `slowPal`: enum.
+        slow_pal: H264SlowPal = "slowPal",
+        /// `softness`: whole number, 0 to 128.
+        softness: i64 = "softness",
+        /// `spatialAdaptiveQuantization`: enum.
+        spatial_adaptive_quantization: H264SpatialAdaptiveQuantization = "spatialAdaptiveQuantization",
+        /// `syntax`: enum.
+        syntax: H264Syntax = "syntax",
+        /// `telecine`: enum.
+        telecine: H264Telecine = "telecine",
+        /// `temporalAdaptiveQuantization`: enum.
+        temporal_adaptive_quantization: H264TemporalAdaptiveQuantization = "temporalAdaptiveQuantization",
+        /// `unregisteredSeiTimecode`: enum.
+        unregistered_sei_timecode: H264UnregisteredSeiTimecode = "unregisteredSeiTimecode",
+        /// `writeMp4PackagingType`: enum.
+        write_mp4_packaging_type: H264WriteMp4PackagingType = "writeMp4PackagingType",
+    }
 }
 
 open_enum! {
@@ -4738,19 +4146,16 @@ open_enum! {
     }
 }
 
-/// Structure `H265QvbrSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct H265QvbrSettings {
-    /// `maxAverageBitrate`: whole number, 1000 to 1466400000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_average_bitrate: Option<i64>,
-    /// `qvbrQualityLevel`: whole number, 1 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_quality_level: Option<i64>,
-    /// `qvbrQualityLevelFineTune`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_quality_level_fine_tune: Option<f64>,
+wire_struct! {
+    /// Structure `H265QvbrSettings`.
+    H265QvbrSettings {
+        /// `maxAverageBitrate`: whole number, 1000 to 1466400000.
+        max_average_bitrate: i64 = "maxAverageBitrate",
+        /// `qvbrQualityLevel`: whole number, 1 to 10.
+        qvbr_quality_level: i64 = "qvbrQualityLevel",
+        /// `qvbrQualityLevelFineTune`: number.
+        qvbr_quality_level_fine_tune: f64 = "qvbrQualityLevelFineTune",
+    }
 }
 
 open_enum! {
@@ -4788,163 +4193,112 @@ open_enum! {
     }
 }
 
-/// Structure `H265Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct H265Settings {
-    /// `adaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adaptive_quantization: Option<H265AdaptiveQuantization>,
-    /// `alternateTransferFunctionSei`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alternate_transfer_function_sei: Option<H265AlternateTransferFunctionSei>,
-    /// `bandwidthReductionFilter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bandwidth_reduction_filter: Option<BandwidthReductionFilter>,
-    /// `bitrate`: whole number, 1000 to 1466400000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `codecLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_level: Option<H265CodecLevel>,
-    /// `codecProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_profile: Option<H265CodecProfile>,
-    /// `deblocking`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deblocking: Option<H265Deblocking>,
-    /// `dynamicSubGop`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_sub_gop: Option<H265DynamicSubGop>,
-    /// `endOfStreamMarkers`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_of_stream_markers: Option<H265EndOfStreamMarkers>,
-    /// `flickerAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flicker_adaptive_quantization: Option<H265FlickerAdaptiveQuantization>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<H265FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<H265FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `gopBReference`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_b_reference: Option<H265GopBReference>,
-    /// `gopClosedCadence`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_closed_cadence: Option<i64>,
-    /// `gopSize`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size: Option<f64>,
-    /// `gopSizeUnits`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size_units: Option<H265GopSizeUnits>,
-    /// `hrdBufferFinalFillPercentage`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_final_fill_percentage: Option<i64>,
-    /// `hrdBufferInitialFillPercentage`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_initial_fill_percentage: Option<i64>,
-    /// `hrdBufferSize`: whole number, 0 to 1466400000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<H265InterlaceMode>,
-    /// `maxBitrate`: whole number, 1000 to 1466400000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bitrate: Option<i64>,
-    /// `minIInterval`: whole number, 0 to 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_i_interval: Option<i64>,
-    /// `mvOverPictureBoundaries`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mv_over_picture_boundaries: Option<H265MvOverPictureBoundaries>,
-    /// `mvTemporalPredictor`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mv_temporal_predictor: Option<H265MvTemporalPredictor>,
-    /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 7.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_b_frames_between_reference_frames: Option<i64>,
-    /// `numberReferenceFrames`: whole number, 1 to 6.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_reference_frames: Option<i64>,
-    /// `parControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_control: Option<H265ParControl>,
-    /// `parDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_denominator: Option<i64>,
-    /// `parNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_numerator: Option<i64>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<H265QualityTuningLevel>,
-    /// `qvbrSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qvbr_settings: Option<H265QvbrSettings>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<H265RateControlMode>,
-    /// `sampleAdaptiveOffsetFilterMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_adaptive_offset_filter_mode: Option<H265SampleAdaptiveOffsetFilterMode>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<H265ScanTypeConversionMode>,
-    /// `sceneChangeDetect`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scene_change_detect: Option<H265SceneChangeDetect>,
-    /// `slices`: whole number, 1 to 32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<i64>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<H265SlowPal>,
-    /// `spatialAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spatial_adaptive_quantization: Option<H265SpatialAdaptiveQuantization>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<H265Telecine>,
-    /// `temporalAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporal_adaptive_quantization: Option<H265TemporalAdaptiveQuantization>,
-    /// `temporalIds`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporal_ids: Option<H265TemporalIds>,
-    /// `tileHeight`: whole number, 64 to 2160.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_height: Option<i64>,
-    /// `tilePadding`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_padding: Option<H265TilePadding>,
-    /// `tileWidth`: whole number, 256 to 3840.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_width: Option<i64>,
-    /// `tiles`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tiles: Option<H265Tiles>,
-    /// `treeBlockSize`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tree_block_size: Option<H265TreeBlockSize>,
-    /// `unregisteredSeiTimecode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unregistered_sei_timecode: Option<H265UnregisteredSeiTimecode>,
-    /// `writeMp4PackagingType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_mp4_packaging_type: Option<H265WriteMp4PackagingType>,
+wire_struct! {
+    /// Structure `H265Settings`.
+    H265Settings {
+        /// `adaptiveQuantization`: enum.
+        adaptive_quantization: H265AdaptiveQuantization = "adaptiveQuantization",
+        /// `alternateTransferFunctionSei`: enum.
+        alternate_transfer_function_sei: H265AlternateTransferFunctionSei = "alternateTransferFunctionSei",
+        /// `bandwidthReductionFilter`: structure.
+        bandwidth_reduction_filter: BandwidthReductionFilter = "bandwidthReductionFilter",
+        /// `bitrate`: whole number, 1000 to 1466400000.
+        bitrate: i64 = "bitrate",
+        /// `codecLevel`: enum.
+        codec_level: H265CodecLevel = "codecLevel",
+        /// `codecProfile`: enum.
+        codec_profile: H265CodecProfile = "codecProfile",
+        /// `deblocking`: enum.
+        deblocking: H265Deblocking = "deblocking",
+        /// `dynamicSubGop`: enum.
+        dynamic_sub_gop: H265DynamicSubGop = "dynamicSubGop",
+        /// `endOfStreamMarkers`: enum.
+        end_of_stream_markers: H265EndOfStreamMarkers = "endOfStreamMarkers",
+        /// `flickerAdaptiveQuantization`: enum.
+        flicker_adaptive_quantization: H265FlickerAdaptiveQuantization = "flickerAdaptiveQuantization",
+        /// `framerateControl`: enum.
+        framerate_control: H265FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: H265FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `gopBReference`: enum.
+        gop_b_reference: H265GopBReference = "gopBReference",
+        /// `gopClosedCadence`: whole number, 0 to 2147483647.
+        gop_closed_cadence: i64 = "gopClosedCadence",
+        /// `gopSize`: number.
+        gop_size: f64 = "gopSize",
+        /// `gopSizeUnits`: enum.
+        gop_size_units: H265GopSizeUnits = "gopSizeUnits",
+        /// `hrdBufferFinalFillPercentage`: whole number, 0 to 100.
+        hrd_buffer_final_fill_percentage: i64 = "hrdBufferFinalFillPercentage",
+        /// `hrdBufferInitialFillPercentage`: whole number, 0 to 100.
+        hrd_buffer_initial_fill_percentage: i64 = "hrdBufferInitialFillPercentage",
+        /// `hrdBufferSize`: whole number, 0 to 1466400000.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `interlaceMode`: enum.
+        interlace_mode: H265InterlaceMode = "interlaceMode",
+        /// `maxBitrate`: whole number, 1000 to 1466400000.
+        max_bitrate: i64 = "maxBitrate",
+        /// `minIInterval`: whole number, 0 to 30.
+        min_i_interval: i64 = "minIInterval",
+        /// `mvOverPictureBoundaries`: enum.
+        mv_over_picture_boundaries: H265MvOverPictureBoundaries = "mvOverPictureBoundaries",
+        /// `mvTemporalPredictor`: enum.
+        mv_temporal_predictor: H265MvTemporalPredictor = "mvTemporalPredictor",
+        /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 7.
+        number_b_frames_between_reference_frames: i64 = "numberBFramesBetweenReferenceFrames",
+        /// `numberReferenceFrames`: whole number, 1 to 6.
+        number_reference_frames: i64 = "numberReferenceFrames",
+        /// `parControl`: enum.
+        par_control: H265ParControl = "parControl",
+        /// `parDenominator`: whole number, 1 to 2147483647.
+        par_denominator: i64 = "parDenominator",
+        /// `parNumerator`: whole number, 1 to 2147483647.
+        par_numerator: i64 = "parNumerator",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: H265QualityTuningLevel = "qualityTuningLevel",
+        /// `qvbrSettings`: structure.
+        qvbr_settings: H265QvbrSettings = "qvbrSettings",
+        /// `rateControlMode`: enum.
+        rate_control_mode: H265RateControlMode = "rateControlMode",
+        /// `sampleAdaptiveOffsetFilterMode`: enum.
+        sample_adaptive_offset_filter_mode: H265SampleAdaptiveOffsetFilterMode = "sampleAdaptiveOffsetFilterMode",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: H265ScanTypeConversionMode = "scanTypeConversionMode",
+        /// `sceneChangeDetect`: enum.
+        scene_change_detect: H265SceneChangeDetect = "sceneChangeDetect",
+        /// `slices`: whole number, 1 to 32.
+        slices: i64 = "slices",
+        /// `slowPal`: enum.
+        slow_pal: H265SlowPal = "slowPal",
+        /// `spatialAdaptiveQuantization`: enum.
+        spatial_adaptive_quantization: H265SpatialAdaptiveQuantization = "spatialAdaptiveQuantization",
+        /// `telecine`: enum.
+        telecine: H265Telecine = "telecine",
+        /// `temporalAdaptiveQuantization`: enum.
+        temporal_adaptive_quantization: H265TemporalAdaptiveQuantization = "temporalAdaptiveQuantization",
+        /// `temporalIds`: enum.
+        temporal_ids: H265TemporalIds = "temporalIds",
+        /// `tileHeight`: whole number, 64 to 2160.
+        tile_height: i64 = "tileHeight",
+        /// `tilePadding`: enum.
+        tile_padding: H265TilePadding = "tilePadding",
+        /// `tileWidth`: whole number, 256 to 3840.
+        tile_width: i64 = "tileWidth",
+        /// `tiles`: enum.
+        tiles: H265Tiles = "tiles",
+        /// `treeBlockSize`: enum.
+        tree_block_size: H265TreeBlockSize = "treeBlockSize",
+        /// `unregisteredSeiTimecode`: enum.
+        unregistered_sei_timecode: H265UnregisteredSeiTimecode = "unregisteredSeiTimecode",
+        /// `writeMp4PackagingType`: enum.
+        write_mp4_packaging_type: H265WriteMp4PackagingType = "writeMp4PackagingType",
+    }
 }
 
 open_enum! {
@@ -5036,58 +4390,44 @@ open_enum! {
     }
 }
 
-/// Structure `Hdr10Metadata`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Hdr10Metadata {
-    /// `bluePrimaryX`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blue_primary_x: Option<i64>,
-    /// `bluePrimaryY`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blue_primary_y: Option<i64>,
-    /// `greenPrimaryX`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub green_primary_x: Option<i64>,
-    /// `greenPrimaryY`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub green_primary_y: Option<i64>,
-    /// `maxContentLightLevel`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_content_light_level: Option<i64>,
-    /// `maxFrameAverageLightLevel`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_frame_average_light_level: Option<i64>,
-    /// `maxLuminance`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_luminance: Option<i64>,
-    /// `minLuminance`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_luminance: Option<i64>,
-    /// `redPrimaryX`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub red_primary_x: Option<i64>,
-    /// `redPrimaryY`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub red_primary_y: Option<i64>,
-    /// `whitePointX`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub white_point_x: Option<i64>,
-    /// `whitePointY`: whole number, 0 to 50000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub white_point_y: Option<i64>,
+wire_struct! {
+    /// Structure `Hdr10Metadata`.
+    Hdr10Metadata {
+        /// `bluePrimaryX`: whole number, 0 to 50000.
+        blue_primary_x: i64 = "bluePrimaryX",
+        /// `bluePrimaryY`: whole number, 0 to 50000.
+        blue_primary_y: i64 = "bluePrimaryY",
+        /// `greenPrimaryX`: whole number, 0 to 50000.
+        green_primary_x: i64 = "greenPrimaryX",
+        /// `greenPrimaryY`: whole number, 0 to 50000.
+        green_primary_y: i64 = "greenPrimaryY",
+        /// `maxContentLightLevel`: whole number, 0 to 65535.
+        max_content_light_level: i64 = "maxContentLightLevel",
+        /// `maxFrameAverageLightLevel`: whole number, 0 to 65535.
+        max_frame_average_light_level: i64 = "maxFrameAverageLightLevel",
+        /// `maxLuminance`: whole number, 0 to 2147483647.
+        max_luminance: i64 = "maxLuminance",
+        /// `minLuminance`: whole number, 0 to 2147483647.
+        min_luminance: i64 = "minLuminance",
+        /// `redPrimaryX`: whole number, 0 to 50000.
+        red_primary_x: i64 = "redPrimaryX",
+        /// `redPrimaryY`: whole number, 0 to 50000.
+        red_primary_y: i64 = "redPrimaryY",
+        /// `whitePointX`: whole number, 0 to 50000.
+        white_point_x: i64 = "whitePointX",
+        /// `whitePointY`: whole number, 0 to 50000.
+        white_point_y: i64 = "whitePointY",
+    }
 }
 
-/// Structure `Hdr10Plus`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Hdr10Plus {
-    /// `masteringMonitorNits`: whole number, 0 to 4000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mastering_monitor_nits: Option<i64>,
-    /// `targetMonitorNits`: whole number, 0 to 4000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_monitor_nits: Option<i64>,
+wire_struct! {
+    /// Structure `Hdr10Plus`.
+    Hdr10Plus {
+        /// `masteringMonitorNits`: whole number, 0 to 4000.
+        mastering_monitor_nits: i64 = "masteringMonitorNits",
+        /// `targetMonitorNits`: whole number, 0 to 4000.
+        target_monitor_nits: i64 = "targetMonitorNits",
+    }
 }
 
 open_enum! {
@@ -5098,16 +4438,14 @@ open_enum! {
     }
 }
 
-/// Structure `HlsAdditionalManifest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsAdditionalManifest {
-    /// `manifestNameModifier`: text, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_name_modifier: Option<String>,
-    /// `selectedOutputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selected_outputs: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `HlsAdditionalManifest`.
+    HlsAdditionalManifest {
+        /// `manifestNameModifier`: text, at least 1.
+        manifest_name_modifier: String = "manifestNameModifier",
+        /// `selectedOutputs`: list.
+        selected_outputs: Vec<String> = "selectedOutputs",
+    }
 }
 
 open_enum! {
@@ -5136,22 +4474,18 @@ open_enum! {
     }
 }
 
-/// Structure `HlsCaptionLanguageMapping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsCaptionLanguageMapping {
-    /// `captionChannel`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_channel: Option<i64>,
-    /// `customLanguageCode`: text matching a pattern, 3 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_language_code: Option<String>,
-    /// `languageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_code: Option<LanguageCode>,
-    /// `languageDescription`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language_description: Option<String>,
+wire_struct! {
+    /// Structure `HlsCaptionLanguageMapping`.
+    HlsCaptionLanguageMapping {
+        /// `captionChannel`: whole number, -2147483648 to 2147483647.
+        caption_channel: i64 = "captionChannel",
+        /// `customLanguageCode`: text matching a pattern, 3 to 3.
+        custom_language_code: String = "customLanguageCode",
+        /// `languageCode`: enum.
+        language_code: LanguageCode = "languageCode",
+        /// `languageDescription`: text.
+        language_description: String = "languageDescription",
+    }
 }
 
 open_enum! {
@@ -5211,31 +4545,24 @@ open_enum! {
     }
 }
 
-/// Structure `HlsEncryptionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsEncryptionSettings {
-    /// `constantInitializationVector`: text matching a pattern, 32 to 32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub constant_initialization_vector: Option<String>,
-    /// `encryptionMethod`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption_method: Option<HlsEncryptionType>,
-    /// `initializationVectorInManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initialization_vector_in_manifest: Option<HlsInitializationVectorInManifest>,
-    /// `offlineEncrypted`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offline_encrypted: Option<HlsOfflineEncrypted>,
-    /// `spekeKeyProvider`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speke_key_provider: Option<SpekeKeyProvider>,
-    /// `staticKeyProvider`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub static_key_provider: Option<StaticKeyProvider>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<HlsKeyProviderType>,
+wire_struct! {
+    /// Structure `HlsEncryptionSettings`.
+    HlsEncryptionSettings {
+        /// `constantInitializationVector`: text matching a pattern, 32 to 32.
+        constant_initialization_vector: String = "constantInitializationVector",
+        /// `encryptionMethod`: enum.
+        encryption_method: HlsEncryptionType = "encryptionMethod",
+        /// `initializationVectorInManifest`: enum.
+        initialization_vector_in_manifest: HlsInitializationVectorInManifest = "initializationVectorInManifest",
+        /// `offlineEncrypted`: enum.
+        offline_encrypted: HlsOfflineEncrypted = "offlineEncrypted",
+        /// `spekeKeyProvider`: structure.
+        speke_key_provider: SpekeKeyProvider = "spekeKeyProvider",
+        /// `staticKeyProvider`: structure.
+        static_key_provider: StaticKeyProvider = "staticKeyProvider",
+        /// `type`: enum.
+        r#type: HlsKeyProviderType = "type",
+    }
 }
 
 open_enum! {
@@ -5246,106 +4573,74 @@ open_enum! {
     }
 }
 
-/// Structure `HlsGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsGroupSettings {
-    /// `adMarkers`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ad_markers: Option<Vec<HlsAdMarkers>>,
-    /// `additionalManifests`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub additional_manifests: Option<Vec<HlsAdditionalManifest>>,
-    /// `audioOnlyHeader`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_only_header: Option<HlsAudioOnlyHeader>,
-    /// `baseUrl`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// `captionLanguageMappings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_language_mappings: Option<Vec<HlsCaptionLanguageMapping>>,
-    /// `captionLanguageSetting`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_language_setting: Option<HlsCaptionLanguageSetting>,
-    /// `captionSegmentLengthControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_segment_length_control: Option<HlsCaptionSegmentLengthControl>,
-    /// `clientCache`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_cache: Option<HlsClientCache>,
-    /// `codecSpecification`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_specification: Option<HlsCodecSpecification>,
-    /// `destination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<DestinationSettings>,
-    /// `directoryStructure`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub directory_structure: Option<HlsDirectoryStructure>,
-    /// `encryption`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<HlsEncryptionSettings>,
-    /// `imageBasedTrickPlay`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_based_trick_play: Option<HlsImageBasedTrickPlay>,
-    /// `imageBasedTrickPlaySettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_based_trick_play_settings: Option<HlsImageBasedTrickPlaySettings>,
-    /// `manifestCompression`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_compression: Option<HlsManifestCompression>,
-    /// `manifestDurationFormat`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_duration_format: Option<HlsManifestDurationFormat>,
-    /// `minFinalSegmentLength`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_final_segment_length: Option<f64>,
-    /// `minSegmentLength`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_segment_length: Option<i64>,
-    /// `outputSelection`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_selection: Option<HlsOutputSelection>,
-    /// `programDateTime`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_date_time: Option<HlsProgramDateTime>,
-    /// `programDateTimePeriod`: whole number, 0 to 3600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_date_time_period: Option<i64>,
-    /// `progressiveWriteHlsManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progressive_write_hls_manifest: Option<HlsProgressiveWriteHlsManifest>,
-    /// `segmentControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_control: Option<HlsSegmentControl>,
-    /// `segmentLength`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_length: Option<i64>,
-    /// `segmentLengthControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_length_control: Option<HlsSegmentLengthControl>,
-    /// `segmentsPerSubdirectory`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segments_per_subdirectory: Option<i64>,
-    /// `streamInfResolution`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_inf_resolution: Option<HlsStreamInfResolution>,
-    /// `targetDurationCompatibilityMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_duration_compatibility_mode: Option<HlsTargetDurationCompatibilityMode>,
-    /// `timedMetadataId3Frame`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_id3_frame: Option<HlsTimedMetadataId3Frame>,
-    /// `timedMetadataId3Period`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_id3_period: Option<i64>,
-    /// `timestampDeltaMilliseconds`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timestamp_delta_milliseconds: Option<i64>,
+wire_struct! {
+    /// Structure `HlsGroupSettings`.
+    HlsGroupSettings {
+        /// `adMarkers`: list.
+        ad_markers: Vec<HlsAdMarkers> = "adMarkers",
+        /// `additionalManifests`: list.
+        additional_manifests: Vec<HlsAdditionalManifest> = "additionalManifests",
+        /// `audioOnlyHeader`: enum.
+        audio_only_header: HlsAudioOnlyHeader = "audioOnlyHeader",
+        /// `baseUrl`: text.
+        base_url: String = "baseUrl",
+        /// `captionLanguageMappings`: list.
+        caption_language_mappings: Vec<HlsCaptionLanguageMapping> = "captionLanguageMappings",
+        /// `captionLanguageSetting`: enum.
+        caption_language_setting: HlsCaptionLanguageSetting = "captionLanguageSetting",
+        /// `captionSegmentLengthControl`: enum.
+        caption_segment_length_control: HlsCaptionSegmentLengthControl = "captionSegmentLengthControl",
+        /// `clientCache`: enum.
+        client_cache: HlsClientCache = "clientCache",
+        /// `codecSpecification`: enum.
+        codec_specification: HlsCodecSpecification = "codecSpecification",
+        /// `destination`: text matching a pattern.
+        destination: String = "destination",
+        /// `destinationSettings`: structure.
+        destination_settings: DestinationSettings = "destinationSettings",
+        /// `directoryStructure`: enum.
+        directory_structure: HlsDirectoryStructure = "directoryStructure",
+        /// `encryption`: structure.
+        encryption: HlsEncryptionSettings = "encryption",
+        /// `imageBasedTrickPlay`: enum.
+        image_based_trick_play: HlsImageBasedTrickPlay = "imageBasedTrickPlay",
+        /// `imageBasedTrickPlaySettings`: structure.
+        image_based_trick_play_settings: HlsImageBasedTrickPlaySettings = "imageBasedTrickPlaySettings",
+        /// `manifestCompression`: enum.
+        manifest_compression: HlsManifestCompression = "manifestCompression",
+        /// `manifestDurationFormat`: enum.
+        manifest_duration_format: HlsManifestDurationFormat = "manifestDurationFormat",
+        /// `minFinalSegmentLength`: number.
+        min_final_segment_length: f64 = "minFinalSegmentLength",
+        /// `minSegmentLength`: whole number, 0 to 2147483647.
+        min_segment_length: i64 = "minSegmentLength",
+        /// `outputSelection`: enum.
+        output_selection: HlsOutputSelection = "outputSelection",
+        /// `programDateTime`: enum.
+        program_date_time: HlsProgramDateTime = "programDateTime",
+        /// `programDateTimePeriod`: whole number, 0 to 3600.
+        program_date_time_period: i64 = "programDateTimePeriod",
+        /// `progressiveWriteHlsManifest`: enum.
+        progressive_write_hls_manifest: HlsProgressiveWriteHlsManifest = "progressiveWriteHlsManifest",
+        /// `segmentControl`: enum.
+        segment_control: HlsSegmentControl = "segmentControl",
+        /// `segmentLength`: whole number, 1 to 2147483647.
+        segment_length: i64 = "segmentLength",
+        /// `segmentLengthControl`: enum.
+        segment_length_control: HlsSegmentLengthControl = "segmentLengthControl",
+        /// `segmentsPerSubdirectory`: whole number, 1 to 2147483647.
+        segments_per_subdirectory: i64 = "segmentsPerSubdirectory",
+        /// `streamInfResolution`: enum.
+        stream_inf_resolution: HlsStreamInfResolution = "streamInfResolution",
+        /// `targetDurationCompatibilityMode`: enum.
+        target_duration_compatibility_mode: HlsTargetDurationCompatibilityMode = "targetDurationCompatibilityMode",
+        /// `timedMetadataId3Frame`: enum.
+        timed_metadata_id3_frame: HlsTimedMetadataId3Frame = "timedMetadataId3Frame",
+        /// `timedMetadataId3Period`: whole number, -2147483648 to 2147483647.
+        timed_metadata_id3_period: i64 = "timedMetadataId3Period",
+        /// `timestampDeltaMilliseconds`: whole number, -2147483648 to 2147483647.
+        timestamp_delta_milliseconds: i64 = "timestampDeltaMilliseconds",
+    }
 }
 
 open_enum! {
@@ -5367,28 +4662,22 @@ open_enum! {
     }
 }
 
-/// Structure `HlsImageBasedTrickPlaySettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsImageBasedTrickPlaySettings {
-    /// `intervalCadence`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval_cadence: Option<HlsIntervalCadence>,
-    /// `thumbnailHeight`: whole number, 2 to 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_height: Option<i64>,
-    /// `thumbnailInterval`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_interval: Option<f64>,
-    /// `thumbnailWidth`: whole number, 8 to 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail_width: Option<i64>,
-    /// `tileHeight`: whole number, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_height: Option<i64>,
-    /// `tileWidth`: whole number, 1 to 512.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tile_width: Option<i64>,
+wire_struct! {
+    /// Structure `HlsImageBasedTrickPlaySettings`.
+    HlsImageBasedTrickPlaySettings {
+        /// `intervalCadence`: enum.
+        interval_cadence: HlsIntervalCadence = "intervalCadence",
+        /// `thumbnailHeight`: whole number, 2 to 4096.
+        thumbnail_height: i64 = "thumbnailHeight",
+        /// `thumbnailInterval`: number.
+        thumbnail_interval: f64 = "thumbnailInterval",
+        /// `thumbnailWidth`: whole number, 8 to 4096.
+        thumbnail_width: i64 = "thumbnailWidth",
+        /// `tileHeight`: whole number, 1 to 2048.
+        tile_height: i64 = "tileHeight",
+        /// `tileWidth`: whole number, 1 to 512.
+        tile_width: i64 = "tileWidth",
+    }
 }
 
 open_enum! {
@@ -5464,19 +4753,16 @@ open_enum! {
     }
 }
 
-/// Structure `HlsRenditionGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsRenditionGroupSettings {
-    /// `renditionGroupId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendition_group_id: Option<String>,
-    /// `renditionLanguageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendition_language_code: Option<LanguageCode>,
-    /// `renditionName`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendition_name: Option<String>,
+wire_struct! {
+    /// Structure `HlsRenditionGroupSettings`.
+    HlsRenditionGroupSettings {
+        /// `renditionGroupId`: text.
+        rendition_group_id: String = "renditionGroupId",
+        /// `renditionLanguageCode`: enum.
+        rendition_language_code: LanguageCode = "renditionLanguageCode",
+        /// `renditionName`: text.
+        rendition_name: String = "renditionName",
+    }
 }
 
 open_enum! {
@@ -5496,31 +4782,24 @@ open_enum! {
     }
 }
 
-/// Structure `HlsSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HlsSettings {
-    /// `audioGroupId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_group_id: Option<String>,
-    /// `audioOnlyContainer`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_only_container: Option<HlsAudioOnlyContainer>,
-    /// `audioRenditionSets`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_rendition_sets: Option<String>,
-    /// `audioTrackType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_track_type: Option<HlsAudioTrackType>,
-    /// `descriptiveVideoServiceFlag`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub descriptive_video_service_flag: Option<HlsDescriptiveVideoServiceFlag>,
-    /// `iFrameOnlyManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub i_frame_only_manifest: Option<HlsIFrameOnlyManifest>,
-    /// `segmentModifier`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment_modifier: Option<String>,
+wire_struct! {
+    /// Structure `HlsSettings`.
+    HlsSettings {
+        /// `audioGroupId`: text.
+        audio_group_id: String = "audioGroupId",
+        /// `audioOnlyContainer`: enum.
+        audio_only_container: HlsAudioOnlyContainer = "audioOnlyContainer",
+        /// `audioRenditionSets`: text.
+        audio_rendition_sets: String = "audioRenditionSets",
+        /// `audioTrackType`: enum.
+        audio_track_type: HlsAudioTrackType = "audioTrackType",
+        /// `descriptiveVideoServiceFlag`: enum.
+        descriptive_video_service_flag: HlsDescriptiveVideoServiceFlag = "descriptiveVideoServiceFlag",
+        /// `iFrameOnlyManifest`: enum.
+        i_frame_only_manifest: HlsIFrameOnlyManifest = "iFrameOnlyManifest",
+        /// `segmentModifier`: text.
+        segment_modifier: String = "segmentModifier",
+    }
 }
 
 open_enum! {
@@ -5548,43 +4827,36 @@ open_enum! {
     }
 }
 
-/// Structure `HopDestination`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HopDestination {
-    /// `priority`: whole number, -50 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `waitMinutes`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wait_minutes: Option<i64>,
+wire_struct! {
+    /// Structure `HopDestination`.
+    HopDestination {
+        /// `priority`: whole number, -50 to 50.
+        priority: i64 = "priority",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `waitMinutes`: whole number.
+        wait_minutes: i64 = "waitMinutes",
+    }
 }
 
-/// Structure `Id3Insertion`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Id3Insertion {
-    /// `id3`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id3: Option<String>,
-    /// `timecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode: Option<String>,
+wire_struct! {
+    /// Structure `Id3Insertion`.
+    Id3Insertion {
+        /// `id3`: text matching a pattern.
+        id3: String = "id3",
+        /// `timecode`: text matching a pattern.
+        timecode: String = "timecode",
+    }
 }
 
-/// Structure `ImageInserter`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageInserter {
-    /// `insertableImages`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub insertable_images: Option<Vec<InsertableImage>>,
-    /// `sdrReferenceWhiteLevel`: whole number, 100 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sdr_reference_white_level: Option<i64>,
+wire_struct! {
+    /// Structure `ImageInserter`.
+    ImageInserter {
+        /// `insertableImages`: list.
+        insertable_images: Vec<InsertableImage> = "insertableImages",
+        /// `sdrReferenceWhiteLevel`: whole number, 100 to 1000.
+        sdr_reference_white_level: i64 = "sdrReferenceWhiteLevel",
+    }
 }
 
 open_enum! {
@@ -5595,16 +4867,14 @@ open_enum! {
     }
 }
 
-/// Structure `ImscDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImscDestinationSettings {
-    /// `accessibility`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accessibility: Option<ImscAccessibilitySubs>,
-    /// `stylePassthrough`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style_passthrough: Option<ImscStylePassthrough>,
+wire_struct! {
+    /// Structure `ImscDestinationSettings`.
+    ImscDestinationSettings {
+        /// `accessibility`: enum.
+        accessibility: ImscAccessibilitySubs = "accessibility",
+        /// `stylePassthrough`: enum.
+        style_passthrough: ImscStylePassthrough = "stylePassthrough",
+    }
 }
 
 open_enum! {
@@ -5615,106 +4885,76 @@ open_enum! {
     }
 }
 
-/// Structure `Input`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Input {
-    /// `advancedInputFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advanced_input_filter: Option<AdvancedInputFilter>,
-    /// `advancedInputFilterSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advanced_input_filter_settings: Option<AdvancedInputFilterSettings>,
-    /// `audioSelectorGroups`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_selector_groups: Option<BTreeMap<String, AudioSelectorGroup>>,
-    /// `audioSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_selectors: Option<BTreeMap<String, AudioSelector>>,
-    /// `captionSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_selectors: Option<BTreeMap<String, CaptionSelector>>,
-    /// `crop`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crop: Option<Rectangle>,
-    /// `deblockFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deblock_filter: Option<InputDeblockFilter>,
-    /// `decryptionSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decryption_settings: Option<InputDecryptionSettings>,
-    /// `denoiseFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub denoise_filter: Option<InputDenoiseFilter>,
-    /// `dolbyVisionMetadataXml`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dolby_vision_metadata_xml: Option<String>,
-    /// `dynamicAudioSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_audio_selectors: Option<BTreeMap<String, DynamicAudioSelector>>,
-    /// `fileInput`: text matching a pattern, at most 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_input: Option<String>,
-    /// `filterEnable`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_enable: Option<InputFilterEnable>,
-    /// `filterStrength`: whole number, 0 to 5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_strength: Option<i64>,
-    /// `imageInserter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_inserter: Option<ImageInserter>,
-    /// `inputClippings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_clippings: Option<Vec<InputClipping>>,
-    /// `inputScanType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_scan_type: Option<InputScanType>,
-    /// `multiViewSettings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multi_view_settings: Option<Vec<MultiViewSettings>>,
-    /// `position`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Rectangle>,
-    /// `programNumber`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_number: Option<i64>,
-    /// `psiControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub psi_control: Option<InputPsiControl>,
-    /// `supplementalImps`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supplemental_imps: Option<Vec<String>>,
-    /// `tamsSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tams_settings: Option<InputTamsSettings>,
-    /// `timecodeSource`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_source: Option<InputTimecodeSource>,
-    /// `timecodeStart`: text matching a pattern, 11 to 11.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_start: Option<String>,
-    /// `videoGenerator`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_generator: Option<InputVideoGenerator>,
-    /// `videoOverlays`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_overlays: Option<Vec<VideoOverlay>>,
-    /// `videoSelector`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_selector: Option<VideoSelector>,
+wire_struct! {
+    /// Structure `Input`.
+    Input {
+        /// `advancedInputFilter`: enum.
+        advanced_input_filter: AdvancedInputFilter = "advancedInputFilter",
+        /// `advancedInputFilterSettings`: structure.
+        advanced_input_filter_settings: AdvancedInputFilterSettings = "advancedInputFilterSettings",
+        /// `audioSelectorGroups`: map.
+        audio_selector_groups: BTreeMap<String, AudioSelectorGroup> = "audioSelectorGroups",
+        /// `audioSelectors`: map.
+        audio_selectors: BTreeMap<String, AudioSelector> = "audioSelectors",
+        /// `captionSelectors`: map.
+        caption_selectors: BTreeMap<String, CaptionSelector> = "captionSelectors",
+        /// `crop`: structure.
+        crop: Rectangle = "crop",
+        /// `deblockFilter`: enum.
+        deblock_filter: InputDeblockFilter = "deblockFilter",
+        /// `decryptionSettings`: structure.
+        decryption_settings: InputDecryptionSettings = "decryptionSettings",
+        /// `denoiseFilter`: enum.
+        denoise_filter: InputDenoiseFilter = "denoiseFilter",
+        /// `dolbyVisionMetadataXml`: text matching a pattern, at least 14.
+        dolby_vision_metadata_xml: String = "dolbyVisionMetadataXml",
+        /// `dynamicAudioSelectors`: map.
+        dynamic_audio_selectors: BTreeMap<String, DynamicAudioSelector> = "dynamicAudioSelectors",
+        /// `fileInput`: text matching a pattern, at most 2048.
+        file_input: String = "fileInput",
+        /// `filterEnable`: enum.
+        filter_enable: InputFilterEnable = "filterEnable",
+        /// `filterStrength`: whole number, 0 to 5.
+        filter_strength: i64 = "filterStrength",
+        /// `imageInserter`: structure.
+        image_inserter: ImageInserter = "imageInserter",
+        /// `inputClippings`: list.
+        input_clippings: Vec<InputClipping> = "inputClippings",
+        /// `inputScanType`: enum.
+        input_scan_type: InputScanType = "inputScanType",
+        /// `multiViewSettings`: list.
+        multi_view_settings: Vec<MultiViewSettings> = "multiViewSettings",
+        /// `position`: structure.
+        position: Rectangle = "position",
+        /// `programNumber`: whole number, 1 to 2147483647.
+        program_number: i64 = "programNumber",
+        /// `psiControl`: enum.
+        psi_control: InputPsiControl = "psiControl",
+        /// `supplementalImps`: list.
+        supplemental_imps: Vec<String> = "supplementalImps",
+        /// `tamsSettings`: structure.
+        tams_settings: InputTamsSettings = "tamsSettings",
+        /// `timecodeSource`: enum.
+        timecode_source: InputTimecodeSource = "timecodeSource",
+        /// `timecodeStart`: text matching a pattern, 11 to 11.
+        timecode_start: String = "timecodeStart",
+        /// `videoGenerator`: structure.
+        video_generator: InputVideoGenerator = "videoGenerator",
+        /// `videoOverlays`: list.
+        video_overlays: Vec<VideoOverlay> = "videoOverlays",
+        /// `videoSelector`: structure.
+        video_selector: VideoSelector = "videoSelector",
+    }
 }
 
-/// Structure `InputClipping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputClipping {
-    /// `endTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_timecode: Option<String>,
-    /// `startTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_timecode: Option<String>,
+wire_struct! {
+    /// Structure `InputClipping`.
+    InputClipping {
+        /// `endTimecode`: text matching a pattern.
+        end_timecode: String = "endTimecode",
+        /// `startTimecode`: text matching a pattern.
+        start_timecode: String = "startTimecode",
+    }
 }
 
 open_enum! {
@@ -5725,22 +4965,18 @@ open_enum! {
     }
 }
 
-/// Structure `InputDecryptionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputDecryptionSettings {
-    /// `decryptionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decryption_mode: Option<DecryptionMode>,
-    /// `encryptedDecryptionKey`: text matching a pattern, 24 to 512.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encrypted_decryption_key: Option<String>,
-    /// `initializationVector`: text matching a pattern, 16 to 24.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initialization_vector: Option<String>,
-    /// `kmsKeyRegion`: text matching a pattern, 9 to 19.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key_region: Option<String>,
+wire_struct! {
+    /// Structure `InputDecryptionSettings`.
+    InputDecryptionSettings {
+        /// `decryptionMode`: enum.
+        decryption_mode: DecryptionMode = "decryptionMode",
+        /// `encryptedDecryptionKey`: text matching a pattern, 24 to 512.
+        encrypted_decryption_key: String = "encryptedDecryptionKey",
+        /// `initializationVector`: text matching a pattern, 16 to 24.
+        initialization_vector: String = "initializationVector",
+        /// `kmsKeyRegion`: text matching a pattern, 9 to 19.
+        kms_key_region: String = "kmsKeyRegion",
+    }
 }
 
 open_enum! {
@@ -5804,97 +5040,70 @@ open_enum! {
     }
 }
 
-/// Structure `InputTamsSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputTamsSettings {
-    /// `authConnectionArn`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth_connection_arn: Option<String>,
-    /// `gapHandling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gap_handling: Option<TamsGapHandling>,
-    /// `sourceId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_id: Option<String>,
-    /// `timerange`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timerange: Option<String>,
+wire_struct! {
+    /// Structure `InputTamsSettings`.
+    InputTamsSettings {
+        /// `authConnectionArn`: text matching a pattern.
+        auth_connection_arn: String = "authConnectionArn",
+        /// `gapHandling`: enum.
+        gap_handling: TamsGapHandling = "gapHandling",
+        /// `sourceId`: text.
+        source_id: String = "sourceId",
+        /// `timerange`: text matching a pattern.
+        timerange: String = "timerange",
+    }
 }
 
-/// Structure `InputTemplate`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputTemplate {
-    /// `advancedInputFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advanced_input_filter: Option<AdvancedInputFilter>,
-    /// `advancedInputFilterSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advanced_input_filter_settings: Option<AdvancedInputFilterSettings>,
-    /// `audioSelectorGroups`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_selector_groups: Option<BTreeMap<String, AudioSelectorGroup>>,
-    /// `audioSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_selectors: Option<BTreeMap<String, AudioSelector>>,
-    /// `captionSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_selectors: Option<BTreeMap<String, CaptionSelector>>,
-    /// `crop`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crop: Option<Rectangle>,
-    /// `deblockFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deblock_filter: Option<InputDeblockFilter>,
-    /// `denoiseFilter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub denoise_filter: Option<InputDenoiseFilter>,
-    /// `dolbyVisionMetadataXml`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dolby_vision_metadata_xml: Option<String>,
-    /// `dynamicAudioSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_audio_selectors: Option<BTreeMap<String, DynamicAudioSelector>>,
-    /// `filterEnable`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_enable: Option<InputFilterEnable>,
-    /// `filterStrength`: whole number, 0 to 5.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_strength: Option<i64>,
-    /// `imageInserter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_inserter: Option<ImageInserter>,
-    /// `inputClippings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_clippings: Option<Vec<InputClipping>>,
-    /// `inputScanType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_scan_type: Option<InputScanType>,
-    /// `multiViewSettings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multi_view_settings: Option<Vec<MultiViewSettings>>,
-    /// `position`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Rectangle>,
-    /// `programNumber`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_number: Option<i64>,
-    /// `psiControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub psi_control: Option<InputPsiControl>,
-    /// `timecodeSource`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_source: Option<InputTimecodeSource>,
-    /// `timecodeStart`: text matching a pattern, 11 to 11.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_start: Option<String>,
-    /// `videoOverlays`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_overlays: Option<Vec<VideoOverlay>>,
-    /// `videoSelector`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_selector: Option<VideoSelector>,
+wire_struct! {
+    /// Structure `InputTemplate`.
+    InputTemplate {
+        /// `advancedInputFilter`: enum.
+        advanced_input_filter: AdvancedInputFilter = "advancedInputFilter",
+        /// `advancedInputFilterSettings`: structure.
+        advanced_input_filter_settings: AdvancedInputFilterSettings = "advancedInputFilterSettings",
+        /// `audioSelectorGroups`: map.
+        audio_selector_groups: BTreeMap<String, AudioSelectorGroup> = "audioSelectorGroups",
+        /// `audioSelectors`: map.
+        audio_selectors: BTreeMap<String, AudioSelector> = "audioSelectors",
+        /// `captionSelectors`: map.
+        caption_selectors: BTreeMap<String, CaptionSelector> = "captionSelectors",
+        /// `crop`: structure.
+        crop: Rectangle = "crop",
+        /// `deblockFilter`: enum.
+        deblock_filter: InputDeblockFilter = "deblockFilter",
+        /// `denoiseFilter`: enum.
+        denoise_filter: InputDenoiseFilter = "denoiseFilter",
+        /// `dolbyVisionMetadataXml`: text matching a pattern, at least 14.
+        dolby_vision_metadata_xml: String = "dolbyVisionMetadataXml",
+        /// `dynamicAudioSelectors`: map.
+        dynamic_audio_selectors: BTreeMap<String, DynamicAudioSelector> = "dynamicAudioSelectors",
+        /// `filterEnable`: enum.
+        filter_enable: InputFilterEnable = "filterEnable",
+        /// `filterStrength`: whole number, 0 to 5.
+        filter_strength: i64 = "filterStrength",
+        /// `imageInserter`: structure.
+        image_inserter: ImageInserter = "imageInserter",
+        /// `inputClippings`: list.
+        input_clippings: Vec<InputClipping> = "inputClippings",
+        /// `inputScanType`: enum.
+        input_scan_type: InputScanType = "inputScanType",
+        /// `multiViewSettings`: list.
+        multi_view_settings: Vec<MultiViewSettings> = "multiViewSettings",
+        /// `position`: structure.
+        position: Rectangle = "position",
+        /// `programNumber`: whole number, 1 to 2147483647.
+        program_number: i64 = "programNumber",
+        /// `psiControl`: enum.
+        psi_control: InputPsiControl = "psiControl",
+        /// `timecodeSource`: enum.
+        timecode_source: InputTimecodeSource = "timecodeSource",
+        /// `timecodeStart`: text matching a pattern, 11 to 11.
+        timecode_start: String = "timecodeStart",
+        /// `videoOverlays`: list.
+        video_overlays: Vec<VideoOverlay> = "videoOverlays",
+        /// `videoSelector`: structure.
+        video_selector: VideoSelector = "videoSelector",
+    }
 }
 
 open_enum! {
@@ -5906,208 +5115,152 @@ open_enum! {
     }
 }
 
-/// Structure `InputVideoGenerator`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputVideoGenerator {
-    /// `channels`: whole number, 1 to 32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `duration`: whole number, 1 to 86400000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<i64>,
-    /// `framerateDenominator`: whole number, 1 to 1001.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 60000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `height`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `imageInput`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_input: Option<String>,
-    /// `sampleRate`: whole number, 32000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `width`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `InputVideoGenerator`.
+    InputVideoGenerator {
+        /// `channels`: whole number, 1 to 32.
+        channels: i64 = "channels",
+        /// `duration`: whole number, 1 to 86400000.
+        duration: i64 = "duration",
+        /// `framerateDenominator`: whole number, 1 to 1001.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 60000.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `height`: whole number, 32 to 8192.
+        height: i64 = "height",
+        /// `imageInput`: text matching a pattern, at least 14.
+        image_input: String = "imageInput",
+        /// `sampleRate`: whole number, 32000 to 48000.
+        sample_rate: i64 = "sampleRate",
+        /// `width`: whole number, 32 to 8192.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `InsertableImage`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InsertableImage {
-    /// `duration`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<i64>,
-    /// `fadeIn`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fade_in: Option<i64>,
-    /// `fadeOut`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fade_out: Option<i64>,
-    /// `height`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `imageInserterInput`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_inserter_input: Option<String>,
-    /// `imageX`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_x: Option<i64>,
-    /// `imageY`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_y: Option<i64>,
-    /// `layer`: whole number, 0 to 99.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer: Option<i64>,
-    /// `opacity`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opacity: Option<i64>,
-    /// `startTime`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<String>,
-    /// `width`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `InsertableImage`.
+    InsertableImage {
+        /// `duration`: whole number, 0 to 2147483647.
+        duration: i64 = "duration",
+        /// `fadeIn`: whole number, 0 to 2147483647.
+        fade_in: i64 = "fadeIn",
+        /// `fadeOut`: whole number, 0 to 2147483647.
+        fade_out: i64 = "fadeOut",
+        /// `height`: whole number, 0 to 2147483647.
+        height: i64 = "height",
+        /// `imageInserterInput`: text matching a pattern, at least 14.
+        image_inserter_input: String = "imageInserterInput",
+        /// `imageX`: whole number, 0 to 2147483647.
+        image_x: i64 = "imageX",
+        /// `imageY`: whole number, 0 to 2147483647.
+        image_y: i64 = "imageY",
+        /// `layer`: whole number, 0 to 99.
+        layer: i64 = "layer",
+        /// `opacity`: whole number, 0 to 100.
+        opacity: i64 = "opacity",
+        /// `startTime`: text matching a pattern.
+        start_time: String = "startTime",
+        /// `width`: whole number, 0 to 2147483647.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `InternalServerErrorException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InternalServerErrorException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `InternalServerErrorException`.
+    InternalServerErrorException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `Job`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Job {
-    /// `accelerationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acceleration_settings: Option<AccelerationSettings>,
-    /// `accelerationStatus`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acceleration_status: Option<AccelerationStatus>,
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `billingTagsSource`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub billing_tags_source: Option<BillingTagsSource>,
-    /// `clientRequestToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_request_token: Option<String>,
-    /// `createdAt`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<f64>,
-    /// `currentPhase`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current_phase: Option<JobPhase>,
-    /// `elementalInferenceConfiguration`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub elemental_inference_configuration: Option<ElementalInferenceConfiguration>,
-    /// `errorCode`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<i64>,
-    /// `errorMessage`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_message: Option<String>,
-    /// `hopDestinations`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop_destinations: Option<Vec<HopDestination>>,
-    /// `id`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// `jobEngineVersionRequested`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_engine_version_requested: Option<String>,
-    /// `jobEngineVersionUsed`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_engine_version_used: Option<String>,
-    /// `jobPercentComplete`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_percent_complete: Option<i64>,
-    /// `jobTemplate`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_template: Option<String>,
-    /// `lastShareDetails`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_share_details: Option<String>,
-    /// `messages`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub messages: Option<JobMessages>,
-    /// `outputGroupDetails`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_group_details: Option<Vec<OutputGroupDetail>>,
-    /// `priority`: whole number, -50 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `queueTransitions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_transitions: Option<Vec<QueueTransition>>,
-    /// `retryCount`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_count: Option<i64>,
-    /// `role`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<JobSettings>,
-    /// `shareStatus`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share_status: Option<ShareStatus>,
-    /// `simulateReservedQueue`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub simulate_reserved_queue: Option<SimulateReservedQueue>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<JobStatus>,
-    /// `statusUpdateInterval`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_update_interval: Option<StatusUpdateInterval>,
-    /// `timing`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timing: Option<Timing>,
-    /// `userMetadata`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_metadata: Option<BTreeMap<String, String>>,
-    /// `warnings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warnings: Option<Vec<WarningGroup>>,
+wire_struct! {
+    /// Structure `Job`.
+    Job {
+        /// `accelerationSettings`: structure.
+        acceleration_settings: AccelerationSettings = "accelerationSettings",
+        /// `accelerationStatus`: enum.
+        acceleration_status: AccelerationStatus = "accelerationStatus",
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `billingTagsSource`: enum.
+        billing_tags_source: BillingTagsSource = "billingTagsSource",
+        /// `clientRequestToken`: text.
+        client_request_token: String = "clientRequestToken",
+        /// `createdAt`: seconds since 1970-01-01 UTC.
+        created_at: f64 = "createdAt",
+        /// `currentPhase`: enum.
+        current_phase: JobPhase = "currentPhase",
+        /// `elementalInferenceConfiguration`: structure.
+        elemental_inference_configuration: ElementalInferenceConfiguration = "elementalInferenceConfiguration",
+        /// `errorCode`: whole number.
+        error_code: i64 = "errorCode",
+        /// `errorMessage`: text.
+        error_message: String = "errorMessage",
+        /// `hopDestinations`: list.
+        hop_destinations: Vec<HopDestination> = "hopDestinations",
+        /// `id`: text.
+        id: String = "id",
+        /// `jobEngineVersionRequested`: text.
+        job_engine_version_requested: String = "jobEngineVersionRequested",
+        /// `jobEngineVersionUsed`: text.
+        job_engine_version_used: String = "jobEngineVersionUsed",
+        /// `jobPercentComplete`: whole number.
+        job_percent_complete: i64 = "jobPercentComplete",
+        /// `jobTemplate`: text.
+        job_template: String = "jobTemplate",
+        /// `lastShareDetails`: text.
+        last_share_details: String = "lastShareDetails",
+        /// `messages`: structure.
+        messages: JobMessages = "messages",
+        /// `outputGroupDetails`: list.
+        output_group_details: Vec<OutputGroupDetail> = "outputGroupDetails",
+        /// `priority`: whole number, -50 to 50.
+        priority: i64 = "priority",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `queueTransitions`: list.
+        queue_transitions: Vec<QueueTransition> = "queueTransitions",
+        /// `retryCount`: whole number.
+        retry_count: i64 = "retryCount",
+        /// `role`: text.
+        role: String = "role",
+        /// `settings`: structure.
+        settings: JobSettings = "settings",
+        /// `shareStatus`: enum.
+        share_status: ShareStatus = "shareStatus",
+        /// `simulateReservedQueue`: enum.
+        simulate_reserved_queue: SimulateReservedQueue = "simulateReservedQueue",
+        /// `status`: enum.
+        status: JobStatus = "status",
+        /// `statusUpdateInterval`: enum.
+        status_update_interval: StatusUpdateInterval = "statusUpdateInterval",
+        /// `timing`: structure.
+        timing: Timing = "timing",
+        /// `userMetadata`: map.
+        user_metadata: BTreeMap<String, String> = "userMetadata",
+        /// `warnings`: list.
+        warnings: Vec<WarningGroup> = "warnings",
+    }
 }
 
-/// Structure `JobEngineVersion`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobEngineVersion {
-    /// `expirationDate`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expiration_date: Option<f64>,
-    /// `version`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+wire_struct! {
+    /// Structure `JobEngineVersion`.
+    JobEngineVersion {
+        /// `expirationDate`: seconds since 1970-01-01 UTC.
+        expiration_date: f64 = "expirationDate",
+        /// `version`: text.
+        version: String = "version",
+    }
 }
 
-/// Structure `JobMessages`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobMessages {
-    /// `info`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub info: Option<Vec<String>>,
-    /// `warning`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `JobMessages`.
+    JobMessages {
+        /// `info`: list.
+        info: Vec<String> = "info",
+        /// `warning`: list.
+        warning: Vec<String> = "warning",
+    }
 }
 
 open_enum! {
@@ -6119,52 +5272,38 @@ open_enum! {
     }
 }
 
-/// Structure `JobSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobSettings {
-    /// `adAvailOffset`: whole number, -1000 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ad_avail_offset: Option<i64>,
-    /// `availBlanking`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avail_blanking: Option<AvailBlanking>,
-    /// `colorConversion3DLUTSettings`: list.
-    #[serde(rename = "colorConversion3DLUTSettings", default, skip_serializing_if = "Option::is_none")]
-    pub color_conversion3_dlut_settings: Option<Vec<ColorConversion3DLUTSetting>>,
-    /// `esam`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub esam: Option<EsamSettings>,
-    /// `extendedDataServices`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extended_data_services: Option<ExtendedDataServices>,
-    /// `followSource`: whole number, 1 to 150.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub follow_source: Option<i64>,
-    /// `inputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Vec<Input>>,
-    /// `kantarWatermark`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kantar_watermark: Option<KantarWatermarkSettings>,
-    /// `motionImageInserter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub motion_image_inserter: Option<MotionImageInserter>,
-    /// `nielsenConfiguration`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nielsen_configuration: Option<NielsenConfiguration>,
-    /// `nielsenNonLinearWatermark`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nielsen_non_linear_watermark: Option<NielsenNonLinearWatermarkSettings>,
-    /// `outputGroups`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_groups: Option<Vec<OutputGroup>>,
-    /// `timecodeConfig`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_config: Option<TimecodeConfig>,
-    /// `timedMetadataInsertion`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_insertion: Option<TimedMetadataInsertion>,
+wire_struct! {
+    /// Structure `JobSettings`.
+    JobSettings {
+        /// `adAvailOffset`: whole number, -1000 to 1000.
+        ad_avail_offset: i64 = "adAvailOffset",
+        /// `availBlanking`: structure.
+        avail_blanking: AvailBlanking = "availBlanking",
+        /// `colorConversion3DLUTSettings`: list.
+        color_conversion3_dlut_settings: Vec<ColorConversion3DLUTSetting> = "colorConversion3DLUTSettings",
+        /// `esam`: structure.
+        esam: EsamSettings = "esam",
+        /// `extendedDataServices`: structure.
+        extended_data_services: ExtendedDataServices = "extendedDataServices",
+        /// `followSource`: whole number, 1 to 150.
+        follow_source: i64 = "followSource",
+        /// `inputs`: list.
+        inputs: Vec<Input> = "inputs",
+        /// `kantarWatermark`: structure.
+        kantar_watermark: KantarWatermarkSettings = "kantarWatermark",
+        /// `motionImageInserter`: structure.
+        motion_image_inserter: MotionImageInserter = "motionImageInserter",
+        /// `nielsenConfiguration`: structure.
+        nielsen_configuration: NielsenConfiguration = "nielsenConfiguration",
+        /// `nielsenNonLinearWatermark`: structure.
+        nielsen_non_linear_watermark: NielsenNonLinearWatermarkSettings = "nielsenNonLinearWatermark",
+        /// `outputGroups`: list.
+        output_groups: Vec<OutputGroup> = "outputGroups",
+        /// `timecodeConfig`: structure.
+        timecode_config: TimecodeConfig = "timecodeConfig",
+        /// `timedMetadataInsertion`: structure.
+        timed_metadata_insertion: TimedMetadataInsertion = "timedMetadataInsertion",
+    }
 }
 
 open_enum! {
@@ -6178,49 +5317,36 @@ open_enum! {
     }
 }
 
-/// Structure `JobTemplate`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobTemplate {
-    /// `accelerationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acceleration_settings: Option<AccelerationSettings>,
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `createdAt`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<f64>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `hopDestinations`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop_destinations: Option<Vec<HopDestination>>,
-    /// `lastUpdated`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_updated: Option<f64>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `priority`: whole number, -50 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<JobTemplateSettings>,
-    /// `statusUpdateInterval`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_update_interval: Option<StatusUpdateInterval>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<Type>,
+wire_struct! {
+    /// Structure `JobTemplate`.
+    JobTemplate {
+        /// `accelerationSettings`: structure.
+        acceleration_settings: AccelerationSettings = "accelerationSettings",
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `category`: text.
+        category: String = "category",
+        /// `createdAt`: seconds since 1970-01-01 UTC.
+        created_at: f64 = "createdAt",
+        /// `description`: text.
+        description: String = "description",
+        /// `hopDestinations`: list.
+        hop_destinations: Vec<HopDestination> = "hopDestinations",
+        /// `lastUpdated`: seconds since 1970-01-01 UTC.
+        last_updated: f64 = "lastUpdated",
+        /// `name`: text.
+        name: String = "name",
+        /// `priority`: whole number, -50 to 50.
+        priority: i64 = "priority",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `settings`: structure.
+        settings: JobTemplateSettings = "settings",
+        /// `statusUpdateInterval`: enum.
+        status_update_interval: StatusUpdateInterval = "statusUpdateInterval",
+        /// `type`: enum.
+        r#type: Type = "type",
+    }
 }
 
 open_enum! {
@@ -6232,64 +5358,48 @@ open_enum! {
     }
 }
 
-/// Structure `JobTemplateSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobTemplateSettings {
-    /// `adAvailOffset`: whole number, -1000 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ad_avail_offset: Option<i64>,
-    /// `availBlanking`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avail_blanking: Option<AvailBlanking>,
-    /// `colorConversion3DLUTSettings`: list.
-    #[serde(rename = "colorConversion3DLUTSettings", default, skip_serializing_if = "Option::is_none")]
-    pub color_conversion3_dlut_settings: Option<Vec<ColorConversion3DLUTSetting>>,
-    /// `esam`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub esam: Option<EsamSettings>,
-    /// `extendedDataServices`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extended_data_services: Option<ExtendedDataServices>,
-    /// `followSource`: whole number, 1 to 150.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub follow_source: Option<i64>,
-    /// `inputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Vec<InputTemplate>>,
-    /// `kantarWatermark`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kantar_watermark: Option<KantarWatermarkSettings>,
-    /// `motionImageInserter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub motion_image_inserter: Option<MotionImageInserter>,
-    /// `nielsenConfiguration`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nielsen_configuration: Option<NielsenConfiguration>,
-    /// `nielsenNonLinearWatermark`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nielsen_non_linear_watermark: Option<NielsenNonLinearWatermarkSettings>,
-    /// `outputGroups`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_groups: Option<Vec<OutputGroup>>,
-    /// `timecodeConfig`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_config: Option<TimecodeConfig>,
-    /// `timedMetadataInsertion`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_insertion: Option<TimedMetadataInsertion>,
+wire_struct! {
+    /// Structure `JobTemplateSettings`.
+    JobTemplateSettings {
+        /// `adAvailOffset`: whole number, -1000 to 1000.
+        ad_avail_offset: i64 = "adAvailOffset",
+        /// `availBlanking`: structure.
+        avail_blanking: AvailBlanking = "availBlanking",
+        /// `colorConversion3DLUTSettings`: list.
+        color_conversion3_dlut_settings: Vec<ColorConversion3DLUTSetting> = "colorConversion3DLUTSettings",
+        /// `esam`: structure.
+        esam: EsamSettings = "esam",
+        /// `extendedDataServices`: structure.
+        extended_data_services: ExtendedDataServices = "extendedDataServices",
+        /// `followSource`: whole number, 1 to 150.
+        follow_source: i64 = "followSource",
+        /// `inputs`: list.
+        inputs: Vec<InputTemplate> = "inputs",
+        /// `kantarWatermark`: structure.
+        kantar_watermark: KantarWatermarkSettings = "kantarWatermark",
+        /// `motionImageInserter`: structure.
+        motion_image_inserter: MotionImageInserter = "motionImageInserter",
+        /// `nielsenConfiguration`: structure.
+        nielsen_configuration: NielsenConfiguration = "nielsenConfiguration",
+        /// `nielsenNonLinearWatermark`: structure.
+        nielsen_non_linear_watermark: NielsenNonLinearWatermarkSettings = "nielsenNonLinearWatermark",
+        /// `outputGroups`: list.
+        output_groups: Vec<OutputGroup> = "outputGroups",
+        /// `timecodeConfig`: structure.
+        timecode_config: TimecodeConfig = "timecodeConfig",
+        /// `timedMetadataInsertion`: structure.
+        timed_metadata_insertion: TimedMetadataInsertion = "timedMetadataInsertion",
+    }
 }
 
-/// Structure `JobsQueryFilter`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobsQueryFilter {
-    /// `key`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<JobsQueryFilterKey>,
-    /// `values`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub values: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `JobsQueryFilter`.
+    JobsQueryFilter {
+        /// `key`: enum.
+        key: JobsQueryFilterKey = "key",
+        /// `values`: list.
+        values: Vec<String> = "values",
+    }
 }
 
 open_enum! {
@@ -6315,49 +5425,36 @@ open_enum! {
     }
 }
 
-/// Structure `KantarWatermarkSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KantarWatermarkSettings {
-    /// `channelName`: text, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel_name: Option<String>,
-    /// `contentReference`: text matching a pattern, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_reference: Option<String>,
-    /// `credentialsSecretName`: text matching a pattern, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials_secret_name: Option<String>,
-    /// `fileOffset`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_offset: Option<f64>,
-    /// `kantarLicenseId`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kantar_license_id: Option<i64>,
-    /// `kantarServerUrl`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kantar_server_url: Option<String>,
-    /// `logDestination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_destination: Option<String>,
-    /// `metadata3`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata3: Option<String>,
-    /// `metadata4`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata4: Option<String>,
-    /// `metadata5`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata5: Option<String>,
-    /// `metadata6`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata6: Option<String>,
-    /// `metadata7`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata7: Option<String>,
-    /// `metadata8`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata8: Option<String>,
+wire_struct! {
+    /// Structure `KantarWatermarkSettings`.
+    KantarWatermarkSettings {
+        /// `channelName`: text, 1 to 20.
+        channel_name: String = "channelName",
+        /// `contentReference`: text matching a pattern, 1 to 50.
+        content_reference: String = "contentReference",
+        /// `credentialsSecretName`: text matching a pattern, 1 to 2048.
+        credentials_secret_name: String = "credentialsSecretName",
+        /// `fileOffset`: number.
+        file_offset: f64 = "fileOffset",
+        /// `kantarLicenseId`: whole number, 0 to 2147483647.
+        kantar_license_id: i64 = "kantarLicenseId",
+        /// `kantarServerUrl`: text matching a pattern.
+        kantar_server_url: String = "kantarServerUrl",
+        /// `logDestination`: text matching a pattern.
+        log_destination: String = "logDestination",
+        /// `metadata3`: text, 1 to 50.
+        metadata3: String = "metadata3",
+        /// `metadata4`: text, 1 to 50.
+        metadata4: String = "metadata4",
+        /// `metadata5`: text, 1 to 50.
+        metadata5: String = "metadata5",
+        /// `metadata6`: text, 1 to 50.
+        metadata6: String = "metadata6",
+        /// `metadata7`: text, 1 to 50.
+        metadata7: String = "metadata7",
+        /// `metadata8`: text, 1 to 50.
+        metadata8: String = "metadata8",
+    }
 }
 
 open_enum! {
@@ -6558,181 +5655,146 @@ open_enum! {
     }
 }
 
-/// Structure `ListJobTemplatesRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListJobTemplatesRequest {
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `listBy`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list_by: Option<JobTemplateListBy>,
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `order`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
+wire_struct! {
+    /// Structure `ListJobTemplatesRequest`.
+    ListJobTemplatesRequest {
+        /// `category`: text.
+        category: String = "category",
+        /// `listBy`: enum.
+        list_by: JobTemplateListBy = "listBy",
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `order`: enum.
+        order: Order = "order",
+    }
 }
 
-/// Structure `ListJobTemplatesResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListJobTemplatesResponse {
-    /// `jobTemplates`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_templates: Option<Vec<JobTemplate>>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
+wire_struct! {
+    /// Structure `ListJobTemplatesResponse`.
+    ListJobTemplatesResponse {
+        /// `jobTemplates`: list.
+        job_templates: Vec<JobTemplate> = "jobTemplates",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+    }
 }
 
-/// Structure `ListJobsRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListJobsRequest {
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `order`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<JobStatus>,
+wire_struct! {
+    /// Structure `ListJobsRequest`.
+    ListJobsRequest {
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `order`: enum.
+        order: Order = "order",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `status`: enum.
+        status: JobStatus = "status",
+    }
 }
 
-/// Structure `ListJobsResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListJobsResponse {
-    /// `jobs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jobs: Option<Vec<Job>>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
+wire_struct! {
+    /// Structure `ListJobsResponse`.
+    ListJobsResponse {
+        /// `jobs`: list.
+        jobs: Vec<Job> = "jobs",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+    }
 }
 
-/// Structure `ListPresetsRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListPresetsRequest {
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `listBy`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list_by: Option<PresetListBy>,
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `order`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
+wire_struct! {
+    /// Structure `ListPresetsRequest`.
+    ListPresetsRequest {
+        /// `category`: text.
+        category: String = "category",
+        /// `listBy`: enum.
+        list_by: PresetListBy = "listBy",
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `order`: enum.
+        order: Order = "order",
+    }
 }
 
-/// Structure `ListPresetsResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListPresetsResponse {
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `presets`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub presets: Option<Vec<Preset>>,
+wire_struct! {
+    /// Structure `ListPresetsResponse`.
+    ListPresetsResponse {
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `presets`: list.
+        presets: Vec<Preset> = "presets",
+    }
 }
 
-/// Structure `ListQueuesRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListQueuesRequest {
-    /// `listBy`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list_by: Option<QueueListBy>,
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `order`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
+wire_struct! {
+    /// Structure `ListQueuesRequest`.
+    ListQueuesRequest {
+        /// `listBy`: enum.
+        list_by: QueueListBy = "listBy",
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `order`: enum.
+        order: Order = "order",
+    }
 }
 
-/// Structure `ListQueuesResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListQueuesResponse {
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `queues`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queues: Option<Vec<Queue>>,
-    /// `totalConcurrentJobs`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_concurrent_jobs: Option<i64>,
-    /// `unallocatedConcurrentJobs`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unallocated_concurrent_jobs: Option<i64>,
+wire_struct! {
+    /// Structure `ListQueuesResponse`.
+    ListQueuesResponse {
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `queues`: list.
+        queues: Vec<Queue> = "queues",
+        /// `totalConcurrentJobs`: whole number.
+        total_concurrent_jobs: i64 = "totalConcurrentJobs",
+        /// `unallocatedConcurrentJobs`: whole number.
+        unallocated_concurrent_jobs: i64 = "unallocatedConcurrentJobs",
+    }
 }
 
-/// Structure `ListTagsForResourceRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListTagsForResourceRequest {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
+wire_struct! {
+    /// Structure `ListTagsForResourceRequest`.
+    ListTagsForResourceRequest {
+        /// `arn`: text.
+        arn: String = "arn",
+    }
 }
 
-/// Structure `ListTagsForResourceResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListTagsForResourceResponse {
-    /// `resourceTags`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_tags: Option<ResourceTags>,
+wire_struct! {
+    /// Structure `ListTagsForResourceResponse`.
+    ListTagsForResourceResponse {
+        /// `resourceTags`: structure.
+        resource_tags: ResourceTags = "resourceTags",
+    }
 }
 
-/// Structure `ListVersionsRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListVersionsRequest {
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
+wire_struct! {
+    /// Structure `ListVersionsRequest`.
+    ListVersionsRequest {
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+    }
 }
 
-/// Structure `ListVersionsResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ListVersionsResponse {
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `versions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub versions: Option<Vec<JobEngineVersion>>,
+wire_struct! {
+    /// Structure `ListVersionsResponse`.
+    ListVersionsResponse {
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `versions`: list.
+        versions: Vec<JobEngineVersion> = "versions",
+    }
 }
 
 open_enum! {
@@ -6839,13 +5901,12 @@ open_enum! {
     }
 }
 
-/// Structure `M2tsScte35Esam`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct M2tsScte35Esam {
-    /// `scte35EsamPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_esam_pid: Option<i64>,
+wire_struct! {
+    /// Structure `M2tsScte35Esam`.
+    M2tsScte35Esam {
+        /// `scte35EsamPid`: whole number, 32 to 8182.
+        scte35_esam_pid: i64 = "scte35EsamPid",
+    }
 }
 
 open_enum! {
@@ -6876,139 +5937,96 @@ open_enum! {
     }
 }
 
-/// Structure `M2tsSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct M2tsSettings {
-    /// `audioBufferModel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_buffer_model: Option<M2tsAudioBufferModel>,
-    /// `audioDuration`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration: Option<M2tsAudioDuration>,
-    /// `audioFramesPerPes`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_frames_per_pes: Option<i64>,
-    /// `audioPids`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_pids: Option<Vec<i64>>,
-    /// `audioPtsOffsetDelta`: whole number, -10000 to 10000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_pts_offset_delta: Option<i64>,
-    /// `bitrate`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `bufferModel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub buffer_model: Option<M2tsBufferModel>,
-    /// `dataPTSControl`: enum.
-    #[serde(rename = "dataPTSControl", default, skip_serializing_if = "Option::is_none")]
-    pub data_pts_control: Option<M2tsDataPtsControl>,
-    /// `dvbNitSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_nit_settings: Option<DvbNitSettings>,
-    /// `dvbSdtSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_sdt_settings: Option<DvbSdtSettings>,
-    /// `dvbSubPids`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_sub_pids: Option<Vec<i64>>,
-    /// `dvbTdtSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_tdt_settings: Option<DvbTdtSettings>,
-    /// `dvbTeletextPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dvb_teletext_pid: Option<i64>,
-    /// `ebpAudioInterval`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ebp_audio_interval: Option<M2tsEbpAudioInterval>,
-    /// `ebpPlacement`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ebp_placement: Option<M2tsEbpPlacement>,
-    /// `esRateInPes`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub es_rate_in_pes: Option<M2tsEsRateInPes>,
-    /// `forceTsVideoEbpOrder`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub force_ts_video_ebp_order: Option<M2tsForceTsVideoEbpOrder>,
-    /// `fragmentTime`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fragment_time: Option<f64>,
-    /// `klvMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub klv_metadata: Option<M2tsKlvMetadata>,
-    /// `maxPcrInterval`: whole number, 0 to 500.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_pcr_interval: Option<i64>,
-    /// `minEbpInterval`: whole number, 0 to 10000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_ebp_interval: Option<i64>,
-    /// `nielsenId3`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nielsen_id3: Option<M2tsNielsenId3>,
-    /// `nullPacketBitrate`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub null_packet_bitrate: Option<f64>,
-    /// `patInterval`: whole number, 0 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pat_interval: Option<i64>,
-    /// `pcrControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pcr_control: Option<M2tsPcrControl>,
-    /// `pcrPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pcr_pid: Option<i64>,
-    /// `pmtInterval`: whole number, 0 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pmt_interval: Option<i64>,
-    /// `pmtPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pmt_pid: Option<i64>,
-    /// `preventBufferUnderflow`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prevent_buffer_underflow: Option<M2tsPreventBufferUnderflow>,
-    /// `privateMetadataPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub private_metadata_pid: Option<i64>,
-    /// `programNumber`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_number: Option<i64>,
-    /// `ptsOffset`: whole number, 0 to 3600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pts_offset: Option<i64>,
-    /// `ptsOffsetMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pts_offset_mode: Option<TsPtsOffset>,
-    /// `rateMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_mode: Option<M2tsRateMode>,
-    /// `scte35Esam`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_esam: Option<M2tsScte35Esam>,
-    /// `scte35Pid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_pid: Option<i64>,
-    /// `scte35Source`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_source: Option<M2tsScte35Source>,
-    /// `segmentationMarkers`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segmentation_markers: Option<M2tsSegmentationMarkers>,
-    /// `segmentationStyle`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segmentation_style: Option<M2tsSegmentationStyle>,
-    /// `segmentationTime`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segmentation_time: Option<f64>,
-    /// `timedMetadataPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_pid: Option<i64>,
-    /// `transportStreamId`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transport_stream_id: Option<i64>,
-    /// `videoPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_pid: Option<i64>,
+wire_struct! {
+    /// Structure `M2tsSettings`.
+    M2tsSettings {
+        /// `audioBufferModel`: enum.
+        audio_buffer_model: M2tsAudioBufferModel = "audioBufferModel",
+        /// `audioDuration`: enum.
+        audio_duration: M2tsAudioDuration = "audioDuration",
+        /// `audioFramesPerPes`: whole number, 0 to 2147483647.
+        audio_frames_per_pes: i64 = "audioFramesPerPes",
+        /// `audioPids`: list.
+        audio_pids: Vec<i64> = "audioPids",
+        /// `audioPtsOffsetDelta`: whole number, -10000 to 10000.
+        audio_pts_offset_delta: i64 = "audioPtsOffsetDelta",
+        /// `bitrate`: whole number, 0 to 2147483647.
+        bitrate: i64 = "bitrate",
+        /// `bufferModel`: enum.
+        buffer_model: M2tsBufferModel = "bufferModel",
+        /// `dataPTSControl`: enum.
+        data_pts_control: M2tsDataPtsControl = "dataPTSControl",
+        /// `dvbNitSettings`: structure.
+        dvb_nit_settings: DvbNitSettings = "dvbNitSettings",
+        /// `dvbSdtSettings`: structure.
+        dvb_sdt_settings: DvbSdtSettings = "dvbSdtSettings",
+        /// `dvbSubPids`: list.
+        dvb_sub_pids: Vec<i64> = "dvbSubPids",
+        /// `dvbTdtSettings`: structure.
+        dvb_tdt_settings: DvbTdtSettings = "dvbTdtSettings",
+        /// `dvbTeletextPid`: whole number, 32 to 8182.
+        dvb_teletext_pid: i64 = "dvbTeletextPid",
+        /// `ebpAudioInterval`: enum.
+        ebp_audio_interval: M2tsEbpAudioInterval = "ebpAudioInterval",
+        /// `ebpPlacement`: enum.
+        ebp_placement: M2tsEbpPlacement = "ebpPlacement",
+        /// `esRateInPes`: enum.
+        es_rate_in_pes: M2tsEsRateInPes = "esRateInPes",
+        /// `forceTsVideoEbpOrder`: enum.
+        force_ts_video_ebp_order: M2tsForceTsVideoEbpOrder = "forceTsVideoEbpOrder",
+        /// `fragmentTime`: number.
+        fragment_time: f64 = "fragmentTime",
+        /// `klvMetadata`: enum.
+        klv_metadata: M2tsKlvMetadata = "klvMetadata",
+        /// `maxPcrInterval`: whole number, 0 to 500.
+        max_pcr_interval: i64 = "maxPcrInterval",
+        /// `minEbpInterval`: whole number, 0 to 10000.
+        min_ebp_interval: i64 = "minEbpInterval",
+        /// `nielsenId3`: enum.
+        nielsen_id3: M2tsNielsenId3 = "nielsenId3",
+        /// `nullPacketBitrate`: number.
+        null_packet_bitrate: f64 = "nullPacketBitrate",
+        /// `patInterval`: whole number, 0 to 1000.
+        pat_interval: i64 = "patInterval",
+        /// `pcrControl`: enum.
+        pcr_control: M2tsPcrControl = "pcrControl",
+        /// `pcrPid`: whole number, 32 to 8182.
+        pcr_pid: i64 = "pcrPid",
+        /// `pmtInterval`: whole number, 0 to 1000.
+        pmt_interval: i64 = "pmtInterval",
+        /// `pmtPid`: whole number, 32 to 8182.
+        pmt_pid: i64 = "pmtPid",
+        /// `preventBufferUnderflow`: enum.
+        prevent_buffer_underflow: M2tsPreventBufferUnderflow = "preventBufferUnderflow",
+        /// `privateMetadataPid`: whole number, 32 to 8182.
+        private_metadata_pid: i64 = "privateMetadataPid",
+        /// `programNumber`: whole number, 0 to 65535.
+        program_number: i64 = "programNumber",
+        /// `ptsOffset`: whole number, 0 to 3600.
+        pts_offset: i64 = "ptsOffset",
+        /// `ptsOffsetMode`: enum.
+        pts_offset_mode: TsPtsOffset = "ptsOffsetMode",
+        /// `rateMode`: enum.
+        rate_mode: M2tsRateMode = "rateMode",
+        /// `scte35Esam`: structure.
+        scte35_esam: M2tsScte35Esam = "scte35Esam",
+        /// `scte35Pid`: whole number, 32 to 8182.
+        scte35_pid: i64 = "scte35Pid",
+        /// `scte35Source`: enum.
+        scte35_source: M2tsScte35Source = "scte35Source",
+        /// `segmentationMarkers`: enum.
+        segmentation_markers: M2tsSegmentationMarkers = "segmentationMarkers",
+        /// `segmentationStyle`: enum.
+        segmentation_style: M2tsSegmentationStyle = "segmentationStyle",
+        /// `segmentationTime`: number.
+        segmentation_time: f64 = "segmentationTime",
+        /// `timedMetadataPid`: whole number, 32 to 8182.
+        timed_metadata_pid: i64 = "timedMetadataPid",
+        /// `transportStreamId`: whole number, 0 to 65535.
+        transport_stream_id: i64 = "transportStreamId",
+        /// `videoPid`: whole number, 32 to 8182.
+        video_pid: i64 = "videoPid",
+    }
 }
 
 open_enum! {
@@ -7051,76 +6069,54 @@ open_enum! {
     }
 }
 
-/// Structure `M3u8Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct M3u8Settings {
-    /// `audioDuration`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration: Option<M3u8AudioDuration>,
-    /// `audioFramesPerPes`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_frames_per_pes: Option<i64>,
-    /// `audioPids`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_pids: Option<Vec<i64>>,
-    /// `audioPtsOffsetDelta`: whole number, -10000 to 10000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_pts_offset_delta: Option<i64>,
-    /// `dataPTSControl`: enum.
-    #[serde(rename = "dataPTSControl", default, skip_serializing_if = "Option::is_none")]
-    pub data_pts_control: Option<M3u8DataPtsControl>,
-    /// `maxPcrInterval`: whole number, 0 to 500.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_pcr_interval: Option<i64>,
-    /// `nielsenId3`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nielsen_id3: Option<M3u8NielsenId3>,
-    /// `patInterval`: whole number, 0 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pat_interval: Option<i64>,
-    /// `pcrControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pcr_control: Option<M3u8PcrControl>,
-    /// `pcrPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pcr_pid: Option<i64>,
-    /// `pmtInterval`: whole number, 0 to 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pmt_interval: Option<i64>,
-    /// `pmtPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pmt_pid: Option<i64>,
-    /// `privateMetadataPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub private_metadata_pid: Option<i64>,
-    /// `programNumber`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_number: Option<i64>,
-    /// `ptsOffset`: whole number, 0 to 3600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pts_offset: Option<i64>,
-    /// `ptsOffsetMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pts_offset_mode: Option<TsPtsOffset>,
-    /// `scte35Pid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_pid: Option<i64>,
-    /// `scte35Source`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_source: Option<M3u8Scte35Source>,
-    /// `timedMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata: Option<TimedMetadata>,
-    /// `timedMetadataPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_pid: Option<i64>,
-    /// `transportStreamId`: whole number, 0 to 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transport_stream_id: Option<i64>,
-    /// `videoPid`: whole number, 32 to 8182.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_pid: Option<i64>,
+wire_struct! {
+    /// Structure `M3u8Settings`.
+    M3u8Settings {
+        /// `audioDuration`: enum.
+        audio_duration: M3u8AudioDuration = "audioDuration",
+        /// `audioFramesPerPes`: whole number, 0 to 2147483647.
+        audio_frames_per_pes: i64 = "audioFramesPerPes",
+        /// `audioPids`: list.
+        audio_pids: Vec<i64> = "audioPids",
+        /// `audioPtsOffsetDelta`: whole number, -10000 to 10000.
+        audio_pts_offset_delta: i64 = "audioPtsOffsetDelta",
+        /// `dataPTSControl`: enum.
+        data_pts_control: M3u8DataPtsControl = "dataPTSControl",
+        /// `maxPcrInterval`: whole number, 0 to 500.
+        max_pcr_interval: i64 = "maxPcrInterval",
+        /// `nielsenId3`: enum.
+        nielsen_id3: M3u8NielsenId3 = "nielsenId3",
+        /// `patInterval`: whole number, 0 to 1000.
+        pat_interval: i64 = "patInterval",
+        /// `pcrControl`: enum.
+        pcr_control: M3u8PcrControl = "pcrControl",
+        /// `pcrPid`: whole number, 32 to 8182.
+        pcr_pid: i64 = "pcrPid",
+        /// `pmtInterval`: whole number, 0 to 1000.
+        pmt_interval: i64 = "pmtInterval",
+        /// `pmtPid`: whole number, 32 to 8182.
+        pmt_pid: i64 = "pmtPid",
+        /// `privateMetadataPid`: whole number, 32 to 8182.
+        private_metadata_pid: i64 = "privateMetadataPid",
+        /// `programNumber`: whole number, 0 to 65535.
+        program_number: i64 = "programNumber",
+        /// `ptsOffset`: whole number, 0 to 3600.
+        pts_offset: i64 = "ptsOffset",
+        /// `ptsOffsetMode`: enum.
+        pts_offset_mode: TsPtsOffset = "ptsOffsetMode",
+        /// `scte35Pid`: whole number, 32 to 8182.
+        scte35_pid: i64 = "scte35Pid",
+        /// `scte35Source`: enum.
+        scte35_source: M3u8Scte35Source = "scte35Source",
+        /// `timedMetadata`: enum.
+        timed_metadata: TimedMetadata = "timedMetadata",
+        /// `timedMetadataPid`: whole number, 32 to 8182.
+        timed_metadata_pid: i64 = "timedMetadataPid",
+        /// `transportStreamId`: whole number, 0 to 65535.
+        transport_stream_id: i64 = "transportStreamId",
+        /// `videoPid`: whole number, 32 to 8182.
+        video_pid: i64 = "videoPid",
+    }
 }
 
 open_enum! {
@@ -7147,82 +6143,66 @@ open_enum! {
     }
 }
 
-/// Structure `Metadata`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Metadata {
-    /// `eTag`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub e_tag: Option<String>,
-    /// `fileSize`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_size: Option<i64>,
-    /// `lastModified`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_modified: Option<f64>,
-    /// `mimeType`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mime_type: Option<String>,
+wire_struct! {
+    /// Structure `Metadata`.
+    Metadata {
+        /// `eTag`: text.
+        e_tag: String = "eTag",
+        /// `fileSize`: whole number.
+        file_size: i64 = "fileSize",
+        /// `lastModified`: seconds since 1970-01-01 UTC.
+        last_modified: f64 = "lastModified",
+        /// `mimeType`: text.
+        mime_type: String = "mimeType",
+    }
 }
 
-/// Structure `MinBottomRenditionSize`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MinBottomRenditionSize {
-    /// `height`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `width`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `MinBottomRenditionSize`.
+    MinBottomRenditionSize {
+        /// `height`: whole number, 32 to 8192.
+        height: i64 = "height",
+        /// `width`: whole number, 32 to 8192.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `MinTopRenditionSize`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MinTopRenditionSize {
-    /// `height`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `width`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `MinTopRenditionSize`.
+    MinTopRenditionSize {
+        /// `height`: whole number, 32 to 8192.
+        height: i64 = "height",
+        /// `width`: whole number, 32 to 8192.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `MotionImageInserter`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MotionImageInserter {
-    /// `framerate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate: Option<MotionImageInsertionFramerate>,
-    /// `input`: text matching a pattern, at least 14.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<String>,
-    /// `insertionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub insertion_mode: Option<MotionImageInsertionMode>,
-    /// `offset`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<MotionImageInsertionOffset>,
-    /// `playback`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub playback: Option<MotionImagePlayback>,
-    /// `startTime`: text matching a pattern, 11 to 11.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<String>,
+wire_struct! {
+    /// Structure `MotionImageInserter`.
+    MotionImageInserter {
+        /// `framerate`: structure.
+        framerate: MotionImageInsertionFramerate = "framerate",
+        /// `input`: text matching a pattern, at least 14.
+        input: String = "input",
+        /// `insertionMode`: enum.
+        insertion_mode: MotionImageInsertionMode = "insertionMode",
+        /// `offset`: structure.
+        offset: MotionImageInsertionOffset = "offset",
+        /// `playback`: enum.
+        playback: MotionImagePlayback = "playback",
+        /// `startTime`: text matching a pattern, 11 to 11.
+        start_time: String = "startTime",
+    }
 }
 
-/// Structure `MotionImageInsertionFramerate`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MotionImageInsertionFramerate {
-    /// `framerateDenominator`: whole number, 1 to 17895697.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483640.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
+wire_struct! {
+    /// Structure `MotionImageInsertionFramerate`.
+    MotionImageInsertionFramerate {
+        /// `framerateDenominator`: whole number, 1 to 17895697.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483640.
+        framerate_numerator: i64 = "framerateNumerator",
+    }
 }
 
 open_enum! {
@@ -7233,16 +6213,14 @@ open_enum! {
     }
 }
 
-/// Structure `MotionImageInsertionOffset`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MotionImageInsertionOffset {
-    /// `imageX`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_x: Option<i64>,
-    /// `imageY`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_y: Option<i64>,
+wire_struct! {
+    /// Structure `MotionImageInsertionOffset`.
+    MotionImageInsertionOffset {
+        /// `imageX`: whole number, 0 to 2147483647.
+        image_x: i64 = "imageX",
+        /// `imageY`: whole number, 0 to 2147483647.
+        image_y: i64 = "imageY",
+    }
 }
 
 open_enum! {
@@ -7293,25 +6271,20 @@ open_enum! {
     }
 }
 
-/// Structure `MovSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MovSettings {
-    /// `clapAtom`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clap_atom: Option<MovClapAtom>,
-    /// `cslgAtom`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cslg_atom: Option<MovCslgAtom>,
-    /// `mpeg2FourCCControl`: enum.
-    #[serde(rename = "mpeg2FourCCControl", default, skip_serializing_if = "Option::is_none")]
-    pub mpeg2_four_cc_control: Option<MovMpeg2FourCCControl>,
-    /// `paddingControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub padding_control: Option<MovPaddingControl>,
-    /// `reference`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<MovReference>,
+wire_struct! {
+    /// Structure `MovSettings`.
+    MovSettings {
+        /// `clapAtom`: enum.
+        clap_atom: MovClapAtom = "clapAtom",
+        /// `cslgAtom`: enum.
+        cslg_atom: MovCslgAtom = "cslgAtom",
+        /// `mpeg2FourCCControl`: enum.
+        mpeg2_four_cc_control: MovMpeg2FourCCControl = "mpeg2FourCCControl",
+        /// `paddingControl`: enum.
+        padding_control: MovPaddingControl = "paddingControl",
+        /// `reference`: enum.
+        reference: MovReference = "reference",
+    }
 }
 
 open_enum! {
@@ -7322,22 +6295,18 @@ open_enum! {
     }
 }
 
-/// Structure `Mp2Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Mp2Settings {
-    /// `audioDescriptionMix`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_description_mix: Option<Mp2AudioDescriptionMix>,
-    /// `bitrate`: whole number, 32000 to 384000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `channels`: whole number, 0 to 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `sampleRate`: whole number, 32000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `Mp2Settings`.
+    Mp2Settings {
+        /// `audioDescriptionMix`: enum.
+        audio_description_mix: Mp2AudioDescriptionMix = "audioDescriptionMix",
+        /// `bitrate`: whole number, 32000 to 384000.
+        bitrate: i64 = "bitrate",
+        /// `channels`: whole number, 0 to 2.
+        channels: i64 = "channels",
+        /// `sampleRate`: whole number, 32000 to 48000.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
 open_enum! {
@@ -7348,25 +6317,20 @@ open_enum! {
     }
 }
 
-/// Structure `Mp3Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Mp3Settings {
-    /// `bitrate`: whole number, 16000 to 320000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `channels`: whole number, 0 to 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<Mp3RateControlMode>,
-    /// `sampleRate`: whole number, 22050 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `vbrQuality`: whole number, 0 to 9.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vbr_quality: Option<i64>,
+wire_struct! {
+    /// Structure `Mp3Settings`.
+    Mp3Settings {
+        /// `bitrate`: whole number, 16000 to 320000.
+        bitrate: i64 = "bitrate",
+        /// `channels`: whole number, 0 to 2.
+        channels: i64 = "channels",
+        /// `rateControlMode`: enum.
+        rate_control_mode: Mp3RateControlMode = "rateControlMode",
+        /// `sampleRate`: whole number, 22050 to 48000.
+        sample_rate: i64 = "sampleRate",
+        /// `vbrQuality`: whole number, 0 to 9.
+        vbr_quality: i64 = "vbrQuality",
+    }
 }
 
 open_enum! {
@@ -7401,37 +6365,28 @@ open_enum! {
     }
 }
 
-/// Structure `Mp4Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Mp4Settings {
-    /// `audioDuration`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration: Option<CmfcAudioDuration>,
-    /// `c2paManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub c2pa_manifest: Option<Mp4C2paManifest>,
-    /// `certificateSecret`: text matching a pattern, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_secret: Option<String>,
-    /// `cslgAtom`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cslg_atom: Option<Mp4CslgAtom>,
-    /// `cttsVersion`: whole number, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ctts_version: Option<i64>,
-    /// `freeSpaceBox`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub free_space_box: Option<Mp4FreeSpaceBox>,
-    /// `moovPlacement`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moov_placement: Option<Mp4MoovPlacement>,
-    /// `mp4MajorBrand`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mp4_major_brand: Option<String>,
-    /// `signingKmsKey`: text matching a pattern, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing_kms_key: Option<String>,
+wire_struct! {
+    /// Structure `Mp4Settings`.
+    Mp4Settings {
+        /// `audioDuration`: enum.
+        audio_duration: CmfcAudioDuration = "audioDuration",
+        /// `c2paManifest`: enum.
+        c2pa_manifest: Mp4C2paManifest = "c2paManifest",
+        /// `certificateSecret`: text matching a pattern, 1 to 2048.
+        certificate_secret: String = "certificateSecret",
+        /// `cslgAtom`: enum.
+        cslg_atom: Mp4CslgAtom = "cslgAtom",
+        /// `cttsVersion`: whole number, 0 to 1.
+        ctts_version: i64 = "cttsVersion",
+        /// `freeSpaceBox`: enum.
+        free_space_box: Mp4FreeSpaceBox = "freeSpaceBox",
+        /// `moovPlacement`: enum.
+        moov_placement: Mp4MoovPlacement = "moovPlacement",
+        /// `mp4MajorBrand`: text.
+        mp4_major_brand: String = "mp4MajorBrand",
+        /// `signingKmsKey`: text matching a pattern, at least 1.
+        signing_kms_key: String = "signingKmsKey",
+    }
 }
 
 open_enum! {
@@ -7498,52 +6453,38 @@ open_enum! {
     }
 }
 
-/// Structure `MpdSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MpdSettings {
-    /// `accessibilityCaptionHints`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accessibility_caption_hints: Option<MpdAccessibilityCaptionHints>,
-    /// `audioDuration`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_duration: Option<MpdAudioDuration>,
-    /// `c2paManifest`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub c2pa_manifest: Option<MpdC2paManifest>,
-    /// `captionContainerType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_container_type: Option<MpdCaptionContainerType>,
-    /// `certificateSecret`: text matching a pattern, 1 to 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_secret: Option<String>,
-    /// `klvMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub klv_metadata: Option<MpdKlvMetadata>,
-    /// `manifestMetadataSignaling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_metadata_signaling: Option<MpdManifestMetadataSignaling>,
-    /// `scte35Esam`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_esam: Option<MpdScte35Esam>,
-    /// `scte35Source`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scte35_source: Option<MpdScte35Source>,
-    /// `signingKmsKey`: text matching a pattern, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing_kms_key: Option<String>,
-    /// `timedMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata: Option<MpdTimedMetadata>,
-    /// `timedMetadataBoxVersion`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_box_version: Option<MpdTimedMetadataBoxVersion>,
-    /// `timedMetadataSchemeIdUri`: text, at most 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_scheme_id_uri: Option<String>,
-    /// `timedMetadataValue`: text, at most 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timed_metadata_value: Option<String>,
+wire_struct! {
+    /// Structure `MpdSettings`.
+    MpdSettings {
+        /// `accessibilityCaptionHints`: enum.
+        accessibility_caption_hints: MpdAccessibilityCaptionHints = "accessibilityCaptionHints",
+        /// `audioDuration`: enum.
+        audio_duration: MpdAudioDuration = "audioDuration",
+        /// `c2paManifest`: enum.
+        c2pa_manifest: MpdC2paManifest = "c2paManifest",
+        /// `captionContainerType`: enum.
+        caption_container_type: MpdCaptionContainerType = "captionContainerType",
+        /// `certificateSecret`: text matching a pattern, 1 to 2048.
+        certificate_secret: String = "certificateSecret",
+        /// `klvMetadata`: enum.
+        klv_metadata: MpdKlvMetadata = "klvMetadata",
+        /// `manifestMetadataSignaling`: enum.
+        manifest_metadata_signaling: MpdManifestMetadataSignaling = "manifestMetadataSignaling",
+        /// `scte35Esam`: enum.
+        scte35_esam: MpdScte35Esam = "scte35Esam",
+        /// `scte35Source`: enum.
+        scte35_source: MpdScte35Source = "scte35Source",
+        /// `signingKmsKey`: text matching a pattern, at least 1.
+        signing_kms_key: String = "signingKmsKey",
+        /// `timedMetadata`: enum.
+        timed_metadata: MpdTimedMetadata = "timedMetadata",
+        /// `timedMetadataBoxVersion`: enum.
+        timed_metadata_box_version: MpdTimedMetadataBoxVersion = "timedMetadataBoxVersion",
+        /// `timedMetadataSchemeIdUri`: text, at most 1000.
+        timed_metadata_scheme_id_uri: String = "timedMetadataSchemeIdUri",
+        /// `timedMetadataValue`: text, at most 1000.
+        timed_metadata_value: String = "timedMetadataValue",
+    }
 }
 
 open_enum! {
@@ -7687,112 +6628,78 @@ open_enum! {
     }
 }
 
-/// Structure `Mpeg2Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Mpeg2Settings {
-    /// `adaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adaptive_quantization: Option<Mpeg2AdaptiveQuantization>,
-    /// `bitrate`: whole number, 1000 to 288000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `codecLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_level: Option<Mpeg2CodecLevel>,
-    /// `codecProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_profile: Option<Mpeg2CodecProfile>,
-    /// `dynamicSubGop`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dynamic_sub_gop: Option<Mpeg2DynamicSubGop>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<Mpeg2FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<Mpeg2FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 1001.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 24 to 60000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `gopClosedCadence`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_closed_cadence: Option<i64>,
-    /// `gopSize`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size: Option<f64>,
-    /// `gopSizeUnits`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size_units: Option<Mpeg2GopSizeUnits>,
-    /// `hrdBufferFinalFillPercentage`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_final_fill_percentage: Option<i64>,
-    /// `hrdBufferInitialFillPercentage`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_initial_fill_percentage: Option<i64>,
-    /// `hrdBufferSize`: whole number, 0 to 47185920.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<Mpeg2InterlaceMode>,
-    /// `intraDcPrecision`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intra_dc_precision: Option<Mpeg2IntraDcPrecision>,
-    /// `maxBitrate`: whole number, 1000 to 300000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bitrate: Option<i64>,
-    /// `minIInterval`: whole number, 0 to 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_i_interval: Option<i64>,
-    /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 7.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_b_frames_between_reference_frames: Option<i64>,
-    /// `parControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_control: Option<Mpeg2ParControl>,
-    /// `parDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_denominator: Option<i64>,
-    /// `parNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_numerator: Option<i64>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<Mpeg2QualityTuningLevel>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<Mpeg2RateControlMode>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<Mpeg2ScanTypeConversionMode>,
-    /// `sceneChangeDetect`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scene_change_detect: Option<Mpeg2SceneChangeDetect>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<Mpeg2SlowPal>,
-    /// `softness`: whole number, 0 to 128.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub softness: Option<i64>,
-    /// `spatialAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spatial_adaptive_quantization: Option<Mpeg2SpatialAdaptiveQuantization>,
-    /// `syntax`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub syntax: Option<Mpeg2Syntax>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<Mpeg2Telecine>,
-    /// `temporalAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporal_adaptive_quantization: Option<Mpeg2TemporalAdaptiveQuantization>,
+wire_struct! {
+    /// Structure `Mpeg2Settings`.
+    Mpeg2Settings {
+        /// `adaptiveQuantization`: enum.
+        adaptive_quantization: Mpeg2AdaptiveQuantization = "adaptiveQuantization",
+        /// `bitrate`: whole number, 1000 to 288000000.
+        bitrate: i64 = "bitrate",
+        /// `codecLevel`: enum.
+        codec_level: Mpeg2CodecLevel = "codecLevel",
+        /// `codecProfile`: enum.
+        codec_profile: Mpeg2CodecProfile = "codecProfile",
+        /// `dynamicSubGop`: enum.
+        dynamic_sub_gop: Mpeg2DynamicSubGop = "dynamicSubGop",
+        /// `framerateControl`: enum.
+        framerate_control: Mpeg2FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: Mpeg2FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 1001.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 24 to 60000.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `gopClosedCadence`: whole number, 0 to 2147483647.
+        gop_closed_cadence: i64 = "gopClosedCadence",
+        /// `gopSize`: number.
+        gop_size: f64 = "gopSize",
+        /// `gopSizeUnits`: enum.
+        gop_size_units: Mpeg2GopSizeUnits = "gopSizeUnits",
+        /// `hrdBufferFinalFillPercentage`: whole number, 0 to 100.
+        hrd_buffer_final_fill_percentage: i64 = "hrdBufferFinalFillPercentage",
+        /// `hrdBufferInitialFillPercentage`: whole number, 0 to 100.
+        hrd_buffer_initial_fill_percentage: i64 = "hrdBufferInitialFillPercentage",
+        /// `hrdBufferSize`: whole number, 0 to 47185920.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `interlaceMode`: enum.
+        interlace_mode: Mpeg2InterlaceMode = "interlaceMode",
+        /// `intraDcPrecision`: enum.
+        intra_dc_precision: Mpeg2IntraDcPrecision = "intraDcPrecision",
+        /// `maxBitrate`: whole number, 1000 to 300000000.
+        max_bitrate: i64 = "maxBitrate",
+        /// `minIInterval`: whole number, 0 to 30.
+        min_i_interval: i64 = "minIInterval",
+        /// `numberBFramesBetweenReferenceFrames`: whole number, 0 to 7.
+        number_b_frames_between_reference_frames: i64 = "numberBFramesBetweenReferenceFrames",
+        /// `parControl`: enum.
+        par_control: Mpeg2ParControl = "parControl",
+        /// `parDenominator`: whole number, 1 to 2147483647.
+        par_denominator: i64 = "parDenominator",
+        /// `parNumerator`: whole number, 1 to 2147483647.
+        par_numerator: i64 = "parNumerator",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: Mpeg2QualityTuningLevel = "qualityTuningLevel",
+        /// `rateControlMode`: enum.
+        rate_control_mode: Mpeg2RateControlMode = "rateControlMode",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: Mpeg2ScanTypeConversionMode = "scanTypeConversionMode",
+        /// `sceneChangeDetect`: enum.
+        scene_change_detect: Mpeg2SceneChangeDetect = "sceneChangeDetect",
+        /// `slowPal`: enum.
+        slow_pal: Mpeg2SlowPal = "slowPal",
+        /// `softness`: whole number, 0 to 128.
+        softness: i64 = "softness",
+        /// `spatialAdaptiveQuantization`: enum.
+        spatial_adaptive_quantization: Mpeg2SpatialAdaptiveQuantization = "spatialAdaptiveQuantization",
+        /// `syntax`: enum.
+        syntax: Mpeg2Syntax = "syntax",
+        /// `telecine`: enum.
+        telecine: Mpeg2Telecine = "telecine",
+        /// `temporalAdaptiveQuantization`: enum.
+        temporal_adaptive_quantization: Mpeg2TemporalAdaptiveQuantization = "temporalAdaptiveQuantization",
+    }
 }
 
 open_enum! {
@@ -7836,16 +6743,14 @@ open_enum! {
     }
 }
 
-/// Structure `MsSmoothAdditionalManifest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MsSmoothAdditionalManifest {
-    /// `manifestNameModifier`: text, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_name_modifier: Option<String>,
-    /// `selectedOutputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selected_outputs: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `MsSmoothAdditionalManifest`.
+    MsSmoothAdditionalManifest {
+        /// `manifestNameModifier`: text, at least 1.
+        manifest_name_modifier: String = "manifestNameModifier",
+        /// `selectedOutputs`: list.
+        selected_outputs: Vec<String> = "selectedOutputs",
+    }
 }
 
 open_enum! {
@@ -7856,13 +6761,12 @@ open_enum! {
     }
 }
 
-/// Structure `MsSmoothEncryptionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MsSmoothEncryptionSettings {
-    /// `spekeKeyProvider`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speke_key_provider: Option<SpekeKeyProvider>,
+wire_struct! {
+    /// Structure `MsSmoothEncryptionSettings`.
+    MsSmoothEncryptionSettings {
+        /// `spekeKeyProvider`: structure.
+        speke_key_provider: SpekeKeyProvider = "spekeKeyProvider",
+    }
 }
 
 open_enum! {
@@ -7873,34 +6777,26 @@ open_enum! {
     }
 }
 
-/// Structure `MsSmoothGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MsSmoothGroupSettings {
-    /// `additionalManifests`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub additional_manifests: Option<Vec<MsSmoothAdditionalManifest>>,
-    /// `audioDeduplication`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_deduplication: Option<MsSmoothAudioDeduplication>,
-    /// `destination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// `destinationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_settings: Option<DestinationSettings>,
-    /// `encryption`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<MsSmoothEncryptionSettings>,
-    /// `fragmentLength`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fragment_length: Option<i64>,
-    /// `fragmentLengthControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fragment_length_control: Option<MsSmoothFragmentLengthControl>,
-    /// `manifestEncoding`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_encoding: Option<MsSmoothManifestEncoding>,
+wire_struct! {
+    /// Structure `MsSmoothGroupSettings`.
+    MsSmoothGroupSettings {
+        /// `additionalManifests`: list.
+        additional_manifests: Vec<MsSmoothAdditionalManifest> = "additionalManifests",
+        /// `audioDeduplication`: enum.
+        audio_deduplication: MsSmoothAudioDeduplication = "audioDeduplication",
+        /// `destination`: text matching a pattern.
+        destination: String = "destination",
+        /// `destinationSettings`: structure.
+        destination_settings: DestinationSettings = "destinationSettings",
+        /// `encryption`: structure.
+        encryption: MsSmoothEncryptionSettings = "encryption",
+        /// `fragmentLength`: whole number, 1 to 2147483647.
+        fragment_length: i64 = "fragmentLength",
+        /// `fragmentLengthControl`: enum.
+        fragment_length_control: MsSmoothFragmentLengthControl = "fragmentLengthControl",
+        /// `manifestEncoding`: enum.
+        manifest_encoding: MsSmoothManifestEncoding = "manifestEncoding",
+    }
 }
 
 open_enum! {
@@ -7911,22 +6807,20 @@ open_enum! {
     }
 }
 
-/// Structure `MultiViewInput`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MultiViewInput {
-    /// `fileInput`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_input: Option<String>,
+wire_struct! {
+    /// Structure `MultiViewInput`.
+    MultiViewInput {
+        /// `fileInput`: text matching a pattern.
+        file_input: String = "fileInput",
+    }
 }
 
-/// Structure `MultiViewSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MultiViewSettings {
-    /// `input`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<MultiViewInput>,
+wire_struct! {
+    /// Structure `MultiViewSettings`.
+    MultiViewSettings {
+        /// `input`: structure.
+        input: MultiViewInput = "input",
+    }
 }
 
 open_enum! {
@@ -7948,22 +6842,18 @@ open_enum! {
     }
 }
 
-/// Structure `MxfSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MxfSettings {
-    /// `afdSignaling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub afd_signaling: Option<MxfAfdSignaling>,
-    /// `profile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<MxfProfile>,
-    /// `uncompressedAudioWrapping`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uncompressed_audio_wrapping: Option<MxfUncompressedAudioWrapping>,
-    /// `xavcProfileSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_profile_settings: Option<MxfXavcProfileSettings>,
+wire_struct! {
+    /// Structure `MxfSettings`.
+    MxfSettings {
+        /// `afdSignaling`: enum.
+        afd_signaling: MxfAfdSignaling = "afdSignaling",
+        /// `profile`: enum.
+        profile: MxfProfile = "profile",
+        /// `uncompressedAudioWrapping`: enum.
+        uncompressed_audio_wrapping: MxfUncompressedAudioWrapping = "uncompressedAudioWrapping",
+        /// `xavcProfileSettings`: structure.
+        xavc_profile_settings: MxfXavcProfileSettings = "xavcProfileSettings",
+    }
 }
 
 open_enum! {
@@ -7982,34 +6872,28 @@ open_enum! {
     }
 }
 
-/// Structure `MxfXavcProfileSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MxfXavcProfileSettings {
-    /// `durationMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_mode: Option<MxfXavcDurationMode>,
-    /// `maxAncDataSize`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_anc_data_size: Option<i64>,
+wire_struct! {
+    /// Structure `MxfXavcProfileSettings`.
+    MxfXavcProfileSettings {
+        /// `durationMode`: enum.
+        duration_mode: MxfXavcDurationMode = "durationMode",
+        /// `maxAncDataSize`: whole number, 0 to 2147483647.
+        max_anc_data_size: i64 = "maxAncDataSize",
+    }
 }
 
-/// Structure `NexGuardFileMarkerSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NexGuardFileMarkerSettings {
-    /// `license`: text, 1 to 100000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub license: Option<String>,
-    /// `payload`: whole number, 0 to 4194303.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<i64>,
-    /// `preset`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<String>,
-    /// `strength`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strength: Option<WatermarkingStrength>,
+wire_struct! {
+    /// Structure `NexGuardFileMarkerSettings`.
+    NexGuardFileMarkerSettings {
+        /// `license`: text, 1 to 100000.
+        license: String = "license",
+        /// `payload`: whole number, 0 to 4194303.
+        payload: i64 = "payload",
+        /// `preset`: text, 1 to 256.
+        preset: String = "preset",
+        /// `strength`: enum.
+        strength: WatermarkingStrength = "strength",
+    }
 }
 
 open_enum! {
@@ -8021,55 +6905,42 @@ open_enum! {
     }
 }
 
-/// Structure `NielsenConfiguration`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NielsenConfiguration {
-    /// `breakoutCode`: whole number, 0 to 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breakout_code: Option<i64>,
-    /// `distributorId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distributor_id: Option<String>,
+wire_struct! {
+    /// Structure `NielsenConfiguration`.
+    NielsenConfiguration {
+        /// `breakoutCode`: whole number, 0 to 0.
+        breakout_code: i64 = "breakoutCode",
+        /// `distributorId`: text.
+        distributor_id: String = "distributorId",
+    }
 }
 
-/// Structure `NielsenNonLinearWatermarkSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NielsenNonLinearWatermarkSettings {
-    /// `activeWatermarkProcess`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_watermark_process: Option<NielsenActiveWatermarkProcessType>,
-    /// `adiFilename`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adi_filename: Option<String>,
-    /// `assetId`: text, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asset_id: Option<String>,
-    /// `assetName`: text, 1 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asset_name: Option<String>,
-    /// `cbetSourceId`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cbet_source_id: Option<String>,
-    /// `episodeId`: text, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub episode_id: Option<String>,
-    /// `metadataDestination`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata_destination: Option<String>,
-    /// `sourceId`: whole number, 0 to 65534.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_id: Option<i64>,
-    /// `sourceWatermarkStatus`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_watermark_status: Option<NielsenSourceWatermarkStatusType>,
-    /// `ticServerUrl`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tic_server_url: Option<String>,
-    /// `uniqueTicPerAudioTrack`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unique_tic_per_audio_track: Option<NielsenUniqueTicPerAudioTrackType>,
+wire_struct! {
+    /// Structure `NielsenNonLinearWatermarkSettings`.
+    NielsenNonLinearWatermarkSettings {
+        /// `activeWatermarkProcess`: enum.
+        active_watermark_process: NielsenActiveWatermarkProcessType = "activeWatermarkProcess",
+        /// `adiFilename`: text matching a pattern.
+        adi_filename: String = "adiFilename",
+        /// `assetId`: text, 1 to 20.
+        asset_id: String = "assetId",
+        /// `assetName`: text, 1 to 50.
+        asset_name: String = "assetName",
+        /// `cbetSourceId`: text matching a pattern.
+        cbet_source_id: String = "cbetSourceId",
+        /// `episodeId`: text, 1 to 20.
+        episode_id: String = "episodeId",
+        /// `metadataDestination`: text matching a pattern.
+        metadata_destination: String = "metadataDestination",
+        /// `sourceId`: whole number, 0 to 65534.
+        source_id: i64 = "sourceId",
+        /// `sourceWatermarkStatus`: enum.
+        source_watermark_status: NielsenSourceWatermarkStatusType = "sourceWatermarkStatus",
+        /// `ticServerUrl`: text matching a pattern.
+        tic_server_url: String = "ticServerUrl",
+        /// `uniqueTicPerAudioTrack`: enum.
+        unique_tic_per_audio_track: NielsenUniqueTicPerAudioTrackType = "uniqueTicPerAudioTrack",
+    }
 }
 
 open_enum! {
@@ -8106,22 +6977,18 @@ open_enum! {
     }
 }
 
-/// Structure `NoiseReducer`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NoiseReducer {
-    /// `filter`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<NoiseReducerFilter>,
-    /// `filterSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_settings: Option<NoiseReducerFilterSettings>,
-    /// `spatialFilterSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spatial_filter_settings: Option<NoiseReducerSpatialFilterSettings>,
-    /// `temporalFilterSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporal_filter_settings: Option<NoiseReducerTemporalFilterSettings>,
+wire_struct! {
+    /// Structure `NoiseReducer`.
+    NoiseReducer {
+        /// `filter`: enum.
+        filter: NoiseReducerFilter = "filter",
+        /// `filterSettings`: structure.
+        filter_settings: NoiseReducerFilterSettings = "filterSettings",
+        /// `spatialFilterSettings`: structure.
+        spatial_filter_settings: NoiseReducerSpatialFilterSettings = "spatialFilterSettings",
+        /// `temporalFilterSettings`: structure.
+        temporal_filter_settings: NoiseReducerTemporalFilterSettings = "temporalFilterSettings",
+    }
 }
 
 open_enum! {
@@ -8138,73 +7005,60 @@ open_enum! {
     }
 }
 
-/// Structure `NoiseReducerFilterSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NoiseReducerFilterSettings {
-    /// `strength`: whole number, 0 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strength: Option<i64>,
+wire_struct! {
+    /// Structure `NoiseReducerFilterSettings`.
+    NoiseReducerFilterSettings {
+        /// `strength`: whole number, 0 to 3.
+        strength: i64 = "strength",
+    }
 }
 
-/// Structure `NoiseReducerSpatialFilterSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NoiseReducerSpatialFilterSettings {
-    /// `postFilterSharpenStrength`: whole number, 0 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post_filter_sharpen_strength: Option<i64>,
-    /// `speed`: whole number, -2 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<i64>,
-    /// `strength`: whole number, 0 to 16.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strength: Option<i64>,
+wire_struct! {
+    /// Structure `NoiseReducerSpatialFilterSettings`.
+    NoiseReducerSpatialFilterSettings {
+        /// `postFilterSharpenStrength`: whole number, 0 to 3.
+        post_filter_sharpen_strength: i64 = "postFilterSharpenStrength",
+        /// `speed`: whole number, -2 to 3.
+        speed: i64 = "speed",
+        /// `strength`: whole number, 0 to 16.
+        strength: i64 = "strength",
+    }
 }
 
-/// Structure `NoiseReducerTemporalFilterSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NoiseReducerTemporalFilterSettings {
-    /// `aggressiveMode`: whole number, 0 to 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aggressive_mode: Option<i64>,
-    /// `postTemporalSharpening`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post_temporal_sharpening: Option<NoiseFilterPostTemporalSharpening>,
-    /// `postTemporalSharpeningStrength`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post_temporal_sharpening_strength: Option<NoiseFilterPostTemporalSharpeningStrength>,
-    /// `speed`: whole number, -1 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<i64>,
-    /// `strength`: whole number, 0 to 16.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strength: Option<i64>,
+wire_struct! {
+    /// Structure `NoiseReducerTemporalFilterSettings`.
+    NoiseReducerTemporalFilterSettings {
+        /// `aggressiveMode`: whole number, 0 to 4.
+        aggressive_mode: i64 = "aggressiveMode",
+        /// `postTemporalSharpening`: enum.
+        post_temporal_sharpening: NoiseFilterPostTemporalSharpening = "postTemporalSharpening",
+        /// `postTemporalSharpeningStrength`: enum.
+        post_temporal_sharpening_strength: NoiseFilterPostTemporalSharpeningStrength = "postTemporalSharpeningStrength",
+        /// `speed`: whole number, -1 to 3.
+        speed: i64 = "speed",
+        /// `strength`: whole number, 0 to 16.
+        strength: i64 = "strength",
+    }
 }
 
-/// Structure `NotFoundException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NotFoundException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `NotFoundException`.
+    NotFoundException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `OpusSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OpusSettings {
-    /// `bitrate`: whole number, 32000 to 192000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `channels`: whole number, 0 to 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `sampleRate`: whole number, 16000 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `OpusSettings`.
+    OpusSettings {
+        /// `bitrate`: whole number, 32000 to 192000.
+        bitrate: i64 = "bitrate",
+        /// `channels`: whole number, 0 to 2.
+        channels: i64 = "channels",
+        /// `sampleRate`: whole number, 16000 to 48000.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
 open_enum! {
@@ -8215,115 +7069,90 @@ open_enum! {
     }
 }
 
-/// Structure `Output`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    /// `audioDescriptions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_descriptions: Option<Vec<AudioDescription>>,
-    /// `captionDescriptions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_descriptions: Option<Vec<CaptionDescription>>,
-    /// `containerSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_settings: Option<ContainerSettings>,
-    /// `extension`: text, at most 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extension: Option<String>,
-    /// `nameModifier`: text, 1 to 256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name_modifier: Option<String>,
-    /// `outputSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_settings: Option<OutputSettings>,
-    /// `preset`: text, at least 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<String>,
-    /// `videoDescription`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_description: Option<VideoDescription>,
+wire_struct! {
+    /// Structure `Output`.
+    Output {
+        /// `audioDescriptions`: list.
+        audio_descriptions: Vec<AudioDescription> = "audioDescriptions",
+        /// `captionDescriptions`: list.
+        caption_descriptions: Vec<CaptionDescription> = "captionDescriptions",
+        /// `containerSettings`: structure.
+        container_settings: ContainerSettings = "containerSettings",
+        /// `extension`: text, at most 256.
+        extension: String = "extension",
+        /// `nameModifier`: text, 1 to 256.
+        name_modifier: String = "nameModifier",
+        /// `outputSettings`: structure.
+        output_settings: OutputSettings = "outputSettings",
+        /// `preset`: text, at least 0.
+        preset: String = "preset",
+        /// `videoDescription`: structure.
+        video_description: VideoDescription = "videoDescription",
+    }
 }
 
-/// Structure `OutputChannelMapping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputChannelMapping {
-    /// `inputChannels`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_channels: Option<Vec<i64>>,
-    /// `inputChannelsFineTune`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_channels_fine_tune: Option<Vec<f64>>,
+wire_struct! {
+    /// Structure `OutputChannelMapping`.
+    OutputChannelMapping {
+        /// `inputChannels`: list.
+        input_channels: Vec<i64> = "inputChannels",
+        /// `inputChannelsFineTune`: list.
+        input_channels_fine_tune: Vec<f64> = "inputChannelsFineTune",
+    }
 }
 
-/// Structure `OutputDetail`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputDetail {
-    /// `durationInMs`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_in_ms: Option<i64>,
-    /// `videoDetails`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_details: Option<VideoDetail>,
+wire_struct! {
+    /// Structure `OutputDetail`.
+    OutputDetail {
+        /// `durationInMs`: whole number.
+        duration_in_ms: i64 = "durationInMs",
+        /// `videoDetails`: structure.
+        video_details: VideoDetail = "videoDetails",
+    }
 }
 
-/// Structure `OutputGroup`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputGroup {
-    /// `automatedEncodingSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub automated_encoding_settings: Option<AutomatedEncodingSettings>,
-    /// `customName`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_name: Option<String>,
-    /// `name`: text, at most 2048.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `outputGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_group_settings: Option<OutputGroupSettings>,
-    /// `outputs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outputs: Option<Vec<Output>>,
+wire_struct! {
+    /// Structure `OutputGroup`.
+    OutputGroup {
+        /// `automatedEncodingSettings`: structure.
+        automated_encoding_settings: AutomatedEncodingSettings = "automatedEncodingSettings",
+        /// `customName`: text.
+        custom_name: String = "customName",
+        /// `name`: text, at most 2048.
+        name: String = "name",
+        /// `outputGroupSettings`: structure.
+        output_group_settings: OutputGroupSettings = "outputGroupSettings",
+        /// `outputs`: list.
+        outputs: Vec<Output> = "outputs",
+    }
 }
 
-/// Structure `OutputGroupDetail`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputGroupDetail {
-    /// `outputDetails`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_details: Option<Vec<OutputDetail>>,
+wire_struct! {
+    /// Structure `OutputGroupDetail`.
+    OutputGroupDetail {
+        /// `outputDetails`: list.
+        output_details: Vec<OutputDetail> = "outputDetails",
+    }
 }
 
-/// Structure `OutputGroupSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputGroupSettings {
-    /// `cmafGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cmaf_group_settings: Option<CmafGroupSettings>,
-    /// `dashIsoGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dash_iso_group_settings: Option<DashIsoGroupSettings>,
-    /// `fileGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_group_settings: Option<FileGroupSettings>,
-    /// `hlsGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hls_group_settings: Option<HlsGroupSettings>,
-    /// `msSmoothGroupSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ms_smooth_group_settings: Option<MsSmoothGroupSettings>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<OutputGroupType>,
+wire_struct! {
+    /// Structure `OutputGroupSettings`.
+    OutputGroupSettings {
+        /// `cmafGroupSettings`: structure.
+        cmaf_group_settings: CmafGroupSettings = "cmafGroupSettings",
+        /// `dashIsoGroupSettings`: structure.
+        dash_iso_group_settings: DashIsoGroupSettings = "dashIsoGroupSettings",
+        /// `fileGroupSettings`: structure.
+        file_group_settings: FileGroupSettings = "fileGroupSettings",
+        /// `hlsGroupSettings`: structure.
+        hls_group_settings: HlsGroupSettings = "hlsGroupSettings",
+        /// `msSmoothGroupSettings`: structure.
+        ms_smooth_group_settings: MsSmoothGroupSettings = "msSmoothGroupSettings",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `type`: enum.
+        r#type: OutputGroupType = "type",
+    }
 }
 
 open_enum! {
@@ -8347,13 +7176,12 @@ open_enum! {
     }
 }
 
-/// Structure `OutputSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputSettings {
-    /// `hlsSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hls_settings: Option<HlsSettings>,
+wire_struct! {
+    /// Structure `OutputSettings`.
+    OutputSettings {
+        /// `hlsSettings`: structure.
+        hls_settings: HlsSettings = "hlsSettings",
+    }
 }
 
 open_enum! {
@@ -8364,70 +7192,56 @@ open_enum! {
     }
 }
 
-/// Structure `PartnerWatermarking`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PartnerWatermarking {
-    /// `nexguardFileMarkerSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nexguard_file_marker_settings: Option<NexGuardFileMarkerSettings>,
+wire_struct! {
+    /// Structure `PartnerWatermarking`.
+    PartnerWatermarking {
+        /// `nexguardFileMarkerSettings`: structure.
+        nexguard_file_marker_settings: NexGuardFileMarkerSettings = "nexguardFileMarkerSettings",
+    }
 }
 
-/// Structure `PassthroughSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PassthroughSettings {
-    /// `frameControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame_control: Option<FrameControl>,
-    /// `videoSelectorMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_selector_mode: Option<VideoSelectorMode>,
+wire_struct! {
+    /// Structure `PassthroughSettings`.
+    PassthroughSettings {
+        /// `frameControl`: enum.
+        frame_control: FrameControl = "frameControl",
+        /// `videoSelectorMode`: enum.
+        video_selector_mode: VideoSelectorMode = "videoSelectorMode",
+    }
 }
 
-/// Structure `Policy`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Policy {
-    /// `httpInputs`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http_inputs: Option<InputPolicy>,
-    /// `httpsInputs`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub https_inputs: Option<InputPolicy>,
-    /// `s3Inputs`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3_inputs: Option<InputPolicy>,
+wire_struct! {
+    /// Structure `Policy`.
+    Policy {
+        /// `httpInputs`: enum.
+        http_inputs: InputPolicy = "httpInputs",
+        /// `httpsInputs`: enum.
+        https_inputs: InputPolicy = "httpsInputs",
+        /// `s3Inputs`: enum.
+        s3_inputs: InputPolicy = "s3Inputs",
+    }
 }
 
-/// Structure `Preset`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Preset {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `createdAt`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<f64>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `lastUpdated`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_updated: Option<f64>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<PresetSettings>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<Type>,
+wire_struct! {
+    /// Structure `Preset`.
+    Preset {
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `category`: text.
+        category: String = "category",
+        /// `createdAt`: seconds since 1970-01-01 UTC.
+        created_at: f64 = "createdAt",
+        /// `description`: text.
+        description: String = "description",
+        /// `lastUpdated`: seconds since 1970-01-01 UTC.
+        last_updated: f64 = "lastUpdated",
+        /// `name`: text.
+        name: String = "name",
+        /// `settings`: structure.
+        settings: PresetSettings = "settings",
+        /// `type`: enum.
+        r#type: Type = "type",
+    }
 }
 
 open_enum! {
@@ -8439,22 +7253,18 @@ open_enum! {
     }
 }
 
-/// Structure `PresetSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PresetSettings {
-    /// `audioDescriptions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_descriptions: Option<Vec<AudioDescription>>,
-    /// `captionDescriptions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caption_descriptions: Option<Vec<CaptionDescriptionPreset>>,
-    /// `containerSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_settings: Option<ContainerSettings>,
-    /// `videoDescription`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_description: Option<VideoDescription>,
+wire_struct! {
+    /// Structure `PresetSettings`.
+    PresetSettings {
+        /// `audioDescriptions`: list.
+        audio_descriptions: Vec<AudioDescription> = "audioDescriptions",
+        /// `captionDescriptions`: list.
+        caption_descriptions: Vec<CaptionDescriptionPreset> = "captionDescriptions",
+        /// `containerSettings`: structure.
+        container_settings: ContainerSettings = "containerSettings",
+        /// `videoDescription`: structure.
+        video_description: VideoDescription = "videoDescription",
+    }
 }
 
 open_enum! {
@@ -8492,46 +7302,40 @@ open_enum! {
     }
 }
 
-/// Structure `ProbeInputFile`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProbeInputFile {
-    /// `fileUrl`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_url: Option<String>,
+wire_struct! {
+    /// Structure `ProbeInputFile`.
+    ProbeInputFile {
+        /// `fileUrl`: text.
+        file_url: String = "fileUrl",
+    }
 }
 
-/// Structure `ProbeRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProbeRequest {
-    /// `inputFiles`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_files: Option<Vec<ProbeInputFile>>,
+wire_struct! {
+    /// Structure `ProbeRequest`.
+    ProbeRequest {
+        /// `inputFiles`: list.
+        input_files: Vec<ProbeInputFile> = "inputFiles",
+    }
 }
 
-/// Structure `ProbeResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProbeResponse {
-    /// `probeResults`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe_results: Option<Vec<ProbeResult>>,
+wire_struct! {
+    /// Structure `ProbeResponse`.
+    ProbeResponse {
+        /// `probeResults`: list.
+        probe_results: Vec<ProbeResult> = "probeResults",
+    }
 }
 
-/// Structure `ProbeResult`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProbeResult {
-    /// `container`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<Container>,
-    /// `metadata`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
-    /// `trackMappings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub track_mappings: Option<Vec<TrackMapping>>,
+wire_struct! {
+    /// Structure `ProbeResult`.
+    ProbeResult {
+        /// `container`: structure.
+        container: Container = "container",
+        /// `metadata`: structure.
+        metadata: Metadata = "metadata",
+        /// `trackMappings`: list.
+        track_mappings: Vec<TrackMapping> = "trackMappings",
+    }
 }
 
 open_enum! {
@@ -8599,52 +7403,38 @@ open_enum! {
     }
 }
 
-/// Structure `ProresSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProresSettings {
-    /// `chromaSampling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chroma_sampling: Option<ProresChromaSampling>,
-    /// `codecProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_profile: Option<ProresCodecProfile>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<ProresFramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<ProresFramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<ProresInterlaceMode>,
-    /// `parControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_control: Option<ProresParControl>,
-    /// `parDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_denominator: Option<i64>,
-    /// `parNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_numerator: Option<i64>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<ProresScanTypeConversionMode>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<ProresSlowPal>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<ProresTelecine>,
+wire_struct! {
+    /// Structure `ProresSettings`.
+    ProresSettings {
+        /// `chromaSampling`: enum.
+        chroma_sampling: ProresChromaSampling = "chromaSampling",
+        /// `codecProfile`: enum.
+        codec_profile: ProresCodecProfile = "codecProfile",
+        /// `framerateControl`: enum.
+        framerate_control: ProresFramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: ProresFramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `interlaceMode`: enum.
+        interlace_mode: ProresInterlaceMode = "interlaceMode",
+        /// `parControl`: enum.
+        par_control: ProresParControl = "parControl",
+        /// `parDenominator`: whole number, 1 to 2147483647.
+        par_denominator: i64 = "parDenominator",
+        /// `parNumerator`: whole number, 1 to 2147483647.
+        par_numerator: i64 = "parNumerator",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: ProresScanTypeConversionMode = "scanTypeConversionMode",
+        /// `slowPal`: enum.
+        slow_pal: ProresSlowPal = "slowPal",
+        /// `telecine`: enum.
+        telecine: ProresTelecine = "telecine",
+    }
 }
 
 open_enum! {
@@ -8663,70 +7453,54 @@ open_enum! {
     }
 }
 
-/// Structure `PutPolicyRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PutPolicyRequest {
-    /// `policy`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Policy>,
+wire_struct! {
+    /// Structure `PutPolicyRequest`.
+    PutPolicyRequest {
+        /// `policy`: structure.
+        policy: Policy = "policy",
+    }
 }
 
-/// Structure `PutPolicyResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PutPolicyResponse {
-    /// `policy`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Policy>,
+wire_struct! {
+    /// Structure `PutPolicyResponse`.
+    PutPolicyResponse {
+        /// `policy`: structure.
+        policy: Policy = "policy",
+    }
 }
 
-/// Structure `Queue`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Queue {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `concurrentJobs`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrent_jobs: Option<i64>,
-    /// `createdAt`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<f64>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `lastUpdated`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_updated: Option<f64>,
-    /// `maximumConcurrentFeeds`: whole number, at least 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maximum_concurrent_feeds: Option<i64>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `pricingPlan`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pricing_plan: Option<PricingPlan>,
-    /// `progressingJobsCount`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progressing_jobs_count: Option<i64>,
-    /// `reservationPlan`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reservation_plan: Option<ReservationPlan>,
-    /// `serviceOverrides`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_overrides: Option<Vec<ServiceOverride>>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<QueueStatus>,
-    /// `submittedJobsCount`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submitted_jobs_count: Option<i64>,
-    /// `type`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<Type>,
+wire_struct! {
+    /// Structure `Queue`.
+    Queue {
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `concurrentJobs`: whole number.
+        concurrent_jobs: i64 = "concurrentJobs",
+        /// `createdAt`: seconds since 1970-01-01 UTC.
+        created_at: f64 = "createdAt",
+        /// `description`: text.
+        description: String = "description",
+        /// `lastUpdated`: seconds since 1970-01-01 UTC.
+        last_updated: f64 = "lastUpdated",
+        /// `maximumConcurrentFeeds`: whole number, at least 0.
+        maximum_concurrent_feeds: i64 = "maximumConcurrentFeeds",
+        /// `name`: text.
+        name: String = "name",
+        /// `pricingPlan`: enum.
+        pricing_plan: PricingPlan = "pricingPlan",
+        /// `progressingJobsCount`: whole number.
+        progressing_jobs_count: i64 = "progressingJobsCount",
+        /// `reservationPlan`: structure.
+        reservation_plan: ReservationPlan = "reservationPlan",
+        /// `serviceOverrides`: list.
+        service_overrides: Vec<ServiceOverride> = "serviceOverrides",
+        /// `status`: enum.
+        status: QueueStatus = "status",
+        /// `submittedJobsCount`: whole number.
+        submitted_jobs_count: i64 = "submittedJobsCount",
+        /// `type`: enum.
+        r#type: Type = "type",
+    }
 }
 
 open_enum! {
@@ -8745,58 +7519,46 @@ open_enum! {
     }
 }
 
-/// Structure `QueueTransition`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct QueueTransition {
-    /// `destinationQueue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_queue: Option<String>,
-    /// `sourceQueue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_queue: Option<String>,
-    /// `timestamp`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<f64>,
+wire_struct! {
+    /// Structure `QueueTransition`.
+    QueueTransition {
+        /// `destinationQueue`: text.
+        destination_queue: String = "destinationQueue",
+        /// `sourceQueue`: text.
+        source_queue: String = "sourceQueue",
+        /// `timestamp`: seconds since 1970-01-01 UTC.
+        timestamp: f64 = "timestamp",
+    }
 }
 
-/// Structure `Rectangle`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Rectangle {
-    /// `height`: whole number, 2 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `width`: whole number, 2 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
-    /// `x`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x: Option<i64>,
-    /// `y`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub y: Option<i64>,
+wire_struct! {
+    /// Structure `Rectangle`.
+    Rectangle {
+        /// `height`: whole number, 2 to 2147483647.
+        height: i64 = "height",
+        /// `width`: whole number, 2 to 2147483647.
+        width: i64 = "width",
+        /// `x`: whole number, 0 to 2147483647.
+        x: i64 = "x",
+        /// `y`: whole number, 0 to 2147483647.
+        y: i64 = "y",
+    }
 }
 
-/// Structure `RemixSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RemixSettings {
-    /// `audioDescriptionAudioChannel`: whole number, 1 to 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_description_audio_channel: Option<i64>,
-    /// `audioDescriptionDataChannel`: whole number, 1 to 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_description_data_channel: Option<i64>,
-    /// `channelMapping`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel_mapping: Option<ChannelMapping>,
-    /// `channelsIn`: whole number, 1 to 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels_in: Option<i64>,
-    /// `channelsOut`: whole number, 1 to 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels_out: Option<i64>,
+wire_struct! {
+    /// Structure `RemixSettings`.
+    RemixSettings {
+        /// `audioDescriptionAudioChannel`: whole number, 1 to 64.
+        audio_description_audio_channel: i64 = "audioDescriptionAudioChannel",
+        /// `audioDescriptionDataChannel`: whole number, 1 to 64.
+        audio_description_data_channel: i64 = "audioDescriptionDataChannel",
+        /// `channelMapping`: structure.
+        channel_mapping: ChannelMapping = "channelMapping",
+        /// `channelsIn`: whole number, 1 to 64.
+        channels_in: i64 = "channelsIn",
+        /// `channelsOut`: whole number, 1 to 64.
+        channels_out: i64 = "channelsOut",
+    }
 }
 
 open_enum! {
@@ -8823,43 +7585,34 @@ open_enum! {
     }
 }
 
-/// Structure `ReservationPlan`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReservationPlan {
-    /// `commitment`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commitment: Option<Commitment>,
-    /// `expiresAt`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<f64>,
-    /// `purchasedAt`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purchased_at: Option<f64>,
-    /// `renewalType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub renewal_type: Option<RenewalType>,
-    /// `reservedSlots`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reserved_slots: Option<i64>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<ReservationPlanStatus>,
+wire_struct! {
+    /// Structure `ReservationPlan`.
+    ReservationPlan {
+        /// `commitment`: enum.
+        commitment: Commitment = "commitment",
+        /// `expiresAt`: seconds since 1970-01-01 UTC.
+        expires_at: f64 = "expiresAt",
+        /// `purchasedAt`: seconds since 1970-01-01 UTC.
+        purchased_at: f64 = "purchasedAt",
+        /// `renewalType`: enum.
+        renewal_type: RenewalType = "renewalType",
+        /// `reservedSlots`: whole number.
+        reserved_slots: i64 = "reservedSlots",
+        /// `status`: enum.
+        status: ReservationPlanStatus = "status",
+    }
 }
 
-/// Structure `ReservationPlanSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReservationPlanSettings {
-    /// `commitment`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commitment: Option<Commitment>,
-    /// `renewalType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub renewal_type: Option<RenewalType>,
-    /// `reservedSlots`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reserved_slots: Option<i64>,
+wire_struct! {
+    /// Structure `ReservationPlanSettings`.
+    ReservationPlanSettings {
+        /// `commitment`: enum.
+        commitment: Commitment = "commitment",
+        /// `renewalType`: enum.
+        renewal_type: RenewalType = "renewalType",
+        /// `reservedSlots`: whole number.
+        reserved_slots: i64 = "reservedSlots",
+    }
 }
 
 open_enum! {
@@ -8870,16 +7623,14 @@ open_enum! {
     }
 }
 
-/// Structure `ResourceTags`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ResourceTags {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `tags`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
+wire_struct! {
+    /// Structure `ResourceTags`.
+    ResourceTags {
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `tags`: map.
+        tags: BTreeMap<String, String> = "tags",
+    }
 }
 
 open_enum! {
@@ -8901,43 +7652,36 @@ open_enum! {
     }
 }
 
-/// Structure `S3DestinationAccessControl`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct S3DestinationAccessControl {
-    /// `cannedAcl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canned_acl: Option<S3ObjectCannedAcl>,
+wire_struct! {
+    /// Structure `S3DestinationAccessControl`.
+    S3DestinationAccessControl {
+        /// `cannedAcl`: enum.
+        canned_acl: S3ObjectCannedAcl = "cannedAcl",
+    }
 }
 
-/// Structure `S3DestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct S3DestinationSettings {
-    /// `accessControl`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_control: Option<S3DestinationAccessControl>,
-    /// `encryption`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<S3EncryptionSettings>,
-    /// `storageClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage_class: Option<S3StorageClass>,
+wire_struct! {
+    /// Structure `S3DestinationSettings`.
+    S3DestinationSettings {
+        /// `accessControl`: structure.
+        access_control: S3DestinationAccessControl = "accessControl",
+        /// `encryption`: structure.
+        encryption: S3EncryptionSettings = "encryption",
+        /// `storageClass`: enum.
+        storage_class: S3StorageClass = "storageClass",
+    }
 }
 
-/// Structure `S3EncryptionSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct S3EncryptionSettings {
-    /// `encryptionType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption_type: Option<S3ServerSideEncryptionType>,
-    /// `kmsEncryptionContext`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_encryption_context: Option<String>,
-    /// `kmsKeyArn`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key_arn: Option<String>,
+wire_struct! {
+    /// Structure `S3EncryptionSettings`.
+    S3EncryptionSettings {
+        /// `encryptionType`: enum.
+        encryption_type: S3ServerSideEncryptionType = "encryptionType",
+        /// `kmsEncryptionContext`: text matching a pattern.
+        kms_encryption_context: String = "kmsEncryptionContext",
+        /// `kmsKeyArn`: text matching a pattern.
+        kms_key_arn: String = "kmsKeyArn",
+    }
 }
 
 open_enum! {
@@ -9003,76 +7747,62 @@ open_enum! {
     }
 }
 
-/// Structure `SccDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SccDestinationSettings {
-    /// `framerate`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate: Option<SccDestinationFramerate>,
+wire_struct! {
+    /// Structure `SccDestinationSettings`.
+    SccDestinationSettings {
+        /// `framerate`: enum.
+        framerate: SccDestinationFramerate = "framerate",
+    }
 }
 
-/// Structure `SearchJobsRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SearchJobsRequest {
-    /// `inputFile`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_file: Option<String>,
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `order`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<JobStatus>,
+wire_struct! {
+    /// Structure `SearchJobsRequest`.
+    SearchJobsRequest {
+        /// `inputFile`: text.
+        input_file: String = "inputFile",
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `order`: enum.
+        order: Order = "order",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `status`: enum.
+        status: JobStatus = "status",
+    }
 }
 
-/// Structure `SearchJobsResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SearchJobsResponse {
-    /// `jobs`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jobs: Option<Vec<Job>>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
+wire_struct! {
+    /// Structure `SearchJobsResponse`.
+    SearchJobsResponse {
+        /// `jobs`: list.
+        jobs: Vec<Job> = "jobs",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+    }
 }
 
-/// Structure `ServiceOverride`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceOverride {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `overrideValue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub override_value: Option<String>,
-    /// `value`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+wire_struct! {
+    /// Structure `ServiceOverride`.
+    ServiceOverride {
+        /// `message`: text.
+        message: String = "message",
+        /// `name`: text.
+        name: String = "name",
+        /// `overrideValue`: text.
+        override_value: String = "overrideValue",
+        /// `value`: text.
+        value: String = "value",
+    }
 }
 
-/// Structure `ServiceQuotaExceededException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceQuotaExceededException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `ServiceQuotaExceededException`.
+    ServiceQuotaExceededException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
 open_enum! {
@@ -9100,58 +7830,46 @@ open_enum! {
     }
 }
 
-/// Structure `SpekeKeyProvider`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SpekeKeyProvider {
-    /// `certificateArn`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_arn: Option<String>,
-    /// `encryptionContractConfiguration`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption_contract_configuration: Option<EncryptionContractConfiguration>,
-    /// `resourceId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_id: Option<String>,
-    /// `systemIds`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub system_ids: Option<Vec<String>>,
-    /// `url`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+wire_struct! {
+    /// Structure `SpekeKeyProvider`.
+    SpekeKeyProvider {
+        /// `certificateArn`: text matching a pattern.
+        certificate_arn: String = "certificateArn",
+        /// `encryptionContractConfiguration`: structure.
+        encryption_contract_configuration: EncryptionContractConfiguration = "encryptionContractConfiguration",
+        /// `resourceId`: text.
+        resource_id: String = "resourceId",
+        /// `systemIds`: list.
+        system_ids: Vec<String> = "systemIds",
+        /// `url`: text matching a pattern.
+        url: String = "url",
+    }
 }
 
-/// Structure `SpekeKeyProviderCmaf`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SpekeKeyProviderCmaf {
-    /// `certificateArn`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_arn: Option<String>,
-    /// `dashSignaledSystemIds`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dash_signaled_system_ids: Option<Vec<String>>,
-    /// `encryptionContractConfiguration`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption_contract_configuration: Option<EncryptionContractConfiguration>,
-    /// `hlsSignaledSystemIds`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hls_signaled_system_ids: Option<Vec<String>>,
-    /// `resourceId`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_id: Option<String>,
-    /// `url`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+wire_struct! {
+    /// Structure `SpekeKeyProviderCmaf`.
+    SpekeKeyProviderCmaf {
+        /// `certificateArn`: text matching a pattern.
+        certificate_arn: String = "certificateArn",
+        /// `dashSignaledSystemIds`: list.
+        dash_signaled_system_ids: Vec<String> = "dashSignaledSystemIds",
+        /// `encryptionContractConfiguration`: structure.
+        encryption_contract_configuration: EncryptionContractConfiguration = "encryptionContractConfiguration",
+        /// `hlsSignaledSystemIds`: list.
+        hls_signaled_system_ids: Vec<String> = "hlsSignaledSystemIds",
+        /// `resourceId`: text matching a pattern.
+        resource_id: String = "resourceId",
+        /// `url`: text matching a pattern.
+        url: String = "url",
+    }
 }
 
-/// Structure `SrtDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SrtDestinationSettings {
-    /// `stylePassthrough`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style_passthrough: Option<SrtStylePassthrough>,
+wire_struct! {
+    /// Structure `SrtDestinationSettings`.
+    SrtDestinationSettings {
+        /// `stylePassthrough`: enum.
+        style_passthrough: SrtStylePassthrough = "stylePassthrough",
+    }
 }
 
 open_enum! {
@@ -9162,49 +7880,40 @@ open_enum! {
     }
 }
 
-/// Structure `StartJobsQueryRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StartJobsQueryRequest {
-    /// `filterList`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter_list: Option<Vec<JobsQueryFilter>>,
-    /// `maxResults`: whole number, 1 to 20.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_results: Option<i64>,
-    /// `nextToken`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_token: Option<String>,
-    /// `order`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
+wire_struct! {
+    /// Structure `StartJobsQueryRequest`.
+    StartJobsQueryRequest {
+        /// `filterList`: list.
+        filter_list: Vec<JobsQueryFilter> = "filterList",
+        /// `maxResults`: whole number, 1 to 20.
+        max_results: i64 = "maxResults",
+        /// `nextToken`: text.
+        next_token: String = "nextToken",
+        /// `order`: enum.
+        order: Order = "order",
+    }
 }
 
-/// Structure `StartJobsQueryResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StartJobsQueryResponse {
-    /// `id`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+wire_struct! {
+    /// Structure `StartJobsQueryResponse`.
+    StartJobsQueryResponse {
+        /// `id`: text.
+        id: String = "id",
+    }
 }
 
-/// Structure `StaticKeyProvider`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StaticKeyProvider {
-    /// `keyFormat`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_format: Option<String>,
-    /// `keyFormatVersions`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_format_versions: Option<String>,
-    /// `staticKeyValue`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub static_key_value: Option<String>,
-    /// `url`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+wire_struct! {
+    /// Structure `StaticKeyProvider`.
+    StaticKeyProvider {
+        /// `keyFormat`: text matching a pattern.
+        key_format: String = "keyFormat",
+        /// `keyFormatVersions`: text matching a pattern.
+        key_format_versions: String = "keyFormatVersions",
+        /// `staticKeyValue`: text matching a pattern.
+        static_key_value: String = "staticKeyValue",
+        /// `url`: text.
+        url: String = "url",
+    }
 }
 
 open_enum! {
@@ -9228,22 +7937,21 @@ open_enum! {
     }
 }
 
-/// Structure `TagResourceRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TagResourceRequest {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `tags`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<BTreeMap<String, String>>,
+wire_struct! {
+    /// Structure `TagResourceRequest`.
+    TagResourceRequest {
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `tags`: map.
+        tags: BTreeMap<String, String> = "tags",
+    }
 }
 
-/// Structure `TagResourceResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TagResourceResponse {}
+wire_struct! {
+    /// Structure `TagResourceResponse`.
+    TagResourceResponse {
+    }
+}
 
 open_enum! {
     /// Enum `TamsGapHandling`.
@@ -9254,16 +7962,14 @@ open_enum! {
     }
 }
 
-/// Structure `TeletextDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TeletextDestinationSettings {
-    /// `pageNumber`: text matching a pattern, 3 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page_number: Option<String>,
-    /// `pageTypes`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page_types: Option<Vec<TeletextPageType>>,
+wire_struct! {
+    /// Structure `TeletextDestinationSettings`.
+    TeletextDestinationSettings {
+        /// `pageNumber`: text matching a pattern, 3 to 3.
+        page_number: String = "pageNumber",
+        /// `pageTypes`: list.
+        page_types: Vec<TeletextPageType> = "pageTypes",
+    }
 }
 
 open_enum! {
@@ -9277,28 +7983,24 @@ open_enum! {
     }
 }
 
-/// Structure `TeletextSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TeletextSourceSettings {
-    /// `pageNumber`: text matching a pattern, 3 to 3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page_number: Option<String>,
+wire_struct! {
+    /// Structure `TeletextSourceSettings`.
+    TeletextSourceSettings {
+        /// `pageNumber`: text matching a pattern, 3 to 3.
+        page_number: String = "pageNumber",
+    }
 }
 
-/// Structure `TimecodeBurnin`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TimecodeBurnin {
-    /// `fontSize`: whole number, 10 to 48.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font_size: Option<i64>,
-    /// `position`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<TimecodeBurninPosition>,
-    /// `prefix`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
+wire_struct! {
+    /// Structure `TimecodeBurnin`.
+    TimecodeBurnin {
+        /// `fontSize`: whole number, 10 to 48.
+        font_size: i64 = "fontSize",
+        /// `position`: enum.
+        position: TimecodeBurninPosition = "position",
+        /// `prefix`: text matching a pattern.
+        prefix: String = "prefix",
+    }
 }
 
 open_enum! {
@@ -9316,22 +8018,18 @@ open_enum! {
     }
 }
 
-/// Structure `TimecodeConfig`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TimecodeConfig {
-    /// `anchor`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<String>,
-    /// `source`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<TimecodeSource>,
-    /// `start`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<String>,
-    /// `timestampOffset`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timestamp_offset: Option<String>,
+wire_struct! {
+    /// Structure `TimecodeConfig`.
+    TimecodeConfig {
+        /// `anchor`: text matching a pattern.
+        anchor: String = "anchor",
+        /// `source`: enum.
+        source: TimecodeSource = "source",
+        /// `start`: text matching a pattern.
+        start: String = "start",
+        /// `timestampOffset`: text matching a pattern.
+        timestamp_offset: String = "timestampOffset",
+    }
 }
 
 open_enum! {
@@ -9359,91 +8057,74 @@ open_enum! {
     }
 }
 
-/// Structure `TimedMetadataInsertion`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TimedMetadataInsertion {
-    /// `id3Insertions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id3_insertions: Option<Vec<Id3Insertion>>,
+wire_struct! {
+    /// Structure `TimedMetadataInsertion`.
+    TimedMetadataInsertion {
+        /// `id3Insertions`: list.
+        id3_insertions: Vec<Id3Insertion> = "id3Insertions",
+    }
 }
 
-/// Structure `Timing`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Timing {
-    /// `finishTime`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finish_time: Option<f64>,
-    /// `startTime`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<f64>,
-    /// `submitTime`: seconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submit_time: Option<f64>,
+wire_struct! {
+    /// Structure `Timing`.
+    Timing {
+        /// `finishTime`: seconds since 1970-01-01 UTC.
+        finish_time: f64 = "finishTime",
+        /// `startTime`: seconds since 1970-01-01 UTC.
+        start_time: f64 = "startTime",
+        /// `submitTime`: seconds since 1970-01-01 UTC.
+        submit_time: f64 = "submitTime",
+    }
 }
 
-/// Structure `TooManyRequestsException`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TooManyRequestsException {
-    /// `message`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+wire_struct! {
+    /// Structure `TooManyRequestsException`.
+    TooManyRequestsException {
+        /// `message`: text.
+        message: String = "message",
+    }
 }
 
-/// Structure `Track`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Track {
-    /// `audioProperties`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_properties: Option<AudioProperties>,
-    /// `codec`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec: Option<Codec>,
-    /// `dataProperties`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data_properties: Option<DataProperties>,
-    /// `duration`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<f64>,
-    /// `index`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<i64>,
-    /// `trackType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub track_type: Option<TrackType>,
-    /// `videoProperties`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_properties: Option<VideoProperties>,
+wire_struct! {
+    /// Structure `Track`.
+    Track {
+        /// `audioProperties`: structure.
+        audio_properties: AudioProperties = "audioProperties",
+        /// `codec`: enum.
+        codec: Codec = "codec",
+        /// `dataProperties`: structure.
+        data_properties: DataProperties = "dataProperties",
+        /// `duration`: number.
+        duration: f64 = "duration",
+        /// `index`: whole number.
+        index: i64 = "index",
+        /// `trackType`: enum.
+        track_type: TrackType = "trackType",
+        /// `videoProperties`: structure.
+        video_properties: VideoProperties = "videoProperties",
+    }
 }
 
-/// Structure `TrackMapping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrackMapping {
-    /// `audioTrackIndexes`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_track_indexes: Option<Vec<i64>>,
-    /// `dataTrackIndexes`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data_track_indexes: Option<Vec<i64>>,
-    /// `videoTrackIndexes`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_track_indexes: Option<Vec<i64>>,
+wire_struct! {
+    /// Structure `TrackMapping`.
+    TrackMapping {
+        /// `audioTrackIndexes`: list.
+        audio_track_indexes: Vec<i64> = "audioTrackIndexes",
+        /// `dataTrackIndexes`: list.
+        data_track_indexes: Vec<i64> = "dataTrackIndexes",
+        /// `videoTrackIndexes`: list.
+        video_track_indexes: Vec<i64> = "videoTrackIndexes",
+    }
 }
 
-/// Structure `TrackSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrackSourceSettings {
-    /// `streamNumber`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_number: Option<i64>,
-    /// `trackNumber`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub track_number: Option<i64>,
+wire_struct! {
+    /// Structure `TrackSourceSettings`.
+    TrackSourceSettings {
+        /// `streamNumber`: whole number, 1 to 2147483647.
+        stream_number: i64 = "streamNumber",
+        /// `trackNumber`: whole number, 1 to 2147483647.
+        track_number: i64 = "trackNumber",
+    }
 }
 
 open_enum! {
@@ -9489,13 +8170,12 @@ open_enum! {
     }
 }
 
-/// Structure `TtmlDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TtmlDestinationSettings {
-    /// `stylePassthrough`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style_passthrough: Option<TtmlStylePassthrough>,
+wire_struct! {
+    /// Structure `TtmlDestinationSettings`.
+    TtmlDestinationSettings {
+        /// `stylePassthrough`: enum.
+        style_passthrough: TtmlStylePassthrough = "stylePassthrough",
+    }
 }
 
 open_enum! {
@@ -9557,37 +8237,28 @@ open_enum! {
     }
 }
 
-/// Structure `UncompressedSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UncompressedSettings {
-    /// `fourcc`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fourcc: Option<UncompressedFourcc>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<UncompressedFramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<UncompressedFramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<UncompressedInterlaceMode>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<UncompressedScanTypeConversionMode>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<UncompressedSlowPal>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<UncompressedTelecine>,
+wire_struct! {
+    /// Structure `UncompressedSettings`.
+    UncompressedSettings {
+        /// `fourcc`: enum.
+        fourcc: UncompressedFourcc = "fourcc",
+        /// `framerateControl`: enum.
+        framerate_control: UncompressedFramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: UncompressedFramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `interlaceMode`: enum.
+        interlace_mode: UncompressedInterlaceMode = "interlaceMode",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: UncompressedScanTypeConversionMode = "scanTypeConversionMode",
+        /// `slowPal`: enum.
+        slow_pal: UncompressedSlowPal = "slowPal",
+        /// `telecine`: enum.
+        telecine: UncompressedTelecine = "telecine",
+    }
 }
 
 open_enum! {
@@ -9606,123 +8277,100 @@ open_enum! {
     }
 }
 
-/// Structure `UntagResourceRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UntagResourceRequest {
-    /// `arn`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arn: Option<String>,
-    /// `tagKeys`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag_keys: Option<Vec<String>>,
+wire_struct! {
+    /// Structure `UntagResourceRequest`.
+    UntagResourceRequest {
+        /// `arn`: text.
+        arn: String = "arn",
+        /// `tagKeys`: list.
+        tag_keys: Vec<String> = "tagKeys",
+    }
 }
 
-/// Structure `UntagResourceResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UntagResourceResponse {}
-
-/// Structure `UpdateJobTemplateRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateJobTemplateRequest {
-    /// `accelerationSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acceleration_settings: Option<AccelerationSettings>,
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `hopDestinations`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop_destinations: Option<Vec<HopDestination>>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `priority`: whole number, -50 to 50.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// `queue`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<JobTemplateSettings>,
-    /// `statusUpdateInterval`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_update_interval: Option<StatusUpdateInterval>,
+wire_struct! {
+    /// Structure `UntagResourceResponse`.
+    UntagResourceResponse {
+    }
 }
 
-/// Structure `UpdateJobTemplateResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateJobTemplateResponse {
-    /// `jobTemplate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_template: Option<JobTemplate>,
+wire_struct! {
+    /// Structure `UpdateJobTemplateRequest`.
+    UpdateJobTemplateRequest {
+        /// `accelerationSettings`: structure.
+        acceleration_settings: AccelerationSettings = "accelerationSettings",
+        /// `category`: text.
+        category: String = "category",
+        /// `description`: text.
+        description: String = "description",
+        /// `hopDestinations`: list.
+        hop_destinations: Vec<HopDestination> = "hopDestinations",
+        /// `name`: text.
+        name: String = "name",
+        /// `priority`: whole number, -50 to 50.
+        priority: i64 = "priority",
+        /// `queue`: text.
+        queue: String = "queue",
+        /// `settings`: structure.
+        settings: JobTemplateSettings = "settings",
+        /// `statusUpdateInterval`: enum.
+        status_update_interval: StatusUpdateInterval = "statusUpdateInterval",
+    }
 }
 
-/// Structure `UpdatePresetRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdatePresetRequest {
-    /// `category`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<PresetSettings>,
+wire_struct! {
+    /// Structure `UpdateJobTemplateResponse`.
+    UpdateJobTemplateResponse {
+        /// `jobTemplate`: structure.
+        job_template: JobTemplate = "jobTemplate",
+    }
 }
 
-/// Structure `UpdatePresetResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdatePresetResponse {
-    /// `preset`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<Preset>,
+wire_struct! {
+    /// Structure `UpdatePresetRequest`.
+    UpdatePresetRequest {
+        /// `category`: text.
+        category: String = "category",
+        /// `description`: text.
+        description: String = "description",
+        /// `name`: text.
+        name: String = "name",
+        /// `settings`: structure.
+        settings: PresetSettings = "settings",
+    }
 }
 
-/// Structure `UpdateQueueRequest`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateQueueRequest {
-    /// `concurrentJobs`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrent_jobs: Option<i64>,
-    /// `description`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// `maximumConcurrentFeeds`: whole number, at least 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maximum_concurrent_feeds: Option<i64>,
-    /// `name`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `reservationPlanSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reservation_plan_settings: Option<ReservationPlanSettings>,
-    /// `status`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<QueueStatus>,
+wire_struct! {
+    /// Structure `UpdatePresetResponse`.
+    UpdatePresetResponse {
+        /// `preset`: structure.
+        preset: Preset = "preset",
+    }
 }
 
-/// Structure `UpdateQueueResponse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateQueueResponse {
-    /// `queue`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<Queue>,
+wire_struct! {
+    /// Structure `UpdateQueueRequest`.
+    UpdateQueueRequest {
+        /// `concurrentJobs`: whole number.
+        concurrent_jobs: i64 = "concurrentJobs",
+        /// `description`: text.
+        description: String = "description",
+        /// `maximumConcurrentFeeds`: whole number, at least 0.
+        maximum_concurrent_feeds: i64 = "maximumConcurrentFeeds",
+        /// `name`: text.
+        name: String = "name",
+        /// `reservationPlanSettings`: structure.
+        reservation_plan_settings: ReservationPlanSettings = "reservationPlanSettings",
+        /// `status`: enum.
+        status: QueueStatus = "status",
+    }
+}
+
+wire_struct! {
+    /// Structure `UpdateQueueResponse`.
+    UpdateQueueResponse {
+        /// `queue`: structure.
+        queue: Queue = "queue",
+    }
 }
 
 open_enum! {
@@ -9768,37 +8416,28 @@ open_enum! {
     }
 }
 
-/// Structure `Vc3Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Vc3Settings {
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<Vc3FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<Vc3FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 1001.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 24 to 60000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<Vc3InterlaceMode>,
-    /// `scanTypeConversionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan_type_conversion_mode: Option<Vc3ScanTypeConversionMode>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<Vc3SlowPal>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<Vc3Telecine>,
-    /// `vc3Class`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vc3_class: Option<Vc3Class>,
+wire_struct! {
+    /// Structure `Vc3Settings`.
+    Vc3Settings {
+        /// `framerateControl`: enum.
+        framerate_control: Vc3FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: Vc3FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 1001.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 24 to 60000.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `interlaceMode`: enum.
+        interlace_mode: Vc3InterlaceMode = "interlaceMode",
+        /// `scanTypeConversionMode`: enum.
+        scan_type_conversion_mode: Vc3ScanTypeConversionMode = "scanTypeConversionMode",
+        /// `slowPal`: enum.
+        slow_pal: Vc3SlowPal = "slowPal",
+        /// `telecine`: enum.
+        telecine: Vc3Telecine = "telecine",
+        /// `vc3Class`: enum.
+        vc3_class: Vc3Class = "vc3Class",
+    }
 }
 
 open_enum! {
@@ -9845,205 +8484,152 @@ open_enum! {
     }
 }
 
-/// Structure `VideoCodecSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoCodecSettings {
-    /// `av1Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub av1_settings: Option<Av1Settings>,
-    /// `avcIntraSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avc_intra_settings: Option<AvcIntraSettings>,
-    /// `codec`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec: Option<VideoCodec>,
-    /// `frameCaptureSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame_capture_settings: Option<FrameCaptureSettings>,
-    /// `gifSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gif_settings: Option<GifSettings>,
-    /// `h264Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub h264_settings: Option<H264Settings>,
-    /// `h265Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub h265_settings: Option<H265Settings>,
-    /// `mpeg2Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mpeg2_settings: Option<Mpeg2Settings>,
-    /// `passthroughSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passthrough_settings: Option<PassthroughSettings>,
-    /// `proresSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prores_settings: Option<ProresSettings>,
-    /// `uncompressedSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uncompressed_settings: Option<UncompressedSettings>,
-    /// `vc3Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vc3_settings: Option<Vc3Settings>,
-    /// `vp8Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vp8_settings: Option<Vp8Settings>,
-    /// `vp9Settings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vp9_settings: Option<Vp9Settings>,
-    /// `xavcSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_settings: Option<XavcSettings>,
+wire_struct! {
+    /// Structure `VideoCodecSettings`.
+    VideoCodecSettings {
+        /// `av1Settings`: structure.
+        av1_settings: Av1Settings = "av1Settings",
+        /// `avcIntraSettings`: structure.
+        avc_intra_settings: AvcIntraSettings = "avcIntraSettings",
+        /// `codec`: enum.
+        codec: VideoCodec = "codec",
+        /// `frameCaptureSettings`: structure.
+        frame_capture_settings: FrameCaptureSettings = "frameCaptureSettings",
+        /// `gifSettings`: structure.
+        gif_settings: GifSettings = "gifSettings",
+        /// `h264Settings`: structure.
+        h264_settings: H264Settings = "h264Settings",
+        /// `h265Settings`: structure.
+        h265_settings: H265Settings = "h265Settings",
+        /// `mpeg2Settings`: structure.
+        mpeg2_settings: Mpeg2Settings = "mpeg2Settings",
+        /// `passthroughSettings`: structure.
+        passthrough_settings: PassthroughSettings = "passthroughSettings",
+        /// `proresSettings`: structure.
+        prores_settings: ProresSettings = "proresSettings",
+        /// `uncompressedSettings`: structure.
+        uncompressed_settings: UncompressedSettings = "uncompressedSettings",
+        /// `vc3Settings`: structure.
+        vc3_settings: Vc3Settings = "vc3Settings",
+        /// `vp8Settings`: structure.
+        vp8_settings: Vp8Settings = "vp8Settings",
+        /// `vp9Settings`: structure.
+        vp9_settings: Vp9Settings = "vp9Settings",
+        /// `xavcSettings`: structure.
+        xavc_settings: XavcSettings = "xavcSettings",
+    }
 }
 
-/// Structure `VideoDescription`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoDescription {
-    /// `afdSignaling`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub afd_signaling: Option<AfdSignaling>,
-    /// `antiAlias`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anti_alias: Option<AntiAlias>,
-    /// `chromaPositionMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chroma_position_mode: Option<ChromaPositionMode>,
-    /// `codecSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_settings: Option<VideoCodecSettings>,
-    /// `colorMetadata`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_metadata: Option<ColorMetadata>,
-    /// `crop`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crop: Option<Rectangle>,
-    /// `dropFrameTimecode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drop_frame_timecode: Option<DropFrameTimecode>,
-    /// `fixedAfd`: whole number, 0 to 15.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fixed_afd: Option<i64>,
-    /// `height`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `position`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Rectangle>,
-    /// `respondToAfd`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub respond_to_afd: Option<RespondToAfd>,
-    /// `scalingBehavior`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scaling_behavior: Option<ScalingBehavior>,
-    /// `sharpness`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sharpness: Option<i64>,
-    /// `timecodeInsertion`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_insertion: Option<VideoTimecodeInsertion>,
-    /// `timecodeTrack`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_track: Option<TimecodeTrack>,
-    /// `videoPreprocessors`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video_preprocessors: Option<VideoPreprocessor>,
-    /// `width`: whole number, 32 to 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `VideoDescription`.
+    VideoDescription {
+        /// `afdSignaling`: enum.
+        afd_signaling: AfdSignaling = "afdSignaling",
+        /// `antiAlias`: enum.
+        anti_alias: AntiAlias = "antiAlias",
+        /// `chromaPositionMode`: enum.
+        chroma_position_mode: ChromaPositionMode = "chromaPositionMode",
+        /// `codecSettings`: structure.
+        codec_settings: VideoCodecSettings = "codecSettings",
+        /// `colorMetadata`: enum.
+        color_metadata: ColorMetadata = "colorMetadata",
+        /// `crop`: structure.
+        crop: Rectangle = "crop",
+        /// `dropFrameTimecode`: enum.
+        drop_frame_timecode: DropFrameTimecode = "dropFrameTimecode",
+        /// `fixedAfd`: whole number, 0 to 15.
+        fixed_afd: i64 = "fixedAfd",
+        /// `height`: whole number, 32 to 8192.
+        height: i64 = "height",
+        /// `position`: structure.
+        position: Rectangle = "position",
+        /// `respondToAfd`: enum.
+        respond_to_afd: RespondToAfd = "respondToAfd",
+        /// `scalingBehavior`: enum.
+        scaling_behavior: ScalingBehavior = "scalingBehavior",
+        /// `sharpness`: whole number, 0 to 100.
+        sharpness: i64 = "sharpness",
+        /// `timecodeInsertion`: enum.
+        timecode_insertion: VideoTimecodeInsertion = "timecodeInsertion",
+        /// `timecodeTrack`: enum.
+        timecode_track: TimecodeTrack = "timecodeTrack",
+        /// `videoPreprocessors`: structure.
+        video_preprocessors: VideoPreprocessor = "videoPreprocessors",
+        /// `width`: whole number, 32 to 8192.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `VideoDetail`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoDetail {
-    /// `heightInPx`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height_in_px: Option<i64>,
-    /// `widthInPx`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width_in_px: Option<i64>,
+wire_struct! {
+    /// Structure `VideoDetail`.
+    VideoDetail {
+        /// `heightInPx`: whole number.
+        height_in_px: i64 = "heightInPx",
+        /// `widthInPx`: whole number.
+        width_in_px: i64 = "widthInPx",
+    }
 }
 
-/// Structure `VideoOverlay`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoOverlay {
-    /// `crop`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crop: Option<VideoOverlayCrop>,
-    /// `endTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_timecode: Option<String>,
-    /// `initialPosition`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initial_position: Option<VideoOverlayPosition>,
-    /// `input`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<VideoOverlayInput>,
-    /// `playback`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub playback: Option<VideoOverlayPlayBackMode>,
-    /// `startTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_timecode: Option<String>,
-    /// `transitions`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transitions: Option<Vec<VideoOverlayTransition>>,
+wire_struct! {
+    /// Structure `VideoOverlay`.
+    VideoOverlay {
+        /// `crop`: structure.
+        crop: VideoOverlayCrop = "crop",
+        /// `endTimecode`: text matching a pattern.
+        end_timecode: String = "endTimecode",
+        /// `initialPosition`: structure.
+        initial_position: VideoOverlayPosition = "initialPosition",
+        /// `input`: structure.
+        input: VideoOverlayInput = "input",
+        /// `playback`: enum.
+        playback: VideoOverlayPlayBackMode = "playback",
+        /// `startTimecode`: text matching a pattern.
+        start_timecode: String = "startTimecode",
+        /// `transitions`: list.
+        transitions: Vec<VideoOverlayTransition> = "transitions",
+    }
 }
 
-/// Structure `VideoOverlayCrop`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoOverlayCrop {
-    /// `height`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `unit`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<VideoOverlayUnit>,
-    /// `width`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
-    /// `x`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x: Option<i64>,
-    /// `y`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub y: Option<i64>,
+wire_struct! {
+    /// Structure `VideoOverlayCrop`.
+    VideoOverlayCrop {
+        /// `height`: whole number, 0 to 2147483647.
+        height: i64 = "height",
+        /// `unit`: enum.
+        unit: VideoOverlayUnit = "unit",
+        /// `width`: whole number, 0 to 2147483647.
+        width: i64 = "width",
+        /// `x`: whole number, 0 to 2147483647.
+        x: i64 = "x",
+        /// `y`: whole number, 0 to 2147483647.
+        y: i64 = "y",
+    }
 }
 
-/// Structure `VideoOverlayInput`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoOverlayInput {
-    /// `audioSelectors`: map.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_selectors: Option<BTreeMap<String, AudioSelector>>,
-    /// `fileInput`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_input: Option<String>,
-    /// `inputClippings`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_clippings: Option<Vec<VideoOverlayInputClipping>>,
-    /// `timecodeSource`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_source: Option<InputTimecodeSource>,
-    /// `timecodeStart`: text matching a pattern, 11 to 11.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_start: Option<String>,
+wire_struct! {
+    /// Structure `VideoOverlayInput`.
+    VideoOverlayInput {
+        /// `audioSelectors`: map.
+        audio_selectors: BTreeMap<String, AudioSelector> = "audioSelectors",
+        /// `fileInput`: text matching a pattern.
+        file_input: String = "fileInput",
+        /// `inputClippings`: list.
+        input_clippings: Vec<VideoOverlayInputClipping> = "inputClippings",
+        /// `timecodeSource`: enum.
+        timecode_source: InputTimecodeSource = "timecodeSource",
+        /// `timecodeStart`: text matching a pattern, 11 to 11.
+        timecode_start: String = "timecodeStart",
+    }
 }
 
-/// Structure `VideoOverlayInputClipping`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoOverlayInputClipping {
-    /// `endTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_timecode: Option<String>,
-    /// `startTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_timecode: Option<String>,
+wire_struct! {
+    /// Structure `VideoOverlayInputClipping`.
+    VideoOverlayInputClipping {
+        /// `endTimecode`: text matching a pattern.
+        end_timecode: String = "endTimecode",
+        /// `startTimecode`: text matching a pattern.
+        start_timecode: String = "startTimecode",
+    }
 }
 
 open_enum! {
@@ -10054,43 +8640,34 @@ open_enum! {
     }
 }
 
-/// Structure `VideoOverlayPosition`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoOverlayPosition {
-    /// `height`: whole number, -1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `opacity`: whole number, 0 to 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opacity: Option<i64>,
-    /// `unit`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<VideoOverlayUnit>,
-    /// `width`: whole number, -1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
-    /// `xPosition`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub x_position: Option<i64>,
-    /// `yPosition`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub y_position: Option<i64>,
+wire_struct! {
+    /// Structure `VideoOverlayPosition`.
+    VideoOverlayPosition {
+        /// `height`: whole number, -1 to 2147483647.
+        height: i64 = "height",
+        /// `opacity`: whole number, 0 to 100.
+        opacity: i64 = "opacity",
+        /// `unit`: enum.
+        unit: VideoOverlayUnit = "unit",
+        /// `width`: whole number, -1 to 2147483647.
+        width: i64 = "width",
+        /// `xPosition`: whole number, -2147483648 to 2147483647.
+        x_position: i64 = "xPosition",
+        /// `yPosition`: whole number, -2147483648 to 2147483647.
+        y_position: i64 = "yPosition",
+    }
 }
 
-/// Structure `VideoOverlayTransition`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoOverlayTransition {
-    /// `endPosition`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_position: Option<VideoOverlayPosition>,
-    /// `endTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_timecode: Option<String>,
-    /// `startTimecode`: text matching a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_timecode: Option<String>,
+wire_struct! {
+    /// Structure `VideoOverlayTransition`.
+    VideoOverlayTransition {
+        /// `endPosition`: structure.
+        end_position: VideoOverlayPosition = "endPosition",
+        /// `endTimecode`: text matching a pattern.
+        end_timecode: String = "endTimecode",
+        /// `startTimecode`: text matching a pattern.
+        start_timecode: String = "startTimecode",
+    }
 }
 
 open_enum! {
@@ -10101,112 +8678,82 @@ open_enum! {
     }
 }
 
-/// Structure `VideoPreprocessor`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoPreprocessor {
-    /// `colorCorrector`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_corrector: Option<ColorCorrector>,
-    /// `deinterlacer`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deinterlacer: Option<Deinterlacer>,
-    /// `dolbyVision`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dolby_vision: Option<DolbyVision>,
-    /// `hdr10Plus`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hdr10_plus: Option<Hdr10Plus>,
-    /// `imageInserter`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_inserter: Option<ImageInserter>,
-    /// `noiseReducer`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noise_reducer: Option<NoiseReducer>,
-    /// `partnerWatermarking`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partner_watermarking: Option<PartnerWatermarking>,
-    /// `timecodeBurnin`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timecode_burnin: Option<TimecodeBurnin>,
+wire_struct! {
+    /// Structure `VideoPreprocessor`.
+    VideoPreprocessor {
+        /// `colorCorrector`: structure.
+        color_corrector: ColorCorrector = "colorCorrector",
+        /// `deinterlacer`: structure.
+        deinterlacer: Deinterlacer = "deinterlacer",
+        /// `dolbyVision`: structure.
+        dolby_vision: DolbyVision = "dolbyVision",
+        /// `hdr10Plus`: structure.
+        hdr10_plus: Hdr10Plus = "hdr10Plus",
+        /// `imageInserter`: structure.
+        image_inserter: ImageInserter = "imageInserter",
+        /// `noiseReducer`: structure.
+        noise_reducer: NoiseReducer = "noiseReducer",
+        /// `partnerWatermarking`: structure.
+        partner_watermarking: PartnerWatermarking = "partnerWatermarking",
+        /// `timecodeBurnin`: structure.
+        timecode_burnin: TimecodeBurnin = "timecodeBurnin",
+    }
 }
 
-/// Structure `VideoProperties`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoProperties {
-    /// `bitDepth`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<i64>,
-    /// `bitRate`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_rate: Option<i64>,
-    /// `codecMetadata`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_metadata: Option<CodecMetadata>,
-    /// `colorPrimaries`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_primaries: Option<ColorPrimaries>,
-    /// `frameRate`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame_rate: Option<FrameRate>,
-    /// `height`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<i64>,
-    /// `matrixCoefficients`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix_coefficients: Option<MatrixCoefficients>,
-    /// `transferCharacteristics`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transfer_characteristics: Option<TransferCharacteristics>,
-    /// `width`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
+wire_struct! {
+    /// Structure `VideoProperties`.
+    VideoProperties {
+        /// `bitDepth`: whole number.
+        bit_depth: i64 = "bitDepth",
+        /// `bitRate`: whole number.
+        bit_rate: i64 = "bitRate",
+        /// `codecMetadata`: structure.
+        codec_metadata: CodecMetadata = "codecMetadata",
+        /// `colorPrimaries`: enum.
+        color_primaries: ColorPrimaries = "colorPrimaries",
+        /// `frameRate`: structure.
+        frame_rate: FrameRate = "frameRate",
+        /// `height`: whole number.
+        height: i64 = "height",
+        /// `matrixCoefficients`: enum.
+        matrix_coefficients: MatrixCoefficients = "matrixCoefficients",
+        /// `transferCharacteristics`: enum.
+        transfer_characteristics: TransferCharacteristics = "transferCharacteristics",
+        /// `width`: whole number.
+        width: i64 = "width",
+    }
 }
 
-/// Structure `VideoSelector`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VideoSelector {
-    /// `alphaBehavior`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alpha_behavior: Option<AlphaBehavior>,
-    /// `colorSpace`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_space: Option<ColorSpace>,
-    /// `colorSpaceUsage`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub color_space_usage: Option<ColorSpaceUsage>,
-    /// `embeddedTimecodeOverride`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub embedded_timecode_override: Option<EmbeddedTimecodeOverride>,
-    /// `hdr10Metadata`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hdr10_metadata: Option<Hdr10Metadata>,
-    /// `maxLuminance`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_luminance: Option<i64>,
-    /// `padVideo`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pad_video: Option<PadVideo>,
-    /// `pid`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<i64>,
-    /// `programNumber`: whole number, -2147483648 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program_number: Option<i64>,
-    /// `rotate`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotate: Option<InputRotate>,
-    /// `sampleRange`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_range: Option<InputSampleRange>,
-    /// `selectorType`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector_type: Option<VideoSelectorType>,
-    /// `streams`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub streams: Option<Vec<i64>>,
+wire_struct! {
+    /// Structure `VideoSelector`.
+    VideoSelector {
+        /// `alphaBehavior`: enum.
+        alpha_behavior: AlphaBehavior = "alphaBehavior",
+        /// `colorSpace`: enum.
+        color_space: ColorSpace = "colorSpace",
+        /// `colorSpaceUsage`: enum.
+        color_space_usage: ColorSpaceUsage = "colorSpaceUsage",
+        /// `embeddedTimecodeOverride`: enum.
+        embedded_timecode_override: EmbeddedTimecodeOverride = "embeddedTimecodeOverride",
+        /// `hdr10Metadata`: structure.
+        hdr10_metadata: Hdr10Metadata = "hdr10Metadata",
+        /// `maxLuminance`: whole number, 0 to 2147483647.
+        max_luminance: i64 = "maxLuminance",
+        /// `padVideo`: enum.
+        pad_video: PadVideo = "padVideo",
+        /// `pid`: whole number, 1 to 2147483647.
+        pid: i64 = "pid",
+        /// `programNumber`: whole number, -2147483648 to 2147483647.
+        program_number: i64 = "programNumber",
+        /// `rotate`: enum.
+        rotate: InputRotate = "rotate",
+        /// `sampleRange`: enum.
+        sample_range: InputSampleRange = "sampleRange",
+        /// `selectorType`: enum.
+        selector_type: VideoSelectorType = "selectorType",
+        /// `streams`: list.
+        streams: Vec<i64> = "streams",
+    }
 }
 
 open_enum! {
@@ -10233,19 +8780,16 @@ open_enum! {
     }
 }
 
-/// Structure `VorbisSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VorbisSettings {
-    /// `channels`: whole number, 0 to 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `sampleRate`: whole number, 22050 to 48000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
-    /// `vbrQuality`: whole number, -1 to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vbr_quality: Option<i64>,
+wire_struct! {
+    /// Structure `VorbisSettings`.
+    VorbisSettings {
+        /// `channels`: whole number, 0 to 2.
+        channels: i64 = "channels",
+        /// `sampleRate`: whole number, 22050 to 48000.
+        sample_rate: i64 = "sampleRate",
+        /// `vbrQuality`: whole number, -1 to 10.
+        vbr_quality: i64 = "vbrQuality",
+    }
 }
 
 open_enum! {
@@ -10289,49 +8833,36 @@ open_enum! {
     }
 }
 
-/// Structure `Vp8Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Vp8Settings {
-    /// `bitrate`: whole number, 1000 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<Vp8FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<Vp8FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `gopSize`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size: Option<f64>,
-    /// `hrdBufferSize`: whole number, 0 to 47185920.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `maxBitrate`: whole number, 1000 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bitrate: Option<i64>,
-    /// `parControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_control: Option<Vp8ParControl>,
-    /// `parDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_denominator: Option<i64>,
-    /// `parNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_numerator: Option<i64>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<Vp8QualityTuningLevel>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<Vp8RateControlMode>,
+wire_struct! {
+    /// Structure `Vp8Settings`.
+    Vp8Settings {
+        /// `bitrate`: whole number, 1000 to 1152000000.
+        bitrate: i64 = "bitrate",
+        /// `framerateControl`: enum.
+        framerate_control: Vp8FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: Vp8FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `gopSize`: number.
+        gop_size: f64 = "gopSize",
+        /// `hrdBufferSize`: whole number, 0 to 47185920.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `maxBitrate`: whole number, 1000 to 1152000000.
+        max_bitrate: i64 = "maxBitrate",
+        /// `parControl`: enum.
+        par_control: Vp8ParControl = "parControl",
+        /// `parDenominator`: whole number, 1 to 2147483647.
+        par_denominator: i64 = "parDenominator",
+        /// `parNumerator`: whole number, 1 to 2147483647.
+        par_numerator: i64 = "parNumerator",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: Vp8QualityTuningLevel = "qualityTuningLevel",
+        /// `rateControlMode`: enum.
+        rate_control_mode: Vp8RateControlMode = "rateControlMode",
+    }
 }
 
 open_enum! {
@@ -10375,61 +8906,46 @@ open_enum! {
     }
 }
 
-/// Structure `Vp9Settings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Vp9Settings {
-    /// `bitrate`: whole number, 1000 to 480000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<i64>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<Vp9FramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<Vp9FramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `gopSize`: number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_size: Option<f64>,
-    /// `hrdBufferSize`: whole number, 0 to 47185920.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `maxBitrate`: whole number, 1000 to 480000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bitrate: Option<i64>,
-    /// `parControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_control: Option<Vp9ParControl>,
-    /// `parDenominator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_denominator: Option<i64>,
-    /// `parNumerator`: whole number, 1 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub par_numerator: Option<i64>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<Vp9QualityTuningLevel>,
-    /// `rateControlMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_control_mode: Option<Vp9RateControlMode>,
+wire_struct! {
+    /// Structure `Vp9Settings`.
+    Vp9Settings {
+        /// `bitrate`: whole number, 1000 to 480000000.
+        bitrate: i64 = "bitrate",
+        /// `framerateControl`: enum.
+        framerate_control: Vp9FramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: Vp9FramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 2147483647.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 1 to 2147483647.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `gopSize`: number.
+        gop_size: f64 = "gopSize",
+        /// `hrdBufferSize`: whole number, 0 to 47185920.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `maxBitrate`: whole number, 1000 to 480000000.
+        max_bitrate: i64 = "maxBitrate",
+        /// `parControl`: enum.
+        par_control: Vp9ParControl = "parControl",
+        /// `parDenominator`: whole number, 1 to 2147483647.
+        par_denominator: i64 = "parDenominator",
+        /// `parNumerator`: whole number, 1 to 2147483647.
+        par_numerator: i64 = "parNumerator",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: Vp9QualityTuningLevel = "qualityTuningLevel",
+        /// `rateControlMode`: enum.
+        rate_control_mode: Vp9RateControlMode = "rateControlMode",
+    }
 }
 
-/// Structure `WarningGroup`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WarningGroup {
-    /// `code`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<i64>,
-    /// `count`: whole number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<i64>,
+wire_struct! {
+    /// Structure `WarningGroup`.
+    WarningGroup {
+        /// `code`: whole number.
+        code: i64 = "code",
+        /// `count`: whole number.
+        count: i64 = "count",
+    }
 }
 
 open_enum! {
@@ -10452,22 +8968,18 @@ open_enum! {
     }
 }
 
-/// Structure `WavSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WavSettings {
-    /// `bitDepth`: whole number, 16 to 24.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bit_depth: Option<i64>,
-    /// `channels`: whole number, 0 to 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<i64>,
-    /// `format`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<WavFormat>,
-    /// `sampleRate`: whole number, 8000 to 192000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<i64>,
+wire_struct! {
+    /// Structure `WavSettings`.
+    WavSettings {
+        /// `bitDepth`: whole number, 16 to 24.
+        bit_depth: i64 = "bitDepth",
+        /// `channels`: whole number, 0 to 64.
+        channels: i64 = "channels",
+        /// `format`: enum.
+        format: WavFormat = "format",
+        /// `sampleRate`: whole number, 8000 to 192000.
+        sample_rate: i64 = "sampleRate",
+    }
 }
 
 open_enum! {
@@ -10478,31 +8990,26 @@ open_enum! {
     }
 }
 
-/// Structure `WebvttDestinationSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WebvttDestinationSettings {
-    /// `accessibility`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accessibility: Option<WebvttAccessibilitySubs>,
-    /// `stylePassthrough`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style_passthrough: Option<WebvttStylePassthrough>,
+wire_struct! {
+    /// Structure `WebvttDestinationSettings`.
+    WebvttDestinationSettings {
+        /// `accessibility`: enum.
+        accessibility: WebvttAccessibilitySubs = "accessibility",
+        /// `stylePassthrough`: enum.
+        style_passthrough: WebvttStylePassthrough = "stylePassthrough",
+    }
 }
 
-/// Structure `WebvttHlsSourceSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WebvttHlsSourceSettings {
-    /// `renditionGroupId`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendition_group_id: Option<String>,
-    /// `renditionLanguageCode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendition_language_code: Option<LanguageCode>,
-    /// `renditionName`: text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendition_name: Option<String>,
+wire_struct! {
+    /// Structure `WebvttHlsSourceSettings`.
+    WebvttHlsSourceSettings {
+        /// `renditionGroupId`: text.
+        rendition_group_id: String = "renditionGroupId",
+        /// `renditionLanguageCode`: enum.
+        rendition_language_code: LanguageCode = "renditionLanguageCode",
+        /// `renditionName`: text.
+        rendition_name: String = "renditionName",
+    }
 }
 
 open_enum! {
@@ -10524,13 +9031,12 @@ open_enum! {
     }
 }
 
-/// Structure `Xavc4kIntraCbgProfileSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Xavc4kIntraCbgProfileSettings {
-    /// `xavcClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_class: Option<Xavc4kIntraCbgProfileClass>,
+wire_struct! {
+    /// Structure `Xavc4kIntraCbgProfileSettings`.
+    Xavc4kIntraCbgProfileSettings {
+        /// `xavcClass`: enum.
+        xavc_class: Xavc4kIntraCbgProfileClass = "xavcClass",
+    }
 }
 
 open_enum! {
@@ -10542,13 +9048,12 @@ open_enum! {
     }
 }
 
-/// Structure `Xavc4kIntraVbrProfileSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Xavc4kIntraVbrProfileSettings {
-    /// `xavcClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_class: Option<Xavc4kIntraVbrProfileClass>,
+wire_struct! {
+    /// Structure `Xavc4kIntraVbrProfileSettings`.
+    Xavc4kIntraVbrProfileSettings {
+        /// `xavcClass`: enum.
+        xavc_class: Xavc4kIntraVbrProfileClass = "xavcClass",
+    }
 }
 
 open_enum! {
@@ -10577,34 +9082,26 @@ open_enum! {
     }
 }
 
-/// Structure `Xavc4kProfileSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Xavc4kProfileSettings {
-    /// `bitrateClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate_class: Option<Xavc4kProfileBitrateClass>,
-    /// `codecProfile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec_profile: Option<Xavc4kProfileCodecProfile>,
-    /// `flickerAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flicker_adaptive_quantization: Option<XavcFlickerAdaptiveQuantization>,
-    /// `gopBReference`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_b_reference: Option<XavcGopBReference>,
-    /// `gopClosedCadence`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_closed_cadence: Option<i64>,
-    /// `hrdBufferSize`: whole number, 0 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<Xavc4kProfileQualityTuningLevel>,
-    /// `slices`: whole number, 8 to 12.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<i64>,
+wire_struct! {
+    /// Structure `Xavc4kProfileSettings`.
+    Xavc4kProfileSettings {
+        /// `bitrateClass`: enum.
+        bitrate_class: Xavc4kProfileBitrateClass = "bitrateClass",
+        /// `codecProfile`: enum.
+        codec_profile: Xavc4kProfileCodecProfile = "codecProfile",
+        /// `flickerAdaptiveQuantization`: enum.
+        flicker_adaptive_quantization: XavcFlickerAdaptiveQuantization = "flickerAdaptiveQuantization",
+        /// `gopBReference`: enum.
+        gop_b_reference: XavcGopBReference = "gopBReference",
+        /// `gopClosedCadence`: whole number, 0 to 2147483647.
+        gop_closed_cadence: i64 = "gopClosedCadence",
+        /// `hrdBufferSize`: whole number, 0 to 1152000000.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: Xavc4kProfileQualityTuningLevel = "qualityTuningLevel",
+        /// `slices`: whole number, 8 to 12.
+        slices: i64 = "slices",
+    }
 }
 
 open_enum! {
@@ -10672,13 +9169,12 @@ open_enum! {
     }
 }
 
-/// Structure `XavcHdIntraCbgProfileSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct XavcHdIntraCbgProfileSettings {
-    /// `xavcClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_class: Option<XavcHdIntraCbgProfileClass>,
+wire_struct! {
+    /// Structure `XavcHdIntraCbgProfileSettings`.
+    XavcHdIntraCbgProfileSettings {
+        /// `xavcClass`: enum.
+        xavc_class: XavcHdIntraCbgProfileClass = "xavcClass",
+    }
 }
 
 open_enum! {
@@ -10699,37 +9195,28 @@ open_enum! {
     }
 }
 
-/// Structure `XavcHdProfileSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct XavcHdProfileSettings {
-    /// `bitrateClass`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate_class: Option<XavcHdProfileBitrateClass>,
-    /// `flickerAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flicker_adaptive_quantization: Option<XavcFlickerAdaptiveQuantization>,
-    /// `gopBReference`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_b_reference: Option<XavcGopBReference>,
-    /// `gopClosedCadence`: whole number, 0 to 2147483647.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gop_closed_cadence: Option<i64>,
-    /// `hrdBufferSize`: whole number, 0 to 1152000000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hrd_buffer_size: Option<i64>,
-    /// `interlaceMode`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interlace_mode: Option<XavcInterlaceMode>,
-    /// `qualityTuningLevel`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality_tuning_level: Option<XavcHdProfileQualityTuningLevel>,
-    /// `slices`: whole number, 4 to 12.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<i64>,
-    /// `telecine`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telecine: Option<XavcHdProfileTelecine>,
+wire_struct! {
+    /// Structure `XavcHdProfileSettings`.
+    XavcHdProfileSettings {
+        /// `bitrateClass`: enum.
+        bitrate_class: XavcHdProfileBitrateClass = "bitrateClass",
+        /// `flickerAdaptiveQuantization`: enum.
+        flicker_adaptive_quantization: XavcFlickerAdaptiveQuantization = "flickerAdaptiveQuantization",
+        /// `gopBReference`: enum.
+        gop_b_reference: XavcGopBReference = "gopBReference",
+        /// `gopClosedCadence`: whole number, 0 to 2147483647.
+        gop_closed_cadence: i64 = "gopClosedCadence",
+        /// `hrdBufferSize`: whole number, 0 to 1152000000.
+        hrd_buffer_size: i64 = "hrdBufferSize",
+        /// `interlaceMode`: enum.
+        interlace_mode: XavcInterlaceMode = "interlaceMode",
+        /// `qualityTuningLevel`: enum.
+        quality_tuning_level: XavcHdProfileQualityTuningLevel = "qualityTuningLevel",
+        /// `slices`: whole number, 4 to 12.
+        slices: i64 = "slices",
+        /// `telecine`: enum.
+        telecine: XavcHdProfileTelecine = "telecine",
+    }
 }
 
 open_enum! {
@@ -10762,61 +9249,44 @@ open_enum! {
     }
 }
 
-/// Structure `XavcSettings`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct XavcSettings {
-    /// `adaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adaptive_quantization: Option<XavcAdaptiveQuantization>,
-    /// `entropyEncoding`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entropy_encoding: Option<XavcEntropyEncoding>,
-    /// `framerateControl`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_control: Option<XavcFramerateControl>,
-    /// `framerateConversionAlgorithm`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_conversion_algorithm: Option<XavcFramerateConversionAlgorithm>,
-    /// `framerateDenominator`: whole number, 1 to 1001.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_denominator: Option<i64>,
-    /// `framerateNumerator`: whole number, 24 to 60000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub framerate_numerator: Option<i64>,
-    /// `perFrameMetrics`: list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per_frame_metrics: Option<Vec<FrameMetricType>>,
-    /// `profile`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<XavcProfile>,
-    /// `slowPal`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slow_pal: Option<XavcSlowPal>,
-    /// `softness`: whole number, 0 to 128.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub softness: Option<i64>,
-    /// `spatialAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spatial_adaptive_quantization: Option<XavcSpatialAdaptiveQuantization>,
-    /// `temporalAdaptiveQuantization`: enum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporal_adaptive_quantization: Option<XavcTemporalAdaptiveQuantization>,
-    /// `xavc4kIntraCbgProfileSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc4k_intra_cbg_profile_settings: Option<Xavc4kIntraCbgProfileSettings>,
-    /// `xavc4kIntraVbrProfileSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc4k_intra_vbr_profile_settings: Option<Xavc4kIntraVbrProfileSettings>,
-    /// `xavc4kProfileSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc4k_profile_settings: Option<Xavc4kProfileSettings>,
-    /// `xavcHdIntraCbgProfileSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_hd_intra_cbg_profile_settings: Option<XavcHdIntraCbgProfileSettings>,
-    /// `xavcHdProfileSettings`: structure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xavc_hd_profile_settings: Option<XavcHdProfileSettings>,
+wire_struct! {
+    /// Structure `XavcSettings`.
+    XavcSettings {
+        /// `adaptiveQuantization`: enum.
+        adaptive_quantization: XavcAdaptiveQuantization = "adaptiveQuantization",
+        /// `entropyEncoding`: enum.
+        entropy_encoding: XavcEntropyEncoding = "entropyEncoding",
+        /// `framerateControl`: enum.
+        framerate_control: XavcFramerateControl = "framerateControl",
+        /// `framerateConversionAlgorithm`: enum.
+        framerate_conversion_algorithm: XavcFramerateConversionAlgorithm = "framerateConversionAlgorithm",
+        /// `framerateDenominator`: whole number, 1 to 1001.
+        framerate_denominator: i64 = "framerateDenominator",
+        /// `framerateNumerator`: whole number, 24 to 60000.
+        framerate_numerator: i64 = "framerateNumerator",
+        /// `perFrameMetrics`: list.
+        per_frame_metrics: Vec<FrameMetricType> = "perFrameMetrics",
+        /// `profile`: enum.
+        profile: XavcProfile = "profile",
+        /// `slowPal`: enum.
+        slow_pal: XavcSlowPal = "slowPal",
+        /// `softness`: whole number, 0 to 128.
+        softness: i64 = "softness",
+        /// `spatialAdaptiveQuantization`: enum.
+        spatial_adaptive_quantization: XavcSpatialAdaptiveQuantization = "spatialAdaptiveQuantization",
+        /// `temporalAdaptiveQuantization`: enum.
+        temporal_adaptive_quantization: XavcTemporalAdaptiveQuantization = "temporalAdaptiveQuantization",
+        /// `xavc4kIntraCbgProfileSettings`: structure.
+        xavc4k_intra_cbg_profile_settings: Xavc4kIntraCbgProfileSettings = "xavc4kIntraCbgProfileSettings",
+        /// `xavc4kIntraVbrProfileSettings`: structure.
+        xavc4k_intra_vbr_profile_settings: Xavc4kIntraVbrProfileSettings = "xavc4kIntraVbrProfileSettings",
+        /// `xavc4kProfileSettings`: structure.
+        xavc4k_profile_settings: Xavc4kProfileSettings = "xavc4kProfileSettings",
+        /// `xavcHdIntraCbgProfileSettings`: structure.
+        xavc_hd_intra_cbg_profile_settings: XavcHdIntraCbgProfileSettings = "xavcHdIntraCbgProfileSettings",
+        /// `xavcHdProfileSettings`: structure.
+        xavc_hd_profile_settings: XavcHdProfileSettings = "xavcHdProfileSettings",
+    }
 }
 
 open_enum! {

@@ -18,3 +18,4 @@ pub mod s3_event;
 pub mod shape;
 pub mod templates;
 pub mod validate;
+mod wire;

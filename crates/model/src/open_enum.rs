@@ -4,11 +4,17 @@
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, PartialEq, Eq)]
         pub enum $name {
             $(#[doc = concat!("`", $text, "`")] $variant,)*
             /// A value that AWS's model does not list.
             Other(String),
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_ref())
+            }
         }
 
         impl AsRef<str> for $name {
@@ -29,17 +35,17 @@ macro_rules! open_enum {
             }
         }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_ref())
+        impl crate::wire::Wire for $name {
+            fn from_value(value: serde_json::Value) -> Result<Self, crate::problem::Problem> {
+                <String as crate::wire::Wire>::from_value(value).map(Self::from)
+            }
+
+            fn to_value(&self) -> serde_json::Value {
+                serde_json::Value::from(self.as_ref())
             }
         }
 
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer).map(Self::from)
-            }
-        }
+        crate::wire::serde_by_value!($name);
     };
 }
 

@@ -1,23 +1,21 @@
 //! Turns JSON with wire names into the generated types, and finds the members that AWS's model does not have.
 //!
-//! It does not check values; `validate` does. The functions are not generic on purpose: code that reads 1,234 members is
-//! long, and a generic function would be compiled anew in every crate that calls it.
+//! It does not check values; `validate` does.
 
 use serde_json::Value;
 
 use crate::generated::JobSettings;
-use crate::problem::{Problem, Problems, step};
+use crate::problem::{Problems, step};
 use crate::shape::Shape;
+use crate::wire::Wire;
 
 /// Reads a job's settings. Members that AWS's model does not have are left out.
 ///
 /// # Errors
 ///
-/// Returns one problem if a value's type is wrong. `validate` reports such values with their JSON pointers, so check
-/// first where a person wrote the settings.
+/// Returns one problem with the JSON pointer of the first value whose type is wrong.
 pub fn job_settings(settings: Value) -> Result<JobSettings, Problems> {
-    serde_json::from_value(settings)
-        .map_err(|error| Problems(vec![Problem::new(String::new(), error.to_string())]))
+    JobSettings::from_value(settings).map_err(|problem| Problems(vec![problem]))
 }
 
 /// Returns JSON pointers of the members that the shape `shape` of AWS's model, such as `JobSettings`, does not have, in
@@ -72,9 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn wrong_type_is_a_problem() {
+    fn wrong_type_is_reported_by_pointer() {
         let settings = json!({"outputGroups": [{"outputs": [{"videoDescription": {"width": "wide"}}]}]});
         let problems = job_settings(settings).unwrap_err();
+        assert_eq!(problems.0[0].pointer, "/outputGroups/0/outputs/0/videoDescription/width");
         assert!(problems.0[0].message.contains("wide"), "{problems}");
     }
 

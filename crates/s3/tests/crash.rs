@@ -34,6 +34,7 @@ fn start(folder: &Path) -> (Child, String) {
 
 fn client(endpoint: &str) -> AmazonS3 {
     let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+    abanico_store::tls::use_ring();
     AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_allow_http(true)

@@ -25,6 +25,7 @@ async fn serve(folder: &Path) -> Served {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    abanico_store::tls::use_ring();
     let client = AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_allow_http(true)
