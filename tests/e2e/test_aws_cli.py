@@ -113,6 +113,31 @@ def test_missing_credentials_and_stacks_name_the_remedy(line: Line) -> None:
     assert (nothing.returncode, "no stack `cli`" in nothing.stderr) == (2, True), nothing.stderr
 
 
+@pytest.mark.parametrize("profile", ["default", "keys", "program", "role"])
+def test_credentials_come_from_each_kind_of_profile(line: Line, tmp_path: Path, profile: str) -> None:
+    printed = json.dumps({"Version": 1, "AccessKeyId": ACCOUNT, "SecretAccessKey": SECRET})
+    (tmp_path / "credentials").write_text(
+        "".join(f"[{name}]\naws_access_key_id = {ACCOUNT}\naws_secret_access_key = {SECRET}\n" for name in ("default", "keys"))
+    )
+    # The AWS CLI assumes the role, as it does for its own commands.
+    (tmp_path / "config").write_text(
+        f"[profile program]\ncredential_process = echo '{printed}'\n"
+        f"[profile role]\nrole_arn = arn:aws:iam::{ACCOUNT}:role/deployer\nsource_profile = keys\n"
+    )
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    words = [] if profile == "default" else ["--profile", profile]
+    done = line.run(*words, "status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", **files)
+    assert (done.returncode, "no stack `cli`" in done.stderr) == (2, True), done.stderr
+
+
+def test_named_profile_wins_over_keys_in_the_environment(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[profile broken]\ncredential_process = echo 'session expired' >&2; exit 1\n")
+    done = line.run("--profile", "broken", "status", AWS_CONFIG_FILE=str(tmp_path / "config"))
+    assert (done.returncode, "session expired" in done.stderr) == (3, True), done.stderr
+    named = line.run("status", AWS_CONFIG_FILE=str(tmp_path / "config"), AWS_PROFILE="broken")
+    assert named.returncode == 2, "keys in the environment win over AWS_PROFILE"
+
+
 def test_deploy_creates_the_stack_and_shows_usage(line: Line) -> None:
     done = line.deploy("--yes")
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from botocore.validate import ParamValidator
 from harness import WORKSPACE
 
 CRATES = WORKSPACE / "crates"
+DEPLOY = WORKSPACE / "deploy"
 DOCS = WORKSPACE / "docs" / "AWS.md"
 # Each role in the template, with the sources of the function that runs under it.
 FUNCTIONS = {
@@ -188,3 +189,11 @@ def _pascal(value: object, shape: object) -> object:
     if shape.type_name == "map":
         return {key: _pascal(below, shape.value) for key, below in value.items()}
     return value
+
+
+def test_deployers_policy_allows_what_the_commands_call() -> None:
+    text = (DEPLOY / "deployer-policy.json").read_text()
+    granted = {action for one in json.loads(text)["Statement"] for action in listed(one["Action"])}
+    needed = {action for action in iam_actions().values() if action.split(":")[0] in ("cloudformation", "logs")}
+    assert "cloudformation:CreateChangeSet" in needed and "logs:FilterLogEvents" in needed
+    assert needed <= granted, needed - granted
