@@ -39,7 +39,6 @@ def test_demo_leaves_playable_files(clips: Clips, tmp_path: Path) -> None:
     assert all("h264 + aac" in row for row in rows)
     assert "%" in ran.stderr and "through the S3 API" in ran.stderr and "ffplay" in ran.stderr
     assert sorted(os.listdir(tmp_path / "abanico-demo")) == [".kept-encodes", *sorted(made)]
-    assert max(map(len, ran.stdout.splitlines())) <= 80
     eventually(lambda: not [found for found in processes_of([session]) if is_ffmpeg(found)], 5, "no ffmpeg is left")
 
 
@@ -59,6 +58,7 @@ def test_demo_makes_its_own_clip(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "out" / "demo clip.mp4").exists() and (tmp_path / "data" / "s3").is_dir()
     assert [row.split("  ")[0] for row in ran.stdout.splitlines()[1:]] == [f"demo clip_{rung}.mp4" for rung in ("1080p", "720p", "480p")]
+    assert max(map(len, ran.stdout.splitlines())) <= 80, "the table fits a narrow terminal"
 
 
 def test_demo_refuses_a_bad_file_at_once(tmp_path: Path) -> None:
