@@ -122,8 +122,15 @@ fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, prob
 }
 
 /// Returns whether `text` matches. Patterns that this regex engine cannot compile (look-around) match every text.
+///
+/// `\w` stands for the letters and digits of every language, which this engine takes for those of ASCII.
 fn matches(pattern: &str, text: &str) -> bool {
-    Regex::new(pattern).map_or(true, |regex| regex.is_match(text))
+    let takes_letters = pattern.contains(r"\w");
+    if takes_letters && !text.chars().all(|letter| letter.is_ascii() || letter.is_alphanumeric()) {
+        return false;
+    }
+    let pattern = pattern.replace(r"\w", r"\w\x{80}-\x{10FFFF}");
+    Regex::new(&pattern).map_or(true, |regex| regex.is_match(text))
 }
 
 #[cfg(test)]

@@ -139,7 +139,24 @@ fn rules_name_only_existing_shapes_and_members() {
 fn every_pattern_of_the_model_compiles() {
     for (name, shape) in crate::generated_tables::SHAPES {
         if let Shape::Text { pattern: Some(pattern), .. } = shape {
-            assert!(Regex::new(pattern).is_ok(), "{name}: {pattern} would let every text pass");
+            // A word class outside of brackets could not be widened to other languages' letters.
+            let widened = pattern.replace(r"\w", r"\w\x{80}-\x{10FFFF}");
+            assert!(Regex::new(&widened).is_ok(), "{name}: {pattern} would let every text pass");
+            let bare = pattern
+                .match_indices(r"\w")
+                .any(|(at, _)| pattern[..at].matches('[').count() <= pattern[..at].matches(']').count());
+            assert!(!bare, "{name}: {pattern}");
         }
     }
+}
+
+#[test]
+fn word_characters_are_those_of_every_language() {
+    for text in ["Español", "日本語 2", "track_2", ""] {
+        assert!(matches(r"^[\w\s]*$", text), "{text}");
+    }
+    for text in ["a–b", "a-b", "\u{1f600}"] {
+        assert!(!matches(r"^[\w\s]*$", text), "{text}");
+    }
+    assert!(matches("^[a-z]*$", "abc") && !matches("^[a-z]*$", "é"));
 }
