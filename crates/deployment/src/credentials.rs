@@ -121,6 +121,10 @@ async fn run(what: &str, program: &str, words: &[&str]) -> Result<Found, Error> 
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
+        // Version 1 answers with its list of subcommands.
+        if program == "aws" && said.to_lowercase().contains("invalid choice") {
+            return Err(failed("this needs version 2 of the AWS CLI".to_owned()));
+        }
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it printed no reason");
         return Err(failed(last.trim().to_owned()));
     }
