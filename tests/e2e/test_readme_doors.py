@@ -113,6 +113,8 @@ def test_serve_door_completes_an_sdks_job(checkout: Checkout) -> None:
     made = dict(re.findall(r"^s3://films/film/(\S+)  (\d+) bytes$", ran.stdout, re.MULTILINE))
     assert sorted(made) == ["film_1080p.mp4", "film_480p.mp4", "film_720p.mp4"]
     assert all(int(size) > 1000 for size in made.values())
+    # The next command fetches what the first one's job made, from another server on the same data.
+    assert sorted(file.name for file in (checkout.folder / "renditions").iterdir()) == sorted(made)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ pub enum LogFormat {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve S3, the upload trigger and the MediaConvert API on one port.
+    /// Serve S3, the upload trigger and the MediaConvert API on one port, also for one command.
     Serve(Serve),
     /// Transcode files without a server.
     Transcode(Transcode),
@@ -72,6 +72,10 @@ pub struct Serve {
     /// Configuration file. Default: `abanico.toml` if it exists.
     #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Command to run against the server, as in `abanico serve -- pytest`. It gets AWS_ENDPOINT_URL, a key pair and the
+    /// region as variables. The server takes a free port unless one is set, and stops when the command ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 /// The settings of a job.

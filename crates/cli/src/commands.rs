@@ -2,6 +2,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod client_command;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;

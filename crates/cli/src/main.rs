@@ -20,7 +20,9 @@ use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logging::start(arguments.log, !matches!(arguments.command, Command::Serve(_)));
+    // A server that stays up logs its work; the commands show theirs themselves.
+    let stays_up = matches!(&arguments.command, Command::Serve(serve) if serve.command.is_empty());
+    logging::start(arguments.log, !stays_up);
     match run(arguments) {
         Ok(code) => code,
         Err(error) => failure::report(&error),

@@ -1,9 +1,11 @@
-//! `abanico serve`: runs S3, the triggers and the MediaConvert API in one process on one port.
+//! `abanico serve`: runs S3, the triggers and the MediaConvert API in one process on one port, until it is stopped or
+//! until the client's command ends.
 //!
 //! Every API request must be authenticated. On SIGTERM or SIGINT the server takes no new work and gives running jobs a
 //! grace period; interrupted jobs continue at the next start.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::client_command;
 use super::local::{cores, results, toolbox};
 use crate::arguments::{Chunks, Serve};
 use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
@@ -28,19 +31,43 @@ use crate::credentials::{self, KeyPair};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or until the client's command ends.
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(arguments.config.as_deref())?;
+    let is_for_command = !arguments.command.is_empty();
+    if is_for_command && config.listen == Config::default().listen {
+        // The command learns the address from its environment, so it need not wait for a port that others use.
+        config.listen.set_port(0);
+    }
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.data = arguments.data.unwrap_or(config.data);
     let grace = Duration::from_secs(config.engine.grace_seconds);
     let running = start(&config).await?;
+    if is_for_command {
+        return serve_command(running, &arguments.command).await;
+    }
     greet(&running);
     stop_signal().await?;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: taking no new work");
     running.stop(grace).await;
     tracing::info!("stopped; interrupted jobs continue at the next start");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the client's command, stops the server and returns the command's exit status. Jobs that the command did not
+/// wait for are interrupted.
+async fn serve_command(running: Running, command: &[OsString]) -> anyhow::Result<ExitCode> {
+    let ended = client_command::run(command, &running.variables()).await;
+    let counts = running.engine.counts().await;
+    running.stop(Duration::ZERO).await;
+    let unfinished: u64 = counts?.iter().filter(|(stage, _)| !stage.is_final()).map(|(_, count)| count).sum();
+    if unfinished > 0 {
+        let jobs = if unfinished == 1 { "1 job was".to_owned() } else { format!("{unfinished} jobs were") };
+        output::note(format!(
+            "note: {jobs} not finished; the next `abanico serve` with this data folder goes on"
+        ));
+    }
+    ended
 }
 
 /// A server that runs in this process.
@@ -58,6 +85,18 @@ pub struct Running {
 }
 
 impl Running {
+    /// Returns the variables that make AWS's SDKs use this server.
+    pub fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
+            ("AWS_ACCESS_KEY_ID", self.keys.access_key_id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.keys.secret_access_key.clone()),
+            // Most SDKs read AWS_REGION; Python's reads AWS_DEFAULT_REGION.
+            ("AWS_REGION", self.region.clone()),
+            ("AWS_DEFAULT_REGION", self.region.clone()),
+        ]
+    }
+
     /// Takes no new work, gives running jobs `grace` to finish, and stops everything.
     pub async fn stop(mut self, grace: Duration) {
         self.stop.cancel();
@@ -206,12 +245,9 @@ fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerCo
 fn greet(running: &Running) {
     let url = format!("http://{}", running.address);
     output::line(format!("listening on {url}"));
-    output::line(format!("export AWS_ENDPOINT_URL={url}"));
-    output::line(format!("export AWS_ACCESS_KEY_ID={}", running.keys.access_key_id));
-    output::line(format!("export AWS_SECRET_ACCESS_KEY={}", running.keys.secret_access_key));
-    // Most SDKs read AWS_REGION; Python's reads AWS_DEFAULT_REGION.
-    output::line(format!("export AWS_REGION={}", running.region));
-    output::line(format!("export AWS_DEFAULT_REGION={}", running.region));
+    for (name, value) in running.variables() {
+        output::line(format!("export {name}={value}"));
+    }
     output::note(format!("upload a video: aws s3 cp VIDEO s3://uploads/\nopen in a browser: {url}/"));
 }
 
