@@ -1,4 +1,4 @@
-//! The access keys that sign requests, and where they come from. Secrets are never printed.
+//! The access keys that sign requests, and the sources that provide them. Secrets are never printed.
 
 use async_trait::async_trait;
 
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Credentials {
 /// A source of credentials. The client asks it before each attempt, because temporary credentials change.
 #[async_trait]
 pub trait CredentialsSource: Send + Sync {
-    /// Returns the credentials that are valid now.
+    /// Returns the current credentials.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if there are none.

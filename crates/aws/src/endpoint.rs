@@ -40,8 +40,8 @@ pub fn endpoint(
         .map_err(|_| Error::setting(format!("`{text}` is not a valid endpoint: check the region")))
 }
 
-/// Returns the service's id in AWS's variables. It differs from the host name for some services (AWS, "Service-specific
-/// endpoints").
+/// Returns the service's id in the names of AWS's variables. For some services it differs from the host name (AWS,
+/// "Service-specific endpoints").
 fn service_id(service: &str) -> String {
     match service {
         "events" => "EVENTBRIDGE".to_owned(),

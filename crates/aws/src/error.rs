@@ -15,7 +15,7 @@ pub enum ErrorKind {
     Unreachable,
     /// The service refused the request; the status and error type say why.
     Refused,
-    /// The response is not in the form that the service is known to send.
+    /// The response does not have the expected format.
     Answer,
 }
 
@@ -98,8 +98,8 @@ impl Error {
     }
 }
 
-/// Whether the error type asks for a slower pace. CloudFormation and STS send these types with status 400 (AWS, "Common
-/// errors" in both API references).
+/// Whether the error type means that the client was throttled. CloudFormation and STS send these types with status 400
+/// (AWS, "Common errors" in both API references).
 fn is_throttling(error_type: &str) -> bool {
     matches!(
         error_type,

@@ -1,4 +1,4 @@
-//! Calls S3 for small objects (up to 16 MiB), buckets, lists of keys, and bucket notifications.
+//! Calls S3: reads and writes small objects (up to 16 MiB), lists keys, manages buckets and notifications.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use crate::escape::escaped;
 use crate::{Error, Operation, Request, SignedClient};
 
-/// Checksums that S3 may have for an object, best first, as in the header names after `x-amz-checksum-`.
+/// The checksums that S3 may store for an object, best first, named as in `x-amz-checksum-NAME`.
 const CHECKSUMS: [&str; 5] = ["sha256", "crc64nvme", "crc32c", "crc32", "sha1"];
 
 /// Metadata of an object.
@@ -71,7 +71,7 @@ impl S3 {
     /// Fails if the name belongs to somebody else, or the caller has no permission.
     pub async fn create_bucket(&self, bucket: &str, region: &str) -> Result<(), Error> {
         let request = Request { method: Method::PUT, ..Request::get(format!("/{}", escaped(bucket))) };
-        // us-east-1 is the only region that must not be given as a location constraint (AWS, CreateBucket).
+        // S3 rejects us-east-1 as a location constraint, but wants one for every other region.
         let request = if region == "us-east-1" {
             request
         } else {
@@ -105,7 +105,7 @@ impl S3 {
         gone_is_fine(self.0.send(Operation::DeleteObject, &request, true).await.map(drop))
     }
 
-    /// Returns up to 1,000 keys that sort after `after`, in order; none after the last key.
+    /// Returns up to 1,000 keys that sort after `after`, in order; empty if `after` is the last key.
     ///
     /// # Errors
     /// Fails with status 404 if there is no such bucket.

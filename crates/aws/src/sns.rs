@@ -16,8 +16,8 @@ impl Sns {
         Self(client)
     }
 
-    /// Publishes a message with text attributes, which subscribers can filter by; empty attributes are left out. The
-    /// call is retried if no response came, so subscribers may see the message twice. The subject is converted to
+    /// Publishes a message with text attributes, which subscribers can filter by. Empty attributes are left out. The
+    /// call is retried if there is no response, so subscribers may see the message twice. The subject is converted to
     /// ASCII and cut to 100 characters.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ impl Sqs {
         Self(client)
     }
 
-    /// Sends a message with text attributes to the queue; empty attributes are left out. The call is retried if no
-    /// response came, so the queue may hold the message twice.
+    /// Sends a message with text attributes to the queue. Empty attributes are left out. The call is retried if there
+    /// is no response, so the queue may hold the message twice.
     ///
     /// # Errors
     /// Fails if SQS refuses the message or cannot be reached.
@@ -35,11 +35,11 @@ impl Sqs {
             json!({"QueueUrl": queue_url, "MessageBody": body, "MessageAttributes": attributes}).to_string();
         let mut request = Request::post("/", "application/x-amz-json-1.0", message);
         request.headers.push(("x-amz-target".to_owned(), "AmazonSQS.SendMessage".to_owned()));
-        // Repeatable: a duplicate dead letter is better than a lost one.
+        // May be retried: a duplicate dead letter is better than a lost one.
         self.0.send(Operation::SendMessage, &request, true).await.map(drop)
     }
 
-    /// Returns the approximate number of messages that wait in the queue.
+    /// Returns the approximate number of messages in the queue.
     ///
     /// # Errors
     /// Fails if the service refuses the call or cannot be reached.
