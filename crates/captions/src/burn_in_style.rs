@@ -1,5 +1,5 @@
-//! The style of burnt-in captions. Resolves a job's settings to colours, opacities and sizes, with defaults for
-//! everything left out. Does not report values out of range, but clamps them.
+//! The style of burnt-in captions. Resolves a job's settings to colours, opacities and sizes, with defaults
+//! for everything left out. Clamps values that are out of range, without reporting them.
 //!
 //! The members are those of MediaConvert's `BurninDestinationSettings`, with the meaning that AWS's service
 //! model gives them. Where AWS does not specify something, the comment says "our choice".
@@ -180,7 +180,7 @@ pub struct BurnInStyle {
 }
 
 impl BurnInStyle {
-    /// Returns the line height in pixels, for a frame whose shorter side has this many pixels.
+    /// Returns the line height in pixels. `shorter_side` is the length of the frame's shorter side in pixels.
     pub(crate) fn line_height(&self, shorter_side: u32) -> u32 {
         self.font_size.filter(|&size| size > 0).unwrap_or((shorter_side / 18).max(1))
     }

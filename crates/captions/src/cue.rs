@@ -1,5 +1,5 @@
-//! Cues and caption tracks. A track holds its cues in order, each with text and an end after its start; cues
-//! that no player could show are dropped and counted.
+//! Cues and caption tracks. A track holds its cues in order. Each cue has text and ends after it starts; cues that no
+//! player could show are dropped and counted.
 
 use serde::{Deserialize, Serialize};
 
@@ -98,8 +98,8 @@ impl Cue {
         self.lines.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns start and end in units of 1/`per_second` second, each rounded to the nearest and at least zero.
-    /// The end is at least one unit after the start. Returns `None` for a cue that ends by time zero.
+    /// Returns start and end in units of 1/`per_second` second, each rounded to the nearest and at least zero. The end
+    /// is at least one unit after the start. Returns `None` for a cue that ends at or before time zero.
     pub(crate) fn range_in(&self, per_second: u32) -> Option<(u64, u64)> {
         let units = |time: ExactTime| (time.seconds() * Rational::from(per_second)).round();
         let start = u64::try_from(units(self.start)).unwrap_or(0);
@@ -155,7 +155,7 @@ impl CaptionTrack {
         self.cues.is_empty()
     }
 
-    /// Returns the latest end of a cue; zero without cues.
+    /// Returns the end of the cue that ends last; zero without cues.
     pub fn end(&self) -> ExactTime {
         self.cues.iter().map(|cue| cue.end).max().unwrap_or(ExactTime::ZERO)
     }

@@ -13,8 +13,9 @@ pub(crate) struct Timing<'a> {
     pub rest: &'a str,
 }
 
-/// Parses a SubRip timestamp. Hours and the fraction may be missing; the fraction may follow `.` and has one to
-/// nine digits (`,5` is half a second); minutes and seconds may exceed 59; and the whole may be negative.
+/// Parses a SubRip timestamp leniently. Hours and the fraction are optional. The fraction follows `,` or `.`
+/// and has one to nine digits (`,5` is half a second). Minutes and seconds may exceed 59. A minus sign makes
+/// the time negative.
 pub(crate) fn subrip(text: &str) -> Option<ExactTime> {
     let (text, sign) = text.strip_prefix('-').map_or((text, 1), |rest| (rest, -1));
     let (clock, fraction) = text.split_once([',', '.']).unwrap_or((text, "0"));
@@ -29,9 +30,9 @@ pub(crate) fn subrip(text: &str) -> Option<ExactTime> {
     Some(ExactTime::from_seconds((Rational::from(seconds) + fraction) * Rational::from(sign)))
 }
 
-/// Parses a WebVTT timestamp by the standard: no hours or at least two digits of hours, two digits each of
-/// minutes and seconds, up to 59, and three digits of milliseconds. Like the standard's parser, also accepts
-/// one digit of hours.
+/// Parses a WebVTT timestamp as the standard's parser does: optional hours, minutes and seconds of two digits
+/// each (up to 59), and three digits of milliseconds. The standard's syntax wants at least two digits of
+/// hours, but its parser accepts one.
 pub(crate) fn webvtt(text: &str) -> Option<ExactTime> {
     let (clock, millis) = text.split_once('.')?;
     let (hours, minutes, seconds) = match clock.split(':').collect::<Vec<_>>()[..] {

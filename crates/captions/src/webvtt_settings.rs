@@ -3,8 +3,8 @@
 
 use crate::{Align, Line, LineAlign, Percent, Placement, PositionAlign, Writing};
 
-/// Parses settings such as `line:0 position:20%,line-left align:start`. If a setting occurs twice, the last one
-/// counts.
+/// Parses settings such as `line:0 position:20%,line-left align:start`. If a setting occurs twice, the last
+/// one wins.
 pub(crate) fn parse(settings: &str) -> Placement {
     let mut placement = Placement::default();
     for (name, value) in settings.split_whitespace().filter_map(|setting| setting.split_once(':')) {
@@ -82,7 +82,7 @@ fn align(value: &str) -> Option<Align> {
     }
 }
 
-/// Parses `0%` to `100%`, with a fraction of which the first three digits count.
+/// Parses `0%` to `100%`. A fraction is allowed, but only its first three digits count.
 fn percent(value: &str) -> Option<Percent> {
     let number = value.strip_suffix('%')?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));

@@ -13,8 +13,8 @@ const OWN_CLASS: &str = "rgb_";
 /// The prefix of background colour classes.
 const BACKGROUND: &str = "bg_";
 
-/// Characters that are written as entities. `&gt;` is there for players that would take an arrow in the text
-/// for a timing line.
+/// Characters that are written as entities. `>` is among them because some players would mistake an arrow in
+/// the text for a timing line.
 const ENTITIES: [(char, &str); 6] = [
     ('&', "&amp;"),
     ('<', "&lt;"),

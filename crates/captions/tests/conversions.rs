@@ -1,5 +1,5 @@
-//! End-to-end tests of a caller's path: decode a file in any encoding, put it on the output's clock, and write
-//! each format.
+//! End-to-end tests of the steps that a caller takes: decode a file in any encoding, move its cues to the
+//! output's clock, and write each format.
 
 use abanico_captions::{
     BackdropColour, BurnInStyle, CaptionTrack, Clip, StylePassthrough, TextEncoding, clip, decode, join,
