@@ -27,8 +27,8 @@ impl Artifacts {
         &self.bucket
     }
 
-    /// Uploads the files that are not in the bucket yet and returns their number. New buckets are private and encrypted
-    /// by S3's own defaults (AWS, since 2023).
+    /// Uploads the files that are not in the bucket yet and returns their number. A new bucket is private and
+    /// encrypted, which has been S3's default since 2023.
     ///
     /// # Errors
     /// Fails if the bucket cannot be created or written to.

@@ -16,7 +16,7 @@ use crate::profile::Profile;
 
 /// Time limit for a program that prints credentials. It may wait for the user to type a code.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(120);
-/// Temporary credentials are fetched again if they expire sooner than this.
+/// Temporary credentials are fetched again when they have less than this left before they expire.
 const FRESH: Duration = Duration::from_secs(300);
 
 /// Reads an environment variable; an empty one counts as unset, as in AWS's SDKs.
@@ -121,7 +121,7 @@ async fn run(what: &str, program: &str, words: &[&str]) -> Result<Found, Error> 
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        // Version 1 answers with its list of subcommands.
+        // Version 1 does not know the command and prints its list of subcommands.
         if program == "aws" && said.to_lowercase().contains("invalid choice") {
             return Err(failed("this needs version 2 of the AWS CLI".to_owned()));
         }

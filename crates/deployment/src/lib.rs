@@ -1,6 +1,6 @@
 //! Deploys, updates and removes the serverless pipeline in an AWS account, as one CloudFormation stack.
 //!
-//! Every change is listed in a change set before it is executed. Buckets of the user are never emptied.
+//! Every change is listed in a change set before it is executed. It never empties a user's bucket.
 
 mod account;
 mod artifacts;

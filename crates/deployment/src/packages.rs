@@ -1,5 +1,5 @@
 //! Reads the functions' zip files, which `make functions` builds, and adds the user's own job to them if there is one.
-//! It builds nothing itself: that needs Rust.
+//! It does not build the functions, because that needs Rust.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -45,11 +45,11 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// Reads the files from `folder` and puts `own_job` into the one of `transcode-video`.
+    /// Reads the files from `folder` and adds `own_job` to the zip file of `transcode-video`.
     ///
     /// # Errors
-    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a file is missing, or is not a zip file where the job
-    /// has to be added.
+    /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a file is missing, or if the file that the job must be
+    /// added to is not a zip file.
     pub fn find(folder: &Path, architecture: Architecture, own_job: Option<&Value>) -> Result<Self, Error> {
         let mut files = Vec::new();
         let mut hash = Sha256::new();

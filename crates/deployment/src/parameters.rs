@@ -15,7 +15,7 @@ pub enum Job {
     Own(Value),
 }
 
-/// The user's choices. `None` keeps the value of a deployed stack, and means the template's default for a new one.
+/// The user's choices. `None` keeps the value of a deployed stack. For a new stack it means the template's default.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeployOptions {
     /// The job.

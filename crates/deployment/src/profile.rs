@@ -1,6 +1,6 @@
 //! Reads one profile of AWS's shared configuration files, `~/.aws/config` and `~/.aws/credentials`.
 //!
-//! The format is AWS's ("Configuration and credential file settings"). It never writes them.
+//! AWS documents their format in "Configuration and credential file settings". This code never writes them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

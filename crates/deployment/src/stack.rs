@@ -21,7 +21,7 @@ const EVENT_PAGES: usize = 10;
 pub struct ChangeSet {
     /// The change set's name.
     pub name: String,
-    /// Whether it creates the stack.
+    /// Whether executing it creates the stack.
     pub creates: bool,
     /// The changes; empty if there is nothing to change.
     pub changes: Vec<Change>,
@@ -60,7 +60,7 @@ impl Stack {
         described.map_err(Error::client(&format!("look at the stack `{}`", self.name)))
     }
 
-    /// Creates a change set. Parameters that are not in `given` keep the value they have in an existing stack.
+    /// Creates a change set. In an existing stack, parameters that are not in `given` keep their values.
     ///
     /// # Errors
     /// Fails if the stack's state does not permit a change, or if AWS refuses the template.
@@ -88,8 +88,8 @@ impl Stack {
         Ok(ChangeSet { name, creates, changes })
     }
 
-    /// Returns whether the stack still has to be created: a change set was made for it but never executed. Fails if the
-    /// stack's state does not permit a change.
+    /// Returns whether the stack still has to be created. That is so if a change set was made for it but never
+    /// executed. Fails if the stack's state does not permit a change.
     fn can_be_changed(&self, state: &StackState) -> Result<bool, Error> {
         let refuse = |hint: String| {
             let message =
@@ -225,7 +225,7 @@ impl Stack {
             Some(event) => format!("{} ({}) failed: {}", event.resource, event.kind, event.reason),
             None => format!("the stack `{}` ended in {status}: {reason}", self.name),
         };
-        let hint = "CloudFormation rolled the change back; correct what the message names, then deploy again \
+        let hint = "correct what the message names, then run the command again \
                     (`abanico aws policy` prints the permissions that a deployer needs)";
         Error::new(ErrorKind::Stack, message, hint)
     }

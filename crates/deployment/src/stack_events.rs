@@ -1,11 +1,11 @@
-//! Picks the new ones out of a stack's events, and the failure that caused all others.
+//! Finds the new events of a stack, and the failure that caused all others.
 
 use std::collections::BTreeSet;
 
 use abanico_aws::StackEvent;
 
-/// Returns the first failure that is not the consequence of another one. Resources that were cancelled because another
-/// one failed say so in their reason.
+/// Returns the first failure that was not caused by another one. If a resource was cancelled because another one
+/// failed, its reason says so.
 pub fn first_failure(events: &[StackEvent]) -> Option<&StackEvent> {
     let is_consequence = |event: &StackEvent| {
         let reason = event.reason.to_lowercase();
