@@ -128,7 +128,7 @@ pub struct Transcode {
     /// Replace existing outputs.
     #[arg(long)]
     pub force: bool,
-    /// Folder to keep finished encodes in. Later runs reuse them, even if this run is killed. Default: keep none.
+    /// Folder for finished encodes, which later runs reuse even if this run is killed. Default: keep none.
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
     /// Maximum size of the finished encodes to keep, in GiB.
@@ -151,8 +151,8 @@ pub struct Probe {
 pub struct Inspect {
     /// File to examine.
     pub file: PathBuf,
-    /// Bit rate that fills a decoder's buffer, in bits per second. With this option the buffer is checked; exit status
-    /// 1 means that it underflows.
+    /// Rate at which the decoder's buffer fills, in bits per second. With this option, abanico checks the buffer and
+    /// exits with status 1 if it underflows.
     #[arg(long, value_name = "BITS_PER_SECOND")]
     pub max_bit_rate: Option<u64>,
     /// Size of the decoder's buffer in bits. Default: two seconds at the rate of --max-bit-rate.
@@ -217,7 +217,7 @@ pub struct DeadLetters {
 pub enum DeadLetterAction {
     /// List the dead letters as JSON lines. This is the default.
     List,
-    /// Deliver a dead letter again at the next start of the server.
+    /// Deliver a dead letter again when the server starts next.
     Replay {
         /// Id of the dead letter.
         id: i64,

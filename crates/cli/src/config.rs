@@ -138,7 +138,7 @@ pub struct BucketConfig {
     pub region: Option<String>,
 }
 
-/// A rule that uploads to a bucket start jobs.
+/// A trigger: which uploads to a bucket start which jobs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerConfig {

@@ -1,5 +1,5 @@
 //! Runs the program as a user who looks for help: each command explains itself, and a wrong word is refused.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::process::{Command, Output};
 

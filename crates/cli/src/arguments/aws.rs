@@ -36,7 +36,7 @@ pub struct AwsPlace {
 pub enum AwsCommand {
     /// Create or update the stack, after showing the changes.
     Deploy(Box<AwsDeploy>),
-    /// Remove the stack; its buckets stay unless --with-buckets is given.
+    /// Remove the stack, but keep its buckets unless --with-buckets is given.
     Remove(AwsRemove),
     /// Show the stack's state, recent jobs and errors.
     Status(AwsStatus),
@@ -50,7 +50,7 @@ pub enum AwsCommand {
     Policy,
 }
 
-/// Arguments of `aws deploy`. Options that are not given keep the value they have in an existing stack.
+/// Arguments of `aws deploy`. In an existing stack, options that are not given keep their values.
 #[derive(Debug, Args)]
 pub struct AwsDeploy {
     /// Job to create for each upload: three-mp4, hls, thumbnails, or a JSON file with a CreateJob request. Default for
@@ -66,7 +66,7 @@ pub struct AwsDeploy {
     /// Name of the upload bucket to create. Default: STACK-uploads-ACCOUNT-REGION.
     #[arg(long, value_name = "NAME", conflicts_with = "existing_upload_bucket")]
     pub upload_bucket: Option<String>,
-    /// Existing bucket to use for uploads; its other notifications stay.
+    /// Existing bucket to use for uploads. Its other notifications are kept.
     #[arg(long, value_name = "NAME")]
     pub existing_upload_bucket: Option<String>,
     /// Name of the output bucket to create. Default: STACK-renditions-ACCOUNT-REGION.
@@ -149,7 +149,7 @@ pub struct AwsLogs {
     /// Keep printing new lines until interrupted.
     #[arg(long)]
     pub follow: bool,
-    /// How far back to begin: a number with s, m, h or d.
+    /// How far back to begin: a number followed by s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = span)]
     pub since: Span,
 }
@@ -159,7 +159,7 @@ pub struct AwsLogs {
 pub enum Function {
     /// Creates jobs for uploads.
     TranscodeVideo,
-    /// Writes manifests.
+    /// Writes manifests and sends notifications.
     JobFinished,
     /// Changes the notifications of an existing bucket.
     BucketNotification,
@@ -203,7 +203,7 @@ pub struct AwsEstimate {
     /// File with your own prices. Default: built-in prices for us-east-1.
     #[arg(long, value_name = "FILE")]
     pub prices: Option<PathBuf>,
-    /// Number of such jobs.
+    /// Number of jobs like this one.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub jobs: u64,
     /// Speed of a Lambda processor relative to the measured one.
@@ -232,7 +232,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn span(text: &str) -> Result<Span, String> {
-    let wrong = || "give a number with s, m, h or d, such as 30m".to_owned();
+    let wrong = || "give a number followed by s, m, h or d, such as 30m".to_owned();
     let unit_at = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
     let number: i64 = text[..unit_at].parse().map_err(|_| wrong())?;
     let unit_ms = match &text[unit_at..] {

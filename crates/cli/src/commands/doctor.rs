@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::failure::MISSING_HERE;
 use crate::output;
 
-/// 2024-01-01 in seconds since 1970. An earlier clock is wrong, and signatures would fail.
+/// 2024-01-01 in seconds since 1970. A clock that shows an earlier time is wrong, and signatures would fail.
 const CLOCK_FLOOR: u64 = 1_704_067_200;
 
 /// The result of one check.
@@ -25,9 +25,9 @@ struct Finding {
 
 enum State {
     Good,
-    /// Works with limitations; the remedy.
+    /// Works with limitations. Holds the remedy.
     Weak(String),
-    /// Does not work; the remedy.
+    /// Does not work. Holds the remedy.
     Bad(String),
 }
 

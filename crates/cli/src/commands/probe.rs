@@ -1,4 +1,4 @@
-//! `abanico probe`: prints a file's facts as JSON. They are measured, not taken from the header.
+//! `abanico probe`: prints a file's facts as JSON. Packets overrule the header.
 
 use std::process::ExitCode;
 

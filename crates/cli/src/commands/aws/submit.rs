@@ -81,7 +81,7 @@ async fn store(account: &Account) -> anyhow::Result<RemoteS3> {
     }))
 }
 
-/// Waits for the job with the input `url` that was created after `since_s`.
+/// Waits for a job with the input `url`, created at `since_s` or later, and returns its id.
 async fn job_of(service: &MediaConvert, url: &str, since_s: i64) -> anyhow::Result<String> {
     let begun = Instant::now();
     while begun.elapsed() < JOB_LIMIT {
@@ -131,17 +131,17 @@ async fn submit_object(
     }
 }
 
-/// Returns the job from a file, a built-in job by name, or the job that the stack was deployed with.
+/// Returns the job that the user named (a built-in one or a file), or the job that the stack was deployed with.
 fn template(place: &AwsPlace, state: &StackState, submit: &AwsSubmit) -> anyhow::Result<Value> {
     let deployed = state.parameters.get("Job").map(String::as_str).unwrap_or("three-mp4");
     let name = submit.job.as_deref().unwrap_or(deployed);
     let text = match built_in_job(name) {
         Some(text) => text.to_owned(),
         None if name == "own" => {
-            let hint = "give its file with --job";
+            let hint = "pass the job's file with --job";
             return Err(Hinted::new(
                 WRONG_USAGE,
-                "the stack has a job of its own, which only its function can read",
+                "the stack uses the user's own job, which only its function can read",
                 hint,
             )
             .into());
