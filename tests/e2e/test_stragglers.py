@@ -186,7 +186,7 @@ def test_first_start_wins_when_the_second_fails(disturbed: Disturbed, source: Pa
     assert frames_of(disturbed.server, tmp_path) == undisturbed
     [won] = disturbed.log_of("won: the other is dropped")
     assert 'attempt="first"' in won, won
-    assert len(disturbed.log_of("failed: the other goes on")) == 1
+    assert len(disturbed.log_of("failed: the other continues")) == 1
 
 
 @pytest.mark.parametrize("disturbed", [BOTH_FAIL], indirect=True)

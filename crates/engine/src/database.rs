@@ -1,7 +1,7 @@
 //! The engine's database: stores jobs and their events durably. A job's state and its events change in one
 //! transaction.
 //!
-//! It makes no decision about a job. Its calls block, so callers run them off the async threads.
+//! It makes no decision about a job. Its calls block, so callers run them on blocking threads.
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
-/// Schema migrations. A database that has had the first n has `user_version` n.
+/// Schema migrations. `user_version` is the number of migrations that a database has already had.
 const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE jobs (
@@ -87,8 +87,8 @@ UPDATE jobs SET record = json_set(record, '$.plan.tasks', json('[]')) WHERE json
 ",
 ];
 
-/// For a change in the shape of plans: jobs in progress are planned again, and ended jobs lose their plan. Only for
-/// migrations before the table `tasks`; a later one must empty that table, too.
+/// Handles a change in the format of plans: jobs in progress are planned again, and ended jobs lose their plan. It fits
+/// only migrations before the table `tasks`; a later one must also empty that table.
 const FORGET_PLANS: &str = "
 UPDATE jobs SET record = json_set(record, '$.plan', NULL);
 UPDATE jobs SET
@@ -100,7 +100,7 @@ UPDATE jobs SET
 WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
 ";
 
-/// How many events are kept. Readers that are further behind lose the oldest.
+/// How many events are kept. A reader that falls further behind misses the oldest.
 const EVENTS_KEPT: i64 = 100_000;
 
 /// An event with its position in the order of all events.
@@ -187,8 +187,8 @@ impl Database {
         if let Some(token) = token
             && let Some(known) = job_of_token(&transaction, token, now_ms)?
         {
-            // A token that is never forgotten is derived from an upload: it stands for the same job even if the
-            // template has changed since.
+            // A token that is never forgotten is derived from an upload, so it means the same job even if the template
+            // has changed since.
             if token.remembered_ms.is_none() || known.submission.request == record.submission.request {
                 return Ok(Inserted::Known(Box::new(known)));
             }
@@ -327,7 +327,7 @@ impl Database {
         Ok(found.into_iter().take(limit).map(|(_, _, id)| JobId::new(id)).collect())
     }
 
-    /// Returns the waiting jobs that name queues to hop to.
+    /// Returns the waiting jobs that have hop destinations.
     ///
     /// # Errors
     /// Fails if the database cannot be read or written.
@@ -366,7 +366,7 @@ impl Database {
         Ok(self.lock().query_row("SELECT COALESCE(MAX(seq), 0) FROM events", [], |row| row.get(0))?)
     }
 
-    /// Returns the position up to which a reader has read; `None` if it never read.
+    /// Returns the position of the last event that a reader has read; `None` if it has read none.
     ///
     /// # Errors
     /// Fails if the database cannot be read or written.
@@ -376,7 +376,7 @@ impl Database {
         Ok(statement.query_row([reader], |row| row.get(0)).optional()?)
     }
 
-    /// Stores the position up to which a reader has read.
+    /// Stores the position of the last event that a reader has read.
     ///
     /// # Errors
     /// Fails if the database cannot be read or written.
@@ -389,8 +389,8 @@ impl Database {
     }
 }
 
-/// Builds the statement that lists jobs, and its values. It contains only the conditions that are asked for, because
-/// optional conditions would keep SQLite from using its indexes.
+/// Builds the statement that lists jobs, and its values. It contains only the requested conditions, because optional
+/// ones would keep SQLite from using its indexes.
 fn list_query(filter: &ListFilter, limit: usize) -> (String, Vec<SqlValue>) {
     let (order, beyond) = if filter.newest_first { ("DESC", "<") } else { ("ASC", ">") };
     let mut asked = vec!["1".to_owned()];
@@ -420,7 +420,7 @@ fn list_query(filter: &ListFilter, limit: usize) -> (String, Vec<SqlValue>) {
     (sql, values)
 }
 
-/// Returns the queues that have waiting jobs and are not paused, each with how many more of its jobs may run at once;
+/// Returns the queues that have waiting jobs and are not paused, each with the number of further jobs that it may run;
 /// `None` if it has no limit.
 fn rooms(connection: &Connection) -> Result<Vec<(String, Option<i64>)>, Error> {
     // Steps from one queue's name to the next, so that each queue costs one index lookup, however many jobs wait.

@@ -27,14 +27,14 @@ use crate::steps::{
     JobContext, Report, budgets, captions, capture, encode, manifests, package, segment, stitch,
 };
 
-/// Most step reports that wait for the driver; further steps wait until there is room.
+/// Maximum number of reports that wait for the driver. Steps with further reports wait.
 const REPORTS: usize = 16;
 
 /// How often, and at what interval, the driver tries to store a job's end when the disk refuses it.
 const STORING_TRIES: u32 = 10;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why driving a job stopped.
+/// Why a driver stopped.
 enum Outcome {
     /// The job has ended.
     Ended,
@@ -46,7 +46,7 @@ enum Outcome {
 pub(crate) struct Signals {
     /// The user cancelled the job.
     pub cancel: CancellationToken,
-    /// The process is stopping: stop driving the job, which the next start resumes.
+    /// The process is stopping: the driver stops too, and the next start resumes the job.
     pub stop: CancellationToken,
 }
 
@@ -207,8 +207,8 @@ impl Driver {
         }
     }
 
-    /// Applies an event to the state machine, stores the result with its events, then carries out the commands.
-    /// Returns true at the job's end.
+    /// Applies an event to the state machine, stores the result with its events, then carries out the commands. Returns
+    /// whether the job has ended.
     async fn apply(&mut self, event: Event) -> Result<bool, crate::Error> {
         let before = self.record.stage();
         let retries = self.record.machine.retries();
@@ -288,7 +288,7 @@ impl Driver {
             (self.context.clone(), self.reports.clone(), self.settings.clone());
         self.steps.spawn(async move {
             if attempt > 1 {
-                // Waits one second, then four: whatever broke may need a moment.
+                // Waits one second, then four, because a temporary fault may need a moment to clear.
                 let pause = Duration::from_secs(4_u64.pow((attempt - 2).min(3)));
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -300,7 +300,7 @@ impl Driver {
                 Ok(report) => report,
                 Err(failure) => {
                     let failure = with_room(&context, failure).await;
-                    // The files left by the failed task may take up the very space needed to store the failure.
+                    // The failed task's files may occupy the disk space that storing the failure needs.
                     if let Step::Task(task) = &step {
                         context.work.discard(task);
                     }

@@ -85,9 +85,9 @@ impl Encoders {
     /// Waits until this many permits can be taken at once. Among the encodes of a job, those with the smaller `turn`
     /// go first. Dropping the result gives the permits back; dropping the future leaves the queue.
     ///
-    /// Nobody overtakes the encode at the head of the queue, even while too few permits are free for it: otherwise,
-    /// an encode that needs all processors would never begin. Permits that nobody more urgent waits for are free for
-    /// everyone.
+    /// No encode overtakes the one at the head of the queue, even while too few permits are free for it. Otherwise, an
+    /// encode that needs all processors would never begin. A free permit that no more urgent encode waits for is
+    /// available to every encode.
     ///
     /// # Errors
     /// Fails if more permits are requested than exist.
@@ -101,7 +101,7 @@ impl Encoders {
         Ok(permits)
     }
 
-    /// Takes this many permits if they are free and nobody waits for any; otherwise returns `None`. Never waits.
+    /// Takes this many permits if they are free and no encode waits for any. Otherwise returns `None` without waiting.
     pub fn acquire_idle(&self, wanted: u32) -> Option<Permits> {
         let mut state = self.pool.state();
         if !state.waiting.is_empty() || wanted > state.free {

@@ -1,5 +1,5 @@
-//! Turns errors of probing, planning, running and storing into job failures: MediaConvert's error code and a message
-//! about the user's own files. This is the only place where errors become codes.
+//! Converts errors of probing, planning, running and storing to job failures: an error code of MediaConvert and a
+//! message about the user's own files. This is the only place where errors become codes.
 //!
 //! Messages never contain paths of the work folder, because users know an input by its URL.
 

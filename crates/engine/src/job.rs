@@ -51,13 +51,14 @@ pub struct Submission {
     pub queue: String,
     /// Priority, -50 to 50; higher goes first.
     pub priority: i32,
-    /// Lets a repeated request find the first one's job; `None` makes every request a new job.
+    /// Identifies a repeated request, so that it gets the first request's job. With `None`, every request creates a
+    /// job.
     pub token: Option<Token>,
     /// Notes on the settings that the user should see.
     pub messages: Vec<String>,
 }
 
-/// Tells a repeated request from a new one.
+/// Distinguishes a repeated request from a new one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Token {
     /// Text of the token.
@@ -139,9 +140,9 @@ pub struct JobRecord {
     /// Measured facts of the inputs in the job's order, once probed.
     #[serde(default)]
     pub inputs: Vec<MediaInfo>,
-    /// The plan, once made. It has its tasks only while the job is driven: a long input has thousands of them, and
-    /// everyone who reads the job would read them too. After the job's end, only what is reported about the job
-    /// remains.
+    /// The plan, once made. It contains its tasks only while a driver runs the job, because a long input has thousands
+    /// of them and every read of the job would load them. After the job's end, it contains only what is reported about
+    /// the job.
     pub plan: Option<Arc<Plan>>,
     /// Verified outputs; visible at their destinations once the job is complete.
     pub outputs: Vec<PublishedOutput>,
@@ -163,8 +164,8 @@ impl JobRecord {
         self.machine.stage()
     }
 
-    /// Drops what nobody reads after a job's end: the tasks and the files that they read. Outputs, groups, notes and
-    /// warnings stay.
+    /// Drops the parts of the plan that are not needed after the job's end: the tasks, and the caption files and images
+    /// that they read. Outputs, groups, notes and warnings stay.
     pub(crate) fn forget_work(&mut self) {
         let told =
             |plan: Arc<Plan>| Plan { caption_files: Vec::new(), images: Vec::new(), ..plan.without_tasks() };

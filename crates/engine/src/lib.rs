@@ -1,7 +1,7 @@
-//! Runs jobs to their end, durably and within bounds.
+//! Runs jobs to completion. Jobs survive a crash, and their use of resources is limited.
 //!
-//! [`job_machine`] decides what happens next, [`Engine`] carries it out. The engine knows nothing of HTTP, and of
-//! AWS's wire shapes only the job settings.
+//! [`job_machine`] decides what happens next, and [`Engine`] carries it out. The engine knows nothing of
+//! HTTP, and of AWS's wire shapes only the job settings.
 
 mod clock;
 mod codec_names;

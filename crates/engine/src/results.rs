@@ -236,7 +236,7 @@ fn key_when_told(
         return None;
     }
     forget_numbers(&mut own);
-    // An input is the same wherever it stands in the job.
+    // An input's position in the job does not matter.
     let inputs: Vec<String> = own
         .clips
         .iter()

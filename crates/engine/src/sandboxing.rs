@@ -12,7 +12,7 @@ use abanico_ffmpeg::{Invocation, Limits};
 const WALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest time without progress.
 const STALL: Duration = Duration::from_secs(10 * 60);
-/// Address space of one ffmpeg process. 8K frames in three encoders with lookahead stay below half of it.
+/// Address space of one ffmpeg process. Three encoders with lookahead need less than half of it for 8K frames.
 const MEMORY_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 /// Largest file that ffmpeg may write.
 const FILE_BYTES: u64 = 512 * 1024 * 1024 * 1024;

@@ -101,7 +101,7 @@ impl WorkFolder {
         inputs.iter().all(|input| input.exists()) && tasks.all(|task| self.task(task).exists())
     }
 
-    /// Removes the files of a finished task that nobody reads any more. The folder stays, to show that the task is
+    /// Removes the files of a finished task once no other task needs them. The folder stays, to show that the task is
     /// finished.
     pub fn empty(&self, task: &TaskId) -> io::Result<()> {
         for entry in std::fs::read_dir(self.task(task))? {

@@ -55,15 +55,15 @@ async fn encode_into(
     let permits = context.workshop.encoders.acquire_many(wanted, encode.chunk.unwrap_or(0));
     let permits = tokio::select! {
         permits = permits => permits.map_err(|_| failure::broken("the encoder permits are gone"))?,
-        // Other jobs may encode for hours.
+        // Other jobs may hold the permits for hours, so a cancellation must end the wait.
         () = context.cancel.cancelled() => return Err(failure::broken("a cancelled encode continued")),
     };
     let encoding = Encoding { context, plan, task, encode, keys, threads, furthest: AtomicU64::new(0) };
     encoding.run(Place { folder, missing, permits }).await
 }
 
-/// Returns the threads for the encode of a chunk: all chunks of the plan share the processors. Returns `None` for a
-/// whole input, which may use them all.
+/// Returns the number of threads for the encode of a chunk, because all chunks of the plan share the processors.
+/// Returns `None` for a whole input, which may use all of them.
 fn threads(context: &JobContext, plan: &Plan, encode: &VideoEncode) -> Option<u32> {
     encode.chunk?;
     Some((context.workshop.cores / chunks_of(plan).max(1)).max(1))
@@ -82,8 +82,8 @@ pub(super) struct Again {
     pub fill_percent: u8,
 }
 
-/// Encodes one rendition of a chunk again, for a buffer that is as full as it was found to be. Returns its file and
-/// the CPU time of child processes in milliseconds.
+/// Encodes one rendition of a chunk again, with the measured fullness of the decoder's buffer at its start. Returns its
+/// file and the CPU time of child processes in milliseconds.
 pub(super) async fn encode_again(
     context: &JobContext,
     plan: &Plan,
@@ -169,7 +169,7 @@ fn not_completed(error: &io::Error) -> Failure {
 pub(super) struct Metered<'a> {
     plan: &'a Plan,
     task: &'a TaskId,
-    /// Most frames that any attempt at the task has delivered.
+    /// Largest number of frames that an attempt at the task has delivered.
     furthest: &'a AtomicU64,
 }
 
@@ -199,7 +199,7 @@ pub(super) async fn ffmpeg(
     })
 }
 
-/// Returns the intermediate files of an output's streams: the video's, and those of the audio tracks.
+/// Returns the intermediate files of an output's streams: the video file and the audio files.
 pub(super) fn stream_files(context: &JobContext, streams: &Streams) -> (Option<PathBuf>, Vec<PathBuf>) {
     let video =
         streams.video.map(|index| context.work.task(&TaskId::video()).join(command::video_file_name(index)));

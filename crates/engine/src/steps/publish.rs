@@ -1,5 +1,5 @@
-//! The publish step: copies packaged and verified files to their destinations; files that name others come last. It
-//! starts only once every output of the job is verified. Publishing again is harmless.
+//! The publish step: copies packaged and verified files to their destinations. Files that refer to others come last.
+//! The step starts only when every output of the job is verified. Running it twice is harmless.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{JobContext, Report};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Files published between two reports to the driver; each report is a write to disk.
+/// Number of files published between two reports to the driver. Each report costs a write to disk.
 const FILES_A_NOTE: usize = 50;
 
 /// Publishes the files of all packaging tasks: media first, then playlists, then the playlists of groups, each in the

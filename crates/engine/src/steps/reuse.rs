@@ -1,5 +1,5 @@
-//! Reuses kept encodes: finds the renditions of an encode that an earlier job has already made, and keeps new ones
-//! for later jobs. A rendition is reused only for the same bytes and settings.
+//! Reuses kept encodes: finds renditions that an earlier job has already encoded, and keeps new ones for later jobs. A
+//! rendition is reused only if the input's bytes and the settings are the same.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl Keys {
         encode.encoded().map(|(_, one)| one).filter(|one| !is_taken(one)).map(|one| one.index).collect()
     }
 
-    /// Keeps what was encoded. If that fails, later jobs lose it, but not this one.
+    /// Keeps the renditions in `encoded` for later jobs. A failure is only logged, because this job does not need the
+    /// copies.
     pub fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
         let Some(results) = &context.workshop.results else { return };
         for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
@@ -67,7 +68,7 @@ impl Keys {
     }
 }
 
-/// Returns the files that an encode makes of a rendition in `folder`, with the names under which they are kept.
+/// Returns the files that an encode writes to `folder` for a rendition, with the names under which they are kept.
 fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
     let statistics = command::statistics_file(rendition.index);
     let trees = folder.join(format!("{statistics}.mbtree"));

@@ -1,6 +1,6 @@
-//! Runs one video encode of an input or a chunk, with a second attempt beside the first if that takes too long. The
-//! first attempt to succeed makes the task's files. Each attempt has its own folder, and the files of the one that
-//! comes too late are dropped.
+//! Runs one video encode of an input or a chunk. If the first attempt takes too long, a second one runs in parallel.
+//! Each attempt has its own folder. The files of the first attempt that succeeds become the task's files, and those of
+//! the other are removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::steps::captions::{SCRIPT_FILE, captions_folder};
 use crate::steps::reuse::Keys;
 use crate::stragglers::{Alike, Course};
 
-/// An encode to run: what all attempts at it share.
+/// An encode to run. All attempts at it share this data.
 pub(super) struct Encoding<'a> {
     pub context: &'a JobContext,
     pub plan: &'a Plan,
@@ -29,9 +29,9 @@ pub(super) struct Encoding<'a> {
     pub encode: &'a VideoEncode,
     /// Keys under which its renditions are kept.
     pub keys: Keys,
-    /// Threads, and permits, of an attempt; `None` takes all.
+    /// Number of threads, and of permits, for an attempt; `None` means all.
     pub threads: Option<u32>,
-    /// Most frames that any attempt has delivered.
+    /// Largest number of frames that an attempt has delivered.
     pub furthest: AtomicU64,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Place {
     pub permits: Permits,
 }
 
-/// What an attempt made, and where.
+/// The result of an attempt.
 struct Encoded {
     folder: PathBuf,
     missing: Vec<u32>,
@@ -57,8 +57,8 @@ impl Encoded {
 }
 
 impl Encoding<'_> {
-    /// Encodes, with a second attempt beside the first if that takes too long. Only the attempt that succeeds first
-    /// becomes the task's files.
+    /// Runs the encode, and a second attempt in parallel if the first takes too long. Only the files of the attempt
+    /// that succeeds first become the task's files.
     pub async fn run(&self, place: Place) -> Result<Finished, Failure> {
         let Self { context, plan, task, encode, .. } = *self;
         let (began, frames) = (Instant::now(), encode.most_frames());
@@ -91,7 +91,7 @@ impl Encoding<'_> {
         Ok(made.finished)
     }
 
-    /// Returns an attempt that ends with all its files in its folder, or leaves nothing there.
+    /// Returns an attempt. It ends with all its files in its folder, or leaves nothing there.
     fn attempt(&self, place: Place) -> Attempt<impl Future<Output = Result<Encoded, Failure>>> {
         let cancel = self.context.cancel.child_token();
         let context = JobContext { cancel: cancel.clone(), ..self.context.clone() };
@@ -131,12 +131,12 @@ impl Encoding<'_> {
             let (job, attempt, reason) = (context.work.job(), which.name(), &failure.message);
             tracing::warn!(
                 job.id = %job, %task, attempt, reason,
-                "one of two attempts at an encode failed: the other goes on"
+                "one of two attempts at an encode failed: the other continues"
             );
         }
     }
 
-    /// Encodes what is missing in a folder, and measures how long it took.
+    /// Encodes the missing renditions into `folder`, and measures how long it took.
     async fn encode_in(
         &self,
         context: &JobContext,
@@ -146,7 +146,7 @@ impl Encoding<'_> {
         let Self { plan, task, encode, threads, .. } = *self;
         let began = Instant::now();
         if missing.is_empty() {
-            // Another job has made the same since the first attempt began.
+            // Another job has encoded the same renditions since the first attempt began.
             return Ok(NOTHING_USED);
         }
         let (inputs, captions) = (context.input_files(), caption_scripts(context, encode));
@@ -174,7 +174,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns what this encode shares with those that take the same time per frame.
+/// Returns the properties that encodes with the same time per frame have in common.
 fn alike(encode: &VideoEncode, missing: &[u32]) -> Alike {
     let analyses = encode.renditions().any(|(_, one)| matches!(one.pass, Pass::First | Pass::Sample(_)));
     Alike { analyses, renditions: missing.to_vec() }
