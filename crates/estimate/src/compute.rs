@@ -42,8 +42,9 @@ pub struct Machine {
 
 /// Estimates the job on Lambda with abanico's encoders: CPU seconds at the price of the memory per processor.
 ///
-/// A film too long for one invocation is split over as many as it needs. `speed` is the speed of a Lambda processor
-/// relative to the measured one. Returns `None` if the input has no video or a codec's speed was not measured.
+/// A film that is too long for one invocation is split over as many as it needs. `speed` is the speed of a Lambda
+/// processor relative to the measured processor. Returns `None` if the input has no video or a codec's speed was not
+/// measured.
 pub fn serverless(
     plan: &Plan,
     input: &MediaInfo,
@@ -91,7 +92,7 @@ pub fn own_machine(
 /// not measured. A chunk decodes only its own frames.
 fn cpu_seconds(plan: &Plan, input: &MediaInfo, prices: &Prices) -> Option<Rational> {
     let gigapixels = |pixels: u64, frames: u64| {
-        // Counting in thousands of frames and thousands of pixels keeps the fraction within 64 bits.
+        // Counts in thousands of frames and of pixels, to keep the fraction within 64 bits.
         Rational::new(i64::try_from(pixels / 1000).unwrap_or(i64::MAX), 1000)
             * Rational::new(i64::try_from(frames).unwrap_or(i64::MAX), 1000)
     };

@@ -1,8 +1,8 @@
 //! Estimates what a job costs on MediaConvert, on Lambda and on your own machine.
 //!
-//! Takes a plan and a list of prices and returns amounts together with the factors behind them. The crate is pure. Money
-//! is a whole number of millionths of a dollar, never a float. Every price has a source; one without is reported as not
-//! known.
+//! Takes a plan and a list of prices and returns amounts together with the factors behind them. The crate is pure.
+//! Money is a whole number of millionths of a dollar, never a float. Every price has a source. A price without a source
+//! is reported as not known.
 
 mod billing;
 mod compute;

@@ -23,7 +23,7 @@ pub struct Prices {
     pub speed: Speed,
 }
 
-/// Multipliers for normalised minutes; an absent one is not known.
+/// Multipliers for normalised minutes. If one is absent, it is not known.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Multipliers {
@@ -126,7 +126,7 @@ impl Prices {
     /// Returns the prices of a region.
     ///
     /// # Errors
-    /// Returns [`Error::Region`], which lists the known regions, if the list does not have it.
+    /// Returns [`Error::Region`], which lists the known regions, if the list has no prices for `region`.
     pub fn region(&self, region: &str) -> Result<&RegionPrices, Error> {
         self.regions.get(region).ok_or_else(|| Error::Region {
             region: region.to_owned(),
