@@ -9,8 +9,8 @@ fn main() {
     println!("cargo::rerun-if-changed=../testkit/src/shared.rs");
     if let Some(media) = shared::shared_media() {
         println!("cargo::rustc-cfg=shared_media");
-        // A folder that goes away is noticed. One that comes is not: to watch a path that is not there would build the
-        // crate anew each time. Setting the variable is noticed.
+        // Cargo notices if the folder disappears, and if the variable changes. It does not notice a new folder:
+        // watching a missing path would rebuild the crate every time.
         println!("cargo::rerun-if-changed={}", media.join("odd").display());
     }
 }

@@ -136,7 +136,7 @@ fn sample_file(index: u32, kind: &str) -> String {
     format!("sample-{index}-{kind}.mp4")
 }
 
-/// Returns the names of a sample's files that only the quality measurement needs.
+/// Returns the names of the files of a sample that only the quality measurement needs.
 pub fn sample_files(index: u32) -> [String; 2] {
     ["coded", "source"].map(|kind| sample_file(index, kind))
 }

@@ -25,7 +25,7 @@ const FACTORS_A_DECIBEL: f64 = 0.3;
 /// Maximum change of a rate factor, up or down.
 const MOST_MOVED_BY_VMAF: f64 = 6.0;
 const MOST_MOVED_BY_SSIM: f64 = 3.0;
-/// Decibels of SSIM above which nobody sees a difference.
+/// Decibels of SSIM above which differences are invisible.
 const MOST_DECIBELS: f64 = 40.0;
 
 /// Parses the measurements of ffmpeg's libvmaf filter (JSON) or SSIM filter (one line per frame). Returns the

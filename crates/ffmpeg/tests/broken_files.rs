@@ -1,6 +1,6 @@
 //! Checks that damaged and hostile files are refused with the right error kind, and that none makes the probe
 //! read another file.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "helpers of a test stop it and say what it skips"
+    reason = "test helpers panic, and print which test is skipped"
 )]
 
 use std::ffi::OsString;
@@ -195,7 +195,7 @@ async fn error_names_a_missing_program() {
     assert!(error.to_string().contains("cannot start `/no/such/ffmpeg` in the sandbox"), "{error}");
 }
 
-/// The program dies with the process that asked for it, even if nobody is left to kill it.
+/// The program dies when its parent process dies, even if no process is left to kill it.
 #[test]
 fn child_dies_with_its_parent() {
     let desk = Desk::new();

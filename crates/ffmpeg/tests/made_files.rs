@@ -1,5 +1,5 @@
 //! Checks facts about outputs, and starts and rates that no shared file has, on files made for the purpose.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::path::{Path, PathBuf};
 

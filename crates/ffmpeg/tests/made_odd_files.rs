@@ -1,5 +1,5 @@
 //! The kinds of facts that `odd_files.rs` tests on real files, on files made here: they are tested in every clone.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod decoder;
 

@@ -2,7 +2,7 @@
 //! counts with what a decoder shows.
 //! Without the folder of real media all tests here are ignored; `made_odd_files.rs` tests the same kinds of facts
 //! everywhere.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod decoder;
 

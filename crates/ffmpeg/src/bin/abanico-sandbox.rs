@@ -1,6 +1,6 @@
 //! Runs a program in the sandbox: `POLICY_JSON -- PROGRAM ARGS...`. For tests and for trying it by hand.
 //!
-//! It is not shipped: there, the main program does the same.
+//! It is not shipped. In the shipped program, a hidden command of `abanico` does the same.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

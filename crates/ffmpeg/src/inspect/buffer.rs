@@ -1,7 +1,7 @@
 //! Models the decoder's buffer as a leaky bucket, to find out whether it ever runs dry.
 //!
-//! It follows ITU-T H.264 annex C with a variable rate: bits arrive at the rate while there is room, and a
-//! whole frame leaves at its decoding time. Nothing is averaged.
+//! It follows ITU-T H.264 annex C with a variable rate: bits arrive at the given rate while there is room,
+//! and a whole frame leaves at its decoding time. Nothing is averaged.
 
 use abanico_media::ExactTime;
 
@@ -18,14 +18,14 @@ pub struct BufferModel {
     pub fill_percent: u8,
 }
 
-/// What the frames do to the buffer.
+/// The result of running the frames through the buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferReport {
     /// Lowest level right after a frame left, in bits; negative if bits were missing.
     pub lowest_bits: i64,
-    /// Number of frames with missing bits.
+    /// Number of frames whose bits had not all arrived.
     pub missing_frames: u64,
-    /// Decoding time of the first of these frames.
+    /// Decoding time of the first of those frames.
     pub first_missing: Option<ExactTime>,
 }
 
@@ -57,7 +57,7 @@ fn check(frames: &[CodedFrame], model: BufferModel) -> Option<BufferReport> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Buffer {
     model: BufferModel,
-    /// Level in millionths of a bit, in which a rate times microseconds is exact.
+    /// Level in millionths of a bit, because a rate times microseconds is exact in this unit.
     held: i128,
 }
 

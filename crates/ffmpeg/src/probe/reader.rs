@@ -56,8 +56,8 @@ impl Ended {
 /// Runs ffprobe with `options` on `file` and passes each line to `on_line`.
 ///
 /// # Errors
-/// Fails if ffprobe cannot be started or does not end within ten minutes, or if `cancel` comes first. A
-/// non-zero exit status is not an error here: the caller knows what it means.
+/// Fails if ffprobe cannot be started, does not end within ten minutes, or is cancelled. A non-zero exit
+/// status is not an error here, because its meaning depends on the caller.
 pub(crate) async fn run(
     tools: &Tools,
     file: &Path,
@@ -130,7 +130,7 @@ async fn tail(mut output: impl AsyncRead + Unpin) -> std::io::Result<String> {
 /// Kills the whole process group and waits until the child is gone.
 async fn stop(child: &mut Child) {
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        // It does not matter if the group has just ended by itself.
+        // This fails if the group has just ended by itself, which is fine.
         let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
     }
     let _ = child.wait().await;

@@ -1,9 +1,9 @@
-//! Owns one child in a thread of its own. Starting one returns the child's pipes, a handle on its process
-//! group and a receiver for its end.
+//! Starts one child process and supervises it in a separate thread. The caller gets the child's pipes, a
+//! handle on its process group and a receiver for its end.
 //!
-//! The thread reaps the child whatever becomes of the caller, so no zombie is left. It needs a thread of its
-//! own because the kernel kills a sandboxed child when the *thread* that started it ends, and the threads of
-//! a runtime come and go.
+//! The thread reaps the child even if the caller is gone, so no zombie is left. A separate thread is needed
+//! because the kernel kills a sandboxed child when the *thread* that started it ends, and the threads of a
+//! runtime come and go.
 
 use std::ffi::OsString;
 use std::io;
@@ -44,8 +44,8 @@ pub(super) struct Ended {
 pub(super) struct Group(Arc<Mutex<Option<Pid>>>);
 
 impl Group {
-    /// Sends a signal to every process of the group, unless the child is reaped: its number may then belong
-    /// to another.
+    /// Sends a signal to every process of the group, unless the child has been reaped: its process id may
+    /// then belong to another process.
     pub(super) fn signal(&self, signal: Signal) {
         if let Some(leader) = *lock(&self.0) {
             // This fails only if no process of the group can be signalled any more, which is the goal anyway.
@@ -60,7 +60,7 @@ impl Drop for Group {
     }
 }
 
-/// Starts the program in a process group of its own, without input.
+/// Starts the program in a new process group, with an empty stdin.
 pub(super) async fn start(program: PathBuf, args: Vec<OsString>) -> io::Result<Started> {
     let (spawned, news) = oneshot::channel();
     std::thread::Builder::new().name("abanico-child".into()).spawn(move || {
@@ -79,7 +79,7 @@ fn spawn(program: &Path, args: &[OsString]) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-/// Hands out the running child and stays until it is reaped.
+/// Passes the running child to the caller, and returns when it is reaped.
 fn supervise(child: &mut Child, spawned: oneshot::Sender<io::Result<Started>>) {
     let leader = Pid::from_raw(i32::try_from(child.id()).expect("a process number fits in 31 bits"));
     let (end, ended) = oneshot::channel();
@@ -89,7 +89,7 @@ fn supervise(child: &mut Child, spawned: oneshot::Sender<io::Result<Started>>) {
     let started = Started { stdout, stderr, group: Group(Arc::clone(&shared)), ended };
     drop(spawned.send(Ok(started)));
     let result = wait_and_reap(child, leader, &shared);
-    // If the caller is gone, nobody needs the result.
+    // If the caller is gone, the result is not needed.
     let _ = end.send(result);
 }
 
@@ -113,15 +113,16 @@ fn exit_of(status: ExitStatus) -> Exit {
     }
 }
 
-/// Parses user and system time, words 14 and 15 of `/proc/PID/stat`, in milliseconds. Counts the words from
-/// the last bracket, because the second word is the program's name in brackets and may contain anything.
+/// Parses user and system time, words 14 and 15 of `/proc/PID/stat`, in milliseconds. Counts the words after
+/// the last closing parenthesis, because the second word is the program's name in parentheses and may contain
+/// anything.
 fn cpu_ms(stat: &str) -> Option<(u64, u64)> {
     let mut words = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut next = || Some(words.next()?.parse::<u64>().ok()?.saturating_mul(TICK_MS));
     Some((next()?, next()?))
 }
 
-/// Locks the number. It is still right after a panic in another holder of the lock.
+/// Locks the process id. It is valid even if another holder of the lock panicked.
 fn lock(shared: &Mutex<Option<Pid>>) -> MutexGuard<'_, Option<Pid>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,7 +40,7 @@ impl Tail {
 pub(super) struct LineSplitter(Vec<u8>);
 
 impl LineSplitter {
-    /// Takes some bytes and calls `line` for each line that they complete, without its end.
+    /// Takes some bytes and calls `line` for each line that they complete, without its line end.
     pub(super) fn feed(&mut self, bytes: &[u8], line: &mut dyn FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = LINE_BYTES - self.0.len();

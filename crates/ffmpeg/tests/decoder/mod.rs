@@ -1,4 +1,4 @@
-//! What ffmpeg's own decoder shows of a file, to hold the probe's facts against.
+//! Decodes files with ffmpeg, so that tests can compare the probe's facts with the result.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ pub fn decoded_frames(file: &Path) -> u64 {
     last.and_then(|frames| frames.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The first frame as raw grey pixels, turned by `filter` (none: as ffmpeg turns it by itself).
+/// The first frame as raw grey pixels, rotated by `filter`. Without a filter, ffmpeg rotates it by itself.
 pub fn first_picture(file: &Path, filter: Option<&str>) -> Vec<u8> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error"]);
