@@ -1,7 +1,7 @@
 //! The function `bucket-notification`, a CloudFormation custom resource: adds one notification to an existing
 //! bucket's configuration, or removes it. Keeps the rest of the configuration unchanged.
 //!
-//! Always answers CloudFormation: without an answer, a stack hangs for an hour.
+//! Always responds to CloudFormation, because a stack hangs for an hour without a response.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::settings::Environment;
 use crate::{Error, log};
 
-/// How long sending the answer to CloudFormation may take.
+/// Time limit for sending the response to CloudFormation.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The function, ready to handle events.
@@ -35,7 +35,8 @@ impl BucketNotification {
         Ok(Self { s3, http })
     }
 
-    /// Does what `RequestType` says with `ResourceProperties`, then reports to CloudFormation at `ResponseURL`.
+    /// Applies the request of type `RequestType` with `ResourceProperties`, then reports to CloudFormation at
+    /// `ResponseURL`.
     ///
     /// # Errors
     /// Fails only if the report cannot be sent; Lambda then repeats the request.
@@ -184,7 +185,7 @@ fn elements(configuration: &str) -> Result<Vec<Element<'_>>, Error> {
                 }
                 depth = depth.saturating_sub(1);
             }
-            // For example EventBridgeConfiguration, which has no members.
+            // An element without members, such as EventBridgeConfiguration.
             Event::Empty(_) if depth == 1 => {
                 found.push(Element { text: &configuration[before..after], id: None })
             }

@@ -1,5 +1,5 @@
-//! The function `job-finished`: when a MediaConvert job has finished, writes a manifest beside its outputs and sends
-//! a notification. Failed jobs are announced on a topic of their own.
+//! The function `job-finished`: when a MediaConvert job has finished, writes a manifest next to its outputs and sends a
+//! notification. Failed jobs are announced on a separate topic.
 //!
 //! A second delivery of the same event writes the same manifest and sends a second notification; subscribers can
 //! recognise it by the job's id.

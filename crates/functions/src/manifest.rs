@@ -1,11 +1,11 @@
 //! Builds `manifest.json` for a finished job from the event, the job and what S3 says about the outputs.
 //!
-//! Pure: the same job gives the same manifest, so a second delivery of the event writes the same bytes.
+//! The same job always gives the same manifest, so a second delivery of the event writes the same bytes.
 
 use abanico_aws::ObjectHead;
 use serde_json::{Map, Value, json};
 
-/// Version of the manifest's format; it grows when members change their meaning.
+/// Version of the manifest's format. It increases when a member changes its meaning.
 pub const MANIFEST_VERSION: u32 = 1;
 
 /// A file that a job produced.
@@ -44,7 +44,8 @@ pub fn playlists(detail: &Value) -> Vec<&str> {
     list(detail, "outputGroupDetails").iter().flat_map(|group| texts(group, "playlistFilePaths")).collect()
 }
 
-/// Returns the URL for the manifest, which goes beside the first file. Returns `None` if the event names no file.
+/// Returns the URL for the manifest, which goes next to the first file. Returns `None` if the event names no
+/// file.
 pub fn manifest_url(detail: &Value) -> Option<String> {
     let first = output_files(detail).into_iter().map(|file| file.url).next();
     let first = first.or_else(|| playlists(detail).first().map(|url| (*url).to_owned()))?;

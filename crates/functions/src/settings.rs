@@ -1,5 +1,5 @@
 //! Reads a function's settings from environment variables and the package's files, checks them and creates clients.
-//! Settings are read only at the start: a wrong one ends the function before its first event.
+//! Settings are read only at the start, so a wrong one ends the function before its first event.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
-/// Job file in the package that uploads become, unless `ABANICO_JOB` names another one.
+/// Job file in the package that is used for uploads unless `ABANICO_JOB` names another one.
 const DEFAULT_JOB: &str = "jobs/three-mp4.json";
 
 /// Name of the user metadata entry that holds the stack's name. It has no dot, because EventBridge patterns treat a
@@ -51,7 +51,7 @@ impl<'a> Environment<'a> {
             .map_err(|error| Error::Setting(error.to_string()))
     }
 
-    /// Returns the configuration by which uploads become jobs.
+    /// Returns the configuration that turns uploads into jobs.
     ///
     /// # Errors
     /// Returns [`Error::Setting`], which names the wrong variable or file.
@@ -83,8 +83,8 @@ impl<'a> Environment<'a> {
         Ok(self.marked(job))
     }
 
-    /// Adds the stack's name to the job's user metadata, by which the rule of `job-finished` recognises the stack's
-    /// jobs.
+    /// Adds the stack's name to the job's user metadata. The EventBridge rule of `job-finished` recognises the stack's
+    /// jobs by it.
     fn marked(&self, mut job: Value) -> Value {
         if let (Some(stack), Some(job)) = (self.optional("ABANICO_STACK"), job.as_object_mut()) {
             let metadata = job.entry("userMetadata").or_insert_with(|| json!({}));

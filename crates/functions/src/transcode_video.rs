@@ -1,9 +1,9 @@
-//! The function `transcode-video`: turns upload events into jobs, reports what became of each record, and sends what
-//! cannot become a job to a dead-letter queue.
+//! The function `transcode-video`: turns upload events into jobs, reports the result of each record, and sends records
+//! that cannot become a job to a dead-letter queue.
 //!
-//! A repeated event must never create a second job. For a minute, the token of each request prevents that; after
-//! that, only failed records may be repeated. An event that succeeded in part therefore never fails as a whole: its
-//! failed records go to the dead-letter queue as an event of their own.
+//! A repeated event must never create a second job. For a minute, the token of each request prevents that; after that,
+//! only failed records may be repeated. An event that succeeded in part therefore never fails as a whole: its failed
+//! records go to the dead-letter queue as a new event.
 
 use abanico_aws::{MediaConvert, Sqs};
 use abanico_lambda::{
@@ -40,8 +40,8 @@ impl TranscodeVideo {
         })
     }
 
-    /// Creates jobs from the event's uploads and returns what became of each record. For a batch of SQS messages, the
-    /// answer also names the messages to deliver again.
+    /// Creates jobs from the event's uploads and returns the result of each record. For a batch of SQS messages, the
+    /// response also names the messages to deliver again.
     ///
     /// # Errors
     /// Fails if no record became a job and a retry may succeed, or if the dead-letter queue does not accept a
@@ -109,7 +109,7 @@ fn failure(one: &RecordOutcome) -> Option<&abanico_lambda::Error> {
     }
 }
 
-/// Describes what became of a record, for the invocation's answer.
+/// Describes the result of a record, for the invocation's response.
 fn told(one: &RecordOutcome) -> Value {
     let mut told = json!({"index": one.index, "input": one.upload.as_ref().map(abanico_lambda::Upload::url)});
     let (outcome, more) = match &one.outcome {
@@ -146,7 +146,7 @@ impl JobSubmitter for MediaConvertSubmitter {
     }
 }
 
-/// Returns the service's name of the error, or a substitute if it gave none.
+/// Returns the service's name for the error, or a substitute if it gave none.
 fn error_code(error: &abanico_aws::Error) -> String {
     match (error.error_type(), error.status()) {
         (Some(name), _) => name.to_owned(),

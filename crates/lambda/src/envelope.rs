@@ -11,7 +11,7 @@ const MOST_ENVELOPES: u32 = 4;
 /// One record, or the reason why there is none.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Identifier of the SQS message that carried it, if one did.
+    /// Identifier of the SQS message that carried the record, if any.
     pub message_id: Option<String>,
     /// The record, in S3's own form or in EventBridge's.
     pub record: Result<Value, Error>,

@@ -10,7 +10,8 @@ const MAX_METADATA_ENTRIES: usize = 10;
 /// Longest value in a job's user metadata, in bytes.
 const MAX_METADATA_BYTES: usize = 255;
 
-/// Builds the request. Omits those of abanico's own metadata entries that do not fit beside the template's.
+/// Builds the request. Omits abanico's own metadata entries where they do not fit in addition to the
+/// template's.
 pub(crate) fn job_request(upload: &Upload, config: &TriggerConfig) -> Result<Value, Error> {
     let mut request = object(&config.template, "template")?.clone();
     let settings = request.get("settings").unwrap_or(&Value::Null);

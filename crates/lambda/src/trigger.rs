@@ -20,7 +20,7 @@ pub trait JobSubmitter: Send + Sync {
     async fn create_job(&self, request: Value) -> Result<String, SubmitError>;
 }
 
-/// Why a record was skipped, without any failure.
+/// Why a record was skipped. A skip is not a failure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SkipReason {
@@ -53,7 +53,7 @@ pub enum Outcome {
 pub struct RecordOutcome {
     /// Position of the record in the event, from 0, counted through all envelopes.
     pub index: usize,
-    /// Identifier of the SQS message that carried it, if one did.
+    /// Identifier of the SQS message that carried the record, if any.
     pub message_id: Option<String>,
     /// The record as it was received; `None` if its envelope could not be opened.
     pub record: Option<Value>,
@@ -101,8 +101,8 @@ pub async fn handle(
     Ok(outcomes)
 }
 
-/// Builds an event from the records that failed according to `outcomes`, which [`handle`] accepts like the original.
-/// Returns `None` if no record failed or none of the failed ones could be unwrapped.
+/// Builds an event from the records that failed according to `outcomes`. [`handle`] accepts it like the original event.
+/// Returns `None` if no record failed or if none of the failed ones could be unwrapped.
 pub fn records_to_repeat(outcomes: &[RecordOutcome]) -> Option<Value> {
     let failed = outcomes.iter().filter(|one| matches!(one.outcome, Outcome::Failed(_)));
     let again: Vec<&Value> = failed.filter_map(|one| one.record.as_ref()).collect();

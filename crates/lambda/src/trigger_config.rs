@@ -1,5 +1,5 @@
-//! The trigger's configuration: role, queue, job template, destination and skip rules. Whoever runs the trigger fills
-//! it in; this file does not read the environment.
+//! The trigger's configuration: role, queue, job template, destination and skip rules. The caller fills it in; this
+//! file does not read the environment.
 
 use serde_json::Value;
 

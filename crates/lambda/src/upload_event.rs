@@ -130,7 +130,7 @@ fn read_s3_record(index: usize, record: &Value) -> Result<Upload, Error> {
 /// # Errors
 /// Returns [`MalformedKey`](crate::ErrorKind::MalformedKey) if the bytes are not UTF-8.
 pub fn decode_key(raw_key: &str) -> Result<String, Error> {
-    // Replaces `+` first: afterwards, a decoded `%2B` would look the same.
+    // Replaces `+` before decoding, because a decoded `%2B` would look the same.
     let spaced = raw_key.replace('+', " ");
     percent_decode_str(&spaced)
         .decode_utf8()

@@ -1,4 +1,4 @@
-//! Checks what the trigger makes of events as AWS delivers them. Each file in `fixtures` is one event.
+//! Checks how the trigger handles events as AWS delivers them. Each file in `fixtures` is one event.
 
 #![allow(clippy::unwrap_used)]
 
