@@ -1,5 +1,5 @@
 //! `MediaInfo`, the result of the probe stage: the facts about an input that planning needs. Where a file's
-//! header contradicts its packets, the packets count.
+//! header contradicts its packets, the packets win.
 
 use serde::{Deserialize, Serialize};
 

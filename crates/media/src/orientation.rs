@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Size;
 
-/// What makes a stored frame upright: first mirror it left to right if needed, then turn it.
+/// The transformation that makes a stored frame upright: first mirror it left to right if needed, then rotate
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Orientation {
     /// Clockwise quarter turns after mirroring, 0 to 3.
@@ -25,7 +26,7 @@ impl Orientation {
     /// Reads the upper left 2x2 of an ISO 14496-12 `tkhd` matrix (`[a, b, c, d]`, any common scale).
     ///
     /// The matrix maps a stored point (x, y), y downwards, to (a·x + c·y, b·x + d·y). Entries are compared by
-    /// sign and weight, so a matrix within some degrees of a quarter turn counts as that quarter turn;
+    /// sign and size, so a matrix within about seven degrees of a quarter turn counts as that quarter turn.
     /// MediaConvert's AUTO allows one degree. Returns `None` for a degenerate matrix.
     pub fn from_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
         let unit = |main: i64, off: i64| (main.abs() > 8 * off.abs()).then(|| main.signum());
@@ -61,8 +62,7 @@ impl Orientation {
 mod tests {
     use super::*;
 
-    /// Where the stored directions right (1,0) and down (0,1) end up when the orientation is applied step by
-    /// step.
+    /// Applies the orientation step by step to the directions right (1,0) and down (0,1).
     fn applied(orientation: Orientation) -> [i64; 4] {
         let turn = |(x, y): (i64, i64)| (-y, x);
         let place = |(x, y): (i64, i64)| {

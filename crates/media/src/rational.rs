@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A reduced fraction of two 64-bit integers; the denominator is at least 1.
+/// A reduced fraction of two 64-bit integers; the denominator is at least 1. A result that does not fit into
+/// 64 bits is rounded.
 ///
 /// `Display`, `FromStr` and serde use the form `num/den` (`30000/1001`).
 ///
@@ -88,7 +89,7 @@ impl Rational {
         Self { num: self.num.abs(), den: self.den }
     }
 
-    /// Returns an approximation for people and for text that needs a decimal. Do not compute times with it.
+    /// Returns an approximation, for text that needs a decimal number. Do not compute times with it.
     pub fn approximate(self) -> f64 {
         self.num as f64 / self.den as f64
     }

@@ -38,7 +38,7 @@ impl ExactTime {
         Self(Rational::new(millis, 1000))
     }
 
-    /// Returns the time at which frame number `frames`, counted from zero, starts at a constant `rate`.
+    /// Returns the start of frame number `frames`, counted from zero, at a constant `rate`.
     pub fn of_frames(frames: u64, rate: FrameRate) -> Self {
         Self(Rational::from(i64::try_from(frames).unwrap_or(i64::MAX)) / rate.per_second())
     }
@@ -68,7 +68,7 @@ impl ExactTime {
         Self((self.0 - other.0).abs())
     }
 
-    /// Returns the seconds with six decimals, as ffmpeg's options take them.
+    /// Returns the seconds with six decimals, in the format of ffmpeg's options.
     pub fn decimal(self) -> String {
         let micros = self.micros();
         let sign = if micros < 0 { "-" } else { "" };
