@@ -2,7 +2,7 @@
 
 macro_rules! job_error_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
-        /// Error code of a failed job, from AWS's public list. Only the codes that abanico can meet are named.
+        /// Error code of a failed job. This is a selection from AWS's public list.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum JobErrorCode { $($(#[$doc])* $name,)* }
 

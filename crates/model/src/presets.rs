@@ -44,7 +44,7 @@ pub struct Preset {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The specified preset was not found: presetArn={0}")]
 pub struct UnknownPreset(
-    /// The name or ARN as it stands in the job.
+    /// The name or ARN, as in the job.
     pub String,
 );
 

@@ -1,7 +1,7 @@
 //! Parses and writes S3 event notifications.
 //!
-//! To avoid decoding a key twice, `raw_key` holds the encoded key as it stands in the JSON, and `S3Object::key` returns
-//! the decoded key.
+//! To avoid decoding a key twice, `raw_key` holds the encoded key from the JSON, and `S3Object::key` returns the
+//! decoded key.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub struct S3Bucket {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct S3Object {
-    /// The key as it stands in the JSON: percent-encoded UTF-8, `+` for a space.
+    /// The key as in the JSON: percent-encoded UTF-8, with `+` for a space.
     #[serde(rename = "key")]
     pub raw_key: String,
     /// Size in bytes; absent for removals.

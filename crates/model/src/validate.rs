@@ -123,7 +123,7 @@ fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, prob
 
 /// Returns whether `text` matches. Patterns that this regex engine cannot compile (look-around) match every text.
 ///
-/// `\w` stands for the letters and digits of every language, which this engine takes for those of ASCII.
+/// In AWS's patterns, `\w` matches the letters and digits of every language. In this engine it matches only ASCII.
 fn matches(pattern: &str, text: &str) -> bool {
     let takes_letters = pattern.contains(r"\w");
     if takes_letters && !text.chars().all(|letter| letter.is_ascii() || letter.is_alphanumeric()) {

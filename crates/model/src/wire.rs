@@ -1,7 +1,7 @@
 //! Reads and writes the generated types as JSON values.
 //!
-//! It stands in for serde's derived code, which is compiled anew for every format and every crate that uses it: for 285
-//! structures that took a minute.
+//! It replaces serde's derived code, which the compiler repeats for every format and every crate that uses it. For 285
+//! structures, that took a minute.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) trait Wire: Sized {
     fn to_value(&self) -> Value;
 }
 
-/// Returns a problem that says what stands in place of the `wanted` type.
+/// Returns the problem that `value` does not have the `wanted` type.
 fn wrong(value: &Value, wanted: &str) -> Problem {
     Problem::new("", format!("Should be {wanted}, not {value}"))
 }

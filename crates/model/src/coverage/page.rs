@@ -9,9 +9,9 @@ use crate::shape::Shape;
 /// Number of leaves of `JobSettings` in each state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Leaves of which every value takes effect.
+    /// Leaves for which every value takes effect.
     pub honoured: usize,
-    /// Leaves of which some values take effect and others are refused.
+    /// Leaves for which some values take effect and others are refused.
     pub partly: usize,
     /// Leaves that are accepted but have no visible effect.
     pub harmless: usize,
@@ -153,8 +153,8 @@ mod tests {
         assert!(counts().honoured > 150 && counts().refused > 300, "{:?}", counts());
     }
 
-    /// Members that jobs in public repositories set, counted over 36 repositories. The first group is set in half of them
-    /// or needed by the plainest pipeline, the second in a tenth to a half.
+    /// Members that jobs in 36 public repositories set. At least half of the repositories set those in the first group,
+    /// or the simplest pipeline needs them. A tenth to a half of the repositories set those in the second.
     const USED: [(&str, &[&str]); 2] = [
         (
             "in half of all jobs",

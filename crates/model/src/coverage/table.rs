@@ -1,5 +1,5 @@
-//! The table behind `coverage`: the paths of `JobSettings` that are not refused, and their states. Paths have no list
-//! indices and `*` for map keys.
+//! The table behind `coverage`: paths of `JobSettings` and their states. A path that is not in the table is refused
+//! without a remark. Paths have no list indices, and `*` for map keys.
 
 use super::State::{self, Advised, Harmless, Honoured, Only};
 
@@ -21,7 +21,7 @@ const AUDIO: &str = "outputGroups/outputs/audioDescriptions";
 /// The start of a path and the members below it.
 pub(super) type Section = (&'static str, &'static [(&'static str, State)]);
 
-/// All members that are not refused.
+/// All members that are accepted, or refused with a remark.
 pub(super) const SECTIONS: &[Section] = &[
     (
         "",
@@ -109,7 +109,7 @@ const INPUT: &[(&str, State)] = &[
     ("videoSelector/embeddedTimecodeOverride", Only(&["NONE"])),
 ];
 
-/// ACLs that grant rights to the bucket's owner, who owns all objects anyway.
+/// ACLs that change nothing: they grant rights to the bucket's owner, who owns all objects anyway.
 const OWNERS_ACLS: &[&str] = &["BUCKET_OWNER_FULL_CONTROL", "BUCKET_OWNER_READ"];
 const ONE_CLASS: &str = "objects are stored on one disk, or in the storage class of the destination bucket";
 const NO_ENCRYPTION: &str =
