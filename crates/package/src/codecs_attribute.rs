@@ -77,7 +77,7 @@ pub fn vp9_codec(vpcc: &[u8]) -> Result<String, Error> {
     Ok(format!("vp09.{profile:02}.{level:02}.{:02}", depth >> 4))
 }
 
-/// Returns the name of AAC with this MPEG-4 object type (2 is AAC-LC, 5 HE-AAC, 29 HE-AAC v2).
+/// Returns the codec name of AAC with this MPEG-4 object type (2 is AAC-LC, 5 is HE-AAC, 29 is HE-AAC v2).
 pub fn aac_codec(object_type: u8) -> String {
     format!("mp4a.40.{object_type}")
 }

@@ -1,6 +1,6 @@
-//! Writes a track in fragments: the initialisation section, the header of each fragment and the index of a
-//! single-file stream (ISO/IEC 14496-12 sections 8.8 and 8.16.3; ISO/IEC 23000-19). Does not handle the media
-//! data: the caller writes each fragment's samples after its header.
+//! Writes a track in fragments: the initialisation section, the header of each fragment and the index of a single-file
+//! stream (ISO/IEC 14496-12 sections 8.8 and 8.16.3; ISO/IEC 23000-19). The caller writes the media data: each
+//! fragment's samples follow its header.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub enum CompositionOffsets {
     Signed,
 }
 
-/// The format whose brands the files carry.
+/// The format that the files declare by their brands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FragmentBrand {
     /// Common Media Application Format (ISO/IEC 23000-19).
@@ -108,7 +108,7 @@ impl FragmentedTrack {
         made
     }
 
-    /// Returns the number of ticks that these samples are shown. For audio, the priming samples that the edit list
+    /// Returns the number of ticks for which these samples are shown. For audio, the priming samples that the edit list
     /// hides do not count.
     pub fn shown_ticks(&self, samples: Range<usize>) -> u64 {
         let hidden = u64::try_from(self.track.presentation_start).unwrap_or(0);
@@ -252,7 +252,7 @@ impl FragmentedTrack {
             let size = u32::try_from(segment.size_bytes).ok().filter(|size| *size < 1 << 31);
             let size = size.ok_or(Error::Track { why: "a segment is larger than 2 GiB" })?;
             let duration = u32::try_from(segment.duration).unwrap_or(u32::MAX);
-            // Starts with a stream access point of type 1.
+            // The segment starts with a stream access point of type 1.
             list.extend(numbers(&[size, duration, 0x9000_0000]));
         }
         let count = u32::try_from(segments.len()).unwrap_or(u32::MAX);
@@ -261,7 +261,7 @@ impl FragmentedTrack {
     }
 }
 
-/// Returns the segment type box, which begins a segment that is a file of its own.
+/// Returns the segment type box, with which a segment in a separate file begins.
 pub fn segment_type(brand: FragmentBrand) -> Vec<u8> {
     let also: &[u8] = if brand == FragmentBrand::Cmaf { b"cmfs" } else { b"" };
     boxed(b"styp", &[b"msdh", &[0; 4], b"msdh", also])

@@ -93,7 +93,7 @@ pub struct AdaptationSet {
     pub language: Option<String>,
     /// Label that a player shows; empty for none.
     pub label: String,
-    /// Whether it plays when the user has not chosen.
+    /// Whether it plays unless the user chooses another.
     pub is_main: bool,
     /// Whether it is an audio description for the visually impaired.
     pub describes_video: bool,
@@ -143,7 +143,7 @@ impl MediaPresentation {
                 }
             });
         });
-        // The writer was given only text, so this loses nothing.
+        // Only text was written, so this loses nothing.
         String::from_utf8_lossy(&xml.0.into_inner()).into_owned() + "\n"
     }
 }

@@ -4,7 +4,8 @@
 use crate::Error;
 use crate::boxes::{Numbers, boxes, find};
 
-/// The most samples in a track, about ten times those of a day of video at 120 frames per second.
+/// Maximum number of samples in a track: about ten times as many as in a day of video at 120 frames per
+/// second.
 const MOST_SAMPLES: usize = 100_000_000;
 
 /// One access unit.
@@ -106,7 +107,7 @@ fn presentation_start(track: &[u8]) -> Result<i64, Error> {
         let count = numbers.u32()?;
         numbers.sized(version)?;
         let time = numbers.sized(version)?;
-        // A negative time makes an empty edit: nothing is shown for a while.
+        // A negative time means an empty edit, which shows nothing for a while.
         let time =
             if version == 1 { i64::try_from(time).ok() } else { i32::try_from(time).ok().map(i64::from) };
         Some((count, time))

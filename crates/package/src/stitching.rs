@@ -25,7 +25,7 @@ pub struct StitchedTrack {
     pub media: Vec<Vec<Range<u64>>>,
 }
 
-/// Stitches chunks into one track; `frames` holds the number of frames that each chunk must have. All samples
+/// Stitches chunks into one track. `frames` holds the number of frames that each chunk must have. All samples
 /// must have the same duration.
 ///
 /// # Errors
@@ -120,7 +120,7 @@ impl Movie<'_> {
             .iter()
             .map(|ranges| ranges.iter().map(|range| range.end - range.start).sum())
             .collect();
-        // Offsets have a fixed width, so zeros give the final length.
+        // Offsets have a fixed width, so placeholder zeros give the final length.
         let before = (file_type.len() + self.movie(&vec![0; sizes.len()]).len()) as u64 + LARGE_HEAD;
         let starts = sizes.iter().scan(before, |at, size| {
             let start = *at;
@@ -145,7 +145,7 @@ impl Movie<'_> {
         boxed(b"moov", &[&movie_header(first.timescale, ticks), &track])
     }
 
-    /// Builds `stbl`. Each of our chunks becomes one chunk in MP4's sense.
+    /// Builds `stbl`. Each of abanico's chunks becomes one MP4 chunk.
     fn table(&self, first: &Mp4Track, starts: &[u64]) -> Vec<u8> {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let listed = |kind: &[u8; 4], version: u8, entries: usize, list: &[u32]| {

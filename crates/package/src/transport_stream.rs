@@ -8,9 +8,9 @@ const PACKET_BYTES: usize = 188;
 /// First byte of every packet.
 const SYNC: u8 = 0x47;
 
-/// Reads `segment` up to the second frame of the stream `video_pid` and returns the number of bytes before it:
-/// the tables, the key frame and what is interleaved with it. Returns the whole length if there is only one
-/// frame.
+/// Reads `segment` up to the second frame of the stream `video_pid` and returns the number of bytes before
+/// it: the tables, the key frame, and everything interleaved with it. Returns the whole length if there is
+/// only one frame.
 ///
 /// # Errors
 /// Fails if reading fails, and with `InvalidData` if the bytes are not transport stream packets.
