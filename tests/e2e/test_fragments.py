@@ -220,7 +220,7 @@ def test_playlists_are_compressed_on_request(masters: Server, clips: Clips) -> N
 @pytest.mark.parametrize(
     ("container", "group", "change", "pointer", "words"),
     [
-        ("CMFC", {}, {"AudioDescriptions": [{"CodecSettings": AAC}]}, "/outputGroups/0/outputs/0", "an output of its own"),
+        ("CMFC", {}, {"AudioDescriptions": [{"CodecSettings": AAC}]}, "/outputGroups/0/outputs/0", "a separate output"),
         ("MPD", {}, {"ContainerSettings": {"Container": "MP4"}}, "/outputGroups/0/outputs/0/containerSettings/container", "use MPD"),
         ("MPD", {"MpdProfile": "ON_DEMAND_PROFILE", "SegmentControl": "SEGMENTED_FILES"}, {},
          "/outputGroups/0/outputGroupSettings/dashIsoGroupSettings/mpdProfile", "SINGLE_FILE"),

@@ -30,13 +30,13 @@ pub struct FrameRun {
 
 /// From this number on, single-threaded chunks use more processors than one multi-threaded encode.
 const MORE_THAN_THREADS: i64 = 8;
-/// Longest chunk: the most work of one encoder that a crash can lose.
+/// Longest chunk. A crash loses at most this much work of an encoder.
 const MOST_SECONDS: i64 = 90;
 /// Most and fewest chunks of a film.
 const MOST_CHUNKS: usize = 5000;
 const LEAST_CHUNKS: i64 = 3;
-/// Most chunks per encoder of a film that is short for its number of encoders. They all have the same length,
-/// because a round that only some encoders take part in would leave the others idle.
+/// Maximum number of chunks per encoder for a film that is short for its number of encoders. Such chunks all
+/// have the same length, because the other encoders would be idle in a round that needs only some of them.
 const MOST_ROUNDS: i64 = 3;
 /// A cut must lie on a tick of the source's clock. This is the most frames between two such cuts.
 const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
@@ -45,10 +45,10 @@ const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
 /// is cut. The last chunks are short, so that all encoders end at about the same time (guided
 /// self-scheduling).
 ///
-/// The more encoders, the more of them wait for the last chunk. Short chunks have a price: 30 s of an
-/// animated film at 720p, cut into 15 chunks instead of 4, lost 0.2, 0.3 and 0.6 VMAF (720, 480 and 360
-/// lines) at up to 1.4 % more bytes, and took 18 % more processor time. In a simulation of a two-hour film,
-/// three parts are better than two from 32 encoders on, and no better with eight.
+/// The more encoders there are, the more of them wait for the last chunk. But short chunks cost quality and
+/// time: 30 s of an animated film at 720p, cut into 15 chunks instead of 4, lost 0.2, 0.3 and 0.6 VMAF (720,
+/// 480 and 360 lines) at up to 1.4 % more bytes, and took 18 % more processor time. In a simulation of a
+/// two-hour film, three parts are better than two from 32 encoders on, and no better with eight.
 fn shortest_and_parts(encoders: i64) -> (i64, i64) {
     match encoders {
         ..=4 => (6, 2),
@@ -199,9 +199,9 @@ impl Grid<'_> {
     }
 
     /// Returns the cut closest to `wanted` seconds after frame `at`, within an eighth of that length but at
-    /// least half a second. It prefers a frame at which decoding can start, and among these a key
-    /// frame that the source's encoder placed off its rhythm, because that marks a scene change. Otherwise it
-    /// takes any frame. If the job allows no cut within that range, it takes the next one after it.
+    /// least half a second. It prefers a frame at which decoding can start, and among these a key frame that
+    /// the source's encoder placed outside its regular interval, because that marks a scene change. Otherwise
+    /// it takes any frame. If the job allows no cut within that range, it takes the next one after it.
     fn cut_near(&self, at: u64, wanted: Rational) -> Option<u64> {
         let branch = self.first_branch();
         let target = ExactTime::of_frames(at, branch.rate) + ExactTime::from_seconds(wanted);
@@ -316,7 +316,7 @@ pub fn forced_before(distance: ExactTime, frame: u64, rate: FrameRate) -> u64 {
     })
 }
 
-/// Returns the frame at which forced key frame `number` stands.
+/// Returns the frame number of forced key frame `number`.
 fn first_at_or_after(distance: ExactTime, number: u64, rate: FrameRate) -> u64 {
     let moment = distance.seconds() * Rational::from(i64::try_from(number).unwrap_or(i64::MAX));
     u64::try_from((moment * rate.per_second()).ceil()).unwrap_or(0)

@@ -40,7 +40,7 @@ pub(crate) fn expand(text: &str, facts: &NameFacts) -> String {
     while let Some(start) = rest.find('$') {
         made.push_str(&rest[..start]);
         let after = &rest[start + 1..];
-        // Text between two dollar signs that looks like a variable is taken as one, known or not.
+        // Text between two dollar signs that looks like a variable counts as one, even an unknown one.
         let variable = after.find('$').map(|end| (&after[..end], &after[end + 1..]));
         let is_name = |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '%');
         match variable.filter(|(name, _)| is_name(name)) {

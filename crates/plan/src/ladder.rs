@@ -8,10 +8,10 @@ pub const LADDER_KEY: &str = "abanico.ladder";
 /// Value of [`LADDER_KEY`] that turns it on.
 pub const FOLLOW_SOURCE: &str = "follow-source";
 
-/// What becomes of a rung.
+/// The decision about a rung.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rung {
-    /// It is made at this size.
+    /// It is encoded at this size.
     Made(Size),
     /// It is left out, because it would enlarge the picture.
     Dropped,
@@ -19,9 +19,10 @@ pub(crate) enum Rung {
 
 /// Decides about each rung of a ladder, in the given order.
 ///
-/// Boxes are rotated for a portrait source. A rung whose fitted picture is no larger than the source is made
-/// at that size. Of the rungs that would enlarge, the smallest is made at the source's own size, unless the
-/// source has at most a fifth more area than the largest rung below it. The others are dropped.
+/// Boxes are rotated for a portrait source. A rung whose fitted picture is no larger than the source is
+/// encoded at that size. Of the rungs that would enlarge the source, the smallest is encoded at the source's
+/// own size, unless the source has at most a fifth more area than the largest rung that fits. The others are
+/// dropped.
 pub(crate) fn follow_source(boxes: &[Size], source: Size) -> Vec<Rung> {
     let source = source.even();
     let fitted: Vec<Size> =

@@ -1,7 +1,7 @@
 //! Plans a whole job from its settings, the facts of its inputs and the capabilities of ffmpeg.
 //!
-//! Planning does no I/O and reads neither a clock nor random numbers. Renditions and audio that several
-//! outputs share are made once.
+//! Planning does no I/O and uses neither a clock nor random numbers. Renditions and audio that several
+//! outputs share are encoded once.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ struct SegmentedSettings<'a> {
     hls: Option<&'a HlsGroupSettings>,
 }
 
-/// A plan in the making.
+/// A plan under construction.
 struct Draft<'a> {
     request: PlanRequest<'a>,
     inputs: &'a [Input],
@@ -153,7 +153,7 @@ impl Draft<'_> {
         self.end_group(index, first, (outputs, &settings))
     }
 
-    /// Decides what becomes of each output as a rung, if the job asks for a ladder that follows its source.
+    /// Decides about each output as a rung, if the job asks for a ladder that follows its source.
     fn rungs(&self, outputs: &[Output]) -> Result<Vec<Option<Rung>>, Error> {
         if self.request.user_metadata.get(LADDER_KEY).map(String::as_str) != Some(FOLLOW_SOURCE) {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! The plan and its tasks, which are the engine's units of work. They hold no state: only the engine knows
+//! The plan and its tasks, which are the engine's units of work. They have no state; only the engine knows
 //! which tasks have run.
 
 use std::fmt;

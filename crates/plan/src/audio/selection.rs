@@ -64,15 +64,15 @@ fn default_track(all: &[AudioTrack]) -> Vec<&AudioTrack> {
     all.iter().find(|track| track.is_default).or(all.first()).into_iter().collect()
 }
 
-/// Returns whether a track has the selector's language. AWS writes ISO 639-2 codes in capitals, and files use
-/// either code of languages that have two.
+/// Returns whether a track has the selector's language. AWS writes ISO 639-2 codes in capitals. Where a
+/// language has two codes, files may use either.
 fn speaks(track: &AudioTrack, selector: &AudioSelector) -> bool {
     let wanted = selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code));
     let (Some(wanted), Some(spoken)) = (wanted, track.language.as_deref()) else { return false };
     terminological(&wanted.to_lowercase()) == terminological(&spoken.to_lowercase())
 }
 
-/// Maps the two ISO 639-2 codes of a language to one of them.
+/// Maps both ISO 639-2 codes of a language to the terminological one.
 fn terminological(code: &str) -> String {
     let pairs = [
         ("alb", "sqi"),
@@ -99,7 +99,7 @@ fn terminological(code: &str) -> String {
     pairs.iter().find(|(other, _)| *other == code).map_or(code, |(_, own)| own).to_owned()
 }
 
-/// Returns the sentence for the user about a selector that found nothing.
+/// Returns a message for the user about a selector that found nothing.
 pub(crate) fn nothing_found(selector: Option<&AudioSelector>, tracks: usize) -> String {
     if tracks == 0 {
         return "the input has no audio, so the outputs have none".to_owned();

@@ -9,7 +9,7 @@ use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::{Error, FrameCapture, PlannedFacts, PlannedOutput, PlannedVideo, frame_capture, renditions};
 
 impl Draft<'_> {
-    /// Plans an output of images. A job needs another output, with video or audio, beside it.
+    /// Plans an output of images. A job also needs an output with video or audio.
     pub(super) fn add_images(
         &mut self,
         (group, number): (usize, usize),

@@ -17,7 +17,7 @@ use crate::{
     PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
 };
 
-/// An output and where it stands in the job.
+/// An output and its position in the job.
 #[derive(Clone, Copy)]
 pub(super) struct OutputPlace<'a> {
     /// Index in its group, from 0.

@@ -86,7 +86,7 @@ impl Draft<'_> {
 /// its first file.
 fn first_file(cut: &SegmentedOutput) -> (String, &'static str) {
     match (&cut.playlist, &cut.format) {
-        // The playlist's name represents the stream even if no playlist is written, as earlier jobs did.
+        // The playlist's name represents the stream even if no playlist is written, as in earlier versions.
         (Some(_), _) | (None, SegmentFormat::TransportStream(_)) => {
             (cut.names.playlist.clone(), PLAYLIST_TYPE)
         }
@@ -147,7 +147,7 @@ fn check_fragments(fragments: &Fragmentation, streams: &Streams, pointer: &str) 
     let name = if fragments.is_cmaf { "CMAF" } else { "DASH ISO" };
     if usize::from(streams.video.is_some()) + streams.audio.len() != 1 {
         let why = format!(
-            "an output of a {name} group must have exactly one stream: give the audio an output of its own"
+            "an output of a {name} group must have exactly one stream: put the audio in a separate output"
         );
         return Err(Error::setting(pointer, &why));
     }
