@@ -1,4 +1,4 @@
-//! Computes the checksums of objects and parts and compares them with what the client claims.
+//! Computes the checksums of objects and parts, and compares them with those that the client claims.
 //!
 //! Callers compare before they make an object visible.
 

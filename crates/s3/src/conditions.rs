@@ -58,7 +58,7 @@ impl ReadConditions {
         }
     }
 
-    /// Does the same for a copy's source, where every refusal is a 412.
+    /// Like [`Self::check`], but for the source of a copy, where every refusal is a 412.
     pub(crate) fn check_source(&self, etag: &str, modified_ms: i64) -> Result<()> {
         self.check(etag, modified_ms).map_err(|_| failed("x-amz-copy-source-if"))
     }

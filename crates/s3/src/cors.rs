@@ -1,6 +1,6 @@
 //! Stores the CORS rules of buckets and applies them to requests from browsers.
 //!
-//! It allows no origin that no rule names.
+//! It allows only origins that a rule names.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -23,7 +23,7 @@ use crate::record::{from_text, require_bucket, to_text};
 
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
-/// One CORS rule, as the client put it.
+/// One CORS rule, as the client stored it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rule {
     id: Option<String>,
@@ -34,7 +34,7 @@ struct Rule {
     max_age_s: Option<i32>,
 }
 
-/// What a browser asks for.
+/// The request that a browser asks permission for.
 struct Asked {
     origin: String,
     method: String,

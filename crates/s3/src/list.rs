@@ -41,7 +41,7 @@ pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
-/// Encodes names in the way that the client asked for.
+/// Encodes names as the client requested.
 pub(crate) struct Encoder {
     is_url: bool,
 }

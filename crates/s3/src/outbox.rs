@@ -1,6 +1,6 @@
 //! The outbox: events that wait for delivery to their function.
 //!
-//! Commits insert the rows. Whoever delivers reads the due entries and records the outcome. A row is removed only after
+//! Commits insert the rows. The deliverer reads the due entries and records the outcome. A row is removed only after
 //! its event was delivered, so no event is lost.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -154,14 +154,14 @@ impl Outbox {
         Ok(read.await?.flatten())
     }
 
-    /// Waits until entries are added or replayed. A change that came while nobody waited ends the next wait at once.
-    /// Meant for one waiter.
+    /// Waits until entries are added or replayed. If a change happens while no task waits, the next wait ends at once.
+    /// Only one task may wait at a time.
     pub async fn changed(&self) {
         self.s3.inner.changed.notified().await;
     }
 
     /// Inserts an entry for each existing object that matches a rule, unless the rule's function already had one for
-    /// this version of the object. This covers objects that were stored before the rule. Returns the number of new
+    /// this version of the object. Objects that were stored before the rule get one too. Returns the number of new
     /// entries.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! The JSON record that the index stores for each object beside its columns, and the look-ups that read it.
+//! The JSON record that the index stores for each object in addition to its columns, and the look-ups that
+//! read it.
 //!
 //! A record holds no bytes of the object.
 

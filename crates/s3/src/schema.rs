@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// The migrations, in order. A database that has had the first n has `user_version` n.
+/// The migrations, in order. `user_version` is the number of migrations that a database has already had.
 const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,

@@ -1,8 +1,8 @@
 //! Kills a server in the middle of uploads: every acknowledged object must be whole afterwards, and none half-written.
 //!
-//! The server is the example `serve`. Killing it stands for a crash of the process.
+//! The server is the example `serve`. Killing it simulates a crash of the process.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Tests of the endpoint and its outbox, with `object_store` as the client on a loopback port.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::path::Path;
 use std::time::Duration;

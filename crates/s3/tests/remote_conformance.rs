@@ -1,6 +1,6 @@
 //! Runs the conformance suite of all stores on the remote S3 store, against the endpoint over a real connection.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::io::Write;
 

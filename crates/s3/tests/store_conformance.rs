@@ -1,6 +1,6 @@
 //! Runs the conformance suite of all stores on the endpoint, without HTTP.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_store::{ErrorKind, ObjectAttributes, ObjectStore, ObjectUrl};
