@@ -1,4 +1,4 @@
-//! Implements this crate's [`UploadOutbox`] for the outbox of the S3 endpoint, call by call. Makes no decisions.
+//! Implements this crate's [`UploadOutbox`] with the outbox of the S3 endpoint. It only passes calls on.
 
 use abanico_s3::{ErrorKind, Outbox, OutboxEntry};
 use async_trait::async_trait;

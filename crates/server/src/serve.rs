@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Most connections at once; further ones wait to be accepted.
+/// Maximum number of simultaneous connections. Further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ fn connection(
     peer: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
-    // Responses are small or streamed in large pieces: waiting to fill a packet only costs time.
+    // Responses are small, or streamed in large pieces. Waiting to fill a packet would only cost time.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY on a connection");
     }

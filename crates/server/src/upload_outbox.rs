@@ -43,6 +43,7 @@ pub trait UploadOutbox: Send + Sync {
     async fn replay(&self, id: i64) -> Result<bool, OutboxError>;
     /// Returns when the next entry is due, in milliseconds since 1970, or `None` if no entry waits.
     async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError>;
-    /// Waits for new entries or a replay. A change that happened while nobody waited ends the next wait at once.
+    /// Waits for new entries or a replay. If a change happens while no task waits, the next wait ends at
+    /// once.
     async fn changed(&self);
 }

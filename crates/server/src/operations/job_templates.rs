@@ -1,5 +1,5 @@
 //! CreateJobTemplate, GetJobTemplate, ListJobTemplates, UpdateJobTemplate and DeleteJobTemplate. Jobs can name the
-//! user's templates and abanico's own; abanico's own cannot be changed.
+//! user's templates and abanico's own. Only the user's can be changed.
 
 use abanico_model::arn::{Arn, ResourceKind};
 use abanico_model::templates::{template, template_names};

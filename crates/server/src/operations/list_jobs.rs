@@ -1,7 +1,7 @@
 //! ListJobs and SearchJobs: return up to 20 jobs that match a filter, and a token for the next page. Reads at most
 //! one page, plus one job, from the engine.
 //!
-//! The token is opaque and belongs to its filter. It stands for a job, not for an offset, so jobs created meanwhile
+//! The token is opaque and belongs to its filter. It identifies a job, not an offset, so jobs created in the meantime
 //! neither repeat nor hide others.
 
 use abanico_engine::{JobId, JobRecord, ListFilter};

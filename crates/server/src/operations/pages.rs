@@ -1,5 +1,5 @@
 //! Pages of lists that are short enough to be read whole: returns up to 20 items and a token for the next page. The
-//! token is opaque, belongs to its list and stands for a name, so items created meanwhile neither repeat nor hide
+//! token is opaque, belongs to its list and identifies a name, so items created in the meantime neither repeat nor hide
 //! others.
 
 use base64::Engine as _;

@@ -1,4 +1,5 @@
-//! Probe: describes media files as jobs would see them. Keeps no files and decodes no frames.
+//! Probe: describes media files as jobs would see them. Keeps no files, and decodes only the first frame of
+//! HDR (PQ) video.
 
 use abanico_media::{AudioTrack, Colour, FrameRate, MediaInfo, Rational, VideoTrack};
 use abanico_store::FetchedFile;

@@ -1,5 +1,5 @@
-//! CreateQueue, GetQueue, ListQueues, UpdateQueue and DeleteQueue. While a queue is paused its waiting jobs stay
-//! waiting and its running jobs continue. The queue `Default` always exists.
+//! CreateQueue, GetQueue, ListQueues, UpdateQueue and DeleteQueue. While a queue is paused, its waiting jobs
+//! do not start and its running jobs continue. The queue `Default` always exists.
 
 use abanico_engine::{Engine, Resource};
 use abanico_model::arn::{ResourceKind, resource_name};
