@@ -31,7 +31,8 @@ impl FolderStore {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Error::about(url, ErrorKind::Denied, "a folder is not an object"));
         };
-        // The deepest existing folder decides where the path really is. What is missing below it must be plain names.
+        // The deepest existing folder determines the real location of the path. The components below it do not exist
+        // yet and must be plain names.
         let existing = parent.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
         let real = existing.canonicalize().map_err(|error| Error::from_io(url, error))?;
         let missing = parent.strip_prefix(existing).unwrap_or(Path::new(""));
@@ -94,8 +95,8 @@ impl ObjectStore for FolderStore {
     }
 }
 
-/// Copies to a file next to the destination, makes it durable, then renames it. A reader sees the old file or the new
-/// one.
+/// Copies the source to a file next to the destination, syncs it to disk, then renames it. A reader sees either the old
+/// file or the new one.
 fn replace(source: &Path, destination: &Path) -> std::io::Result<()> {
     let folder = destination.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder)?;

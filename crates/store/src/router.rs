@@ -31,7 +31,7 @@ impl Router {
         self
     }
 
-    /// Serves from `store` all buckets that have no store of their own.
+    /// Serves all other buckets from `store`.
     #[must_use]
     pub fn with_other_buckets(mut self, store: Arc<dyn ObjectStore>) -> Self {
         self.other_buckets = Some(store);

@@ -31,8 +31,8 @@ use crate::{Error, WebErrorKind};
 pub struct WebOptions {
     /// Hosts that files may come from. An empty list turns web inputs off.
     pub hosts: Vec<HostPattern>,
-    /// Whether these hosts may be this machine or in the networks around it. Link-local addresses, where clouds hand
-    /// out credentials, stay forbidden.
+    /// Whether these hosts may be this machine or in a private network. Link-local addresses, where clouds hand out
+    /// credentials, stay forbidden.
     pub allow_private_addresses: bool,
     /// PEM certificates to trust in addition to the system's.
     pub ca_pem: Option<Vec<u8>>,
@@ -111,7 +111,7 @@ impl WebInputs {
         Ok(Self { hosts, allow_private, limits, client })
     }
 
-    /// Checks whether a file may be fetched from `url`, as far as its text shows.
+    /// Checks, by its text alone, whether a file may be fetched from `url`.
     ///
     /// # Errors
     /// Returns [`WebErrorKind::Disallowed`] with the setting to change, or [`WebErrorKind::Unusable`] if it is not a
@@ -150,7 +150,7 @@ impl WebInputs {
         Ok(parsed)
     }
 
-    /// Returns the client if `url` may be requested. Called for the job's own URL and for every URL of a redirect.
+    /// Returns the client if `url` may be requested. Called for the job's own URL and for the URL of every redirect.
     fn permitted(&self, url: &Url) -> Result<&Client, Error> {
         let place = without_secrets(url.as_str());
         let disallowed = |what: String| Error::web(&place, WebErrorKind::Disallowed, what);

@@ -9,8 +9,8 @@ const SECRET_NAMES: [&str; 13] = [
     "sig", "token", "key", "auth", "pass", "pwd", "secret", "cred", "policy", "hdn", "session", "code", "jwt",
 ];
 
-/// Returns the URL as people may see it: without user name and password, and with `REDACTED` for parameters that look
-/// like signatures or tokens. URLs with a scheme other than `http` or `https` stay unchanged.
+/// Returns the URL in a form that is safe to show: without user name and password, and with `REDACTED` for parameters
+/// that look like signatures or tokens. URLs with a scheme other than `http` or `https` stay unchanged.
 pub fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_web(scheme)) else {
         return url.to_owned();

@@ -1,6 +1,6 @@
-//! Resolves a host's name to those of its addresses that may be reached.
+//! Resolves a host name to its permitted addresses.
 //!
-//! The client connects to these addresses and asks no other resolver. So a name cannot mean one address when it is
+//! The client connects to these addresses and uses no other resolver, so a name cannot have one address when it is
 //! checked and another when it is used. It never returns an address that [`reach`] forbids.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use super::address::{Reach, reach};
 /// Resolves names with the system's resolver, then checks the addresses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckingResolver {
-    /// Whether this machine and the networks around it may be reached.
+    /// Whether addresses of this machine and of private networks are permitted.
     pub allow_private: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, WebErrorKind};
 
 /// Maximum number of redirects per request.
 const MOST_REDIRECTS: usize = 5;
-/// Maximum number of interruptions of one file after which the transfer resumes.
+/// Maximum number of times that the transfer of one file resumes after an interruption.
 const MOST_INTERRUPTIONS: u32 = 5;
 /// Pause after the first interruption; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ pub(crate) struct Transfer<'a> {
     /// The URL without secrets, for messages.
     place: String,
     file: PartialFile,
-    /// Strong entity tag of the version that the file has a part of; `None` if the server does not promise equal bytes.
+    /// Strong entity tag of the version that was partly fetched; `None` if the server does not promise equal bytes.
     strong_tag: Option<HeaderValue>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Transfer<'a> {
                 Ok(e_tag) => break e_tag,
                 Err(error) => error,
             };
-            // If not even the first byte arrived, the caller retries.
+            // If no byte has arrived, the caller retries instead.
             let goes_on = matches!(error.kind(), ErrorKind::Web(kind) if kind.is_retryable())
                 && self.file.bytes() > 0
                 && interruptions < MOST_INTERRUPTIONS;
@@ -79,9 +79,9 @@ impl<'a> Transfer<'a> {
                 return Err(failure::interrupted(&self.place, "the server cannot resume the file"));
             }
             status if status.is_success() => {
-                return Err(self.unusable(&format!(
-                    "the server answered `{status}`, which does not bring a whole file"
-                )));
+                return Err(
+                    self.unusable(&format!("the server answered `{status}`, which is not a whole file"))
+                );
             }
             status => return Err(failure::from_status(&self.place, status)),
         }
@@ -140,7 +140,7 @@ impl<'a> Transfer<'a> {
             let next =
                 answer.headers().get(LOCATION).and_then(|place| std::str::from_utf8(place.as_bytes()).ok());
             let next = next.and_then(|place| url.join(place).ok());
-            let next = next.ok_or_else(|| self.unusable("the server redirects to nowhere"))?;
+            let next = next.ok_or_else(|| self.unusable("the server redirects without a valid target"))?;
             if url.scheme() == "https" && next.scheme() != "https" {
                 let what = format!("the server redirects from https to `{}`", without_secrets(next.as_str()));
                 return Err(Error::web(&self.place, WebErrorKind::Disallowed, what));
