@@ -20,7 +20,7 @@ pub struct Clip {
     pub width: u32,
     /// Height in pixels, even.
     pub height: u32,
-    /// Frames per second as ffmpeg takes them, such as `25` or `30000/1001`.
+    /// Frames per second in ffmpeg's notation, such as `25` or `30000/1001`.
     pub rate: String,
     /// Number of frames.
     pub frames: u32,

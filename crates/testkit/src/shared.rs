@@ -1,5 +1,5 @@
-//! Finds the folder of real media. This is the only place that knows where it may lie: build scripts of crates whose
-//! tests need it include this file, so that such a test shows as ignored where the folder is not.
+//! Finds the folder of real media. Crates whose tests need the folder include this file in their build scripts. Where
+//! the folder is missing, such tests are then shown as ignored.
 
 use std::path::{Path, PathBuf};
 
