@@ -1,8 +1,7 @@
-"""A real browser that plays a folder's playlists, and films by their addresses.
+"""Plays manifests and films in headless Chromium, and returns what it reports.
 
-In: a folder and the name of a manifest in it, or an address. Out: what headless Chromium saw, of playlists by hls.js, of MPDs
-by dash.js. Never an address but loopback. Debian's Chromium has the decoders of H.264 and AAC; one without them says of such
-films that it cannot.
+hls.js plays playlists, and dash.js plays MPDs. The browser reads only from loopback addresses. Debian's Chromium can decode
+H.264 and AAC; a build without these decoders reports that it cannot play the film.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ PLAY_SECONDS = 300
 
 
 def chromium() -> str:
-    """The browser; skips where it is not."""
+    """Returns the path of Chromium. Skips the test if it is not installed."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        pytest.skip("Chromium is not here: install it, as with `apt-get install chromium`")
+        pytest.skip("Chromium is not installed: install it, for example with `apt-get install chromium`")
     return program
 
 
 def browser() -> str:
-    """The browser; skips where it or the players are not."""
+    """Returns the path of Chromium. Skips the test if it or the players are not installed."""
     program = chromium()
     if not (FOLDER / "node_modules" / "dashjs").is_dir():
-        pytest.skip("the players are not in tests/e2e/javascript: install Node.js 20 or newer with npm, then `make node`")
+        pytest.skip("the players are not installed: install Node.js 20 or newer with npm, then run `make node`")
     return program
 
 
@@ -76,23 +75,23 @@ class _Handler(SimpleHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def play(folder: Path, playlist: str, profile: Path) -> dict:
-    """Plays a playlist or an MPD of a folder to its end; `profile` is an empty folder for the browser."""
+    """Plays a playlist or an MPD in `folder` to its end. `profile` is an empty folder for the browser."""
     page = "dash_player.html" if playlist.endswith(".mpd") else "player.html"
     return _visit(browser(), folder, f"{page}?playlist=/{quote(playlist)}", profile)
 
 
 def play_film(url: str, profile: Path) -> dict:
-    """Plays the film at an address to its end, as a page with a bare video element does."""
+    """Plays the film at a URL to its end, in a page with a plain video element."""
     profile.mkdir(parents=True, exist_ok=True)
     return _visit(chromium(), profile, f"film.html?film={quote(url, safe='')}", profile)
 
 
 def _visit(program: str, folder: Path, page: str, profile: Path) -> dict:
-    """Opens a page in the browser and waits for what it tells."""
+    """Opens a page in the browser, waits for its report, and returns it."""
     results: queue.Queue[dict] = queue.Queue()
     handler = type("Handler", (_Handler,), {"results": results})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))

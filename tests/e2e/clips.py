@@ -1,7 +1,7 @@
-"""Clips for tests.
+"""Makes clips for tests.
 
-In: size, rate, frames, sound. Out: a file with real motion and a tone, made by ffmpeg's own generators, once a run.
-Never anything that differs between two runs.
+A clip has real motion and a tone, which ffmpeg's own generators make. Each clip is made once per run, and the same
+description gives the same file in every run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Clip:
-    """A wish for a clip; the defaults make three seconds of 720p with a stereo tone. `pattern` is a generator of ffmpeg, or black."""
+    """The description of a clip: by default three seconds of 720p with a stereo tone. `pattern` is `black` or a generator of ffmpeg."""
 
     width: int = 1280
     height: int = 720
@@ -26,7 +26,7 @@ class Clip:
 
     @property
     def seconds(self) -> Fraction:
-        """How long all frames last."""
+        """Returns the duration of all frames."""
         return self.frames / Fraction(self.rate)
 
 
@@ -37,7 +37,7 @@ class Clips:
         self._folder = folder
 
     def file(self, clip: Clip) -> Path:
-        """The file of `clip`, made now when this is the first wish for it."""
+        """Returns the file of `clip`, and makes it if it does not exist yet."""
         sound = "tone" if clip.has_sound else "silent"
         rate = clip.rate.replace("/", "over")
         pattern = "" if clip.pattern == "testsrc2" else f"{clip.pattern}_"

@@ -18,13 +18,13 @@ SKIPS: list[dict[str, str]] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Says early what is missing, instead of failing a hundred times."""
+    """Stops the run at once if the program is missing, instead of failing every test."""
     if not binary().exists():
         raise pytest.UsageError(f"`{binary()}` does not exist: run `make e2e`, or set ABANICO_BIN")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Notes how long a test took, its fixtures included, and why it was skipped."""
+    """Records how long a test took, including its fixtures, and why it was skipped."""
     name = report.nodeid.removeprefix("tests/e2e/")
     SECONDS[name] += report.duration
     if report.skipped and not hasattr(report, "wasxfail"):
@@ -33,7 +33,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leaves the report, unless this is one worker of several."""
+    """Writes the report, unless this process is one of several workers."""
     if hasattr(session.config, "workerinput"):
         return
     folder = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target") / "test-report"
@@ -44,7 +44,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-    """Puts the end of the server's log under a failed test."""
+    """Adds the end of the server's log to the report of a failed test."""
     report = yield
     server = getattr(item, "funcargs", {}).get("server") or getattr(item, "funcargs", {}).get("fresh_server")
     if report.failed and isinstance(server, Server):
@@ -60,7 +60,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 @pytest.fixture(scope="session")
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> StandIns:
-    """Small made files, one for each kind of real file, each made once a run."""
+    """Small synthetic files, one for each kind of real file, each made once per run."""
     return StandIns(tmp_path_factory.mktemp("stand-ins"))
 
 

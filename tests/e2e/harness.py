@@ -1,7 +1,7 @@
-"""The server under test and its clients.
+"""Runs the server under test, and provides clients for it.
 
-In: the binary. Out: a running server with its own data folder, boto3 clients for it, bounded waits, and a look at
-what processes it left. Never anything of abanico's own code: a client knows only the address and the keys.
+Each server has its own data folder. The tests get boto3 clients, waits with a time limit, and a list of the processes that the
+server left behind. A client knows only the address and the keys, and uses none of abanico's own code.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIATESTTESTTEST1234", "a-secret/for+tests-o
 
 
 def binary() -> Path:
-    """The program under test: ABANICO_BIN, else the debug build of this workspace."""
+    """Returns the program under test: ABANICO_BIN, or the debug build of this workspace."""
     given = os.environ.get("ABANICO_BIN")
     return Path(given) if given else WORKSPACE / "target" / "debug" / "abanico"
 
 
 def shared_media() -> Path | None:
-    """The folder with real files, when it is there: ABANICO_SHARED, else beside the checkout."""
+    """Returns the folder with real files, if it exists: `media` in ABANICO_SHARED, or in `shared` next to the checkout."""
     folder = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") / "media"
     return folder if folder.is_dir() else None
 
 
 def eventually(question: Callable[[], object], seconds: float, what: str) -> object:
-    """Asks until the answer is true and returns it; after `seconds` without one the test fails with `what`."""
+    """Repeats the question until the answer is true, and returns the answer. After `seconds`, fails the test with `what`."""
     end = time.monotonic() + seconds
     while True:
         answer = question()
@@ -51,7 +51,7 @@ def eventually(question: Callable[[], object], seconds: float, what: str) -> obj
 
 @dataclass
 class Server:
-    """`abanico serve` on a free port; can be stopped, killed and started again on the same data."""
+    """`abanico serve` on a free port. It can be stopped, killed, and started again on the same data."""
 
     folder: Path
     config: str | None = None
@@ -70,11 +70,11 @@ class Server:
 
     @property
     def log_file(self) -> Path:
-        """What the server wrote to stderr, over all its starts."""
+        """The file with everything that the server wrote to stderr, over all starts."""
         return self.folder / "server.log"
 
     def start(self) -> Server:
-        """Starts the server and returns when it says that it listens."""
+        """Starts the server and waits until it is listening."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [str(binary()), "serve", "--listen", self.listen, "--data", str(self.data)]
         if self.config is not None:
@@ -108,37 +108,37 @@ class Server:
                 self.exports[name] = value.strip("'\"")
 
     def stop(self) -> int:
-        """Asks for a clean stop and returns the exit status."""
+        """Stops the server with SIGTERM and returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
 
     def kill(self) -> None:
-        """Kills the server as a power cut would: no warning, nothing cleaned."""
+        """Kills the server without warning, so that it cannot clean up."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
     def end(self) -> None:
-        """Ends whatever still runs of this server, so that no test leaves anything behind."""
+        """Kills every process of this server that is still running."""
         if self.process and self.process.poll() is None:
             self.kill()
         for pid in self.leftovers():
             os.kill(pid, signal.SIGKILL)
 
     def log(self) -> str:
-        """The log of all starts."""
+        """Returns the log of all starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def leftovers(self) -> list[int]:
-        """Processes that a start of this server made and that still run, the server itself not counted."""
+        """Returns the processes that the server started and that are still running, without the server itself."""
         own = self.process.pid if self.process else 0
         return [pid for pid in processes_of(self.sessions) if pid != own]
 
     def encoders(self) -> list[int]:
-        """Those of them that are ffmpeg."""
+        """Returns the leftovers that run ffmpeg or ffprobe."""
         return [pid for pid in self.leftovers() if is_ffmpeg(pid)]
 
     def client(self, service: str, **options: object) -> object:
-        """A boto3 client; nothing in it is ours but address and keys."""
+        """Returns an ordinary boto3 client with the server's address and keys."""
         given = {
             "endpoint_url": self.endpoint,
             "region_name": "us-east-1",
@@ -159,11 +159,11 @@ class Server:
         return self.client("mediaconvert")
 
     def jobs_of(self, key: str, bucket: str = "uploads") -> list[dict]:
-        """All jobs of one upload, newest first."""
+        """Returns all jobs of one upload, newest first."""
         return [job for job in all_jobs(self.mediaconvert) if _is_of(job, bucket, key)]
 
     def wait_job(self, key: str, bucket: str = "uploads", count: int = 1, seconds: float = JOB_SECONDS) -> dict:
-        """Waits until `count` jobs of an upload are at their end; returns the newest."""
+        """Waits until at least `count` jobs of an upload exist and all have ended. Returns the newest."""
 
         def at_their_end() -> list[dict]:
             jobs = self.jobs_of(key, bucket)
@@ -172,7 +172,7 @@ class Server:
         return eventually(at_their_end, seconds, f"{count} finished job(s) of {bucket}/{key}")[0]
 
     def wait_status(self, job_id: str, statuses: tuple[str, ...] = FINAL, seconds: float = JOB_SECONDS) -> dict:
-        """Waits until a job has one of `statuses`."""
+        """Waits until a job has one of `statuses`, and returns the job."""
 
         def there() -> dict | None:
             job = self.mediaconvert.get_job(Id=job_id)["Job"]
@@ -181,7 +181,7 @@ class Server:
         return eventually(there, seconds, f"job {job_id} in {statuses}")
 
     def keys(self, bucket: str = "renditions", prefix: str = "") -> list[str]:
-        """The keys in a bucket, sorted."""
+        """Returns the keys in a bucket, sorted."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
 
@@ -192,13 +192,13 @@ class Server:
 
 
 def all_jobs(mediaconvert: object) -> list[dict]:
-    """Every job, newest first, over all pages."""
+    """Returns every job, newest first, over all pages."""
     pages = mediaconvert.get_paginator("list_jobs").paginate(Order="DESCENDING")
     return [job for page in pages for job in page["Jobs"]]
 
 
 def processes_of(sessions: list[int]) -> list[int]:
-    """The living processes of the sessions that were started for a test."""
+    """Returns the running processes of these sessions."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -1,9 +1,8 @@
-"""What must come out of each real file.
+"""The expected outputs of each real file.
 
-In: nothing. Out: tables of expectations. Frames are the source's time from first to last picture times the output
-rate; sizes keep the shape that a viewer sees. Sizes and frames of odd files were first read from `abanico plan`, then
-held against the facts of the media's own table, most of them also against packets counted by ffprobe; those of the
-bench files were worked out without it.
+The number of frames is the time from the source's first picture to its last, times the output rate. Sizes keep the aspect ratio
+that a viewer sees. For odd files, sizes and frames were read from `abanico plan` and then compared with the facts that came with
+the files, and mostly also with packets counted by ffprobe. For the bench files, they were worked out independently of abanico.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def _ladder(sizes: dict[str, tuple[int, int]], rate: int | Fraction, frames: int
     return Expected(sizes=sizes, rate=Fraction(rate), frames=frames, has_sound=sound)
 
 
-# Renditions of the default ladder for every file of `odd/` that has a picture.
+# Renditions of the default ladder, for every file of `odd/` that has video.
 ODD = {
     "av1_10bit_opus.webm": _ladder({"480p": (560, 320)}, 30, 30, sound=True),
     "cinepak_avi_noaudio.avi": _ladder({"480p": (320, 240)}, 15, 444, sound=False),
@@ -58,7 +57,7 @@ ODD = {
     "wrong_extension_webm_named.mp4": _ladder({"480p": (320, 240)}, NTSC_30, 82, sound=False),
 }
 
-# Files whose pictures are stored turned or mirrored; their size alone does not tell that they come out upright.
+# Files whose pictures are stored rotated or mirrored. The size alone does not show whether an output is upright.
 TURNED = (
     "iphone_dolbyvision84_hlg.MOV",
     "phone_4k60_rotate90_full_range.mp4",
@@ -83,7 +82,7 @@ REFUSED = {
     "broken/zero_video_frames.ts": Refusal(1020, "no video"),
 }
 
-# Frames, rate and sound of the sources in `bench/`, counted by packets.
+# Number of frames (counted as packets), rate and presence of audio of the sources in `bench/`.
 BENCH = {
     "bbb_1080p25_60s_aac51.ts": (1557, Fraction(25), True),
     "bbb_720p30_30s_aac.ts": (912, Fraction(30), True),
@@ -94,56 +93,56 @@ BENCH = {
 
 
 def bench_expected(name: str, sizes: dict[str, tuple[int, int]]) -> Expected:
-    """The three-preset job turns every source into 24000/1001 frames a second; its length stays."""
+    """Returns what the three-preset job must make: 24000/1001 frames per second, with the source's length."""
     frames, rate, has_sound = BENCH[name]
     return Expected(sizes=sizes, rate=NTSC_24, frames=round(frames / rate * NTSC_24), has_sound=has_sound)
 
 
-# What is special about each file, for the table of results.
+# What is special about each file, for docs/MEDIA_RESULTS.md.
 SPECIAL = {
-    "bbb_1080p25_60s_aac51.ts": "animation, 5.1 sound",
-    "bbb_720p30_30s_aac.ts": "transport stream, 44.1 kHz sound",
+    "bbb_1080p25_60s_aac51.ts": "animation, 5.1 audio",
+    "bbb_720p30_30s_aac.ts": "transport stream, 44.1 kHz audio",
     "car_detection_432p12_30s_aac.mp4": "camera at 12.5 fps, smpte170m colours",
-    "motorway_540p5994_30s_noaudio.mp4": "camera at 59.94 fps, no sound",
+    "motorway_540p5994_30s_noaudio.mp4": "camera at 59.94 fps, no audio",
     "sintel_trailer_720p24_52s_aac.mp4": "cuts and fades, index at the end",
-    "audio_only_mono_16khz.mp4": "sound only",
+    "audio_only_mono_16khz.mp4": "audio only",
     "av1_10bit_opus.webm": "AV1 10 bit, Opus mono",
     "cinepak_avi_noaudio.avi": "Cinepak in AVI, RGB",
-    "derived_interlaced_tff_mpeg2_noaudio.ts": "interlaced, pixels 32:27",
+    "derived_interlaced_tff_mpeg2_noaudio.ts": "interlaced, pixel aspect 32:27",
     "derived_prores_proxy_pcm51.mov": "ProRes 4:2:2 10 bit, PCM 5.1",
-    "derived_three_audio_two_subs.mkv": "three sounds, default is the second; two subtitles",
-    "derived_ts_pts_rollover.ts": "33-bit clock wraps inside",
-    "edit_list_negative_dts_noaudio.mp4": "edit list hides first samples; 1 fps, 4:4:4",
-    "fragmented_wrong_duration.mp4": "header claims 39 hours, content is 1 s",
+    "derived_three_audio_two_subs.mkv": "three audio tracks (default: the second), two subtitle tracks",
+    "derived_ts_pts_rollover.ts": "33-bit clock wraps within the file",
+    "edit_list_negative_dts_noaudio.mp4": "edit list hides the first samples; 1 fps, 4:4:4",
+    "fragmented_wrong_duration.mp4": "header claims 39 hours, content lasts 1 s",
     "h264_high10_4k_hlg_pattern.mp4": "4K, 10 bit, HLG",
     "hdr10_pq_av1_portrait.mp4": "HDR10, portrait",
-    "hlg_hevc_main10_1080p.mp4": "HLG HEVC, sound is the first stream",
-    "iphone_dolbyvision84_hlg.MOV": "Dolby Vision 8.4, turned, three data tracks",
+    "hlg_hevc_main10_1080p.mp4": "HLG HEVC, audio is the first stream",
+    "iphone_dolbyvision84_hlg.MOV": "Dolby Vision 8.4, rotated, three data tracks",
     "moov_at_end_mono.mp4": "index at the end, mono",
-    "mpeg2_1080p24_mp2.ts": "MPEG-2 with MP2 sound",
+    "mpeg2_1080p24_mp2.ts": "MPEG-2 with MP2 audio",
     "no_duration_mediarecorder.webm": "recorded by a browser: no duration",
     "one_frame_full_range_high10.mp4": "one frame, full range",
-    "phone_4k60_rotate90_full_range.mp4": "4K60, turned, full range",
-    "phone_rotate180_vfr.mp4": "upside down, variable rate",
-    "phone_rotate90_ios9.mov": "turned, data tracks, mono",
-    "resolution_change_midstream.webm": "picture size changes inside",
-    "rotate90_and_mirror.mp4": "turned and mirrored",
-    "sar_2x1.mp4": "pixels 2:1",
-    "ts_gap_missing_segment_51.ts": "two seconds are missing inside",
+    "phone_4k60_rotate90_full_range.mp4": "4K60, rotated, full range",
+    "phone_rotate180_vfr.mp4": "upside down, variable frame rate",
+    "phone_rotate90_ios9.mov": "rotated, data tracks, mono",
+    "resolution_change_midstream.webm": "frame size changes midstream",
+    "rotate90_and_mirror.mp4": "rotated and mirrored",
+    "sar_2x1.mp4": "pixel aspect 2:1",
+    "ts_gap_missing_segment_51.ts": "two seconds are missing",
     "ts_large_start_pts_noaudio.ts": "starts at 481 s",
-    "vfr_phone_screen_recording.mp4": "one frame stays 2.2 s; 1080x2280",
+    "vfr_phone_screen_recording.mp4": "one frame lasts 2.2 s; 1080x2280",
     "vp8_48fps_reported_1000.webm": "probe reports 1000 fps",
     "vp9_540p60_vorbis51.webm": "VP9 60 fps, Vorbis 5.1",
     "vp9_odd_dimensions_161x121.webm": "odd width and height",
     "wrong_extension_webm_named.mp4": "WebM named .mp4",
     "corrupt_moov_header.mp4": "track headers overwritten",
-    "hls_playlist_reads_neighbour.mp4": "playlist that reaches another file",
-    "hls_playlist_ssrf.mp4": "playlist that reaches hosts",
+    "hls_playlist_reads_neighbour.mp4": "playlist that refers to another file",
+    "hls_playlist_ssrf.mp4": "playlist that refers to hosts",
     "random_bytes.mp4": "random bytes",
     "text_file.mp4": "plain text",
-    "truncated_in_the_middle.mp4": "second half is gone",
-    "truncated_moov_missing.mp4": "index is gone",
+    "truncated_in_the_middle.mp4": "second half is missing",
+    "truncated_moov_missing.mp4": "index is missing",
     "vp9_header_12336x12336.webm": "claims 12336x12336",
     "zero_bytes.mp4": "empty",
-    "zero_video_frames.ts": "announces a picture, has none",
+    "zero_video_frames.ts": "announces video, has none",
 }

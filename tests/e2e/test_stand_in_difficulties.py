@@ -1,4 +1,4 @@
-"""Does each stand-in have the difficulty that it is made for? Told by ffprobe, by ffmpeg's detectors and by the bytes."""
+"""Does each stand-in have the difficulty that it is made for? Checks it with ffprobe, ffmpeg's detectors and the file's bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def checks(name: str) -> Callable[[Check], Check]:
-    """Marks a function as the check of a stand-in."""
+    """Registers a function as the check of a stand-in."""
 
     def mark(check: Check) -> Check:
         CHECKS[name] = check
@@ -32,46 +32,46 @@ def checks(name: str) -> Callable[[Check], Check]:
 
 @cache
 def streams(file: Path) -> list[dict]:
-    """What ffprobe tells of all streams, asked once for each file."""
+    """Returns ffprobe's facts about all streams. Runs ffprobe once per file."""
     command = ["ffprobe", "-v", "quiet", "-count_packets", "-show_streams", "-of", "json", str(file)]
     return json.loads(subprocess.run(command, capture_output=True, timeout=60).stdout).get("streams", [])
 
 
 def shown(file: Path, *members: str, kind: str = "video") -> tuple:
-    """Some members of the first stream of a kind."""
+    """Returns some members of the first stream of a kind."""
     stream = next(stream for stream in streams(file) if stream["codec_type"] == kind)
     return tuple(stream.get(member) for member in members)
 
 
 def packets(file: Path) -> list[dict]:
-    """Times and flags of all picture packets."""
+    """Returns the times and flags of all video packets."""
     command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_packets", "-of", "json", str(file)]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)["packets"]
 
 
 def duration(file: Path) -> str | None:
-    """What the header says of the whole file's length."""
+    """Returns the duration that the file's header claims."""
     command = ["ffprobe", "-v", "error", "-show_format", "-of", "json", str(file)]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)["format"].get("duration")
 
 
 def detected(file: Path, chain: str) -> str:
-    """What one of ffmpeg's detectors says of a film."""
+    """Returns the output of one of ffmpeg's detectors."""
     command = ["ffmpeg", "-hide_banner", "-nostdin", "-i", str(file), "-map", "0:v", "-vf", chain, "-f", "null", "-"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_has_a_stand_in_its_difficulty(name: str, stand_ins: StandIns) -> None:
+def test_stand_in_has_its_difficulty(name: str, stand_ins: StandIns) -> None:
     CHECKS[name](stand_ins.file(ALL[name]))
 
 
-def test_has_every_stand_in_a_check_and_a_description() -> None:
+def test_every_stand_in_has_a_check_and_a_description() -> None:
     assert set(CHECKS) == set(ALL)
     assert all(row.kind and row.make.__doc__ for row in ALL.values())
 
 
-# A file of every encoder and every container.
+# One file for every encoder and every container.
 REPEATED = (
     "dolby_vision.MOV", "av1_10bit_opus.webm", "size_changes.webm", "many_tracks.mkv", "interlaced.ts", "cinepak.avi",
     "live_recording.webm", "prores_pcm51.mov", "random_bytes.mp4",
@@ -80,7 +80,7 @@ TURNED = [row for row in ALL.values() if row.upright]
 
 
 @pytest.mark.parametrize("row", TURNED, ids=[row.name for row in TURNED])
-def test_do_players_show_a_turned_stand_in_upright(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
+def test_players_show_a_rotated_stand_in_upright(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
     file, as_stored = stand_ins.file(row), tmp_path / "as_stored.mkv"
     command = ["ffmpeg", "-v", "error", "-noautorotate", "-i", str(file), "-frames:v", "1", "-vf", "scale=240:240", "-c:v", "ffv1"]
     subprocess.run([*command, str(as_stored)], check=True, timeout=60)
@@ -90,7 +90,7 @@ def test_do_players_show_a_turned_stand_in_upright(row: StandIn, stand_ins: Stan
 
 
 @pytest.mark.parametrize("name", REPEATED)
-def test_are_two_makings_the_same(name: str, stand_ins: StandIns, tmp_path: Path) -> None:
+def test_same_stand_in_has_the_same_bytes_twice(name: str, stand_ins: StandIns, tmp_path: Path) -> None:
     assert StandIns(tmp_path).file(ALL[name]).read_bytes() == stand_ins.file(ALL[name]).read_bytes()
 
 
@@ -150,7 +150,8 @@ def _(file: Path) -> None:
 @checks("interlaced.ts")
 def _(file: Path) -> None:
     assert shown(file, "codec_name", "field_order", "sample_aspect_ratio") == ("mpeg2video", "tt", "32:27")
-    # How much each field differs from the one before: as much within a frame as between two, if each has its own moment.
+    # The difference of each field from the one before. In interlaced video it is as large within a frame as between
+    # two.
     told = detected(file, "separatefields,signalstats,metadata=print:key=lavfi.signalstats.YDIF")
     changes = [float(value) for value in re.findall(r"YDIF=([\d.]+)", told)]
     assert len(changes) == 30 and 0.9 < sum(changes[1::2]) / sum(changes[2::2]) * 14 / 15 < 1.1, changes
@@ -356,7 +357,7 @@ def _(file: Path) -> None:
 def _(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0] == "#EXTM3U" and broken_files.NEIGHBOUR in lines
-    assert streams(file.parent / broken_files.NEIGHBOUR), "the neighbour is a film that a careless reader would take"
+    assert streams(file.parent / broken_files.NEIGHBOUR), "the neighbour is a film that a careless reader would open"
 
 
 @checks("playlist_of_hosts.mp4")

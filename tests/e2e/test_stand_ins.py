@@ -1,4 +1,4 @@
-"""Does a small made file of each real kind come out right, and is a broken one refused? Runs everywhere, without the real files."""
+"""Is a small synthetic file of each real kind transcoded correctly, and is a broken one refused? Needs no real files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from transcoding import check_ladder, check_refusal, check_three_presets, preset
 
 
 def each(rows: tuple[StandIn, ...]) -> pytest.MarkDecorator:
-    """One test for each row."""
+    """Parametrizes a test with one case per row."""
     return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
 
 
 @each(ODD)
-def test_does_an_odd_stand_in_come_out_right(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
+def test_odd_stand_in_is_transcoded_correctly(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
     source, out = stand_ins.file(row), tmp_path / "out"
     for file in check_ladder(transcode(source, out), source, out, row.expected):
         if row.upright:
@@ -30,28 +30,28 @@ def test_does_an_odd_stand_in_come_out_right(row: StandIn, stand_ins: StandIns, 
 
 
 @each(REFUSED)
-def test_is_a_broken_stand_in_refused_with_its_reason(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
+def test_broken_stand_in_is_refused_with_its_reason(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
     out = tmp_path / "out"
     check_refusal(transcode(stand_ins.file(row), out), out, row.expected)
 
 
 @each(BENCH)
-def test_does_the_three_preset_job_give_exact_renditions(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
+def test_three_preset_job_gives_exact_renditions(row: StandIn, stand_ins: StandIns, tmp_path: Path) -> None:
     outcome = transcode(stand_ins.file(row), tmp_path / "out", *preset_options())
     check_three_presets(outcome, row.expected)
 
 
-def test_has_every_real_file_a_stand_in_of_its_kind() -> None:
+def test_every_real_file_has_a_stand_in_of_its_kind() -> None:
     assert {name for row in ALL.values() for name in row.stands_for} == set(SPECIAL)
 
 
-def test_is_the_default_sound_kept(stand_ins: StandIns, tmp_path: Path) -> None:
+def test_default_audio_track_is_kept(stand_ins: StandIns, tmp_path: Path) -> None:
     preset = "System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps"
     outcome = transcode(stand_ins.file(ALL["many_tracks.mkv"]), tmp_path / "out", "--preset", preset)
     assert abs(_pitch(outcome.outputs[0]) - 600) < 20
 
 
-def test_does_a_playlist_reach_no_host(tmp_path: Path) -> None:
+def test_playlist_reaches_no_host(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host = f"http://127.0.0.1:{listener.getsockname()[1]}"
         file, out = tmp_path / "film.mp4", tmp_path / "out"
@@ -60,7 +60,7 @@ def test_does_a_playlist_reach_no_host(tmp_path: Path) -> None:
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()
-        # A careless reader does call, so the playlist is one that can.
+        # Proves that the playlist works: a reader without restrictions does connect.
         listener.settimeout(10)
         reader = ["ffprobe", "-v", "quiet", "-protocol_whitelist", "file,http,tcp,crypto", str(file)]
         with subprocess.Popen(reader) as careless:
@@ -69,7 +69,7 @@ def test_does_a_playlist_reach_no_host(tmp_path: Path) -> None:
 
 
 def _pitch(file: Path) -> float:
-    """The pitch of a tone in hertz: half of how often it crosses zero within half a second."""
+    """Returns the pitch of a tone in hertz: half the number of its zero crossings per second."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-ss", "0.4", "-t", "0.5", "-ac", "1", "-ar", "48000", "-f", "s16le", "-"]
     sound = array("h", subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
     crossings = sum((before < 0) != (after < 0) for before, after in zip(sound, sound[1:]))

@@ -26,7 +26,7 @@ START_TOLERANCE_MS = 5
 
 @dataclass(frozen=True)
 class Expected:
-    """What a file's renditions must be. `sizes` maps name endings to sizes; the other members apply to all renditions."""
+    """The expected renditions of a file. `sizes` maps name endings to sizes; the other members apply to all renditions."""
 
     sizes: dict[str, tuple[int, int]]
     rate: Fraction
@@ -36,7 +36,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A failure: its code and words that its message must have."""
+    """An expected failure: its code, and words that its message must contain."""
 
     code: int
     words: str
@@ -78,18 +78,18 @@ def preset_options() -> list[str]:
 
 
 def check_ladder(outcome: Outcome, source: Path, out: Path, expected: Expected) -> list[Path]:
-    """Fails unless the renditions of the default ladder are as expected and alone in their folder; returns them."""
+    """Fails unless the output folder contains exactly the expected renditions of the default ladder. Returns them."""
     assert outcome.status == 0, outcome.stderr
     wanted = [out / f"{source.stem}_{ending}.mp4" for ending in expected.sizes]
     assert outcome.outputs == wanted, outcome.outputs
-    assert all_files(out) == sorted(wanted), f"something else lies in the output folder: {all_files(out)}"
+    assert all_files(out) == sorted(wanted), f"the output folder contains other files: {all_files(out)}"
     for file, size in zip(wanted, expected.sizes.values(), strict=True):
         check_rendition(file, size, expected)
     return wanted
 
 
 def check_three_presets(outcome: Outcome, expected: Expected) -> None:
-    """Fails unless the three-preset job gave its three renditions as expected."""
+    """Fails unless the three-preset job made the expected three renditions."""
     assert outcome.status == 0, outcome.stderr
     for file, size in zip(outcome.outputs, THREE_PRESETS.values(), strict=True):
         check_rendition(file, size, expected)

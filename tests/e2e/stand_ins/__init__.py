@@ -1,6 +1,6 @@
-"""Small made files, one for each kind of real file, so that no kind is untested where the real files are not.
+"""Small synthetic files, one for each kind of real file, so that every kind is tested even without the real files.
 
-`table.py` lists them with what must become of each. ffmpeg makes what it can, and the rest is written byte by byte.
+`table.py` lists them with their expected outputs. ffmpeg makes them as far as it can; the rest is written byte by byte.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["StandIn", "StandIns"]
 
 
 class StandIns:
-    """Makes each stand-in when it is first asked for, and keeps it for the session."""
+    """Makes each stand-in when it is first requested, and keeps it for the session."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def file(self, row: StandIn) -> Path:
-        """The file of a row. It lies in a folder of its own, with what it needs beside it."""
+        """Returns the file of a row. It is in a separate folder, together with the files that it refers to."""
         folder = self._folder / row.name.replace(".", "_")
         if not folder.exists():
             half = folder.with_name(f"half_{folder.name}")
@@ -30,7 +30,7 @@ class StandIns:
         return folder / row.name
 
     def upright(self, row: StandIn) -> Path:
-        """The first picture of a file that stores its pictures turned, as a viewer must see it, made small."""
+        """Returns the first picture of a file with rotated pictures: upright, as a viewer must see it, and scaled down."""
         width, height = row.upright
         file = self._folder / f"upright_{width}x{height}.mkv"
         if not file.exists():

@@ -1,4 +1,4 @@
-"""Stand-ins for the films that speed and quality are measured with: common files, with the facts that made them worth choosing."""
+"""Stand-ins for the films of the speed and quality benchmarks: common files, with the properties for which they were chosen."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def camera_12_fps(file: Path) -> None:
 
 
 def camera_60_fps(file: Path) -> None:
-    """0.4 s at 59.94 fps without sound."""
+    """0.4 s at 59.94 fps without audio."""
     make(file, picture("960x540", NTSC_60, 24), X264)
 
 
 def trailer(file: Path) -> None:
-    """Half a second with fades, dark scenes and cuts; ffmpeg writes the index last, and the clock ticks once a frame."""
+    """Half a second with fades, dark scenes and cuts. The index is at the end, and the timescale is the frame rate."""
     make(file, picture("1280x720", 24, 12, TRAILER), tone(Fraction(1, 2)), X264, ("-video_track_timescale", "24"), STEREO)

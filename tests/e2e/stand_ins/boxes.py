@@ -1,6 +1,7 @@
 """Finds and changes boxes of MP4 and QuickTime files (ISO 14496-12), byte by byte.
 
-A place is written as `moov/trak[1]/tkhd`: the boxes from outside to inside, with a number where it is not the first.
+A place is written like `moov/trak[1]/tkhd`: box types from the outermost to the innermost, with an index except for the first
+of a type.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import struct
 # Bytes of a box's own fields between its header and the boxes inside it.
 FIELDS = {"stsd": 8, "hvc1": 78, "avc1": 78}
 HEADER = 8
-# Where the matrix stands in a `tkhd` box of version 0, header included.
+# Offset of the matrix in a `tkhd` box of version 0, including the header.
 TKHD_MATRIX = HEADER + 40
 # Entries a, b and c, d of the matrix for a quarter turn clockwise, a half turn, and a swap of columns and rows.
 QUARTER_TURN, HALF_TURN, SWAP = (0, 1, -1, 0), (-1, 0, 0, -1), (0, 1, 1, 0)
 
 
 def chain(data: bytes, place: str) -> list[tuple[int, int]]:
-    """Start and size of every box on the way to `place`, the place itself last; KeyError when one is not there."""
+    """Returns start and size of every box on the path to `place`, which is the last one. Raises KeyError if one is missing."""
     found, start, end = [], 0, len(data)
     for step in place.split("/"):
         name, number = re.fullmatch(r"(.{4})(?:\[(\d+)\])?", step).groups()
@@ -32,7 +33,7 @@ def chain(data: bytes, place: str) -> list[tuple[int, int]]:
 
 
 def box_at(data: bytes, place: str) -> tuple[int, int]:
-    """Start and size of a box."""
+    """Returns start and size of a box."""
     return chain(data, place)[-1]
 
 
@@ -43,7 +44,7 @@ def box(kind: str, *contents: bytes) -> bytes:
 
 
 def full_box(kind: str, *contents: bytes, flags: int = 0) -> bytes:
-    """A new box with version 0 and flags."""
+    """Returns a new box with version 0 and flags."""
     return box(kind, struct.pack(">I", flags), *contents)
 
 
@@ -54,7 +55,7 @@ def overwritten(data: bytes, place: str, offset: int, new: bytes) -> bytes:
 
 
 def with_child(data: bytes, parent: str, child: bytes) -> bytes:
-    """Puts a box at the end of another. The index must stand behind the media data, whose place it tells."""
+    """Appends a box to the contents of another. The index must follow the media data, because it holds the offsets of that data."""
     assert box_at(data, "moov")[0] > box_at(data, "mdat")[0], "the media data would move"
     boxes = chain(data, parent)
     end = sum(boxes[-1])
@@ -65,15 +66,15 @@ def with_child(data: bytes, parent: str, child: bytes) -> bytes:
 
 
 def matrix_of(data: bytes, track: str = "moov/trak") -> tuple[int, ...]:
-    """Entries a, b, c, d of a track's display matrix."""
+    """Returns the entries a, b, c, d of a track's display matrix."""
     at = box_at(data, f"{track}/tkhd")[0] + TKHD_MATRIX
     a, b, _, c, d = struct.unpack(">5i", data[at : at + 20])
     return tuple(entry // 65_536 for entry in (a, b, c, d))
 
 
 def turned(data: bytes, matrix: tuple[int, int, int, int], width: int, height: int) -> bytes:
-    """Gives the first track a display matrix. `width` and `height` are those of the stored picture: the matrix moves the
-    turned picture back into view, as phones write it.
+    """Gives the first track a display matrix. `width` and `height` are those of the stored picture: the matrix also moves the
+    rotated picture back into view, as phones do.
     """
     a, b, c, d = matrix
     x, y = (width if a < 0 else height if c < 0 else 0), (height if d < 0 else width if b < 0 else 0)

@@ -1,4 +1,4 @@
-"""Writes tracks of timed metadata, as phones put them beside pictures and sound (QuickTime's `mebx`)."""
+"""Writes tracks of timed metadata (QuickTime's `mebx`), which phones store in addition to video and audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for films in MP4 and QuickTime files that no phone turned: headers that mislead, high ranges, old and studio codecs."""
+"""Stand-ins for MP4 and QuickTime films that are not rotated: misleading headers, HDR, old codecs and studio codecs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NTSC_30 = "30000/1001"
 MONO, STEREO = ("-c:a", "aac", "-ac", "1"), ("-c:a", "aac", "-ac", "2")
 TEN_BIT = (*X264, "-pix_fmt", "yuv420p10le")
 UNKNOWN_LENGTH = b"\xff\xff\xff\xff"
-# Where the length stands in boxes of version 0, header included.
+# Offset of the duration in boxes of version 0, including the header.
 TKHD_LENGTH, MDHD_LENGTH = boxes.HEADER + 20, boxes.HEADER + 16
 
 
@@ -22,12 +22,12 @@ def sound_only(file: Path) -> None:
 
 
 def index_at_end(file: Path) -> None:
-    """One second of plain H.264 with mono sound; ffmpeg writes the index last."""
+    """One second of plain H.264 with mono audio. The index is at the end."""
     make(file, picture("320x180", 30, 30), tone(1), X264, MONO, ("-video_track_timescale", "90000"))
 
 
 def first_frame_hidden(file: Path) -> None:
-    """13 frames at 1 fps in 4:4:4, decoded out of order; the edit list is set one frame later than ffmpeg wrote it."""
+    """13 frames at 1 fps in 4:4:4, decoded out of order. The edit list starts one frame later than ffmpeg wrote it."""
     order = ("-pix_fmt", "yuv444p", "-bf", "2", "-g", "4")
     make(file, picture("352x288", 1, 13), X264, order, ("-video_track_timescale", "16384"))
     data = file.read_bytes()
@@ -38,7 +38,7 @@ def first_frame_hidden(file: Path) -> None:
 
 
 def claims_39_hours(file: Path) -> None:
-    """One second in fragments; the lengths in the headers of both tracks are overwritten with the largest number."""
+    """One second in fragments. The durations in the headers of both tracks are overwritten with the largest number."""
     fragments = ("-movflags", "+frag_keyframe+empty_moov", "-bf", "2", "-use_editlist", "0", "-video_track_timescale", "30000")
     make(file, picture("360x240", NTSC_30, 30), tone(1, hertz=44_100), X264, MONO, fragments)
     data = file.read_bytes()
@@ -49,17 +49,17 @@ def claims_39_hours(file: Path) -> None:
 
 
 def high10_4k(file: Path) -> None:
-    """Three frames of 3840x2160 in ten bits, marked as HLG, with a track of timecodes."""
+    """Three frames of 3840x2160 in ten bits, marked as HLG, with a timecode track."""
     make(file, picture("3840x2160", 30, 3), TEN_BIT, HLG, ("-timecode", "00:00:00:00"))
 
 
 def hdr10_portrait(file: Path) -> None:
-    """Half a second of tall AV1 in ten bits, marked as HDR10, whose sound starts 21 ms late."""
+    """Half a second of portrait AV1 in ten bits, marked as HDR10. The audio starts 21 ms late."""
     make(file, picture("180x320", NTSC_30, 15), ("-itsoffset", "0.021"), tone(1), AV1_10BIT, PQ, STEREO, ("-t", "0.5"))
 
 
 def sound_first(file: Path) -> None:
-    """Nine frames of ten-bit HEVC marked as HLG, behind the sound; a frame takes 3001 ticks of 90 kHz."""
+    """Nine frames of ten-bit HEVC marked as HLG, after the audio stream. A frame takes 3001 ticks of 90 kHz."""
     ten_bit = (*X265_10BIT, "-x265-params", X265_QUIET, "-video_track_timescale", "90000")
     order = ("-map", "1:a", "-map", "0:v", "-t", "0.3")
     make(file, picture("320x180", "90000/3001", 9), tone(1), order, ten_bit, HLG, STEREO)
@@ -72,7 +72,7 @@ def one_frame(file: Path) -> None:
 
 
 def oblong_pixels(file: Path) -> None:
-    """One second of pixels twice as wide as high."""
+    """One second with pixels twice as wide as high."""
     make(file, picture("160x90", 30, 30, "setsar=2"), X264)
 
 
@@ -83,7 +83,7 @@ def prores(file: Path) -> None:
 
 
 def cinepak(file: Path) -> None:
-    """Thirty places at 15 fps in an AVI file, with a picture in every third and in the last; the others are left empty."""
+    """30 frame slots at 15 fps in an AVI file. Every third slot and the last one hold a picture; the others are empty."""
     gaps = "select=not(mod(n\\,3))+eq(n\\,29)"
     avi = ("-c:v", "cinepak", "-pix_fmt", "rgb24", "-fps_mode", "vfr", "-max_strips", "1")
     make(file, picture("160x120", "1000000/66667", 30, gaps), avi)

@@ -1,8 +1,8 @@
-"""All stand-ins: which real files each stands for, how it is made, and what must become of it.
+"""All stand-ins: the real files that each represents, how it is made, and its expected outputs.
 
-Every number here follows from how the file is made, never from what abanico made of it: frames are the time from the
-first picture to the end of the last one times the rate, and sizes keep the shape that a viewer sees. The pictures are a
-test pattern: a stand-in has the form of a real file, but neither the grain nor the motion of a real film.
+Every number here follows from how the file is made, never from abanico's output. The number of frames is the time from the first
+picture to the end of the last one, times the rate. Sizes keep the aspect ratio that a viewer sees. The pictures are a test
+pattern: a stand-in has the structure of a real file, but neither the grain nor the motion of a real film.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from stand_ins.row import StandIn, becomes, small
 from transcoding import Expected, Refusal
 
 NTSC_30 = "30000/1001"
-# 24 distances of `phones.upside_down` in ticks of 90 kHz: the mean rate keeps every frame.
+# The mean rate of the 24 frame intervals of `phones.upside_down`, which are in ticks of 90 kHz. It keeps every frame.
 SWINGING_RATE = Fraction(24 * 90_000, sum(phones.SWINGING))
-# All frames of `phones.screen_recording` but the last follow after 1000 ticks, one after 198,000; a rate that varies
-# becomes at most 60 a second.
+# In `phones.screen_recording`, each frame lasts 1000 ticks and one lasts 198,000. A variable rate becomes at most 60
+# frames per second.
 RECORDED_FRAMES = round(Fraction(45_000 + 198_000 + 45_000, 90_000) * 60)
 
 
 def _three_presets(frames: int, rate: str, *, sound: bool = True) -> Expected:
-    """The three-preset job turns every source into 24000/1001 frames a second; its length stays."""
+    """Returns what the three-preset job must make: 24000/1001 frames per second, with the source's length."""
     return Expected(sizes={}, rate=NTSC_24, frames=round(frames / Fraction(rate) * NTSC_24), has_sound=sound)
 
 
 # Films for the three-preset job.
 BENCH = (
     StandIn(
-        "surround_1080p25.ts", "animation in 1080p with sound in 5.1", ("bbb_1080p25_60s_aac51.ts",),
+        "surround_1080p25.ts", "animation in 1080p with 5.1 audio", ("bbb_1080p25_60s_aac51.ts",),
         bench_films.surround_1080p, _three_presets(10, "25"),
     ),
     StandIn(
-        "stereo_720p30.ts", "transport stream with sound at 44.1 kHz", ("bbb_720p30_30s_aac.ts",),
+        "stereo_720p30.ts", "transport stream with audio at 44.1 kHz", ("bbb_720p30_30s_aac.ts",),
         bench_films.stereo_720p, _three_presets(12, "30"),
     ),
     StandIn(
@@ -42,11 +42,11 @@ BENCH = (
         bench_films.camera_12_fps, _three_presets(5, "25/2"),
     ),
     StandIn(
-        "camera_60_fps_silent.mp4", "camera at 59.94 fps without sound", ("motorway_540p5994_30s_noaudio.mp4",),
+        "camera_60_fps_silent.mp4", "camera at 59.94 fps without audio", ("motorway_540p5994_30s_noaudio.mp4",),
         bench_films.camera_60_fps, _three_presets(24, "60000/1001", sound=False),
     ),
     StandIn(
-        "trailer.mp4", "fades, cuts and dark scenes, index last", ("sintel_trailer_720p24_52s_aac.mp4",),
+        "trailer.mp4", "fades, cuts and dark scenes, index at the end", ("sintel_trailer_720p24_52s_aac.mp4",),
         bench_films.trailer, _three_presets(12, "24"),
     ),
 )  # fmt: skip
@@ -58,11 +58,11 @@ ODD = (
         webm_files.av1_ten_bit, small(320, 180, 30, 15),
     ),
     StandIn(
-        "cinepak.avi", "Cinepak in AVI, places without a picture", ("cinepak_avi_noaudio.avi",),
+        "cinepak.avi", "Cinepak in AVI, frame slots without a picture", ("cinepak_avi_noaudio.avi",),
         mp4_files.cinepak, small(160, 120, 15, 30, sound=False),
     ),
     StandIn(
-        "interlaced.ts", "interlaced MPEG-2 with oblong pixels", ("derived_interlaced_tff_mpeg2_noaudio.ts",),
+        "interlaced.ts", "interlaced MPEG-2 with non-square pixels", ("derived_interlaced_tff_mpeg2_noaudio.ts",),
         transport_streams.interlaced, becomes(SD_WIDE, NTSC_30, 15, sound=False),
     ),
     StandIn(
@@ -70,11 +70,11 @@ ODD = (
         mp4_files.prores, small(320, 180, 25, 12),
     ),
     StandIn(
-        "many_tracks.mkv", "three sounds, the second is default, and two subtitles", ("derived_three_audio_two_subs.mkv",),
+        "many_tracks.mkv", "three audio tracks (default: the second), two subtitle tracks", ("derived_three_audio_two_subs.mkv",),
         webm_files.many_tracks, becomes(SD_WIDE, 25, 25),
     ),
     StandIn(
-        "clock_wraps.ts", "the 33-bit clock wraps inside", ("derived_ts_pts_rollover.ts",),
+        "clock_wraps.ts", "the 33-bit clock wraps within the file", ("derived_ts_pts_rollover.ts",),
         transport_streams.clock_wraps, small(320, 180, 25, 50),
     ),
     StandIn(
@@ -93,28 +93,28 @@ ODD = (
     StandIn(
         "hdr10_portrait.mp4", "HDR10 in AV1, portrait", ("hdr10_pq_av1_portrait.mp4",),
         mp4_files.hdr10_portrait, small(180, 320, NTSC_30, 15),
-        lacks="the light levels of the mastering screen",
+        lacks="the light levels of the mastering display",
     ),
     StandIn(
-        "sound_first.mp4", "HLG in HEVC behind the sound; rate a little off", ("hlg_hevc_main10_1080p.mp4",),
+        "sound_first.mp4", "HLG in HEVC after the audio; rate a little off", ("hlg_hevc_main10_1080p.mp4",),
         mp4_files.sound_first, small(320, 180, 30, 9),
     ),
     StandIn(
-        "dolby_vision.MOV", "Dolby Vision 8.4, turned, data tracks, upper-case name", ("iphone_dolbyvision84_hlg.MOV",),
+        "dolby_vision.MOV", "Dolby Vision 8.4, rotated, data tracks, upper-case extension", ("iphone_dolbyvision84_hlg.MOV",),
         phones.dolby_vision, small(180, 320, 30, 5), upright=(180, 320),
-        lacks="Dolby Vision's metadata of each frame: only the box that announces them is there",
+        lacks="Dolby Vision's metadata for each frame: only the box that announces it is present",
     ),
     StandIn(
-        "index_last_mono.mp4", "index last, mono: a plain film", ("moov_at_end_mono.mp4",),
+        "index_last_mono.mp4", "index at the end, mono: a plain film", ("moov_at_end_mono.mp4",),
         mp4_files.index_at_end, small(320, 180, 30, 30),
     ),
     StandIn(
-        "mpeg2_mp2.ts", "MPEG-2 with MP2 sound", ("mpeg2_1080p24_mp2.ts",),
+        "mpeg2_mp2.ts", "MPEG-2 with MP2 audio", ("mpeg2_1080p24_mp2.ts",),
         transport_streams.mpeg2, small(320, 180, 24, 24),
-        lacks="two pictures that are missing inside; `second_is_missing.ts` has such a hole",
+        lacks="two missing pictures in the middle; `second_is_missing.ts` has such a gap",
     ),
     StandIn(
-        "live_recording.webm", "recorded live: neither duration nor index", ("no_duration_mediarecorder.webm",),
+        "live_recording.webm", "recorded live: neither a duration nor an index", ("no_duration_mediarecorder.webm",),
         webm_files.live_recording, small(320, 180, 15, 15),
     ),
     StandIn(
@@ -122,20 +122,20 @@ ODD = (
         mp4_files.one_frame, small(320, 180, 25, 1, sound=False),
     ),
     StandIn(
-        "turned_4k60_full_range.mp4", "4K at 60 fps, turned, full range", ("phone_4k60_rotate90_full_range.mp4",),
+        "turned_4k60_full_range.mp4", "4K at 60 fps, rotated, full range", ("phone_4k60_rotate90_full_range.mp4",),
         phones.turned_4k_full_range, becomes({"1080p": (1080, 1920), **HD_UPRIGHT}, 60, 4), upright=(2160, 3840),
         lacks="a rate that is a little off; `sound_first.mp4` has one",
     ),
     StandIn(
-        "upside_down_varying.mp4", "upside down, frames of different length", ("phone_rotate180_vfr.mp4",),
+        "upside_down_varying.mp4", "upside down, frames of different duration", ("phone_rotate180_vfr.mp4",),
         phones.upside_down, small(320, 180, SWINGING_RATE, 25), upright=(320, 180),
     ),
     StandIn(
-        "turned_with_data.mov", "turned, tracks of data, mono", ("phone_rotate90_ios9.mov",),
+        "turned_with_data.mov", "rotated, data tracks, mono", ("phone_rotate90_ios9.mov",),
         phones.turned_with_data, small(180, 320, 30, 15), upright=(180, 320),
     ),
     StandIn(
-        "size_changes.webm", "the picture's size changes inside", ("resolution_change_midstream.webm",),
+        "size_changes.webm", "the frame size changes midstream", ("resolution_change_midstream.webm",),
         webm_files.size_changes, small(120, 80, 30, 20, sound=False),
     ),
     StandIn(
@@ -147,15 +147,15 @@ ODD = (
         mp4_files.oblong_pixels, small(320, 90, 30, 30, sound=False),
     ),
     StandIn(
-        "second_is_missing.ts", "a second is missing inside, counters jump", ("ts_gap_missing_segment_51.ts",),
+        "second_is_missing.ts", "a second is missing, and counters jump", ("ts_gap_missing_segment_51.ts",),
         transport_streams.second_is_missing, small(320, 180, 25, 75),
     ),
     StandIn(
-        "starts_late.ts", "the clock starts at 481 s; no sound", ("ts_large_start_pts_noaudio.ts",),
+        "starts_late.ts", "the clock starts at 481 s; no audio", ("ts_large_start_pts_noaudio.ts",),
         transport_streams.starts_late, small(320, 180, 24, 24, sound=False),
     ),
     StandIn(
-        "screen_recording.mp4", "tall screen, one frame stays 2.2 s", ("vfr_phone_screen_recording.mp4",),
+        "screen_recording.mp4", "tall screen, one frame lasts 2.2 s", ("vfr_phone_screen_recording.mp4",),
         phones.screen_recording, small(108, 228, 60, RECORDED_FRAMES, sound=False),
     ),
     StandIn(
@@ -183,15 +183,15 @@ REFUSED = (
         mp4_files.sound_only, Refusal(1020, "no video"),
     ),
     StandIn(
-        "headers_overwritten.mp4", "headers of the tracks overwritten", ("corrupt_moov_header.mp4",),
+        "headers_overwritten.mp4", "the tracks' headers are overwritten", ("corrupt_moov_header.mp4",),
         broken_files.headers_overwritten, Refusal(1010, "header may be damaged"),
     ),
     StandIn(
-        "playlist_of_neighbour.mp4", "playlist that reaches another file", ("hls_playlist_reads_neighbour.mp4",),
+        "playlist_of_neighbour.mp4", "playlist that refers to another file", ("hls_playlist_reads_neighbour.mp4",),
         broken_files.reads_neighbour, Refusal(1010, "playlist"),
     ),
     StandIn(
-        "playlist_of_hosts.mp4", "playlist that reaches hosts", ("hls_playlist_ssrf.mp4",),
+        "playlist_of_hosts.mp4", "playlist that refers to hosts", ("hls_playlist_ssrf.mp4",),
         broken_files.reads_hosts, Refusal(1010, "playlist"),
     ),
     StandIn(
@@ -203,11 +203,11 @@ REFUSED = (
         broken_files.text, Refusal(1010, "not a media file"),
     ),
     StandIn(
-        "half_is_gone.mp4", "index first, second half gone", ("truncated_in_the_middle.mp4",),
+        "half_is_gone.mp4", "index at the start, second half missing", ("truncated_in_the_middle.mp4",),
         broken_files.half_is_gone, Refusal(1076, "cut off"),
     ),
     StandIn(
-        "index_is_gone.mp4", "index last and gone", ("truncated_moov_missing.mp4",),
+        "index_is_gone.mp4", "index at the end, and missing", ("truncated_moov_missing.mp4",),
         broken_files.index_is_gone, Refusal(1076, "cut off"),
     ),
     StandIn(
@@ -219,7 +219,7 @@ REFUSED = (
         broken_files.empty, Refusal(1010, "empty"),
     ),
     StandIn(
-        "pictures_announced_only.ts", "announces pictures, has none", ("zero_video_frames.ts",),
+        "pictures_announced_only.ts", "announces video, has none", ("zero_video_frames.ts",),
         transport_streams.announced_only, Refusal(1020, "no video"),
     ),
 )  # fmt: skip

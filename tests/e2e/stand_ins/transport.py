@@ -12,19 +12,19 @@ WRAP = 1 << 33
 
 
 def packets(data: bytes) -> Iterator[bytes]:
-    """The packets of a stream."""
+    """Yields the packets of a stream."""
     assert len(data) % PACKET_BYTES == 0
     for at in range(0, len(data), PACKET_BYTES):
         yield data[at : at + PACKET_BYTES]
 
 
 def pid(packet: bytes) -> int:
-    """Which stream a packet belongs to."""
+    """Returns the PID, which is the stream that a packet belongs to."""
     return (packet[1] & 0x1F) << 8 | packet[2]
 
 
 def time_of(packet: bytes) -> int | None:
-    """The presentation time in ticks of the frame that starts in a packet; none where no frame starts."""
+    """Returns the presentation time, in ticks, of the frame that starts in a packet; None if no frame starts there."""
     if not packet[1] & 0x40:
         return None
     start = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
@@ -35,13 +35,13 @@ def time_of(packet: bytes) -> int | None:
 
 
 def times(data: bytes, stream: int) -> list[int]:
-    """The presentation times of a stream's frames in the order of the file."""
+    """Returns the presentation times of a stream's frames, in file order."""
     found = (time_of(packet) for packet in packets(data) if pid(packet) == stream)
     return [time for time in found if time is not None]
 
 
 def without(data: bytes, is_left_out: Callable[[int, int], bool]) -> bytes:
-    """Leaves out frames: `is_left_out` is asked with the PID and the time of each; tables always stay."""
+    """Removes the frames for which `is_left_out` is true; it gets each frame's PID and time. Tables always stay."""
     kept, now = [], {}
     for packet in packets(data):
         stream, time = pid(packet), time_of(packet)
@@ -52,7 +52,7 @@ def without(data: bytes, is_left_out: Callable[[int, int], bool]) -> bytes:
 
 
 def jumps(data: bytes, stream: int) -> int:
-    """How often the continuity counter of a stream is not one more than before."""
+    """Returns how often the continuity counter of a stream does not increase by one."""
     last, found = None, 0
     for packet in packets(data):
         if pid(packet) == stream and packet[3] & 0x10:

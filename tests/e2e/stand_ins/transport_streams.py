@@ -1,4 +1,4 @@
-"""Stand-ins for films in transport streams: clocks that wrap, start late or jump, interlaced pictures, old codecs."""
+"""Stand-ins for films in transport streams: clocks that wrap, start late or jump, interlaced video, old codecs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SURROUND = ("-c:a", "aac", "-ac", "6")
 STEREO = ("-c:a", "aac", "-ac", "2")
 # Without these, ffmpeg adds 1.4 seconds to all times.
 EXACT_CLOCK = ("-muxdelay", "0", "-muxpreload", "0")
-# A key frame a second and frames out of their order between them.
+# One key frame per second, with reordered frames between them.
 FILM = (*X264, "-g", "25", "-sc_threshold", "0", "-bf", "2")
 NTSC_60 = "60000/1001"
 WRAP_SECONDS = Fraction(transport.WRAP, transport.CLOCK_HZ)
@@ -25,7 +25,7 @@ def clock_wraps(file: Path) -> None:
 
 
 def second_is_missing(file: Path) -> None:
-    """Three seconds with a key frame in each, from which all packets of the second one are dropped."""
+    """Three seconds with a key frame in each. All packets of the second one are removed."""
     make(file, picture("320x180", 25, 75), tone(3), FILM, SURROUND, EXACT_CLOCK, ("-output_ts_offset", "11"))
     data = file.read_bytes()
     first = transport.times(data, transport.VIDEO_PID)[0]
@@ -34,12 +34,12 @@ def second_is_missing(file: Path) -> None:
 
 
 def starts_late(file: Path) -> None:
-    """One second whose clock starts at 481.65 s; neither sound nor pixel shape."""
+    """One second whose clock starts at 481.65 s, without audio and without a pixel aspect ratio."""
     make(file, picture("320x180", 24, 24, "setsar=0"), X264, EXACT_CLOCK, ("-output_ts_offset", "481.65"))
 
 
 def interlaced(file: Path) -> None:
-    """30 frames at 59.94 fps, woven in pairs, upper field first, into 15 frames of oblong pixels."""
+    """30 frames at 59.94 fps, interlaced in pairs (upper field first) into 15 frames with non-square pixels."""
     woven = picture("720x480", NTSC_60, 30, "interlace=scan=tff:lowpass=off,setsar=32/27")
     make(file, woven, ("-c:v", "mpeg2video", "-b:v", "4M", "-flags", "+bitexact+ilme+ildct", "-top", "1"))
 
@@ -50,7 +50,7 @@ def mpeg2(file: Path) -> None:
 
 
 def announced_only(file: Path) -> None:
-    """A film from which every packet with pictures is dropped: the tables still announce them."""
+    """A film without its video packets, which the tables still announce."""
     whole = file.with_name(f"whole_{file.name}")
     make(whole, picture("320x180", 25, 25), tone(1, hertz=44_100), X264, STEREO)
     data = whole.read_bytes()

@@ -1,4 +1,4 @@
-"""Stand-ins for films in WebM and Matroska files: live recordings, sizes that change, rates that the header gets wrong."""
+"""Stand-ins for films in WebM and Matroska files: live recordings, changing frame sizes, wrong rates in the header."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ SUBTITLES = "1\n00:00:00,100 --> 00:00:00,900\n{}\n"
 
 
 def av1_ten_bit(file: Path) -> None:
-    """Half a second of AV1 in ten bits with Opus in mono."""
+    """Half a second of ten-bit AV1 with mono Opus."""
     make(file, picture("320x180", 30, 15), tone(1), AV1_10BIT, ("-c:a", "libopus", "-ac", "1", "-t", "0.5"))
 
 
 def live_recording(file: Path) -> None:
-    """One second of VP9 and Opus, written as a live stream: neither duration nor index."""
+    """One second of VP9 and Opus, written as a live stream, without duration or index."""
     live = ("-c:a", "libopus", "-ac", "2", "-live", "1", "-f", "webm")
     make(file, picture("320x180", "15000/1001", 15), tone(1), VP9, live)
 
 
 def size_changes(file: Path) -> None:
-    """Ten frames of 120x80 and ten of 60x40, each encoded alone, their packets put one after another."""
+    """Ten frames of 120x80 and ten of 60x40. They are encoded separately, and their packets are joined."""
     parts = [file.with_name(f"{size}_{file.name}") for size in ("120x80", "60x40")]
     for part in parts:
         make(part, picture(part.name.partition("_")[0], 30, 10), VP8)
@@ -36,7 +36,7 @@ def size_changes(file: Path) -> None:
 
 
 def frames_of_a_millisecond(file: Path) -> None:
-    """24 frames at 24 fps with Vorbis in mono; the frame duration in the track's header is overwritten with 1 ms."""
+    """24 frames at 24 fps with mono Vorbis. The frame duration in the track's header is overwritten with 1 ms."""
     make(file, picture("320x180", 24, 24), tone(1, hertz=22_050), VP8, ("-c:a", "libvorbis", "-ac", "1", "-ar", "22050", "-t", "1"))
     data = file.read_bytes()
     at = data.index(DEFAULT_DURATION + b"\x84") + 4
@@ -59,7 +59,7 @@ def named_mp4(file: Path) -> None:
 
 
 def many_tracks(file: Path) -> None:
-    """One second with three sounds in three codecs and two subtitles; the second sound is marked as default."""
+    """One second with three audio tracks in three codecs and two subtitle tracks. The second audio track is the default."""
     subtitles = [file.with_name(f"{language}_{file.name}.srt") for language in ("eng", "fra")]
     for subtitle in subtitles:
         subtitle.write_text(SUBTITLES.format(subtitle.name))
