@@ -9,11 +9,11 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# The client with AWS's SDK for Rust has its own workspace, lock file and place for what is built of it.
+# The client with AWS's SDK for Rust has its own workspace, lock file and target folder.
 RUST_CLIENT := --manifest-path tests/e2e/rust_client/Cargo.toml --target-dir $(TARGET)/rust-client
 VIDEO ?=
 ARCH ?= x86_64
-# What `make unit` and `make e2e` narrow their runs to: a crate and a test's name, or pytest's words.
+# These limit what `make unit` and `make e2e` run: a crate and the name of a test, or a pytest selection.
 CRATE ?=
 TEST ?=
 
@@ -31,7 +31,7 @@ setup-test:
 	@scripts/need_cargo
 	@scripts/need_room 8
 
-demo: setup ## Serve, upload a video (VIDEO=path), transcode it, leave the renditions in abanico-demo/
+demo: setup ## Upload a video (VIDEO=path) to a server, transcode it, and leave the renditions in abanico-demo/
 	@scripts/need_room 3
 	@scripts/step "building abanico, once" "4 minutes on two cores" cargo build --locked --release -p abanico-cli
 	@$(TARGET)/release/abanico demo $(if $(VIDEO),"$(VIDEO)")
@@ -41,7 +41,7 @@ test: ## Install what the tests need and run all of them
 	@status=0; $(MAKE) --no-print-directory unit || status=1; $(MAKE) --no-print-directory e2e || status=1; \
 	 scripts/test_report $(if $(FORBID_SKIPS),--forbid-skips) || status=1; exit $$status
 
-unit: setup-test ## Rust tests (CRATE=abanico-plan, TEST=name for some of them)
+unit: setup-test ## Run the Rust tests (CRATE=abanico-plan and TEST=name select some)
 	@scripts/step "building and running the Rust tests" "6 minutes" scripts/unit_tests $(if $(CRATE),--package $(CRATE)) -- $(TEST)
 
 build-debug: setup-test
@@ -50,7 +50,7 @@ build-debug: setup-test
 rust-client: setup-test
 	@scripts/step "building the client with AWS's SDK for Rust" "2 minutes" cargo build --locked --quiet $(RUST_CLIENT)
 
-e2e: build-debug rust-client functions $(VENV)/ready node ## Tests by real clients: SDKs, AWS CLI, browser, AWS emulator (TEST=file::name for some)
+e2e: build-debug rust-client functions $(VENV)/ready node ## Run the tests with real clients: SDKs, AWS CLI, browser, AWS emulator (TEST=file::name selects some)
 	@echo "==> running the end-to-end tests (about 15 minutes)" >&2
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" \
 	 $(PYTHON) -m pytest -q -rs $(if $(TEST),$(addprefix tests/e2e/,$(TEST)),-n 2 --dist loadfile tests/e2e)
@@ -64,7 +64,7 @@ $(VENV)/ready: tests/requirements.txt
 	@scripts/step "installing the tests' Python packages and Node.js" "a minute" scripts/make_venv $(VENV) tests/requirements.txt
 	@touch $@
 
-check: setup ## Formats, lints and docs with warnings denied, dependencies
+check: setup ## Check formatting, lints, documentation (warnings are errors) and dependencies
 	@scripts/need_cargo fmt clippy
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/e2e/rust_client/Cargo.toml --check -- --config-path .
@@ -78,27 +78,27 @@ node: $(VENV)/ready
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/step "installing the tests' JavaScript packages" "half a minute" \
 	 scripts/install_node_packages deploy tests/e2e/javascript
 
-codegen: setup ## Write the generated code anew from the extract of AWS's model
+codegen: setup ## Regenerate the code from the extract of AWS's model
 	cargo run -p abanico-codegen
 
-goldens: setup ## Rewrite the snapshots of tests
+goldens: setup ## Rewrite the tests' snapshots and docs/SETTINGS.md
 	INSTA_UPDATE=always scripts/unit_tests
 
-style: ## Measure the style, where the tool for it is there
+style: ## Measure the code style, if the tool for it is available
 	@if [ -f ../shared/tools/style_metrics.py ]; then python3 ../shared/tools/style_metrics.py --check . ; \
-	 else echo "style: the measuring tool is not here, skipped"; fi
+	 else echo "style: skipped, because the measuring tool is not available"; fi
 
 docs: setup ## Build the API documentation
 	cargo doc --workspace --no-deps
 
 RUN_BENCH = ABANICO_BIN="$(abspath $(TARGET))/release/abanico" $(PYTHON)
 
-bench: quality ## Measure everything, in bench/report: beside ffmpeg, growing with processors, API, S3 beside SeaweedFS
+bench: quality ## Run all benchmarks: against ffmpeg, scaling, API, S3 against SeaweedFS (reports in bench/report)
 	$(RUN_BENCH) bench/end_to_end.py $(if $(VIDEO),"$(VIDEO)")
 	$(RUN_BENCH) bench/scaling.py $(if $(VIDEO),"$(VIDEO)")
 	$(RUN_BENCH) bench/service.py
 
-quality: setup $(VENV)/ready ## Compare three rungs with ffmpeg as people type it: CPU, bytes, VMAF, in bench/report (VIDEO=…)
+quality: setup $(VENV)/ready ## Compare three renditions with hand-typed ffmpeg commands: CPU, bytes, VMAF (VIDEO=path; report in bench/report)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	cargo build --release -p abanico-cli
 	$(RUN_BENCH) bench/side_by_side.py $(if $(VIDEO),"$(VIDEO)")
@@ -106,6 +106,6 @@ quality: setup $(VENV)/ready ## Compare three rungs with ffmpeg as people type i
 table: build-debug $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/media_table
 
-clean: ## Remove what was built
+clean: ## Remove everything that was built
 	cargo clean
 	rm -rf $(VENV) .venv-functions .venv-check deploy/dist

@@ -1,6 +1,6 @@
 """Measures how much the function transcode-video itself adds to a cold start.
 
-Uses deploy/dist/transcode-video-x86_64.zip, which `make functions` builds. A small server plays Lambda's runtime API. Each round
+Uses deploy/dist/transcode-video-x86_64.zip, which `make functions` builds. A small server acts as Lambda's runtime API. Each round
 starts the program anew and gives it one S3 test event. Prints medians in milliseconds, from the start of the process to its first
 request for an event, and to its answer.
 """
@@ -41,7 +41,7 @@ class Runtime(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands out the event and takes the answer."""
+    """Delivers the event and receives the response."""
 
     protocol_version = "HTTP/1.1"
 

@@ -1,8 +1,6 @@
-"""Measures how much CPU H.264 takes here, for each pass and each of abanico's speed steps, for `abanico aws estimate`.
+"""Measures the CPU time of H.264 on this machine for `abanico aws estimate`, for each pass and each of abanico's speed presets.
 
-Encodes a clip with ffmpeg and prints the table `[speed]` of crates/estimate/prices.toml; `--write` replaces the old table. The
-figures are CPU seconds per thousand million pixels to decode, to make a first pass, and to encode in one pass and after a first
-pass; the last two are the mean of three sizes. Decoding and scaling are measured alone and subtracted.
+Encodes a clip with ffmpeg and prints the table `[speed]` of crates/estimate/prices.toml; `--write` replaces the old table. The figures are CPU seconds per gigapixel for decoding, for a first pass, and for encoding with and without a first pass. The last two are means over three sizes. Decoding and scaling are measured alone and subtracted.
 
 Measure on an otherwise idle machine. Don't mix these figures with those of another machine, clip or version.
 """
@@ -26,7 +24,7 @@ PRICES = WORKSPACE / "crates" / "estimate" / "prices.toml"
 # libx264's presets for the steps in crates/ffmpeg/src/encoder_args.rs, and the parameters that it adds.
 PRESETS = {"very_fast": "veryfast", "fast": "faster", "medium": "medium"}
 QUICKER = {"faster": ":ref=1:me=dia:subme=3"}
-# The two larger rungs share the first pass of the largest. Here the smallest does so too, though its own would have its size.
+# In a job, the two larger rungs share the first pass of the largest, and the smallest has its own. Here all three share one.
 RUNGS = ((1920, 1080, 6_000), (1280, 720, 4_500), (854, 480, 1_500))
 ANALYSED = (960, 540)
 RATE = 25

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares `abanico transcode` with one ffmpeg command typed by hand, both run now on this machine.
+"""Compares `abanico transcode` with one hand-typed ffmpeg command. Both run now, on this machine.
 
 Encodes the given video files (default: generated clips with motion and sound) with ABANICO_BIN; use a release build to be fair.
 Prints a table of wall and CPU seconds, their ratios, and abanico's own share of the CPU time. Machines differ, so nothing here

@@ -1,7 +1,6 @@
 """Compares curves of quality over bit rate by Bjøntegaard's measure (BD-rate).
 
-Takes points (bits per second, quality) of two ways and returns how many per cent more or fewer bits one needs for the same quality,
-over the range of qualities that both reach. Curves that do not overlap have no result.
+Takes points (bits per second, quality) of two ways to encode. Returns how many per cent more or fewer bits one needs for the same quality, over the range of qualities that both reach. Curves that do not overlap have no result.
 
 The curves are monotone cubics through the points (Fritsch and Carlson, 1980), of the logarithm of the rate over the quality, as in
 later revisions of the measure: a cubic polynomial through all points can swing between them.

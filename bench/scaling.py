@@ -2,9 +2,9 @@
 """Measures how an encode scales with this machine's processors, and simulates up to ten thousand encoders.
 
 Encodes a video file (default: the shared bench clip at 1080p) with ABANICO_BIN, and writes tables to stdout and to
-bench/report/scaling.md. The simulation takes the real planner's tasks for a film of two hours, which is the clip repeated. It runs
+bench/report/scaling.md. The simulation uses the real planner's tasks for a film of two hours, which repeats the clip. It runs
 them in the engine's order and by its rules: a task starts when the tasks before it are done and an encoder is free. Costs are those
-measured for each chunk of the clip. Some tasks are slow, and some fail and are tried again; one seed decides which.
+measured for each chunk of the clip. Some tasks are slow, and some fail and are tried again; a fixed seed decides which.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ SHARED = Path(os.environ.get("ABANICO_SHARED") or WORKSPACE.parent / "shared") /
 REPORT = Path(__file__).with_name("report")
 #: Each rung's height as a fraction of the source's, and its bits per pixel at 25 frames per second.
 RUNGS = ((1, 1, 0.115), (2, 3, 0.195), (4, 9, 0.146))
-#: Frames at the end of a copy that may depend on frames behind the cut (H.264 reorders by 16 at most).
+#: Number of frames at the end of a copy that may depend on frames after the cut (H.264 reorders by 16 at most).
 REORDERED = 16
 PRESETS = ("veryfast", "faster", "medium", "slow")
 OURS = "abanico SINGLE_PASS_HQ"
@@ -59,8 +59,8 @@ class Source:
     file: Path
     rate: str
     rungs: tuple[Rung, ...]
-    #: Number of frames to compare. A copy that ends between frames that depend on each other has gaps behind these, which some
-    #: ways fill.
+    #: Number of frames to compare. If a copy ends between frames that depend on each other, gaps follow these frames, and some
+    #: ways fill them.
     compared: int
 
     @property
@@ -359,7 +359,7 @@ def overall(summaries: list[dict]) -> str:
         "Bits for the same VMAF (BD-rate): the mean of the rungs, and the rung that gains least. *Best* is the best preset of "
         "one command that takes no more CPU time. *Program* is the CPU time of abanico itself. *All but encoding* adds its probes "
         "and checks by ffprobe and ffmpeg, and starting them.", "",
-        "| film | CPU by medium's | bits by medium's | worst rung | best | bits by its | program / all but encoding |",
+        "| film | CPU / medium | bits / medium | worst rung | best | bits / best | program / all but encoding |",
         "| --- | ---: | ---: | ---: | --- | ---: | ---: |",
     ]  # fmt: skip
     for one in summaries:

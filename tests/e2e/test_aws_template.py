@@ -24,7 +24,7 @@ FUNCTIONS = {
     "BucketNotificationRole": ["bucket_notification.rs"],
 }
 # What the services themselves do on a function's behalf: Lambda writes logs and sends failed events to the queue, and
-# whoever submits a job passes the job's role on.
+# the submitter of a job passes the job's role on.
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
@@ -103,7 +103,7 @@ def test_permissions_are_limited_to_named_resources() -> None:
             for place in listed(statement["Resource"]):
                 assert place != "*", (name, statement)
                 text = json.dumps(place)
-                # A star may only stand for something inside a named bucket, account, region or log group.
+                # A wildcard may only match inside a named bucket, account, region or log group.
                 before = text.split("*")[0]
                 assert any(part in before for part in ("${Bucket}", "${AWS::AccountId}", "GetAtt", "Ref")), place
 

@@ -13,7 +13,7 @@ from media_facts import facts
 
 
 def demo(*words: str | Path, folder: Path, **environment: str) -> tuple[subprocess.CompletedProcess[str], int]:
-    """Runs the demo in a session of its own, in `folder`. Also returns the session's id."""
+    """Runs the demo in a new session, in `folder`. Also returns the session's id."""
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
     process = subprocess.Popen(

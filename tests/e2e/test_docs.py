@@ -45,7 +45,7 @@ def page(name: str) -> str:
 
 
 def findings(check: object) -> list[str]:
-    """What a check finds in all pages."""
+    """Returns the findings of a check in all pages."""
     return [f"{name}: {finding}" for name, text in PAGES.items() for finding in check(name, text)]
 
 
@@ -58,7 +58,7 @@ def without_blocks(text: str) -> str:
 
 
 def code(text: str) -> list[str]:
-    """Code spans, and the commands of fenced blocks; commands that are joined by `&&` stand alone."""
+    """Code spans, and the commands of fenced blocks. Commands joined by `&&` are separated."""
     spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", without_blocks(text))
     for block in re.findall(r"^\s*```\w*\n(.*?)^\s*```", text, re.DOTALL | re.MULTILINE):
         lines = block.splitlines()
@@ -232,9 +232,9 @@ def missing_files(_: str, text: str) -> list[str]:
 
 
 def private_paths(_: str, text: str) -> list[str]:
-    """Paths of somebody's own machine."""
+    """Paths that exist on one machine only."""
     paths = re.findall(r"(?<![\w.])/(?:home|root|work|tmp|Users)/\S*", text)
-    return [f"the path `{path}` is of one machine" for path in paths]
+    return [f"the path `{path}` exists on one machine only" for path in paths]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def log_calls() -> dict[str, set[str]]:
 
 
 def _arguments(text: str, start: int) -> list[str]:
-    """Arguments of a call, from behind its opening bracket."""
+    """Arguments of a call. `start` is the position after its opening parenthesis."""
     parts, depth, current, is_text, at = [], 1, "", False, start
     while depth:
         letter = text[at]
@@ -331,7 +331,7 @@ def _field(argument: str) -> str:
     return name if equals else name.rsplit(".", 1)[-1]
 
 
-def test_log_fields_are_those_of_code() -> None:
+def test_log_fields_match_the_code() -> None:
     logged = set().union(*log_calls().values())
     documented = set().union(*map(in_code, cells(section(page("LOGGING"), "Fields of the program"), 0)))
     assert "job.id" in logged and len(logged) > 20
@@ -352,7 +352,7 @@ def test_default_log_filter_is_documented() -> None:
     assert {span for span in in_code(row) if re.fullmatch(r"abanico\w*", span)} == crates
 
 
-def test_error_codes_are_those_of_code() -> None:
+def test_error_codes_match_the_code() -> None:
     used: set[str] = set()
     for file in (CRATES / "engine" / "src").rglob("*.rs"):
         text = file.read_text().split("#[cfg(test)]")[0]
@@ -361,7 +361,7 @@ def test_error_codes_are_those_of_code() -> None:
     assert set(cells(section(page("COMPATIBILITY"), "Codes of jobs in ERROR"), 0)) == used
 
 
-def test_operations_are_those_of_model() -> None:
+def test_operations_match_the_model() -> None:
     model = set(json.loads((WORKSPACE / "codegen" / "mediaconvert.json").read_text())["operations"])
     text = section(page("COMPATIBILITY"), "MediaConvert: operations")
     named = [name for cell in cells(text, 0) for name in cell.split(", ")]
@@ -383,12 +383,12 @@ def test_crates_are_in_order() -> None:
     assert set(listed) == existing
 
 
-def test_exit_statuses_are_those_of_program() -> None:
+def test_exit_statuses_match_the_program() -> None:
     told = help_text().split("Exit status: ")[1]
     assert set(cells(section(page("CONFIGURATION"), "Exit status"), 0)) == set(re.findall(r"\b(\d+)\s", told))
 
 
-def test_destination_variables_are_those_of_code() -> None:
+def test_destination_variables_match_the_code() -> None:
     source = (CRATES / "lambda" / "src" / "destination.rs").read_text().split("#[cfg(test)]")[0]
     names = set(re.findall(r'"(\w+)" => Piece::', source))
     listed = {cell.strip("`{}") for cell in cells(section(page("CONFIGURATION"), "`[[trigger]]`"), 0) if "{" in cell}
@@ -441,7 +441,7 @@ def example() -> dict[str, list[tuple[str, str, str]]]:
     return update_docs.configuration((WORKSPACE / "abanico.example.toml").read_text())
 
 
-def test_configuration_keys_are_those_of_code() -> None:
+def test_configuration_keys_match_the_code() -> None:
     documented = {(table, name) for table, keys in example().items() for name, _, _ in keys}
     assert documented == keys_of_code()
     assert set(update_docs.SECTIONS) == set(STRUCTURES.values())
@@ -476,7 +476,7 @@ def defaults_of_code() -> dict[str, object]:
     return found
 
 
-def test_configuration_defaults_are_those_of_code() -> None:
+def test_configuration_defaults_match_the_code() -> None:
     known = defaults_of_code()
     wrong = []
     for table, keys in example().items():

@@ -27,7 +27,7 @@ def capture(name: str, settings: dict, **video: object) -> dict:
 
 
 def video(name: str) -> dict:
-    """Returns a video output, which a job needs beside its frame captures."""
+    """Returns a video output, which a job needs in addition to its frame captures."""
     preset = "System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps"
     return {"NameModifier": name, "Preset": preset, "Extension": "mp4"}
 

@@ -55,7 +55,7 @@ def test_price_is_the_one_in_the_cost_page() -> None:
 
 
 def commands(text: str) -> list[str]:
-    """Lines of all code blocks, without the comments behind commands."""
+    """Lines of all code blocks, without the comments after commands."""
     return [re.sub(r"\s{2,}# .*$", "", line) for block in BLOCK.findall(text) for line in block.splitlines()]
 
 
@@ -74,7 +74,7 @@ def figures(text: str, decimal: str = ".") -> list[str]:
 
 
 def differences(english: str, spanish: str) -> list[str]:
-    """What differs between two versions of the README."""
+    """The differences between two versions of the README."""
     pairs = {
         "headings": (headings(english), headings(spanish)),
         "commands": (commands(english), commands(spanish)),
@@ -99,7 +99,7 @@ def test_spanish_readme_says_the_same() -> None:
     [
         ("## Por qué\n", ""),
         ("abanico plan film.mp4", "abanico probe film.mp4"),
-        ("entre 9,7", "entre 9,8"),
+        ("entre un 9,7", "entre un 9,8"),
         ("(docs/COST.md)", "(docs/AWS.md)"),
     ],
     ids=["heading", "command", "figure", "link"],

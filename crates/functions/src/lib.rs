@@ -1,7 +1,8 @@
 //! The Lambda functions of the pipeline: handle events of S3, EventBridge and CloudFormation, and create jobs,
 //! manifests and notifications. The programs in `bin/` only read their environment and pass events on.
 //!
-//! A repeated event does not create a second job, and every failure is reported.
+//! A repeated event creates no second job while MediaConvert remembers the token, and every failure is
+//! reported.
 
 pub mod bucket_notification;
 mod error;
