@@ -1,4 +1,4 @@
-//! Reads the extract that `extract.py` writes into typed shapes. It adds no defaults of its own.
+//! Reads the extract that `extract.py` writes into typed shapes. It adds no defaults.
 
 use std::collections::BTreeMap;
 

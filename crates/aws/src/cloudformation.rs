@@ -234,8 +234,8 @@ fn of_change_set(operation: Operation, stack: &str, name: &str) -> Form {
     call(operation).with("StackName", stack).with("ChangeSetName", name)
 }
 
-/// CloudFormation reports a missing stack as a 400 `ValidationError` with this text (AWS documents no code of its own
-/// for it).
+/// CloudFormation reports a missing stack as a 400 `ValidationError` with this text (AWS documents no separate code for
+/// it).
 fn is_missing(error: &Error) -> bool {
     error.status() == Some(400) && error.to_string().contains("does not exist")
 }

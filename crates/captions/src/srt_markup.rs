@@ -1,5 +1,6 @@
 //! Parses and writes the markup in SubRip text: `<b>`, `<font color=…>` and `{\an8}`. Parsing never fails:
-//! whatever is not a tag is text. SubRip cannot escape `<`, so text that looks like a tag is read back as one.
+//! everything that is not a tag is text. SubRip cannot escape `<`, so text that looks like a tag is read back
+//! as one.
 
 use crate::colour_names::of_html;
 use crate::line_builder::LineBuilder;

@@ -158,7 +158,7 @@ impl Bars {
         Self { all, phase, renditions: Vec::new() }
     }
 
-    /// Renditions are made side by side from one decode, so their bars move together.
+    /// Renditions are encoded in parallel from one decode, so their bars move together.
     fn draw(&mut self, name: &str, record: &JobRecord, pace: Pace) {
         self.phase.set_message(format!("{name}: {}", status(record, pace)));
         let outputs = record.plan.iter().flat_map(|plan| &plan.outputs);

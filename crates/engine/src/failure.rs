@@ -12,7 +12,7 @@ use crate::job_machine::Failure;
 
 /// What the operating system and ffmpeg print when the disk is full.
 const NO_SPACE: &str = "No space left on device";
-/// Code for errors that have no code of their own.
+/// Code for errors without a specific code.
 const UNKNOWN: u32 = 1999;
 
 /// Describes a failure to probe the input `url`. The message must not name `path`, its local file.

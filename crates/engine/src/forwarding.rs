@@ -1,8 +1,8 @@
-//! Hands jobs on to another service and mirrors their progress until they end.
+//! Forwards jobs to another service and mirrors their progress until they end.
 //!
-//! One of our jobs never becomes two jobs there: our job's id is the request token, and before a job is requested
-//! again, it is searched for among the service's jobs. A service that does not answer is asked again for as long as
-//! the job lives.
+//! One of our jobs never becomes two jobs there: our job's id is the request token, and before the engine requests a
+//! job again, it searches for it among the service's jobs. If the service does not respond, the engine retries until
+//! the job ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Pages of jobs to search for a lost one.
 const SEARCHED_PAGES: usize = 25;
 
-/// Why the other service did not do what it was asked.
+/// Why a request to the other service failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteError {
-    /// What the service said, or why it was not reached.
+    /// The service's message, or the reason why it was not reached.
     pub message: String,
     /// Whether a retry may succeed.
     pub is_retryable: bool,
-    /// Whether the service says that what was asked for does not exist.
+    /// Whether the service says that the requested object does not exist.
     pub is_not_found: bool,
 }
 
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Forwarding {
     }
 }
 
-/// What is known about the job at the other service.
+/// The state of the job at the other service, as far as it is known.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Forwarded {
     /// Whether the job was requested; the answer may be lost.

@@ -140,7 +140,7 @@ impl JobMachine {
         self.attempts.iter().map(|(_, attempts)| attempts.saturating_sub(1)).sum()
     }
 
-    /// Forgets all work because its files are gone: the next [`Event::Started`] starts from the beginning.
+    /// Forgets all work, because its files are missing. The next [`Event::Started`] starts from the beginning.
     pub fn start_over(&mut self) {
         if !self.stage.is_final() {
             *self = Self { attempts: std::mem::take(&mut self.attempts), ..Self::default() };

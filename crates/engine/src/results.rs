@@ -80,7 +80,7 @@ impl Results {
         if kept.exists() {
             return Ok(());
         }
-        // Two jobs may keep the same result at the same time: each writes to a folder of its own.
+        // Two jobs may keep the same result at the same time, so each writes to a separate folder.
         let partial = tempfile::Builder::new().suffix(PARTIAL).tempdir_in(&self.folder)?;
         files.iter().try_for_each(|(name, source)| link(source, &partial.path().join(name)))?;
         match std::fs::rename(partial.path(), &kept) {
@@ -188,7 +188,7 @@ fn link(source: &Path, destination: &Path) -> io::Result<()> {
 /// Everything that determines one encoded rendition.
 #[derive(Serialize)]
 struct Origin<'a> {
-    /// Raised when what this program makes of ffmpeg's files changes, such as its measurements.
+    /// Increased when abanico processes ffmpeg's files differently, such as its measurements.
     generation: u32,
     /// The ffmpeg command line, with fixed folder names: another version of this program may build a different one
     /// for the same plan.
@@ -199,7 +199,7 @@ struct Origin<'a> {
     first_passes: &'a [String],
 }
 
-/// What the key of an encode depends on besides its plan.
+/// The inputs of an encode's key apart from its plan.
 #[derive(Clone, Copy)]
 pub(crate) struct Circumstances<'a> {
     /// Version of ffmpeg.

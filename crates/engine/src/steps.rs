@@ -42,7 +42,7 @@ use crate::work_folder::WorkFolder;
 
 use self::meter::Meter;
 
-/// What a step reports to the driver.
+/// A report of a step to the driver.
 pub(crate) enum Report {
     /// The plan is made.
     Prepared(Box<prepare::Prepared>),
@@ -56,7 +56,7 @@ pub(crate) enum Report {
     Failed(Step, Failure),
 }
 
-/// What the steps of all jobs share, with the encoders as one job sees them.
+/// The parts that the steps of all jobs share, with the encoders as one job sees them.
 #[derive(Clone)]
 pub(crate) struct Workshop {
     /// Store of all objects.
@@ -115,7 +115,7 @@ impl Workshop {
     }
 }
 
-/// What the steps of one job share.
+/// The parts that the steps of one job share.
 #[derive(Clone)]
 pub(crate) struct JobContext {
     /// What all jobs share, with the encoders as this job sees them.

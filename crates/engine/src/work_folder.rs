@@ -9,7 +9,7 @@ use abanico_plan::TaskId;
 
 use crate::JobId;
 
-/// The folder of one job. Each task writes to a folder of its own, which gets its final name when it is complete.
+/// The folder of one job. Each task writes to a separate folder, which gets its final name when it is complete.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkFolder {
     root: PathBuf,

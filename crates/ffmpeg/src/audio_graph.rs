@@ -44,7 +44,7 @@ impl Gain {
     fn filters(self) -> String {
         let volume = format!("volume={}dB", thousandths(self.millidecibels));
         match self.peak_millidbfs {
-            // `level=0` keeps the limiter from adding gain of its own. Its limit is a ratio, not decibels.
+            // `level=0` keeps the limiter from adding gain. Its limit is a ratio, not decibels.
             Some(peak) => format!("{volume},alimiter=limit={:.6}:level=0", ratio(peak)),
             None => volume,
         }

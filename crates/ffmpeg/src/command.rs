@@ -475,7 +475,7 @@ fn streams(args: &mut Args, streams: &Streams) {
         if let Some(name) = &sound.name {
             args.pair(&format!("-metadata:s:a:{index}"), format!("title={name}"));
         }
-        // The first audio track is the default one, whatever the intermediate files say.
+        // The first audio track is the default one, regardless of the intermediate files.
         args.pair(&format!("-disposition:a:{index}"), if index == 0 { "default" } else { "0" });
     }
 }
@@ -550,7 +550,7 @@ pub fn segment(
     }
     // The segments form one stream: continuity counters carry on, and the tables are repeated at each start.
     args.all(["-individual_header_trailer", "0", "-segment_start_number", "1", "-segment_format", "mpegts"]);
-    // The inner muxer has an `avoid_negative_ts` of its own.
+    // The inner muxer has its own `avoid_negative_ts`.
     let room = if has_room(transport) { "avoid_negative_ts=0:" } else { "" };
     let format = format!(
         "{room}mpegts_transport_stream_id={}:mpegts_service_id={}:mpegts_pmt_start_pid={}",

@@ -1,6 +1,6 @@
 //! Measures finished files, so that verification can compare them with the plan.
 //!
-//! Facts come from packets wherever packets can tell, not from the header's claims. Nothing is judged here.
+//! Facts come from packets wherever possible, not from the header's claims. This file does not judge them.
 
 pub(crate) mod boxes;
 

@@ -93,7 +93,7 @@ fn is_cut_mp4(file: &Path) -> Result<bool, Error> {
     Ok(layout.is_mp4() && layout.is_cut_off)
 }
 
-/// Refuses, by its header, a file that no decoder may be started for.
+/// Refuses a file that must not be decoded, judged by its header.
 fn refuse_unusable(file: &Path, header: &Header) -> Result<(), Error> {
     if header.streams.iter().all(|stream| stream.codec_name.as_deref().is_none_or(|name| name == "unknown")) {
         return Err(Error::not_media(file, "no track has a known codec; its header may be damaged"));

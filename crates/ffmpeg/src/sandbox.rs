@@ -77,9 +77,9 @@ impl Launcher {
     }
 
     /// Turns this into a launcher for [`crate::Tools::with_launcher`]. Programs run under `limits`, may read
-    /// the files they are started for, and write nothing of their own. A program also ends with the *thread*
-    /// that starts it, so start it from one of the runtime's own threads and not from one lent for blocking
-    /// work.
+    /// the files that they are started for, and may not write anything. A program is also killed when the
+    /// *thread* that starts it ends, so start it from one of the runtime's own threads, and not from one for
+    /// blocking work.
     pub fn for_reading(self, limits: Policy) -> crate::Launcher {
         Arc::new(move |program, readable| {
             let mut policy = limits.clone();

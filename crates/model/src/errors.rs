@@ -56,7 +56,7 @@ job_error_codes! {
     RoleNotFound = 1433,
     /// The role cannot be assumed.
     RoleNotAssumable = 1434,
-    /// Any error without a code of its own.
+    /// Any error without a specific code.
     Unknown = 1999,
     /// An HTTP input requires authentication.
     HttpUnauthenticated = 3401,

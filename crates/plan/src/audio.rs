@@ -53,9 +53,9 @@ pub struct AudioPart {
     /// The clip's zero on the file's own clock. Earlier audio is cut off; audio that starts later is preceded
     /// by silence.
     pub start: ExactTime,
-    /// Extra delay of the audio relative to the video, as the job asks; negative means earlier.
+    /// Extra delay of the audio relative to the video, from the job; negative means earlier.
     pub offset: ExactTime,
-    /// Exact length to which the audio is cut or padded; `None` lets it end by itself.
+    /// Exact length to which the audio is cut or padded; `None` keeps its own length.
     pub length: Option<ExactTime>,
 }
 

@@ -1,5 +1,5 @@
-//! Decides which caption files a job reads, how they are placed on the output's clock, and what is made of
-//! them. It does not read the files.
+//! Decides which caption files a job reads, how their cues are moved to the output's clock, and which outputs
+//! are made from them. It does not read the files.
 
 use abanico_captions::{BurnInStyle, CaptionFormat, StylePassthrough};
 use abanico_media::{ExactTime, Size};

@@ -99,8 +99,8 @@ pub(crate) fn names(base: &str, modifier: &str, is_cmaf: bool, is_video: bool) -
     }
 }
 
-/// Reads the role of a CMAF or DASH output in its group. Audio is alternative, by default in an audio group
-/// of its own (AWS's service model). `number` is the output's index in its output group.
+/// Reads the role of a CMAF or DASH output in its group. Audio is alternative, by default in a separate audio
+/// group (AWS's service model). `number` is the output's index in its output group.
 pub(crate) fn role_settings(output: &Output, number: usize) -> RoleSettings<'_> {
     let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
     RoleSettings {

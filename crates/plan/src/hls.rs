@@ -14,7 +14,7 @@ use crate::{AudioCodec, AudioStream, Streams};
 const SEGMENT_SECONDS: u64 = 10;
 /// Digits in a segment's number.
 const DIGITS: usize = 5;
-/// Group of alternative audio without a group of its own (AWS's console).
+/// Group of alternative audio for which the job names no group (AWS's console).
 const DEFAULT_AUDIO_GROUP: &str = "program_audio";
 /// Default interval of `EXT-X-PROGRAM-DATE-TIME` in seconds (AWS's service model).
 const DATE_PERIOD_SECONDS: u64 = 600;

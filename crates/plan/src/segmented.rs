@@ -66,8 +66,7 @@ pub struct Fragmentation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamRole {
-    /// A stream that the player chooses from. If it has no audio of its own, its audio comes from these
-    /// groups.
+    /// A stream that the player chooses from. If it contains no audio, its audio comes from these groups.
     Variant {
         /// Names of audio groups, in the job's order.
         audio_groups: Vec<String>,
@@ -166,8 +165,8 @@ pub struct PlaylistStyle {
     pub client_cache: bool,
     /// Prefix of every path; may be empty.
     pub base_url: String,
-    /// Interval of calendar times; `None` writes no such times. They count from 1970-01-01, because a file has
-    /// no date of its own.
+    /// Interval of calendar times; `None` writes no such times. They count from 1970-01-01, because a file
+    /// has no date.
     pub date_period: Option<ExactTime>,
     /// Whether `RESOLUTION` is written.
     pub shows_resolution: bool,

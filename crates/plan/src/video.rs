@@ -101,7 +101,7 @@ pub enum ToneMap {
     None,
     /// Linearises, compresses highlights and converts to BT.709 (needs ffmpeg's `zscale` and `tonemap`).
     Hable,
-    /// The filters are missing. Only the bit depth is lowered, and a note tells the user.
+    /// The filters are missing. Only the bit depth is lowered, and a note informs the user.
     Unavailable,
 }
 

@@ -1,5 +1,5 @@
 //! Translates the codec settings of a video description into what the encoder must do, without ffmpeg flags.
-//! This file has what all codecs share; each codec's own settings are in a file of its own.
+//! This file has the parts that all codecs share; each codec's settings are in a separate file.
 
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size, StaticHdr};
 use abanico_model::generated::VideoCodecSettings;

@@ -56,7 +56,7 @@ pub(crate) fn cut(pieces: &[Piece], first: u64, end: u64) -> Vec<Piece> {
     run
 }
 
-/// What a request asks for.
+/// The content that a request asks for.
 struct Wanted {
     conditions: ReadConditions,
     range: Option<Range>,

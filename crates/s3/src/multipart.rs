@@ -48,7 +48,7 @@ pub(crate) struct Upload {
     pub completed: Option<String>,
 }
 
-/// The properties of a part that have no column of their own.
+/// The properties of a part that have no column.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PartContent {
     pub pieces: Vec<Piece>,

@@ -42,7 +42,7 @@ pub(crate) struct PartRecord {
     pub checksums: Checksums,
 }
 
-/// The properties of an object that have no column of their own.
+/// The properties of an object that have no column.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ObjectRecord {
     pub attributes: Attributes,

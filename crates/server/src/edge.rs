@@ -1,4 +1,4 @@
-//! The state that every handler shares: one cheap handle to the server's parts. It holds no state of its own but
+//! The state that every handler shares: one cheap handle to the server's parts. Its only own state is
 //! counters.
 
 use std::convert::Infallible;

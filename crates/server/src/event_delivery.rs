@@ -127,7 +127,7 @@ impl<Sink: EventSink> Delivery<Sink> {
         }
     }
 
-    /// Waits. Returns `false` if stopped meanwhile.
+    /// Waits. Returns `false` if stopped in the meantime.
     async fn pause(&self, wait: Duration) -> bool {
         self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some()
     }

@@ -1,6 +1,6 @@
-//! What the commands that use ffmpeg share: finding the tools, and the sandbox to run them in.
+//! Code shared by the commands that use ffmpeg: it finds the tools and sets up the sandbox.
 //!
-//! ffmpeg always runs in the sandbox unless the configuration turns it off.
+//! ffmpeg runs in the sandbox unless the configuration turns it off.
 
 use std::path::{Path, PathBuf};
 

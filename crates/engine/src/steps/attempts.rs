@@ -49,15 +49,15 @@ impl Which {
 /// Result of an encode.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Ended<T> {
-    /// What the first attempt to succeed made.
+    /// The result of the first attempt that succeeded.
     pub made: T,
     /// Which attempt that was; `None` if there was only one.
     pub won: Option<Which>,
-    /// What the other attempt made, if it still succeeded when it was told to stop.
+    /// The result of the other attempt, if it succeeded before it stopped.
     pub in_vain: Option<T>,
 }
 
-/// Waits for the attempt `first`, and asks `second` every second for another attempt until it returns one. The first
+/// Waits for the attempt `first`, and calls `second` every second until it returns another attempt. The first attempt
 /// to succeed wins, and the other is stopped. If one fails, the other continues, and `on_failure` is called. If both
 /// fail, returns the failure of the first attempt.
 pub(super) async fn first_to_end_well<T, W: Future<Output = Result<T, Failure>>>(

@@ -47,7 +47,7 @@ impl Meter {
     }
 }
 
-/// What the meter shows.
+/// The state of the meter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Reading {
     /// Frames done, weighted by their cost.

@@ -40,11 +40,11 @@ struct CutSegment {
     duration: ExactTime,
     /// Duration in ticks of the stream's clock; 0 in transport streams.
     ticks: u64,
-    /// Bytes from the start that hold the first key frame; 0 if nothing needs it.
+    /// Number of bytes from the start to the end of the first key frame; 0 if it is not needed.
     key_frame_bytes: u64,
 }
 
-/// What a decoder needs before the fragments.
+/// The data that a decoder needs before the fragments.
 struct FragmentedHead {
     timescale: u32,
     initialisation: Vec<u8>,
@@ -52,7 +52,7 @@ struct FragmentedHead {
     index: Vec<u8>,
 }
 
-/// What a group's manifests say about a stream.
+/// The properties of a stream that a group's manifests contain.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct MeasuredStream {
     /// RFC 6381 names of the codecs.
@@ -63,11 +63,11 @@ pub(super) struct MeasuredStream {
     pub average_bps: u64,
     /// Highest bit rate of a key frame over its segment's duration; 0 without a playlist of key frames.
     pub i_frame_peak_bps: u64,
-    /// What was measured of the fragments, if the stream is fragmented.
+    /// Measurements of the fragments, if the stream is fragmented.
     pub fragmented: Option<MeasuredFragments>,
 }
 
-/// What a DASH manifest says about a stream's fragments.
+/// The properties of a stream's fragments that a DASH manifest contains.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct MeasuredFragments {
     /// Ticks per second.

@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Tools};
 /// Maximum length of a sensible file's header in JSON.
 const LONGEST_HEADER_BYTES: usize = 8 << 20;
 
-/// The entries that ffprobe is asked for.
+/// The entries that ffprobe is asked to print.
 pub(crate) const ENTRIES: &str = "format=format_name,start_time:format_tags=timecode:\
     stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
     field_order,color_range,color_space,color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,\

@@ -94,8 +94,8 @@ pub(crate) async fn scan(
     Ok((header, streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect()))
 }
 
-/// Parses one line of the list, which holds one packet. A number that ffprobe does not know is missing from the
-/// line; any further data of the packet follows on lines of its own.
+/// Parses one line of the list, which holds one packet. A number that ffprobe does not know is missing from
+/// the line; any further data of the packet follows on separate lines.
 ///
 /// `{ "codec_type": "video", "stream_index": 0, "pts": 7200, "size": "23670", "flags": "K_" },`
 fn parse(line: &str) -> Option<Packet> {

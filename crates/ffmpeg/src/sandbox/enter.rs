@@ -31,7 +31,7 @@ pub enum SandboxError {
     /// The policy does not have the format that [`super::Launcher`] writes.
     #[error("cannot read the sandbox policy: {0}")]
     Policy(#[from] serde_json::Error),
-    /// The process that asked for the program is gone.
+    /// The process that requested the program has ended.
     #[error("the process that asked for the sandbox has ended")]
     Orphaned,
     /// The kernel refused a limit.

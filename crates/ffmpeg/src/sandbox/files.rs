@@ -68,7 +68,7 @@ fn program_files(program: &Path) -> Vec<PathBuf> {
     std::iter::once(real.clone()).chain(libraries).collect()
 }
 
-/// Returns the kernel's Landlock ABI. Asks in a thread of its own, because asking confines the thread.
+/// Returns the kernel's Landlock ABI. Uses a separate thread, because the query restricts the thread.
 pub(super) fn abi() -> Option<u32> {
     let asked =
         std::thread::spawn(|| Ruleset::default().handle_access(AccessFs::Execute)?.create()?.restrict_self());

@@ -9,8 +9,9 @@ use std::io;
 use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, apply_filter};
 
-/// Calls that are refused whatever their arguments. They reach other processes or the kernel's own machinery,
-/// or open sockets and files past the other rules (io_uring opens both without the calls filtered here).
+/// Calls that are refused regardless of their arguments. They reach other processes or the kernel's
+/// internals, or open sockets and files in spite of the other rules (io_uring opens both without the calls
+/// filtered here).
 const REFUSED: [i64; 31] = [
     libc::SYS_add_key,
     libc::SYS_bpf,
@@ -85,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs `work` in a thread of its own, because a filter applies to the thread that installs it.
+    /// Runs `work` in a separate thread, because a filter applies to the thread that installs it.
     fn caged<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let caged = scope.spawn(|| {

@@ -43,7 +43,7 @@ struct Alike {
     key_frame_every: Option<ExactTime>,
 }
 
-/// Plans one decode for all first passes and samples, and tells each rendition which of them it uses.
+/// Plans one decode for all first passes and samples, and records in each rendition which of them it uses.
 /// `metric` measures the samples. Returns `None` if nothing is analysed.
 pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Option<VideoEncode> {
     let mut kinds: Vec<Alike> = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Optio
         of_branch.map(|(index, (_, rendition))| first_pass(rendition.clone(), index)).collect::<Vec<_>>()
     };
     let mut analysed: Vec<Vec<VideoRendition>> = (0..encode.branches.len()).map(first_passes).collect();
-    // With several clips, frames have no numbers of their own until the clips are joined.
+    // With several clips, frames have no numbers until the clips are joined.
     if encode.clips.len() == 1 {
         let mut index = count(kinds.len());
         for (branch, own) in encode.branches.iter_mut().zip(&mut analysed) {

@@ -73,7 +73,7 @@ pub(crate) fn page(items: Vec<Item>, params: &ListParams) -> Result<(Vec<Value>,
     let after = params.next_token.as_deref().map(|token| read(token, params)).transpose()?;
     let start = match after {
         None => 0,
-        // Continue after the named item. If it was deleted meanwhile, start over rather than skip items.
+        // Continue after the named item. If it has been deleted, start over rather than skip items.
         Some(name) => items.iter().position(|item| item.name == name).map_or(0, |place| place + 1),
     };
     let rest = &items[start..];
