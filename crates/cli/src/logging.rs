@@ -8,7 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::arguments::LogFormat;
 use crate::output;
 
-/// What a server logs unless `RUST_LOG` says otherwise.
+/// A server's log levels if `RUST_LOG` is not set.
 const OF_A_SERVER: &str =
     "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_s3=info,abanico_lambda=info";
 

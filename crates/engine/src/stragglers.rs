@@ -70,7 +70,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What encodes with the same time per frame have in common: whether they analyse, and the renditions that they make.
+/// Identifies encodes that take the same time per frame: whether they analyse, and the renditions that they make.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Alike {
     /// Whether it is an analysis.

@@ -33,7 +33,7 @@ const QUICK_SEARCH: &str = "me=dia:subme=3";
 /// time.
 const QUICK_REFERENCES: u8 = 1;
 
-/// What one pass of a multi-pass encode does with its statistics.
+/// How one pass of a multi-pass encode uses the statistics file.
 pub(crate) enum Statistics {
     /// The first pass writes this file.
     Written(PathBuf),

@@ -1,6 +1,6 @@
 //! Runs one ffmpeg from start to end, within limits and with cancellation.
 //!
-//! It reports progress on the way, then returns what it used up, or why it failed. It never retries, and no
+//! It reports progress on the way, then returns the resources it used, or why it failed. It never retries, and no
 //! process outlives the call.
 
 mod error;

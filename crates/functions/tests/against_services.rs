@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// What the services were asked: pairs of `METHOD path` and body.
+/// The requests that the services received: pairs of `METHOD path` and body.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Starts one server that plays all services. `answer` makes the response from the request's line and body.

@@ -1,5 +1,5 @@
 //! Builds the boxes of a single-track movie that fragmented and plain files share (ISO/IEC 14496-12 section 8).
-//! Copies what the track's own boxes say, but always writes an upright matrix.
+//! Copies the values of the track's own boxes, but always writes an upright matrix.
 
 use std::ops::Range;
 

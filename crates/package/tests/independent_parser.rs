@@ -1,4 +1,4 @@
-//! Checks that another implementation, `m3u8-rs`, reads our playlists as we meant them.
+//! Checks that another implementation, `m3u8-rs`, reads our playlists as intended.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use abanico_package::{

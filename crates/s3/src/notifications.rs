@@ -1,6 +1,6 @@
 //! Decides which functions are notified of a new object and queues S3's event for each of them in the outbox.
 //!
-//! This happens in the transaction that stores the object. Whoever reads the outbox delivers the events.
+//! This happens in the transaction that stores the object. The outbox's reader delivers the events.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};

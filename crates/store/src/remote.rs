@@ -81,7 +81,7 @@ impl RemoteS3 {
     }
 
     fn client(&self, url: &ObjectUrl, bucket: &str) -> Result<AmazonS3, Error> {
-        // Whoever sets a plain HTTP endpoint in the environment wants it.
+        // A plain HTTP endpoint in the environment is deliberate.
         let from_environment = std::env::var("AWS_ENDPOINT_URL").is_ok_and(|url| url.starts_with("http://"));
         let allow_http = self.options.allow_http || (self.options.endpoint.is_none() && from_environment);
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(allow_http);

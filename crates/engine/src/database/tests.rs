@@ -123,7 +123,7 @@ fn tasks_are_stored_once_and_read_on_request() {
         panic!("one job is listed")
     };
     assert_eq!(listed, &read);
-    // An update by someone who has not read the tasks, such as for a job that hops, does not lose them.
+    // An update by code that has not read the tasks, such as a queue hop, does not lose them.
     database.update(&read, &[]).unwrap();
     read.take_up(database.tasks(&job.id).unwrap());
     assert_eq!((read.tasks(), &read.plan, &read.machine), (&tasks[..], &job.plan, &job.machine));

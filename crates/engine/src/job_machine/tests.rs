@@ -115,7 +115,7 @@ fn crash_uses_up_no_attempts() {
 }
 
 proptest! {
-    /// In whatever order tasks end, and wherever the driver is restarted, every task is started before publishing,
+    /// However tasks end, and whenever the driver is restarted, every task is started before publishing,
     /// none before its predecessors, and the job completes.
     #[test]
     fn any_order_of_endings_completes_the_job(choices in proptest::collection::vec((any::<u8>(), any::<bool>()), 40)) {

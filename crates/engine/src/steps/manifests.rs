@@ -1,4 +1,4 @@
-//! The manifests step: writes the playlist and the MPD of a group from what was measured of its streams, and lists
+//! The manifests step: writes the playlist and the MPD of a group from the measured facts of its streams, and lists
 //! them for publishing. It starts only once all streams of the group are cut.
 
 use std::path::Path;
@@ -18,7 +18,7 @@ mod hls;
 /// MIME type of an MPD (ISO/IEC 23009-1 annex C).
 const DASH_TYPE: &str = "application/dash+xml";
 
-/// A stream and what was measured of it.
+/// A stream and its measured facts.
 struct MadeStream<'a> {
     listed: &'a ListedStream,
     measured: MeasuredStream,

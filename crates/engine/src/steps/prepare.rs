@@ -16,7 +16,7 @@ use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
 
-/// What preparing found out about the job.
+/// The result of preparing a job.
 pub(crate) struct Prepared {
     /// Facts of the inputs, in the job's order.
     pub inputs: Vec<MediaInfo>,
@@ -98,7 +98,7 @@ fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
     Err(Failure { code: 1010, message, is_retryable: false })
 }
 
-/// Fetches the file again at every attempt, because an interrupted one may have left half a file.
+/// Fetches the file again at every attempt, because an interrupted attempt may have left half a file.
 async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<(), Failure> {
     let disk = |error| failure::from_disk("prepare the work folder", &error);
     if let Some(folder) = destination.parent() {

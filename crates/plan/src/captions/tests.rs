@@ -1,4 +1,4 @@
-//! Tests of where captions are read from and what is made of them.
+//! Tests of the sources of captions and of the outputs made from them.
 
 use abanico_captions::FontColour;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Plans the captions of an output: drawn into its video, packaged in its file, or delivered as an output of
-//! their own. It never adds captions that the job does not ask for.
+//! Plans the captions of an output: drawn into its video, packaged in its file, or delivered as a separate
+//! output. It never adds captions that the job does not ask for.
 
 use abanico_captions::StylePassthrough;
 use abanico_media::ExactTime;

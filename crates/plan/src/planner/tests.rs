@@ -338,7 +338,7 @@ fn equal_requests_give_equal_plans_and_hashes() {
 }
 
 proptest! {
-    /// Whatever the source's size and rotation: sides are even, nothing is enlarged, every rendition comes
+    /// For every size and rotation of the source: sides are even, nothing is enlarged, every rendition comes
     /// after the one that it is scaled from, and every branch has the exact number of frames.
     #[test]
     fn following_ladder_holds_its_promises(width in 16_u32..5000, height in 16_u32..5000, turns in 0_u8..4, millis in 1_i64..100_000) {

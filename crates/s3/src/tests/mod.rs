@@ -1,7 +1,7 @@
 //! Tests of the back end as a whole, without HTTP: sends requests as `s3s` hands them over and checks what is visible
 //! and on disk.
 //!
-//! What shows only over a network is tested outside the crate.
+//! Behaviour that needs a network is tested outside the crate.
 
 mod disk;
 mod listing;

@@ -11,7 +11,7 @@ use super::pages::{Item, ListParams, page};
 use super::resources::{changed, checked, delete, new_name, own, refuse_system, view};
 use crate::error_table::Error;
 
-/// What presets and job templates differ in.
+/// The differences between presets and job templates.
 pub(super) struct Family {
     /// Kind of resource.
     pub kind: ResourceKind,

@@ -1,4 +1,4 @@
-//! What presets, job templates and queues have in common: checks request bodies against AWS's model, stores resources
+//! The code that presets, job templates and queues share: checks request bodies against AWS's model, stores resources
 //! and shows them. System resources cannot be changed.
 
 use abanico_engine::{Engine, Kept, Resource};

@@ -53,7 +53,7 @@ impl SigV4Error {
         self.kind
     }
 
-    /// Returns whether the same request may be accepted later: never, it has to be signed again.
+    /// Always returns false: a refused request must be signed again.
     pub fn is_retryable(&self) -> bool {
         false
     }

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether inputs may be fetched from an address by users who must not look into the server's networks.
+/// Whether inputs may be fetched from an address by users who must not reach the server's own networks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reach {
     /// A host on the public internet.

@@ -1,4 +1,4 @@
-//! Prints what the demo made: a table of the files on stdout, and how to play them on stderr.
+//! Prints the demo's results: a table of the files on stdout, and how to play them on stderr.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use abanico_engine::{JobRecord, PublishedOutput};
 
 use crate::output;
 
-/// What the demo's job made.
+/// The results of the demo's job.
 pub struct Report {
     /// The downloaded files, largest rendition first.
     pub files: Vec<File>,

@@ -36,7 +36,8 @@ pub(super) fn presentation(
     }
 }
 
-/// What streams share that a player can switch between: whether they are video, codec, language, channels and label.
+/// Properties shared by streams that a player can switch between: whether they are video, codec, language, channels
+/// and label.
 #[derive(PartialEq, Eq)]
 struct Together<'a> {
     is_video: bool,

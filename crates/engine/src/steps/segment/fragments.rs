@@ -38,7 +38,7 @@ pub(super) async fn cut(
     })
 }
 
-/// Everything that cutting needs on another thread.
+/// The data for cutting on another thread.
 struct Cutting {
     output: SegmentedOutput,
     how: Fragmentation,
@@ -126,7 +126,7 @@ impl Cutting {
     }
 }
 
-/// Copies samples in order; adjacent ones at once.
+/// Copies samples in order, adjacent ones in a single read.
 fn copy_samples(
     source: &mut File,
     samples: &[abanico_package::Sample],

@@ -1,4 +1,4 @@
-//! Tests of redirects: where servers lead, and what is requested there.
+//! Tests of redirects: which targets are followed, and which requests are sent to them.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of fetching one file, with all that can go wrong during the transfer.
+//! Tests of fetching one file, including every failure during the transfer.
 
 use super::*;
 
