@@ -152,7 +152,7 @@ def test_each_error_is_read_as_its_type(seen: dict, which: str, code: str, statu
     assert words in refusal["message"] and refusal["hasId"]
 
 
-def test_strangers_and_missing_objects_get_typed_errors(seen: dict) -> None:
+def test_wrong_keys_and_missing_objects_give_typed_errors(seen: dict) -> None:
     stranger = seen["refusals"]["stranger"]
     assert (stranger["code"], stranger["status"]) == ("InvalidSignatureException", 403)
     names = ("noSuchKey", "notFound", "noSuchBucket", "noSuchUpload", "badDigest")

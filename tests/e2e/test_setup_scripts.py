@@ -83,7 +83,7 @@ def test_installed_packages_ask_for_nothing(stubs: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_full_disk_is_told_before_the_build(stubs: Path) -> None:
+def test_full_disk_is_reported_before_the_build(stubs: Path) -> None:
     stub(stubs, "df", "printf 'Filesystem 1024-blocks Used Available Capacity Mounted\\n/dev/x 9 9 1048576 9%% /\\n'")
     done = run("need_room", "3", path=before(stubs))
     assert done.returncode == 3 and "1024 MiB free" in done.stderr and "needs 3 GiB" in done.stderr

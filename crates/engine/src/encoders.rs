@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn permits_are_idle_only_if_nobody_waits() {
+    fn permits_are_idle_only_if_no_encode_waits() {
         let pool = Encoders::new(3);
         let (early, late) = (job(&pool, 0, 1), job(&pool, 0, 9));
         let one = take(&late, 1);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn later_job_gets_permits_nobody_waits_for() {
+    fn later_job_gets_unclaimed_permits() {
         let pool = Encoders::new(3);
         let (early, late) = (job(&pool, 0, 1), job(&pool, -5, 9));
         let _one = take(&early, 1);

@@ -49,7 +49,7 @@ async fn broken_files_are_refused_with_right_kind() {
     assert_eq!(files, TABLE.len() + 1, "a file is not in the table");
 }
 
-/// Damages of a clip of two seconds, each with what it makes of the clip's bytes and how that must be refused.
+/// Ways to damage a two-second clip: file name, function that damages the clip's bytes, and expected error kind.
 type Damage = (&'static str, fn(Vec<u8>) -> Vec<u8>, ErrorKind);
 
 const DAMAGES: &[Damage] = &[
@@ -64,7 +64,7 @@ const DAMAGES: &[Damage] = &[
     ("headers_overwritten.mp4", without_codecs, ErrorKind::NotMedia),
 ];
 
-/// Overwrites the names of the boxes that tell the codecs.
+/// Overwrites the names of the boxes that contain the codecs.
 fn without_codecs(mut bytes: Vec<u8>) -> Vec<u8> {
     while let Some(at) = bytes.windows(4).position(|word| word == b"minf") {
         bytes[at] = 0xf8;
@@ -73,7 +73,7 @@ fn without_codecs(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn is_every_made_damage_refused_with_its_kind() {
+async fn each_generated_damage_is_refused_with_its_kind() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole.mp4");
     Clip::default().write(&whole);
@@ -87,7 +87,7 @@ async fn is_every_made_damage_refused_with_its_kind() {
 }
 
 #[tokio::test]
-async fn is_a_huge_picture_refused_by_its_header() {
+async fn huge_picture_is_refused_by_its_header() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("huge.webm");
     let coded = ["-c:v", "libvpx-vp9", "-deadline", "realtime"];
@@ -95,12 +95,12 @@ async fn is_a_huge_picture_refused_by_its_header() {
         .with_options(&coded)
         .write(&file);
     let mut bytes = std::fs::read(&file).unwrap();
-    // Matroska's elements of width and height, two bytes each.
+    // Matroska's elements for width and height, two bytes each.
     for element in [0xb0, 0xba] {
         let at = bytes.windows(4).position(|word| word == [element, 0x82, 0x01, 0x40]).unwrap();
         bytes[at + 2..at + 4].copy_from_slice(&12_336_u16.to_be_bytes());
     }
-    // The frames would tell the decoder their true size: without a first frame it cannot ask them.
+    // The decoder would read the true size from the frames, so the first frame is destroyed.
     let frame = bytes.windows(3).position(|word| word == [0x49, 0x83, 0x42]).unwrap();
     bytes[frame] = 0;
     std::fs::write(&file, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The kinds of facts that `odd_files.rs` tests on real files, on files made here: they are tested in every clone.
+//! Tests the same kinds of facts as `odd_files.rs`, but on generated files, so that every clone can run the tests.
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod decoder;
@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use decoder::{decoded_frames, first_picture};
 
-/// File, options, frames, rate, whether it varies, length in ms. All clips have 50 frames at 25 a second before the
-/// options change them.
+/// File, options, frames, rate, whether it varies, length in ms. Without the options, every clip has 50 frames at 25 a
+/// second.
 type Row = (&'static str, &'static [&'static str], u64, &'static str, bool, i64);
 
 const TABLE: &[Row] = &[
@@ -43,7 +43,7 @@ const TABLE: &[Row] = &[
     ("one.mp4", &["-frames:v", "1", "-an"], 1, "25", false, 40),
 ];
 
-/// A clip in a folder that goes with it.
+/// Makes a clip in a temporary folder.
 fn made(name: &str, options: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
@@ -61,7 +61,7 @@ async fn video(file: &Path) -> VideoTrack {
 }
 
 #[tokio::test]
-async fn are_counted_frames_those_that_a_decoder_shows() {
+async fn frame_count_matches_the_decoder() {
     for &(name, options, frames, rate, varies, length_ms) in TABLE {
         let (_folder, file) = made(name, options);
         let found = video(&file).await;
@@ -85,7 +85,7 @@ fn turn(file: &Path, [a, b, c, d]: [i32; 4]) {
 }
 
 #[tokio::test]
-async fn does_the_orientation_turn_pictures_as_players_do() {
+async fn orientation_rotates_pictures_as_players_do() {
     let turns = ["null", "transpose=clock", "hflip,vflip", "transpose=cclock"];
     let (_folder, file) = made("turned.mp4", &["-frames:v", "2", "-an"]);
     let matrices = [
@@ -108,7 +108,7 @@ async fn does_the_orientation_turn_pictures_as_players_do() {
     }
 }
 
-/// Ten bits of H.265 with these primaries and this transfer.
+/// Makes a 10-bit H.265 clip with BT.2020 primaries and this transfer function.
 async fn high_range(transfer: &str) -> VideoTrack {
     let coded =
         ["-c:v", "libx265", "-x265-params", "log-level=error", "-pix_fmt", "yuv420p10le", "-frames:v", "3"];
@@ -118,7 +118,7 @@ async fn high_range(transfer: &str) -> VideoTrack {
 }
 
 #[tokio::test]
-async fn are_colours_fields_and_sample_shapes_told() {
+async fn colours_field_order_and_pixel_shape_are_measured() {
     let pq = high_range("smpte2084").await;
     assert_eq!(
         (pq.colour.dynamic_range(), pq.bit_depth, pq.pixel_format.as_str()),
@@ -144,7 +144,7 @@ async fn are_colours_fields_and_sample_shapes_told() {
 }
 
 #[tokio::test]
-async fn are_all_audio_tracks_and_the_clock_told() {
+async fn all_audio_tracks_and_the_clock_start_are_measured() {
     let maps = ["-map", "0:v", "-map", "1:a", "-map", "1:a", "-map", "1:a"];
     let codecs = [
         "-c:a:0", "aac", "-ac:a:0", "6", "-c:a:1", "ac3", "-ac:a:1", "2", "-c:a:2", "libopus", "-ac:a:2", "1",
@@ -167,14 +167,14 @@ async fn are_all_audio_tracks_and_the_clock_told() {
     });
     assert_eq!(tracks.collect::<Vec<_>>(), ["1 aac 6 eng false", "2 ac3 2 fra true", "3 opus 1 deu false"]);
     let starts = many.audio.iter().map(|track| track.start.millis()).collect::<Vec<_>>();
-    // The encoders' own delays before the picture, in samples of 48 kHz: 1024, 256 and 312, the last one taken off twice,
-    // by the file's times and by its header.
+    // Delays of the encoders before the video, in samples of 48 kHz: 1024, 256 and 312. The last one is subtracted
+    // twice: by the file's times and by its header.
     assert_eq!((many.clock_start.millis(), starts), (-21, vec![-21, -5, -13]));
     assert_eq!(many.size_bytes, std::fs::metadata(&file).unwrap().len());
 }
 
 #[tokio::test]
-async fn is_sound_without_pictures_media_without_a_picture() {
+async fn file_with_audio_only_has_no_video_track() {
     let (folder, song) = made("song.m4a", &["-vn", "-t", "1"]);
     let (announced, whole) = (folder.path().join("announced.ts"), folder.path().join("whole.ts"));
     Clip::default().write(&whole);

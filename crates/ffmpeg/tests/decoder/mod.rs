@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Frames that ffmpeg shows when it decodes the file.
+/// Returns the number of frames that ffmpeg shows when it decodes the file.
 pub fn decoded_frames(file: &Path) -> u64 {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-progress", "pipe:1", "-i"])
@@ -16,7 +16,7 @@ pub fn decoded_frames(file: &Path) -> u64 {
     last.and_then(|frames| frames.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The first frame as raw grey pixels, rotated by `filter`. Without a filter, ffmpeg rotates it by itself.
+/// Returns the first frame as raw grey pixels, rotated by `filter`. Without a filter, ffmpeg rotates it by itself.
 pub fn first_picture(file: &Path, filter: Option<&str>) -> Vec<u8> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error"]);

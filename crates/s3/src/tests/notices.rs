@@ -123,7 +123,7 @@ async fn function_is_notified_once_per_version() {
 }
 
 #[tokio::test]
-async fn failed_write_notifies_nobody() {
+async fn failed_write_notifies_no_function() {
     let fixture = fixture().await;
     fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
     assert_eq!(code(fixture.put_claiming("k", "x-amz-checksum-crc32", "AAAAAA==").await), "BadDigest");
