@@ -12,6 +12,8 @@ use crate::job_machine::Failure;
 
 /// What the operating system and ffmpeg print when the disk is full.
 const NO_SPACE: &str = "No space left on device";
+/// What the operating system and SQLite say when there is no room for other reasons, or for the same.
+const OTHER_WORDS: [&str; 2] = ["Disk quota exceeded", "database or disk is full"];
 /// Code for errors without a specific code.
 const UNKNOWN: u32 = 1999;
 
@@ -116,7 +118,21 @@ pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
 /// Returns whether a step failed because a disk was full. Failures from many crates arrive here as text, so this
 /// searches the message.
 pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {
-    failure.message.contains(NO_SPACE)
+    std::iter::once(&NO_SPACE).chain(&OTHER_WORDS).any(|words| failure.message.contains(words))
+}
+
+/// Describes a job whose stored settings cannot be used, such as those of another version of this program.
+pub(crate) fn unusable_settings(problems: &str) -> Failure {
+    let message = format!("the job's stored settings cannot be used ({problems}): submit the job again");
+    Failure { code: 1040, message, is_retryable: false }
+}
+
+/// Describes a policy on inputs that cannot be read.
+pub(crate) fn unreadable_policy(error: &crate::Error) -> Failure {
+    let message = format!(
+        "{error}; the job was not run, because its inputs may be forbidden: put the policy again, then submit the job again"
+    );
+    Failure { code: 3457, message, is_retryable: false }
 }
 
 /// Describes something that should be impossible, such as a task that is not in the plan.
@@ -129,6 +145,10 @@ pub(crate) fn broken(what: &str) -> Failure {
 }
 
 /// Returns an error's message followed by its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    chain(error)
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
