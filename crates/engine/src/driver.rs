@@ -356,11 +356,16 @@ impl Driver {
                     Ok(report) => break report,
                     Err(failure) => failure,
                 };
+                let is_full = failure::may_be_of_a_full_disk(&failure, context.work.free_bytes());
                 // The failed task's files may occupy the disk space that storing the failure needs.
                 if let Step::Task(task) = &step {
                     context.work.discard(task);
                 }
-                match with_room(&context, failure, &mut patience).await {
+                let waited = match is_full {
+                    true => with_room(&context, failure, &mut patience).await,
+                    false => Room::None(failure),
+                };
+                match waited {
                     Room::Came => {}
                     Room::None(failure) => break Report::Failed(step, failure),
                 }
@@ -395,12 +400,9 @@ enum Room {
     None(Failure),
 }
 
-/// Waits for room if the step failed on a full disk. If removing kept encodes frees space, the step may be retried at
+/// Waits for room after a step failed on a full disk. If removing kept encodes frees space, the step may be retried at
 /// once.
 async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option<Patience>) -> Room {
-    if !failure::is_of_a_full_disk(&failure) {
-        return Room::None(failure);
-    }
     if context.workshop.give_up_kept().await {
         return Room::None(Failure { is_retryable: true, ..failure });
     }
@@ -413,7 +415,7 @@ async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option
     match patience.wait_for_room(&context.work, context.cancel.cancelled()).await {
         true => Room::Came,
         // It has waited long enough: more attempts would only wait again.
-        false => Room::None(Failure { is_retryable: false, ..failure }),
+        false => Room::None(failure::without_room(failure)),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::job_machine::Failure;
 const NO_SPACE: &str = "No space left on device";
 /// What the operating system and SQLite say when there is no room for other reasons, or for the same.
 const OTHER_WORDS: [&str; 2] = ["Disk quota exceeded", "database or disk is full"];
+/// A disk with fewer free bytes counts as full.
+const FULL_BYTES: u64 = 1 << 20;
 /// Code for errors without a specific code.
 const UNKNOWN: u32 = 1999;
 
@@ -135,6 +137,23 @@ pub(crate) fn unreadable_policy(error: &crate::Error) -> Failure {
     Failure { code: 3457, message, is_retryable: false }
 }
 
+/// Returns whether a step failed because the disk was full, or most likely so: ffmpeg does not always say why it could
+/// not write. `free_bytes` were free when it failed.
+pub(crate) fn may_be_of_a_full_disk(failure: &Failure, free_bytes: Option<u64>) -> bool {
+    is_of_a_full_disk(failure) || failure.code == UNKNOWN && free_bytes.is_some_and(|free| free < FULL_BYTES)
+}
+
+/// Describes a step that found no room for as long as it may wait.
+pub(crate) fn without_room(failure: Failure) -> Failure {
+    let hint = "free space on the disk of the data folder";
+    let message = match failure.message.contains("free space") || failure.message.contains("free some space")
+    {
+        true => failure.message,
+        false => format!("{}; {hint}", failure.message),
+    };
+    Failure { message, is_retryable: false, ..failure }
+}
+
 /// Describes something that should be impossible, such as a task that is not in the plan.
 pub(crate) fn broken(what: &str) -> Failure {
     Failure {
@@ -177,6 +196,22 @@ mod tests {
             "{}",
             failure.message
         );
+    }
+
+    #[test]
+    fn full_disk_is_noticed_in_words_or_by_measuring() {
+        let failure =
+            |code, message: &str| Failure { code, message: message.to_owned(), is_retryable: false };
+        for words in
+            ["No space left on device (os error 28)", "database or disk is full", "Disk quota exceeded"]
+        {
+            assert!(may_be_of_a_full_disk(&failure(1999, words), Some(u64::MAX)), "{words}");
+        }
+        let silent = failure(1999, "Error initializing output stream 0:0 --");
+        assert!(may_be_of_a_full_disk(&silent, Some(0)));
+        assert!(!may_be_of_a_full_disk(&silent, Some(1 << 30)) && !may_be_of_a_full_disk(&silent, None));
+        assert!(!may_be_of_a_full_disk(&failure(1010, "no media"), Some(0)), "the input's own fault");
+        assert!(without_room(silent).message.ends_with("--; free space on the disk of the data folder"));
     }
 
     #[test]

@@ -361,7 +361,9 @@ fn tasks_of_older_version_are_moved() {
         database.insert(&record("2-b", 2, None), &[], 2).unwrap();
         let connection = database.lock();
         let whole = serde_json::to_string(&job).unwrap();
-        connection.execute("UPDATE jobs SET record = ?1, stage = 'TRANSCODING' WHERE id = '1-a'", [whole]).unwrap();
+        connection
+            .execute("UPDATE jobs SET record = ?1, stage = 'TRANSCODING' WHERE id = '1-a'", [whole])
+            .unwrap();
         let older = "DROP INDEX jobs_by_queue_and_stage; DROP INDEX jobs_that_wait; DROP INDEX jobs_that_hop;
             DROP TABLE tasks; ALTER TABLE kept DROP COLUMN checksum; PRAGMA user_version = 5;";
         connection.execute_batch(older).unwrap();
