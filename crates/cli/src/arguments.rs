@@ -52,6 +52,8 @@ pub enum Command {
     Demo(Demo),
     /// List uploads whose job could not be submitted, or replay one.
     DeadLetters(DeadLetters),
+    /// List stored records that cannot be read and were put aside; show, put back or drop one.
+    Records(Records),
     /// Deploy, watch and remove the same pipeline on AWS: S3, Lambda and MediaConvert.
     #[cfg(feature = "aws")]
     Aws(Aws),
@@ -220,6 +222,38 @@ pub enum DeadLetterAction {
     /// Deliver a dead letter again when the server starts next.
     Replay {
         /// Id of the dead letter.
+        id: i64,
+    },
+}
+
+/// Arguments of `records`.
+#[derive(Debug, Args)]
+pub struct Records {
+    /// Data folder of the server.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub action: Option<RecordAction>,
+}
+
+/// What to do with records that were put aside.
+#[derive(Debug, Subcommand)]
+pub enum RecordAction {
+    /// List the records as JSON lines. This is the default.
+    List,
+    /// Print everything that is stored of a record.
+    Show {
+        /// Number of the record.
+        id: i64,
+    },
+    /// Put a record back in its place, after you have mended it with sqlite3 or to let a newer version read it.
+    PutBack {
+        /// Number of the record.
+        id: i64,
+    },
+    /// Delete a record for good.
+    Drop {
+        /// Number of the record.
         id: i64,
     },
 }

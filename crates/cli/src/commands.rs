@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod local;
 pub mod plan;
 pub mod probe;
+pub mod records;
 pub mod sandbox;
 pub mod serve;
 pub mod transcode;

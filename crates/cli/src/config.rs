@@ -67,6 +67,8 @@ pub struct EngineConfig {
     pub max_active_jobs: usize,
     /// How long running jobs may continue after SIGTERM, in seconds.
     pub grace_seconds: u64,
+    /// How long a job waits for room on a full disk before it fails, in seconds.
+    pub room_seconds: u64,
     /// Whether ffmpeg runs in the sandbox.
     pub sandbox: bool,
 }
@@ -212,6 +214,7 @@ impl Default for EngineConfig {
             results_gib: 10,
             max_active_jobs: 4,
             grace_seconds: 10,
+            room_seconds: 600,
             sandbox: true,
         }
     }

@@ -45,6 +45,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Plan(plan) => commands::plan::run(plan).await,
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
+            Command::Records(records) => commands::records::run(&records),
             #[cfg(feature = "aws")]
             Command::Aws(aws) => commands::aws::run(aws).await,
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),

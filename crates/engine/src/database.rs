@@ -1,7 +1,12 @@
 //! The engine's database: stores jobs and their events durably. A job's state and its events change in one
 //! transaction.
 //!
-//! It makes no decision about a job. Its calls block, so callers run them on blocking threads.
+//! It makes no decision about a job. Its calls block, so callers run them on blocking threads. A record that cannot be read
+//! is put aside by whoever meets it, and stops nothing else.
+
+mod check;
+mod put_aside;
+mod sealed;
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -13,12 +18,21 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 use serde_json::Value;
 
+pub use check::{CHECK_PATIENCE, DatabaseCheck};
+pub(crate) use check::{damaged, is_damage};
+pub use put_aside::PutAside;
+pub(crate) use put_aside::{exists, sifted, sifted_one};
+pub use sealed::Place;
+pub(crate) use sealed::{Opened, checksum, opened, opened_as, parsed};
+
+use sealed::{opened_cursor, opened_job, stage_text};
+
 use crate::error::Error;
 use crate::job::{JobId, JobRecord, Token};
 use crate::job_machine::Stage;
 
 /// Schema migrations. `user_version` is the number of migrations that a database has already had.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -85,6 +99,21 @@ INSERT INTO tasks SELECT id, json_extract(record, '$.plan.tasks') FROM jobs
 WHERE json_array_length(record, '$.plan.tasks') > 0;
 UPDATE jobs SET record = json_set(record, '$.plan.tasks', json('[]')) WHERE json_array_length(record, '$.plan.tasks') > 0;
 ",
+    // Checksums; records of older versions get theirs when they are next written or checked. A later migration that
+    // changes a record must set its checksum to NULL. No index reads a record any more: one that is not JSON could be
+    // neither changed nor moved.
+    "
+DROP INDEX IF EXISTS jobs_that_hop;
+ALTER TABLE jobs ADD COLUMN checksum TEXT;
+ALTER TABLE jobs ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET hops = 1 WHERE CASE WHEN json_valid(record)
+    THEN json_array_length(record, '$.submission.request.hopDestinations') > 0 ELSE 0 END;
+CREATE INDEX jobs_that_hop ON jobs (id) WHERE stage = 'SUBMITTED' AND hops = 1;
+ALTER TABLE tasks ADD COLUMN checksum TEXT;
+ALTER TABLE events ADD COLUMN checksum TEXT;
+ALTER TABLE resources ADD COLUMN checksum TEXT;
+ALTER TABLE kept ADD COLUMN checksum TEXT;
+",
 ];
 
 /// Handles a change in the format of plans: jobs in progress are planned again, and ended jobs lose their plan. It fits
@@ -99,6 +128,9 @@ UPDATE jobs SET
     )
 WHERE stage NOT IN ('COMPLETE', 'ERROR', 'CANCELED');
 ";
+
+/// How many migrations came before records had checksums.
+const MIGRATIONS_WITHOUT_CHECKSUMS: usize = 6;
 
 /// How many events are kept. A reader that falls further behind misses the oldest.
 const EVENTS_KEPT: i64 = 100_000;
@@ -141,14 +173,26 @@ pub enum Inserted {
 /// The engine's database in one SQLite file.
 pub struct Database {
     connection: Mutex<Connection>,
+    check: DatabaseCheck,
 }
 
 impl Database {
-    /// Opens or creates the database and migrates it to the current schema.
+    /// Opens or creates the database, checks its structure and migrates it to the current schema. The check of a big
+    /// database goes on in the background.
     ///
     /// # Errors
-    /// Fails if the file cannot be used, or if a newer version of this program wrote it.
+    /// Fails if the file cannot be used or is damaged, or if a newer version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let check = DatabaseCheck::start(path);
+        if let Some(damage) = check.wait(CHECK_PATIENCE) {
+            return Err(Error::storage("open the job database", damage));
+        }
+        let connection = Self::migrated(path).map_err(|error| error.with_remedy(path))?;
+        Ok(Self { connection: Mutex::new(connection), check })
+    }
+
+    /// Opens or creates the database and migrates it.
+    fn migrated(path: &Path) -> Result<Connection, Error> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -163,13 +207,22 @@ impl Database {
                 format!("schema {version}, this program knows {}", MIGRATIONS.len()),
             ));
         }
+        if (1..MIGRATIONS_WITHOUT_CHECKSUMS + 1).contains(&version) {
+            put_aside::set_malformed_aside(&connection)?;
+        }
         for (index, step) in MIGRATIONS.iter().enumerate().skip(version) {
             let transaction = connection.transaction()?;
             transaction.execute_batch(step)?;
             transaction.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
             transaction.commit()?;
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        connection.execute_batch(put_aside::SCHEMA)?;
+        Ok(connection)
+    }
+
+    /// Returns what is wrong with the file, if a check in the background has found something.
+    pub fn damage(&self) -> Option<String> {
+        self.check.damage()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -187,6 +240,15 @@ impl Database {
         if let Some(token) = token
             && let Some(known) = job_of_token(&transaction, token, now_ms)?
         {
+            let known = match known {
+                Ok(known) => known,
+                Err(unreadable) => {
+                    // Commits before the refusal, so that the record stays aside.
+                    let refused = sifted_one::<JobRecord>(&transaction, Err(unreadable));
+                    transaction.commit()?;
+                    return refused.map(|known| Inserted::Known(Box::new(known)));
+                }
+            };
             // A token that is never forgotten is derived from an upload, so it means the same job even if the template
             // has changed since.
             if token.remembered_ms.is_none() || known.submission.request == record.submission.request {
@@ -194,22 +256,7 @@ impl Database {
             }
             return Err(Error::token_was_used_otherwise(&token.text));
         }
-        transaction.execute(
-            "INSERT INTO jobs (id, submitted_ms, priority, queue, stage, token, token_forgotten_ms, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                record.id.as_str(),
-                record.times.submitted_ms,
-                record.submission.priority,
-                record.submission.queue,
-                stage_text(record.stage()),
-                token.map(|token| &token.text),
-                token
-                    .and_then(|token| token.remembered_ms)
-                    .map(|remembered| record.times.submitted_ms + remembered),
-                to_text(record),
-            ],
-        )?;
+        insert_row(&transaction, record)?;
         append(&transaction, &record.id, events)?;
         transaction.commit()?;
         Ok(Inserted::New)
@@ -242,48 +289,78 @@ impl Database {
         if tasks.is_empty() {
             transaction.execute("DELETE FROM tasks WHERE job = ?1", [record.id.as_str()])?;
         } else {
-            let body = serde_json::to_string(tasks).map_err(unreadable)?;
+            let body = serde_json::to_string(tasks)
+                .map_err(|error| Error::storage("write the tasks of a job", error))?;
+            let checksum = checksum(Place::Tasks, record.id.as_str(), &body);
             transaction.execute(
-                "INSERT OR REPLACE INTO tasks (job, body) VALUES (?1, ?2)",
-                params![record.id.as_str(), body],
+                "INSERT OR REPLACE INTO tasks (job, body, checksum) VALUES (?1, ?2, ?3)",
+                params![record.id.as_str(), body, checksum],
             )?;
         }
         transaction.commit()?;
         Ok(())
     }
 
-    /// Returns the tasks of a job's plan; empty if it has no plan or has ended.
+    /// Returns the tasks of a job's plan; empty if it has no plan or has ended, or if the tasks cannot be read, which
+    /// puts them aside.
     ///
     /// # Errors
     /// Fails if the database cannot be read or written.
     pub fn tasks(&self, id: &JobId) -> Result<Vec<Task>, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT body FROM tasks WHERE job = ?1")?;
-        let read = |row: &Row<'_>| serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable);
-        Ok(statement.query_row([id.as_str()], read).optional()?.unwrap_or_default())
+        let sql = format!("SELECT {} FROM tasks WHERE job = ?1", Place::Tasks.columns());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let read = |row: &Row<'_>| opened_as(Place::Tasks, row);
+        let found = statement.query_row([id.as_str()], read).optional()?;
+        Ok(sifted(&connection, found.into_iter().collect()).pop().unwrap_or_default())
     }
 
     /// Returns one job, without its plan's tasks.
     ///
     /// # Errors
-    /// Fails if the job does not exist.
+    /// Fails if the job does not exist, or if its record cannot be read, which puts it aside.
     pub fn get(&self, id: &JobId) -> Result<JobRecord, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT record FROM jobs WHERE id = ?1")?;
-        statement.query_row([id.as_str()], read_record).optional()?.ok_or_else(|| Error::job_not_found(id))
+        let sql = format!("SELECT {} FROM jobs WHERE id = ?1", Place::Jobs.columns());
+        let mut statement = connection.prepare_cached(&sql)?;
+        match statement.query_row([id.as_str()], opened_job).optional()? {
+            Some(found) => sifted_one(&connection, found),
+            None => Err(Self::job_is_gone(&connection, id)?),
+        }
     }
 
-    /// Lists up to `limit` jobs, without their plans' tasks.
+    /// Returns why there is no such job.
+    fn job_is_gone(connection: &Connection, id: &JobId) -> Result<Error, Error> {
+        let reason = Self::reason_put_aside(connection, Place::Jobs, id.as_str())?;
+        Ok(match reason {
+            Some(reason) => Error::record_is_put_aside(Place::Jobs, id.as_str(), &reason),
+            None => Error::job_not_found(id),
+        })
+    }
+
+    /// Lists up to `limit` jobs, without their plans' tasks. Leaves out those that cannot be read and puts them aside.
     ///
     /// # Errors
     /// Fails if the database cannot be read or written.
     pub fn list(&self, filter: &ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
-        let (sql, values) = list_query(filter, limit);
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&sql)?;
-        let records =
-            statement.query_map(params_from_iter(values), read_record)?.collect::<Result<_, _>>()?;
-        Ok(records)
+        let mut most = limit;
+        loop {
+            let (sql, values) = list_query(filter, most);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let opened = statement.query_map(params_from_iter(values), opened_job)?;
+            let opened: Vec<Opened<JobRecord>> = opened.collect::<Result<_, _>>()?;
+            drop(statement);
+            let (met, bad) = (opened.len(), opened.iter().filter(|one| one.is_err()).count());
+            let mut records = sifted(&connection, opened);
+            // A page is as long as asked for, whatever was left out: a short one would end the list. Rows that could
+            // not be put aside are still there.
+            if records.len() >= limit || met < most || bad == 0 {
+                records.truncate(limit);
+                return Ok(records);
+            }
+            most = most.saturating_add(bad);
+        }
     }
 
     /// Counts the jobs in each stage; stages without jobs are left out.
@@ -297,7 +374,8 @@ impl Database {
         let mut counts = Vec::new();
         for row in rows {
             let (stage, count) = row?;
-            let stage = serde_json::from_value(Value::String(stage)).map_err(unreadable)?;
+            // A job whose stage cannot be read is put aside when it is met.
+            let Ok(stage) = serde_json::from_value(Value::String(stage)) else { continue };
             counts.push((stage, u64::try_from(count).unwrap_or(0)));
         }
         Ok(counts)
@@ -333,13 +411,12 @@ impl Database {
     /// Fails if the database cannot be read or written.
     pub(crate) fn hopping(&self) -> Result<Vec<JobRecord>, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(
-            "SELECT record FROM jobs INDEXED BY jobs_that_hop WHERE stage = 'SUBMITTED'
-               AND json_array_length(record, '$.submission.request.hopDestinations') > 0",
-        )?;
-        let records = statement
-            .query_map([], |row| serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable))?;
-        Ok(records.collect::<Result<_, _>>()?)
+        let columns = Place::Jobs.columns();
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {columns} FROM jobs INDEXED BY jobs_that_hop WHERE stage = 'SUBMITTED' AND hops = 1"
+        ))?;
+        let opened = statement.query_map([], opened_job)?.collect::<Result<Vec<_>, _>>()?;
+        Ok(sifted(&connection, opened))
     }
 
     /// Returns up to `limit` events after position `seq`, in order.
@@ -348,14 +425,22 @@ impl Database {
     /// Fails if the database cannot be read or written.
     pub fn events_after(&self, seq: i64, limit: usize) -> Result<Vec<StoredEvent>, Error> {
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT seq, job, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+        let sql =
+            format!("SELECT {} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2", Place::Events.columns());
+        let mut statement = connection.prepare_cached(&sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let events = statement.query_map(params![seq, limit], |row| {
-            let body = serde_json::from_str(&row.get::<_, String>(2)?).map_err(unreadable)?;
-            Ok(StoredEvent { seq: row.get(0)?, job: JobId::new(row.get::<_, String>(1)?), body })
-        })?;
-        Ok(events.collect::<Result<_, _>>()?)
+        let mut after = seq;
+        loop {
+            let opened = statement.query_map(params![after, limit], opened_event)?;
+            let opened: Vec<_> = opened.collect::<Result<_, _>>()?;
+            let last = opened.iter().map(|(seq, _)| *seq).max();
+            let events = sifted(&connection, opened.into_iter().map(|(_, event)| event).collect());
+            match last {
+                // Nothing but unreadable events: those after them may be readable.
+                Some(last) if events.is_empty() => after = last,
+                _ => return Ok(events),
+            }
+        }
     }
 
     /// Returns the position of the newest event, 0 if there is none.
@@ -372,8 +457,11 @@ impl Database {
     /// Fails if the database cannot be read or written.
     pub fn cursor(&self, reader: &str) -> Result<Option<i64>, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT seq FROM cursors WHERE reader = ?1")?;
-        Ok(statement.query_row([reader], |row| row.get(0)).optional()?)
+        let sql = format!("SELECT {} FROM cursors WHERE reader = ?1", Place::Cursors.columns());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let Some(found) = statement.query_row([reader], opened_cursor).optional()? else { return Ok(None) };
+        // A reader whose place is lost starts from the beginning.
+        Ok(Some(sifted(&connection, vec![found]).pop().unwrap_or(0)))
     }
 
     /// Stores the position of the last event that a reader has read.
@@ -409,14 +497,17 @@ fn list_query(filter: &ListFilter, limit: usize) -> (String, Vec<SqlValue>) {
     }
     if let Some(part) = &filter.input_file {
         asked.push(
-            "instr(json_extract(record, '$.submission.settings.inputs[0].fileInput'), ?) > 0".to_owned(),
+            "CASE WHEN json_valid(record)
+                THEN instr(json_extract(record, '$.submission.settings.inputs[0].fileInput'), ?) > 0 ELSE 0 END"
+                .to_owned(),
         );
         values.push(part.clone().into());
     }
     values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
     let asked = asked.join(" AND ");
+    let columns = Place::Jobs.columns();
     let sql =
-        format!("SELECT record FROM jobs WHERE {asked} ORDER BY submitted_ms {order}, id {order} LIMIT ?");
+        format!("SELECT {columns} FROM jobs WHERE {asked} ORDER BY submitted_ms {order}, id {order} LIMIT ?");
     (sql, values)
 }
 
@@ -434,76 +525,113 @@ fn rooms(connection: &Connection) -> Result<Vec<(String, Option<i64>)>, Error> {
              )
              FROM waiting WHERE queue IS NOT NULL
          )
-         SELECT queue, json_extract(body, '$.concurrentJobs') - (
+         SELECT queue, CASE WHEN json_valid(body) THEN json_extract(body, '$.concurrentJobs') END - (
              SELECT COUNT(*) FROM jobs WHERE jobs.queue = waiting.queue AND stage IN ('PROBING', 'TRANSCODING', 'UPLOADING')
          )
          FROM waiting LEFT JOIN resources ON kind = 'queues' AND arn = queue
          WHERE queue IS NOT NULL AND NOT COALESCE(paused, 0)",
     )?;
-    let rooms = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rooms.collect::<Result<_, _>>()?)
+    let rooms = statement.query_map([], |row| Ok((row.get(0)?, row.get(1).unwrap_or(None))))?;
+    let rooms: Vec<(String, Option<i64>)> = rooms.collect::<Result<_, _>>()?;
+    drop(statement);
+    let paused = crate::resources::queues_paused_aside(connection)?;
+    Ok(rooms.into_iter().filter(|(queue, _)| !paused.contains(queue)).collect())
 }
 
 fn job_of_token(
     transaction: &Transaction<'_>,
     token: &Token,
     now_ms: i64,
-) -> Result<Option<JobRecord>, Error> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT record FROM jobs WHERE token = ?1 AND (token_forgotten_ms IS NULL OR token_forgotten_ms > ?2)
+) -> Result<Option<Opened<JobRecord>>, Error> {
+    let columns = Place::Jobs.columns();
+    let mut statement = transaction.prepare_cached(&format!(
+        "SELECT {columns} FROM jobs
+         WHERE token = ?1 AND (token_forgotten_ms IS NULL OR token_forgotten_ms > ?2)
          ORDER BY submitted_ms DESC LIMIT 1",
+    ))?;
+    let found = statement.query_row(params![token.text, now_ms], opened_job).optional()?;
+    drop(statement);
+    match found {
+        Some(found) => Ok(Some(found)),
+        None => put_aside::refuse_token_put_aside(transaction, &token.text, now_ms).map(|()| None),
+    }
+}
+
+/// Inserts a job's row.
+fn insert_row(transaction: &Transaction<'_>, record: &JobRecord) -> Result<(), Error> {
+    let token = record.submission.token.as_ref();
+    let body = to_text(record);
+    transaction.execute(
+        "INSERT INTO jobs
+         (id, submitted_ms, priority, queue, stage, token, token_forgotten_ms, record, checksum, hops)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            record.id.as_str(),
+            record.times.submitted_ms,
+            record.submission.priority,
+            record.submission.queue,
+            stage_text(record.stage()),
+            token.map(|token| &token.text),
+            token
+                .and_then(|token| token.remembered_ms)
+                .map(|remembered| record.times.submitted_ms.saturating_add(remembered)),
+            body,
+            checksum(Place::Jobs, record.id.as_str(), &body),
+            !crate::hops::destinations(&record.submission).is_empty(),
+        ],
     )?;
-    Ok(statement.query_row(params![token.text, now_ms], read_record).optional()?)
+    Ok(())
+}
+
+/// Reads an event and its position.
+fn opened_event(row: &Row<'_>) -> rusqlite::Result<(i64, Opened<StoredEvent>)> {
+    let seq = row.get(0)?;
+    let event = opened(Place::Events, row, |_, body| {
+        let job = row.get::<_, String>(4).map_err(|error| error.to_string())?;
+        Ok(StoredEvent { seq, job: JobId::new(job), body: parsed(body)? })
+    })?;
+    Ok((seq, event))
 }
 
 /// Replaces a job's record and appends its events.
 fn replace(transaction: &Transaction<'_>, record: &JobRecord, events: &[Value]) -> Result<(), Error> {
+    let body = to_text(record);
     let changed = transaction.execute(
-        "UPDATE jobs SET stage = ?2, record = ?3, queue = ?4, priority = ?5 WHERE id = ?1",
+        "UPDATE jobs SET stage = ?2, record = ?3, queue = ?4, priority = ?5, checksum = ?6 WHERE id = ?1",
         params![
             record.id.as_str(),
             stage_text(record.stage()),
-            to_text(record),
+            body,
             record.submission.queue,
-            record.submission.priority
+            record.submission.priority,
+            checksum(Place::Jobs, record.id.as_str(), &body),
         ],
     )?;
     if changed == 0 {
-        return Err(Error::job_not_found(&record.id));
+        // The stored record of a job that runs was put aside meanwhile: its driver knows better.
+        match Database::reason_put_aside(transaction, Place::Jobs, record.id.as_str())? {
+            Some(_) => insert_row(transaction, record)?,
+            None => return Err(Error::job_not_found(&record.id)),
+        }
     }
     append(transaction, &record.id, events)
 }
 
 fn append(transaction: &Transaction<'_>, job: &JobId, events: &[Value]) -> Result<(), Error> {
     for event in events {
-        transaction.execute(
-            "INSERT INTO events (job, body) VALUES (?1, ?2)",
-            params![job.as_str(), event.to_string()],
-        )?;
+        let body = event.to_string();
+        transaction.execute("INSERT INTO events (job, body) VALUES (?1, ?2)", params![job.as_str(), body])?;
         let newest = transaction.last_insert_rowid();
+        let checksum = checksum(Place::Events, &newest.to_string(), &body);
+        transaction.execute("UPDATE events SET checksum = ?2 WHERE seq = ?1", params![newest, checksum])?;
         transaction.execute("DELETE FROM events WHERE seq <= ?1", [newest - EVENTS_KEPT])?;
     }
     Ok(())
 }
 
-fn read_record(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
-    serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable)
-}
-
-pub(crate) fn unreadable(error: serde_json::Error) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-}
-
 fn to_text(record: &JobRecord) -> String {
     serde_json::to_string(&record.without_tasks())
         .expect("a record has string keys only, so it always serialises")
-}
-
-fn stage_text(stage: Stage) -> String {
-    match serde_json::to_value(stage) {
-        Ok(Value::String(text)) => text,
-        _ => unreachable!("a stage serialises to its name"),
-    }
 }
 
 #[cfg(test)]

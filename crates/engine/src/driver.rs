@@ -20,6 +20,7 @@ use crate::events;
 use crate::failure;
 use crate::job::{JobRecord, Progress};
 use crate::job_machine::{Command, Event, Failure, Stage, Step};
+use crate::room::Patience;
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, take_back};
 use crate::steps::verify::verify;
@@ -30,8 +31,8 @@ use crate::steps::{
 /// Maximum number of reports that wait for the driver. Steps with further reports wait.
 const REPORTS: usize = 16;
 
-/// How often, and at what interval, the driver tries to store a job's end when the disk refuses it.
-const STORING_TRIES: u32 = 10;
+/// How often, and at what interval, the driver tries to store a job's end once it has made room for it.
+const STORING_TRIES: u32 = 3;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a driver stopped.
@@ -43,6 +44,7 @@ enum Outcome {
 }
 
 /// Signals to a driver from outside.
+#[derive(Clone)]
 pub(crate) struct Signals {
     /// The user cancelled the job.
     pub cancel: CancellationToken,
@@ -58,6 +60,10 @@ pub(crate) struct Driver {
     settings: Arc<JobSettings>,
     /// Whether the database has the plan's current tasks.
     tasks_are_stored: bool,
+    /// Why the job cannot be run, if it cannot.
+    doomed: Option<Failure>,
+    /// Completes when waiting for room is no longer worth it.
+    signals: Option<Signals>,
     reports: mpsc::Sender<Report>,
     steps: JoinSet<()>,
 }
@@ -78,24 +84,35 @@ impl Driver {
             context,
             settings: Arc::new(settings),
             tasks_are_stored: true,
+            doomed: None,
+            signals: None,
             reports,
             steps: JoinSet::new(),
         };
         (driver, Inbox(inbox))
     }
 
+    /// Makes the job end with this failure instead of running.
+    pub fn doom(mut self, failure: Option<Failure>) -> Self {
+        self.doomed = failure;
+        self
+    }
+
     /// Runs until the job ends or `signals.stop` is cancelled.
     ///
     /// # Errors
-    /// Fails if the job can no longer be stored in the database; the next start resumes it.
+    /// Fails if the job cannot be stored in the database. It then has to be read again and driven again.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
         self.forget_lost_work();
+        self.signals = Some(signals.clone());
         let driven = self.drive(&mut inbox, &signals).await;
         self.stop_steps(&mut inbox).await;
         match driven {
             Ok(Outcome::Stopped) => return Ok(()),
             Ok(Outcome::Ended) => {}
-            Err(error) => self.end_without_room(&error).await?,
+            Err(_) if signals.stop.is_cancelled() => return Ok(()),
+            Err(error) if error.is_of_a_full_disk() => self.end_without_room(&error).await?,
+            Err(error) => return Err(error),
         }
         if self.record.stage() != Stage::Complete {
             take_back(&self.context, &self.record.published).await;
@@ -105,7 +122,11 @@ impl Driver {
     }
 
     async fn drive(&mut self, inbox: &mut Inbox, signals: &Signals) -> Result<Outcome, crate::Error> {
-        let first = if signals.cancel.is_cancelled() { Event::CancelRequested } else { Event::Started };
+        let first = match self.doomed.take() {
+            _ if signals.cancel.is_cancelled() => Event::CancelRequested,
+            Some(failure) => Event::Failed(Step::Prepare, failure),
+            None => Event::Started,
+        };
         let mut ended = self.apply(first).await?;
         let mut status = tokio::time::interval(status_interval(&self.record.submission.request));
         status.tick().await;
@@ -115,30 +136,53 @@ impl Driver {
                 () = signals.cancel.cancelled() => ended = self.apply(Event::CancelRequested).await?,
                 () = signals.stop.cancelled() => return Ok(Outcome::Stopped),
                 Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
-                _ = status.tick() => self.store(vec![events::status_update(&self.current(), clock::now_ms())]).await?,
+                _ = status.tick() => self.tell_progress().await?,
             }
         }
         Ok(Outcome::Ended)
     }
 
-    /// Ends a job whose record could not be stored, most likely because its own files have filled the disk. Removes
-    /// those files first, then stores the end.
+    /// Stores an event about the job's progress. On a full disk it is left out, since nothing depends on it.
+    async fn tell_progress(&mut self) -> Result<(), crate::Error> {
+        let event = events::status_update(&self.current(), self.now_ms());
+        self.log_states(std::slice::from_ref(&event));
+        match self.update(vec![event]).await {
+            Err(error) if !error.is_of_a_full_disk() => Err(error),
+            _ => {
+                (self.context.changed)();
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the time, which is never before the job's other times.
+    fn now_ms(&self) -> i64 {
+        self.record.times.not_before(clock::now_ms())
+    }
+
+    /// Ends a job whose record could not be stored, perhaps because its own files have filled the disk. Removes those
+    /// files first, then stores the end. If there is still no room, others have filled the disk: the job is no failure
+    /// then, and whoever drives it tries again later.
     async fn end_without_room(&mut self, cause: &crate::Error) -> Result<(), crate::Error> {
         tracing::error!(job.id = %self.record.id, error = cause as &dyn std::error::Error, "cannot store a job's state");
         self.remove_work();
-        let failure = failure::broken_storage(cause);
-        self.record.machine.apply(Event::Failed(Step::Prepare, failure));
-        self.record.times.finished_ms.get_or_insert(clock::now_ms());
+        let is_cancelled = self.signals.as_ref().is_some_and(|signals| signals.cancel.is_cancelled());
+        self.record.machine.apply(match is_cancelled {
+            true => Event::CancelRequested,
+            false => Event::Failed(Step::Prepare, failure::broken_storage(cause)),
+        });
+        let now_ms = self.now_ms();
+        self.record.times.finished_ms.get_or_insert(now_ms);
         self.record.forget_work();
         self.tasks_are_stored = false;
-        let announced = events::entered(&self.record, Stage::Submitted, clock::now_ms());
+        let announced = events::entered(&self.record, Stage::Submitted, now_ms);
         for _ in 1..STORING_TRIES {
-            if self.store(announced.clone()).await.is_ok() {
+            if self.update(announced.clone()).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(STORING_PAUSE).await;
         }
-        self.store(announced).await
+        self.update(announced).await
     }
 
     fn remove_work(&self) {
@@ -213,7 +257,7 @@ impl Driver {
         let before = self.record.stage();
         let retries = self.record.machine.retries();
         let commands = self.record.machine.apply(event);
-        let now_ms = clock::now_ms();
+        let now_ms = self.now_ms();
         let after = self.record.stage();
         if before == Stage::Submitted && after != before && after != Stage::Canceled {
             self.record.times.started_ms.get_or_insert(now_ms);
@@ -248,18 +292,29 @@ impl Driver {
     }
 
     async fn store(&mut self, events: Vec<Value>) -> Result<(), crate::Error> {
-        for event in &events {
-            let status = event.pointer("/detail/status").and_then(Value::as_str).unwrap_or_default();
-            tracing::info!(job.id = %self.record.id, status, "job state");
-        }
-        match self.update(events.clone()).await {
-            Err(error) if error.is_of_a_full_disk() && self.context.workshop.give_up_kept().await => {
-                self.update(events).await?;
+        self.log_states(&events);
+        let patience = Patience::of(self.context.workshop.room_patience);
+        while let Err(error) = self.update(events.clone()).await {
+            if !error.is_of_a_full_disk() {
+                return Err(error);
             }
-            stored => stored?,
+            if self.context.workshop.give_up_kept().await {
+                continue;
+            }
+            tracing::warn!(job.id = %self.record.id, %error, "the disk is full: the job waits for room");
+            if !patience.wait_for_room(&self.context.work, interrupted(self.signals.as_ref())).await {
+                return Err(error);
+            }
         }
         (self.context.changed)();
         Ok(())
+    }
+
+    fn log_states(&self, events: &[Value]) {
+        for event in events {
+            let status = event.pointer("/detail/status").and_then(Value::as_str).unwrap_or_default();
+            tracing::info!(job.id = %self.record.id, status, "job state");
+        }
     }
 
     async fn update(&mut self, events: Vec<Value>) -> Result<(), crate::Error> {
@@ -295,16 +350,24 @@ impl Driver {
                     () = context.cancel.cancelled() => return,
                 }
             }
-            let report = work(&context, &settings, &record, &step, &reports).await;
-            let report = match report {
-                Ok(report) => report,
-                Err(failure) => {
-                    let failure = with_room(&context, failure).await;
-                    // The failed task's files may occupy the disk space that storing the failure needs.
-                    if let Step::Task(task) = &step {
-                        context.work.discard(task);
-                    }
-                    Report::Failed(step, failure)
+            let mut patience = None;
+            let report = loop {
+                let failure = match work(&context, &settings, &record, &step, &reports).await {
+                    Ok(report) => break report,
+                    Err(failure) => failure,
+                };
+                let is_full = failure::may_be_of_a_full_disk(&failure, context.work.free_bytes());
+                // The failed task's files may occupy the disk space that storing the failure needs.
+                if let Step::Task(task) = &step {
+                    context.work.discard(task);
+                }
+                let waited = match is_full {
+                    true => with_room(&context, failure, &mut patience).await,
+                    false => Room::None(failure),
+                };
+                match waited {
+                    Room::Came => {}
+                    Room::None(failure) => break Report::Failed(step, failure),
                 }
             };
             // Sending fails only after the job has ended, when the driver is gone.
@@ -320,10 +383,40 @@ impl Driver {
     }
 }
 
-/// Makes a step that failed on a full disk retryable if removing kept encodes freed space.
-async fn with_room(context: &JobContext, failure: Failure) -> Failure {
-    let made_room = failure::is_of_a_full_disk(&failure) && context.workshop.give_up_kept().await;
-    Failure { is_retryable: failure.is_retryable || made_room, ..failure }
+/// Completes when the job is cancelled or the process stops.
+async fn interrupted(signals: Option<&Signals>) {
+    let Some(signals) = signals else { return std::future::pending().await };
+    tokio::select! {
+        () = signals.cancel.cancelled() => {}
+        () = signals.stop.cancelled() => {}
+    }
+}
+
+/// What came of a step that failed.
+enum Room {
+    /// The disk was full and has room again: the step is worth another try, which does not count as an attempt.
+    Came,
+    /// The step has failed.
+    None(Failure),
+}
+
+/// Waits for room after a step failed on a full disk. If removing kept encodes frees space, the step may be retried at
+/// once.
+async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option<Patience>) -> Room {
+    if context.workshop.give_up_kept().await {
+        return Room::None(Failure { is_retryable: true, ..failure });
+    }
+    let longest = context.workshop.room_patience;
+    if longest.is_zero() {
+        return Room::None(failure);
+    }
+    tracing::warn!(job.id = %context.work.job(), reason = failure.message, "the disk is full: the job waits for room");
+    let patience = patience.get_or_insert_with(|| Patience::of(longest));
+    match patience.wait_for_room(&context.work, context.cancel.cancelled()).await {
+        true => Room::Came,
+        // It has waited long enough: more attempts would only wait again.
+        false => Room::None(failure::without_room(failure)),
+    }
 }
 
 /// Receives the reports of a driver's steps.
@@ -450,6 +543,7 @@ mod tests {
             cores: 1,
             chunks: false,
             results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
+            room_patience: Duration::ZERO,
         };
         JobContext {
             workshop: Arc::new(workshop),

@@ -2,6 +2,8 @@
 //!
 //! It drives at most [`EngineOptions::max_active_jobs`] jobs at once; the others wait on disk. It speaks no HTTP.
 
+mod upkeep;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::database::{Database, Inserted, ListFilter, StoredEvent};
+use crate::database::{Database, DatabaseCheck, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::encoders::{Encoders, Urgency};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::failure;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::hops;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
@@ -35,6 +38,8 @@ use crate::steps::{JobContext, Workshop};
 use crate::stragglers::Paces;
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
+
+pub use upkeep::Troubles;
 
 /// Options of an [`Engine`].
 #[derive(Clone, Debug)]
@@ -53,6 +58,8 @@ pub struct EngineOptions {
     pub sandboxing: Sandboxing,
     /// Reads inputs from the web; the default reads none.
     pub web: WebInputs,
+    /// How long a job waits for room on a full disk before it fails.
+    pub room_patience: Duration,
 }
 
 /// How finished encodes are kept for reuse.
@@ -80,6 +87,8 @@ struct Shared {
     workshop: Workshop,
     forwarding: Option<Forwarding>,
     active: Mutex<BTreeMap<JobId, Active>>,
+    /// Checks of other databases, whose outcome is told with the engine's.
+    checks: Mutex<Vec<DatabaseCheck>>,
     /// Notified of a new job or a free slot.
     wake: Notify,
     /// Counts changes of jobs, events and progress.
@@ -141,6 +150,7 @@ impl Engine {
             cores,
             chunks: options.chunks,
             results: results.map(Arc::new),
+            room_patience: options.room_patience,
         };
         let engine = Self {
             shared: Arc::new(Shared {
@@ -149,6 +159,7 @@ impl Engine {
                 workshop,
                 forwarding,
                 active: Mutex::default(),
+                checks: Mutex::default(),
                 wake: Notify::new(),
                 changes: watch::Sender::new(0),
                 stop: CancellationToken::new(),
@@ -159,6 +170,8 @@ impl Engine {
         engine.resume()?;
         let scheduler = engine.clone();
         engine.shared.tracker.spawn(async move { scheduler.schedule().await });
+        let inspector = engine.clone();
+        engine.shared.tracker.spawn(async move { inspector.inspect().await });
         Ok(engine)
     }
 
@@ -180,8 +193,13 @@ impl Engine {
         let destinations = hops::destinations(&submission);
         for arn in std::iter::once(&submission.queue).chain(&destinations) {
             let queue = resource_name(arn, ResourceKind::Queue);
-            let known = self.resource(ResourceKind::Queue, &queue).await.map_err(unreadable)?;
-            if known.is_none() && queue != "Default" {
+            let known = match self.resource(ResourceKind::Queue, &queue).await {
+                Ok(known) => known.is_some(),
+                // The queue exists, although its record cannot be read.
+                Err(error) if error.kind() == ErrorKind::PutAside => true,
+                Err(error) => return Err(unreadable(error)),
+            };
+            if !known && queue != "Default" {
                 return Err(Refusal::NotFound(format!("The specified queue was not found: queueArn={arn}")));
             }
         }
@@ -442,20 +460,6 @@ impl Engine {
         self.shared.tracker.wait().await;
     }
 
-    /// Removes the work folders of jobs that have ended or were never stored.
-    fn remove_left_over_work(&self, works: &std::path::Path) -> Result<(), Error> {
-        let entries =
-            std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
-        for entry in entries.flatten() {
-            let id = JobId::new(entry.file_name().to_string_lossy());
-            let is_over = self.shared.database.get(&id).map_or(true, |record| record.stage().is_final());
-            if is_over && let Err(error) = WorkFolder::of(works, &id).remove() {
-                tracing::warn!(job.id = %id, %error, "cannot remove a left-over work folder");
-            }
-        }
-        Ok(())
-    }
-
     /// Resumes the jobs that were running when the process ended.
     fn resume(&self) -> Result<(), Error> {
         let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
@@ -535,9 +539,7 @@ impl Engine {
         }
         let engine = self.clone();
         self.shared.tracker.spawn(async move {
-            if let Err(error) = engine.run(record, cancel, progress).await {
-                tracing::error!(job.id = %id, %error, "cannot continue a job: it resumes at the next start");
-            }
+            engine.run_to_the_end(record, &cancel, &progress).await;
             engine.active().remove(&id);
             engine.shared.wake.notify_one();
             engine.changed();
@@ -550,10 +552,23 @@ impl Engine {
         cancel: CancellationToken,
         progress: Arc<Mutex<Progress>>,
     ) -> Result<(), Error> {
-        let settings = parse::job_settings(record.submission.settings.clone())
-            .map_err(|error| Error::storage("read a job's settings", error))?;
+        let mut doomed = None;
+        let settings = match parse::job_settings(record.submission.settings.clone()) {
+            Ok(settings) => settings,
+            Err(problems) => {
+                doomed = Some(failure::unusable_settings(&problems.to_string()));
+                abanico_model::generated::JobSettings::default()
+            }
+        };
         let inputs = settings.inputs.iter().flatten().map(|input| input.file_input.clone());
-        let policy = self.kept(Kept::Policy, "").await?;
+        let policy = match self.kept(Kept::Policy, "").await {
+            Ok(policy) => policy,
+            Err(error) if error.kind() == ErrorKind::PutAside => {
+                doomed = Some(failure::unreadable_policy(&error));
+                None
+            }
+            Err(error) => return Err(error),
+        };
         let notifier = self.clone();
         let context = JobContext {
             policy: policy.unwrap_or_default(),
@@ -569,16 +584,31 @@ impl Engine {
             cancel: CancellationToken::new(),
         };
         let signals = Signals { cancel, stop: self.shared.stop.clone() };
-        if let Some(forwarding) = self.shared.forwarding.clone() {
+        if let Some(forwarding) = self.shared.forwarding.clone().filter(|_| doomed.is_none()) {
             let database = self.shared.database.clone();
             return Forwarder { record, database, context, forwarding }.run(signals).await;
         }
-        if record.plan.is_some() {
-            let id = record.id.clone();
-            record.take_up(self.database(move |database| database.tasks(&id)).await?);
-        }
+        self.take_up_tasks(&mut record).await?;
         let (driver, inbox) = Driver::new(record, self.shared.database.clone(), context, settings);
-        driver.run(inbox, signals).await
+        driver.doom(doomed).run(inbox, signals).await
+    }
+
+    /// Loads the tasks of the job's plan. Without them, the job is planned again from its settings.
+    async fn take_up_tasks(&self, record: &mut JobRecord) -> Result<(), Error> {
+        if record.plan.is_none() {
+            return Ok(());
+        }
+        let id = record.id.clone();
+        let tasks = self.database(move |database| database.tasks(&id)).await?;
+        if tasks.is_empty() && matches!(record.stage(), Stage::Transcoding | Stage::Uploading) {
+            tracing::warn!(job.id = %record.id, "the plan of an interrupted job is missing: starting it over");
+            record.machine.start_over();
+            record.outputs.clear();
+            record.plan = None;
+        } else {
+            record.take_up(tasks);
+        }
+        Ok(())
     }
 
     fn with_live_progress(&self, record: JobRecord) -> JobRecord {

@@ -4,6 +4,7 @@
 use abanico_model::arn::ResourceKind;
 
 use crate::JobId;
+use crate::database::Place;
 
 /// Kind of an error, for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +14,8 @@ pub enum ErrorKind {
     NotFound,
     /// The job has already ended, the token belongs to another request, or the name is taken.
     Conflict,
+    /// The record cannot be read and was put aside.
+    PutAside,
     /// The engine is stopping and takes no new jobs.
     Stopping,
     /// The disk or the database failed.
@@ -52,6 +55,32 @@ impl Error {
     pub(crate) fn resource_exists(kind: ResourceKind, name: &str) -> Self {
         let word = kind.segment().trim_end_matches('s');
         Self::of(ErrorKind::Conflict, format!("a {word} named `{name}` already exists: choose another name"))
+    }
+
+    pub(crate) fn record_is_put_aside(place: Place, name: &str, reason: &str) -> Self {
+        let thing = match place {
+            Place::Jobs => format!("job `{name}`"),
+            other => format!("the record `{}/{name}`", other.table()),
+        };
+        let message = format!(
+            "{thing} cannot be read and was put aside ({reason}): look at it with `abanico records`, then put it back or drop it"
+        );
+        Self::of(ErrorKind::PutAside, message)
+    }
+
+    pub(crate) fn not_put_aside(id: i64) -> Self {
+        Self::of(ErrorKind::NotFound, format!("no record was put aside as number `{id}`"))
+    }
+
+    /// Says what to do if the file at `path` is damaged.
+    pub(crate) fn with_remedy(self, path: &std::path::Path) -> Self {
+        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
+        match source.filter(|error| crate::database::is_damage(error)) {
+            Some(error) => {
+                Self::storage("open the job database", crate::database::damaged(path, &error.to_string()))
+            }
+            None => self,
+        }
     }
 
     pub(crate) fn engine_is_stopping() -> Self {

@@ -12,6 +12,10 @@ use crate::job_machine::Failure;
 
 /// What the operating system and ffmpeg print when the disk is full.
 const NO_SPACE: &str = "No space left on device";
+/// What the operating system and SQLite say when there is no room for other reasons, or for the same.
+const OTHER_WORDS: [&str; 2] = ["Disk quota exceeded", "database or disk is full"];
+/// A disk with fewer free bytes counts as full.
+const FULL_BYTES: u64 = 1 << 20;
 /// Code for errors without a specific code.
 const UNKNOWN: u32 = 1999;
 
@@ -116,7 +120,38 @@ pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
 /// Returns whether a step failed because a disk was full. Failures from many crates arrive here as text, so this
 /// searches the message.
 pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {
-    failure.message.contains(NO_SPACE)
+    std::iter::once(&NO_SPACE).chain(&OTHER_WORDS).any(|words| failure.message.contains(words))
+}
+
+/// Describes a job whose stored settings cannot be used, such as those of another version of this program.
+pub(crate) fn unusable_settings(problems: &str) -> Failure {
+    let message = format!("the job's stored settings cannot be used ({problems}): submit the job again");
+    Failure { code: 1040, message, is_retryable: false }
+}
+
+/// Describes a policy on inputs that cannot be read.
+pub(crate) fn unreadable_policy(error: &crate::Error) -> Failure {
+    let message = format!(
+        "{error}; the job was not run, because its inputs may be forbidden: put the policy again, then submit the job again"
+    );
+    Failure { code: 3457, message, is_retryable: false }
+}
+
+/// Returns whether a step failed because the disk was full, or most likely so: ffmpeg does not always say why it could
+/// not write. `free_bytes` were free when it failed.
+pub(crate) fn may_be_of_a_full_disk(failure: &Failure, free_bytes: Option<u64>) -> bool {
+    is_of_a_full_disk(failure) || failure.code == UNKNOWN && free_bytes.is_some_and(|free| free < FULL_BYTES)
+}
+
+/// Describes a step that found no room for as long as it may wait.
+pub(crate) fn without_room(failure: Failure) -> Failure {
+    let hint = "free space on the disk of the data folder";
+    let message = match failure.message.contains("free space") || failure.message.contains("free some space")
+    {
+        true => failure.message,
+        false => format!("{}; {hint}", failure.message),
+    };
+    Failure { message, is_retryable: false, ..failure }
 }
 
 /// Describes something that should be impossible, such as a task that is not in the plan.
@@ -129,6 +164,10 @@ pub(crate) fn broken(what: &str) -> Failure {
 }
 
 /// Returns an error's message followed by its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    chain(error)
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -157,6 +196,22 @@ mod tests {
             "{}",
             failure.message
         );
+    }
+
+    #[test]
+    fn full_disk_is_noticed_in_words_or_by_measuring() {
+        let failure =
+            |code, message: &str| Failure { code, message: message.to_owned(), is_retryable: false };
+        for words in
+            ["No space left on device (os error 28)", "database or disk is full", "Disk quota exceeded"]
+        {
+            assert!(may_be_of_a_full_disk(&failure(1999, words), Some(u64::MAX)), "{words}");
+        }
+        let silent = failure(1999, "Error initializing output stream 0:0 --");
+        assert!(may_be_of_a_full_disk(&silent, Some(0)));
+        assert!(!may_be_of_a_full_disk(&silent, Some(1 << 30)) && !may_be_of_a_full_disk(&silent, None));
+        assert!(!may_be_of_a_full_disk(&failure(1010, "no media"), Some(0)), "the input's own fault");
+        assert!(without_room(silent).message.ends_with("--; free space on the disk of the data folder"));
     }
 
     #[test]

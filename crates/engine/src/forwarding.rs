@@ -348,7 +348,7 @@ impl Forwarder {
         if !self.record.machine.mirror(stage, failure) {
             return Ok(());
         }
-        let now_ms = clock::now_ms();
+        let now_ms = self.record.times.not_before(clock::now_ms());
         self.record.times.started_ms.get_or_insert(now_ms);
         if stage.is_final() {
             self.record.times.finished_ms.get_or_insert(now_ms);

@@ -71,6 +71,7 @@ impl Database {
         let mut hopped = 0;
         for mut record in self.hopping()? {
             let Some(hop) = due(&record, now_ms).filter(|_| !active(&record.id)) else { continue };
+            let now_ms = record.times.not_before(now_ms);
             let transition = QueueTransition {
                 source: std::mem::replace(&mut record.submission.queue, hop.queue),
                 destination: record.submission.queue.clone(),

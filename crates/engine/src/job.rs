@@ -78,6 +78,25 @@ pub struct JobTimes {
     pub finished_ms: Option<i64>,
 }
 
+impl JobTimes {
+    /// Returns `now_ms`, or the latest of these times if the clock was set back since.
+    pub(crate) fn not_before(&self, now_ms: i64) -> i64 {
+        [Some(self.submitted_ms), self.started_ms, self.finished_ms]
+            .into_iter()
+            .flatten()
+            .fold(now_ms, i64::max)
+    }
+
+    /// Returns the times in their order: records of older versions may have an end before their start, from a clock
+    /// that was set back.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        let started_ms = self.started_ms.map(|ms| ms.max(self.submitted_ms));
+        let least_ms = started_ms.unwrap_or(self.submitted_ms);
+        Self { started_ms, finished_ms: self.finished_ms.map(|ms| ms.max(least_ms)), ..self }
+    }
+}
+
 /// Measured progress of each phase, 0 to 100.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
@@ -219,6 +238,16 @@ impl JobRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_comes_before_an_earlier_one() {
+        let times = JobTimes { submitted_ms: 50, started_ms: Some(40), finished_ms: Some(30) };
+        let expected = JobTimes { submitted_ms: 50, started_ms: Some(50), finished_ms: Some(50) };
+        assert_eq!(times.in_order(), expected);
+        let ended = JobTimes { submitted_ms: 50, started_ms: None, finished_ms: Some(60) };
+        assert_eq!(ended.in_order(), ended);
+        assert_eq!((ended.not_before(55), ended.not_before(70)), (60, 70));
+    }
 
     #[test]
     fn job_reaches_100_percent_only_at_the_end() {

@@ -1,10 +1,10 @@
 //! Stores small items that users keep and jobs only read: tags, the policy on inputs, certificates, shares and job
 //! queries. Bodies are stored durably in wire form and are not checked here.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde_json::Value;
 
-use crate::database::{Database, unreadable};
+use crate::database::{Database, Place, checksum, opened_as, sifted, sifted_one};
 use crate::error::Error;
 
 /// Kind of a stored item.
@@ -37,32 +37,50 @@ impl Kept {
 impl Database {
     /// Stores a body, replacing any earlier one.
     pub(crate) fn keep(&self, kind: Kept, name: &str, body: &Value) -> Result<(), Error> {
+        let body = body.to_string();
+        let checksum = checksum(Place::Kept, &stored_name(kind, name), &body);
         self.lock().execute(
-            "INSERT INTO kept (kind, name, body) VALUES (?1, ?2, ?3)
-             ON CONFLICT (kind, name) DO UPDATE SET body = ?3",
-            params![kind.word(), name, body.to_string()],
+            "INSERT INTO kept (kind, name, body, checksum) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (kind, name) DO UPDATE SET body = ?3, checksum = ?4",
+            params![kind.word(), name, body, checksum],
         )?;
         Ok(())
     }
 
-    /// Returns a body, or `None` if there is none.
+    /// Returns a body, or `None` if there is none. One that cannot be read is put aside and counts as none, but a
+    /// policy: without it, inputs would be read that it forbids.
     pub(crate) fn kept(&self, kind: Kept, name: &str) -> Result<Option<Value>, Error> {
         let connection = self.lock();
-        let mut statement =
-            connection.prepare_cached("SELECT body FROM kept WHERE kind = ?1 AND name = ?2")?;
-        let body = statement.query_row(params![kind.word(), name], |row| {
-            serde_json::from_str(&row.get::<_, String>(0)?).map_err(unreadable)
-        });
-        Ok(body.optional()?)
+        let sql = format!("SELECT {} FROM kept WHERE kind = ?1 AND name = ?2", Place::Kept.columns());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let read = |row: &Row<'_>| opened_as(Place::Kept, row);
+        let found = statement.query_row(params![kind.word(), name], read).optional()?;
+        match (found, kind) {
+            (Some(found), Kept::Policy) => sifted_one(&connection, found).map(Some),
+            (Some(found), _) => Ok(sifted(&connection, vec![found]).pop()),
+            (None, Kept::Policy) => {
+                let name = stored_name(kind, name);
+                match Self::reason_put_aside(&connection, Place::Kept, &name)? {
+                    Some(reason) => Err(Error::record_is_put_aside(Place::Kept, &name, &reason)),
+                    None => Ok(None),
+                }
+            }
+            (None, _) => Ok(None),
+        }
     }
 
-    /// Removes a body. Returns false if there is none.
+    /// Removes a body, even one that was put aside. Returns false if there is none.
     pub(crate) fn forget(&self, kind: Kept, name: &str) -> Result<bool, Error> {
-        let removed = self
-            .lock()
+        let connection = self.lock();
+        let removed = connection
             .execute("DELETE FROM kept WHERE kind = ?1 AND name = ?2", params![kind.word(), name])?;
-        Ok(removed > 0)
+        let aside = Self::forget_put_aside(&connection, Place::Kept, &stored_name(kind, name))?;
+        Ok(removed > 0 || aside)
     }
+}
+
+fn stored_name(kind: Kept, name: &str) -> String {
+    format!("{}/{name}", kind.word())
 }
 
 #[cfg(test)]

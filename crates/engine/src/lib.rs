@@ -3,7 +3,7 @@
 //! [`job_machine`] decides what happens next, and [`Engine`] carries it out. The engine knows nothing of
 //! HTTP, and of AWS's wire shapes only the job settings.
 
-mod clock;
+pub mod clock;
 mod codec_names;
 mod database;
 mod driver;
@@ -22,14 +22,15 @@ mod kept;
 mod probing;
 mod resources;
 mod results;
+mod room;
 mod sandboxing;
 mod steps;
 mod stragglers;
 pub mod submission;
 mod work_folder;
 
-pub use database::{ListFilter, StoredEvent};
-pub use engine::{Engine, EngineOptions, ResultsOptions};
+pub use database::{CHECK_PATIENCE, Database, DatabaseCheck, ListFilter, Place, PutAside, StoredEvent};
+pub use engine::{Engine, EngineOptions, ResultsOptions, Troubles};
 pub use error::{Error, ErrorKind};
 pub use forwarding::{Forwarded, Forwarding, RemoteError, RemoteJobs};
 pub use hops::QueueTransition;

@@ -7,6 +7,7 @@ use abanico_store::{FetchedFile, without_secrets};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::error::ErrorKind;
 use crate::failure;
 use crate::fetching::check_policy;
 use crate::job_machine::Failure;
@@ -21,7 +22,10 @@ impl Engine {
     /// # Errors
     /// Returns the failure that a job with this input would report, with MediaConvert's code.
     pub async fn probe(&self, url: &str) -> Result<(FetchedFile, MediaInfo), Failure> {
-        let policy = self.kept(Kept::Policy, "").await.map_err(|error| failure::broken_storage(&error))?;
+        let policy = self.kept(Kept::Policy, "").await.map_err(|error| match error.kind() {
+            ErrorKind::PutAside => failure::unreadable_policy(&error),
+            _ => failure::broken_storage(&error),
+        })?;
         check_policy(&policy.unwrap_or_default(), url)?;
         let workshop = self.workshop();
         // At most one per processor at once; the others wait.

@@ -1,11 +1,13 @@
 //! Stores the user's own presets, job templates and queues durably. Bodies are in wire form and are not checked here;
 //! callers have checked them.
 
+use std::collections::BTreeSet;
+
 use abanico_model::arn::{Arn, ResourceKind};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
-use crate::database::{Database, unreadable};
+use crate::database::{Database, Opened, Place, checksum, exists, opened, parsed, sifted, sifted_one};
 use crate::error::Error;
 
 /// A preset, job template or queue of the user.
@@ -29,6 +31,10 @@ impl Resource {
         Arn::local(self.kind, self.name.as_str()).to_string()
     }
 
+    fn checksum(&self) -> String {
+        checksum(Place::Resources, &stored_name(self.kind, &self.name), &self.body.to_string())
+    }
+
     /// Returns whether it is a paused queue, whose jobs wait until it is active again.
     fn is_paused(&self) -> bool {
         self.kind == ResourceKind::Queue && self.body.get("status").and_then(Value::as_str) == Some("PAUSED")
@@ -42,8 +48,8 @@ impl Database {
     /// Fails with a conflict if the name is taken.
     pub(crate) fn insert_resource(&self, resource: &Resource) -> Result<(), Error> {
         let changed = self.lock().execute(
-            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
             params![
                 resource.kind.segment(),
                 resource.name,
@@ -51,7 +57,8 @@ impl Database {
                 resource.is_paused(),
                 resource.body.to_string(),
                 resource.created_ms,
-                resource.updated_ms
+                resource.updated_ms,
+                resource.checksum(),
             ],
         )?;
         if changed == 0 { Err(Error::resource_exists(resource.kind, &resource.name)) } else { Ok(()) }
@@ -60,9 +67,9 @@ impl Database {
     /// Replaces a resource's body, or stores the first body of the system's own queue.
     pub(crate) fn put_resource(&self, resource: &Resource) -> Result<(), Error> {
         self.lock().execute(
-            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (kind, name) DO UPDATE SET paused = ?4, body = ?5, updated_ms = ?7",
+            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (kind, name) DO UPDATE SET paused = ?4, body = ?5, updated_ms = ?7, checksum = ?8",
             params![
                 resource.kind.segment(),
                 resource.name,
@@ -70,37 +77,50 @@ impl Database {
                 resource.is_paused(),
                 resource.body.to_string(),
                 resource.created_ms,
-                resource.updated_ms
+                resource.updated_ms,
+                resource.checksum(),
             ],
         )?;
         Ok(())
     }
 
-    /// Returns a resource, or `None` if it does not exist.
+    /// Returns a resource, or `None` if it does not exist. Fails if it cannot be read, which puts it aside.
     pub(crate) fn resource(&self, kind: ResourceKind, name: &str) -> Result<Option<Resource>, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(
-            "SELECT name, body, created_ms, updated_ms FROM resources WHERE kind = ?1 AND name = ?2",
-        )?;
-        Ok(statement.query_row(params![kind.segment(), name], |row| read(kind, row)).optional()?)
+        let columns = Place::Resources.columns();
+        let sql = format!("SELECT {columns} FROM resources WHERE kind = ?1 AND name = ?2");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let found = statement.query_row(params![kind.segment(), name], |row| read(kind, row)).optional()?;
+        match found {
+            Some(found) => sifted_one(&connection, found).map(Some),
+            None => {
+                let name = stored_name(kind, name);
+                match Self::reason_put_aside(&connection, Place::Resources, &name)? {
+                    Some(reason) => Err(Error::record_is_put_aside(Place::Resources, &name, &reason)),
+                    None => Ok(None),
+                }
+            }
+        }
     }
 
-    /// Returns all resources of a kind, sorted by name.
+    /// Returns all resources of a kind that can be read, sorted by name.
     pub(crate) fn resources(&self, kind: ResourceKind) -> Result<Vec<Resource>, Error> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(
-            "SELECT name, body, created_ms, updated_ms FROM resources WHERE kind = ?1 ORDER BY name",
-        )?;
-        let rows = statement.query_map([kind.segment()], |row| read(kind, row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let columns = Place::Resources.columns();
+        let sql = format!("SELECT {columns} FROM resources WHERE kind = ?1 ORDER BY name");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let opened = statement.query_map([kind.segment()], |row| read(kind, row))?;
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        Ok(sifted(&connection, opened))
     }
 
-    /// Deletes a resource. Returns false if it does not exist.
+    /// Deletes a resource, even one that was put aside. Returns false if it does not exist.
     pub(crate) fn delete_resource(&self, kind: ResourceKind, name: &str) -> Result<bool, Error> {
-        let removed = self
-            .lock()
+        let connection = self.lock();
+        let removed = connection
             .execute("DELETE FROM resources WHERE kind = ?1 AND name = ?2", params![kind.segment(), name])?;
-        Ok(removed > 0)
+        let aside = Self::forget_put_aside(&connection, Place::Resources, &stored_name(kind, name))?;
+        Ok(removed > 0 || aside)
     }
 
     /// Returns how many jobs of the queue with this ARN are waiting, and how many are in progress.
@@ -116,14 +136,38 @@ impl Database {
     }
 }
 
-fn read(kind: ResourceKind, row: &Row<'_>) -> rusqlite::Result<Resource> {
-    Ok(Resource {
-        kind,
-        name: row.get(0)?,
-        body: serde_json::from_str(&row.get::<_, String>(1)?).map_err(unreadable)?,
-        created_ms: row.get(2)?,
-        updated_ms: row.get(3)?,
+fn stored_name(kind: ResourceKind, name: &str) -> String {
+    format!("{}/{name}", kind.segment())
+}
+
+fn read(kind: ResourceKind, row: &Row<'_>) -> rusqlite::Result<Opened<Resource>> {
+    opened(Place::Resources, row, |_, body| {
+        let column = |error: rusqlite::Error| error.to_string();
+        Ok(Resource {
+            kind,
+            name: row.get(4).map_err(column)?,
+            body: parsed(body)?,
+            created_ms: row.get(5).map_err(column)?,
+            updated_ms: row.get(6).map_err(column)?,
+        })
     })
+}
+
+/// Reads a resource whose kind does not matter.
+pub(crate) fn opened_resource(row: &Row<'_>) -> rusqlite::Result<Opened<Resource>> {
+    read(ResourceKind::Queue, row)
+}
+
+/// Returns the ARNs of queues that were paused when they were put aside: their jobs go on waiting.
+pub(crate) fn queues_paused_aside(connection: &Connection) -> Result<BTreeSet<String>, Error> {
+    if !exists(connection, "resources_aside")? {
+        return Ok(BTreeSet::new());
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT arn FROM resources_aside WHERE kind = 'queues' AND paused = 1 AND typeof(arn) = 'text'
+           AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.arn = resources_aside.arn)",
+    )?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

@@ -143,7 +143,8 @@ impl Results {
 }
 
 /// Returns the bytes that a folder's disk has free for unprivileged programs.
-fn free_bytes(folder: &Path) -> io::Result<u64> {
+/// Returns how many bytes of the folder's disk are free.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let stats = nix::sys::statvfs::statvfs(folder)?;
     Ok(stats.blocks_available() * stats.fragment_size())
 }

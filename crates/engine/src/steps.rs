@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use abanico_ffmpeg::{Capabilities, Tools};
 use abanico_plan::TaskId;
@@ -80,6 +81,8 @@ pub(crate) struct Workshop {
     pub chunks: bool,
     /// Kept encodes of earlier jobs; `None` if none are kept.
     pub results: Option<Arc<Results>>,
+    /// How long a job waits for room on a full disk before it fails.
+    pub room_patience: Duration,
 }
 
 impl Workshop {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use abanico_plan::TaskId;
 
 use crate::JobId;
+use crate::results::free_bytes;
 
 /// The folder of one job. Each task writes to a separate folder, which gets its final name when it is complete.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ impl WorkFolder {
     /// Returns the path of the folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns how many bytes of the folder's disk are free; `None` if that cannot be told.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.root.ancestors().find(|folder| folder.exists()).and_then(|folder| free_bytes(folder).ok())
     }
 
     /// Returns the path of the fetched input with this index.

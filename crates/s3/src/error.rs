@@ -101,6 +101,20 @@ impl Error {
         self.kind == ErrorKind::Unavailable
     }
 
+    /// Returns whether a record of the index cannot be read, although the disk works.
+    pub(crate) fn is_of_an_unreadable_record(&self) -> bool {
+        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
+        matches!(
+            source,
+            Some(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+                    | rusqlite::Error::Utf8Error(..)
+            )
+        )
+    }
+
     /// Returns the code that an S3 client sees.
     pub fn s3_code(&self) -> &str {
         self.code.as_str()

@@ -88,17 +88,16 @@ pub(crate) fn triggers(connection: &Connection, bucket: &str) -> Result<Vec<Trig
 /// sequencer. Returns the number of rows inserted.
 pub(crate) fn notify(transaction: &Transaction<'_>, created: &Created<'_>) -> Result<usize> {
     let configured = triggers(transaction, created.bucket)?;
-    let configured = configured.iter().filter(|rule| fits(created.key, &rule.prefix, &rule.suffix));
-    let put = bucket_rules(transaction, created.bucket)?;
-    let put = put.iter().filter(|rule| {
-        fits(created.key, &rule.prefix, &rule.suffix)
-            && rule.events.iter().any(|event| is_meant(event, created.event_name))
-    });
-    let rules =
-        configured.map(|rule| (&rule.id, &rule.function)).chain(put.map(|rule| (&rule.id, &rule.function)));
     let mut count = 0;
-    for (id, function) in rules {
-        count += usize::from(insert(transaction, created, id, function)?);
+    for rule in configured.iter().filter(|rule| fits(created.key, &rule.prefix, &rule.suffix)) {
+        count += usize::from(insert(transaction, created, &rule.id, &rule.function)?);
+    }
+    // After the configured ones, which do not depend on whether these can be read.
+    for rule in bucket_rules(transaction, created.bucket)? {
+        let is_meant = rule.events.iter().any(|event| is_meant(event, created.event_name));
+        if is_meant && fits(created.key, &rule.prefix, &rule.suffix) {
+            count += usize::from(insert(transaction, created, &rule.id, &rule.function)?);
+        }
     }
     Ok(count)
 }
@@ -139,7 +138,7 @@ fn insert(transaction: &Transaction<'_>, created: &Created<'_>, id: &str, functi
 }
 
 /// Builds the event as S3 sends it to a function.
-fn event(created: &Created<'_>, configuration_id: &str) -> Value {
+pub(crate) fn event(created: &Created<'_>, configuration_id: &str) -> Value {
     json!({"Records": [{
         "eventVersion": "2.1",
         "eventSource": "aws:s3",

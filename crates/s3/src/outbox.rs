@@ -9,11 +9,13 @@ use serde_json::Value;
 use crate::LocalS3;
 use crate::error::{Error, Result};
 use crate::index::now_ms;
-use crate::notifications::{Created, notify};
+use crate::notifications::{Created, event, notify};
 use crate::record::from_text;
 
 /// Number of objects that one transaction of [`Outbox::reconcile`] checks.
 const RECONCILE_BATCH: usize = 500;
+/// A delivery that is due later than this was not put off so long by anybody: the clock was set back since.
+const LATEST_MS: i64 = 3_600_000;
 const COLUMNS: &str =
     "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
     next_attempt_ms";
@@ -84,10 +86,12 @@ impl Outbox {
     pub async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<OutboxEntry>, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = format!(
-            "SELECT {COLUMNS} FROM outbox WHERE dead = 0 AND next_attempt_ms <= {now_ms}
-             ORDER BY next_attempt_ms, id LIMIT {limit}"
+            "SELECT {COLUMNS} FROM outbox
+             WHERE dead = 0 AND (next_attempt_ms <= {now_ms} OR next_attempt_ms > {})
+             ORDER BY next_attempt_ms, id LIMIT {limit}",
+            now_ms.saturating_add(LATEST_MS)
         );
-        self.s3.inner.index.read(move |reader| entries(reader, &sql)).await
+        self.readable(sql).await
     }
 
     /// Removes an entry whose event was delivered. Succeeds if the entry is already gone.
@@ -124,8 +128,37 @@ impl Outbox {
     /// # Errors
     /// Fails on a disk error.
     pub async fn dead_letters(&self) -> Result<Vec<OutboxEntry>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE dead = 1 ORDER BY id");
-        self.s3.inner.index.read(move |reader| entries(reader, &sql)).await
+        self.readable(format!("SELECT {COLUMNS} FROM outbox WHERE dead = 1 ORDER BY id")).await
+    }
+
+    /// Returns the ids of the entries that cannot be read, each with the reason. They are neither delivered nor dead
+    /// letters, until somebody has mended their row and calls [`Self::replay`].
+    ///
+    /// # Errors
+    /// Fails on a disk error.
+    pub async fn put_aside(&self) -> Result<Vec<(i64, String)>, Error> {
+        let sql = "SELECT id, COALESCE(last_error, '') FROM outbox WHERE dead = 2 ORDER BY id";
+        let read = self.s3.inner.index.read(move |reader| {
+            let mut statement = reader.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        });
+        read.await
+    }
+
+    /// Returns the entries that can be read. Mends the others, or puts them aside, so that they hold up nothing.
+    async fn readable(&self, sql: String) -> Result<Vec<OutboxEntry>> {
+        let (entries, bad) = self.s3.inner.index.read(move |reader| entries(reader, &sql)).await?;
+        if !bad.is_empty() {
+            let region = self.s3.inner.options.region.clone();
+            let mend = move |transaction: &rusqlite::Transaction<'_>| {
+                bad.iter().try_for_each(|(id, reason)| mend_or_put_aside(transaction, *id, reason, &region))
+            };
+            self.s3.inner.index.write(mend).await?;
+            // A mended entry may be due.
+            self.s3.inner.changed.notify_one();
+        }
+        Ok(entries)
     }
 
     /// Makes an entry due now, even a dead letter, and resets its attempts to 0.
@@ -175,7 +208,14 @@ impl Outbox {
                 let objects = objects_after(transaction, &from)?;
                 let mut count = 0;
                 for object in &objects {
-                    count += notify(transaction, &object.created(&region))?;
+                    match notify(transaction, &object.created(&region)) {
+                        Ok(inserted) => count += inserted,
+                        // The rules of one bucket must not keep the server from starting.
+                        Err(error) if error.is_of_an_unreadable_record() => {
+                            tracing::error!(bucket = object.bucket, %error, "cannot read the notifications of a bucket: put them again");
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 let last = objects.last().map(|object| (object.bucket.clone(), object.key.clone()));
                 Ok((count, last))
@@ -221,10 +261,47 @@ impl Outbox {
     }
 }
 
-fn entries(reader: &Connection, sql: &str) -> Result<Vec<OutboxEntry>> {
+/// Reads entries. Returns those that can be read, and the others' ids with the reason.
+fn entries(reader: &Connection, sql: &str) -> Result<(Vec<OutboxEntry>, Vec<(i64, String)>)> {
     let mut statement = reader.prepare(sql)?;
-    let entries = statement.query_map([], OutboxEntry::read)?;
-    Ok(entries.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query([])?;
+    let (mut read, mut bad) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        match OutboxEntry::read(row) {
+            Ok(entry) => read.push(entry),
+            Err(error) => bad.push((row.get(0)?, error.to_string())),
+        }
+    }
+    Ok((read, bad))
+}
+
+/// Makes an unreadable entry's event again from its object. If that is not possible, puts the entry aside.
+fn mend_or_put_aside(connection: &Connection, id: i64, reason: &str, region: &str) -> Result<()> {
+    if let Some(event) = event_of_object(connection, id, region)? {
+        connection.execute("UPDATE outbox SET event = ?2 WHERE id = ?1", params![id, event])?;
+        let (mended, _) = entries(connection, &format!("SELECT {COLUMNS} FROM outbox WHERE id = {id}"))?;
+        if !mended.is_empty() {
+            tracing::warn!(entry = id, reason, "made an unreadable upload event again from its object");
+            return Ok(());
+        }
+    }
+    connection.execute("UPDATE outbox SET dead = 2, last_error = ?2 WHERE id = ?1", params![id, reason])?;
+    tracing::error!(entry = id, reason, "put an upload event aside that cannot be read");
+    Ok(())
+}
+
+/// Returns the event of an entry, if its object is still the one that the event is about.
+fn event_of_object(connection: &Connection, id: i64, region: &str) -> Result<Option<String>> {
+    let sql = "SELECT objects.bucket, objects.key, objects.size, objects.etag, objects.modified_ms,
+            objects.sequencer, objects.event_name, outbox.configuration_id
+        FROM outbox JOIN objects ON objects.bucket = outbox.bucket AND objects.key = outbox.key
+            AND objects.sequencer = outbox.sequencer
+        WHERE outbox.id = ?1";
+    let found = connection.prepare_cached(sql)?.query_row([id], |row| {
+        let configuration: String = row.get(7)?;
+        Ok(event(&listed(row)?.created(region), &configuration).to_string())
+    });
+    Ok(found.optional().unwrap_or(None))
 }
 
 /// The columns of an object that its event needs.
@@ -258,16 +335,18 @@ fn objects_after(connection: &Connection, after: &(String, String)) -> Result<Ve
         WHERE (bucket, key) > (?1, ?2) ORDER BY bucket, key LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let limit = i64::try_from(RECONCILE_BATCH).unwrap_or(i64::MAX);
-    let objects = statement.query_map(params![after.0, after.1, limit], |row| {
-        Ok(Listed {
-            bucket: row.get(0)?,
-            key: row.get(1)?,
-            size: row.get(2)?,
-            etag: row.get(3)?,
-            modified_ms: row.get(4)?,
-            sequencer: row.get(5)?,
-            event_name: row.get(6)?,
-        })
-    })?;
+    let objects = statement.query_map(params![after.0, after.1, limit], listed)?;
     Ok(objects.collect::<rusqlite::Result<_>>()?)
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        bucket: row.get(0)?,
+        key: row.get(1)?,
+        size: row.get(2)?,
+        etag: row.get(3)?,
+        modified_ms: row.get(4)?,
+        sequencer: row.get(5)?,
+        event_name: row.get(6)?,
+    })
 }

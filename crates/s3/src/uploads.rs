@@ -153,10 +153,22 @@ impl LocalS3 {
                 ORDER BY key, id";
             let mut statement = reader.prepare_cached(sql)?;
             let rows = statement.query_map(params![bucket, prefix, key, id], |row| {
-                let record = from_text(&row.get::<_, String>(3)?)?;
-                Ok(Listed { key: row.get(0)?, id: row.get(1)?, created_ms: row.get(2)?, record })
+                let (key, id, created_ms) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let record = row.get::<_, String>(3).and_then(|text| from_text(&text));
+                Ok(record.map(|record| Listed { key, id, created_ms, record }))
             })?;
-            let mut found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            // One upload that cannot be read must not hide the others.
+            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            let mut found: Vec<Listed> = rows
+                .into_iter()
+                .filter_map(|upload| {
+                    upload
+                        .inspect_err(
+                            |error| tracing::error!(bucket, %error, "an upload in progress cannot be read"),
+                        )
+                        .ok()
+                })
+                .collect();
             found.retain(|upload| upload.key.starts_with(&prefix));
             Ok(found)
         });

@@ -1,7 +1,5 @@
 //! Serves the console, a single page that loads nothing from other servers, and its login. The page holds no secrets.
 
-use std::time::SystemTime;
-
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -53,7 +51,7 @@ pub(crate) async fn log_in(State(edge): State<Edge>, request: Request) -> Result
     let body: Value =
         serde_json::from_slice(&body).map_err(|_| Error::bad_request("the body is not JSON"))?;
     let secret = body.get("secretAccessKey").and_then(Value::as_str).unwrap_or_default();
-    let cookie = edge.credentials.log_in(secret, SystemTime::now())?;
+    let cookie = edge.credentials.log_in(secret, abanico_engine::clock::now())?;
     Ok((StatusCode::OK, [(header::SET_COOKIE, cookie)], axum::Json(json!({}))).into_response())
 }
 

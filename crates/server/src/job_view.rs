@@ -118,7 +118,7 @@ pub(crate) fn seconds(ms: i64) -> Value {
 }
 
 fn timing(record: &JobRecord) -> Value {
-    let times = record.times;
+    let times = record.times.in_order();
     let mut timing = json!({"submitTime": seconds(times.submitted_ms)});
     for (name, time) in [("startTime", times.started_ms), ("finishTime", times.finished_ms)] {
         if let Some(ms) = time {

@@ -11,6 +11,7 @@ mod event_bus;
 mod event_delivery;
 mod events_stream;
 mod forwarded_jobs;
+mod health;
 pub mod job_view;
 mod local_outbox;
 mod metrics;

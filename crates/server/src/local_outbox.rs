@@ -50,6 +50,11 @@ impl UploadOutbox for Outbox {
         Ok(Self::next_due_ms(self).await?)
     }
 
+    async fn put_aside(&self) -> Result<Vec<String>, OutboxError> {
+        let entries = Self::put_aside(self).await?;
+        Ok(entries.into_iter().map(|(id, reason)| format!("`outbox/{id}` ({reason})")).collect())
+    }
+
     async fn changed(&self) {
         Self::changed(self).await;
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use abanico_engine::{JobRecord, ListFilter, Stage};
+use abanico_engine::{JobRecord, ListFilter, Place, Stage, Troubles};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -45,13 +45,18 @@ pub(crate) async fn count(State(edge): State<Edge>, request: Request, next: Next
     response
 }
 
-/// Serves the metrics: on loopback to everyone, elsewhere only to the operator.
-pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
+/// Returns whether a client on this machine sent the request.
+pub(crate) fn is_from_here(request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     // Behind a proxy on this machine, every client would look local.
     let is_forwarded =
         request.headers().contains_key("x-forwarded-for") || request.headers().contains_key("forwarded");
-    if !peer.is_some_and(|ip| ip.is_loopback()) || is_forwarded {
+    peer.is_some_and(|ip| ip.is_loopback()) && !is_forwarded
+}
+
+/// Serves the metrics: on loopback to everyone, elsewhere only to the operator.
+pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
+    if !is_from_here(&request) {
         operator(&edge.credentials, request).await?;
     }
     let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
@@ -62,14 +67,27 @@ pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Resul
         .dead_letters()
         .await
         .map_err(|error| Error::internal("cannot list dead letters", error))?;
-    let text = render(&counts, &running, dead.len(), &edge.counters);
+    let aside =
+        edge.outbox.put_aside().await.map_err(|error| Error::internal("cannot list uploads", error))?;
+    let put_aside = put_aside_by_place(&edge.engine.troubles().await?, aside.len());
+    let text = render(&counts, &running, dead.len(), &put_aside, &edge.counters);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Counts what was put aside by the table that it is from.
+fn put_aside_by_place(troubles: &Troubles, uploads: usize) -> Vec<(&'static str, u64)> {
+    let count = |place: Place| {
+        troubles.put_aside.iter().filter(|record| record.place == place.table()).count() as u64
+    };
+    let of_uploads = ("outbox", uploads as u64);
+    Place::ALL.into_iter().map(|place| (place.table(), count(place))).chain([of_uploads]).collect()
 }
 
 fn render(
     counts: &[(Stage, u64)],
     running: &[JobRecord],
     dead_letters: usize,
+    put_aside: &[(&str, u64)],
     http: &HttpCounters,
 ) -> String {
     let mut text = Text::default();
@@ -111,6 +129,14 @@ fn render(
     text.sample("abanico_running_frames", &[], frames(|record| record.progress.frames_total));
     text.head("abanico_dead_letters", "gauge", "Upload events that could not be delivered.");
     text.sample("abanico_dead_letters", &[], dead_letters as u64);
+    text.head(
+        "abanico_records_put_aside",
+        "gauge",
+        "Records that cannot be read and were put aside, by table.",
+    );
+    for (table, count) in put_aside {
+        text.sample("abanico_records_put_aside", &[("table", table)], *count);
+    }
     text.head("abanico_http_responses_total", "counter", "HTTP responses by status class.");
     for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&http.classes) {
         text.sample("abanico_http_responses_total", &[("class", class)], counter.load(Ordering::Relaxed));
@@ -148,13 +174,20 @@ mod tests {
         http.count(StatusCode::OK);
         http.count(StatusCode::NOT_FOUND);
         http.count(StatusCode::FORBIDDEN);
-        let text = render(&[(Stage::Complete, 3), (Stage::Error, 1), (Stage::Submitted, 2)], &[], 5, &http);
+        let text = render(
+            &[(Stage::Complete, 3), (Stage::Error, 1), (Stage::Submitted, 2)],
+            &[],
+            5,
+            &[("jobs", 2)],
+            &http,
+        );
         for line in [
             "abanico_jobs{stage=\"complete\"} 3",
             "abanico_jobs{stage=\"transcoding\"} 0",
             "abanico_jobs_submitted_total 6",
             "abanico_jobs_finished_total{result=\"error\"} 1",
             "abanico_dead_letters 5",
+            "abanico_records_put_aside{table=\"jobs\"} 2",
             "abanico_http_responses_total{class=\"4xx\"} 2",
             "# TYPE abanico_uptime_seconds gauge",
         ] {

@@ -6,7 +6,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, header};
 use tower::ServiceExt;
 
 use crate::authentication::{require_media_convert, require_operator};
@@ -16,7 +16,7 @@ use crate::operations::{
     presets, probe, queues, sharing, tags, unknown, versions,
 };
 use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, download, events_stream, metrics};
+use crate::{console, dead_letters, download, events_stream, health, metrics};
 
 /// The server's routes.
 pub struct Server;
@@ -28,7 +28,7 @@ impl Server {
         let edge = Edge::new(parts);
         let ours = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
+            .route("/readyz", get(health::ready))
             .route("/metrics", get(metrics::metrics))
             .merge(console_routes(&edge))
             .merge(media_convert_routes(&edge))
@@ -76,12 +76,16 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
         .method_not_allowed_fallback(unknown::unknown)
         // The signature check has its own, larger limit.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(edge.clone(), health::warn))
         .layer(from_fn_with_state(edge.credentials.clone(), require_media_convert))
 }
 
 fn console_routes(edge: &Edge) -> Router<Edge> {
     let operator = Router::new()
-        .route("/_abanico/jobs", get(list_jobs::list_jobs))
+        .route(
+            "/_abanico/jobs",
+            get(list_jobs::list_jobs).layer(from_fn_with_state(edge.clone(), health::warn)),
+        )
         .route("/_abanico/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
         .route("/_abanico/jobs/{id}/progress", get(events_stream::progress))
         .route("/_abanico/download", get(download::download))
@@ -101,20 +105,6 @@ fn console_routes(edge: &Edge) -> Router<Edge> {
 
 async fn no_such_page() -> crate::error_table::Error {
     crate::error_table::Error::not_found("no such page")
-}
-
-/// Reports ready if the job database is readable and the server is not stopping.
-async fn ready(State(edge): State<Edge>) -> Response {
-    if edge.stop.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
-    }
-    match edge.engine.newest_event().await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::error!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "cannot read the job database\n").into_response()
-        }
-    }
 }
 
 /// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`.

@@ -21,6 +21,7 @@ pub(crate) async fn engine() -> TestEngine {
         max_active_jobs: 2,
         sandboxing: Sandboxing::off(),
         web: abanico_store::WebInputs::default(),
+        room_patience: std::time::Duration::ZERO,
     };
     // It serves no bucket or folder, so every job fails at its input, after its first event.
     let store = Arc::new(abanico_store::Router::new());

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use abanico_engine::Engine;
+use abanico_engine::clock::now_ms;
 use abanico_lambda::{JobSubmitter, Outcome, RecordOutcome, SubmitError, TriggerConfig};
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::error_table::Error;
+use crate::error_table::{Error, ErrorKind};
 use crate::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
 
 /// Most delivery attempts per entry.
@@ -23,6 +24,9 @@ const FIRST_WAIT_MS: i64 = 1000;
 const PARALLEL: usize = 4;
 /// Largest number of entries per read.
 const BATCH: usize = 64;
+/// Longest wait of an entry that this server's own disk or database holds up, in milliseconds. Such an entry is tried
+/// until it succeeds: it goes on within a minute after there is room again.
+const OWN_FAULT_WAIT_MS: i64 = 30_000;
 /// Longest wait for a change.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Wait after the outbox failed.
@@ -96,8 +100,9 @@ impl Dispatcher {
         let verdict = self.call(&entry).await;
         match verdict {
             Verdict::Done => self.outbox.delivered(entry.id).await,
-            Verdict::Again(reason) if entry.attempts + 1 < MAX_TRIES => {
-                let wait_ms = FIRST_WAIT_MS << entry.attempts.min(20);
+            Verdict::Again(reason, fault) if fault == Fault::Own || entry.attempts + 1 < MAX_TRIES => {
+                let longest_ms = if fault == Fault::Own { OWN_FAULT_WAIT_MS } else { i64::MAX };
+                let wait_ms = (FIRST_WAIT_MS << entry.attempts.min(20)).min(longest_ms);
                 tracing::warn!(
                     bucket = entry.bucket,
                     key = entry.key,
@@ -107,7 +112,7 @@ impl Dispatcher {
                 );
                 self.outbox.retry_at(entry.id, now_ms().saturating_add(wait_ms), &reason).await
             }
-            Verdict::Again(reason) | Verdict::GiveUp(reason) => {
+            Verdict::Again(reason, _) | Verdict::GiveUp(reason) => {
                 tracing::error!(
                     bucket = entry.bucket,
                     key = entry.key,
@@ -123,15 +128,31 @@ impl Dispatcher {
 #[derive(PartialEq, Debug)]
 enum Verdict {
     Done,
-    Again(String),
+    Again(String, Fault),
     GiveUp(String),
+}
+
+/// Whose fault a failure is that may pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    /// This server's disk or database.
+    Own,
+    /// Anything else.
+    Other,
+}
+
+/// Returns whose fault a failed submission is.
+fn fault_of(error: &abanico_lambda::Error) -> Fault {
+    let refusal = std::error::Error::source(error).and_then(|source| source.downcast_ref::<SubmitError>());
+    let own = ErrorKind::Internal.code_and_status().0;
+    if refusal.is_some_and(|refusal| refusal.code == own) { Fault::Own } else { Fault::Other }
 }
 
 /// Logs each record's outcome and combines them. Retrying all records is safe: the engine finds the jobs of tokens
 /// that it has seen.
 fn verdict(entry: &UploadEntry, outcomes: &[RecordOutcome]) -> Verdict {
     let mut failures = Vec::new();
-    let mut may_pass = false;
+    let mut may_pass = None;
     for outcome in outcomes {
         match &outcome.outcome {
             Outcome::Submitted { job_id } => {
@@ -141,26 +162,23 @@ fn verdict(entry: &UploadEntry, outcomes: &[RecordOutcome]) -> Verdict {
                 tracing::info!(bucket = entry.bucket, key = entry.key, %reason, "skipping an upload");
             }
             Outcome::Failed(error) => {
-                may_pass |= error.is_retryable();
+                if error.is_retryable() && may_pass != Some(Fault::Own) {
+                    may_pass = Some(fault_of(error));
+                }
                 failures.push(with_causes(error));
             }
         }
     }
     match (failures.is_empty(), may_pass) {
         (true, _) => Verdict::Done,
-        (false, true) => Verdict::Again(failures.join(" | ")),
-        (false, false) => Verdict::GiveUp(failures.join(" | ")),
+        (false, Some(fault)) => Verdict::Again(failures.join(" | "), fault),
+        (false, None) => Verdict::GiveUp(failures.join(" | ")),
     }
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Creates jobs in this process. The engine keeps their tokens forever, because the same upload may be reported again

@@ -43,6 +43,10 @@ pub trait UploadOutbox: Send + Sync {
     async fn replay(&self, id: i64) -> Result<bool, OutboxError>;
     /// Returns when the next entry is due, in milliseconds since 1970, or `None` if no entry waits.
     async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError>;
+    /// Returns the entries that cannot be read, each with the reason.
+    async fn put_aside(&self) -> Result<Vec<String>, OutboxError> {
+        Ok(Vec::new())
+    }
     /// Waits for new entries or a replay. If a change happens while no task waits, the next wait ends at
     /// once.
     async fn changed(&self);

@@ -37,6 +37,7 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
         max_active_jobs: 1,
         sandboxing: toolbox.sandboxing.clone(),
         web: abanico_store::WebInputs::default(),
+        room_patience: Duration::ZERO,
     };
     let engine = Engine::open(options, Arc::new(places.router.clone()), toolbox.tools.clone()).await?;
     let done = tokio::select! {

@@ -11,6 +11,12 @@ use super::*;
 use crate::job::{JobTimes, Progress, Submission};
 use crate::job_machine::{Event, JobMachine};
 
+/// Takes away the columns of a later version.
+const WITHOUT_CHECKSUMS: &str = "
+ALTER TABLE jobs DROP COLUMN checksum; ALTER TABLE jobs DROP COLUMN hops;
+ALTER TABLE events DROP COLUMN checksum; ALTER TABLE resources DROP COLUMN checksum;
+";
+
 fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
     JobRecord {
         id: JobId::new(id),
@@ -336,6 +342,7 @@ fn job_of_older_version_is_planned_anew() {
                  DROP TABLE kept; PRAGMA user_version = 2;",
             )
             .unwrap();
+        connection.execute_batch(WITHOUT_CHECKSUMS).unwrap();
     }
     let database = Database::open(&path).unwrap();
     let job = database.get(&JobId::new("1-a")).unwrap();
@@ -354,9 +361,13 @@ fn tasks_of_older_version_are_moved() {
         database.insert(&record("2-b", 2, None), &[], 2).unwrap();
         let connection = database.lock();
         let whole = serde_json::to_string(&job).unwrap();
-        connection.execute("UPDATE jobs SET record = ?1 WHERE id = '1-a'", [whole]).unwrap();
-        let older = "DROP INDEX jobs_by_queue_and_stage; DROP INDEX jobs_that_wait; DROP TABLE tasks; PRAGMA user_version = 5;";
+        connection
+            .execute("UPDATE jobs SET record = ?1, stage = 'TRANSCODING' WHERE id = '1-a'", [whole])
+            .unwrap();
+        let older = "DROP INDEX jobs_by_queue_and_stage; DROP INDEX jobs_that_wait; DROP INDEX jobs_that_hop;
+            DROP TABLE tasks; ALTER TABLE kept DROP COLUMN checksum; PRAGMA user_version = 5;";
         connection.execute_batch(older).unwrap();
+        connection.execute_batch(WITHOUT_CHECKSUMS).unwrap();
     }
     let database = Database::open(&path).unwrap();
     let read = database.get(&job.id).unwrap();

@@ -47,6 +47,7 @@ impl Bench {
             max_active_jobs: 4,
             sandboxing: Sandboxing::off(),
             web: abanico_store::WebInputs::default(),
+            room_patience: Duration::ZERO,
         };
         Engine::open(options, Arc::new(store), Tools::find(None, None).unwrap()).await.unwrap()
     }

@@ -274,3 +274,78 @@ async fn wrong_rules_are_refused_and_old_ones_kept() {
     fixture.put("k", "1").await;
     assert_eq!(fixture.due().await[0].configuration_id, "good");
 }
+
+impl Fixture {
+    /// Changes the index behind the endpoint's back.
+    fn sql(&self, sql: &str) {
+        let index = rusqlite::Connection::open(self.folder.path().join("index.db")).unwrap();
+        assert!(index.execute(sql, []).unwrap() > 0, "{sql} changes nothing");
+    }
+}
+
+#[tokio::test]
+async fn unreadable_event_is_made_again_or_put_aside() {
+    let fixture = fixture().await;
+    fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
+    for key in ["a.mp4", "b.mp4", "c.mp4"] {
+        fixture.put(key, "body").await;
+    }
+    let before = fixture.due().await;
+    fixture.sql("UPDATE outbox SET event = substr(event, 1, 40) WHERE key = 'a.mp4'");
+    fixture.sql("UPDATE outbox SET event = X'00ff' WHERE key = 'b.mp4'");
+    // Its object was replaced without a word, so that its event cannot be made again.
+    fixture.sql("UPDATE objects SET sequencer = 'other' WHERE key = 'b.mp4'");
+    let keys =
+        |entries: Vec<OutboxEntry>| -> Vec<String> { entries.into_iter().map(|one| one.key).collect() };
+    assert_eq!(keys(fixture.due().await), ["c.mp4"]);
+    assert!(fixture.s3.outbox().changed().now_or_never().is_some(), "the mended entry is told");
+    let mended = fixture.due().await;
+    let event = |entries: &[OutboxEntry]| {
+        entries.iter().find(|one| one.key == "a.mp4").unwrap().event["Records"][0]["s3"].clone()
+    };
+    assert_eq!(event(&mended), event(&before));
+    assert_eq!(keys(mended), ["a.mp4", "c.mp4"]);
+    let aside = fixture.s3.outbox().put_aside().await.unwrap();
+    assert!(aside.len() == 1 && !aside[0].1.is_empty(), "{aside:?}");
+    assert_eq!(fixture.s3.outbox().dead_letters().await.unwrap(), []);
+    let mend = format!("UPDATE outbox SET event = '{{\"Records\": []}}' WHERE id = {}", aside[0].0);
+    fixture.sql(&mend);
+    fixture.s3.outbox().replay(aside[0].0).await.unwrap();
+    assert_eq!(fixture.due().await.len(), 3);
+    assert_eq!(fixture.s3.outbox().put_aside().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn entry_with_an_unreadable_column_is_put_aside_once() {
+    let fixture = fixture().await;
+    fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
+    fixture.put("a.mp4", "body").await;
+    fixture.sql("UPDATE outbox SET attempts = 'many'");
+    assert_eq!(fixture.due().await, []);
+    assert_eq!(fixture.s3.outbox().put_aside().await.unwrap().len(), 1);
+    assert_eq!(fixture.due().await, []);
+}
+
+#[tokio::test]
+async fn unreadable_rules_of_one_bucket_stop_no_start() {
+    let fixture = fixture().await;
+    fixture.put("a.mp4", "body").await;
+    fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
+    fixture.sql("UPDATE buckets SET notifications = '{'");
+    assert_eq!(fixture.s3.outbox().reconcile().await.unwrap(), 0);
+    assert_eq!(fixture.due().await.len(), 1, "the configured trigger does not depend on them");
+}
+
+#[tokio::test]
+async fn delivery_put_off_by_a_wrong_clock_is_due() {
+    let fixture = fixture().await;
+    fixture.s3.set_triggers(vec![trigger("all", "", "", "encode")]).await.unwrap();
+    fixture.put("a.mp4", "body").await;
+    let outbox = fixture.s3.outbox();
+    let id = fixture.due().await[0].id;
+    let due = async |now_ms: i64| outbox.due(now_ms, 9).await.unwrap().len();
+    outbox.retry_at(id, 100_000_000 + 8_000, "no").await.unwrap();
+    assert_eq!((due(100_000_000).await, due(100_008_000).await), (0, 1));
+    // The clock is set back by a day.
+    assert_eq!(due(100_000_000 - 86_400_000).await, 1);
+}

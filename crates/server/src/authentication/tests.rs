@@ -27,6 +27,14 @@ fn session_lasts_until_its_end() {
 }
 
 #[test]
+fn clock_set_back_lengthens_no_session() {
+    let cookie = credentials().log_in("wonder secret", at(90_000)).unwrap();
+    let headers = with(header::COOKIE, cookie.split(';').next().unwrap());
+    assert!(credentials().has_session(&headers, at(90_000)));
+    assert!(!credentials().has_session(&headers, at(89_999)), "it would last a day longer");
+}
+
+#[test]
 fn altered_session_is_refused() {
     let cookie = credentials().log_in("wonder secret", at(1000)).unwrap();
     let pair = cookie.split(';').next().unwrap();

@@ -17,6 +17,11 @@ async function api(path, options = {}) {
     error.status = answer.status;
     throw error;
   }
+  if (path.startsWith("/jobs?")) {
+    const warning = answer.headers.get("x-abanico-warning");
+    byId("warning").textContent = warning || "";
+    byId("warning").hidden = !warning;
+  }
   return body;
 }
 

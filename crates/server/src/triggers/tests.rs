@@ -79,6 +79,9 @@ impl JobSubmitter for Service {
         let refused = |retryable| SubmitError { code: "X".to_owned(), message: "no".to_owned(), retryable };
         match input.rsplit('/').next() {
             Some("busy") => Err(refused(true)),
+            Some("full") => {
+                Err(SubmitError { code: "InternalServerErrorException".to_owned(), ..refused(true) })
+            }
             Some("bad") => Err(refused(false)),
             _ => Ok("17-abcdef".to_owned()),
         }
@@ -123,6 +126,12 @@ async fn waits_double_until_dead_letter() {
     assert!(told(entry(1, "busy", 3)).await.starts_with("retry 1 in 8 s: "));
     let last = told(entry(1, "busy", MAX_TRIES - 1)).await;
     assert!(last.starts_with("dead 1: ") && last.ends_with("`X`: no"), "{last}");
+}
+
+#[tokio::test]
+async fn upload_outlasts_a_full_disk() {
+    assert!(told(entry(1, "full", 2)).await.starts_with("retry 1 in 4 s: "));
+    assert!(told(entry(1, "full", MAX_TRIES + 5)).await.starts_with("retry 1 in 30 s: "));
 }
 
 #[tokio::test]
