@@ -320,10 +320,12 @@ impl Driver {
     }
 }
 
-/// Makes a step that failed on a full disk retryable if removing kept encodes freed space.
+/// Makes a step retryable that failed on a full disk, if removing kept encodes freed space, or for want of file
+/// descriptors, which are free again after a while.
 async fn with_room(context: &JobContext, failure: Failure) -> Failure {
     let made_room = failure::is_of_a_full_disk(&failure) && context.workshop.give_up_kept().await;
-    Failure { is_retryable: failure.is_retryable || made_room, ..failure }
+    let passes = made_room || failure::is_of_missing_descriptors(&failure);
+    Failure { is_retryable: failure.is_retryable || passes, ..failure }
 }
 
 /// Receives the reports of a driver's steps.

@@ -12,6 +12,8 @@ use crate::job_machine::Failure;
 
 /// What the operating system and ffmpeg print when the disk is full.
 const NO_SPACE: &str = "No space left on device";
+/// What the operating system says when this process or the whole machine has too many open files.
+const NO_DESCRIPTORS: &str = "Too many open files";
 /// Code for errors without a specific code.
 const UNKNOWN: u32 = 1999;
 
@@ -119,6 +121,11 @@ pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {
     failure.message.contains(NO_SPACE)
 }
 
+/// Returns whether a step failed because file descriptors ran out, which passes. Searches the message, as above.
+pub(crate) fn is_of_missing_descriptors(failure: &Failure) -> bool {
+    failure.message.contains(NO_DESCRIPTORS)
+}
+
 /// Describes something that should be impossible, such as a task that is not in the plan.
 pub(crate) fn broken(what: &str) -> Failure {
     Failure {
@@ -157,6 +164,15 @@ mod tests {
             "{}",
             failure.message
         );
+    }
+
+    #[test]
+    fn missing_descriptors_are_known_by_whatever_error_tells_of_them() {
+        for number in [24, 23] {
+            let error = std::io::Error::from_raw_os_error(number);
+            assert!(is_of_missing_descriptors(&from_disk("open the input", &error)), "{error}");
+        }
+        assert!(!is_of_missing_descriptors(&from_disk("open the input", &std::io::Error::other("disk"))));
     }
 
     #[test]
