@@ -113,12 +113,13 @@ impl GuardedBody {
         Self { inner, admission, taken_bytes: 0, is_admitted: false, is_waiting: false, limit }
     }
 
+    /// Counts a frame. The one that crosses the limit passes: it may be the begin of a file whose form is in order.
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, axum::BoxError> {
-        self.taken_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         let max_bytes = self.admission.inner.max_bytes.load(Ordering::Acquire);
-        if self.taken_bytes > max_bytes && !self.admission.is_admitted() {
+        if self.taken_bytes >= max_bytes && !self.admission.is_admitted() {
             return Err("the request is not authenticated and its body is too long".into());
         }
+        self.taken_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         Ok(frame)
     }
 }
