@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from harness import SECRET_ACCESS_KEY, Server, secrets_in
-from plain_http import Answer, connect, form, send, signed
+from plain_http import connect, form, send, signed
 
 # Every header of S3's requests that begins with x-amz-, with a value that would do something.
 HEADERS = {
@@ -61,20 +61,24 @@ def presigned_requests(server: Server) -> dict[str, tuple[str, str]]:
         "UploadPart": ("PUT", s3.generate_presigned_url("upload_part", Params=part)),
         "CreateMultipartUpload": ("POST", s3.generate_presigned_url("create_multipart_upload", Params=place)),
         "DeleteObject": ("DELETE", s3.generate_presigned_url("delete_object", Params={**place, "Key": "none"})),
-        "PutObjectTagging": ("PUT", s3.generate_presigned_url("put_object_tagging", Params={**place, "Tagging": {"TagSet": []}})),
+        "DeleteObjectTagging": ("DELETE", s3.generate_presigned_url("delete_object_tagging", Params=place)),
         "ListBuckets": ("GET", s3.generate_presigned_url("list_buckets")),
     }  # fmt: skip
 
 
 def test_presigned_url_does_nothing_that_was_not_signed(stocked: Server) -> None:
     for operation, (method, url) in presigned_requests(stocked).items():
+        signed_by_boto3 = url.partition("X-Amz-SignedHeaders=")[2].partition("&")[0].split("%3B")
+        assert len(set(HEADERS) - set(signed_by_boto3)) > 20
         for name, value in HEADERS.items():
+            if name in signed_by_boto3:
+                continue
             answer = send(stocked, method, url, {name: value}, b"x" if method == "PUT" else b"")
             assert answer.status == 403, f"{operation} with {name}: {answer}"
             if method != "HEAD":
                 assert answer.code == "AccessDenied", f"{operation} with {name}: {answer}"
                 assert b"There were headers present in the request which were not signed" in answer.body
-                assert f"<HeadersNotSigned>{name}</HeadersNotSigned>".encode() in answer.body
+                assert name in answer.body.decode().partition("<HeadersNotSigned>")[2].partition("<")[0].split(", ")
     assert stocked.s3.get_object(Bucket="uploads", Key="mine.txt")["Body"].read() == b"mine"
 
 
@@ -148,23 +152,16 @@ def test_too_many_keys_and_too_long_documents_are_refused_before_anything_is_don
         assert refusal.value.response["Error"]["Code"] == "MalformedXML"
     assert stocked.keys("uploads", "kept") == ["kept"]
     assert len(once.delete_objects(Bucket="uploads", Delete={"Objects": [{"Key": f"k{number}"} for number in range(1000)]})["Deleted"]) == 1000
-    document = b"<Delete>" + b"<Object><Key>kept</Key></Object>" * 400_000 + b"</Delete>"
+    # One byte too long, so that the server has read all of it when it refuses it, and the answer is not lost.
+    document = b"<Delete>".ljust((8 << 20) + 1)
     for path in ("/uploads?delete", "/uploads/kept?uploadId=none"):
         headers = signed(stocked, "POST", path, {"Content-Length": str(len(document))}, document)
-        answer = send_long(stocked, "POST", path, headers, document)
+        answer = send(stocked, "POST", path, headers, document)
         assert answer.status == 400 and answer.code == "MaxMessageLengthExceeded", (path, answer)
     wrong = signed(stocked, "PUT", "/uploads/kept?tagging", body=b"<Tagging/>")
     answer = send(stocked, "PUT", "/uploads/kept?tagging", wrong, b"<Taggin1/>")
     assert answer.status == 400, answer
     assert stocked.keys("uploads", "kept") == ["kept"]
-
-
-def send_long(server: Server, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-    """Sends a body that the server may not read to its end; the answer counts."""
-    try:
-        return send(server, method, path, headers, body)
-    except (BrokenPipeError, ConnectionResetError):
-        pytest.skip("the connection was reset before the answer was read")
 
 
 def test_longer_keys_than_s3_has_are_refused(stocked: Server) -> None:
@@ -213,7 +210,7 @@ def test_videos_are_shown_in_a_window(stocked: Server) -> None:
 def test_log_has_no_secret_at_any_level(stocked: Server) -> None:
     url = stocked.s3.generate_presigned_url("get_object", Params={"Bucket": "uploads", "Key": "mine.txt"})
     assert send(stocked, "GET", url).status == 200
-    assert send(stocked, "GET", url + "0").status == 403
+    assert send(stocked, "GET", url[:-1] + ("1" if url[-1] == "0" else "0")).status == 403
     assert send(stocked, "GET", "/_abanico/jobs", {"Authorization": f"Bearer {SECRET_ACCESS_KEY}"}).status == 200
     stocked.s3.put_object(Bucket="uploads", Key="traced.txt", Body=b"x")
     login = b'{"secretAccessKey": "' + SECRET_ACCESS_KEY.encode() + b'"}'

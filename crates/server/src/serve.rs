@@ -248,4 +248,53 @@ mod tests {
         stop.cancel();
         server.await.unwrap().unwrap();
     }
+
+    async fn sent(address: SocketAddr, path: &str, length: usize) -> String {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = client.into_split();
+        let sending = tokio::spawn(async move { writer.write_all(&vec![b'x'; length]).await });
+        let mut answer = Vec::new();
+        // The server may close the connection before it has read everything.
+        let _ = reader.read_to_end(&mut answer).await;
+        let _ = sending.await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn stranger_sends_little_and_an_admitted_client_any_amount() {
+        async fn counted(body: Body) -> String {
+            let read = axum::body::to_bytes(body, usize::MAX).await;
+            read.map_or_else(|error| format!("refused: {error}"), |bytes| format!("read {}", bytes.len()))
+        }
+        let router = Router::new()
+            .route("/stranger", axum::routing::post(counted))
+            .route(
+                "/known",
+                axum::routing::post(async |request: axum::extract::Request| {
+                    crate::admission::admit(request.extensions());
+                    counted(request.into_body()).await
+                }),
+            )
+            .route(
+                "/large",
+                axum::routing::post(async |request: axum::extract::Request| {
+                    let _large = crate::admission::allow_large_body(request.extensions(), 200_000).await;
+                    counted(request.into_body()).await
+                }),
+            );
+        let (address, stop, server) = started(router).await;
+        assert!(sent(address, "/stranger", 60_000).await.ends_with("read 60000"));
+        let refused = sent(address, "/stranger", 1_000_000).await;
+        assert!(!refused.contains("read "), "{refused}");
+        assert!(sent(address, "/known", 1_000_000).await.ends_with("read 1000000"));
+        assert!(sent(address, "/large", 150_000).await.ends_with("read 150000"));
+        let refused = sent(address, "/large", 1_000_000).await;
+        assert!(!refused.contains("read "), "{refused}");
+        stop.cancel();
+        server.await.unwrap().unwrap();
+    }
 }
