@@ -274,6 +274,7 @@ impl S3HttpService {
 
     async fn answer_signed(&self, request: Request<Body>) -> Response<Body> {
         let has_body = !http_body::Body::is_end_stream(request.body());
+        let announced = http_body::Body::size_hint(request.body()).lower();
         let response = match self.service.call(request).await {
             Ok(response) => response,
             Err(error) => {
@@ -289,10 +290,7 @@ impl S3HttpService {
             && is_without_words(response.body())
         {
             // All errors of this crate have a message. `s3s` gives this one alone when it cannot read a document.
-            return error_response(s3s::S3Error::with_message(
-                S3ErrorCode::IncompleteBody,
-                "cannot read the whole body: it broke off, came too slowly, or is not what was signed",
-            ));
+            return error_response(unreadable_document(announced));
         }
         if is_failure(&response) {
             tracing::debug!(status = response.status().as_u16(), "an S3 request was refused");
@@ -303,6 +301,18 @@ impl S3HttpService {
 
 fn is_failure(response: &Response<Body>) -> bool {
     response.status().is_client_error() || response.status().is_server_error()
+}
+
+/// Says why a document could not be read: it is too long, or something else is wrong with it.
+fn unreadable_document(announced_bytes: u64) -> s3s::S3Error {
+    if announced_bytes > DOCUMENT_MAX_BYTES as u64 {
+        let message = "Your request was too big: the document in its body may have 8 MiB";
+        return s3s::S3Error::with_message(S3ErrorCode::MaxMessageLengthExceeded, message);
+    }
+    s3s::S3Error::with_message(
+        S3ErrorCode::IncompleteBody,
+        "cannot read the whole body: it broke off, came too slowly, or is not what was signed",
+    )
 }
 
 fn is_without_words(body: &Body) -> bool {
