@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from clips import Clips
-from harness import WORKSPACE, Server, binary
+from harness import LEAKS, WORKSPACE, Server, binary
 from stand_ins import StandIns
 
 SECONDS: dict[str, float] = defaultdict(float)
@@ -33,7 +33,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes the report, unless this process is one of several workers."""
+    """Writes the report, unless this process is one of several workers. Fails the run if a server's log has a secret."""
+    if LEAKS:
+        print("\n".join(["the logs of servers have secrets:", *LEAKS]))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if hasattr(session.config, "workerinput"):
         return
     folder = Path(os.environ.get("CARGO_TARGET_DIR") or WORKSPACE / "target") / "test-report"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import boto3
 from botocore.config import Config
@@ -23,7 +25,22 @@ WORKSPACE = Path(__file__).resolve().parents[2]
 FINAL = ("COMPLETE", "ERROR", "CANCELED")
 READY_SECONDS = 30
 JOB_SECONDS = 180
+CLIENT = {"retries": {"max_attempts": 1}, "connect_timeout": 5, "read_timeout": 60}
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIATESTTESTTEST1234", "a-secret/for+tests-only-0123456789abcdef"
+
+
+# What no log may have at any level: a signature or a policy that works, a session, a token.
+SECRETS = re.compile(
+    r"X-Amz-Signature=[0-9a-f]{16}|X-Amz-Credential=[^R]|\bSignature=[0-9A-Za-z%+/]{16}|AWS4-HMAC-SHA256 Credential=|AWS [A-Z0-9]{16,}:"
+    r"|abanico_session=[A-Za-z0-9_-]{4}|Bearer [A-Za-z0-9/+_-]{8}|x-amz-security-token",
+    re.IGNORECASE,
+)
+LEAKS: list[str] = []
+
+
+def secrets_in(log: str, secret: str) -> list[str]:
+    """The lines of a log that have a secret."""
+    return [line for line in log.splitlines() if secret in line or quote(secret, safe="") in line or SECRETS.search(line)]
 
 
 def binary() -> Path:
@@ -84,7 +101,7 @@ class Server:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-                env={**os.environ, **self.environment, **keys}, start_new_session=True,
+                env={"RUST_LOG": "trace", **os.environ, **self.environment, **keys}, start_new_session=True,
             )  # fmt: skip
         self.sessions.append(self.process.pid)
         self._read_greeting()
@@ -123,6 +140,9 @@ class Server:
             self.kill()
         for pid in self.leftovers():
             os.kill(pid, signal.SIGKILL)
+        found = secrets_in(self.log(), self.key_pair[1])
+        LEAKS.extend(f"{self.log_file}: {line}" for line in found)
+        assert not found, f"the log of a server has secrets: {found}"
 
     def log(self) -> str:
         """Returns the log of all starts."""
@@ -144,14 +164,14 @@ class Server:
             "region_name": "us-east-1",
             "aws_access_key_id": self.key_pair[0],
             "aws_secret_access_key": self.key_pair[1],
-            "config": Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60),
+            "config": Config(**CLIENT),
         }
         return boto3.client(service, **{**given, **options})
 
     @property
     def s3(self) -> object:
-        """An S3 client."""
-        return self.client("s3")
+        """An S3 client. Left alone, boto3 presigns for us-east-1 with version 2 of AWS's signatures, which is refused."""
+        return self.client("s3", config=Config(signature_version="s3v4", **CLIENT))
 
     @property
     def mediaconvert(self) -> object:

@@ -164,11 +164,10 @@ def test_request_token_creates_one_job(server: Server, sources: str) -> None:
     assert other not in ids
 
 
-@pytest.mark.parametrize("version", ["s3", "s3v4"])
-def test_presigned_url_works_with_plain_http(version: str, server: Server, clips: Clips) -> None:
-    place = {"Bucket": "uploads", "Key": f"by link {version}/año 1+1.mp4"}
+def test_presigned_url_works_with_plain_http(server: Server, clips: Clips) -> None:
+    place = {"Bucket": "uploads", "Key": "by link/año 1+1.mp4"}
     body = clips.file(TINY).read_bytes()
-    s3 = server.client("s3", config=Config(signature_version=version))
+    s3 = server.s3
     put = s3.generate_presigned_url("put_object", Params={**place, "ContentType": "video/mp4"}, ExpiresIn=60)
     upload = urllib.request.Request(put, data=body, method="PUT", headers={"Content-Type": "video/mp4"})
     with urllib.request.urlopen(upload, timeout=30) as answer:

@@ -30,6 +30,8 @@ pub struct Config {
     pub kept_encodes: Option<PathBuf>,
     /// Region named in ARNs and events.
     pub region: String,
+    /// Most connections at once; by default as many as the file descriptors allow, up to 1,024.
+    pub max_connections: Option<u64>,
     /// The engine, as a table or just a name.
     #[serde(deserialize_with = "engine")]
     pub engine: EngineConfig,
@@ -229,6 +231,7 @@ impl Default for Config {
             data: PathBuf::from("abanico-data"),
             kept_encodes: None,
             region: "us-east-1".to_owned(),
+            max_connections: None,
             engine: EngineConfig::default(),
             mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],

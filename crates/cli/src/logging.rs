@@ -1,6 +1,7 @@
 //! Sets up the log on stderr, as lines for people or as JSON. No crate logs a secret.
 
-use tracing_subscriber::filter::Targets;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterFn, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -11,6 +12,25 @@ use crate::output;
 /// A server's log levels if `RUST_LOG` is not set.
 const OF_A_SERVER: &str =
     "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_s3=info,abanico_lambda=info";
+
+/// Name that all crates of this workspace begin with.
+const OURS: &str = "abanico";
+/// Logs requests with their addresses and signatures. Its errors are logged by `abanico_s3` instead.
+const OF_S3: &str = "s3s";
+
+/// Whether a line may be logged, whatever `RUST_LOG` says. Other crates' lines below `info` may have whole requests in
+/// them: presigned URLs, `Authorization` headers, cookies.
+fn is_harmless(line: &Metadata<'_>) -> bool {
+    is_harmless_line(line.target(), line.level())
+}
+
+fn is_harmless_line(target: &str, level: &Level) -> bool {
+    let name = target.split("::").next().unwrap_or_default();
+    let is_of = |crate_name: &str| {
+        name == crate_name || name.strip_prefix(crate_name).is_some_and(|rest| rest.starts_with('_'))
+    };
+    is_of(OURS) || (*level <= Level::INFO && !is_of(OF_S3))
+}
 
 /// Starts logging. `RUST_LOG` sets levels by crate, such as `warn,abanico_engine=debug`. Without it, a server also logs
 /// information, and a command that shows its progress itself (`is_quiet`) logs only warnings and errors.
@@ -24,7 +44,7 @@ pub fn start(format: LogFormat, is_quiet: bool) {
         targets(default)
     });
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(targets);
+    let registry = tracing_subscriber::registry().with(targets).with(FilterFn::new(is_harmless));
     match format {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
         LogFormat::Text => {
@@ -41,9 +61,33 @@ fn targets(text: &str) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
-
     use super::*;
+
+    #[test]
+    fn lines_that_may_hold_requests_are_never_logged() {
+        for target in ["s3s", "s3s::ops", "s3s::ops::signature", "s3s_aws"] {
+            assert!(!is_harmless_line(target, &Level::ERROR), "{target}");
+        }
+        for target in [
+            "hyper",
+            "hyper_util::client",
+            "h2",
+            "reqwest",
+            "object_store::client",
+            "rustls",
+            "log",
+            "abanicox",
+        ] {
+            assert!(
+                !is_harmless_line(target, &Level::DEBUG) && !is_harmless_line(target, &Level::TRACE),
+                "{target}"
+            );
+            assert!(is_harmless_line(target, &Level::INFO), "{target}");
+        }
+        for target in ["abanico", "abanico_s3::door", "abanico::commands"] {
+            assert!(is_harmless_line(target, &Level::TRACE), "{target}");
+        }
+    }
 
     #[test]
     fn server_logs_its_own_information_and_others_warnings() {

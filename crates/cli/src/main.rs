@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod config;
 mod credentials;
+mod descriptors;
 mod failure;
 mod job_request;
 mod logging;

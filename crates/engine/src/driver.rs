@@ -363,6 +363,10 @@ impl Driver {
                 }
                 let waited = match is_full {
                     true => with_room(&context, failure, &mut patience).await,
+                    // File descriptors are free again after a while.
+                    false if failure::is_of_missing_descriptors(&failure) => {
+                        Room::None(Failure { is_retryable: true, ..failure })
+                    }
                     false => Room::None(failure),
                 };
                 match waited {

@@ -16,6 +16,8 @@ const NO_SPACE: &str = "No space left on device";
 const OTHER_WORDS: [&str; 2] = ["Disk quota exceeded", "database or disk is full"];
 /// A disk with fewer free bytes counts as full.
 const FULL_BYTES: u64 = 1 << 20;
+/// What the operating system says when this process or the whole machine has too many open files.
+const NO_DESCRIPTORS: &str = "Too many open files";
 /// Code for errors without a specific code.
 const UNKNOWN: u32 = 1999;
 
@@ -154,6 +156,11 @@ pub(crate) fn without_room(failure: Failure) -> Failure {
     Failure { message, is_retryable: false, ..failure }
 }
 
+/// Returns whether a step failed because file descriptors ran out, which passes. Searches the message, as above.
+pub(crate) fn is_of_missing_descriptors(failure: &Failure) -> bool {
+    failure.message.contains(NO_DESCRIPTORS)
+}
+
 /// Describes something that should be impossible, such as a task that is not in the plan.
 pub(crate) fn broken(what: &str) -> Failure {
     Failure {
@@ -212,6 +219,15 @@ mod tests {
         assert!(!may_be_of_a_full_disk(&silent, Some(1 << 30)) && !may_be_of_a_full_disk(&silent, None));
         assert!(!may_be_of_a_full_disk(&failure(1010, "no media"), Some(0)), "the input's own fault");
         assert!(without_room(silent).message.ends_with("--; free space on the disk of the data folder"));
+    }
+
+    #[test]
+    fn missing_descriptors_are_known_by_whatever_error_tells_of_them() {
+        for number in [24, 23] {
+            let error = std::io::Error::from_raw_os_error(number);
+            assert!(is_of_missing_descriptors(&from_disk("open the input", &error)), "{error}");
+        }
+        assert!(!is_of_missing_descriptors(&from_disk("open the input", &std::io::Error::other("disk"))));
     }
 
     #[test]

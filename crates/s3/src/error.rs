@@ -31,6 +31,9 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// What the system answers when the process (`EMFILE`) or the machine (`ENFILE`) has too many open files. It passes.
+const NO_DESCRIPTORS: [i32; 2] = [24, 23];
+
 /// A `Result` with this crate's [`Error`].
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -135,12 +138,18 @@ impl From<std::io::Error> for Error {
             }
             _ => "use the folder of blobs",
         };
-        Self::unavailable(what, error)
+        let is_busy = error.raw_os_error().is_some_and(|number| NO_DESCRIPTORS.contains(&number));
+        let code = if is_busy { S3ErrorCode::SlowDown } else { S3ErrorCode::InternalError };
+        Self { code, ..Self::unavailable(what, error) }
     }
 }
 
 impl From<Error> for S3Error {
     fn from(error: Error) -> Self {
+        if error.kind == ErrorKind::Unavailable {
+            // The client sees neither paths nor causes.
+            tracing::error!(error = &error as &dyn std::error::Error, "an S3 request failed");
+        }
         let mut answer = Self::with_message(error.code.clone(), error.message.clone());
         // s3s has no status for this code.
         if error.code == S3ErrorCode::NotModified {
@@ -166,6 +175,8 @@ mod tests {
         assert_eq!(answer.status_code(), Some(http::StatusCode::NOT_FOUND));
         let error = Error::from(std::io::Error::other("disk"));
         assert!(error.is_retryable());
+        let busy = S3Error::from(Error::from(std::io::Error::from_raw_os_error(24)));
+        assert_eq!(busy.status_code(), Some(http::StatusCode::SERVICE_UNAVAILABLE));
         let unchanged = S3Error::from(Error::refused(S3ErrorCode::NotModified, "unchanged"));
         assert_eq!(unchanged.status_code(), Some(http::StatusCode::NOT_MODIFIED));
     }

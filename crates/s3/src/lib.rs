@@ -5,6 +5,7 @@
 //! crate knows nothing of jobs.
 
 mod blobs;
+mod browser;
 mod bucket_notifications;
 mod buckets;
 mod checksums;
@@ -13,6 +14,7 @@ mod complete;
 mod conditions;
 mod copy;
 mod cors;
+mod door;
 mod error;
 mod get;
 mod index;
@@ -21,6 +23,7 @@ mod multipart;
 mod notifications;
 mod object_store;
 mod outbox;
+mod post_form;
 mod put;
 mod receive;
 mod record;
@@ -40,7 +43,7 @@ use tokio::sync::Notify;
 pub use error::{Error, ErrorKind};
 pub use notifications::Trigger;
 pub use outbox::{Outbox, OutboxEntry};
-pub use service::S3HttpService;
+pub use service::{OnAdmission, S3HttpService};
 
 use blobs::Blobs;
 use commit::{Committed, NewObject};

@@ -17,6 +17,8 @@ use crate::record::{Attributes, ObjectRecord, find_object, require_bucket};
 
 use crate::LocalS3;
 
+/// S3's limit on the keys of one DeleteObjects.
+const DELETED_MAX: usize = 1_000;
 /// S3's limit on the length of a key.
 const KEY_MAX_BYTES: usize = 1_024;
 
@@ -148,6 +150,11 @@ impl LocalS3 {
     }
 
     pub(crate) async fn delete_many(&self, input: DeleteObjectsInput) -> Result<DeleteObjectsOutput> {
+        if input.delete.objects.is_empty() || input.delete.objects.len() > DELETED_MAX {
+            let message =
+                "The XML you provided was not well-formed or did not validate against our published schema";
+            return Err(Error::refused(S3ErrorCode::MalformedXML, message));
+        }
         let is_quiet = input.delete.quiet.unwrap_or(false);
         let (fine, wrong): (Vec<_>, Vec<_>) =
             input.delete.objects.into_iter().map(|object| object.key).partition(|key| check_key(key).is_ok());

@@ -83,9 +83,26 @@ async fn settled(idle: &mut Option<Sink>, writing: &mut Option<JoinHandle<Result
     }
 }
 
+/// Whether a body could not be read because its sender was silent for too long.
+pub(crate) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.into_iter().any(|error| {
+        error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    })
+}
+
+/// Turns a failure to read a body into an error that the client understands.
 fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    // A body that is a form's file knows itself what is wrong.
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
     let text = error.to_string();
     let code = match text.to_ascii_lowercase() {
+        _ if is_timeout(error.as_ref()) => S3ErrorCode::RequestTimeout,
         text if text.contains("signature") => S3ErrorCode::SignatureDoesNotMatch,
         text if text.contains("checksum") || text.contains("sha256mismatch") => S3ErrorCode::BadDigest,
         _ => S3ErrorCode::IncompleteBody,

@@ -2,20 +2,27 @@
 //!
 //! The operations themselves are in their own files.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::*;
 use s3s::service::S3ServiceBuilder;
-use s3s::{Body, S3, S3Request, S3Response, S3Result};
+use s3s::{Body, S3, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use crate::LocalS3;
+use crate::browser::{disarm, is_navigation};
 use crate::cors::{CrossOrigin, refused};
+use crate::door::{Door, Refusal, door};
+use crate::post_form::escaped;
 
 /// Implements `S3`. A listed operation gives only its input to its method; the others are written out here.
 macro_rules! operations {
@@ -137,17 +144,59 @@ operations! {
     delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput => delete_tags;
 }
 
+/// Largest document that a request may have as its body. CompleteMultipartUpload with 10,000 parts and their checksums
+/// has less than 4 MiB.
+const DOCUMENT_MAX_BYTES: usize = 8 << 20;
+
+/// Called when a request turns out to be authenticated, before anything of its body is read. Whoever serves the
+/// endpoint puts it among the extensions of a request, for example to lift limits on strangers.
+#[derive(Clone)]
+pub struct OnAdmission(Arc<dyn Fn() + Send + Sync>);
+
+impl OnAdmission {
+    /// Makes the callback.
+    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    fn tell(extensions: &http::Extensions) {
+        if let Some(Self(call)) = extensions.get::<Self>() {
+            call();
+        }
+    }
+}
+
+/// Admits everyone whose signature is right, and nobody else.
+struct Signers;
+
+#[async_trait::async_trait]
+impl S3Access for Signers {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if context.credentials().is_none() {
+            return Err(s3s::S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
+        }
+        OnAdmission::tell(context.extensions_mut());
+        Ok(())
+    }
+}
+
 impl LocalS3 {
     /// Creates the HTTP service: path-style S3 with Signature Version 4 by any of `credentials` (access key, secret).
     /// It can be the fallback of an axum router. Without credentials, it refuses every request.
     pub fn service(&self, credentials: Vec<(String, String)>) -> S3HttpService {
+        let secrets: BTreeMap<_, _> =
+            credentials.into_iter().filter(|(_, secret)| !secret.is_empty()).collect();
         let mut auth = SimpleAuth::new();
-        for (access, secret) in credentials {
-            auth.register(access, secret.into());
+        for (access, secret) in &secrets {
+            auth.register(access.clone(), secret.clone().into());
         }
+        let mut config = S3Config::default();
+        config.xml_max_body_size = DOCUMENT_MAX_BYTES;
         let mut builder = S3ServiceBuilder::new(self.clone());
         builder.set_auth(auth);
-        S3HttpService { s3: self.clone(), service: builder.build() }
+        builder.set_access(Signers);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        S3HttpService { s3: self.clone(), service: builder.build(), secrets: Arc::new(secrets) }
     }
 }
 
@@ -156,6 +205,7 @@ impl LocalS3 {
 pub struct S3HttpService {
     s3: LocalS3,
     service: s3s::service::S3Service,
+    secrets: Arc<BTreeMap<String, String>>,
 }
 
 impl<B> tower::Service<Request<B>> for S3HttpService
@@ -181,6 +231,7 @@ where
 impl S3HttpService {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let cross_origin = CrossOrigin::of(&request);
+        let is_navigation = is_navigation(request.headers());
         if request.method() == Method::OPTIONS {
             let answer = match &cross_origin {
                 Some(cross_origin) => cross_origin.preflight(&self.s3).await,
@@ -191,7 +242,7 @@ impl S3HttpService {
         let is_http1 = request.version() <= http::Version::HTTP_11;
         let has_body = !http_body::Body::is_end_stream(request.body());
         let mut response = self.answer_s3(request).await;
-        if is_http1 && has_body && response.status().is_client_error() {
+        if is_http1 && has_body && is_failure(&response) {
             // The body may be unread, and a client that waits for `100 Continue` never sends it. So the next bytes on
             // this connection could be the body or another request.
             response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
@@ -199,19 +250,99 @@ impl S3HttpService {
         if let Some(cross_origin) = cross_origin {
             cross_origin.allow(&self.s3, response.headers_mut()).await;
         }
+        disarm(&mut response, is_navigation);
         response
     }
 
+    /// Lets a request in by its head, or refuses it without touching its body.
     async fn answer_s3(&self, request: Request<Body>) -> Response<Body> {
-        match self.service.call(request).await {
+        let (parts, body) = request.into_parts();
+        match door(&parts) {
+            Ok(Door::Signed) => self.answer_signed(Request::from_parts(parts, body)).await,
+            Ok(Door::Form) => {
+                let secret = |key: &str| self.secrets.get(key).cloned();
+                let form = self.s3.post_form(&parts, body, &secret, || OnAdmission::tell(&parts.extensions));
+                match form.await {
+                    Ok(response) => response,
+                    Err(error) => error_response(error.into()),
+                }
+            }
+            Err(refusal) if refusal.not_signed.is_empty() => error_response(refusal.into()),
+            Err(refusal) => headers_not_signed(&refusal),
+        }
+    }
+
+    async fn answer_signed(&self, request: Request<Body>) -> Response<Body> {
+        let has_body = !http_body::Body::is_end_stream(request.body());
+        let announced = http_body::Body::size_hint(request.body()).lower();
+        let response = match self.service.call(request).await {
             Ok(response) => response,
             Err(error) => {
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
                 tracing::error!(error = &*error as &dyn std::error::Error, "cannot answer an S3 request");
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
+                return response;
             }
+        };
+        if has_body
+            && response.status() == StatusCode::INTERNAL_SERVER_ERROR
+            && is_without_words(response.body())
+        {
+            // All errors of this crate have a message. `s3s` gives this one alone when it cannot read a document.
+            return error_response(unreadable_document(announced));
         }
+        if is_failure(&response) {
+            tracing::debug!(status = response.status().as_u16(), "an S3 request was refused");
+        }
+        response
     }
+}
+
+fn is_failure(response: &Response<Body>) -> bool {
+    response.status().is_client_error() || response.status().is_server_error()
+}
+
+/// Says why a document could not be read: it is too long, or something else is wrong with it.
+fn unreadable_document(announced_bytes: u64) -> s3s::S3Error {
+    if announced_bytes > DOCUMENT_MAX_BYTES as u64 {
+        let message = "Your request was too big: the document in its body may have 8 MiB";
+        return s3s::S3Error::with_message(S3ErrorCode::MaxMessageLengthExceeded, message);
+    }
+    s3s::S3Error::with_message(
+        S3ErrorCode::IncompleteBody,
+        "cannot read the whole body: it broke off, came too slowly, or is not what was signed",
+    )
+}
+
+fn is_without_words(body: &Body) -> bool {
+    let text = body.bytes().unwrap_or_default();
+    memchr::memmem::find(&text, b"<Code>InternalError</Code>").is_some()
+        && memchr::memmem::find(&text, b"<Message>").is_none()
+}
+
+fn error_response(error: s3s::S3Error) -> Response<Body> {
+    tracing::debug!(code = error.code().as_str(), "an S3 request was refused");
+    error.to_http_response().unwrap_or_else(|_| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// Answers as AWS does when a header is not part of the signature.
+fn headers_not_signed(refusal: &Refusal) -> Response<Body> {
+    tracing::debug!(code = refusal.code.as_str(), "an S3 request was refused");
+    let document = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
+         <HeadersNotSigned>{}</HeadersNotSigned></Error>",
+        refusal.code.as_str(),
+        escaped(&refusal.message),
+        escaped(&refusal.not_signed.join(", "))
+    );
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    let kind = http::HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
 }

@@ -7,8 +7,9 @@ use rusqlite::{Transaction, params};
 use s3s::S3ErrorCode;
 use s3s::dto::{
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
-    PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
+    PutObjectTaggingInput, PutObjectTaggingOutput, Tag, Tagging,
 };
+use s3s::xml::{Deserialize as _, Deserializer};
 
 use crate::LocalS3;
 use crate::error::{Error, Result};
@@ -34,6 +35,19 @@ pub(crate) fn parse_tags(header: Option<&str>) -> Result<Tags> {
         Ok((decode(key)?, decode(value)?))
     });
     checked(pairs.collect::<Result<_>>()?)
+}
+
+/// Parses the document with tags that a form may have.
+pub(crate) fn parse_tag_document(text: &str) -> Result<Tags> {
+    let malformed = || {
+        let message =
+            "The XML you provided was not well-formed or did not validate against our published schema";
+        Error::refused(S3ErrorCode::MalformedXML, message)
+    };
+    let mut document = Deserializer::new(text.as_bytes());
+    let tagging = Tagging::deserialize(&mut document).map_err(|_| malformed())?;
+    let tags = tagging.tag_set.into_iter();
+    checked(tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect())
 }
 
 fn checked(tags: Tags) -> Result<Tags> {

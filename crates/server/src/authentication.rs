@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use abanico_engine::clock;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,13 +18,12 @@ use http::{HeaderMap, header};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::admission::{STRANGER_MAX_BYTES, STRANGER_TIMEOUT, admit, allow_large_body};
 use crate::error_table::{Error, ErrorKind};
 use crate::sigv4::{Expected, Verified, credential_scope, verify};
 
 /// Largest body of an API call, in bytes.
 pub const MAX_API_BODY_BYTES: usize = 5 * 1024 * 1024;
-/// How long a caller may take to send the body of an API call.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a browser stays logged in, in seconds.
 const SESSION_S: u64 = 12 * 60 * 60;
 const COOKIE: &str = "abanico_session";
@@ -156,6 +155,7 @@ pub(crate) async fn require_operator(
 pub(crate) async fn operator(credentials: &Credentials, request: Request) -> Result<Request, Error> {
     let headers = request.headers();
     if credentials.has_bearer(headers) || credentials.has_session(headers, clock::now()) {
+        admit(request.extensions());
         return Ok(request);
     }
     signed(credentials, request, None).await
@@ -171,17 +171,26 @@ async fn signed(
     let secret = |key: &str| credentials.secret(key);
     let is_known =
         credential_scope(&parts).is_some_and(|scope| credentials.secrets.contains_key(&scope.access_key));
-    // Reads none of the body if the access key is unknown.
-    let body = if is_known { read(body).await? } else { axum::body::Bytes::new() };
+    // Reads none of the body if the access key is unknown. Who knows it may still not know the secret.
+    let body = if is_known { read(&parts.extensions, body).await? } else { axum::body::Bytes::new() };
     let verified: Verified = verify(&parts, &body, &secret, SystemTime::now(), Expected { service })?;
+    admit(&parts.extensions);
     parts.extensions.insert(verified);
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-async fn read(body: Body) -> Result<axum::body::Bytes, Error> {
-    let too_slow = |_| Error::bad_request("the request body took longer than a minute to arrive");
+/// Reads a body whose signature is still to be verified.
+async fn read(extensions: &http::Extensions, body: Body) -> Result<axum::body::Bytes, Error> {
+    let too_slow = |_| Error::bad_request("the request body took longer than 10 s to arrive");
+    let most = HttpBody::size_hint(&body).upper().unwrap_or(u64::MAX);
+    let _large = if most > STRANGER_MAX_BYTES {
+        let busy = || Error::new(ErrorKind::TooMany, "too many large requests at once; send it again");
+        Some(allow_large_body(extensions, MAX_API_BODY_BYTES as u64 + 1).await.ok_or_else(busy)?)
+    } else {
+        None
+    };
     let read =
-        tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_API_BODY_BYTES)).await.map_err(too_slow)?;
+        tokio::time::timeout(STRANGER_TIMEOUT, to_bytes(body, MAX_API_BODY_BYTES)).await.map_err(too_slow)?;
     read.map_err(|_| Error::new(ErrorKind::TooLarge, "the request body is incomplete or larger than 5 MiB"))
 }
 

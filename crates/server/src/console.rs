@@ -45,13 +45,16 @@ fn asset(content_type: &'static str, text: &'static str) -> Response {
 
 /// Logs in with `{"secretAccessKey": …}` and sets a session cookie.
 pub(crate) async fn log_in(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
-    let body: Bytes = axum::body::to_bytes(request.into_body(), MAX_LOGIN_BYTES)
+    // The body of a stranger's request ends with an error when it takes too long.
+    let (parts, body) = request.into_parts();
+    let body: Bytes = axum::body::to_bytes(body, MAX_LOGIN_BYTES)
         .await
         .map_err(|_| Error::bad_request("the request body is incomplete or too long"))?;
     let body: Value =
         serde_json::from_slice(&body).map_err(|_| Error::bad_request("the body is not JSON"))?;
     let secret = body.get("secretAccessKey").and_then(Value::as_str).unwrap_or_default();
     let cookie = edge.credentials.log_in(secret, abanico_engine::clock::now())?;
+    crate::admission::admit(&parts.extensions);
     Ok((StatusCode::OK, [(header::SET_COOKIE, cookie)], axum::Json(json!({}))).into_response())
 }
 

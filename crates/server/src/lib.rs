@@ -1,6 +1,7 @@
 //! The HTTP edge of abanico: serves AWS's SDKs, browsers and monitoring, and passes their requests on to the engine
 //! and the S3 endpoint. Owns no state: whatever must last is in the engine or the outbox.
 
+mod admission;
 mod authentication;
 mod console;
 mod dead_letters;
@@ -16,6 +17,7 @@ pub mod job_view;
 mod local_outbox;
 mod metrics;
 mod operations;
+mod places;
 mod router;
 mod serve;
 pub mod sigv4;
@@ -31,7 +33,7 @@ pub use event_bus::{EVENT_SOURCE, EventBus};
 pub use event_delivery::{EventSink, RetryPolicy, deliver_events};
 pub use forwarded_jobs::MediaConvertJobs;
 pub use router::Server;
-pub use serve::serve;
+pub use serve::{ServeLimits, serve, serve_within};
 pub use triggers::{EngineSubmitter, run_triggers};
 pub use upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
 pub use webhooks::{Webhook, WebhookError};

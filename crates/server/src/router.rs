@@ -107,7 +107,8 @@ async fn no_such_page() -> crate::error_table::Error {
     crate::error_table::Error::not_found("no such page")
 }
 
-/// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`.
+/// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`. A form
+/// carries its signature in its body, and only S3 takes forms.
 async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (parts, body) = if path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/") {
@@ -115,7 +116,8 @@ async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Res
     } else {
         request.into_parts()
     };
-    let is_for_s3 = credential_scope(&parts).is_some_and(|scope| scope.service == "s3");
+    let is_for_s3 = credential_scope(&parts).is_some_and(|scope| scope.service == "s3")
+        || is_form(&parts.method, &parts.headers);
     let request = Request::from_parts(parts, body);
     if is_for_s3 { s3(&edge, request).await } else { next.run(request).await }
 }
@@ -138,6 +140,12 @@ async fn s3(edge: &Edge, request: Request) -> Response {
         Ok(response) => response,
         Err(never) => match never {},
     }
+}
+
+fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let family = b"multipart/form-data";
+    method == Method::POST && kind.get(..family.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(family))
 }
 
 fn wants_page(method: &Method, headers: &HeaderMap) -> bool {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use abanico_engine::{CHECK_PATIENCE, DatabaseCheck, Engine, EngineOptions, Forwarding};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
-    Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, Server, ServerParts, Webhook,
-    deliver_events, run_triggers, s3_fallback,
+    Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, ServeLimits, Server, ServerParts,
+    Webhook, deliver_events, run_triggers, s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -28,6 +28,7 @@ use super::local::{cores, results, toolbox};
 use crate::arguments::{Chunks, Serve};
 use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
+use crate::descriptors;
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
 
@@ -111,6 +112,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         .with_context(|| format!("cannot create the data folder `{}`", config.data.display()))?;
     let data = config.data.canonicalize()?;
     let keys = credentials::load(&data)?;
+    let descriptors = descriptors::raise();
     let toolbox = toolbox(config.engine.sandbox)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         let message = format!("cannot listen on {}", config.listen);
@@ -164,8 +166,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
     tasks.spawn(run_triggers(outbox, functions, submitter, stop.clone()));
     let (router, served_until) = (Server::new(parts), stop.clone());
+    let limits =
+        ServeLimits { max_connections: descriptors::connections(config.max_connections, descriptors) };
     tasks.spawn(async move {
-        if let Err(error) = abanico_server::serve(listener, router, served_until).await {
+        if let Err(error) = abanico_server::serve_within(listener, router, limits, served_until).await {
             tracing::error!(%error, "the server failed");
         }
     });
