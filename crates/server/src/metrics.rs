@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use crate::access::is_forwarded;
 use crate::authentication::operator;
 use crate::edge::Edge;
 use crate::error_table::Error;
@@ -48,11 +49,8 @@ pub(crate) async fn count(State(edge): State<Edge>, request: Request, next: Next
 /// Serves the metrics: on loopback to everyone, elsewhere only to the operator.
 pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    // Behind a proxy on this machine, every client would look local.
-    let is_forwarded =
-        request.headers().contains_key("x-forwarded-for") || request.headers().contains_key("forwarded");
-    if !peer.is_some_and(|ip| ip.is_loopback()) || is_forwarded {
-        operator(&edge.credentials, request).await?;
+    if !peer.is_some_and(|ip| ip.is_loopback()) || is_forwarded(request.headers()) {
+        operator(&edge, request).await?;
     }
     let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
     let running = edge.engine.list(ListFilter { stages, ..ListFilter::default() }, MAX_RUNNING).await?;
