@@ -169,10 +169,8 @@ pub(crate) async fn read(body: Body, most_bytes: usize) -> Result<Bytes, Error> 
         let what = format!("the request body is incomplete or larger than {} KiB", most_bytes / 1024);
         Error::new(ErrorKind::TooLarge, what)
     };
+    // A body that says that it is too large is still read up to the limit: clients read no answer before they have sent.
     let size = body.size_hint();
-    if size.lower() > most_bytes as u64 {
-        return Err(too_large());
-    }
     // A body without a length may become large.
     let is_small =
         size.upper().is_some_and(|bytes| bytes <= SMALL_BODY_BYTES) || most_bytes as u64 <= SMALL_BODY_BYTES;

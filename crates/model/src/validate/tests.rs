@@ -192,7 +192,7 @@ fn counts_are_limited() {
         problem_with("/settings/inputs/0/inputClippings", clippings),
         "/settings/inputs/0/inputClippings: Should have at most 1000 items"
     );
-    let selectors: serde_json::Map<_, _> = (0..1001).map(|number| (number.to_string(), json!({}))).collect();
+    let selectors: Map<_, _> = (0..1001).map(|number| (number.to_string(), json!({}))).collect();
     assert_eq!(
         problem_with("/settings/inputs/0/audioSelectors", Value::Object(selectors)),
         "/settings/inputs/0/audioSelectors: Should have at most 1000 items"

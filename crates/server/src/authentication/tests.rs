@@ -29,7 +29,7 @@ fn debug_hides_secrets() {
 
 #[tokio::test]
 async fn unsigned_request_is_refused_before_reading_body() {
-    let unread = Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
+    let unread = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
     let request = Request::post("/2017-08-29/jobs").body(unread).unwrap();
     let error = signed(&credentials(), request, Some("mediaconvert"), MAX_API_BODY_BYTES).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MissingAuthentication);
