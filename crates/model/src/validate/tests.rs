@@ -228,10 +228,10 @@ fn count(value: &Value) -> usize {
 
 #[test]
 fn texts_are_limited() {
-    let long = "x".repeat(8193);
+    let destination = "/settings/outputGroups/0/outputGroupSettings/fileGroupSettings/destination";
     assert_eq!(
-        problem_with("/settings/inputs/0/fileInput", json!(format!("s3://in/{long}.mp4"))),
-        "/settings/inputs/0/fileInput: Should have at most 8192 characters"
+        problem_with(destination, json!(format!("s3://out/{}/", "x".repeat(8192)))),
+        format!("{destination}: Should have at most 8192 characters")
     );
     assert_eq!(
         problem_with("/clientRequestToken", json!("x".repeat(257))),
