@@ -100,18 +100,13 @@ NAMES = [
     ("create_job", job(UserMetadata={"k": "v" * 2049}), "/userMetadata/k: Should have at most 2048 characters"),
     ("create_job", job(UserMetadata={f"k{n}": "v" for n in range(101)}), "/userMetadata: Should have at most 100 items"),
     ("create_job", job(Tags={"k": "a\tb"}), "/tags/k: Should not have control characters"),
-    ("create_job", job(JobTemplate="a\nb"), "/jobTemplate"),
 ]
 
 
 @pytest.mark.parametrize(("call", "request_", "what"), NAMES, ids=range(len(NAMES)))
 def test_names_have_limits(paused: Server, call: str, request_: dict, what: str) -> None:
     client = paused.client("mediaconvert", config=Config(parameter_validation=False))
-    with pytest.raises(ClientError) as raised:
-        getattr(client, call)(**request_)
-    error = raised.value.response["Error"]
-    # A template that does not exist may be told first.
-    assert error["Code"] in ("BadRequestException", "NotFoundException") and what.removeprefix("/jobTemplate") in error["Message"], error
+    assert what in refusal(getattr(client, call), **request_)
 
 
 def test_unknown_settings_are_left_out_and_counted(paused: Server) -> None:
