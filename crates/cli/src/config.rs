@@ -3,7 +3,7 @@
 
 mod web_inputs;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -28,6 +28,10 @@ pub struct Config {
     /// Folder for finished encodes, for commands that keep them outside the data folder.
     #[serde(skip)]
     pub kept_encodes: Option<PathBuf>,
+    /// Names besides those of loopback under which clients reach the console and monitoring.
+    pub hosts: Vec<String>,
+    /// Addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Region named in ARNs and events.
     pub region: String,
     /// Most connections at once; by default as many as the file descriptors allow, up to 1,024.
@@ -230,6 +234,8 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 4566)),
             data: PathBuf::from("abanico-data"),
             kept_encodes: None,
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
             region: "us-east-1".to_owned(),
             max_connections: None,
             engine: EngineConfig::default(),
@@ -274,6 +280,12 @@ impl Config {
     }
 
     fn checked(self) -> anyhow::Result<Self> {
+        // A name with a port or a scheme would never match, and nobody would know why.
+        if let Some(wrong) = self.hosts.iter().find(|host| host.is_empty() || host.contains(['/', ':', ' ']))
+        {
+            let hint = "give names alone, such as \"video.example.com\", without scheme and port";
+            return Err(Hinted::new(WRONG_USAGE, format!("`{wrong}` in `hosts` is no name"), hint).into());
+        }
         let mut ids = std::collections::BTreeSet::new();
         for trigger in &self.triggers {
             let known = self.buckets.iter().find(|bucket| bucket.name == trigger.bucket);
@@ -328,6 +340,16 @@ mod tests {
     fn unknown_key_is_named() {
         let error = parse("lisen = \"127.0.0.1:1\"").unwrap_err();
         assert!(format!("{error:#}").contains("lisen"), "{error:#}");
+    }
+
+    #[test]
+    fn host_is_a_name_alone() {
+        assert_eq!(parse("hosts = [\"video.example.com\"]").unwrap().hosts, ["video.example.com"]);
+        for wrong in ["https://video.example.com", "video.example.com:443", ""] {
+            let error = parse(&format!("hosts = [\"{wrong}\"]")).unwrap_err();
+            assert!(error.to_string().contains("`hosts`"), "{error:#}");
+        }
+        assert!(parse("trusted_proxies = [\"10.0.0.0/8\"]").is_err());
     }
 
     #[test]

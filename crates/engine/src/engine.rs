@@ -4,7 +4,7 @@
 
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::hops;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
 use crate::kept::Kept;
+use crate::quotas::{self, Stored};
 use crate::resources::Resource;
 use crate::results::Results;
 use crate::sandboxing::Sandboxing;
@@ -182,14 +183,17 @@ impl Engine {
     /// As for [`submission::from_request`]; also fails if a named queue does not exist.
     pub async fn submission(&self, request: Value) -> Result<Submission, Refusal> {
         let unreadable = |error: Error| Refusal::Broken(error.to_string());
-        let catalogue = Catalogue {
-            presets: self.bodies(ResourceKind::Preset).await.map_err(unreadable)?,
-            templates: self.bodies(ResourceKind::JobTemplate).await.map_err(unreadable)?,
-        };
+        let catalogue = self.catalogue(&request).await.map_err(unreadable)?;
+        let shared = self.shared.clone();
+        // Checking a large request takes longer than other requests should wait.
+        let checked = tokio::task::spawn_blocking(move || match shared.forwarding {
+            Some(_) => submission::from_request_for_others(request, &catalogue),
+            None => submission::from_request_to_read(request, &catalogue, &shared.workshop.web),
+        });
+        let submission = checked.await.map_err(|error| Refusal::Broken(error.to_string()))??;
         if self.shared.forwarding.is_some() {
-            return submission::from_request_for_others(request, &catalogue);
+            return Ok(submission);
         }
-        let submission = submission::from_request_to_read(request, &catalogue, &self.shared.workshop.web)?;
         let destinations = hops::destinations(&submission);
         for arn in std::iter::once(&submission.queue).chain(&destinations) {
             let queue = resource_name(arn, ResourceKind::Queue);
@@ -211,9 +215,34 @@ impl Engine {
         Ok(submission)
     }
 
-    async fn bodies(&self, kind: ResourceKind) -> Result<BTreeMap<String, Value>, Error> {
-        let all = self.resources(kind).await?;
-        Ok(all.into_iter().map(|resource| (resource.name, resource.body)).collect())
+    /// Reads the presets and job templates that a request names, and those that these templates name.
+    async fn catalogue(&self, request: &Value) -> Result<Catalogue, Error> {
+        let (mut presets, templates) = submission::named(request);
+        let templates = self.bodies(ResourceKind::JobTemplate, templates).await?;
+        presets.extend(templates.values().flat_map(|template| submission::named(template).0));
+        Ok(Catalogue { presets: self.bodies(ResourceKind::Preset, presets).await?, templates })
+    }
+
+    async fn bodies(
+        &self,
+        kind: ResourceKind,
+        names: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Value>, Error> {
+        let mut bodies = BTreeMap::new();
+        for name in names {
+            if let Some(resource) = self.resource(kind, &name).await? {
+                bodies.insert(name, resource.body);
+            }
+        }
+        Ok(bodies)
+    }
+
+    /// Returns how many resources of a kind there are, and how many bytes they take together.
+    ///
+    /// # Errors
+    /// Fails if the job database cannot be read or written.
+    pub async fn stored_resources(&self, kind: ResourceKind) -> Result<Stored, Error> {
+        self.database(move |database| database.stored_resources(kind)).await
     }
 
     /// Stores a new preset, job template or queue.
@@ -286,7 +315,11 @@ impl Engine {
     /// Fails if the job database cannot be read or written.
     pub async fn keep(&self, kind: Kept, name: &str, body: Value) -> Result<(), Error> {
         let name = name.to_owned();
-        self.database(move |database| database.keep(kind, &name, &body)).await
+        self.database(move |database| {
+            database.keep(kind, &name, &body)?;
+            if kind == Kept::JobsQuery { database.forget_old_queries() } else { Ok(()) }
+        })
+        .await
     }
 
     /// Returns the body stored under this kind and name, or `None`.
@@ -374,6 +407,22 @@ impl Engine {
     pub async fn list(&self, filter: ListFilter, limit: usize) -> Result<Vec<JobRecord>, Error> {
         let records = self.database(move |database| database.list(&filter, limit)).await?;
         Ok(records.into_iter().map(|record| self.with_live_progress(record)).collect())
+    }
+
+    /// Lists up to `limit` jobs, fewer if their settings take more than `most_bytes` together, but at least one. The
+    /// second value says whether there are more.
+    ///
+    /// # Errors
+    /// Fails if the job database cannot be read or written.
+    pub async fn list_within(
+        &self,
+        filter: ListFilter,
+        limit: usize,
+        most_bytes: usize,
+    ) -> Result<(Vec<JobRecord>, bool), Error> {
+        let listed = self.database(move |database| quotas::list_within(database, filter, limit, most_bytes));
+        let (records, has_more) = listed.await?;
+        Ok((records.into_iter().map(|record| self.with_live_progress(record)).collect(), has_more))
     }
 
     /// Counts the jobs in each stage; stages without jobs are left out.
@@ -497,7 +546,7 @@ impl Engine {
 
     /// Moves jobs that have waited long enough to the next queue that they name.
     async fn hop(&self) {
-        let active: std::collections::BTreeSet<JobId> = self.active().keys().cloned().collect();
+        let active: BTreeSet<JobId> = self.active().keys().cloned().collect();
         let hopped =
             self.database(move |database| database.hop(clock::now_ms(), |id| active.contains(id))).await;
         match hopped {

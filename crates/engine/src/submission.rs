@@ -3,12 +3,13 @@
 //!
 //! Pure; the engine creates the job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use abanico_model::presets::apply_presets;
 use abanico_model::problem::{Problem, Problems};
 use abanico_model::templates::{merge_template, template, template_metadata};
+use abanico_model::validate::limits::MOST_SETTINGS_BYTES;
 use abanico_model::{coverage, keys, parse, validate};
 use abanico_store::WebInputs;
 use serde_json::Value;
@@ -33,7 +34,8 @@ pub enum Refusal {
     Broken(String),
 }
 
-/// The user's own presets and job templates by name: the request bodies that created them, in wire form.
+/// Those of the user's own presets and job templates that a request names: the request bodies that created them, in
+/// wire form.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Catalogue {
     /// CreatePreset requests.
@@ -41,6 +43,9 @@ pub struct Catalogue {
     /// CreateJobTemplate requests.
     pub templates: BTreeMap<String, Value>,
 }
+
+/// Most problems that are reported at once.
+const MOST_PROBLEMS: usize = 100;
 
 /// Members that a job takes from its template if its own request lacks them.
 const OF_THE_TEMPLATE: [&str; 5] =
@@ -90,10 +95,13 @@ fn checked(
     coverage: impl Fn(&Value) -> Vec<Problem>,
 ) -> Result<Submission, Refusal> {
     let mut request = keys::to_wire(request, "CreateJobRequest");
-    let settings = completed_settings(&request, catalogue, coverage)?;
+    let mut unknown = parse::remove_unknown(&mut request, "CreateJobRequest");
+    let mut settings = completed_settings(&request, catalogue, coverage)?;
+    let of_template = parse::remove_unknown(&mut settings, "JobSettings");
+    unknown.count += of_template.count;
+    unknown.first.extend(of_template.first);
     take_from_template(&mut request, catalogue);
     parse::job_settings(settings.clone()).map_err(Refusal::Invalid)?;
-    let unknown = parse::unknown_members(&settings, "JobSettings");
     let text = |member: &str| request.get(member).and_then(Value::as_str).map(str::to_owned);
     let queue = text("queue").unwrap_or_else(|| "Default".to_owned());
     let queue = Arn::local(ResourceKind::Queue, resource_name(&queue, ResourceKind::Queue)).to_string();
@@ -108,10 +116,7 @@ fn checked(
             .and_then(|number| i32::try_from(number).ok())
             .unwrap_or(0),
         token: text("clientRequestToken").map(|text| Token { text, remembered_ms: Some(CLIENT_TOKEN_MS) }),
-        messages: unknown
-            .iter()
-            .map(|pointer| format!("{pointer} is not a setting and was left out"))
-            .collect(),
+        messages: unknown.messages(),
         request,
     })
 }
@@ -153,7 +158,15 @@ fn completed_settings(
         Ok(()) => Vec::new(),
         Err(problems) => problems.0,
     };
+    // Presets may be far larger than the request that names them.
+    if complete.to_string().len() > MOST_SETTINGS_BYTES {
+        let what =
+            format!("Should have at most {MOST_SETTINGS_BYTES} bytes with templates and presets merged in");
+        problems.push(Problem::new("", what));
+        return Err(Refusal::Invalid(Problems(problems)));
+    }
     problems.extend(coverage(&complete));
+    problems.truncate(MOST_PROBLEMS);
     Problems(problems).into_result().map_err(Refusal::Invalid)?;
     Ok(complete)
 }
@@ -179,6 +192,33 @@ fn named_template(given: &str, catalogue: &Catalogue) -> Result<Value, Refusal> 
     own.or_else(|| template(&name)).ok_or_else(|| {
         Refusal::NotFound(format!("The specified job template was not found: jobTemplateArn={arn}"))
     })
+}
+
+/// Returns the names of presets and job templates that a request in either spelling, or a template, may mean.
+pub(crate) fn named(value: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut found = (BTreeSet::new(), BTreeSet::new());
+    collect_named(value, &mut found);
+    found
+}
+
+fn collect_named(value: &Value, found: &mut (BTreeSet<String>, BTreeSet<String>)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|below| collect_named(below, found)),
+        Value::Object(object) => {
+            for (key, below) in object {
+                match (key.as_str(), below) {
+                    ("preset" | "Preset", Value::String(given)) => {
+                        found.0.insert(resource_name(given, ResourceKind::Preset));
+                    }
+                    ("jobTemplate" | "JobTemplate", Value::String(given)) => {
+                        found.1.insert(resource_name(given, ResourceKind::JobTemplate));
+                    }
+                    (_, below) => collect_named(below, found),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Shortens pointers to start below `settings`, as MediaConvert's do.
@@ -274,8 +314,36 @@ mod tests {
         let mut request = by_template("ladder");
         request["Settings"]["ShoeSize"] = json!(44);
         let submission = from_request(request).unwrap();
-        assert_eq!(submission.messages.len(), 1);
-        assert!(submission.messages[0].to_lowercase().contains("shoesize"), "{:?}", submission.messages);
+        assert_eq!(submission.messages, ["/settings/shoeSize is not a setting and was left out"]);
+        for stored in [&submission.settings, &submission.request] {
+            assert!(!stored.to_string().contains("shoeSize"), "{stored}");
+        }
+    }
+
+    #[test]
+    fn settings_with_presets_merged_in_are_limited() {
+        let mut request = by_template("ladder");
+        let preset = json!({"settings": {"containerSettings": {"container": "MP4"}, "captionDescriptions":
+            vec![json!({"languageDescription": "x".repeat(8000)}); 100]}});
+        let output = json!({"preset": "large", "nameModifier": "_a"});
+        request["Settings"]["OutputGroups"][0]["Outputs"] = Value::Array(vec![output; 8]);
+        let presets = BTreeMap::from([("large".to_owned(), preset)]);
+        let catalogue = Catalogue { presets, ..Catalogue::default() };
+        let Err(Refusal::Invalid(Problems(problems))) = from_request_for_others(request, &catalogue) else {
+            panic!("accepted")
+        };
+        let found =
+            problems.iter().any(|problem| problem.message.starts_with("Should have at most 5242880 bytes"));
+        assert!(found, "{problems:?}");
+    }
+
+    #[test]
+    fn names_are_found_in_either_spelling() {
+        let (presets, templates) =
+            named(&json!({"JobTemplate": "t", "settings": {"outputGroups": [{"Outputs": [
+            {"Preset": "a"}, {"preset": "arn:aws:mediaconvert:us-east-1:000000000000:presets/b"}]}]}}));
+        assert_eq!(Vec::from_iter(presets), ["a", "b"]);
+        assert_eq!(Vec::from_iter(templates), ["t"]);
     }
 
     #[test]

@@ -28,9 +28,6 @@ pub enum State {
     Refused,
 }
 
-/// Largest number of inputs in a job (AWS's service quotas).
-const MAX_INPUTS: usize = 150;
-
 static TABLE: LazyLock<BTreeMap<String, State>> = LazyLock::new(|| {
     let rows = table::SECTIONS.iter().flat_map(|(above, members)| {
         let start = if above.is_empty() { String::new() } else { format!("{above}/") };
@@ -54,12 +51,6 @@ pub fn state(path: &str) -> State {
 pub fn problems(settings: &Value) -> Vec<Problem> {
     let mut found = Vec::new();
     walk(settings, "JobSettings", "", "", &mut found);
-    if let Some(inputs) =
-        settings.get("inputs").and_then(Value::as_array).filter(|list| list.len() > MAX_INPUTS)
-    {
-        let message = format!("Should have at most {MAX_INPUTS} items, not {}", inputs.len());
-        found.push(Problem::new("/inputs", message));
-    }
     found
 }
 
@@ -200,13 +191,6 @@ mod tests {
                 "/outputGroups/0/outputs/0/captionDescriptions/0/destinationSettings/destinationType: destinationType TELETEXT is not supported, only [BURN_IN, SRT, WEBVTT]",
             ]
         );
-    }
-
-    #[test]
-    fn too_many_inputs_are_refused() {
-        let inputs = |count| json!({"inputs": vec![json!({"fileInput": "s3://b/1"}); count]});
-        assert_eq!(told(&inputs(150)), Vec::<String>::new());
-        assert_eq!(told(&inputs(151)), ["/inputs: Should have at most 150 items, not 151"]);
     }
 
     #[test]

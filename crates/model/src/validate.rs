@@ -2,35 +2,46 @@
 //!
 //! It does not complete or change the request, and it does not check whether a setting is supported; `coverage` does.
 
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use crate::problem::{Problem, Problems, step};
 use crate::shape::Shape;
 
+pub mod limits;
 mod rules;
+
+/// Compiled patterns of AWS's model. Compiling one takes far longer than matching it, and a job has thousands of texts.
+static PATTERNS: RwLock<BTreeMap<&'static str, Option<Regex>>> = RwLock::new(BTreeMap::new());
 
 /// Checks `value` against the shape `shape` of AWS's model, such as `CreateJobRequest`, and against the service's own
 /// rules. Members that are null count as absent. Unknown members pass; `parse` reports them.
 ///
 /// # Errors
 ///
-/// Returns all problems in document order. In each structure, missing members come first, then the service's own
-/// rules, then the values.
+/// Returns the first 100 problems in document order. In each structure, missing members come first, then the service's
+/// own rules, then the values. A request with more than [`limits::MOST_VALUES`] values has only that problem.
 pub fn validate(value: &Value, shape: &str) -> Result<(), Problems> {
-    let mut problems = Vec::new();
-    check(value, shape, "", &mut problems);
+    let mut problems = Vec::from_iter(limits::too_many_values(value));
+    if problems.is_empty() {
+        check(value, shape, "", &mut problems);
+    }
+    problems.truncate(limits::MOST_PROBLEMS);
     Problems(problems).into_result()
 }
 
 fn check(value: &Value, name: &str, at: &str, problems: &mut Vec<Problem>) {
-    let Some(shape) = Shape::named(name) else { return };
+    let Some(shape) = Shape::named(name).filter(|_| problems.len() < limits::MOST_PROBLEMS) else { return };
     match (shape, value) {
         (Shape::Structure { members, required }, Value::Object(object)) => {
             required.iter().filter(|member| !is_set(object, member)).for_each(|member| {
                 problems.push(Problem::required(at, member));
             });
             rules::check(name, object, at, problems);
+            limits::check(name, object, at, problems);
             for (key, below) in object.iter().filter(|(_, below)| !below.is_null()) {
                 if let Some(member) = members.iter().find(|member| member.name == key) {
                     check(below, member.shape, &step(at, key), problems);
@@ -39,17 +50,27 @@ fn check(value: &Value, name: &str, at: &str, problems: &mut Vec<Problem>) {
         }
         (Shape::List { item, min, max }, Value::Array(items)) => {
             check_bounds(items.len(), *min, *max, "items", at, problems);
+            if !limits::check_count(items.len(), *max, at, problems) {
+                return;
+            }
             for (index, below) in items.iter().enumerate() {
                 check(below, item, &step(at, &index.to_string()), problems);
             }
         }
         (Shape::Map { value: inner }, Value::Object(object)) => {
+            let is_fit = limits::check_count(object.len(), None, at, problems);
+            if !is_fit || !limits::check_keys(object, at, problems) {
+                return;
+            }
             for (key, below) in object {
                 check(below, inner, &step(at, key), problems);
             }
         }
         (Shape::Text { min, max, pattern, values }, Value::String(text)) => {
             check_bounds(text.chars().count(), *min, *max, "characters", at, problems);
+            if !limits::check_text(text, *max, at, problems) {
+                return;
+            }
             check_text(text, *pattern, values, at, problems);
         }
         (Shape::Integer { min, max }, Value::Number(number)) if number.is_i64() || number.is_u64() => {
@@ -111,7 +132,13 @@ fn check_number(
     }
 }
 
-fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, problems: &mut Vec<Problem>) {
+fn check_text(
+    text: &str,
+    pattern: Option<&'static str>,
+    values: &[&str],
+    at: &str,
+    problems: &mut Vec<Problem>,
+) {
     if !values.is_empty() && !values.contains(&text) {
         let list = values.join(", ");
         problems.push(Problem::new(at, format!("Should be equal to one of the allowed values in [{list}]")));
@@ -124,13 +151,19 @@ fn check_text(text: &str, pattern: Option<&str>, values: &[&str], at: &str, prob
 /// Returns whether `text` matches. Patterns that this regex engine cannot compile (look-around) match every text.
 ///
 /// In AWS's patterns, `\w` matches the letters and digits of every language. In this engine it matches only ASCII.
-fn matches(pattern: &str, text: &str) -> bool {
+fn matches(pattern: &'static str, text: &str) -> bool {
     let takes_letters = pattern.contains(r"\w");
     if takes_letters && !text.chars().all(|letter| letter.is_ascii() || letter.is_alphanumeric()) {
         return false;
     }
-    let pattern = pattern.replace(r"\w", r"\w\x{80}-\x{10FFFF}");
-    Regex::new(&pattern).map_or(true, |regex| regex.is_match(text))
+    let is_match = |regex: &Option<Regex>| regex.as_ref().is_none_or(|regex| regex.is_match(text));
+    if let Some(known) = PATTERNS.read().unwrap_or_else(PoisonError::into_inner).get(pattern) {
+        return is_match(known);
+    }
+    let compiled = Regex::new(&pattern.replace(r"\w", r"\w\x{80}-\x{10FFFF}")).ok();
+    let answer = is_match(&compiled);
+    PATTERNS.write().unwrap_or_else(PoisonError::into_inner).insert(pattern, compiled);
+    answer
 }
 
 #[cfg(test)]

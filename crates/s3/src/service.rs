@@ -65,7 +65,10 @@ macro_rules! operations {
             }
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-                let output = self.get(request.input).await?;
+                let mut input = request.input;
+                let disposition = input.response_content_disposition.take();
+                let mut output = self.get(input).await?;
+                output.content_disposition = disposition.or(output.content_disposition);
                 let status = output.content_range.as_ref().map(|_| StatusCode::PARTIAL_CONTENT);
                 Ok(S3Response { status, ..S3Response::new(output) })
             }

@@ -1,32 +1,30 @@
-//! Authenticates requests. API calls carry a Signature Version 4 signature. A browser sends the secret key once and
-//! then a session cookie that a keyed hash protects. There is no session store, and no secret appears in a log or a
-//! response.
+//! Authenticates requests. API calls carry a Signature Version 4 signature. The console's page sends the secret key
+//! once and then the two secrets of its session (`sessions.rs`). No secret appears in a log or an error.
+//!
+//! Little is read of a request before it is known who sent it: `read` limits size, time and how many large bodies
+//! are in memory at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
-use abanico_engine::clock;
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, header};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::admission::{STRANGER_MAX_BYTES, STRANGER_TIMEOUT, admit, allow_large_body};
+use crate::edge::Edge;
 use crate::error_table::{Error, ErrorKind};
+use crate::sessions::{Lifetime, Moment};
 use crate::sigv4::{Expected, Verified, credential_scope, verify};
 
 /// Largest body of an API call, in bytes.
 pub const MAX_API_BODY_BYTES: usize = 5 * 1024 * 1024;
-/// How long a browser stays logged in, in seconds.
-const SESSION_S: u64 = 12 * 60 * 60;
-const COOKIE: &str = "abanico_session";
+/// Largest body of a request to the console's API, in bytes.
+const MAX_CONSOLE_BODY_BYTES: usize = 64 * 1024;
 
 /// Access keys with their secrets. Clones share them. `Debug` prints the keys without the secrets.
 #[derive(Clone, Default)]
@@ -66,64 +64,6 @@ impl Credentials {
         }
         found
     }
-
-    /// Logs in a browser that sent a secret. Returns the value of a `Set-Cookie` header.
-    ///
-    /// # Errors
-    /// Returns [`ErrorKind::Forbidden`] if no access key has this secret.
-    pub(crate) fn log_in(&self, secret: &str, now: SystemTime) -> Result<String, Error> {
-        let refused = || Error::new(ErrorKind::Forbidden, "unknown secret access key");
-        let key = self.key_of_secret(secret.trim()).ok_or_else(refused)?;
-        let until_s = epoch_s(now) + SESSION_S;
-        let name = URL_SAFE_NO_PAD.encode(key);
-        let proof = session_proof(secret.trim(), key, until_s);
-        Ok(format!(
-            "{COOKIE}={name}.{until_s}.{proof}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Strict"
-        ))
-    }
-
-    fn has_session(&self, headers: &HeaderMap, now: SystemTime) -> bool {
-        session_cookie(headers).and_then(|cookie| self.check_session(cookie, epoch_s(now))).is_some()
-    }
-
-    fn check_session(&self, cookie: &str, now_s: u64) -> Option<()> {
-        let mut parts = cookie.split('.');
-        let (name, until_s, proof) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
-        let key = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
-        let right = session_proof(&self.secret(&key)?, &key, until_s);
-        // Before its beginning, a session is not valid either: the clock was set back since, and without this the
-        // session would last longer by as much.
-        let is_now = now_s < until_s && now_s >= until_s.saturating_sub(SESSION_S);
-        (bool::from(right.as_bytes().ct_eq(proof.as_bytes())) && is_now).then_some(())
-    }
-
-    fn has_bearer(&self, headers: &HeaderMap) -> bool {
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|text| text.strip_prefix("Bearer "));
-        shown.is_some_and(|secret| self.key_of_secret(secret.trim()).is_some())
-    }
-}
-
-/// Ends a browser's session. Returns the value of a `Set-Cookie` header.
-pub(crate) fn log_out_cookie() -> String {
-    format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
-}
-
-fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|text| text.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-}
-
-fn session_proof(secret: &str, key: &str, until_s: u64) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(format!("abanico console session\n{key}\n{until_s}").as_bytes());
-    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-}
-
-fn epoch_s(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Rejects requests that are not signed for MediaConvert.
@@ -132,33 +72,66 @@ pub(crate) async fn require_media_convert(
     request: Request,
     next: Next,
 ) -> Response {
-    match signed(&credentials, request, Some("mediaconvert")).await {
+    match signed(&credentials, request, Some("mediaconvert"), MAX_API_BODY_BYTES).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
 /// Rejects requests that are not the operator's. Accepts a session, the secret as a bearer token, or a signature for
-/// any service.
-pub(crate) async fn require_operator(
-    State(credentials): State<Credentials>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match operator(&credentials, request).await {
+/// any service in the header `Authorization`.
+pub(crate) async fn require_operator(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    match operator(&edge, request).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
-/// Returns the request if it is the operator's. A signed request must have a body of at most [`MAX_API_BODY_BYTES`].
-pub(crate) async fn operator(credentials: &Credentials, request: Request) -> Result<Request, Error> {
-    let headers = request.headers();
-    if credentials.has_bearer(headers) || credentials.has_session(headers, clock::now()) {
-        admit(request.extensions());
-        return Ok(request);
+/// Returns the request if it is the operator's, with its body in memory and its [`Lifetime`] among its extensions.
+///
+/// A presigned query is not enough: a link can be put on any page.
+pub(crate) async fn operator(edge: &Edge, request: Request) -> Result<Request, Error> {
+    let (mut request, lifetime) = if let Some(secret) = bearer(request.headers()) {
+        edge.check_secret(&request, &secret)?;
+        (request, Lifetime::default())
+    } else if request.headers().contains_key(header::AUTHORIZATION) {
+        (signed(&edge.credentials, request, None, MAX_CONSOLE_BODY_BYTES).await?, Lifetime::default())
+    } else {
+        let is_tls = edge.access.is_tls(&request);
+        let lifetime = edge.sessions.of(request.headers(), is_tls, Moment::now()).ok_or_else(|| {
+            Error::new(ErrorKind::MissingAuthentication, "there is no such session; log in again")
+        })?;
+        (request, lifetime)
+    };
+    request.extensions_mut().insert(lifetime);
+    let (parts, body) = request.into_parts();
+    admit(&parts.extensions);
+    let body = read(&parts.extensions, body, MAX_CONSOLE_BODY_BYTES).await?;
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+impl Edge {
+    /// Checks a secret access key that somebody sent with `request`.
+    ///
+    /// # Errors
+    /// Fails if no access key has this secret, or if there were too many wrong ones.
+    pub(crate) fn check_secret(&self, request: &Request, secret: &str) -> Result<(), Error> {
+        let is_right = || self.credentials.key_of_secret(secret.trim()).map(|_| ());
+        match self.guesses.check(|| self.access.caller(request), Instant::now(), is_right) {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => Err(Error::new(ErrorKind::Forbidden, "unknown secret access key")),
+            Err(wait) => {
+                let seconds = wait.as_secs().max(1);
+                let what = format!("too many wrong secret access keys; try again in {seconds} s");
+                Err(Error::new(ErrorKind::TooMany, what).retry_after(seconds))
+            }
+        }
     }
-    signed(credentials, request, None).await
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    shown.strip_prefix("Bearer ").map(str::to_owned)
 }
 
 /// Returns a request whose signature is right, with its body in memory and [`Verified`] among its extensions.
@@ -166,32 +139,43 @@ async fn signed(
     credentials: &Credentials,
     request: Request,
     service: Option<&str>,
+    most_bytes: usize,
 ) -> Result<Request, Error> {
     let (mut parts, body) = request.into_parts();
     let secret = |key: &str| credentials.secret(key);
     let is_known =
         credential_scope(&parts).is_some_and(|scope| credentials.secrets.contains_key(&scope.access_key));
     // Reads none of the body if the access key is unknown. Who knows it may still not know the secret.
-    let body = if is_known { read(&parts.extensions, body).await? } else { axum::body::Bytes::new() };
+    let body = if is_known { read(&parts.extensions, body, most_bytes).await? } else { Bytes::new() };
     let verified: Verified = verify(&parts, &body, &secret, SystemTime::now(), Expected { service })?;
     admit(&parts.extensions);
     parts.extensions.insert(verified);
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-/// Reads a body whose signature is still to be verified.
-async fn read(extensions: &http::Extensions, body: Body) -> Result<axum::body::Bytes, Error> {
+/// Reads a whole body of at most `most_bytes`. A body that may exceed 64 KiB waits until few others are being read.
+///
+/// # Errors
+/// Fails if the body is too large, incomplete or slower than 10 s, or if too many large ones are being read.
+pub(crate) async fn read(
+    extensions: &http::Extensions,
+    body: Body,
+    most_bytes: usize,
+) -> Result<Bytes, Error> {
     let too_slow = |_| Error::bad_request("the request body took longer than 10 s to arrive");
-    let most = HttpBody::size_hint(&body).upper().unwrap_or(u64::MAX);
-    let _large = if most > STRANGER_MAX_BYTES {
+    // A body without a length may become large.
+    let size = HttpBody::size_hint(&body).upper().unwrap_or(u64::MAX).min(most_bytes as u64 + 1);
+    let _large = if size > STRANGER_MAX_BYTES {
         let busy = || Error::new(ErrorKind::TooMany, "too many large requests at once; send it again");
-        Some(allow_large_body(extensions, MAX_API_BODY_BYTES as u64 + 1).await.ok_or_else(busy)?)
+        Some(allow_large_body(extensions, most_bytes as u64 + 1).await.ok_or_else(busy)?)
     } else {
         None
     };
-    let read =
-        tokio::time::timeout(STRANGER_TIMEOUT, to_bytes(body, MAX_API_BODY_BYTES)).await.map_err(too_slow)?;
-    read.map_err(|_| Error::new(ErrorKind::TooLarge, "the request body is incomplete or larger than 5 MiB"))
+    let read = tokio::time::timeout(STRANGER_TIMEOUT, to_bytes(body, most_bytes)).await.map_err(too_slow)?;
+    read.map_err(|_| {
+        let what = format!("the request body is incomplete or larger than {} KiB", most_bytes / 1024);
+        Error::new(ErrorKind::TooLarge, what)
+    })
 }
 
 #[cfg(test)]

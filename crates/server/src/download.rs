@@ -1,5 +1,5 @@
-//! Makes download links for the console: turns an `s3://` URL into a presigned link to this server. Never serves the
-//! object itself.
+//! Makes download links for the console: turns an `s3://` URL into a presigned link to this server. The link always
+//! saves the object as a file, so that no object opens as a page. Never serves the object itself.
 
 use std::time::SystemTime;
 
@@ -35,6 +35,7 @@ pub(crate) async fn download(
     let host = host.ok_or_else(|| Error::bad_request("the request has no `Host` header"))?;
     let (key, secret) =
         edge.credentials.first().ok_or_else(|| Error::not_found("no credentials to sign a link with"))?;
-    let link = presigned_get(key, secret, host, &format!("/{path}"), EXPIRES_S, SystemTime::now());
+    let as_file = [("response-content-disposition", "attachment")];
+    let link = presigned_get(key, secret, host, &format!("/{path}"), EXPIRES_S, &as_file, SystemTime::now());
     Ok(Json(json!({ "url": link })))
 }

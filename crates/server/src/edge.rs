@@ -1,5 +1,5 @@
-//! The state that every handler shares: one cheap handle to the server's parts. Its only own state is
-//! counters.
+//! The state that every handler shares: one cheap handle to the server's parts. Its only own state may be lost:
+//! counters, the console's sessions and wrong guesses.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
+use crate::access::Access;
 use crate::authentication::Credentials;
+use crate::guesses::Guesses;
 use crate::metrics::HttpCounters;
+use crate::sessions::Sessions;
 use crate::upload_outbox::UploadOutbox;
 
 /// The S3 endpoint, which gets every request that no other route takes.
@@ -26,6 +29,8 @@ pub struct ServerParts {
     pub engine: Engine,
     /// Who may use the API and the console.
     pub credentials: Credentials,
+    /// By which names and through which proxies clients reach the server.
+    pub access: Access,
     /// The S3 endpoint; make it with [`s3_fallback`].
     pub s3: S3Fallback,
     /// The queue of upload events.
@@ -50,6 +55,9 @@ where
 pub(crate) struct Edge {
     pub(crate) engine: Engine,
     pub(crate) credentials: Credentials,
+    pub(crate) access: Arc<Access>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) guesses: Arc<Guesses>,
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
     pub(crate) stop: CancellationToken,
@@ -58,7 +66,17 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts { engine, credentials, s3, outbox, stop } = parts;
-        Self { engine, credentials, s3, outbox, stop, counters: Arc::new(HttpCounters::new()) }
+        let ServerParts { engine, credentials, access, s3, outbox, stop } = parts;
+        Self {
+            engine,
+            credentials,
+            access: Arc::new(access),
+            sessions: Arc::default(),
+            guesses: Arc::default(),
+            s3,
+            outbox,
+            stop,
+            counters: Arc::new(HttpCounters::new()),
+        }
     }
 }

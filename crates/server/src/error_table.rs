@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Conflict,
     /// The request is valid, but something it names cannot be processed.
     Unprocessable,
+    /// There is no room for more of what the request would store.
+    QuotaExceeded,
     /// Too many requests or items; a later request may succeed.
     TooMany,
     /// The server is stopping.
@@ -60,6 +62,7 @@ impl ErrorKind {
             Self::NotFound => ("NotFoundException", StatusCode::NOT_FOUND),
             Self::Conflict => ("ConflictException", StatusCode::CONFLICT),
             Self::Unprocessable => ("UnprocessableEntityException", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::QuotaExceeded => ("ServiceQuotaExceededException", StatusCode::PAYMENT_REQUIRED),
             Self::TooMany => ("TooManyRequestsException", StatusCode::TOO_MANY_REQUESTS),
             Self::Stopping => ("ServiceUnavailableException", StatusCode::SERVICE_UNAVAILABLE),
             Self::Internal => ("InternalServerErrorException", StatusCode::INTERNAL_SERVER_ERROR),
@@ -74,6 +77,8 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// Seconds until the same request may succeed, if that is known.
+    retry_after_s: Option<u64>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -81,7 +86,7 @@ pub struct Error {
 impl Error {
     /// Makes an error of this kind. The caller sees `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), retry_after_s: None, source: None }
     }
 
     /// Makes a [`ErrorKind::BadRequest`] error.
@@ -101,6 +106,12 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self { source: Some(source.into()), ..Self::new(ErrorKind::Internal, what) }
+    }
+
+    /// Adds the number of seconds after which the caller may try again.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// Returns the kind, for callers to act on.
@@ -174,7 +185,7 @@ impl IntoResponse for Error {
             headers.insert(REQUEST_ID, value);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s.unwrap_or(5)));
         }
         response
     }

@@ -1,14 +1,15 @@
 //! Streams events and job progress to browsers and scripts as server-sent events. A client that reconnects with
-//! `Last-Event-ID` continues where it stopped. The server buffers at most one batch per client.
+//! `Last-Event-ID` continues where it stopped. The server buffers at most one batch per client. A stream ends with
+//! the session that it belongs to.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use abanico_engine::{Engine, JobId, JobRecord};
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::Stream;
 use futures::stream::unfold;
+use futures::{Stream, StreamExt};
 use http::HeaderMap;
 use serde_json::json;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::edge::Edge;
 use crate::error_table::Error;
 use crate::job_view;
+use crate::sessions::Lifetime;
 
 /// Largest number of events per read.
 const BATCH: usize = 50;
@@ -26,6 +28,7 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 /// Streams the events of all jobs, starting now or after the event that the client names.
 pub(crate) async fn events(
     State(edge): State<Edge>,
+    Extension(lifetime): Extension<Lifetime>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
     let after = match last_event_id(&headers)? {
@@ -39,7 +42,8 @@ pub(crate) async fn events(
         batch: Vec::new(),
         stop: edge.stop,
     };
-    Ok(Sse::new(unfold(reader, EventReader::next)).keep_alive(KeepAlive::default()))
+    let events = unfold(reader, EventReader::next).take_until(lifetime.over());
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Error> {
@@ -88,6 +92,7 @@ impl EventReader {
 /// Streams a job's progress at every change, until the job ends.
 pub(crate) async fn progress(
     State(edge): State<Edge>,
+    Extension(lifetime): Extension<Lifetime>,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
     let id = JobId::new(id);
@@ -99,7 +104,8 @@ pub(crate) async fn progress(
         last: None,
         stop: edge.stop,
     };
-    Ok(Sse::new(unfold(Some(reader), ProgressReader::next)).keep_alive(KeepAlive::default()))
+    let changes = unfold(Some(reader), ProgressReader::next).take_until(lifetime.over());
+    Ok(Sse::new(changes).keep_alive(KeepAlive::default()))
 }
 
 struct ProgressReader {

@@ -23,7 +23,7 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
     if edge.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
-    let is_told = is_from_here(&request) || operator(&edge.credentials, request).await.is_ok();
+    let is_told = is_from_here(&request) || operator(&edge, request).await.is_ok();
     match edge.engine.troubles().await {
         Ok(troubles) => {
             let uploads = edge.outbox.put_aside().await.unwrap_or_default();

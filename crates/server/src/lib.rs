@@ -1,6 +1,7 @@
 //! The HTTP edge of abanico: serves AWS's SDKs, browsers and monitoring, and passes their requests on to the engine
-//! and the S3 endpoint. Owns no state: whatever must last is in the engine or the outbox.
+//! and the S3 endpoint. Owns no state that must last: that is in the engine or the outbox.
 
+mod access;
 mod admission;
 mod authentication;
 mod console;
@@ -12,6 +13,7 @@ mod event_bus;
 mod event_delivery;
 mod events_stream;
 mod forwarded_jobs;
+mod guesses;
 mod health;
 pub mod job_view;
 mod local_outbox;
@@ -19,7 +21,10 @@ mod metrics;
 mod operations;
 mod places;
 mod router;
+mod same_origin;
+mod security_headers;
 mod serve;
+mod sessions;
 pub mod sigv4;
 #[cfg(test)]
 mod testing;
@@ -27,6 +32,7 @@ mod triggers;
 mod upload_outbox;
 mod webhooks;
 
+pub use access::Access;
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
 pub use edge::{S3Fallback, ServerParts, s3_fallback};
 pub use event_bus::{EVENT_SOURCE, EventBus};

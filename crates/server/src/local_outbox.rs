@@ -117,13 +117,14 @@ mod tests {
         let pairs = || vec![(key.to_owned(), secret.to_owned())];
         let parts = ServerParts {
             engine: test.engine.clone(),
+            access: crate::Access::default(),
             credentials: Credentials::new(pairs()),
             s3: s3_fallback(s3.service(pairs())),
             outbox,
             stop,
         };
         let now = std::time::SystemTime::now();
-        let link = presigned_get(key, secret, "127.0.0.1", "/uploads/a b.mp4", 60, now);
+        let link = presigned_get(key, secret, "127.0.0.1", "/uploads/a b.mp4", 60, &[], now);
         let request = http::Request::get(link).header("host", "127.0.0.1").body(Body::empty()).unwrap();
         let answer = Server::new(parts).oneshot(request).await.unwrap();
         let (status, body) = (answer.status(), answer.into_body().collect().await.unwrap().to_bytes());

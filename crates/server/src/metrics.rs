@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use crate::access::is_forwarded;
 use crate::authentication::operator;
 use crate::edge::Edge;
 use crate::error_table::Error;
@@ -49,15 +50,13 @@ pub(crate) async fn count(State(edge): State<Edge>, request: Request, next: Next
 pub(crate) fn is_from_here(request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     // Behind a proxy on this machine, every client would look local.
-    let is_forwarded =
-        request.headers().contains_key("x-forwarded-for") || request.headers().contains_key("forwarded");
-    peer.is_some_and(|ip| ip.is_loopback()) && !is_forwarded
+    peer.is_some_and(|ip| ip.is_loopback()) && !is_forwarded(request.headers())
 }
 
 /// Serves the metrics: on loopback to everyone, elsewhere only to the operator.
 pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
     if !is_from_here(&request) {
-        operator(&edge.credentials, request).await?;
+        operator(&edge, request).await?;
     }
     let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
     let running = edge.engine.list(ListFilter { stages, ..ListFilter::default() }, MAX_RUNNING).await?;

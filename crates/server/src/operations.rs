@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod presets;
 pub(crate) mod probe;
 pub(crate) mod queues;
+mod request_body;
 mod resources;
 pub(crate) mod sharing;
 pub(crate) mod tags;

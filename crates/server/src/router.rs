@@ -3,18 +3,21 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use http::{HeaderMap, Method, header};
 use tower::ServiceExt;
 
+use crate::access::require_known_host;
 use crate::authentication::{require_media_convert, require_operator};
 use crate::edge::{Edge, ServerParts};
 use crate::operations::{
     cancel_job, create_job, describe_endpoints, get_job, job_templates, jobs_queries, list_jobs, policy,
     presets, probe, queues, sharing, tags, unknown, versions,
 };
+use crate::same_origin::require_same_origin;
+use crate::security_headers::add_security_headers;
 use crate::sigv4::credential_scope;
 use crate::{console, dead_letters, download, events_stream, health, metrics};
 
@@ -26,14 +29,17 @@ impl Server {
     #[expect(clippy::new_ret_no_self, reason = "a server is its router; there is nothing else to hold on to")]
     pub fn new(parts: ServerParts) -> Router {
         let edge = Edge::new(parts);
-        let ours = Router::new()
+        let monitoring = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(health::ready))
-            .route("/metrics", get(metrics::metrics))
+            .route("/metrics", get(metrics::metrics));
+        // Unsigned requests, or those that a browser signs by itself, are answered only under the server's own names.
+        let by_name = monitoring
             .merge(console_routes(&edge))
-            .merge(media_convert_routes(&edge))
-            .fallback(everything_else);
-        ours.layer(from_fn_with_state(edge.clone(), s3_first))
+            .layer(from_fn_with_state(edge.clone(), require_known_host));
+        let ours = by_name.merge(media_convert_routes(&edge)).layer(from_fn(add_security_headers));
+        ours.fallback(everything_else)
+            .layer(from_fn_with_state(edge.clone(), s3_first))
             .layer(from_fn_with_state(edge.clone(), metrics::count))
             .with_state(edge)
     }
@@ -93,14 +99,17 @@ fn console_routes(edge: &Edge) -> Router<Edge> {
         .route("/_abanico/dead-letters", get(dead_letters::list))
         .route("/_abanico/dead-letters/{id}/replay", post(dead_letters::replay))
         .route("/_abanico/{*rest}", any(no_such_page))
-        .layer(from_fn_with_state(edge.credentials.clone(), require_operator));
+        .layer(from_fn_with_state(edge.clone(), require_operator));
+    let interface = Router::new()
+        .route("/_abanico/login", post(console::log_in))
+        .route("/_abanico/logout", post(console::log_out))
+        .merge(operator)
+        .layer(from_fn(require_same_origin));
     Router::new()
         .route("/_abanico/", get(console::page))
         .route("/_abanico/style.css", get(console::style))
         .route("/_abanico/script.js", get(console::script))
-        .route("/_abanico/login", post(console::log_in))
-        .route("/_abanico/logout", post(console::log_out))
-        .merge(operator)
+        .merge(interface)
 }
 
 async fn no_such_page() -> crate::error_table::Error {
@@ -129,7 +138,9 @@ async fn everything_else(State(edge): State<Edge>, request: Request) -> Response
     if scope.as_ref().is_some_and(|scope| scope.service == "mediaconvert") {
         return unknown::unknown(parts.method, parts.uri).await.into_response();
     }
-    if scope.is_none() && parts.uri.path() == "/" && wants_page(&parts.method, &parts.headers) {
+    let is_for_page = scope.is_none() && parts.uri.path() == "/" && wants_page(&parts.method, &parts.headers);
+    // Other hosts may be buckets.
+    if is_for_page && edge.access.check_host(&parts.headers, &parts.uri).is_ok() {
         return console::page().await.into_response();
     }
     s3(&edge, Request::from_parts(parts, body)).await

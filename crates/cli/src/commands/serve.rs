@@ -14,8 +14,8 @@ use std::time::Duration;
 use abanico_engine::{CHECK_PATIENCE, DatabaseCheck, Engine, EngineOptions, Forwarding};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
-    Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, ServeLimits, Server, ServerParts,
-    Webhook, deliver_events, run_triggers, s3_fallback,
+    Access, Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, ServeLimits, Server,
+    ServerParts, Webhook, deliver_events, run_triggers, s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -148,6 +148,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let parts = ServerParts {
         engine: engine.clone(),
         credentials: Credentials::new([pair.clone()]),
+        access: Access { hosts: config.hosts.clone(), trusted_proxies: config.trusted_proxies.clone() },
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
         stop: stop.clone(),

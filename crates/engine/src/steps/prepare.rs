@@ -51,16 +51,7 @@ pub(crate) async fn prepare(
         let part = inputs.len() * 99 / files.len().max(1);
         context.update(|progress| progress.probing_percent = u8::try_from(part).unwrap_or(99));
     }
-    let workshop = &context.workshop;
-    let request = PlanRequest {
-        settings,
-        user_metadata: &record.submission.user_metadata,
-        inputs: &inputs,
-        capabilities: &context.workshop.capabilities,
-        started_epoch_ms: record.times.started_ms.unwrap_or(record.times.submitted_ms),
-        chunking: if workshop.chunks { Chunking::For(workshop.cores) } else { Chunking::Off },
-    };
-    let plan = plan(request).map_err(|error| failure::from_plan(&error))?;
+    let (inputs, plan) = planned(context, settings, record, inputs).await?;
     for (index, file) in plan.caption_files.iter().enumerate() {
         check_policy(&context.policy, &file.url)?;
         let path = context.work.caption_file(index);
@@ -76,6 +67,31 @@ pub(crate) async fn prepare(
     }
     context.update(|progress| progress.probing_percent = 100);
     Ok(Prepared { inputs, plan })
+}
+
+/// Makes the plan on a thread for blocking work: one for many long inputs takes a while. Gives the inputs back.
+async fn planned(
+    context: &JobContext,
+    settings: &JobSettings,
+    record: &JobRecord,
+    inputs: Vec<MediaInfo>,
+) -> Result<(Vec<MediaInfo>, Plan), Failure> {
+    let (workshop, settings) = (context.workshop.clone(), settings.clone());
+    let user_metadata = record.submission.user_metadata.clone();
+    let started_epoch_ms = record.times.started_ms.unwrap_or(record.times.submitted_ms);
+    let made = tokio::task::spawn_blocking(move || {
+        let request = PlanRequest {
+            settings: &settings,
+            user_metadata: &user_metadata,
+            inputs: &inputs,
+            capabilities: &workshop.capabilities,
+            started_epoch_ms,
+            chunking: if workshop.chunks { Chunking::For(workshop.cores) } else { Chunking::Off },
+        };
+        plan(request).map(|plan| (inputs, plan))
+    });
+    let made = made.await.map_err(|_| failure::broken("planning ended without a plan"))?;
+    made.map_err(|error| failure::from_plan(&error))
 }
 
 /// Refuses an image that is not what its extension says, before anything is encoded. TGA files have no signature at

@@ -160,3 +160,126 @@ fn word_characters_are_those_of_every_language() {
     }
     assert!(matches("^[a-z]*$", "abc") && !matches("^[a-z]*$", "é"));
 }
+
+/// Returns the only problem of a job with one change.
+fn problem_with(pointer: &str, value: Value) -> String {
+    let mut found = problems_with(&[(pointer, value)]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn counts_are_limited() {
+    let many = |count: usize, one: Value| Value::Array(vec![one; count]);
+    let input = json!({"fileInput": "s3://in/a.mp4"});
+    assert_eq!(problems_with(&[("/settings/inputs", many(150, input.clone()))]), Vec::<String>::new());
+    assert_eq!(
+        problem_with("/settings/inputs", many(151, input.clone())),
+        "/settings/inputs: Should have at most 150 items"
+    );
+    let mut group = job().pointer("/settings/outputGroups/0").unwrap().clone();
+    group["outputs"][0]["nameModifier"] = json!("_a");
+    let output = group["outputs"][0].clone();
+    group["outputs"] = many(100, output.clone());
+    assert_eq!(problems_with(&[("/settings/outputGroups", many(2, group.clone()))]), Vec::<String>::new());
+    group["outputs"] = many(101, output);
+    assert_eq!(
+        problem_with("/settings/outputGroups", many(2, group)),
+        "/settings/outputGroups: Should have at most 200 outputs in all"
+    );
+    let clippings = many(1001, json!({"startTimecode": "00:00:00:00"}));
+    assert_eq!(
+        problem_with("/settings/inputs/0/inputClippings", clippings),
+        "/settings/inputs/0/inputClippings: Should have at most 1000 items"
+    );
+    let selectors: Map<_, _> = (0..1001).map(|number| (number.to_string(), json!({}))).collect();
+    assert_eq!(
+        problem_with("/settings/inputs/0/audioSelectors", Value::Object(selectors)),
+        "/settings/inputs/0/audioSelectors: Should have at most 1000 items"
+    );
+}
+
+#[test]
+fn number_of_values_and_problems_is_limited() {
+    let deep = json!(vec![vec![0; 1000]; 100]);
+    assert_eq!(problem_with("/settings/odd", deep), "/: Should have at most 100000 values in all");
+    let wrong = vec![json!(17); 1000];
+    assert_eq!(problems_with(&[("/settings/outputGroups", json!(wrong))]).len(), 100);
+}
+
+#[test]
+fn values_are_counted_before_parsing() {
+    for text in ["1", "[]", r#"{"a": [1, 2, {"b": null}], "c": "x, [y\"], {"}"#, r#"["\\", "\\\"", 3]"#, ""] {
+        let counted = limits::count_values(text.as_bytes());
+        let real = serde_json::from_str::<Value>(text).map_or(1, |value| count(&value));
+        // An empty list counts its missing item.
+        assert!(counted == real || counted == real + 1, "{text}: {counted} instead of {real}");
+    }
+    assert_eq!(limits::count_values(&[b','; 1000]), 1001);
+}
+
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Value::Object(object) => 1 + object.values().map(count).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+#[test]
+fn texts_are_limited() {
+    let destination = "/settings/outputGroups/0/outputGroupSettings/fileGroupSettings/destination";
+    assert_eq!(
+        problem_with(destination, json!(format!("s3://out/{}/", "x".repeat(8192)))),
+        format!("{destination}: Should have at most 8192 characters")
+    );
+    assert_eq!(
+        problem_with("/clientRequestToken", json!("x".repeat(257))),
+        "/clientRequestToken: Should have at most 256 characters"
+    );
+    for (member, text) in [("jobTemplate", "a\u{7}b"), ("clientRequestToken", "a\nb"), ("queue", "a\0")] {
+        let expected = format!("/{member}: Should not have control characters");
+        assert_eq!(problem_with(&format!("/{member}"), json!(text)), expected);
+    }
+    assert_eq!(
+        problem_with(&format!("{OUTPUT}/nameModifier"), json!("_a\n#EXT-X-KEY")),
+        format!("{OUTPUT}/nameModifier: Should not have control characters")
+    );
+    // S3 allows control characters in keys, and triggers put keys into the metadata.
+    let odd = [
+        ("/settings/inputs/0/fileInput", json!("s3://in/a\nb.mp4")),
+        ("/userMetadata", json!({"k": "a\nb"})),
+    ];
+    assert_eq!(problems_with(&odd), Vec::<String>::new());
+}
+
+#[test]
+fn tags_and_metadata_have_their_limits() {
+    let many = |count: usize| Value::Object((0..count).map(|n| (format!("k{n}"), json!("v"))).collect());
+    assert_eq!(problems_with(&[("/tags", many(50)), ("/userMetadata", many(100))]), Vec::<String>::new());
+    for (member, value, what) in [
+        ("tags", many(51), "/tags: Should have at most 50 items"),
+        ("tags", json!({"": "v"}), "/tags: Should have keys of 1 to 128 characters"),
+        ("tags", json!({"k".repeat(129): "v"}), "/tags: Should have keys of 1 to 128 characters"),
+        ("tags", json!({"AWS:k": "v"}), "/tags: Should not have keys that begin with aws:"),
+        ("tags", json!({"k": "v".repeat(257)}), "/tags/k: Should have at most 256 characters"),
+        ("tags", json!({"k": "a\u{1b}b"}), "/tags/k: Should not have control characters"),
+        ("userMetadata", many(101), "/userMetadata: Should have at most 100 items"),
+        (
+            "userMetadata",
+            json!({"k": "v".repeat(2049)}),
+            "/userMetadata/k: Should have at most 2048 characters",
+        ),
+        (
+            "userMetadata",
+            json!({"a\nb": "v"}),
+            "/userMetadata: Should have keys of at most 256 characters without control characters",
+        ),
+    ] {
+        assert_eq!(problem_with(&format!("/{member}"), value), what);
+    }
+    let name = validate(&json!({"name": "q".repeat(257)}), "CreateQueueRequest").unwrap_err();
+    assert_eq!(name.to_string(), "/name: Should have at most 256 characters");
+    let name = validate(&json!({"name": "q\n"}), "CreateQueueRequest").unwrap_err();
+    assert_eq!(name.to_string(), "/name: Should not have control characters");
+}

@@ -1,6 +1,9 @@
 "use strict";
 // Lists jobs and dead letters and keeps them up to date from the server's event stream. Inserts everything as text,
 // never as markup, because uploaders choose the file names.
+//
+// The session's cookie is not enough for the server: each request also carries the session's token, which only this
+// page has. The tab keeps it for as long as it is open.
 
 const byId = (id) => document.getElementById(id);
 let stream = null;
@@ -9,10 +12,14 @@ let olderToken = null;
 let isOlderShown = false;
 let refreshTimer = null;
 
-async function api(path, options = {}) {
-  const answer = await fetch("/_abanico" + path, { credentials: "same-origin", ...options });
-  const body = await answer.json().catch(() => ({}));
+const TOKEN = "abanico-console-token";
+const token = () => sessionStorage.getItem(TOKEN);
+
+async function request(path, { headers = {}, ...options } = {}) {
+  const ours = { "X-Abanico-Console": token() || "login", ...headers };
+  const answer = await fetch("/_abanico" + path, { credentials: "same-origin", cache: "no-store", headers: ours, ...options });
   if (!answer.ok) {
+    const body = await answer.json().catch(() => ({}));
     const error = new Error(body.message || answer.status + " " + answer.statusText);
     error.status = answer.status;
     throw error;
@@ -22,7 +29,70 @@ async function api(path, options = {}) {
     byId("warning").textContent = warning || "";
     byId("warning").hidden = !warning;
   }
-  return body;
+  return answer;
+}
+
+const api = async (path, options) => (await request(path, options)).json();
+
+// Reads server-sent events as EventSource does, which cannot send the token. Reconnects until it is closed.
+class Events {
+  constructor(path, listeners) {
+    this.path = path;
+    this.listeners = listeners;
+    this.stop = new AbortController();
+    this.run();
+  }
+
+  close() {
+    this.stop.abort();
+  }
+
+  async run() {
+    while (!this.stop.signal.aborted) {
+      try {
+        const headers = this.lastId === undefined ? {} : { "Last-Event-ID": this.lastId };
+        const answer = await request(this.path, { headers, signal: this.stop.signal });
+        this.tell("open");
+        await this.read(answer.body.pipeThrough(new TextDecoderStream()).getReader());
+      } catch (error) {
+        if (this.stop.signal.aborted) return;
+        if (error.status === 403) {
+          leave();
+          return;
+        }
+      }
+      if (this.stop.signal.aborted) return;
+      this.tell("error");
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+    }
+  }
+
+  async read(reader) {
+    let text = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += value;
+      const events = text.split("\n\n");
+      text = events.pop();
+      events.forEach((event) => this.take(event));
+    }
+  }
+
+  take(event) {
+    let [name, data] = ["message", []];
+    for (const line of event.split("\n")) {
+      const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
+      if (field === "event") name = value;
+      if (field === "id") this.lastId = value;
+      if (field === "data") data.push(value);
+    }
+    if (data.length > 0) this.tell(name, data.join("\n"));
+  }
+
+  tell(name, data) {
+    if (!this.stop.signal.aborted && this.listeners[name]) this.listeners[name](data);
+  }
 }
 
 function element(name, text, attributes = {}) {
@@ -38,11 +108,11 @@ function show(isSignedIn) {
   byId("log-out").hidden = !isSignedIn;
 }
 
-function jobsPath(token) {
+function jobsPath(page) {
   const query = new URLSearchParams({ maxResults: "20" });
   const status = byId("status").value;
   if (status) query.set("status", status);
-  if (token) query.set("nextToken", token);
+  if (page) query.set("nextToken", page);
   return "/jobs?" + query;
 }
 
@@ -116,9 +186,8 @@ function watch(jobs) {
   }
   for (const id of running) {
     if (watches.has(id)) continue;
-    const source = new EventSource("/_abanico/jobs/" + encodeURIComponent(id) + "/progress");
-    source.addEventListener("progress", (event) => {
-      const now = JSON.parse(event.data);
+    const source = new Events("/jobs/" + encodeURIComponent(id) + "/progress", { progress: (data) => {
+      const now = JSON.parse(data);
       const line = document.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
       if (line) {
         line.querySelector("progress").value = now.jobPercentComplete;
@@ -129,7 +198,7 @@ function watch(jobs) {
         watches.delete(id);
         refreshSoon();
       }
-    });
+    } });
     watches.set(id, source);
   }
 }
@@ -154,8 +223,8 @@ function refreshSoon() {
   }, 300);
 }
 
-function setOlder(token) {
-  olderToken = token || null;
+function setOlder(page) {
+  olderToken = page || null;
   byId("more").hidden = !olderToken;
 }
 
@@ -178,7 +247,7 @@ async function act(work) {
 }
 
 function fail(error) {
-  if (error.status === 403 || error.status === 400 && !byId("login").hidden) {
+  if (error.status === 403) {
     leave();
     return;
   }
@@ -186,6 +255,7 @@ function fail(error) {
 }
 
 function leave() {
+  sessionStorage.removeItem(TOKEN);
   if (stream) stream.close();
   stream = null;
   watch([]);
@@ -197,10 +267,11 @@ function leave() {
 
 function listen() {
   if (stream) return;
-  stream = new EventSource("/_abanico/events");
-  stream.addEventListener("open", () => { byId("live").textContent = "live"; });
-  stream.addEventListener("job", refreshSoon);
-  stream.addEventListener("error", () => { byId("live").textContent = "disconnected, reconnecting"; });
+  stream = new Events("/events", {
+    open: () => { byId("live").textContent = "live"; },
+    job: refreshSoon,
+    error: () => { byId("live").textContent = "disconnected, reconnecting"; },
+  });
 }
 
 byId("login").addEventListener("submit", async (event) => {
@@ -208,7 +279,8 @@ byId("login").addEventListener("submit", async (event) => {
   byId("login-error").textContent = "";
   try {
     const secretAccessKey = byId("secret").value;
-    await api("/login", { method: "POST", body: JSON.stringify({ secretAccessKey }) });
+    const opened = await api("/login", { method: "POST", body: JSON.stringify({ secretAccessKey }) });
+    sessionStorage.setItem(TOKEN, opened.token);
     byId("secret").value = "";
     await refresh();
     listen();
@@ -229,4 +301,5 @@ byId("more").addEventListener("click", async () => {
   }
 });
 
-refresh().then(listen).catch(fail);
+if (token()) refresh().then(listen).catch(fail);
+else leave();

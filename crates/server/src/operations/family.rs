@@ -4,11 +4,13 @@
 use abanico_engine::Engine;
 use abanico_model::arn::{ResourceKind, resource_name};
 use axum::Json;
+use axum::body::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::pages::{Item, ListParams, page};
-use super::resources::{changed, checked, delete, new_name, own, refuse_system, view};
+use super::request_body::checked;
+use super::resources::{changed, check_room, delete, new_name, own, refuse_system, view};
 use crate::error_table::Error;
 
 /// The differences between presets and job templates.
@@ -31,10 +33,11 @@ impl Family {
     pub(super) async fn create(
         &self,
         engine: &Engine,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<(StatusCode, Json<Value>), Error> {
-        let request = checked(body, self.shapes.0)?;
+        let request = checked(body, self.shapes.0, None).await?;
         let name = new_name(&request, |name| (self.system)(name).is_some())?;
+        check_room(engine, self.kind, &request, true).await?;
         let made = engine.create_resource(self.kind, &name, request).await?;
         Ok((StatusCode::CREATED, self.answer(view(&made))))
     }
@@ -65,12 +68,13 @@ impl Family {
         &self,
         engine: &Engine,
         given: &str,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Json<Value>, Error> {
         self.refuse_system(given)?;
         let known = own(engine, self.kind, given).await?;
-        let change = checked(&named(body, &known.name), self.shapes.1)?;
+        let change = checked(body, self.shapes.1, Some(("name", known.name.clone()))).await?;
         let body = changed(&known.body, &change);
+        check_room(engine, self.kind, &body, false).await?;
         Ok(self.answer(view(&engine.update_resource(known, body).await?)))
     }
 
@@ -91,17 +95,5 @@ impl Family {
 
     fn answer(&self, one: Value) -> Json<Value> {
         Json(Value::Object(Map::from_iter([(self.one.to_owned(), one)])))
-    }
-}
-
-/// Adds the path's name to a body, because AWS's model requires it there. Returns a body that is not an object
-/// unchanged.
-pub(super) fn named(body: &[u8], name: &str) -> Vec<u8> {
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(mut request)) => {
-            request.insert("name".to_owned(), json!(name));
-            Value::Object(request).to_string().into_bytes()
-        }
-        _ => body.to_vec(),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn create(
     State(edge): State<Edge>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Error> {
-    FAMILY.create(&edge.engine, &body).await
+    FAMILY.create(&edge.engine, body).await
 }
 
 pub(crate) async fn get(State(edge): State<Edge>, Path(given): Path<String>) -> Result<Json<Value>, Error> {
@@ -46,7 +46,7 @@ pub(crate) async fn update(
     Path(given): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
-    FAMILY.update(&edge.engine, &given, &body).await
+    FAMILY.update(&edge.engine, &given, body).await
 }
 
 pub(crate) async fn remove(

@@ -11,7 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::resources::checked;
+use super::list_jobs::PAGE_BYTES;
+use super::request_body::checked;
 use super::versions::ENGINE_VERSION;
 use crate::edge::Edge;
 use crate::error_table::Error;
@@ -22,7 +23,7 @@ const MAX_RESULTS: usize = 20;
 const BATCH: usize = 200;
 
 pub(crate) async fn start(State(edge): State<Edge>, body: Bytes) -> Result<(StatusCode, Json<Value>), Error> {
-    let request = checked(&body, "StartJobsQueryRequest")?;
+    let request = checked(body, "StartJobsQueryRequest", None).await?;
     let place = request.get("nextToken").and_then(Value::as_str).map(read_token).transpose()?;
     let id = edge.engine.new_query_id();
     let query = json!({"request": request, "after": place.map(|(time, id)| json!([time, id]))});
@@ -40,10 +41,10 @@ pub(crate) async fn results(State(edge): State<Edge>, Path(id): Path<String>) ->
     let after = query["after"]
         .as_array()
         .and_then(|place| Some((place.first()?.as_i64()?, JobId::new(place.get(1)?.as_str()?))));
-    let found = passing(&edge.engine, request, after, most + 1).await?;
+    let (found, goes_on) = passing(&edge.engine, request, after, most).await?;
     let mut answer =
-        json!({"jobs": found.iter().take(most).map(job_view::job).collect::<Vec<_>>(), "status": "COMPLETE"});
-    if let Some(last) = found.get(most - 1).filter(|_| found.len() > most) {
+        json!({"jobs": found.iter().map(job_view::job).collect::<Vec<_>>(), "status": "COMPLETE"});
+    if let Some(last) = found.last().filter(|_| goes_on) {
         let place = format!("{} {}", last.times.submitted_ms, last.id);
         answer["nextToken"] = json!(URL_SAFE_NO_PAD.encode(place));
     }
@@ -61,26 +62,34 @@ fn read_token(token: &str) -> Result<(i64, String), Error> {
     })
 }
 
-/// Returns up to `most` jobs that match the request's filters, starting after a given job.
+/// Returns up to `most` jobs that match the request's filters, starting after a given job, and whether there are more.
+/// Returns fewer if they are very large.
 async fn passing(
     engine: &Engine,
     request: &Value,
     after: Option<(i64, JobId)>,
     most: usize,
-) -> Result<Vec<JobRecord>, Error> {
+) -> Result<(Vec<JobRecord>, bool), Error> {
     let filters: Vec<Filter> =
         request.get("filterList").and_then(Value::as_array).into_iter().flatten().map(Filter::read).collect();
     let newest_first = request.get("order").and_then(Value::as_str) != Some("ASCENDING");
-    let (mut found, mut after) = (Vec::new(), after);
+    let (mut found, mut after, mut bytes) = (Vec::new(), after, 0);
     loop {
         let filter = ListFilter { newest_first, after: after.clone(), ..ListFilter::default() };
-        let batch = engine.list(filter, BATCH).await?;
-        let is_last = batch.len() < BATCH;
+        let (batch, has_more) = engine.list_within(filter, BATCH, PAGE_BYTES).await?;
         after = batch.last().map(|job| (job.times.submitted_ms, job.id.clone()));
-        found.extend(batch.into_iter().filter(|job| filters.iter().all(|filter| filter.takes(job))));
-        if is_last || found.len() >= most {
-            found.truncate(most);
-            return Ok(found);
+        for job in batch {
+            if !filters.iter().all(|filter| filter.takes(&job)) {
+                continue;
+            }
+            bytes += job.submission.settings.to_string().len();
+            if found.len() == most || (bytes > PAGE_BYTES && !found.is_empty()) {
+                return Ok((found, true));
+            }
+            found.push(job);
+        }
+        if !has_more {
+            return Ok((found, false));
         }
     }
 }

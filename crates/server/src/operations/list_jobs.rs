@@ -1,5 +1,5 @@
 //! ListJobs and SearchJobs: return up to 20 jobs that match a filter, and a token for the next page. Reads at most
-//! one page, plus one job, from the engine.
+//! one page, plus one job, from the engine. A page of very large jobs is shorter.
 //!
 //! The token is opaque and belongs to its filter. It identifies a job, not an offset, so jobs created in the meantime
 //! neither repeat nor hide others.
@@ -19,6 +19,8 @@ use crate::error_table::Error;
 use crate::job_view;
 
 const MAX_RESULTS: usize = 20;
+/// Most bytes of settings in a page. A page of jobs with more has fewer jobs.
+pub(super) const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
@@ -38,9 +40,7 @@ pub(crate) async fn list_jobs(
     let Query(params) = params.map_err(|rejection| Error::bad_request(rejection.body_text()))?;
     let limit = limit(params.max_results.as_deref())?;
     let filter = filter(&params)?;
-    let mut records = edge.engine.list(filter, limit + 1).await?;
-    let goes_on = records.len() > limit;
-    records.truncate(limit);
+    let (records, goes_on) = edge.engine.list_within(filter, limit, PAGE_BYTES).await?;
     let jobs: Vec<Value> = records.iter().map(job_view::job).collect();
     let mut answer = json!({ "jobs": jobs });
     if let Some(last) = records.last().filter(|_| goes_on) {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::resources::checked;
+use super::request_body::checked;
 use crate::edge::Edge;
 use crate::error_table::Error;
 
@@ -20,7 +20,7 @@ pub(crate) async fn get(State(edge): State<Edge>) -> Result<Json<Value>, Error> 
 }
 
 pub(crate) async fn put(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
-    let request = checked(&body, "PutPolicyRequest")?;
+    let request = checked(body, "PutPolicyRequest", None).await?;
     let policy = whole(&request["policy"]);
     edge.engine.keep(Kept::Policy, NAME, policy.clone()).await?;
     Ok(Json(json!({ "policy": policy })))

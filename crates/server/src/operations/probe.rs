@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use super::resources::checked;
+use super::request_body::checked;
 use crate::edge::Edge;
 use crate::error_table::{Error, ErrorKind};
 
@@ -16,7 +16,7 @@ use crate::error_table::{Error, ErrorKind};
 const MOST_FILES: usize = 10;
 
 pub(crate) async fn probe(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
-    let request = checked(&body, "ProbeRequest")?;
+    let request = checked(body, "ProbeRequest", None).await?;
     let files: Vec<&Value> =
         request.get("inputFiles").and_then(Value::as_array).into_iter().flatten().collect();
     if files.is_empty() || files.len() > MOST_FILES {

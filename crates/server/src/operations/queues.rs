@@ -9,9 +9,9 @@ use axum::extract::{Path, Query, State};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::family::named;
 use super::pages::{Item, ListParams, page};
-use super::resources::{changed, checked, delete, new_name, own, refuse_system, view};
+use super::request_body::checked;
+use super::resources::{changed, check_room, delete, new_name, own, refuse_system, view};
 use crate::edge::Edge;
 use crate::error_table::{Error, ErrorKind};
 
@@ -23,8 +23,9 @@ pub(crate) async fn create(
     State(edge): State<Edge>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Error> {
-    let request = checked(&body, "CreateQueueRequest")?;
+    let request = checked(body, "CreateQueueRequest", None).await?;
     let name = new_name(&request, |name| name == DEFAULT)?;
+    check_room(&edge.engine, KIND, &request, true).await?;
     let made = edge.engine.create_resource(KIND, &name, request).await?;
     Ok((StatusCode::CREATED, Json(json!({"queue": counted(&edge.engine, &made).await?}))))
 }
@@ -67,8 +68,9 @@ pub(crate) async fn update(
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
     let known = found(&edge.engine, &given).await?;
-    let change = checked(&named(&body, &known.name), "UpdateQueueRequest")?;
+    let change = checked(body, "UpdateQueueRequest", Some(("name", known.name.clone()))).await?;
     let body = changed(&known.body, &change);
+    check_room(&edge.engine, KIND, &body, false).await?;
     let made = edge.engine.update_resource(known, body).await?;
     Ok(Json(json!({"queue": counted(&edge.engine, &made).await?})))
 }

@@ -1,24 +1,34 @@
-//! The code that presets, job templates and queues share: checks request bodies against AWS's model, stores resources
-//! and shows them. System resources cannot be changed.
+//! The code that presets, job templates and queues share: limits resources, stores them and shows them. System
+//! resources cannot be changed.
 
 use abanico_engine::{Engine, Kept, Resource};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
-use abanico_model::{keys, validate};
 use serde_json::{Value, json};
 
-use crate::error_table::Error;
+use crate::error_table::{Error, ErrorKind};
 use crate::job_view::seconds;
 
-/// Parses a body as the shape `shape` of AWS's model and returns it in wire form.
-pub(super) fn checked(body: &[u8], shape: &str) -> Result<Value, Error> {
-    let request: Value = serde_json::from_slice(body)
-        .map_err(|error| Error::bad_request(format!("the body is not JSON: {error}")))?;
-    if !request.is_object() {
-        return Err(Error::bad_request("the body is not a JSON object"));
+/// Most resources of one kind, and their size together in bytes. Both are abanico's own limits: AWS's quotas depend on
+/// the account.
+const MOST_RESOURCES: u64 = 1000;
+const MOST_RESOURCE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Checks that there is room for a body of a resource. `is_new` says whether it is a further one.
+pub(super) async fn check_room(
+    engine: &Engine,
+    kind: ResourceKind,
+    body: &Value,
+    is_new: bool,
+) -> Result<(), Error> {
+    let stored = engine.stored_resources(kind).await?;
+    let bytes = stored.bytes.saturating_add(body.to_string().len() as u64);
+    if (is_new && stored.count >= MOST_RESOURCES) || bytes > MOST_RESOURCE_BYTES {
+        let word = kind.segment();
+        let what =
+            format!("there is no room for more {word}: delete some, the limit is {MOST_RESOURCES} and 8 MiB");
+        return Err(Error::new(ErrorKind::QuotaExceeded, what));
     }
-    let request = keys::to_wire(request, shape);
-    validate::validate(&request, shape).map_err(|problems| Error::bad_request(problems.to_string()))?;
-    Ok(request)
+    Ok(())
 }
 
 /// Returns the name in a body. Fails if it is empty or the name of a system resource.
@@ -29,7 +39,7 @@ pub(super) fn new_name(body: &Value, is_system: impl Fn(&str) -> bool) -> Result
     }
     if is_system(name) {
         let what = format!("`{name}` is reserved for the system; choose another name");
-        return Err(Error::new(crate::error_table::ErrorKind::Conflict, what));
+        return Err(Error::new(ErrorKind::Conflict, what));
     }
     Ok(name.to_owned())
 }
@@ -54,7 +64,7 @@ pub(super) fn not_found(kind: ResourceKind, name: &str) -> Error {
 pub(super) fn refuse_system(kind: ResourceKind, name: &str) -> Error {
     let word = kind.segment().trim_end_matches('s');
     Error::new(
-        crate::error_table::ErrorKind::Forbidden,
+        ErrorKind::Forbidden,
         format!("the {word} `{name}` belongs to the system and cannot be changed"),
     )
 }

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::resources::checked;
+use super::request_body::checked;
 use crate::edge::Edge;
 use crate::error_table::Error;
 
@@ -17,7 +17,7 @@ pub(crate) async fn associate(
     State(edge): State<Edge>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Error> {
-    let request = checked(&body, "AssociateCertificateRequest")?;
+    let request = checked(body, "AssociateCertificateRequest", None).await?;
     let arn = request.get("arn").and_then(Value::as_str).unwrap_or_default();
     check_certificate(arn)?;
     edge.engine.keep(Kept::Certificate, arn, json!({})).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn disassociate(
 }
 
 pub(crate) async fn share(State(edge): State<Edge>, body: Bytes) -> Result<(StatusCode, Json<Value>), Error> {
-    let request = checked(&body, "CreateResourceShareRequest")?;
+    let request = checked(body, "CreateResourceShareRequest", None).await?;
     let job = request.get("jobId").and_then(Value::as_str).unwrap_or_default();
     let id = JobId::new(resource_name(job, ResourceKind::Job));
     edge.engine.get(&id).await?;

@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use serde_json::{Map, Value, json};
 
-use super::resources::{checked, not_found};
+use super::request_body::checked;
+use super::resources::not_found;
 use crate::edge::Edge;
 use crate::error_table::Error;
 
@@ -16,7 +17,7 @@ use crate::error_table::Error;
 const MOST_TAGS: usize = 50;
 
 pub(crate) async fn tag(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
-    let request = checked(&body, "TagResourceRequest")?;
+    let request = checked(body, "TagResourceRequest", None).await?;
     let arn = request.get("arn").and_then(Value::as_str).unwrap_or_default();
     let mut tags = tags_of(&edge.engine, arn).await?;
     tags.extend(request.get("tags").and_then(Value::as_object).cloned().unwrap_or_default());
@@ -33,7 +34,8 @@ pub(crate) async fn untag(
     Path(arn): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
-    let request = checked(&with_arn(&body, &arn), "UntagResourceRequest")?;
+    let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+    let request = checked(body, "UntagResourceRequest", Some(("arn", arn.clone()))).await?;
     let mut tags = tags_of(&edge.engine, &arn).await?;
     let keys = request.get("tagKeys").and_then(Value::as_array).into_iter().flatten();
     for key in keys.filter_map(Value::as_str) {
@@ -46,19 +48,6 @@ pub(crate) async fn untag(
 pub(crate) async fn list(State(edge): State<Edge>, Path(arn): Path<String>) -> Result<Json<Value>, Error> {
     let tags = tags_of(&edge.engine, &arn).await?;
     Ok(Json(json!({"resourceTags": {"arn": arn, "tags": tags}})))
-}
-
-/// Adds the path's ARN to a body, because AWS's model requires it there. Treats a missing body as an empty object.
-/// Returns a body that is not an object unchanged.
-fn with_arn(body: &[u8], arn: &str) -> Vec<u8> {
-    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(mut request)) => {
-            request.insert("arn".to_owned(), json!(arn));
-            Value::Object(request).to_string().into_bytes()
-        }
-        _ => body.to_vec(),
-    }
 }
 
 /// Returns the tags of a resource: those set later, or else those that it was created with.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::same_origin::{CONSOLE_HEADER, LOGIN};
 use crate::sigv4::signed;
 use crate::testing::{self, TestEngine};
 use crate::{Credentials, OutboxError, UploadEntry, UploadOutbox};
@@ -74,6 +75,7 @@ async fn fixture() -> Fixture {
     let router = Server::new(ServerParts {
         engine: test.engine.clone(),
         credentials: Credentials::new([(KEY.0.to_owned(), KEY.1.to_owned())]),
+        access: crate::Access { hosts: vec!["console.example".to_owned()], ..crate::Access::default() },
         s3: crate::s3_fallback(s3),
         outbox: Arc::new(Dead(Mutex::new(vec![7]))),
         stop: stop.clone(),
@@ -214,26 +216,219 @@ async fn requests_reach_their_service() {
     assert_eq!(send("GET", "/readyz").await, "stopping\n");
 }
 
+/// What a browser knows of its session.
+struct LoggedIn {
+    cookie: String,
+    token: String,
+}
+
+impl LoggedIn {
+    fn request(&self, method: &str, path: &str) -> http::Request<Body> {
+        let mut request = plain(method, path, String::new()).map(Body::from);
+        request.headers_mut().insert("cookie", self.cookie.parse().unwrap());
+        request.headers_mut().insert(CONSOLE_HEADER, self.token.parse().unwrap());
+        request
+    }
+}
+
+impl Fixture {
+    async fn log_in(&self, secret: &str) -> Answer {
+        let body = json!({ "secretAccessKey": secret }).to_string();
+        let mut request = plain("POST", "/_abanico/login", body).map(Body::from);
+        request.headers_mut().insert(CONSOLE_HEADER, LOGIN.parse().unwrap());
+        self.send(request).await
+    }
+
+    async fn logged_in(&self) -> LoggedIn {
+        let entered = self.log_in(KEY.1).await;
+        let cookie = entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        LoggedIn { cookie, token: entered.json()["token"].as_str().unwrap().to_owned() }
+    }
+}
+
 #[tokio::test]
 async fn console_api_needs_login_bearer_or_signature() {
     let fixture = fixture().await;
-    let list = || plain("GET", "/_abanico/jobs", String::new()).map(Body::from);
-    assert_eq!(fixture.send(list()).await.status, 403);
-    let login = |secret: &str| {
-        plain("POST", "/_abanico/login", json!({ "secretAccessKey": secret }).to_string()).map(Body::from)
-    };
-    assert_eq!(fixture.send(login("guess")).await.code(), (403, "ForbiddenException"));
-    let entered = fixture.send(login(KEY.1)).await;
-    let cookie = entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let mut request = list();
-    request.headers_mut().insert("cookie", cookie.parse().unwrap());
-    let listed = fixture.send(request).await;
+    let list = || plain("GET", "/_abanico/jobs", String::new());
+    assert_eq!(fixture.send(list().map(Body::from)).await.status, 403);
+    assert_eq!(fixture.log_in("guess").await.code(), (403, "ForbiddenException"));
+    let listed = fixture.send(fixture.logged_in().await.request("GET", "/_abanico/jobs")).await;
     assert_eq!((listed.status, listed.json()), (200, json!({"jobs": []})));
     assert_eq!(fixture.bearer("GET", "/_abanico/jobs").await.status, 200);
-    let by_signature =
-        fixture.send(signed(plain("GET", "/_abanico/jobs", String::new()), KEY, "execute-api")).await;
-    assert_eq!(by_signature.status, 200);
+    assert_eq!(fixture.send(signed(list(), KEY, "execute-api")).await.status, 200);
     assert_eq!(fixture.bearer("GET", "/_abanico/nothing").await.code(), (404, "NotFoundException"));
+    let link = crate::sigv4::presigned_get(
+        KEY.0,
+        KEY.1,
+        "127.0.0.1",
+        "/_abanico/jobs",
+        60,
+        &[],
+        std::time::SystemTime::now(),
+    );
+    let mut by_link = plain("GET", &link, String::new()).map(Body::from);
+    assert_eq!(fixture.send(by_link).await.status, 403);
+    by_link = plain("GET", &link, String::new()).map(Body::from);
+    by_link.headers_mut().insert(CONSOLE_HEADER, LOGIN.parse().unwrap());
+    assert_eq!(fixture.send(by_link).await.status, 403, "a link can stand on any page");
+}
+
+/// All routes of the console's API.
+const CONSOLE_API: [(&str, &str); 9] = [
+    ("POST", "/_abanico/login"),
+    ("POST", "/_abanico/logout"),
+    ("GET", "/_abanico/jobs"),
+    ("GET", "/_abanico/jobs/17-abcdef"),
+    ("DELETE", "/_abanico/jobs/17-abcdef"),
+    ("GET", "/_abanico/jobs/17-abcdef/progress"),
+    ("GET", "/_abanico/download?url=s3://uploads/a.mp4"),
+    ("GET", "/_abanico/dead-letters"),
+    ("POST", "/_abanico/dead-letters/7/replay"),
+];
+
+#[tokio::test]
+async fn requests_from_elsewhere_are_refused_on_every_route() {
+    let fixture = fixture().await;
+    let session = fixture.logged_in().await;
+    let events = ("GET", "/_abanico/events");
+    for (method, path) in CONSOLE_API.into_iter().chain([events]) {
+        // What a browser adds by itself is not enough.
+        let mut forced = session.request(method, path);
+        forced.headers_mut().remove(CONSOLE_HEADER);
+        assert_eq!(fixture.send(forced).await.status, 403, "{method} {path} with the cookie alone");
+        for (name, value) in
+            [("origin", "http://127.0.0.1:81"), ("origin", "null"), ("sec-fetch-site", "same-site")]
+        {
+            let mut foreign = session.request(method, path);
+            foreign.headers_mut().insert(name, value.parse().unwrap());
+            assert_eq!(fixture.send(foreign).await.status, 403, "{method} {path} with {name}: {value}");
+        }
+        let mut rebound = session.request(method, path);
+        rebound.headers_mut().insert("host", "evil.example".parse().unwrap());
+        assert_eq!(fixture.send(rebound).await.status, 403, "{method} {path} of another host");
+        let preflight = plain("OPTIONS", path, String::new()).map(Body::from);
+        let answer = fixture.send(preflight).await;
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+    let jobs = fixture.send(session.request("GET", "/_abanico/jobs")).await;
+    assert_eq!(jobs.status, 200, "the session goes on");
+    assert_eq!(fixture.send(session.request("POST", "/_abanico/dead-letters/7/replay")).await.status, 202);
+}
+
+#[tokio::test]
+async fn logout_and_restart_end_sessions() {
+    let one = fixture().await;
+    let (session, other) = (one.logged_in().await, one.logged_in().await);
+    let out = one.send(session.request("POST", "/_abanico/logout")).await;
+    assert_eq!(out.status, 200);
+    assert!(out.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(one.send(session.request("GET", "/_abanico/jobs")).await.status, 403);
+    assert_eq!(one.send(other.request("GET", "/_abanico/jobs")).await.status, 200);
+    let restarted = fixture().await;
+    assert_eq!(restarted.send(other.request("GET", "/_abanico/jobs")).await.status, 403);
+}
+
+#[tokio::test]
+async fn event_stream_ends_with_its_session() {
+    let fixture = fixture().await;
+    let session = fixture.logged_in().await;
+    let stream = fixture.router.clone().oneshot(session.request("GET", "/_abanico/events")).await.unwrap();
+    assert_eq!(stream.status(), 200);
+    fixture.send(session.request("POST", "/_abanico/logout")).await;
+    let rest = tokio::time::timeout(std::time::Duration::from_secs(60), stream.into_body().collect()).await;
+    rest.expect("the stream ends").unwrap();
+}
+
+#[tokio::test]
+async fn guesses_are_limited() {
+    let fixture = fixture().await;
+    for _ in 0..5 {
+        assert_eq!(fixture.log_in("guess").await.status, 403);
+    }
+    for limited in [fixture.log_in(KEY.1).await, fixture.bearer("GET", "/_abanico/jobs").await] {
+        assert_eq!(limited.code(), (429, "TooManyRequestsException"));
+        assert!((1..=2).contains(&limited.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_console_requests_are_limited() {
+    let fixture = fixture().await;
+    let session = fixture.logged_in().await;
+    // Logout does not read its body.
+    for (method, path) in CONSOLE_API.into_iter().filter(|(_, path)| !path.ends_with("logout")) {
+        let mut large = session.request(method, path);
+        *large.body_mut() = Body::from(vec![b' '; 65 * 1024]);
+        assert_eq!(fixture.send(large).await.status, 413, "{method} {path}");
+        let bearer = http::Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+        let bearer =
+            bearer.header("authorization", "Bearer wonder secret").body(Body::from(vec![b' '; 65 * 1024]));
+        assert_eq!(fixture.send(bearer.unwrap()).await.status, 413, "{method} {path} with the secret");
+    }
+}
+
+#[tokio::test]
+async fn only_own_names_reach_console_and_monitoring() {
+    let fixture = fixture().await;
+    let send = async |path: &str, host: &str| {
+        let mut request = plain("GET", path, String::new()).map(Body::from);
+        request.headers_mut().insert("host", host.parse().unwrap());
+        request.headers_mut().insert("accept", "text/html".parse().unwrap());
+        request
+            .extensions_mut()
+            .insert(axum::extract::ConnectInfo(std::net::SocketAddr::from(([127, 0, 0, 1], 9))));
+        fixture.send(request).await
+    };
+    for path in
+        ["/metrics", "/healthz", "/readyz", "/_abanico/", "/_abanico/style.css", "/_abanico/script.js"]
+    {
+        assert_eq!(send(path, "evil.example").await.code(), (403, "ForbiddenException"), "{path}");
+        for own in ["127.0.0.1:4566", "localhost", "[::1]:4566", "console.example:443"] {
+            assert_eq!(send(path, own).await.status, 200, "{path} {own}");
+        }
+    }
+    assert_eq!(send("/", "bucket.example").await.text, "s3 GET /", "another host may be a bucket");
+    assert_eq!(send("/a.mp4", "bucket.example").await.text, "s3 GET /a.mp4");
+    assert!(send("/", "console.example").await.text.contains("<title>abanico</title>"));
+}
+
+#[tokio::test]
+async fn answers_cannot_run_or_be_framed() {
+    let fixture = fixture().await;
+    let session = fixture.logged_in().await;
+    let jobs = fixture.send(session.request("GET", "/_abanico/jobs")).await;
+    let health = fixture.send(plain("GET", "/healthz", String::new()).map(Body::from)).await;
+    let refused = fixture.send(plain("GET", "/_abanico/jobs", String::new()).map(Body::from)).await;
+    for answer in [jobs, health, refused] {
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"), "{policy}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+        assert_eq!(answer.headers["cross-origin-resource-policy"], "same-origin");
+    }
+    let page = async || fixture.send(plain("GET", "/_abanico/", String::new()).map(Body::from)).await;
+    let (first, second) = (page().await, page().await);
+    let policy = first.headers["content-security-policy"].to_str().unwrap().to_owned();
+    let nonce = policy.split("script-src 'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert!(first.text.contains(&format!("nonce=\"{nonce}\" defer")) && !first.text.contains("NONCE"));
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_ne!(
+        second.headers["content-security-policy"].to_str().unwrap(),
+        policy,
+        "each page has its own nonce"
+    );
+}
+
+#[tokio::test]
+async fn download_link_saves_a_file() {
+    let fixture = fixture().await;
+    let made = fixture.bearer("GET", "/_abanico/download?url=s3://uploads/a%20b.html").await.json();
+    let url = made["url"].as_str().unwrap();
+    assert!(
+        url.starts_with("/uploads/a%20b.html?X-Amz-Algorithm=") && url.contains("&X-Amz-Signature="),
+        "{url}"
+    );
+    assert!(url.contains("&response-content-disposition=attachment&"), "{url}");
 }
 
 #[tokio::test]
