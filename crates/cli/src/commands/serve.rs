@@ -1,7 +1,7 @@
 //! `abanico serve`: runs S3, the triggers and the MediaConvert API in one process on one port.
 //!
-//! Every API request must be authenticated. On SIGTERM or SIGINT the server takes no new work and gives running jobs a
-//! grace period; interrupted jobs continue at the next start.
+//! Every API request must be authenticated. On SIGTERM, SIGINT or SIGHUP the server takes no new work and gives running
+//! jobs a grace period, which a second SIGINT ends; interrupted jobs continue at the next start.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,16 +27,18 @@ use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
+use crate::signals::Signals;
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or SIGHUP.
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(arguments.config.as_deref())?;
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.data = arguments.data.unwrap_or(config.data);
     let grace = Duration::from_secs(config.engine.grace_seconds);
     let running = start(&config).await?;
+    let mut signals = Signals::listen()?;
     greet(&running);
-    stop_signal().await?;
+    signals.first().await;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: taking no new work");
     running.stop(grace).await;
     tracing::info!("stopped; interrupted jobs continue at the next start");
@@ -213,16 +215,6 @@ fn greet(running: &Running) {
     output::line(format!("export AWS_REGION={}", running.region));
     output::line(format!("export AWS_DEFAULT_REGION={}", running.region));
     output::note(format!("upload a video: aws s3 cp VIDEO s3://uploads/\nopen in a browser: {url}/"));
-}
-
-async fn stop_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }
 
 /// Connects to an EventBridge bus, with credentials from the usual AWS variables.
