@@ -65,7 +65,7 @@ pub struct EngineConfig {
     pub results_gib: u64,
     /// Maximum number of jobs that run at the same time.
     pub max_active_jobs: usize,
-    /// How long running jobs may continue after SIGTERM, in seconds.
+    /// How long running jobs may continue after the signal to stop, in seconds.
     pub grace_seconds: u64,
     /// Whether ffmpeg runs in the sandbox.
     pub sandbox: bool,

@@ -71,11 +71,11 @@ fn text_of(override_variable: &str, file: &str) -> String {
 }
 
 /// Returns the settings of all sections whose name `is_wanted` accepts. Indented lines belong to nested settings, such
-/// as those of `s3`, and are skipped.
+/// as those of `s3`, and are skipped. A comment reads like a setting whose name nobody asks for.
 fn section_settings(text: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let (mut settings, mut is_inside) = (BTreeMap::new(), false);
     for line in text.lines() {
-        if line.starts_with([' ', '\t', '#', ';']) || line.trim().is_empty() {
+        if line.starts_with([' ', '\t']) {
             continue;
         }
         if let Some(section) = line.trim().strip_prefix('[') {

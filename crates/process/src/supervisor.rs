@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -21,6 +22,9 @@ use crate::terminal::Lent;
 
 /// Milliseconds per tick in `/proc/PID/stat`: Linux shows programs 100 ticks per second on every machine.
 const TICK_MS: u64 = 10;
+
+/// How long to wait for our own end after Ctrl-C.
+const INTERRUPTION: Duration = Duration::from_secs(5);
 
 /// The number of a process group's leader, until it is reaped.
 type Leader = Mutex<Option<Pid>>;
@@ -150,6 +154,8 @@ fn supervise(
         // The user typed Ctrl-C, which reached only the group that had the terminal.
         if result.as_ref().is_ok_and(|ended| ended.exit == Exit::Signal(Signal::SIGINT as i32)) {
             let _ = kill(getpid(), Signal::SIGINT);
+            // It ends us, or its handler does; the child's failure must not come first.
+            std::thread::sleep(INTERRUPTION);
         }
     }
     // If the caller is gone, nobody needs the result.
@@ -239,7 +245,7 @@ mod tests {
             if killpg(leader, None) == Err(Errno::ESRCH) {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("a process of the group is left over");
     }

@@ -45,7 +45,8 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
     if let (Err(_), Some(job)) = (&done, &followed.job) {
         called_off(&engine, job).await;
     }
-    engine.shutdown(Duration::ZERO).await;
+    // Only a storage service that does not answer takes longer: ffmpeg is killed long before.
+    followed.is_cut_off = tokio::time::timeout(CANCEL_LIMIT, engine.shutdown(Duration::ZERO)).await.is_err();
     done.unwrap_or_else(|ending| Err(interrupted(ending, Some(work), followed.kept(&places))))
 }
 
@@ -79,6 +80,8 @@ struct Followed {
     job: Option<JobId>,
     /// How many outputs were finished.
     outputs: usize,
+    /// Whether a job was still publishing when the program had to end.
+    is_cut_off: bool,
 }
 
 impl Followed {
@@ -88,11 +91,13 @@ impl Followed {
             Some(out) => format!("{}/", trimmed(out)),
             None => places.destination.clone(),
         };
-        match self.outputs {
+        let outputs = match self.outputs {
             0 => "no output was finished".to_owned(),
             1 => format!("kept 1 finished output in {place}"),
             outputs => format!("kept {outputs} finished outputs in {place}"),
-        }
+        };
+        let others = if self.is_cut_off { format!("; others may be left in {place}") } else { String::new() };
+        outputs + &others
     }
 }
 
