@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
+import signal
 import subprocess
-from collections.abc import Iterator
+import termios
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from aws_emulator import ACCOUNT, DEPLOY, REGION, SECRET, Emulator, credentials
 from clips import Clip, Clips
-from harness import Server, binary
+from harness import Server, binary, eventually, processes_of
 
 FILM = Clip(width=640, height=360, frames=25)
 STACK = "cli"
@@ -124,6 +128,94 @@ def test_credentials_come_from_each_kind_of_profile(line: Line, tmp_path: Path, 
     words = [] if profile == "default" else ["--profile", profile]
     done = line.run(*words, "status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", **files)
     assert (done.returncode, "no stack `cli`" in done.stderr) == (2, True), done.stderr
+
+
+class AtTerminal:
+    """`abanico aws status` at a terminal, with a profile whose program is given."""
+
+    def __init__(self, line: Line, folder: Path, program: str) -> None:
+        script = folder / "program"
+        script.write_text(f"#!/bin/sh\n{program}\n")
+        (folder / "config").write_text(f"[profile asking]\ncredential_process = /bin/sh {script}\n")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        places = {"AWS_ENDPOINT_URL": line.aws.endpoint, "AWS_REGION": REGION, "AWS_CONFIG_FILE": str(folder / "config")}
+        self.user, terminal = os.openpty()
+        self.process = subprocess.Popen(
+            [str(binary()), "aws", "--stack", STACK, "--profile", "asking", "status"], env=clean | places,
+            stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(terminal)
+
+    def shows(self, text: str) -> None:
+        """Waits until the terminal shows a text."""
+        shown = ""
+        while text not in shown:
+            ready, _, _ = select.select([self.user], [], [], 60)
+            assert ready, f"the terminal shows only {shown!r}"
+            shown += os.read(self.user, 1024).decode()
+
+    def type(self, keys: str) -> None:
+        """Types on the keyboard."""
+        os.write(self.user, keys.encode())
+
+    def end(self) -> str:
+        """Waits for the end and returns stderr."""
+        return self.process.communicate(timeout=120)[1]
+
+    def close(self) -> None:
+        """Ends whatever is left."""
+        for pid in processes_of([self.process.pid]):
+            os.kill(pid, signal.SIGKILL)
+        self.process.communicate(timeout=60)
+        os.close(self.user)
+
+
+#: Asks at the terminal, as the AWS CLI asks for the code of a second factor.
+ASK = "printf 'code: ' >/dev/tty; read -r code </dev/tty"
+
+
+@pytest.fixture
+def at_terminal(line: Line, tmp_path: Path) -> Iterator[Callable[[str], AtTerminal]]:
+    """Starts the command at a terminal with a program."""
+    made: list[AtTerminal] = []
+
+    def begin(program: str) -> AtTerminal:
+        made.append(AtTerminal(line, tmp_path, program))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.close()
+
+
+def test_credential_program_may_ask_at_the_terminal(at_terminal: Callable[[str], AtTerminal]) -> None:
+    keys = f'{{"Version":1,"AccessKeyId":"{ACCOUNT}","SecretAccessKey":"\'"$code"\'"}}'
+    run = at_terminal(f"{ASK}; echo '{keys}'")
+    run.shows("code: ")
+    run.type(f"{SECRET}\n")
+    stderr = run.end()
+    assert (run.process.returncode, "no stack `cli`" in stderr) == (2, True), stderr
+
+
+def test_ctrl_c_at_a_credential_program_ends_both(at_terminal: Callable[[str], AtTerminal]) -> None:
+    run = at_terminal(ASK)
+    run.shows("code: ")
+    run.type("\x03")
+    stderr = run.end()
+    assert (run.process.returncode, stderr) == (130, "interrupted: nothing was changed\n")
+    eventually(lambda: not processes_of([run.process.pid]), 60, "the program is gone")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_signal_ends_a_credential_program_with_its_children(
+    at_terminal: Callable[[str], AtTerminal], number: signal.Signals, status: int
+) -> None:
+    run = at_terminal("sleep 1000 & printf 'waiting' >/dev/tty; wait")
+    run.shows("waiting")
+    run.process.send_signal(number)
+    assert (run.end().count("\n"), run.process.returncode) == (1, status)
+    eventually(lambda: not processes_of([run.process.pid]), 60, "the program and its children are gone")
 
 
 def test_role_is_left_to_the_aws_cli(line: Line, tmp_path: Path) -> None:

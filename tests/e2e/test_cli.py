@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from clips import Clip, Clips
-from harness import binary, eventually, is_ffmpeg, processes_of
+from harness import binary
 from media_facts import facts
 from transcoding import all_files, transcode
 
@@ -161,32 +160,3 @@ def test_doctor_explains_how_to_get_ffmpeg(tmp_path: Path) -> None:
     )
     assert ran.returncode == 3
     assert "apt-get install" in ran.stdout + ran.stderr
-
-
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_leaves_nothing_behind(ending: signal.Signals, clips: Clips, tmp_path: Path) -> None:
-    source = clips.file(Clip(width=1920, height=1080, frames=500))
-    out = tmp_path / "out"
-    command = [str(binary()), "transcode", str(source), "--out", str(out)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        working = lambda: any(is_ffmpeg(pid) for pid in processes_of([process.pid])) and _has_video(out)  # noqa: E731
-        eventually(working, 60, "ffmpeg writes video")
-        process.send_signal(ending)
-        stdout, stderr = process.communicate(timeout=10)
-        assert process.returncode == 130, stderr
-        assert stdout == "" and "error: " in stderr and "hint: " in stderr
-        assert processes_of([process.pid]) == [], "no ffmpeg is left"
-        assert list(out.iterdir()) == [], "no partial file and no work folder is left"
-    finally:
-        if process.poll() is None:
-            process.kill()
-
-
-def _has_video(out: Path) -> bool:
-    try:
-        return any(file.stat().st_size > 0 for file in out.rglob("video-*"))
-    except FileNotFoundError:
-        return False

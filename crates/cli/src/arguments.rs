@@ -22,7 +22,7 @@ pub struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit status: 0 done, 1 the work failed, 2 wrong usage or configuration, \
-3 something is missing on this machine, 130 interrupted.";
+3 something is missing on this machine, 129 hung up, 130 interrupted, 143 terminated.";
 
 /// Format of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -71,7 +71,7 @@ pub struct EngineConfig {
     pub results_gib: u64,
     /// Maximum number of jobs that run at the same time.
     pub max_active_jobs: usize,
-    /// How long running jobs may continue after SIGTERM, in seconds.
+    /// How long running jobs may continue after the signal to stop, in seconds.
     pub grace_seconds: u64,
     /// How long a job waits for room on a full disk before it fails, in seconds.
     pub room_seconds: u64,

@@ -17,8 +17,6 @@ pub const WORK_FAILED: u8 = 1;
 pub const WRONG_USAGE: u8 = 2;
 /// Something is missing on this machine.
 pub const MISSING_HERE: u8 = 3;
-/// The user interrupted the program.
-pub const INTERRUPTED: u8 = 130;
 
 impl Hinted {
     /// Creates an error with an exit status, a message and a hint.
@@ -26,6 +24,23 @@ impl Hinted {
         Self { message: message.into(), hint: hint.into(), code }
     }
 }
+
+/// The end of a program that a signal asked to end: one line that says what is kept, and the exit status.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// The line for the user.
+    pub line: String,
+    /// The exit status.
+    pub status: u8,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 impl fmt::Display for Hinted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,6 +61,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// Returns the text for the user and the exit status.
 fn told(error: &anyhow::Error) -> (String, u8) {
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return (format!("{interrupted}\n"), interrupted.status);
+    }
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1) {
         text.push_str(&format!("caused by: {cause}\n"));
@@ -78,6 +96,8 @@ mod tests {
             assert_eq!(code, MISSING_HERE, "{text}");
             assert!(text.starts_with("error: ") && text.ends_with("\nhint: install it\n"), "{text}");
         }
+        let interrupted = Interrupted { line: "interrupted: nothing is left".to_owned(), status: 130 };
+        assert_eq!(told(&interrupted.into()), ("interrupted: nothing is left\n".to_owned(), 130));
         assert_eq!(told(&anyhow::anyhow!("else")), ("error: else\n".to_owned(), WORK_FAILED));
     }
 }

@@ -123,11 +123,16 @@ impl Pace {
 
 /// Phase, percentage, speed and time left, such as `transcoding, 51%, 43 fps, 12 s left`.
 fn status(record: &JobRecord, pace: Pace) -> String {
-    let mut text = format!("{}, {}%", word(record.stage()), record.progress.job_percent());
+    described(record.stage(), record.progress.job_percent(), pace)
+}
+
+fn described(stage: Stage, percent: u8, pace: Pace) -> String {
+    let mut text = format!("{}, {percent}%", word(stage));
     if pace.frames_per_second > 0 {
         text.push_str(&format!(", {} fps", pace.frames_per_second));
     }
-    if let Some(seconds) = pace.seconds_left.filter(|_| record.stage() == Stage::Transcoding) {
+    // When no frame is left, the files are still put together and checked.
+    if let Some(seconds) = pace.seconds_left.filter(|seconds| *seconds > 0 && stage == Stage::Transcoding) {
         text.push_str(&format!(", {} left", span(seconds)));
     }
     text
@@ -172,6 +177,8 @@ impl Bars {
         for bar in &self.renditions {
             bar.set_length(record.progress.frames_total.max(1));
             bar.set_position(record.progress.frames_done);
+            // Without this, a bar that changed too soon after another one would show an old value until the next change.
+            bar.force_draw();
         }
     }
 }
@@ -218,6 +225,20 @@ mod tests {
         let done = Pace::of(400, 400, Duration::from_secs(8));
         assert_eq!(done.seconds_left, Some(0));
         assert_eq!(Pace::of(u64::MAX, u64::MAX, Duration::from_millis(1)).frames_per_second, 0);
+    }
+
+    #[test]
+    fn time_left_is_shown_while_there_is_some() {
+        let pace = |seconds_left| Pace { frames_per_second: 43, seconds_left };
+        let shown = |stage, seconds_left| described(stage, 51, pace(seconds_left));
+        assert_eq!(shown(Stage::Transcoding, Some(12)), "transcoding, 51%, 43 fps, 12 s left");
+        for (stage, seconds_left) in
+            [(Stage::Transcoding, None), (Stage::Transcoding, Some(0)), (Stage::Uploading, Some(12))]
+        {
+            assert_eq!(shown(stage, seconds_left), format!("{}, 51%, 43 fps", word(stage)));
+        }
+        let still = Pace { frames_per_second: 0, seconds_left: None };
+        assert_eq!(described(Stage::Probing, 0, still), "probing, 0%");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! configuration files, then in every other source that the AWS CLI knows (SSO, roles, containers, instances), through
 //! `aws configure export-credentials`.
 
-use std::process::Stdio;
+use std::process::Command;
 use std::time::Duration;
 
 use abanico_aws::{Credentials, CredentialsSource, Error};
+use abanico_process::{Kind, OutputError, output};
 use async_trait::async_trait;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -54,13 +55,13 @@ impl FoundCredentials {
             return Ok(Found { credentials, expires_s: None });
         }
         if let Some(command) = self.profile.setting("credential_process") {
-            return run("credential_process", "sh", &["-c", command]).await;
+            return run("credential_process", "sh", &["-c", command], PROGRAM_LIMIT).await;
         }
         let mut words = vec!["configure", "export-credentials", "--format", "process"];
         if self.profile.is_named() {
             words.extend(["--profile", self.profile.name()]);
         }
-        run("aws configure export-credentials", "aws", &words).await
+        run("aws configure export-credentials", "aws", &words, PROGRAM_LIMIT).await
     }
 }
 
@@ -102,26 +103,22 @@ struct Printed {
     expiration: Option<String>,
 }
 
-async fn run(what: &str, program: &str, words: &[&str]) -> Result<Found, Error> {
-    let mut command = tokio::process::Command::new(program);
-    command
-        .args(words)
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+/// Runs a program that prints credentials. It is killed with its children if it takes longer than `limit`.
+async fn run(what: &str, program: &str, words: &[&str], limit: Duration) -> Result<Found, Error> {
+    let mut command = Command::new(program);
+    command.args(words);
     let failed = |why: String| Error::credentials(format!("`{what}` returned no credentials: {why}"));
-    let output = match tokio::time::timeout(PROGRAM_LIMIT, command.output()).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(failed(format!("`{program}` is not installed")));
+    let output = output(command, Kind::UserProgram, limit).await.map_err(|error| match error {
+        OutputError::Failed(std::io::ErrorKind::NotFound, _) => {
+            failed(format!("`{program}` is not installed"))
         }
-        Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(_) => return Err(failed(format!("it took longer than {} s", PROGRAM_LIMIT.as_secs()))),
-    };
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        // Version 1 does not know the command and prints its list of subcommands.
+        OutputError::Failed(_, cause) => failed(cause),
+        OutputError::TimedOut => failed(format!("it took longer than {} s", limit.as_secs())),
+        OutputError::TooLong => failed("it printed more than 1 MiB".to_owned()),
+    })?;
+    if !output.exit.is_success() {
+        let said = output.stderr;
+        // Version 1 answers with its list of subcommands.
         if program == "aws" && said.to_lowercase().contains("invalid choice") {
             return Err(failed("this needs version 2 of the AWS CLI".to_owned()));
         }
@@ -168,12 +165,15 @@ mod tests {
         assert!(found.is_fresh(3600 - 301) && !found.is_fresh(3600 - 300));
         let lasting = parse(br#"{"Version":1,"AccessKeyId":"A","SecretAccessKey":"S"}"#).unwrap();
         assert!(lasting.is_fresh(i64::MAX));
+        let text = br#"{"Version":1,"AccessKeyId":"A","SecretAccessKey":"S","SessionToken":""}"#;
+        assert_eq!(parse(text).unwrap().credentials.session_token, None);
     }
 
     #[test]
     fn unusable_output_is_not_quoted() {
         for text in [
             r#"{"Version":1,"SecretAccessKey":"hidden"}"#,
+            r#"{"Version":"hidden","AccessKeyId":"A","SecretAccessKey":"S"}"#,
             "hidden",
             r#"{"Version":2,"AccessKeyId":"A","SecretAccessKey":"hidden"}"#,
         ] {
@@ -198,7 +198,9 @@ mod tests {
     #[tokio::test]
     async fn failing_program_is_named_with_its_reason() {
         let source = FoundCredentials::of(
-            profile("[default]\ncredential_process = echo 'token has expired' >&2; exit 3\n"),
+            profile(
+                "[default]\ncredential_process = (echo 'warning'; echo 'token has expired'; echo) >&2; exit 3\n",
+            ),
             true,
         );
         let error = source.credentials().await.unwrap_err().to_string();
@@ -206,16 +208,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_are_fetched_again_before_they_expire() {
+    async fn program_that_takes_too_long_is_killed_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
-        let count = folder.path().join("count");
-        let text = format!(
-            "[default]\ncredential_process = echo x >> {}; echo '{{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\",\"Expiration\":\"1980-01-01T00:00:00Z\"}}'\n",
-            count.display()
+        let noted = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", noted.display());
+        let limit = Duration::from_secs(2);
+        let error = run("credential_process", "sh", &["-c", &script], limit).await.err().unwrap().to_string();
+        assert_eq!(error, "`credential_process` returned no credentials: it took longer than 2 s");
+        let child = std::fs::read_to_string(noted).unwrap();
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        let is_zombie = |stat: &str| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z"));
+        for _ in 0..3000 {
+            if stat().is_empty() || is_zombie(&stat()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the child {child} is left over");
+    }
+
+    #[tokio::test]
+    async fn missing_program_is_named() {
+        let error = run("aws configure export-credentials", "no-such-program", &[], PROGRAM_LIMIT).await;
+        assert_eq!(
+            error.err().unwrap().to_string(),
+            "`aws configure export-credentials` returned no credentials: `no-such-program` is not installed"
         );
-        let source = FoundCredentials::of(profile(&text), true);
-        source.credentials().await.unwrap();
-        source.credentials().await.unwrap();
-        assert_eq!(std::fs::read_to_string(count).unwrap().lines().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn credentials_are_fetched_again_before_they_expire() {
+        for (year, times) in [("1980", 2), ("9000", 1)] {
+            let folder = tempfile::tempdir().unwrap();
+            let count = folder.path().join("count");
+            let text = format!(
+                "[default]\ncredential_process = echo x >> {}; echo '{{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"S\",\"Expiration\":\"{year}-01-01T00:00:00Z\"}}'\n",
+                count.display()
+            );
+            let source = FoundCredentials::of(profile(&text), true);
+            source.credentials().await.unwrap();
+            source.credentials().await.unwrap();
+            assert_eq!(std::fs::read_to_string(count).unwrap().lines().count(), times, "{year}");
+        }
     }
 }

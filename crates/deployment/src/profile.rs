@@ -71,11 +71,11 @@ fn text_of(override_variable: &str, file: &str) -> String {
 }
 
 /// Returns the settings of all sections whose name `is_wanted` accepts. Indented lines belong to nested settings, such
-/// as those of `s3`, and are skipped.
+/// as those of `s3`, and are skipped. A comment reads like a setting whose name nobody asks for.
 fn section_settings(text: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let (mut settings, mut is_inside) = (BTreeMap::new(), false);
     for line in text.lines() {
-        if line.starts_with([' ', '\t', '#', ';']) || line.trim().is_empty() {
+        if line.starts_with([' ', '\t']) {
             continue;
         }
         if let Some(section) = line.trim().strip_prefix('[') {
@@ -98,9 +98,35 @@ fn without_comment(value: &str) -> &str {
 mod tests {
     use super::*;
 
-    const CONFIG: &str = "# mine\n[default]\nregion = eu-west-1 # Dublin\ns3 =\n  region = wrong\n[profile work]\nRegion=us-east-2\n\
-        role_arn = arn:aws:iam::1:role/x\n[work]\nregion = not-this-one\n[ profile  spaced ]\nregion = x\n";
-    const CREDENTIALS: &str = "[default]\naws_access_key_id = A\naws_secret_access_key = S/+=x\n[work]\naws_access_key_id = W\naws_secret_access_key = W\n";
+    const CONFIG: &str = "\
+# mine
+[default]
+region = eu-west-1 # Dublin
+s3 =
+  region = wrong
+# region = commented-out
+; region = commented-out
+aws_access_key_id = lower-precedence
+[profile work]
+Region=us-east-2
+role_arn = arn:aws:iam::1:role/x
+[work]
+region = not-this-one
+[ profile  spaced ]
+region = x
+";
+    const CREDENTIALS: &str = "\
+[default]
+aws_access_key_id = A
+aws_secret_access_key = S/+=x
+[work]
+aws_access_key_id = W
+aws_secret_access_key = W
+[temporary]
+aws_access_key_id = T
+aws_secret_access_key = T
+aws_session_token = token
+";
 
     #[test]
     fn profile_has_settings_of_both_files() {
@@ -108,6 +134,10 @@ mod tests {
         assert_eq!(profile.setting("region"), Some("eu-west-1"));
         let keys = profile.keys().unwrap();
         assert_eq!((keys.access_key_id.as_str(), keys.secret_access_key.as_str()), ("A", "S/+=x"));
+        assert_eq!(keys.session_token, None);
+        assert!(!profile.is_named());
+        let temporary = Profile::parse("temporary", true, CONFIG, CREDENTIALS).keys().unwrap();
+        assert_eq!(temporary.session_token.as_deref(), Some("token"));
     }
 
     #[test]
@@ -116,11 +146,28 @@ mod tests {
         assert_eq!(profile.setting("region"), Some("us-east-2"));
         assert!(profile.is_named());
         assert_eq!(Profile::parse("spaced", true, CONFIG, "").setting("region"), Some("x"));
+        let prefixed = Profile::parse("default", false, "[profile default]\nregion = x\n", "");
+        assert_eq!(prefixed.setting("region"), Some("x"));
+        let credentials = "[profile work]\nregion = x\n";
+        assert_eq!(Profile::parse("work", true, "", credentials).setting("region"), None);
     }
 
     #[test]
     fn roles_and_missing_profiles_have_no_keys() {
         assert!(Profile::parse("work", true, CONFIG, CREDENTIALS).keys().is_none());
         assert!(Profile::parse("absent", true, CONFIG, CREDENTIALS).keys().is_none());
+    }
+
+    #[test]
+    fn comments_and_empty_values_are_not_settings() {
+        for line in ["x # y", "x ; y", "x\t# y", "x\t; y", " x \t", "x"] {
+            let text = format!("[default]\nregion = {line}\n");
+            assert_eq!(Profile::parse("default", false, &text, "").setting("region"), Some("x"), "{line:?}");
+        }
+        let marks = Profile::parse("default", false, "[default]\nregion = a#b;c\n", "");
+        assert_eq!(marks.setting("region"), Some("a#b;c"), "a mark within a word begins no comment");
+        for text in ["[default]\nregion =\n", "[default]\nregion = # x\n", "[default]\nregion\n"] {
+            assert_eq!(Profile::parse("default", false, text, "").setting("region"), None, "{text:?}");
+        }
     }
 }

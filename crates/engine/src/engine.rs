@@ -168,6 +168,7 @@ impl Engine {
             }),
         };
         engine.remove_left_over_work(&works)?;
+        crate::probing::probe_folders(&engine.shared.options.folder).remove_abandoned();
         engine.resume()?;
         let scheduler = engine.clone();
         engine.shared.tracker.spawn(async move { scheduler.schedule().await });

@@ -1,8 +1,10 @@
 //! Probes a file without a job. The file is not kept, and only a few files are probed at a time.
 
+use std::path::Path;
 use std::time::Duration;
 
 use abanico_media::MediaInfo;
+use abanico_process::WorkPlace;
 use abanico_store::{FetchedFile, without_secrets};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +17,11 @@ use crate::kept::Kept;
 
 /// Longest time to fetch and probe one file.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Returns where files are probed, below the engine's folder.
+pub(crate) fn probe_folders(folder: &Path) -> WorkPlace<'_> {
+    WorkPlace { folder, prefix: "probe-", suffix: "" }
+}
 
 impl Engine {
     /// Fetches and probes a file.
@@ -31,9 +38,8 @@ impl Engine {
         // At most one per processor at once; the others wait.
         let _permit =
             workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
-        let folder = tempfile::Builder::new()
-            .prefix("probe-")
-            .tempdir_in(self.folder())
+        let folder = probe_folders(self.folder())
+            .create()
             .map_err(|error| failure::from_disk("create a folder to probe a file", &error))?;
         let file = folder.path().join("input");
         let cancel = CancellationToken::new();

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use abanico_ffmpeg::command::{EncodedFrom, encode_video};
 use abanico_plan::{Pass, ScaleSource, VideoEncode};
+use abanico_process::WorkPlace;
 use serde::Serialize;
 
 /// A folder of results, each in a subfolder named by its key. The least recently used are removed first.
@@ -37,18 +38,14 @@ struct Entry {
 }
 
 impl Results {
-    /// Opens the folder and removes incomplete results of an earlier run. Returns `None` if `most_bytes` is 0.
+    /// Opens the folder and removes incomplete results whose process is gone. Returns `None` if `most_bytes` is 0.
     /// `spare_bytes` of its disk are to stay free.
     pub fn open(folder: &Path, most_bytes: u64, spare_bytes: u64) -> io::Result<Option<Self>> {
         if most_bytes == 0 {
             return Ok(None);
         }
         std::fs::create_dir_all(folder)?;
-        for entry in std::fs::read_dir(folder)?.flatten() {
-            if is_partial(&entry.path()) {
-                std::fs::remove_dir_all(entry.path())?;
-            }
-        }
+        partial_results(folder).remove_abandoned();
         let tidying = Mutex::new(());
         let results = Self { folder: folder.to_owned(), most_bytes, spare_bytes, tidying };
         results.tidy()?;
@@ -81,7 +78,7 @@ impl Results {
             return Ok(());
         }
         // Two jobs may keep the same result at the same time, so each writes to a separate folder.
-        let partial = tempfile::Builder::new().suffix(PARTIAL).tempdir_in(&self.folder)?;
+        let partial = partial_results(&self.folder).create()?;
         files.iter().try_for_each(|(name, source)| link(source, &partial.path().join(name)))?;
         match std::fs::rename(partial.path(), &kept) {
             // Another task stored the same result first.
@@ -147,6 +144,11 @@ impl Results {
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let stats = nix::sys::statvfs::statvfs(folder)?;
     Ok(stats.blocks_available() * stats.fragment_size())
+}
+
+/// Returns where incomplete results are made in the folder of results.
+fn partial_results(folder: &Path) -> WorkPlace<'_> {
+    WorkPlace { folder, prefix: "", suffix: PARTIAL }
 }
 
 fn is_partial(path: &Path) -> bool {
@@ -358,8 +360,10 @@ mod tests {
     fn opening_removes_partial_results() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("a.partial")).unwrap();
+        let living = partial_results(folder.path()).create().unwrap();
         results(folder.path(), 10);
         assert!(!folder.path().join("a.partial").exists());
+        assert!(living.path().exists(), "another process is making it");
         assert!(Results::open(folder.path(), 0, 0).unwrap().is_none());
     }
 

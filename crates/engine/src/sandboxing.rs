@@ -35,7 +35,7 @@ impl Sandboxing {
     }
 
     /// Returns an invocation of `program` that may read `inputs` and write below `folder`.
-    pub(crate) fn invocation(
+    pub fn invocation(
         &self,
         program: &Path,
         args: Vec<OsString>,

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use abanico_plan::Capabilities;
+use abanico_process::{Kind, OutputError, output};
 
 use crate::tools::REMEDY;
 use crate::{Error, ErrorKind, Tools};
@@ -25,7 +26,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub async fn capabilities(tools: &Tools) -> Result<Capabilities, Error> {
     // Each start of ffmpeg takes a tenth of a second, so both queries run at once. One also gives the
     // version.
-    let (encoders, filters) = tokio::try_join!(ask(tools, "-encoders"), ask(tools, "-filters"))?;
+    let (encoders, filters) =
+        tokio::try_join!(ask(tools, "-encoders", LIMIT), ask(tools, "-filters", LIMIT))?;
     let version = parse_version(&encoders.banner);
     let version = version.ok_or_else(|| {
         Error::new(
@@ -47,19 +49,26 @@ struct Answer {
     list: String,
 }
 
-async fn ask(tools: &Tools, question: &str) -> Result<Answer, Error> {
+async fn ask(tools: &Tools, question: &str, limit: Duration) -> Result<Answer, Error> {
     let path = tools.ffmpeg().display();
     let mut command = tools.query_command();
     command.arg(question);
-    let answer = tokio::time::timeout(LIMIT, command.output()).await;
-    let answer = answer
-        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("`{path} {question}` did not answer in 30 s")))?
-        .map_err(|cause| Error::new(ErrorKind::Tool, format!("cannot start `{path}`: {cause}; {REMEDY}")))?;
-    if !answer.status.success() {
-        return Err(Error::new(ErrorKind::Tool, format!("`{path} {question}` ended with {}", answer.status)));
+    let answer = output(command, Kind::Tool, limit).await.map_err(|error| match error {
+        OutputError::TimedOut => {
+            let message = format!("`{path} {question}` did not answer in {} s", limit.as_secs());
+            Error::new(ErrorKind::TimedOut, message)
+        }
+        OutputError::TooLong => {
+            Error::new(ErrorKind::Tool, format!("`{path} {question}` answers without end; {REMEDY}"))
+        }
+        OutputError::Failed(_, cause) => {
+            Error::new(ErrorKind::Tool, format!("cannot start `{path}`: {cause}; {REMEDY}"))
+        }
+    })?;
+    if !answer.exit.is_success() {
+        return Err(Error::new(ErrorKind::Tool, format!("`{path} {question}` ended with {}", answer.exit)));
     }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Answer { banner: text(&answer.stderr), list: text(&answer.stdout) })
+    Ok(Answer { banner: answer.stderr, list: String::from_utf8_lossy(&answer.stdout).into_owned() })
 }
 
 /// Returns the third word of `ffmpeg version X Copyright ...`.
@@ -135,6 +144,21 @@ mod tests {
         assert!(found.encoders.contains("aac") && found.encoders.len() > 20, "{}", found.encoders.len());
         assert!(
             found.filters.contains("scale") && found.filters.contains("yadif") && found.filters.len() > 100
+        );
+    }
+
+    #[tokio::test]
+    async fn query_that_hangs_is_ended() {
+        let tools = Tools::at("/usr/bin/yes".into(), "/no/ffprobe".into());
+        // It prints its argument again and again.
+        let error = ask(&tools, "x", Duration::from_secs(600)).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Tool, "{error}");
+        let tools = Tools::at("/bin/sleep".into(), "/no/ffprobe".into());
+        let error = ask(&tools, "1000", Duration::from_secs(1)).await.err().unwrap();
+        assert_eq!(
+            (error.kind(), error.to_string().contains("in 1 s")),
+            (ErrorKind::TimedOut, true),
+            "{error}"
         );
     }
 

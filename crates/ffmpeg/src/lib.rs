@@ -23,6 +23,7 @@ mod tools;
 mod upright;
 
 pub use abanico_plan::Capabilities;
+pub use abanico_process::Exit;
 pub use capabilities::capabilities;
 pub use error::{Error, ErrorKind};
 pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
@@ -31,6 +32,6 @@ pub use inspect::{Buffer, BufferModel, BufferReport, CodedFrame, Groups, Inspect
 pub use probe::probe;
 pub use progress::{Progress, ProgressParser};
 pub use quality::{Levels, read_qualities, stretch_frames};
-pub use run::{Exit, Finished, Invocation, Limits, RunError, RunErrorKind, command_line, run};
+pub use run::{Finished, Invocation, Limits, RunError, RunErrorKind, command_line, run};
 pub use tools::{Launcher, Tools};
 pub use upright::mark_upright;

@@ -4,16 +4,16 @@
 //! process outlives the call.
 
 mod error;
-mod supervisor;
-mod tail;
 
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::Command;
 use std::time::Duration;
 
+use abanico_process::{Ended, Exit, Group, Kind, LineSplitter, Started, Tail, flattened, start};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
@@ -21,9 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use error::{Exit, RunError, RunErrorKind, command_line};
-use supervisor::{Ended, Group, Started};
-use tail::{LineSplitter, Tail};
+pub use error::{RunError, RunErrorKind, command_line};
 
 use crate::sandbox;
 use crate::{Progress, ProgressParser};
@@ -95,14 +93,15 @@ pub async fn run(
     if cancel.is_cancelled() {
         return Err(report.not_started(RunErrorKind::Cancelled, None));
     }
-    let start = Instant::now();
+    let begin = Instant::now();
     let spawn_error = |error| report.not_started(RunErrorKind::Spawn, Some(error));
-    let Started { stdout, stderr, group, ended } =
-        supervisor::start(program, args).await.map_err(spawn_error)?;
+    let mut command = Command::new(program);
+    command.args(args);
+    let Started { stdout, stderr, group, ended } = start(command, Kind::Tool).await.map_err(spawn_error)?;
     let stdout = ChildStdout::from_std(stdout).map_err(spawn_error)?;
     let stderr = ChildStderr::from_std(stderr).map_err(spawn_error)?;
     let mut tail = Tail::default();
-    let mut watch = Watch::new(invocation.limits, start, on_progress);
+    let mut watch = Watch::new(invocation.limits, begin, on_progress);
     let (stop, ended) = {
         let child = watch.child(stdout, ended, &group, cancel);
         beside(child, tail.read(stderr)).await
@@ -110,7 +109,7 @@ pub async fn run(
     let ended = ended.map_err(spawn_error)?;
     match (stop, ended.exit) {
         (None, Exit::Code(0)) => Ok(Finished {
-            wall: start.elapsed(),
+            wall: begin.elapsed(),
             user_cpu_ms: ended.user_cpu_ms,
             system_cpu_ms: ended.system_cpu_ms,
         }),
@@ -221,10 +220,6 @@ async fn end(
     }
     group.signal(Signal::SIGKILL);
     flattened(ended.await)
-}
-
-fn flattened(end: Result<io::Result<Ended>, oneshot::error::RecvError>) -> io::Result<Ended> {
-    end.unwrap_or_else(|_| Err(io::Error::other("the supervisor thread of the child is gone")))
 }
 
 /// Creates the errors of one run.

@@ -9,6 +9,7 @@ mod syscalls;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -78,14 +79,13 @@ impl Launcher {
 
     /// Turns this into a launcher for [`crate::Tools::with_launcher`]. Programs run under `limits`, may read
     /// the files that they are started for, and may not write anything. A program is also killed when the
-    /// *thread* that starts it ends, so start it from one of the runtime's own threads, and not from one for
-    /// blocking work.
+    /// *thread* that starts it ends, so leave the start to [`abanico_process::start`].
     pub fn for_reading(self, limits: Policy) -> crate::Launcher {
         Arc::new(move |program, readable| {
             let mut policy = limits.clone();
             policy.read_only.extend(readable.iter().map(|path| (*path).to_owned()));
             let (exe, args) = self.wrap(program, &[], &policy);
-            let mut command = tokio::process::Command::new(exe);
+            let mut command = Command::new(exe);
             command.args(args);
             command
         })

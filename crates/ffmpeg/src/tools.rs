@@ -5,10 +5,8 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 use std::sync::Arc;
-
-use tokio::process::Command;
 
 use crate::{Error, ErrorKind};
 
@@ -68,24 +66,16 @@ impl Tools {
         &self.ffprobe
     }
 
-    /// Returns a command for ffprobe, which may read only `readable` if the launcher is a sandbox. It has no
-    /// input, runs in its own process group, and is killed when its handle is dropped. The caller adds the
-    /// arguments.
+    /// Returns a command for ffprobe, which may read only `readable` if the launcher is a sandbox. The caller
+    /// adds the arguments and starts it as a tool of [`abanico_process`].
     pub fn ffprobe_command(&self, readable: &[&Path]) -> Command {
-        prepared((self.launcher)(&self.ffprobe, readable))
+        (self.launcher)(&self.ffprobe, readable)
     }
 
     /// Returns a command that asks ffmpeg about itself; it reads no files.
     pub(crate) fn query_command(&self) -> Command {
-        prepared(Command::new(&self.ffmpeg))
+        Command::new(&self.ffmpeg)
     }
-}
-
-/// Applies the settings that all children share.
-fn prepared(mut command: Command) -> Command {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
-    command
 }
 
 /// Finds one program.
@@ -156,8 +146,8 @@ mod tests {
             },
         ));
         let command = tools.ffprobe_command(&[Path::new("/in/a.mp4")]);
-        let args: Vec<_> = command.as_std().get_args().collect();
-        assert_eq!(command.as_std().get_program(), "cage");
+        let args: Vec<_> = command.get_args().collect();
+        assert_eq!(command.get_program(), "cage");
         assert_eq!(args, ["/in/a.mp4", "--", "/x/ffprobe"]);
     }
 }

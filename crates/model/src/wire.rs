@@ -174,12 +174,19 @@ mod tests {
             names: Vec<String> = "names",
             /// A map.
             inner: BTreeMap<String, Sample> = "innerOnes",
+            /// A boolean.
+            is_on: bool = "isOn",
+            /// Anything.
+            any: Value = "any",
         }
     }
 
     #[test]
     fn values_survive_a_round_trip() {
-        let value = json!({"count": -3, "ratio": 0.5, "names": ["a"], "innerOnes": {"x y": {"count": 1}}});
+        let value = json!({
+            "count": -3, "ratio": 0.5, "names": ["a", "b"], "innerOnes": {"x y": {"count": 1}}, "isOn": false,
+            "any": {"more": [null, 1]},
+        });
         let sample: Sample = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(sample.inner.as_ref().unwrap()["x y"].count, Some(1));
         assert_eq!(serde_json::to_value(&sample).unwrap(), value);
@@ -199,11 +206,15 @@ mod tests {
             (json!({"count": 1.5}), "/count"),
             (json!({"count": "1"}), "/count"),
             (json!({"ratio": true}), "/ratio"),
+            (json!({"isOn": 1}), "/isOn"),
+            (json!({"names": "a"}), "/names"),
             (json!({"innerOnes": []}), "/innerOnes"),
             (json!([]), ""),
         ] {
             assert_eq!(Sample::from_value(value.clone()).unwrap_err().pointer, pointer, "{value}");
         }
         assert_eq!(Sample::from_value(json!({"ratio": 2})).unwrap().ratio, Some(2.0));
+        let problem = Sample::from_value(json!({"count": "1"})).unwrap_err();
+        assert_eq!(problem.message, "Should be a whole number, not \"1\"");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It never reaches a path outside its roots, not even through `..` or a symbolic link.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ use crate::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectU
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     roots: Vec<PathBuf>,
+    /// Where files are written before they get their names.
+    staging: Option<PathBuf>,
 }
 
 impl FolderStore {
@@ -22,7 +25,15 @@ impl FolderStore {
     /// Fails if a root does not exist.
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> std::io::Result<Self> {
         let roots = roots.into_iter().map(|root| root.canonicalize()).collect::<Result<_, _>>()?;
-        Ok(Self { roots })
+        Ok(Self { roots, staging: None })
+    }
+
+    /// Writes files in the folder `staging` before they get their names, where their file system is the same. Without
+    /// one, they are written beside their destinations, and a process that is killed leaves them there.
+    #[must_use]
+    pub fn with_staging(mut self, staging: &Path) -> Self {
+        self.staging = Some(staging.to_owned());
+        self
     }
 
     /// Returns the path of `url` with symbolic links resolved. Fails if it is not below a root.
@@ -83,7 +94,8 @@ impl ObjectStore for FolderStore {
         _: &ObjectAttributes,
     ) -> Result<ObjectMeta, Error> {
         let (source, path) = (source.to_owned(), self.path(url)?);
-        blocking(url, move || replace(&source, &path)).await?;
+        let staging = self.staging.clone();
+        blocking(url, move || replace(&source, &path, staging.as_deref())).await?;
         self.stat(url).await
     }
 
@@ -95,12 +107,13 @@ impl ObjectStore for FolderStore {
     }
 }
 
-/// Copies the source to a file next to the destination, syncs it to disk, then renames it. A reader sees either the old
-/// file or the new one.
-fn replace(source: &Path, destination: &Path) -> std::io::Result<()> {
+/// Copies the source to a new file, syncs it to disk, then renames it. A reader sees either the old file or the new one.
+fn replace(source: &Path, destination: &Path, staging: Option<&Path>) -> std::io::Result<()> {
     let folder = destination.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(".abanico-").tempfile_in(folder)?;
+    let device = |folder: &Path| folder.metadata().map(|found| found.dev()).ok();
+    let near = staging.filter(|staging| device(staging).is_some_and(|there| Some(there) == device(folder)));
+    let mut temporary = tempfile::Builder::new().prefix(".abanico-").tempfile_in(near.unwrap_or(folder))?;
     std::io::copy(&mut std::fs::File::open(source)?, temporary.as_file_mut())?;
     make_readable(temporary.path())?;
     temporary.as_file().sync_all()?;
@@ -169,5 +182,26 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(names, ["film.mp4"]);
+    }
+
+    #[tokio::test]
+    async fn files_are_written_in_the_staging_folder() {
+        let (folder, staging) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let source = folder.path().join("made");
+        std::fs::write(&source, "new").unwrap();
+        let target = folder.path().join("out/film.mp4");
+        let publish = async |staging: &Path| {
+            let store = FolderStore::new([folder.path().to_owned()]).unwrap().with_staging(staging);
+            store.publish(&source, &url(&target), &ObjectAttributes::default()).await
+        };
+        publish(staging.path()).await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(staging.path()).unwrap().count(), 0);
+        // Another file system cannot rename into place, so the file is written beside its destination.
+        publish(Path::new("/proc")).await.unwrap();
+        // Nothing can be written in the staging folder: this shows that it is used.
+        let gone = staging.path().join("file");
+        std::fs::write(&gone, "no folder").unwrap();
+        publish(&gone).await.unwrap_err();
     }
 }

@@ -25,6 +25,13 @@ impl FolderBucket {
         Ok(Self { files: FolderStore::new([root.clone()])?, root })
     }
 
+    /// Like [`FolderStore::with_staging`].
+    #[must_use]
+    pub fn with_staging(mut self, staging: &Path) -> Self {
+        self.files = self.files.with_staging(staging);
+        self
+    }
+
     fn file(&self, url: &ObjectUrl) -> Result<ObjectUrl, Error> {
         let ObjectUrl::S3 { key, .. } = url else { return Err(Error::place_not_served(url)) };
         let path = Path::new(key);

@@ -17,11 +17,26 @@ use anyhow::Context;
 use crate::arguments::{Aws, AwsCommand, AwsPlace};
 use crate::failure::{Hinted, MISSING_HERE, WORK_FAILED, WRONG_USAGE};
 use crate::output;
+use crate::signals::Signals;
 
-/// Runs an `aws` command.
+/// Runs an `aws` command until it or a signal ends it.
 pub async fn run(aws: Aws) -> anyhow::Result<ExitCode> {
-    let place = aws.place;
-    match aws.command {
+    let mut signals = Signals::listen()?;
+    let what = match &aws.command {
+        AwsCommand::Submit(_) => "a job that was submitted continues",
+        AwsCommand::Deploy(_) | AwsCommand::Remove(_) => {
+            "what has begun on AWS continues; `abanico aws status` shows it"
+        }
+        _ => "nothing was changed",
+    };
+    tokio::select! {
+        done = run_command(aws.place, aws.command) => done,
+        ending = signals.first() => Err(ending.error(what)),
+    }
+}
+
+async fn run_command(place: AwsPlace, command: AwsCommand) -> anyhow::Result<ExitCode> {
+    match command {
         AwsCommand::Deploy(deploy) => deploy::run(&place, *deploy).await,
         AwsCommand::Remove(remove) => remove::run(&place, remove).await,
         AwsCommand::Status(status) => status::run(&place, status).await,
@@ -53,7 +68,7 @@ fn hinted(error: abanico_deployment::Error) -> anyhow::Error {
 ///
 /// # Errors
 /// Fails if stdin is not a terminal.
-fn confirmed(question: &str, expected: &str, assumed: bool) -> anyhow::Result<bool> {
+async fn confirmed(question: &str, expected: &str, assumed: bool) -> anyhow::Result<bool> {
     if assumed {
         return Ok(true);
     }
@@ -63,10 +78,16 @@ fn confirmed(question: &str, expected: &str, assumed: bool) -> anyhow::Result<bo
             Hinted::new(WRONG_USAGE, "cannot ask for confirmation: stdin is not a terminal", hint).into()
         );
     }
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = std::io::stderr();
     write!(stderr, "{question} ").and_then(|()| stderr.flush()).context("cannot ask for confirmation")?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // A thread of its own: reading must delay neither a signal nor the exit.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer).map(|_| answer);
+        let _ = tell.send(read);
+    });
+    let answer = told.await.context("cannot read the answer")?.context("cannot read the answer")?;
     Ok(answer.trim().eq_ignore_ascii_case(expected))
 }
 

@@ -8,14 +8,17 @@ mod clip;
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use abanico_engine::{Engine, JobId, JobRecord, ListFilter, Stage};
+use abanico_process::WorkPlace;
 use abanico_store::{ObjectAttributes, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
-use super::local::{cores, interrupted};
+use super::local::{cores, interrupted, work_folder};
 use super::plan::planned;
 use super::serve::{Running, start};
 use crate::arguments::{Chunks, Demo, JobChoice};
@@ -23,6 +26,7 @@ use crate::config::Config;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 use crate::progress::{Show, follow};
+use crate::signals::{Ending, Signals};
 
 /// How long the upload's event may take to start a job.
 const TRIGGER_LIMIT: Duration = Duration::from_secs(30);
@@ -34,18 +38,82 @@ pub async fn run(arguments: Demo) -> anyhow::Result<ExitCode> {
     let video = arguments.video.as_deref().map(existing).transpose()?;
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot create the folder `{}`", out.display()))?;
-    let demo = async {
+    let mut signals = Signals::listen()?;
+    // In the folder, so that encodes can be moved to the kept ones, and the clip into place, without a copy.
+    let work = work_folder(WorkPlace { folder: out, prefix: ".work-", suffix: "" })?;
+    let prepared = prepared(&arguments, video, work.path(), &mut signals).await?;
+    let (running, video) = match prepared {
+        Ok(prepared) => prepared,
+        Err(ending) => return Err(interrupted(ending, Some(work), kept(&arguments))),
+    };
+    let shown = tokio::select! {
+        shown = show(&running, &video, out, work.path()) => Ok(shown),
+        ending = signals.first() => Err(ending),
+    };
+    running.stop(Duration::ZERO).await;
+    match shown {
+        Ok(report) => report::print(&report?, out),
+        Err(ending) => return Err(interrupted(ending, Some(work), kept(&arguments))),
+    }
+    if let Some(folder) = &arguments.data {
+        output::note(format!("the server's data is kept in `{}`", folder.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the clip if there is no video, checks it, and starts to serve. The inner error is the signal that came first.
+async fn prepared(
+    arguments: &Demo,
+    video: Option<PathBuf>,
+    work: &Path,
+    signals: &mut Signals,
+) -> anyhow::Result<Result<(Running, PathBuf), Ending>> {
+    let cancel = CancellationToken::new();
+    let preparation = async {
         let video = match video {
             Some(video) => video,
-            None => clip::made(out).await?,
+            None => clip::made(&arguments.out, work, &cancel).await?,
         };
-        check(&video).await?;
-        pipeline(&arguments, &video).await
+        tokio::select! {
+            checked = check(&video) => checked?,
+            () = cancel.cancelled() => anyhow::bail!("cancelled"),
+        }
+        let config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data: arguments.data.clone().unwrap_or_else(|| work.join("data")),
+            kept_encodes: Some(arguments.out.join(KEPT_ENCODES)),
+            ..Config::default()
+        };
+        anyhow::Ok((start(&config).await?, video))
     };
+    let mut preparation = pin!(preparation);
     tokio::select! {
-        done = demo => done,
-        error = interrupted() => Err(error),
+        prepared = &mut preparation => prepared.map(Ok),
+        ending = signals.first() => {
+            // The clip's ffmpeg ends before its folder is removed.
+            cancel.cancel();
+            if let Ok((running, _)) = preparation.await {
+                running.stop(Duration::ZERO).await;
+            }
+            Ok(Err(ending))
+        }
     }
+}
+
+/// Says what an interrupted demo leaves in its folder.
+fn kept(arguments: &Demo) -> String {
+    let out = arguments.out.display();
+    let data = arguments.data.iter().map(|data| format!("; the server's data is in `{}`", data.display()));
+    let is_left = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let is_empty = || std::fs::read_dir(entry.path()).is_ok_and(|mut encodes| encodes.next().is_none());
+        !name.to_string_lossy().starts_with(".work-") && (name != KEPT_ENCODES || !is_empty())
+    };
+    let has_any =
+        std::fs::read_dir(&arguments.out).into_iter().flatten().flatten().any(|entry| is_left(&entry));
+    let words =
+        if has_any { format!("kept finished ones in {out}/") } else { "none was finished".to_owned() };
+    words + &data.collect::<String>()
 }
 
 fn existing(video: &Path) -> anyhow::Result<PathBuf> {
@@ -68,32 +136,10 @@ async fn check(video: &Path) -> anyhow::Result<()> {
     )))
 }
 
-/// Serves, uploads, follows the job, downloads its outputs and stops serving.
-async fn pipeline(arguments: &Demo, video: &Path) -> anyhow::Result<ExitCode> {
-    let out = &arguments.out;
-    // On the same file system as the kept encodes, so that encodes can be moved there without a copy.
-    let temporary = tempfile::Builder::new().prefix(".work-").tempdir_in(out);
-    let temporary = temporary.with_context(|| format!("cannot write into the folder `{}`", out.display()))?;
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        data: arguments.data.clone().unwrap_or_else(|| temporary.path().to_owned()),
-        kept_encodes: Some(out.join(KEPT_ENCODES)),
-        ..Config::default()
-    };
-    let running = start(&config).await?;
-    let shown = show(&running, video, out).await;
-    running.stop(Duration::ZERO).await;
-    report::print(&shown?, out);
-    if let Some(folder) = &arguments.data {
-        output::note(format!("the server's data is kept in `{}`", folder.display()));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Uploads the video, follows its job and downloads the outputs.
-async fn show(running: &Running, video: &Path, out: &Path) -> anyhow::Result<report::Report> {
+async fn show(running: &Running, video: &Path, out: &Path, work: &Path) -> anyhow::Result<report::Report> {
     let url = format!("http://{}", running.address);
-    output::note(format!("serving S3, the upload trigger and the MediaConvert API on {url}"));
+    output::note(format!("serving S3, the trigger and the MediaConvert API on {url}"));
     let name = video.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let target = ObjectUrl::s3("uploads", name.clone());
     let remote = RemoteS3::new(RemoteOptions {
@@ -116,7 +162,7 @@ async fn show(running: &Running, video: &Path, out: &Path) -> anyhow::Result<rep
         return Err(Hinted::new(WORK_FAILED, message, "try another video").into());
     }
     record.messages().for_each(|message| output::note(format!("note: {message}")));
-    download(&remote, &record, out).await
+    download(&remote, &record, out, work).await
 }
 
 /// Waits for the job that the upload's event starts.
@@ -136,14 +182,20 @@ async fn triggered_job(engine: &Engine) -> anyhow::Result<JobId> {
 }
 
 /// Fetches every output through the S3 API; a file appears in the folder only once it is whole.
-async fn download(remote: &RemoteS3, record: &JobRecord, out: &Path) -> anyhow::Result<report::Report> {
+async fn download(
+    remote: &RemoteS3,
+    record: &JobRecord,
+    out: &Path,
+    work: &Path,
+) -> anyhow::Result<report::Report> {
     let mut files = Vec::new();
     // `fetch` creates its file, and refuses one that exists.
-    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(out)?;
+    let partial = work.join("downloads");
+    std::fs::create_dir(&partial).with_context(|| format!("cannot create `{}`", partial.display()))?;
     for made in &record.outputs {
         let url: ObjectUrl = made.url.parse()?;
         let name = made.url.rsplit('/').next().unwrap_or(&made.url).to_owned();
-        let file = partial.path().join(&name);
+        let file = partial.join(&name);
         remote.fetch(&url, &file).await.with_context(|| format!("cannot download {url}"))?;
         std::fs::rename(&file, out.join(&name)).with_context(|| format!("cannot write `{name}`"))?;
         files.push(report::File::of(name, made, record)?);

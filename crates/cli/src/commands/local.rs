@@ -1,15 +1,18 @@
-//! Code shared by the commands that use ffmpeg: it finds the tools and sets up the sandbox.
+//! Code shared by the commands that use ffmpeg: it finds the tools, sets up the sandbox and makes a work folder.
 //!
 //! ffmpeg runs in the sandbox unless the configuration turns it off.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use abanico_engine::{ResultsOptions, Sandboxing};
 use abanico_ffmpeg::Tools;
 use abanico_ffmpeg::sandbox::{Launcher, Policy};
+use abanico_process::{WorkFolder, WorkPlace};
 use anyhow::Context;
 
-use crate::failure::{Hinted, INTERRUPTED, MISSING_HERE};
+use crate::failure::{Hinted, MISSING_HERE};
+use crate::signals::Ending;
 
 /// Free disk space in bytes below which jobs are likely to fail.
 pub const LOW_DISK_BYTES: u64 = 2_000_000_000;
@@ -57,23 +60,27 @@ pub fn cores() -> u32 {
     std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()).unwrap_or(1)
 }
 
-/// Waits until the user or the system asks the program to end, and returns the error to exit with.
-pub async fn interrupted() -> anyhow::Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let message = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => "interrupted",
-                _ = terminate.recv() => "terminated",
-            }
-        }
-        // Without signal handlers the system ends the process by itself.
-        _ => std::future::pending().await,
-    };
-    Hinted::new(
-        INTERRUPTED,
-        message,
-        "no partial files were left behind; run the command again to start over",
-    )
-    .into()
+/// Creates a work folder in `place` for this process, and removes those whose processes were killed.
+///
+/// # Errors
+/// Fails if the place cannot be written to.
+pub fn work_folder(place: WorkPlace<'_>) -> anyhow::Result<WorkFolder> {
+    let removed = place.remove_abandoned();
+    if removed > 0 {
+        tracing::info!(removed, folder = %place.folder.display(), "removed work folders of runs that were killed");
+    }
+    let made = place.create();
+    made.with_context(|| {
+        format!("cannot create a folder for work in progress in `{}`", place.folder.display())
+    })
+}
+
+/// Removes the work folder of a command that a signal ended, and returns the error to exit with. `kept` says what else
+/// is left of its work.
+pub fn interrupted(ending: Ending, work: Option<WorkFolder>, kept: impl Display) -> anyhow::Error {
+    let place = work.as_ref().map(|work| work.path().display().to_string()).unwrap_or_default();
+    match work.map_or(Ok(()), WorkFolder::remove) {
+        Ok(()) => ending.error(format!("removed unfinished files, {kept}")),
+        Err(error) => ending.error(format!("cannot remove `{place}`: {error}; {kept}")),
+    }
 }

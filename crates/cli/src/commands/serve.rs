@@ -1,8 +1,8 @@
 //! `abanico serve`: runs S3, the triggers and the MediaConvert API in one process on one port, until it is stopped or
 //! until the client's command ends.
 //!
-//! Every API request must be authenticated. On SIGTERM or SIGINT the server takes no new work and gives running jobs a
-//! grace period; interrupted jobs continue at the next start.
+//! Every API request must be authenticated. On SIGTERM, SIGINT or SIGHUP the server takes no new work and gives running
+//! jobs a grace period, which a second SIGINT ends; interrupted jobs continue at the next start.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -31,8 +31,9 @@ use crate::credentials::{self, KeyPair};
 use crate::descriptors;
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::output;
+use crate::signals::Signals;
 
-/// Serves until SIGTERM or SIGINT, or until the client's command ends.
+/// Serves until SIGTERM, SIGINT or SIGHUP, or until the client's command ends.
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(arguments.config.as_deref())?;
     let is_for_command = !arguments.command.is_empty();
@@ -47,8 +48,9 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     if is_for_command {
         return serve_command(running, &arguments.command).await;
     }
+    let mut signals = Signals::listen()?;
     greet(&running);
-    stop_signal().await?;
+    signals.first().await;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: taking no new work");
     running.stop(grace).await;
     tracing::info!("stopped; interrupted jobs continue at the next start");
@@ -267,16 +269,6 @@ fn greet(running: &Running) {
         output::line(format!("export {name}={value}"));
     }
     output::note(format!("upload a video: aws s3 cp VIDEO s3://uploads/\nopen in a browser: {url}/"));
-}
-
-async fn stop_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }
 
 /// Connects to an EventBridge bus, with credentials from the usual AWS variables.

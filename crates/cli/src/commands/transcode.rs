@@ -1,32 +1,63 @@
 //! `abanico transcode`: transcodes files into a folder or bucket with the same engine that the server uses.
 //!
-//! It never leaves a partial output or an ffmpeg process behind.
+//! It never leaves a partial output or an ffmpeg process behind. If it is killed, the next run in the same place removes
+//! its work folder.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Engine, EngineOptions, JobRecord, Stage};
+use abanico_engine::{Engine, EngineOptions, JobId, JobRecord, Stage};
 use abanico_plan::Plan;
+use abanico_process::{WorkFolder, WorkPlace};
 use abanico_store::{FolderBucket, RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::json;
 
-use super::local::{Toolbox, cores, interrupted, results, toolbox};
+use super::local::{Toolbox, cores, interrupted, results, toolbox, work_folder};
 use crate::arguments::{Chunks, Transcode};
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::progress::{Show, follow};
+use crate::signals::Signals;
 use crate::{job_request, output};
+
+/// How long a job may take to end once it is cancelled.
+const CANCEL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Transcodes the inputs one after the other. If one fails, the others are still transcoded.
 pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
     let toolbox = toolbox(true)?;
     let places = Places::new(&arguments)?;
+    let mut followed = Followed::default();
+    let engine = tokio::select! {
+        engine = opened(&arguments, &places, &toolbox) => engine?,
+        ending = signals.first() => return Err(interrupted(ending, None, followed.kept(&places))),
+    };
+    let (engine, work) = engine;
+    let done = tokio::select! {
+        done = transcode_all(&arguments, &places, &engine, &mut followed) => Ok(done),
+        ending = signals.first() => Err(ending),
+    };
+    if let (Err(_), Some(job)) = (&done, &followed.job) {
+        called_off(&engine, job).await;
+    }
+    // Only a storage service that does not answer takes longer: ffmpeg is killed long before.
+    followed.is_cut_off = tokio::time::timeout(CANCEL_LIMIT, engine.shutdown(Duration::ZERO)).await.is_err();
+    done.unwrap_or_else(|ending| Err(interrupted(ending, Some(work), followed.kept(&places))))
+}
+
+/// Opens an engine that works in a folder of its own, unless an output exists already.
+async fn opened(
+    arguments: &Transcode,
+    places: &Places,
+    toolbox: &Toolbox,
+) -> anyhow::Result<(Engine, WorkFolder)> {
     if !arguments.force {
-        places.refuse_existing(&arguments, &toolbox).await?;
+        places.refuse_existing(arguments, toolbox).await?;
     }
     let work = places.work_folder()?;
     let options = EngineOptions {
@@ -39,24 +70,71 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
         web: abanico_store::WebInputs::default(),
         room_patience: Duration::ZERO,
     };
-    let engine = Engine::open(options, Arc::new(places.router.clone()), toolbox.tools.clone()).await?;
-    let done = tokio::select! {
-        done = transcode_all(&arguments, &places, &engine) => done,
-        signal = interrupted() => Err(signal),
-    };
-    engine.shutdown(Duration::ZERO).await;
-    done
+    let store = Arc::new(places.router(&work)?);
+    Ok((Engine::open(options, store, toolbox.tools.clone()).await?, work))
 }
 
-async fn transcode_all(arguments: &Transcode, places: &Places, engine: &Engine) -> anyhow::Result<ExitCode> {
+/// What has become of the inputs so far.
+#[derive(Default)]
+struct Followed {
+    /// The job that runs.
+    job: Option<JobId>,
+    /// How many outputs were finished.
+    outputs: usize,
+    /// Whether a job was still publishing when the program had to end.
+    is_cut_off: bool,
+}
+
+impl Followed {
+    /// Says what an interrupted command leaves.
+    fn kept(&self, places: &Places) -> String {
+        let place = match &places.out {
+            Some(out) => format!("{}/", trimmed(out)),
+            None => places.destination.clone(),
+        };
+        let outputs = match self.outputs {
+            0 => "no output was finished".to_owned(),
+            1 => format!("kept 1 finished output in {place}"),
+            outputs => format!("kept {outputs} finished outputs in {place}"),
+        };
+        let others = if self.is_cut_off { format!("; others may be left in {place}") } else { String::new() };
+        outputs + &others
+    }
+}
+
+/// Cancels a job, which takes back what it has published so far, and waits for its end.
+async fn called_off(engine: &Engine, job: &JobId) {
+    let ended = async {
+        let mut changes = engine.changes();
+        // Fails if the job has just ended by itself.
+        let _ = engine.cancel(job).await;
+        while engine.get(job).await.is_ok_and(|record| !record.stage().is_final()) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(CANCEL_LIMIT, ended).await;
+}
+
+async fn transcode_all(
+    arguments: &Transcode,
+    places: &Places,
+    engine: &Engine,
+    followed: &mut Followed,
+) -> anyhow::Result<ExitCode> {
     let show = if arguments.json { Show::Json } else { Show::People };
     let mut failed = 0_usize;
     for (index, name) in arguments.inputs.iter().enumerate() {
         let submission =
             job_request::submission(&arguments.choice, &places.inputs[index].url, &places.destination)?;
         let job = engine.create_job(submission).await?;
+        followed.job = Some(job.id.clone());
         let record = follow(engine, &job.id, name, show).await?;
-        failed += usize::from(record.stage() != Stage::Complete);
+        followed.job = None;
+        let is_complete = record.stage() == Stage::Complete;
+        failed += usize::from(!is_complete);
+        followed.outputs += if is_complete { record.outputs.len() } else { 0 };
         if arguments.json { print_json(places, name, &record)? } else { print_people(places, name, &record) }
     }
     if failed > 0 {
@@ -178,22 +256,22 @@ impl Places {
         let out = PathBuf::from(&arguments.out);
         std::fs::create_dir_all(&out)
             .with_context(|| format!("cannot create the output folder `{}`", out.display()))?;
-        let bucket = FolderBucket::new(&out)
-            .with_context(|| format!("cannot use `{}` as the output folder", out.display()))?;
-        router = router.with_bucket("output", Arc::new(bucket));
         Ok(Self { router, inputs, destination: "s3://output/".to_owned(), out: Some(out) })
     }
 
     /// Creates a hidden folder for work in progress beside the outputs, so that publishing does not cross file
     /// systems. It is removed at the end.
-    fn work_folder(&self) -> anyhow::Result<tempfile::TempDir> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".abanico-work-");
-        let made = match &self.out {
-            Some(out) => builder.tempdir_in(out),
-            None => builder.tempdir(),
-        };
-        made.context("cannot create a folder for work in progress")
+    fn work_folder(&self) -> anyhow::Result<WorkFolder> {
+        let folder = self.out.clone().unwrap_or_else(std::env::temp_dir);
+        work_folder(WorkPlace { folder: &folder, prefix: ".abanico-work-", suffix: "" })
+    }
+
+    /// Returns the store of inputs and outputs. Outputs are written in the work folder before they get their names.
+    fn router(&self, work: &WorkFolder) -> anyhow::Result<Router> {
+        let Some(out) = &self.out else { return Ok(self.router.clone()) };
+        let bucket = FolderBucket::new(out)
+            .with_context(|| format!("cannot use `{}` as the output folder", out.display()))?;
+        Ok(self.router.clone().with_bucket("output", Arc::new(bucket.with_staging(work.path()))))
     }
 
     /// Refuses to replace existing files. Inputs that cannot be planned are skipped: their job will report why.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use abanico_media::{Colour, ColourRange, ExactTime, FieldOrder, Orientation, Rational, StaticHdr};
+use abanico_process::Exit;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +115,7 @@ impl Answer {
 
     /// Parses the header once ffprobe has ended.
     pub fn header(self, ended: Ended, file: &Path) -> Result<Header, Error> {
-        if ended.status.code() == Some(1) {
+        if ended.exit == Exit::Code(1) {
             let refused = ended.stderr.contains("not on whitelist");
             let why = if refused {
                 "it is a playlist or another format that is not supported"

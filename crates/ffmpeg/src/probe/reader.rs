@@ -5,13 +5,12 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use abanico_process::{Exit, Kind, Started, Tail, flattened, start};
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::Child;
+use tokio::process::{ChildStderr, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, ErrorKind, Tools};
@@ -22,15 +21,13 @@ pub(crate) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,m
                        mp3,wav,aac,flac,ac3,eac3,aiff,w64";
 /// Time limit of one run.
 const LIMIT: Duration = Duration::from_secs(600);
-/// How much of the end of stderr to keep.
-const KEPT_STDERR_BYTES: usize = 4096;
 /// Maximum length of a line; ffprobe writes none that is longer.
 const LONGEST_LINE_BYTES: u64 = 1 << 20;
 
 /// How a run of ffprobe ended.
 pub(crate) struct Ended {
-    /// Its exit status.
-    pub status: ExitStatus,
+    /// How it ended.
+    pub exit: Exit,
     /// The end of its stderr.
     pub stderr: String,
 }
@@ -44,16 +41,17 @@ impl Ended {
 
     /// Returns an error if the exit status is not zero.
     pub fn check(self, file: &Path) -> Result<(), Error> {
-        if self.status.success() {
+        if self.exit.is_success() {
             return Ok(());
         }
-        let (status, words) = (self.status, self.last_words());
-        let message = format!("ffprobe failed on `{}` with {status}: {words}", file.display());
+        let (exit, words) = (self.exit, self.last_words());
+        let message = format!("ffprobe failed on `{}` with {exit}: {words}", file.display());
         Err(Error::new(ErrorKind::Failed, message))
     }
 }
 
-/// Runs ffprobe with `options` on `file` and passes each line to `on_line`.
+/// Runs ffprobe with `options` on `file` and passes each line to `on_line`. Its process group is killed if it does not
+/// end by itself, even if this future is dropped.
 ///
 /// # Errors
 /// Fails if ffprobe cannot be started, does not end within ten minutes, or is cancelled. A non-zero exit
@@ -71,9 +69,13 @@ pub(crate) async fn run(
     url.push(file);
     command.args(options).arg("-i").arg(url);
     let program = tools.ffprobe().display();
-    let mut child = command.spawn().map_err(|cause| {
+    let io_error = |cause| Error::io(format!("read ffprobe's output for `{}`", file.display()), cause);
+    let Started { stdout, stderr, group, mut ended } = start(command, Kind::Tool).await.map_err(|cause| {
         Error::new(ErrorKind::Tool, format!("cannot start `{program}`: {cause}; {}", crate::tools::REMEDY))
     })?;
+    let stdout = ChildStdout::from_std(stdout).map_err(io_error)?;
+    let stderr = ChildStderr::from_std(stderr).map_err(io_error)?;
+    let mut tail = Tail::default();
     let result = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::cancelled(&format!("the probe of `{}`", file.display()))),
@@ -81,24 +83,26 @@ pub(crate) async fn run(
             let message = format!("ffprobe did not finish `{}` within {} s", file.display(), LIMIT.as_secs());
             Err(Error::new(ErrorKind::TimedOut, message))
         }
-        ended = follow(&mut child, on_line) => {
-            ended.map_err(|cause| Error::io(format!("read ffprobe's output for `{}`", file.display()), cause))
-        }
+        end = async {
+            follow(stdout, stderr, on_line, &mut tail).await?;
+            flattened((&mut ended).await)
+        } => end.map_err(io_error),
     };
-    if result.is_err() {
-        stop(&mut child).await;
+    if result.is_err() && !ended.is_terminated() {
+        group.signal(Signal::SIGKILL);
+        let _ = ended.await;
     }
-    result
+    Ok(Ended { exit: result?.exit, stderr: tail.text() })
 }
 
-/// Reads both outputs to their ends, then waits for the child.
-async fn follow(child: &mut Child, mut on_line: impl FnMut(&str)) -> std::io::Result<Ended> {
-    let missing = || std::io::Error::other("an output pipe of ffprobe is missing");
-    let (stdout, stderr) =
-        (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
-    let (lines, stderr) = tokio::join!(each_line(stdout, &mut on_line), tail(stderr));
-    lines?;
-    Ok(Ended { status: child.wait().await?, stderr: stderr? })
+/// Reads both outputs to their ends.
+async fn follow(
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    mut on_line: impl FnMut(&str),
+    tail: &mut Tail,
+) -> std::io::Result<()> {
+    tokio::join!(each_line(stdout, &mut on_line), tail.read(stderr)).0
 }
 
 async fn each_line(output: impl AsyncRead + Unpin, on_line: &mut impl FnMut(&str)) -> std::io::Result<()> {
@@ -112,28 +116,6 @@ async fn each_line(output: impl AsyncRead + Unpin, on_line: &mut impl FnMut(&str
         }
         on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
     }
-}
-
-/// Returns the last bytes of a stream.
-async fn tail(mut output: impl AsyncRead + Unpin) -> std::io::Result<String> {
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        let read = output.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(String::from_utf8_lossy(&kept).into_owned());
-        }
-        kept.extend_from_slice(&buffer[..read]);
-        kept.drain(..kept.len().saturating_sub(KEPT_STDERR_BYTES));
-    }
-}
-
-/// Kills the whole process group and waits until the child is gone.
-async fn stop(child: &mut Child) {
-    if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        // This fails if the group has just ended by itself, which is fine.
-        let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-    }
-    let _ = child.wait().await;
 }
 
 #[cfg(test)]
@@ -150,7 +132,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         // Starts the script through the shell: a script that was just written could be "busy".
         let launcher = Arc::new(|program: &Path, _: &[&Path]| {
-            let mut command = tokio::process::Command::new("/bin/sh");
+            let mut command = std::process::Command::new("/bin/sh");
             command.arg(program);
             command
         });
@@ -168,19 +150,10 @@ mod tests {
         let (_folder, tools) = stand_in("echo one; echo 'a.mp4: broken thing' >&2; echo two; exit 3");
         let (lines, ended) = lines_of(&tools, &CancellationToken::new()).await.unwrap();
         assert_eq!(lines, ["one", "two"]);
-        assert_eq!((ended.status.code(), ended.last_words()), (Some(3), "broken thing"));
+        assert_eq!((ended.exit, ended.last_words()), (Exit::Code(3), "broken thing"));
         let error = ended.check(Path::new("a.mp4")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Failed);
         assert!(error.to_string().contains("`a.mp4`"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn only_the_end_of_stderr_is_kept() {
-        let (_folder, tools) =
-            stand_in("i=0; while [ $i -lt 2000 ]; do echo complaint $i >&2; i=$((i+1)); done");
-        let (_, ended) = lines_of(&tools, &CancellationToken::new()).await.unwrap();
-        assert!(ended.stderr.len() <= KEPT_STDERR_BYTES, "{}", ended.stderr.len());
-        assert_eq!(ended.last_words(), "complaint 1999");
     }
 
     #[tokio::test]
@@ -195,6 +168,30 @@ mod tests {
         assert_eq!(result.await.err().map(|error| error.kind()), Some(ErrorKind::Cancelled));
         assert!(id > 0, "the child had started");
         assert!(!Path::new(&format!("/proc/{id}")).exists(), "process {id} is left over");
+    }
+
+    #[tokio::test]
+    async fn dropped_run_kills_grandchildren_too() {
+        let (folder, tools) = stand_in("sleep 1000 & echo $!; wait");
+        let (cancel, noted) = (CancellationToken::new(), tokio::sync::Notify::new());
+        let mut id = String::new();
+        let probe = run(&tools, folder.path(), &[], &cancel, |line| {
+            id = line.to_owned();
+            noted.notify_one();
+        });
+        tokio::select! {
+            ended = probe => panic!("it ended: {:?}", ended.err()),
+            () = noted.notified() => {}
+        }
+        let stat = || std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let is_zombie = |stat: &str| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z"));
+        for _ in 0..3000 {
+            if stat().is_empty() || is_zombie(&stat()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("process {id} is left over");
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
+use abanico_process::Exit;
+
 /// Why a run gave no result.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RunErrorKind {
@@ -17,24 +19,6 @@ pub enum RunErrorKind {
     Cancelled,
     /// It could not be started.
     Spawn,
-}
-
-/// How a child ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Exit {
-    /// It exited with this status, 0 to 255.
-    Code(i32),
-    /// It was ended by the signal with this number.
-    Signal(i32),
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit status {code}"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-        }
-    }
 }
 
 /// The error of a run without a result.

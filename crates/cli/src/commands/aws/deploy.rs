@@ -49,7 +49,7 @@ pub async fn run(place: &AwsPlace, deploy: AwsDeploy) -> anyhow::Result<ExitCode
         output::note("dry run: nothing was changed");
         return Ok(ExitCode::SUCCESS);
     }
-    match confirmed("Make these changes? [y/N]", "y", deploy.yes) {
+    match confirmed("Make these changes? [y/N]", "y", deploy.yes).await {
         Ok(true) => {}
         refused => {
             stack.discard(&planned).await.map_err(hinted)?;

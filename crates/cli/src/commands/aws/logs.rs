@@ -8,7 +8,6 @@ use abanico_deployment::{FunctionLogs, LogLine};
 
 use super::{connect, hinted, now_ms};
 use crate::arguments::{AwsLogs, AwsPlace};
-use crate::failure::INTERRUPTED;
 use crate::output;
 
 /// Pause between two polls for new lines.
@@ -32,10 +31,7 @@ pub async fn run(place: &AwsPlace, logs: AwsLogs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         since_ms = since_ms.max(now_ms() - LATE_MS);
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(INTERRUPTED)),
-        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -40,7 +40,7 @@ pub async fn run(place: &AwsPlace, remove: AwsRemove) -> anyhow::Result<ExitCode
     } else {
         ("Remove it? [y/N]".to_owned(), "y")
     };
-    if !confirmed(&question, expected, remove.yes)? {
+    if !confirmed(&question, expected, remove.yes).await? {
         output::note("nothing was removed");
         return Ok(ExitCode::SUCCESS);
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{connect, deployed, hinted, now_ms, stack_output};
 use crate::arguments::{AwsPlace, AwsSubmit};
-use crate::failure::{Hinted, INTERRUPTED, WORK_FAILED, WRONG_USAGE};
+use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
 /// Pause between two polls of the job.
@@ -33,14 +33,7 @@ pub async fn run(place: &AwsPlace, submit: AwsSubmit) -> anyhow::Result<ExitCode
         None => submit_file(&account, &state, &service, &submit).await?,
     };
     output::note(format!("job {id}"));
-    let job = tokio::select! {
-        job = followed(&service, &id) => job?,
-        _ = tokio::signal::ctrl_c() => {
-            output::note("interrupted: the job continues");
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-    };
-    ended(&job)
+    ended(&followed(&service, &id).await?)
 }
 
 /// Uploads the file and waits for the job that the function creates for it.

@@ -1,8 +1,11 @@
 //! Makes the demo's clip: ten seconds in which every pixel moves and the tone changes.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use abanico_ffmpeg::run;
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use crate::commands::local::toolbox;
 use crate::failure::{Hinted, WORK_FAILED};
@@ -17,31 +20,28 @@ const PICTURE: &str =
 const SOUND: &str =
     "aevalsrc='0.3*sin(2*PI*(220+110*floor(t))*t)|0.3*sin(2*PI*(330+110*floor(t))*t)':s=48000";
 
-/// Returns the path of the clip in `folder`. Makes the clip if it does not exist yet.
-pub async fn made(folder: &Path) -> anyhow::Result<PathBuf> {
+/// Returns the path of the clip in `folder`. Makes the clip in `work` if it does not exist yet.
+pub async fn made(folder: &Path, work: &Path, cancel: &CancellationToken) -> anyhow::Result<PathBuf> {
     let path = folder.join(NAME);
     if path.is_file() {
         return Ok(path);
     }
     output::note("making a ten-second clip (set VIDEO=path to use your own video)");
-    let partial = tempfile::Builder::new().prefix(".partial-").suffix(".mp4").tempfile_in(folder)?;
-    let partial = partial.into_temp_path();
+    // ffmpeg is in a sandbox, which knows it by its full path.
+    let work = work.canonicalize()?;
+    let partial = work.join("clip.mp4");
+    let toolbox = toolbox(true)?;
     let inputs = ["-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", SOUND, "-t", "10", "-shortest"];
     let coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "20", "-c:a", "aac"];
-    let made = tokio::process::Command::new(toolbox(false)?.tools.ffmpeg())
-        .args(["-hide_banner", "-nostdin", "-loglevel", "error", "-y"])
-        .args(inputs)
-        .args(coding)
-        .arg(&partial)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("cannot start ffmpeg to make a clip")?;
-    if !made.status.success() {
-        let why = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-        let message = format!("cannot make a clip: {why}");
-        return Err(Hinted::new(WORK_FAILED, message, "use a video of your own").into());
-    }
-    partial.persist(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    let words = [&["-hide_banner", "-nostdin", "-loglevel", "error", "-y"][..], &inputs, &coding].concat();
+    let mut args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+    args.push(partial.clone().into());
+    let invocation = toolbox.sandboxing.invocation(toolbox.tools.ffmpeg(), args, &[], &work);
+    run(&invocation, &mut |_| {}, cancel).await.map_err(|error| {
+        let said = error.stderr_tail().lines().rev().find(|line| !line.trim().is_empty());
+        let why = said.map_or_else(|| error.to_string(), |line| line.trim().to_owned());
+        Hinted::new(WORK_FAILED, format!("cannot make a clip: {why}"), "use a video of your own")
+    })?;
+    std::fs::rename(&partial, &path).with_context(|| format!("cannot write `{}`", path.display()))?;
     Ok(path)
 }

@@ -48,16 +48,13 @@ pub fn print(report: &Report, out: &Path) {
         output::line(line);
     }
     output::note(format!(
-        "\n{} files in {}/, made in {} s",
+        "\n{} files in {}/, made in {} s; any player or browser plays them",
         report.files.len(),
         out.display(),
         tenths(report.took_ms)
     ));
     if let Some(first) = report.files.first() {
-        output::note(format!(
-            "play one:      ffplay '{}'   (or any player, or a browser)",
-            out.join(&first.name).display()
-        ));
+        output::note(format!("play one:      ffplay '{}'", out.join(&first.name).display()));
     }
     let program = std::env::args().next().unwrap_or_else(|| "abanico".to_owned());
     output::note(format!("your videos:   {program} transcode VIDEO --out renditions/"));

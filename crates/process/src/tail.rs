@@ -11,11 +11,11 @@ const LINE_BYTES: usize = 1024;
 
 /// The last bytes of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Tail(VecDeque<u8>);
+pub struct Tail(VecDeque<u8>);
 
 impl Tail {
     /// Reads to the end of the stream.
-    pub(super) async fn read(&mut self, mut from: impl AsyncRead + Unpin) {
+    pub async fn read(&mut self, mut from: impl AsyncRead + Unpin) {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
             self.push(&buffer[..length]);
@@ -29,7 +29,7 @@ impl Tail {
 
     /// Returns the bytes as text, with invalid UTF-8 replaced. A carriage return, which ffmpeg uses to
     /// overwrite its status line, becomes a line end.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let (first, second) = self.0.as_slices();
         String::from_utf8_lossy(&[first, second].concat()).replace('\r', "\n")
     }
@@ -37,11 +37,11 @@ impl Tail {
 
 /// Cuts a stream into lines.
 #[derive(Debug, Default)]
-pub(super) struct LineSplitter(Vec<u8>);
+pub struct LineSplitter(Vec<u8>);
 
 impl LineSplitter {
     /// Takes some bytes and calls `line` for each line that they complete, without its line end.
-    pub(super) fn feed(&mut self, bytes: &[u8], line: &mut dyn FnMut(&str)) {
+    pub fn feed(&mut self, bytes: &[u8], line: &mut dyn FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = LINE_BYTES - self.0.len();
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);

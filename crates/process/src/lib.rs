@@ -1,0 +1,16 @@
+//! Ends what must not outlive a process: child processes with their children, and folders of work in progress.
+//!
+//! It knows nothing of media, jobs or AWS.
+
+mod exit;
+mod output;
+mod supervisor;
+mod tail;
+mod terminal;
+mod work_folder;
+
+pub use exit::Exit;
+pub use output::{Output, OutputError, output};
+pub use supervisor::{Ended, Group, Kind, Started, exit_at_once, flattened, start};
+pub use tail::{LineSplitter, Tail};
+pub use work_folder::{WorkFolder, WorkPlace};
