@@ -2,6 +2,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod backup;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
@@ -9,6 +10,7 @@ pub mod inspect;
 pub mod local;
 pub mod plan;
 pub mod probe;
+pub mod s3;
 pub mod sandbox;
 pub mod serve;
 pub mod transcode;

@@ -30,6 +30,8 @@ pub struct Config {
     pub kept_encodes: Option<PathBuf>,
     /// Region named in ARNs and events.
     pub region: String,
+    /// How many days files that nothing uses stay in the quarantine.
+    pub quarantine_days: u32,
     /// The engine, as a table or just a name.
     #[serde(deserialize_with = "engine")]
     pub engine: EngineConfig,
@@ -226,6 +228,7 @@ impl Default for Config {
             data: PathBuf::from("abanico-data"),
             kept_encodes: None,
             region: "us-east-1".to_owned(),
+            quarantine_days: 7,
             engine: EngineConfig::default(),
             mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],

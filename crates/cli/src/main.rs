@@ -43,6 +43,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Plan(plan) => commands::plan::run(plan).await,
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
+            Command::S3(s3) => commands::s3::run(s3).await,
+            Command::Backup(backup) => commands::backup::run(backup).await,
+            Command::Restore(restore) => commands::backup::put_back(restore).await,
             #[cfg(feature = "aws")]
             Command::Aws(aws) => commands::aws::run(aws).await,
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),

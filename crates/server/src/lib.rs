@@ -2,6 +2,7 @@
 //! and the S3 endpoint. Owns no state: whatever must last is in the engine or the outbox.
 
 mod authentication;
+pub mod backup;
 mod console;
 mod dead_letters;
 mod download;
