@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from clips import Clip, Clips
-from harness import FINAL, Server, binary, eventually
+from harness import Server, binary, eventually
 
 BUCKET = "masters"
 PART = 5 << 20
@@ -81,10 +81,11 @@ def cut(size: int) -> Callable[[Path], None]:
 
 
 def flip(folder: Path) -> None:
-    """A loss: a whole page of the index is overwritten."""
+    """A loss: a whole page of the index is overwritten, and its log, which could have the page too, is gone."""
     with (folder / "index.db").open("r+b") as file:
         file.seek(3 * 4096)
         file.write(b"\xaa" * 4096)
+    remove("index.db-wal", "index.db-shm")(folder)
 
 
 LOSSES = {
@@ -122,7 +123,8 @@ def test_log_lost_after_a_kill_is_refused_and_rebuilt(fresh_server: Server) -> N
     fill(server)
     # After a clean stop the index is one file; what follows is in the log alone.
     assert server.stop() == 0
-    assert not (server.data / "s3" / "index.db-wal").exists()
+    log = server.data / "s3" / "index.db-wal"
+    assert not log.exists() or log.stat().st_size == 0
     server.start()
     server.s3.put_object(Bucket=BUCKET, Key="later", Body=b"later")
     server.s3.delete_object(Bucket=BUCKET, Key="copy")
@@ -233,4 +235,3 @@ def test_backup_that_was_broken_off_is_refused(fresh_server: Server, tmp_path: P
     told = run("restore", "--from", backup, "--data", target, status=2).stderr
     assert "is damaged" in told and largest.name in told
     assert not target.exists() and [path for path in tmp_path.iterdir() if "restoring" in path.name] == []
-    assert {job["Status"] for job in server.mediaconvert.list_jobs()["Jobs"]} <= set(FINAL)

@@ -57,8 +57,10 @@ impl LocalS3 {
         stock.tell();
         if found == Found::Unreadable {
             tracing::warn!("`blobs/mark` was damaged and is written again");
-        } else {
-            stock.put_orphans_away(&blobs, options.quarantine_days)?;
+        } else if let Err(error) = stock.put_orphans_away(&blobs, options.quarantine_days) {
+            // On a full disk, for example; the server starts nevertheless.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot move all files that no object uses to the quarantine; they stay for now");
         }
         stock.forget_lost_labels(&index)?;
         let inner = Inner {
@@ -74,7 +76,9 @@ impl LocalS3 {
         };
         let s3 = Self { inner: Arc::new(inner) };
         s3.sweep_quietly_now();
-        s3.purge_quarantine_now()?;
+        if let Err(error) = s3.purge_quarantine_now() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the quarantine");
+        }
         Ok(s3)
     }
 

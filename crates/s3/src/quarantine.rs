@@ -61,7 +61,10 @@ pub(crate) fn purge(dir: &Path, days: u32) -> io::Result<(u64, u64)> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
         Err(error) => return Err(error),
     };
-    let oldest = OffsetDateTime::now_utc() - time::Duration::days(i64::from(days));
+    // More days than the calendar has keep everything.
+    let Some(oldest) = OffsetDateTime::now_utc().checked_sub(time::Duration::days(i64::from(days))) else {
+        return Ok((0, 0));
+    };
     let (mut files, mut bytes) = (0, 0);
     for entry in entries {
         let entry = entry?;
@@ -98,6 +101,7 @@ mod tests {
             std::fs::create_dir(place).unwrap();
             std::fs::write(place.join("x"), "1").unwrap();
         }
+        assert_eq!(purge(folder.path(), u32::MAX).unwrap(), (0, 0));
         assert_eq!(purge(folder.path(), 7).unwrap(), (1, 1));
         let there = |path: &Path| path.exists();
         assert_eq!((there(&old), there(&own), there(quarantine.folder())), (false, true, true));

@@ -3,6 +3,7 @@
 //! All databases are copied as they were at one instant, then the files that they refer to. Nothing is removed from the
 //! folder of blobs meanwhile. Work in progress and kept encodes are left out: jobs that were running begin again.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -102,8 +103,13 @@ pub fn back_up(options: &BackupOptions) -> Result<Made> {
 /// Returns the databases and the other files of a data folder that are backed up, relative to it.
 fn sorted(data: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut databases, mut others, mut folders) = (Vec::new(), Vec::new(), vec![PathBuf::new()]);
+    let mut seen = HashSet::new();
     while let Some(folder) = folders.pop() {
         let place = data.join(&folder);
+        // A link may lead back to a folder above it.
+        if !seen.insert(place.canonicalize().map_err(at(&place))?) {
+            continue;
+        }
         for entry in std::fs::read_dir(&place).map_err(at(&place))? {
             let entry = entry.map_err(at(&place))?;
             let path = folder.join(entry.file_name());
