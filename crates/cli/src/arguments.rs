@@ -54,6 +54,12 @@ pub enum Command {
     DeadLetters(DeadLetters),
     /// List stored records that cannot be read and were put aside; show, put back or drop one.
     Records(Records),
+    /// Check the objects of a stopped server, and rebuild a lost index.
+    S3(S3),
+    /// Back up the data folder, also while the server runs.
+    Backup(Backup),
+    /// Put a backup in the place of the data folder.
+    Restore(Restore),
     /// Deploy, watch and remove the same pipeline on AWS: S3, Lambda and MediaConvert.
     #[cfg(feature = "aws")]
     Aws(Aws),
@@ -256,6 +262,66 @@ pub enum RecordAction {
         /// Number of the record.
         id: i64,
     },
+}
+
+/// Arguments of `s3`.
+#[derive(Debug, Args)]
+pub struct S3 {
+    #[command(subcommand)]
+    pub command: S3Command,
+}
+
+/// What to do with the objects.
+#[derive(Debug, Subcommand)]
+pub enum S3Command {
+    /// Compare the index with the blobs. Changes nothing without --repair.
+    #[command(after_help = FSCK_EXIT_CODES)]
+    Fsck(Fsck),
+}
+
+const FSCK_EXIT_CODES: &str = "Exit status: 0 nothing is wrong, 1 problems were found (repaired or not), \
+2 the check could not run.";
+
+/// Arguments of `s3 fsck`.
+#[derive(Debug, Args)]
+pub struct Fsck {
+    /// Data folder of the stopped server.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    /// Repair what is wrong: rebuild the index and keep the old one, move unused files to the quarantine.
+    #[arg(long)]
+    pub repair: bool,
+    /// Read all bytes too, and compare them with their checksums.
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Data folder of the server.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    /// New folder for the backup.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Configuration file to back up as well. Default: `abanico.toml` if it exists.
+    #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// Folder of the backup.
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// Data folder of the stopped server.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    /// Move a data folder that is not empty away. It stays beside the new one.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Arguments of the hidden sandbox command.

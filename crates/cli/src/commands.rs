@@ -2,6 +2,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod backup;
 pub mod client_command;
 pub mod dead_letters;
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod local;
 pub mod plan;
 pub mod probe;
 pub mod records;
+pub mod s3;
 pub mod sandbox;
 pub mod serve;
 pub mod transcode;

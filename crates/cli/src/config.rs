@@ -36,6 +36,8 @@ pub struct Config {
     pub region: String,
     /// Most connections at once; by default as many as the file descriptors allow, up to 1,024.
     pub max_connections: Option<u64>,
+    /// How many days files that nothing uses stay in the quarantine.
+    pub quarantine_days: u32,
     /// The engine, as a table or just a name.
     #[serde(deserialize_with = "engine")]
     pub engine: EngineConfig,
@@ -238,6 +240,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             region: "us-east-1".to_owned(),
             max_connections: None,
+            quarantine_days: 7,
             engine: EngineConfig::default(),
             mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],

@@ -48,6 +48,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
             Command::Records(records) => commands::records::run(&records),
+            Command::S3(s3) => commands::s3::run(s3).await,
+            Command::Backup(backup) => commands::backup::run(backup).await,
+            Command::Restore(restore) => commands::backup::put_back(restore).await,
             #[cfg(feature = "aws")]
             Command::Aws(aws) => commands::aws::run(aws).await,
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),

@@ -1,12 +1,13 @@
-//! The folder of blobs: files that never change and are durable before anything refers to them.
+//! The folder of blobs and their labels: files that never change and are durable before anything refers to them.
 //!
-//! A blob is never removed while a reader holds it. This file knows nothing of objects.
+//! A blob is never removed while a reader holds it, and nothing while a backup pins the folder. This file knows nothing
+//! of objects.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{DirEntry, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
@@ -24,8 +25,11 @@ pub(crate) struct Blobs {
 }
 
 struct Inner {
+    root: PathBuf,
     blobs: PathBuf,
     incoming: PathBuf,
+    /// A backup holds a shared lock on this file; a sweep needs an exclusive one.
+    pin: File,
     held: Mutex<HashMap<String, usize>>,
     /// Readers share it while they look up and hold blobs; a sweep takes it exclusively. So a blob that was looked up
     /// still exists when it is held.
@@ -51,13 +55,47 @@ impl Blobs {
         }
         File::open(&blobs)?.sync_all()?;
         File::open(root)?.sync_all()?;
-        let inner = Inner { blobs, incoming, held: Mutex::default(), gate: RwLock::default() };
+        let inner = Inner {
+            root: root.to_owned(),
+            blobs,
+            incoming,
+            pin: open_pin(root)?,
+            held: Mutex::default(),
+            gate: RwLock::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Returns the path of a blob.
-    pub(crate) fn path(&self, blob: &str) -> PathBuf {
-        self.inner.blobs.join(&blob[..2]).join(blob)
+    /// Returns the endpoint's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// Returns the path of a blob or a label.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        path_in(&self.inner.blobs, name)
+    }
+
+    /// Writes a label and makes it durable, and with it the name of the blob that lies beside it. Blocking.
+    pub(crate) fn write_label(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.path(name);
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path)?;
+            file.write_all(content)?;
+            file.sync_data()?;
+            File::open(path.parent().unwrap_or(&path))?.sync_all()
+        })();
+        if written.is_err() {
+            self.remove_label(name);
+        }
+        written
+    }
+
+    /// Removes a label that nothing refers to. A label that cannot be removed stays until the next start.
+    pub(crate) fn remove_label(&self, name: &str) {
+        if let Err(error) = remove_if_there(&self.path(name)) {
+            tracing::warn!(%error, path = name, "cannot remove an unused label; it stays until the next start");
+        }
     }
 
     /// Starts a new file. Blocking.
@@ -97,33 +135,61 @@ impl Blobs {
         Held { blobs: self.clone(), names }
     }
 
-    /// Removes blobs that nothing refers to and no reader holds. Returns how many it removed. Blocking.
+    /// Removes labels and blobs that nothing refers to and no reader holds. Returns how many blobs it removed. Removes
+    /// nothing while a backup pins the folder. Blocking.
+    ///
+    /// Files go before their rows, so a file that cannot be removed is tried again by the next sweep.
     pub(crate) fn sweep(&self, index: &Index) -> Result<u64> {
         let _gate = self.inner.gate.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut removed = 0;
-        loop {
-            let unused: Vec<String> = index.write_now(|transaction| {
-                let held: HashSet<String> = lock(&self.inner.held).keys().cloned().collect();
-                let mut statement =
-                    transaction.prepare_cached("SELECT id FROM blobs WHERE refs = 0 LIMIT ?1")?;
-                let limit = SWEEP_BATCH + i64::try_from(held.len()).unwrap_or(0);
-                let unused = statement.query_map([limit], |row| row.get(0))?;
-                let mut unused: Vec<String> = unused.collect::<rusqlite::Result<_>>()?;
-                unused.retain(|blob| !held.contains(blob));
-                for blob in &unused {
-                    transaction.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([blob])?;
-                }
-                Ok(unused)
-            })?;
-            if unused.is_empty() {
-                return Ok(removed);
-            }
-            // A crash here leaves the files as orphans, which the next start removes.
-            for blob in unused {
-                remove_if_there(&self.path(&blob))?;
-                removed += 1;
-            }
+        match self.inner.pin.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(0),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
+        let swept = self.sweep_table(index, &LABELS).and_then(|_| self.sweep_table(index, &BLOBS));
+        self.inner.pin.unlock()?;
+        swept
+    }
+
+    fn sweep_table(&self, index: &Index, table: &Table) -> Result<u64> {
+        let (mut removed, mut last, mut failure) = (0, String::new(), None);
+        loop {
+            let (unused, seen) = self.unused(index, table, &last)?;
+            let Some(seen) = seen else { break };
+            last = seen;
+            let mut gone = Vec::new();
+            for name in unused {
+                match remove_if_there(&self.path(&name)) {
+                    Ok(()) => gone.push(name),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            removed += gone.len() as u64;
+            index.write_now(|transaction| {
+                let mut statement = transaction.prepare_cached(table.delete)?;
+                for name in &gone {
+                    statement.execute([name])?;
+                }
+                Ok(())
+            })?;
+        }
+        failure.map_or(Ok(removed), |error| Err(error.into()))
+    }
+
+    /// Returns the next names after `last` that nothing refers to and no reader holds, and the last name looked at.
+    ///
+    /// The gate is closed, so nobody can begin to hold a blob; and no writer is between the two looks, so none that held
+    /// a blob can just have referred to it.
+    fn unused(&self, index: &Index, table: &Table, last: &str) -> Result<(Vec<String>, Option<String>)> {
+        index.write_now(|transaction| {
+            let held: HashSet<String> = lock(&self.inner.held).keys().cloned().collect();
+            let mut statement = transaction.prepare_cached(table.select)?;
+            let names = statement.query_map((last, SWEEP_BATCH), |row| row.get(0))?;
+            let mut names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+            let seen = names.last().cloned();
+            names.retain(|name| !held.contains(name));
+            Ok((names, seen))
+        })
     }
 
     /// Removes the files of those pieces whose blob has no row in the index. Blocking.
@@ -139,26 +205,56 @@ impl Blobs {
         Ok(())
     }
 
-    /// Removes files that the index does not know, which a crash left behind. Returns how many it removed. Must run
-    /// before anyone writes. Blocking.
-    pub(crate) fn remove_orphans(&self, index: &Index) -> Result<u64> {
-        let known: HashSet<String> = index.read_now(|reader| {
-            let mut statement = reader.prepare("SELECT id FROM blobs")?;
-            let known = statement.query_map([], |row| row.get(0))?;
-            Ok(known.collect::<rusqlite::Result<_>>()?)
-        })?;
-        let mut removed = 0;
-        for shard in std::fs::read_dir(&self.inner.blobs)? {
-            for file in std::fs::read_dir(shard?.path())? {
-                let file = file?;
-                if file.file_name().to_str().is_none_or(|name| !known.contains(name)) {
-                    remove_if_there(&file.path())?;
-                    removed += 1;
-                }
-            }
-        }
-        Ok(removed)
+    /// Calls `each` with every file of a shard, in no order. Blocking.
+    pub(crate) fn each_file(&self, shard: u8, each: impl FnMut(String, &DirEntry)) -> io::Result<()> {
+        each_file_in(&self.inner.blobs, shard, each)
     }
+}
+
+/// One of the two tables that name files, and how its unused rows are found and deleted.
+struct Table {
+    select: &'static str,
+    delete: &'static str,
+}
+
+const BLOBS: Table = Table {
+    select: "SELECT id FROM blobs WHERE refs = 0 AND id > ?1 ORDER BY id LIMIT ?2",
+    delete: "DELETE FROM blobs WHERE id = ?1 AND refs = 0",
+};
+const LABELS: Table = Table {
+    select: "SELECT name FROM labels WHERE used = 0 AND name > ?1 ORDER BY name LIMIT ?2",
+    delete: "DELETE FROM labels WHERE name = ?1 AND used = 0",
+};
+
+/// Opens the file that a backup locks so that no blob is removed meanwhile.
+pub(crate) fn open_pin(root: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(root.join("pin"))
+}
+
+/// Returns the path of a blob or a label in a folder of blobs.
+pub(crate) fn path_in(blobs: &Path, name: &str) -> PathBuf {
+    blobs.join(name.get(..2).unwrap_or(name)).join(name)
+}
+
+/// Calls `each` with every file of a shard of a folder of blobs. Blocking.
+pub(crate) fn each_file_in(
+    blobs: &Path,
+    shard: u8,
+    mut each: impl FnMut(String, &DirEntry),
+) -> io::Result<()> {
+    let entries = match std::fs::read_dir(blobs.join(format!("{shard:02x}"))) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        // A name that is not UTF-8 is none of ours; it is left alone.
+        if let Ok(name) = entry.file_name().into_string() {
+            each(name, &entry);
+        }
+    }
+    Ok(())
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -181,13 +277,11 @@ impl IncomingBlob {
         self.file.write_all(bytes)
     }
 
-    /// Makes the file durable under its id. Blocking.
+    /// Makes the file's bytes durable and gives it its id as name. Its name is durable once its label is. Blocking.
     pub(crate) fn keep(self) -> io::Result<String> {
         std::fs::set_permissions(&self.path, Permissions::from_mode(0o444))?;
         self.file.sync_all()?;
-        let path = self.blobs.path(&self.id);
-        std::fs::rename(&self.path, &path)?;
-        File::open(path.parent().unwrap_or(&path))?.sync_all()?;
+        std::fs::rename(&self.path, self.blobs.path(&self.id))?;
         Ok(self.id.clone())
     }
 }
@@ -253,18 +347,45 @@ mod tests {
     }
 
     #[test]
-    fn opening_removes_unfinished_and_unknown_files() {
+    fn opening_removes_unfinished_files() {
         let folder = tempfile::tempdir().unwrap();
         let (blobs, index) = open(folder.path());
         let known = blob(&blobs, &index, 1);
-        let unknown = blobs.create().unwrap().keep().unwrap();
         std::mem::forget(blobs.create().unwrap());
         drop(blobs.create().unwrap());
         assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 1);
-        let (blobs, index) = open(folder.path());
-        assert_eq!(blobs.remove_orphans(&index).unwrap(), 1);
-        assert_eq!((blobs.path(&known).exists(), blobs.path(&unknown).exists()), (true, false));
+        let (blobs, _) = open(folder.path());
+        assert!(blobs.path(&known).exists());
         assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn file_that_cannot_be_removed_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (blobs, index) = open(folder.path());
+        let (first, stuck, last) =
+            (blob(&blobs, &index, 0), blob(&blobs, &index, 0), blob(&blobs, &index, 0));
+        // A folder in the place of the file cannot be removed as a file.
+        std::fs::remove_file(blobs.path(&stuck)).unwrap();
+        std::fs::create_dir(blobs.path(&stuck)).unwrap();
+        assert!(blobs.sweep(&index).is_err());
+        assert!(!blobs.path(&first).exists() && !blobs.path(&last).exists(), "the others are removed");
+        std::fs::remove_dir(blobs.path(&stuck)).unwrap();
+        std::fs::write(blobs.path(&stuck), "bytes").unwrap();
+        assert_eq!(blobs.sweep(&index).unwrap(), 1);
+        assert!(!blobs.path(&stuck).exists());
+    }
+
+    #[test]
+    fn nothing_is_removed_while_a_backup_pins_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (blobs, index) = open(folder.path());
+        let unused = blob(&blobs, &index, 0);
+        let pin = open_pin(folder.path()).unwrap();
+        pin.lock_shared().unwrap();
+        assert_eq!((blobs.sweep(&index).unwrap(), blobs.path(&unused).exists()), (0, true));
+        drop(pin);
+        assert_eq!((blobs.sweep(&index).unwrap(), blobs.path(&unused).exists()), (1, false));
     }
 
     #[test]

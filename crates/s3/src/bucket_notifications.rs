@@ -91,7 +91,7 @@ impl LocalS3 {
         let known = &self.inner.options.functions;
         let rules = given.lambda_function_configurations.unwrap_or_default();
         let rules: Vec<BucketRule> = rules.into_iter().map(|it| rule(it, known)).collect::<Result<_>>()?;
-        let write = self.inner.index.write(move |transaction| {
+        let write = self.change_buckets(move |transaction| {
             require_bucket(transaction, &input.bucket)?;
             let text = (!rules.is_empty()).then(|| to_text(&rules));
             let sql = "UPDATE buckets SET notifications = ?2 WHERE name = ?1";

@@ -33,11 +33,12 @@ impl LocalS3 {
             ));
         }
         let name = name.to_owned();
-        let write = self.inner.index.write(move |transaction| {
+        let write = self.change_buckets(move |transaction| {
             let sql = "INSERT OR IGNORE INTO buckets (name, created_ms) VALUES (?1, ?2)";
-            Ok(transaction.execute(sql, params![name, now_ms()])?)
+            transaction.execute(sql, params![name, now_ms()])?;
+            Ok(())
         });
-        write.await.map(drop)
+        write.await
     }
 
     /// Returns whether a bucket exists.
@@ -63,7 +64,7 @@ impl LocalS3 {
     }
 
     pub(crate) async fn remove_bucket(&self, input: DeleteBucketInput) -> Result<()> {
-        let write = self.inner.index.write(move |transaction| {
+        let write = self.change_buckets(move |transaction| {
             require_bucket(transaction, &input.bucket)?;
             let sql = "SELECT 1 FROM objects WHERE bucket = ?1 LIMIT 1";
             if transaction.prepare_cached(sql)?.exists([&input.bucket])? {

@@ -1,16 +1,24 @@
-//! Makes an object visible in one transaction: writes its row, counts its blobs and queues its notifications.
+//! Makes an object visible: writes its label, and then in one transaction its row, the counts of its blobs and its
+//! notifications.
 //!
 //! It also removes objects. It moves no bytes.
 
 use rusqlite::{Transaction, params};
 
+use crate::LocalS3;
+use crate::blobs::unique_id;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
-use crate::index::now_ms;
-use crate::notifications::{Created, next_sequencer, notify};
-use crate::record::{ObjectRecord, Piece, StoredObject, find_object, require_bucket, signed, to_text};
+use crate::index::{blocking, now_ms};
+use crate::label::{Label, Labelled, LabelledObject};
+use crate::notifications::{Created, notify, sequencer};
+use crate::record::{ObjectRecord, Piece, StoredObject, find_object, require_bucket};
+
+/// How often a write starts again because another one changed what it had read.
+pub(crate) const TRIES: usize = 100;
 
 /// An object to make visible.
+#[derive(Clone)]
 pub(crate) struct NewObject {
     pub bucket: String,
     pub key: String,
@@ -19,7 +27,9 @@ pub(crate) struct NewObject {
     pub etag: String,
     pub record: ObjectRecord,
     /// Name of the event without `s3:`, such as `ObjectCreated:Put`.
-    pub event_name: &'static str,
+    pub event_name: String,
+    /// The multipart upload that it completes.
+    pub upload: Option<String>,
 }
 
 /// The result of a commit.
@@ -32,48 +42,159 @@ pub(crate) struct Committed {
     pub has_replaced: bool,
 }
 
+impl LocalS3 {
+    /// Makes an object visible. On failure, removes the files that were received for it. Once started, all of this
+    /// completes even if the future is dropped.
+    pub(crate) async fn commit(&self, new: NewObject, conditions: WriteConditions) -> Result<Committed> {
+        let s3 = self.clone();
+        let run = blocking(move || {
+            let committed = {
+                let _turn = s3.inner.keys.hold(&new.bucket, &new.key);
+                let pieces = new.record.pieces.clone();
+                let committed = s3.commit_now(new, &conditions, |_| Ok(true), |_| Ok(()));
+                if committed.is_err() {
+                    s3.inner.blobs.discard(&s3.inner.index, &pieces)?;
+                }
+                committed?.ok_or_else(changed_too_often)?
+            };
+            s3.tell(&committed);
+            Ok(committed)
+        });
+        run.await
+    }
+
+    /// Writes the label of an object, and makes the object visible in one transaction if `is_still` says that what the
+    /// object was made from has not changed. `then` runs in the same transaction. Returns `None` if it has changed.
+    /// Hold the key. Blocking.
+    pub(crate) fn commit_now(
+        &self,
+        new: NewObject,
+        conditions: &WriteConditions,
+        is_still: impl FnOnce(&Transaction<'_>) -> Result<bool>,
+        then: impl FnOnce(&Transaction<'_>) -> Result<()>,
+    ) -> Result<Option<Committed>> {
+        let serial = self.next_serial();
+        let NewObject { bucket, key, size, etag, record, event_name, upload } = new;
+        let (modified_ms, sequencer) = (now_ms(), sequencer(serial));
+        let object = StoredObject { size, etag, modified_ms, sequencer, event_name, record, label: None };
+        let object = self.labelled(serial, &bucket, &key, object, upload)?;
+        let label = object.label.clone();
+        let region = &self.inner.options.region;
+        let committed = self.inner.index.write_now(|transaction| {
+            if !is_still(transaction)? {
+                return Ok(None);
+            }
+            note_serial(transaction, serial)?;
+            let committed = commit(transaction, &bucket, &key, object, conditions, region)?;
+            then(transaction)?;
+            Ok(Some(committed))
+        });
+        if !matches!(committed, Ok(Some(_)))
+            && let Some(label) = label
+        {
+            self.inner.blobs.remove_label(&label);
+        }
+        committed
+    }
+
+    /// Returns the next serial number, greater than all before it.
+    pub(crate) fn next_serial(&self) -> i64 {
+        self.inner.serials.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1
+    }
+
+    /// Writes a new label for an object and returns the object with its name. Hold the key. Blocking.
+    pub(crate) fn labelled(
+        &self,
+        serial: i64,
+        bucket: &str,
+        key: &str,
+        object: StoredObject,
+        upload: Option<String>,
+    ) -> Result<StoredObject> {
+        let label = Label::new(&self.inner.folder, serial, labelled_object(bucket, key, &object, upload));
+        let name = self.write_label(&label)?;
+        Ok(StoredObject { label: Some(name), ..object })
+    }
+
+    /// Writes a label and returns its name. Blocking.
+    pub(crate) fn write_label(&self, label: &Label) -> Result<String> {
+        let name = label.name(unique_id);
+        self.inner.blobs.write_label(&name, &label.encode())?;
+        Ok(name)
+    }
+
+    /// Wakes the outbox's reader and sweeps, as far as a commit needs it. Blocking.
+    pub(crate) fn tell(&self, committed: &Committed) {
+        if committed.is_notified {
+            self.inner.changed.notify_one();
+        }
+        if committed.has_replaced {
+            self.sweep_quietly_now();
+        }
+    }
+}
+
+/// The failure of a write whose source changed again and again.
+pub(crate) fn changed_too_often() -> Error {
+    Error::unavailable("finish the write", "what it reads changed again and again: try again")
+}
+
+/// Returns what the label of an object says.
+pub(crate) fn labelled_object(
+    bucket: &str,
+    key: &str,
+    object: &StoredObject,
+    upload: Option<String>,
+) -> Labelled {
+    Labelled::Object(Box::new(LabelledObject {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        size: object.size,
+        etag: object.etag.clone(),
+        modified_ms: object.modified_ms,
+        sequencer: object.sequencer.clone(),
+        event_name: object.event_name.clone(),
+        upload,
+        record: object.record.clone(),
+    }))
+}
+
+/// Notes that a serial number is used.
+pub(crate) fn note_serial(transaction: &Transaction<'_>, serial: i64) -> Result<()> {
+    transaction.prepare_cached("UPDATE sequence SET last = MAX(last, ?1)")?.execute([serial])?;
+    Ok(())
+}
+
 /// Inserts the object, in place of an existing one, if `conditions` hold.
-pub(crate) fn commit(
+fn commit(
     transaction: &Transaction<'_>,
-    new: NewObject,
+    bucket: &str,
+    key: &str,
+    object: StoredObject,
     conditions: &WriteConditions,
     region: &str,
 ) -> Result<Committed> {
-    require_bucket(transaction, &new.bucket)?;
-    let old = find_object(transaction, &new.bucket, &new.key)?;
-    conditions.check(&new.key, old.as_ref().map(|old| old.etag.as_str()))?;
+    require_bucket(transaction, bucket)?;
+    let old = find_object(transaction, bucket, key)?;
+    conditions.check(key, old.as_ref().map(|old| old.etag.as_str()))?;
     // Count the new pieces before releasing the old ones: they may be in the same blobs.
-    retain(transaction, &new.record.pieces)?;
+    retain(transaction, &object.record.pieces)?;
+    use_label(transaction, object.label.as_deref())?;
     if let Some(old) = &old {
         forget(transaction, old)?;
     }
-    let (sequencer, modified_ms) = (next_sequencer(transaction)?, now_ms());
-    let columns = params![
-        new.bucket,
-        new.key,
-        signed(new.size),
-        new.etag,
-        modified_ms,
-        sequencer,
-        new.event_name,
-        to_text(&new.record)
-    ];
-    let sql =
-        "INSERT OR REPLACE INTO objects (bucket, key, size, etag, modified_ms, sequencer, event_name, record)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    transaction.prepare_cached(sql)?.execute(columns)?;
+    object.write(transaction, bucket, key)?;
     let created = Created {
-        bucket: &new.bucket,
-        key: &new.key,
-        size: new.size,
-        etag: &new.etag,
-        sequencer: &sequencer,
-        event_name: new.event_name,
-        time_ms: modified_ms,
+        bucket,
+        key,
+        size: object.size,
+        etag: &object.etag,
+        sequencer: &object.sequencer,
+        event_name: &object.event_name,
+        time_ms: object.modified_ms,
         region,
     };
     let is_notified = notify(transaction, &created)? > 0;
-    let object = StoredObject { size: new.size, etag: new.etag, modified_ms, sequencer, record: new.record };
     Ok(Committed { object, is_notified, has_replaced: old.is_some() })
 }
 
@@ -89,7 +210,21 @@ pub(crate) fn remove(transaction: &Transaction<'_>, bucket: &str, key: &str) -> 
 
 fn forget(transaction: &Transaction<'_>, old: &StoredObject) -> Result<()> {
     release(transaction, &old.record.pieces)?;
+    release_label(transaction, old.label.as_deref())?;
     transaction.prepare_cached("DELETE FROM notified WHERE sequencer = ?1")?.execute([&old.sequencer])?;
+    Ok(())
+}
+
+/// Notes that an object or part has this label.
+pub(crate) fn use_label(transaction: &Transaction<'_>, label: Option<&str>) -> Result<()> {
+    let sql = "INSERT INTO labels (name, used) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET used = 1";
+    transaction.prepare_cached(sql)?.execute([label])?;
+    Ok(())
+}
+
+/// Lets the sweep remove a label.
+pub(crate) fn release_label(transaction: &Transaction<'_>, label: Option<&str>) -> Result<()> {
+    transaction.prepare_cached("UPDATE labels SET used = 0 WHERE name = ?1")?.execute([label])?;
     Ok(())
 }
 

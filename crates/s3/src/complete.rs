@@ -3,7 +3,7 @@
 //! It reads no bytes of the parts. A completion that fails leaves the upload unchanged.
 
 use base64::Engine as _;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use s3s::S3ErrorCode;
 use s3s::S3Request;
 use s3s::crypto::{Checksum as _, Md5};
@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
 use crate::checksums::{Algorithm, Checksums, composed, hex, joined};
-use crate::commit::{Committed, NewObject, commit};
+use crate::commit::{Committed, NewObject, TRIES, changed_too_often};
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
+use crate::index::blocking;
 use crate::multipart::{StoredPart, UploadRecord, parts, remove_parts, upload};
 use crate::record::{ObjectRecord, PartRecord, from_text, to_text};
 
@@ -113,13 +114,19 @@ fn sum_of(upload: &UploadRecord, parts: &[StoredPart]) -> Checksums {
     Checksums(whole.map(|whole| (algorithm, whole)).into_iter().collect())
 }
 
-/// Completes the upload. The second value is `None` if the upload was completed before.
-fn complete(transaction: &Transaction<'_>, wish: Wish, region: &str) -> Result<(Answer, Option<Committed>)> {
-    let upload = upload(transaction, &wish.id, &wish.bucket, &wish.key)?;
+/// What a completion will make.
+struct Planned {
+    answer: Answer,
+    new: NewObject,
+}
+
+/// Plans the object of an upload, or returns the answer of an earlier completion.
+fn plan(connection: &Connection, wish: &Wish) -> Result<Result<Planned, Answer>> {
+    let upload = upload(connection, &wish.id, &wish.bucket, &wish.key)?;
     if let Some(answer) = upload.completed {
-        return Ok((from_text(&answer)?, None));
+        return Ok(Err(from_text(&answer)?));
     }
-    let chosen = choose(&wish.listed, parts(transaction, &wish.id, 0, -1)?)?;
+    let chosen = choose(&wish.listed, parts(connection, &wish.id, 0, -1)?)?;
     let size = chosen.iter().map(|part| part.size).sum();
     if wish.size.is_some_and(|claimed| claimed != size) {
         return Err(Error::refused(
@@ -146,18 +153,15 @@ fn complete(transaction: &Transaction<'_>, wish: Wish, region: &str) -> Result<(
     };
     let answer = Answer { etag: etag_of(&chosen), checksums, is_composite: upload.is_composite };
     let new = NewObject {
-        bucket: wish.bucket,
-        key: wish.key,
+        bucket: wish.bucket.clone(),
+        key: wish.key.clone(),
         size,
         etag: answer.etag.clone(),
         record,
-        event_name: "ObjectCreated:CompleteMultipartUpload",
+        event_name: "ObjectCreated:CompleteMultipartUpload".to_owned(),
+        upload: Some(wish.id.clone()),
     };
-    let committed = commit(transaction, new, &wish.conditions, region)?;
-    remove_parts(transaction, &wish.id)?;
-    let sql = "UPDATE uploads SET completed = ?2 WHERE id = ?1";
-    transaction.execute(sql, params![wish.id, to_text(&answer)])?;
-    Ok((answer, Some(committed)))
+    Ok(Ok(Planned { answer, new }))
 }
 
 /// Compares the checksums of the whole object. A client may claim a composite checksum without its `-N`.
@@ -172,23 +176,43 @@ fn verify(computed: &Checksums, claimed: &Checksums) -> Result<()> {
 }
 
 impl LocalS3 {
-    /// Runs the transaction, then wakes the outbox's reader and sweeps the blobs that are no longer used.
-    async fn complete_by(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<(Answer, Option<Committed>)> + Send + 'static,
-    ) -> Result<Answer> {
+    /// Completes an upload. Once started, all of this completes even if the future is dropped.
+    async fn complete_by(&self, wish: Wish) -> Result<Answer> {
         let s3 = self.clone();
-        let run = crate::index::blocking(move || {
-            let (answer, committed) = s3.inner.index.write_now(work)?;
+        let run = blocking(move || {
+            let (answer, committed) = {
+                let _turn = s3.inner.keys.hold(&wish.bucket, &wish.key);
+                let mut tries = (0..TRIES).map(|_| s3.complete_once(&wish));
+                tries.find_map(Result::transpose).unwrap_or_else(|| Err(changed_too_often()))?
+            };
             if let Some(committed) = committed {
-                if committed.is_notified {
-                    s3.inner.changed.notify_one();
-                }
+                s3.tell(&committed);
                 s3.sweep_quietly_now();
             }
             Ok(answer)
         });
         run.await
+    }
+
+    /// Completes an upload. The second value is `None` if the upload was completed before. Returns `None` if a part
+    /// changed meanwhile. Hold the key. Blocking.
+    fn complete_once(&self, wish: &Wish) -> Result<Option<(Answer, Option<Committed>)>> {
+        let Planned { answer, new } = match self.inner.index.read_now(|reader| plan(reader, wish))? {
+            Ok(planned) => planned,
+            Err(answer) => return Ok(Some((answer, None))),
+        };
+        let record = new.record.clone();
+        let is_still = |transaction: &Transaction<'_>| {
+            Ok(plan(transaction, wish)?.is_ok_and(|planned| planned.new.record == record))
+        };
+        let then = |transaction: &Transaction<'_>| {
+            remove_parts(transaction, &wish.id)?;
+            let sql = "UPDATE uploads SET completed = ?2 WHERE id = ?1";
+            transaction.execute(sql, params![wish.id, to_text(&answer)])?;
+            Ok(())
+        };
+        let committed = self.commit_now(new, &wish.conditions, is_still, then)?;
+        Ok(committed.map(|committed| (answer, Some(committed))))
     }
 
     pub(crate) async fn complete(
@@ -206,8 +230,7 @@ impl LocalS3 {
             size: input.mpu_object_size.map(i64::unsigned_abs),
             conditions: WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match },
         };
-        let region = self.inner.options.region.clone();
-        let answer = self.complete_by(move |transaction| complete(transaction, wish, &region)).await?;
+        let answer = self.complete_by(wish).await?;
         let kind = if answer.is_composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
         Ok(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),

@@ -1,5 +1,6 @@
 //! CopyObject: makes a second object of the same blobs. It reads no bytes of the object.
 
+use rusqlite::Transaction;
 use s3s::S3ErrorCode;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
@@ -8,10 +9,11 @@ use s3s::dto::{
 
 use crate::LocalS3;
 use crate::checksums::Algorithm;
-use crate::commit::{NewObject, commit};
+use crate::commit::{NewObject, TRIES, changed_too_often};
 use crate::conditions::{ReadConditions, WriteConditions};
 use crate::error::{Error, Result};
 use crate::get::{checksum_type, timestamp};
+use crate::index::blocking;
 use crate::put::{attributes, check_key};
 use crate::record::{Attributes, object};
 
@@ -56,27 +58,38 @@ impl LocalS3 {
                 "a copy of an object onto itself must replace its metadata or its tags",
             ));
         }
-        let region = self.inner.options.region.clone();
-        let commit = self.commit_by(move |transaction| {
-            let source = object(transaction, &bucket, &key)?;
-            conditions.check_source(&source.etag, source.modified_ms)?;
-            let mut record = source.record;
-            let tags = if replaces_tags { given.tags.clone() } else { record.attributes.tags.clone() };
-            if replaces_metadata {
-                record.attributes = given;
-            }
-            record.attributes.tags = tags;
-            let new = NewObject {
-                bucket: input.bucket,
-                key: input.key,
-                size: source.size,
-                etag: source.etag,
-                record,
-                event_name: "ObjectCreated:Copy",
+        let s3 = self.clone();
+        let run = blocking(move || {
+            let committed = {
+                let _turn = s3.inner.keys.hold(&input.bucket, &input.key);
+                let mut tries = (0..TRIES).map(|_| {
+                    let (source, _held) = s3.look_up_and_hold_now(&bucket, &key)?;
+                    conditions.check_source(&source.etag, source.modified_ms)?;
+                    let mut record = source.record.clone();
+                    if replaces_metadata {
+                        record.attributes = given.clone();
+                    }
+                    let tags = if replaces_tags { &given.tags } else { &source.record.attributes.tags };
+                    record.attributes.tags.clone_from(tags);
+                    let new = NewObject {
+                        bucket: input.bucket.clone(),
+                        key: input.key.clone(),
+                        size: source.size,
+                        etag: source.etag.clone(),
+                        record,
+                        event_name: "ObjectCreated:Copy".to_owned(),
+                        upload: None,
+                    };
+                    let is_still =
+                        |transaction: &Transaction<'_>| Ok(object(transaction, &bucket, &key)? == source);
+                    s3.commit_now(new, &WriteConditions::default(), is_still, |_| Ok(()))
+                });
+                tries.find_map(Result::transpose).unwrap_or_else(|| Err(changed_too_often()))?
             };
-            commit(transaction, new, &WriteConditions::default(), &region)
+            s3.tell(&committed);
+            Ok(committed)
         });
-        let copied = commit.await?.object;
+        let copied = run.await?.object;
         let sums = &copied.record.checksums;
         let result = CopyObjectResult {
             e_tag: Some(ETag::Strong(copied.etag)),

@@ -213,7 +213,7 @@ impl LocalS3 {
     }
 
     async fn set_cors(&self, bucket: String, text: Option<String>) -> Result<()> {
-        let write = self.inner.index.write(move |transaction| {
+        let write = self.change_buckets(move |transaction| {
             require_bucket(transaction, &bucket)?;
             transaction.execute("UPDATE buckets SET cors = ?2 WHERE name = ?1", params![bucket, text])?;
             Ok(())

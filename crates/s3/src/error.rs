@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Invalid,
     /// Another process has the folder open, or a newer version wrote it.
     Denied,
+    /// The index is lost or damaged, or does not fit the blobs. Nothing was changed.
+    Damaged,
     /// The disk or the database failed; a retry may succeed.
     Unavailable,
 }
@@ -82,6 +84,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn damaged(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Damaged, ..Self::denied(message) }
+    }
+
     pub(crate) fn unavailable(
         what: &str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -126,6 +132,10 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) {
+            return Self { source: Some(error.into()), ..Self::damaged("the index is damaged") };
+        }
         Self::unavailable("use the index", error)
     }
 }

@@ -181,14 +181,17 @@ impl LocalS3 {
 
     /// Looks up an object and keeps its blobs from being swept.
     pub(crate) async fn look_up_and_hold(&self, bucket: String, key: String) -> Result<(StoredObject, Held)> {
-        let (index, blobs) = (self.inner.index.clone(), self.inner.blobs.clone());
-        let held = blocking(move || {
-            let _gate = blobs.gate();
-            let object = index.read_now(|reader| object(reader, &bucket, &key))?;
-            let held = blobs.hold(object.record.pieces.iter().map(|piece| piece.blob.as_str()));
-            Ok((object, held))
-        });
-        held.await
+        let s3 = self.clone();
+        blocking(move || s3.look_up_and_hold_now(&bucket, &key)).await
+    }
+
+    /// Like [`Self::look_up_and_hold`]. Blocking.
+    pub(crate) fn look_up_and_hold_now(&self, bucket: &str, key: &str) -> Result<(StoredObject, Held)> {
+        let blobs = &self.inner.blobs;
+        let _gate = blobs.gate();
+        let object = self.inner.index.read_now(|reader| object(reader, bucket, key))?;
+        let held = blobs.hold(object.record.pieces.iter().map(|piece| piece.blob.as_str()));
+        Ok((object, held))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The local S3 endpoint: keeps objects in a folder of blobs and an index, and queues upload events in an outbox.
 //!
-//! A body becomes a durable file first; then one transaction makes the object visible and queues its notifications.
-//! So a reader never sees a half-written object, and no event is lost or sent for an object that does not exist. The
-//! crate knows nothing of jobs.
+//! A body becomes a durable file first, with a label beside it that says what it is; then one transaction makes the
+//! object visible and queues its notifications. So a reader never sees a half-written object, no event is lost or sent
+//! for an object that does not exist, and a lost index can be rebuilt. The crate knows nothing of jobs.
 
 mod blobs;
 mod browser;
@@ -16,40 +16,52 @@ mod copy;
 mod cors;
 mod door;
 mod error;
+mod fsck;
 mod get;
+mod identity;
 mod index;
+mod judgement;
+mod key_locks;
+mod label;
 mod list;
 mod multipart;
 mod notifications;
 mod object_store;
+mod opening;
 mod outbox;
 mod post_form;
 mod put;
+mod quarantine;
 mod receive;
 mod record;
+mod saved_buckets;
 mod schema;
 mod service;
+mod snapshot;
+mod stocktaking;
 mod tagging;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
-use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use tokio::sync::Notify;
 
 pub use error::{Error, ErrorKind};
+pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
 pub use notifications::Trigger;
+pub use opening::{checkpoint_database, lock_folder};
 pub use outbox::{Outbox, OutboxEntry};
 pub use service::{OnAdmission, S3HttpService};
+pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
 
 use blobs::Blobs;
-use commit::{Committed, NewObject};
-use conditions::WriteConditions;
 use error::Result;
 use index::Index;
+use key_locks::KeyLocks;
 
 /// Configuration of the endpoint.
 #[derive(Clone, Debug)]
@@ -58,12 +70,14 @@ pub struct Options {
     pub functions: Vec<String>,
     /// Region reported for buckets and in events.
     pub region: String,
+    /// How many days files that nothing uses stay in the quarantine.
+    pub quarantine_days: u32,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`.
+    /// No functions, region `us-east-1`, a week of quarantine.
     fn default() -> Self {
-        Self { functions: Vec::new(), region: "us-east-1".to_owned() }
+        Self { functions: Vec::new(), region: "us-east-1".to_owned(), quarantine_days: 7 }
     }
 }
 
@@ -79,36 +93,19 @@ struct Inner {
     index: Index,
     /// Notified when the outbox has new rows.
     changed: Notify,
+    /// Id of the data folder, which every label carries.
+    folder: String,
+    /// The last serial number that was given out.
+    serials: AtomicI64,
+    /// Held while an object or part gets its serial number and is committed.
+    keys: KeyLocks,
+    /// Whether the index was in order at the start. If not, nothing is removed until it is repaired.
+    may_sweep: bool,
     /// Locked while this process has the folder open.
     _lock: File,
 }
 
 impl LocalS3 {
-    /// Opens or creates the endpoint's folder and removes what a crash left behind. Blocking.
-    ///
-    /// # Errors
-    /// Returns [`ErrorKind::Denied`] if another process has the folder open or a newer version wrote it. Fails on a
-    /// disk error.
-    pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
-        std::fs::create_dir_all(dir)?;
-        let lock = File::create(dir.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::denied(format!("`{}` is open in another process", dir.display())));
-            }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-        let index = Index::open(&dir.join("index.db"))?;
-        let blobs = Blobs::open(dir)?;
-        let orphans = blobs.remove_orphans(&index)? + blobs.sweep(&index)?;
-        if orphans > 0 {
-            tracing::info!(files = orphans, "removed files that no object uses");
-        }
-        let inner = Inner { options, blobs, index, changed: Notify::new(), _lock: lock };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
     /// Replaces the configured triggers.
     ///
     /// # Errors
@@ -134,43 +131,12 @@ impl LocalS3 {
     /// # Errors
     /// Fails on a disk error.
     pub async fn sweep(&self) -> Result<u64, Error> {
-        let (blobs, index) = (self.inner.blobs.clone(), self.inner.index.clone());
-        index::blocking(move || blobs.sweep(&index)).await
+        let s3 = self.clone();
+        index::blocking(move || s3.sweep_now()).await
     }
 
-    /// Makes an object visible. On failure, removes the files that were received for it.
-    async fn commit(&self, new: NewObject, conditions: WriteConditions) -> Result<Committed> {
-        let (region, pieces) = (self.inner.options.region.clone(), new.record.pieces.clone());
-        let s3 = self.clone();
-        let commit =
-            self.commit_by(move |transaction| commit::commit(transaction, new, &conditions, &region));
-        match commit.await {
-            Ok(committed) => Ok(committed),
-            Err(error) => {
-                index::blocking(move || s3.inner.blobs.discard(&s3.inner.index, &pieces)).await?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Runs a transaction that makes an object visible, then wakes the outbox's reader and sweeps. Once started, all of
-    /// this completes even if the future is dropped.
-    async fn commit_by(
-        &self,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<Committed> + Send + 'static,
-    ) -> Result<Committed> {
-        let s3 = self.clone();
-        let run = index::blocking(move || {
-            let committed = s3.inner.index.write_now(work)?;
-            if committed.is_notified {
-                s3.inner.changed.notify_one();
-            }
-            if committed.has_replaced {
-                s3.sweep_quietly_now();
-            }
-            Ok(committed)
-        });
-        run.await
+    fn sweep_now(&self) -> Result<u64> {
+        if self.inner.may_sweep { self.inner.blobs.sweep(&self.inner.index) } else { Ok(0) }
     }
 
     /// Sweeps. Logs a failure instead of failing the request that caused the sweep.
@@ -182,7 +148,7 @@ impl LocalS3 {
     }
 
     fn sweep_quietly_now(&self) {
-        if let Err(error) = self.inner.blobs.sweep(&self.inner.index) {
+        if let Err(error) = self.sweep_now() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "cannot remove unused blobs; they stay for now"

@@ -266,7 +266,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.execute("INSERT INTO buckets (name, created_ms) VALUES ('b', 0)", []).unwrap();
         for key in keys {
-            let sql = "INSERT INTO objects VALUES ('b', ?1, 1, 'e', 0, 's', 'n', '{}')";
+            let sql = "INSERT INTO objects (bucket, key, size, etag, modified_ms, sequencer, event_name, record) VALUES ('b', ?1, 1, 'e', 0, 's', 'n', '{}')";
             connection.execute(sql, [key]).unwrap();
         }
         connection

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::LocalS3;
 use crate::blobs::unique_id;
 use crate::checksums::{Algorithm, Checksums, Digester, hex, wanted};
-use crate::commit::{release, retain};
+use crate::commit::{note_serial, release, release_label, retain, use_label};
 use crate::conditions::ReadConditions;
 use crate::copy::{source_conditions, source_of};
 use crate::error::{Error, Result};
 use crate::get::{BodyParts, cut, timestamp};
 use crate::index::{blocking, now_ms};
+use crate::label::{Label, Labelled, LabelledPart};
 use crate::put::{attributes, check_key};
 use crate::receive::{Claims, receive};
 use crate::record::{Attributes, Piece, from_text, require_bucket, signed, to_text};
@@ -31,7 +32,7 @@ const NUMBER_MAX: i32 = 10_000;
 const REMEMBERED_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
 /// The settings that an upload was created with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct UploadRecord {
     pub attributes: Attributes,
     pub algorithm: Algorithm,
@@ -43,13 +44,14 @@ pub(crate) struct UploadRecord {
 
 /// An upload that is in progress or completed.
 pub(crate) struct Upload {
+    pub created_ms: i64,
     pub record: UploadRecord,
     /// The answer to its completion; `None` while it is in progress.
     pub completed: Option<String>,
 }
 
-/// The properties of a part that have no column.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The properties of a part that have no column of their own.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct PartContent {
     pub pieces: Vec<Piece>,
     pub checksums: Checksums,
@@ -63,32 +65,30 @@ pub(crate) struct StoredPart {
     pub etag: String,
     pub modified_ms: i64,
     pub content: PartContent,
+    /// Name of its label; `None` if an older version stored it.
+    pub label: Option<String>,
 }
 
 /// Reads an upload of this object. Fails if it does not exist.
 pub(crate) fn upload(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Upload> {
-    let sql = "SELECT record, completed FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3";
+    let sql = "SELECT record, completed, created_ms FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_row(params![id, bucket, key], |row| {
-        Ok(Upload { record: from_text(&row.get::<_, String>(0)?)?, completed: row.get(1)? })
+        let record = from_text(&row.get::<_, String>(0)?)?;
+        Ok(Upload { record, completed: row.get(1)?, created_ms: row.get(2)? })
     });
     found.optional()?.ok_or_else(|| Error::no_such_upload(id))
 }
 
 /// Reads an upload that still takes parts. Fails if it is completed or does not exist.
-pub(crate) fn open_upload(
-    connection: &Connection,
-    id: &str,
-    bucket: &str,
-    key: &str,
-) -> Result<UploadRecord> {
+pub(crate) fn open_upload(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Upload> {
     let upload = upload(connection, id, bucket, key)?;
-    if upload.completed.is_some() { Err(Error::no_such_upload(id)) } else { Ok(upload.record) }
+    if upload.completed.is_some() { Err(Error::no_such_upload(id)) } else { Ok(upload) }
 }
 
 /// Returns up to `limit` parts of an upload with numbers above `after`, in order.
 pub(crate) fn parts(connection: &Connection, id: &str, after: i32, limit: i64) -> Result<Vec<StoredPart>> {
-    let sql = "SELECT number, size, etag, modified_ms, record FROM parts
+    let sql = "SELECT number, size, etag, modified_ms, record, label FROM parts
         WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let parts = statement.query_map(params![id, after, limit], |row| {
@@ -98,6 +98,7 @@ pub(crate) fn parts(connection: &Connection, id: &str, after: i32, limit: i64) -
             etag: row.get(2)?,
             modified_ms: row.get(3)?,
             content: from_text(&row.get::<_, String>(4)?)?,
+            label: row.get(5)?,
         })
     })?;
     Ok(parts.collect::<rusqlite::Result<_>>()?)
@@ -107,6 +108,7 @@ pub(crate) fn parts(connection: &Connection, id: &str, after: i32, limit: i64) -
 pub(crate) fn remove_parts(transaction: &Transaction<'_>, id: &str) -> Result<()> {
     for part in parts(transaction, id, 0, -1)? {
         release(transaction, &part.content.pieces)?;
+        release_label(transaction, part.label.as_deref())?;
     }
     transaction.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([id])?;
     Ok(())
@@ -127,15 +129,31 @@ pub(crate) fn remove_uploads(transaction: &Transaction<'_>, bucket: &str) -> Res
 /// Stores a part, in place of an earlier one with the same number.
 fn put_part(transaction: &Transaction<'_>, id: &str, part: &StoredPart) -> Result<()> {
     retain(transaction, &part.content.pieces)?;
-    let sql = "SELECT record FROM parts WHERE upload = ?1 AND number = ?2";
+    use_label(transaction, part.label.as_deref())?;
+    let sql = "SELECT record, label FROM parts WHERE upload = ?1 AND number = ?2";
     let mut statement = transaction.prepare_cached(sql)?;
-    let old: Option<String> = statement.query_row(params![id, part.number], |row| row.get(0)).optional()?;
-    if let Some(old) = old {
-        release(transaction, &from_text::<PartContent>(&old)?.pieces)?;
+    let old: Option<(String, Option<String>)> =
+        statement.query_row(params![id, part.number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if let Some((content, label)) = old {
+        release(transaction, &from_text::<PartContent>(&content)?.pieces)?;
+        release_label(transaction, label.as_deref())?;
     }
-    transaction.prepare_cached("INSERT OR REPLACE INTO parts VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
-        params![id, part.number, signed(part.size), part.etag, part.modified_ms, to_text(&part.content)],
-    )?;
+    write_part(transaction, id, part)
+}
+
+/// Writes the row of a part, in place of an existing one.
+pub(crate) fn write_part(connection: &Connection, id: &str, part: &StoredPart) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO parts (upload, number, size, etag, modified_ms, record, label)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    connection.prepare_cached(sql)?.execute(params![
+        id,
+        part.number,
+        signed(part.size),
+        part.etag,
+        part.modified_ms,
+        to_text(&part.content),
+        part.label
+    ])?;
     Ok(())
 }
 
@@ -209,7 +227,7 @@ impl LocalS3 {
         let input = request.input;
         check_number(input.part_number)?;
         let (id, bucket, key) = (input.upload_id, input.bucket, input.key);
-        let upload = self.upload(&id, &bucket, &key).await?;
+        let upload = self.upload(&id, &bucket, &key).await?.record;
         if !algorithms.contains(&upload.algorithm) {
             algorithms.push(upload.algorithm);
         }
@@ -220,6 +238,7 @@ impl LocalS3 {
             etag: hex(&received.md5),
             modified_ms: now_ms(),
             content: PartContent { pieces: vec![received.piece], checksums: received.checksums },
+            label: None,
         };
         let sums = part.content.checksums.clone();
         let e_tag = Some(ETag::Strong(part.etag.clone()));
@@ -239,7 +258,7 @@ impl LocalS3 {
     pub(crate) async fn copy_part(&self, mut input: UploadPartCopyInput) -> Result<UploadPartCopyOutput> {
         check_number(input.part_number)?;
         let conditions: ReadConditions = source_conditions!(input);
-        let upload = self.upload(&input.upload_id, &input.bucket, &input.key).await?;
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key).await?.record;
         let (bucket, key) = source_of(input.copy_source)?;
         let (source, held) = self.look_up_and_hold(bucket, key).await?;
         conditions.check_source(&source.etag, source.modified_ms)?;
@@ -261,6 +280,7 @@ impl LocalS3 {
             etag: hex(&md5),
             modified_ms: now_ms(),
             content: PartContent { pieces, checksums: sums.clone() },
+            label: None,
         };
         let result = CopyPartResult {
             e_tag: Some(ETag::Strong(part.etag.clone())),
@@ -275,23 +295,57 @@ impl LocalS3 {
         Ok(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() })
     }
 
-    async fn upload(&self, id: &str, bucket: &str, key: &str) -> Result<UploadRecord> {
+    async fn upload(&self, id: &str, bucket: &str, key: &str) -> Result<Upload> {
         let (id, bucket, key) = (id.to_owned(), bucket.to_owned(), key.to_owned());
         self.inner.index.read(move |reader| open_upload(reader, &id, &bucket, &key)).await
     }
 
     async fn store_part(&self, id: String, bucket: String, key: String, part: StoredPart) -> Result<()> {
-        let pieces = part.content.pieces.clone();
-        let write = self.inner.index.write(move |transaction| {
-            open_upload(transaction, &id, &bucket, &key)?;
-            put_part(transaction, &id, &part)
+        let s3 = self.clone();
+        let run = blocking(move || {
+            let stored = {
+                // Parts with the same number take turns, so that the last one stored has the last label.
+                let _turn = s3.inner.keys.hold(&id, &part.number.to_string());
+                let pieces = part.content.pieces.clone();
+                let stored = s3.store_part_now(&id, &bucket, &key, part);
+                if stored.is_err() {
+                    s3.inner.blobs.discard(&s3.inner.index, &pieces)?;
+                }
+                stored
+            };
+            s3.sweep_quietly_now();
+            stored
         });
-        let stored = write.await;
+        run.await
+    }
+
+    /// Writes a part's label, then its row. Blocking.
+    fn store_part_now(&self, id: &str, bucket: &str, key: &str, part: StoredPart) -> Result<()> {
+        let upload = self.inner.index.read_now(|reader| open_upload(reader, id, bucket, key))?;
+        let serial = self.next_serial();
+        let labelled = LabelledPart {
+            upload: id.to_owned(),
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            created_ms: upload.created_ms,
+            settings: upload.record,
+            number: part.number,
+            size: part.size,
+            etag: part.etag.clone(),
+            modified_ms: part.modified_ms,
+            content: part.content.clone(),
+        };
+        let label = Label::new(&self.inner.folder, serial, Labelled::Part(Box::new(labelled)));
+        let name = self.write_label(&label)?;
+        let part = StoredPart { label: Some(name.clone()), ..part };
+        let stored = self.inner.index.write_now(|transaction| {
+            open_upload(transaction, id, bucket, key)?;
+            note_serial(transaction, serial)?;
+            put_part(transaction, id, &part)
+        });
         if stored.is_err() {
-            let (blobs, index) = (self.inner.blobs.clone(), self.inner.index.clone());
-            blocking(move || blobs.discard(&index, &pieces)).await?;
+            self.inner.blobs.remove_label(&name);
         }
-        self.sweep_quietly().await;
         stored
     }
 

@@ -59,11 +59,9 @@ pub(crate) struct Created<'a> {
     pub region: &'a str,
 }
 
-/// Returns the next sequencer: 18 upper-case hexadecimal digits, greater than all before it.
-pub(crate) fn next_sequencer(transaction: &Transaction<'_>) -> Result<String> {
-    let next: i64 =
-        transaction.query_row("UPDATE sequence SET last = last + 1 RETURNING last", [], |row| row.get(0))?;
-    Ok(format!("{next:018X}"))
+/// Returns the sequencer of a serial number: 18 upper-case hexadecimal digits.
+pub(crate) fn sequencer(serial: i64) -> String {
+    format!("{serial:018X}")
 }
 
 /// Returns the notification rules that a client put on `bucket`.

@@ -114,7 +114,8 @@ impl LocalS3 {
                 pieces: vec![received.piece],
                 ..ObjectRecord::default()
             },
-            event_name: "ObjectCreated:Put",
+            event_name: "ObjectCreated:Put".to_owned(),
+            upload: None,
         };
         Ok(self.commit(new, WriteConditions::default()).await?.object)
     }

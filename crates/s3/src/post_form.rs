@@ -248,7 +248,8 @@ impl LocalS3 {
                 pieces: vec![received.piece],
                 ..ObjectRecord::default()
             },
-            event_name: "ObjectCreated:Post",
+            event_name: "ObjectCreated:Post".to_owned(),
+            upload: None,
         };
         let etag = self.commit(new, WriteConditions::default()).await?.object.etag;
         Ok(answer(&fields, headers, &bucket, &key, &etag))

@@ -101,7 +101,8 @@ impl LocalS3 {
                 pieces: vec![received.piece],
                 ..ObjectRecord::default()
             },
-            event_name: "ObjectCreated:Put",
+            event_name: "ObjectCreated:Put".to_owned(),
+            upload: None,
         };
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;

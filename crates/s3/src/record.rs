@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::checksums::Checksums;
 use crate::error::{Error, Result};
+use crate::label::checksum;
 
 /// A range of bytes in a blob.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -62,26 +63,89 @@ pub(crate) struct StoredObject {
     pub etag: String,
     pub modified_ms: i64,
     pub sequencer: String,
+    /// Without `s3:`, such as `ObjectCreated:Put`.
+    pub event_name: String,
     pub record: ObjectRecord,
+    /// Name of its label; `None` if an older version stored it and it has none yet.
+    pub label: Option<String>,
 }
 
+/// The columns that [`StoredObject::read`] reads.
+pub(crate) const OBJECT_COLUMNS: &str =
+    "bucket, key, size, etag, modified_ms, sequencer, event_name, record, label, sum";
+
 impl StoredObject {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            size: row.get::<_, i64>(0)?.unsigned_abs(),
-            etag: row.get(1)?,
-            modified_ms: row.get(2)?,
-            sequencer: row.get(3)?,
-            record: from_text(&row.get::<_, String>(4)?)?,
-        })
+    /// Reads [`OBJECT_COLUMNS`] as bucket, key and object. Fails if they are not what was written.
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<(String, String, Self)> {
+        let (bucket, key): (String, String) = (row.get(0)?, row.get(1)?);
+        let text: String = row.get(7)?;
+        let found = Self {
+            size: row.get::<_, i64>(2)?.unsigned_abs(),
+            etag: row.get(3)?,
+            modified_ms: row.get(4)?,
+            sequencer: row.get(5)?,
+            event_name: row.get(6)?,
+            record: from_text(&text)?,
+            label: row.get(8)?,
+        };
+        let sum: Option<i64> = row.get(9)?;
+        if sum.is_some_and(|sum| sum != found.sum(&bucket, &key, &text)) {
+            let error = "its checksum differs: run `abanico s3 fsck`";
+            return Err(rusqlite::Error::FromSqlConversionFailure(
+                9,
+                rusqlite::types::Type::Integer,
+                error.into(),
+            ));
+        }
+        Ok((bucket, key, found))
+    }
+
+    /// Returns the checksum of the row. `text` is the record as it is stored.
+    fn sum(&self, bucket: &str, key: &str, text: &str) -> i64 {
+        let (size, modified) = (self.size.to_be_bytes(), self.modified_ms.to_be_bytes());
+        let fields = [bucket, key, &self.etag, &self.sequencer, &self.event_name, text].map(str::as_bytes);
+        let mut bytes = Vec::with_capacity(text.len() + 256);
+        for field in fields.into_iter().chain([&size[..], &modified[..]]) {
+            // The length keeps `ab`+`c` apart from `a`+`bc`.
+            bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(field);
+        }
+        checksum(&bytes).cast_signed()
+    }
+
+    /// Writes the object's row, in place of an existing one.
+    pub(crate) fn write(&self, connection: &Connection, bucket: &str, key: &str) -> Result<()> {
+        let text = to_text(&self.record);
+        let sql = format!(
+            "INSERT OR REPLACE INTO objects ({OBJECT_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        );
+        connection.prepare_cached(&sql)?.execute(params![
+            bucket,
+            key,
+            signed(self.size),
+            self.etag,
+            self.modified_ms,
+            self.sequencer,
+            self.event_name,
+            text,
+            self.label,
+            self.sum(bucket, key, &text),
+        ])?;
+        Ok(())
     }
 }
 
 /// Reads an object. Returns `None` if it does not exist.
 pub(crate) fn find_object(connection: &Connection, bucket: &str, key: &str) -> Result<Option<StoredObject>> {
-    let sql = "SELECT size, etag, modified_ms, sequencer, record FROM objects WHERE bucket = ?1 AND key = ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row(params![bucket, key], StoredObject::read).optional()?)
+    let sql = format!("SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    match statement.query_row(params![bucket, key], StoredObject::read).optional() {
+        Ok(found) => Ok(found.map(|(_, _, object)| object)),
+        Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+            Err(Error::unavailable(&format!("read the index's row of `{bucket}/{key}`"), error))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads an object. Fails if it or its bucket does not exist.

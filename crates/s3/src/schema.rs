@@ -4,8 +4,9 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
-/// The migrations, in order. `user_version` is the number of migrations that a database has already had.
-const MIGRATIONS: [&str; 1] = ["
+/// The migrations, in order. A database that has had the first n has `user_version` n.
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
     created_ms INTEGER NOT NULL,
@@ -78,15 +79,42 @@ CREATE TABLE notified (
     function TEXT NOT NULL,
     PRIMARY KEY (sequencer, function)
 ) WITHOUT ROWID;
-"];
+",
+    "
+-- Which data folder this is the index of, and how far it has come; the mark beside the blobs says the same.
+CREATE TABLE identity (
+    folder TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    changes INTEGER NOT NULL
+);
+INSERT INTO identity VALUES (lower(hex(randomblob(16))), 0, 0);
+-- The files beside the blobs that describe objects and parts. used is 0 once sweep may remove the file.
+CREATE TABLE labels (
+    name TEXT PRIMARY KEY,
+    used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX labels_unused ON labels (name) WHERE used = 0;
+-- NULL until the object has a label, which objects of an older version get after the start.
+ALTER TABLE objects ADD COLUMN label TEXT;
+CREATE INDEX objects_without_label ON objects (bucket, key) WHERE label IS NULL;
+-- Checksum of the other columns, without the label.
+ALTER TABLE objects ADD COLUMN sum INTEGER;
+ALTER TABLE parts ADD COLUMN label TEXT;
+",
+];
+
+/// Returns the number of migrations that a database has had.
+pub(crate) fn version(connection: &Connection) -> Result<usize> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
 
 /// Brings the database up to date.
 ///
 /// # Errors
 /// Returns [`crate::ErrorKind::Denied`] if a newer version of this program wrote it. Fails on a disk error.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let version = version(connection)?;
     if version > MIGRATIONS.len() {
         let known = MIGRATIONS.len();
         return Err(Error::denied(format!(

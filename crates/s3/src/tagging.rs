@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use percent_encoding::percent_decode_str;
-use rusqlite::{Transaction, params};
 use s3s::S3ErrorCode;
 use s3s::dto::{
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
@@ -12,8 +11,10 @@ use s3s::dto::{
 use s3s::xml::{Deserialize as _, Deserializer};
 
 use crate::LocalS3;
+use crate::commit::{TRIES, changed_too_often, note_serial, release_label, use_label};
 use crate::error::{Error, Result};
-use crate::record::{object, to_text};
+use crate::index::blocking;
+use crate::record::{StoredObject, find_object, object};
 
 /// S3's limits.
 const TAGS_MAX: usize = 10;
@@ -67,15 +68,6 @@ fn checked(tags: Tags) -> Result<Tags> {
     Ok(tags)
 }
 
-fn set_tags(transaction: &Transaction<'_>, bucket: &str, key: &str, tags: Tags) -> Result<()> {
-    let mut record = object(transaction, bucket, key)?.record;
-    record.attributes.tags = tags;
-    transaction
-        .prepare_cached("UPDATE objects SET record = ?3 WHERE bucket = ?1 AND key = ?2")?
-        .execute(params![bucket, key, to_text(&record)])?;
-    Ok(())
-}
-
 impl LocalS3 {
     pub(crate) async fn tags(&self, input: GetObjectTaggingInput) -> Result<GetObjectTaggingOutput> {
         let found = self.inner.index.read(move |reader| object(reader, &input.bucket, &input.key)).await?;
@@ -88,9 +80,7 @@ impl LocalS3 {
         let tags = input.tagging.tag_set.into_iter();
         let tags =
             checked(tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect())?;
-        let write =
-            self.inner.index.write(move |transaction| set_tags(transaction, &input.bucket, &input.key, tags));
-        write.await?;
+        self.set_tags(input.bucket, input.key, tags).await?;
         Ok(PutObjectTaggingOutput::default())
     }
 
@@ -98,12 +88,60 @@ impl LocalS3 {
         &self,
         input: DeleteObjectTaggingInput,
     ) -> Result<DeleteObjectTaggingOutput> {
-        let write = self
-            .inner
-            .index
-            .write(move |transaction| set_tags(transaction, &input.bucket, &input.key, Tags::new()));
-        write.await?;
+        self.set_tags(input.bucket, input.key, Tags::new()).await?;
         Ok(DeleteObjectTaggingOutput::default())
+    }
+
+    /// Replaces the tags of an object, in its row and in its label.
+    async fn set_tags(&self, bucket: String, key: String, tags: Tags) -> Result<()> {
+        let s3 = self.clone();
+        let run = blocking(move || {
+            {
+                let _turn = s3.inner.keys.hold(&bucket, &key);
+                let mut tries = (0..TRIES).map(|_| s3.set_tags_once(&bucket, &key, &tags));
+                tries.find_map(Result::transpose).unwrap_or_else(|| Err(changed_too_often()))?;
+            }
+            s3.sweep_quietly_now();
+            Ok(())
+        });
+        run.await
+    }
+
+    /// Returns `None` if the object changed meanwhile. Hold the key. Blocking.
+    fn set_tags_once(&self, bucket: &str, key: &str, tags: &Tags) -> Result<Option<()>> {
+        let index = &self.inner.index;
+        let old = index.read_now(|reader| object(reader, bucket, key))?;
+        let mut new = old.clone();
+        new.record.attributes.tags.clone_from(tags);
+        self.relabel(bucket, key, &old, new)
+    }
+
+    /// Replaces an object's row and label by those of `new`. Returns `None` if the row is no longer `old`. Hold the key.
+    /// Blocking.
+    pub(crate) fn relabel(
+        &self,
+        bucket: &str,
+        key: &str,
+        old: &StoredObject,
+        new: StoredObject,
+    ) -> Result<Option<()>> {
+        let serial = self.next_serial();
+        let new = self.labelled(serial, bucket, key, new, None)?;
+        let stored = self.inner.index.write_now(|transaction| {
+            if find_object(transaction, bucket, key)?.as_ref() != Some(old) {
+                return Ok(None);
+            }
+            note_serial(transaction, serial)?;
+            use_label(transaction, new.label.as_deref())?;
+            release_label(transaction, old.label.as_deref())?;
+            new.write(transaction, bucket, key).map(Some)
+        });
+        if !matches!(stored, Ok(Some(())))
+            && let Some(label) = &new.label
+        {
+            self.inner.blobs.remove_label(label);
+        }
+        stored
     }
 }
 

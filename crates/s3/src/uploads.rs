@@ -49,7 +49,7 @@ impl LocalS3 {
         let (max, after) = (limit(input.max_parts)?, input.part_number_marker.unwrap_or(0));
         let (id, bucket, key) = (input.upload_id.clone(), input.bucket.clone(), input.key.clone());
         let read = self.inner.index.read(move |reader| {
-            let record = open_upload(reader, &id, &bucket, &key)?;
+            let record = open_upload(reader, &id, &bucket, &key)?.record;
             Ok((record, parts(reader, &id, after, i64::from(max) + 1)?))
         });
         let (record, mut found) = read.await?;

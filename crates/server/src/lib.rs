@@ -4,6 +4,7 @@
 mod access;
 mod admission;
 mod authentication;
+pub mod backup;
 mod console;
 mod dead_letters;
 mod download;

@@ -20,7 +20,9 @@ pub async fn run(arguments: DeadLetters) -> anyhow::Result<ExitCode> {
             Hinted::new(WRONG_USAGE, message, "give the data folder of `abanico serve` with --data").into()
         );
     }
-    let s3 = LocalS3::open(&folder, Options::default()).map_err(|error| {
+    // Only the server deletes what is in the quarantine: this command does not know for how many days it stays.
+    let options = Options { quarantine_days: u32::MAX, ..Options::default() };
+    let s3 = LocalS3::open(&folder, options).map_err(|error| {
         let hint = "while the server is running, use its API: GET /_abanico/dead-letters, POST /_abanico/dead-letters/ID/replay";
         anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, "the data folder cannot be opened", hint))
     })?;

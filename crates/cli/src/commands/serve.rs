@@ -29,9 +29,12 @@ use crate::arguments::{Chunks, Serve};
 use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
 use crate::descriptors;
-use crate::failure::{Hinted, WRONG_USAGE};
+use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 use crate::signals::Signals;
+
+/// Pause between two looks for files that have been in the quarantine long enough.
+const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Serves until SIGTERM, SIGINT or SIGHUP, or until the client's command ends.
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
@@ -83,6 +86,8 @@ pub struct Running {
     pub region: String,
     /// The engine that runs the jobs.
     pub engine: Engine,
+    s3: LocalS3,
+    jobs: std::path::PathBuf,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -105,6 +110,37 @@ impl Running {
         self.stop.cancel();
         self.engine.shutdown(grace).await;
         while self.tasks.join_next().await.is_some() {}
+        if let Err(error) = close(&self.s3, self.jobs).await {
+            let error = error.as_ref() as &dyn std::error::Error;
+            tracing::warn!(error, "cannot empty the databases' logs; back up the `-wal` files with them");
+        }
+    }
+}
+
+/// Moves all changes from the databases' logs into their files, so that a copy of the files alone is whole.
+async fn close(s3: &LocalS3, jobs: std::path::PathBuf) -> anyhow::Result<()> {
+    s3.close().await?;
+    tokio::task::spawn_blocking(move || abanico_s3::checkpoint_database(&jobs)).await??;
+    Ok(())
+}
+
+/// Keeps the folder of objects in order: gives labels to objects of an older version, and empties the quarantine.
+async fn tidy(s3: LocalS3) {
+    match s3.write_missing_labels().await {
+        Ok(0) => {}
+        Ok(objects) => tracing::info!(objects, "wrote the labels of objects that had none"),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot write the labels of all objects"
+            );
+        }
+    }
+    loop {
+        tokio::time::sleep(TIDY_PAUSE).await;
+        if let Err(error) = s3.purge_quarantine().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the quarantine");
+        }
     }
 }
 
@@ -168,6 +204,13 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let functions = functions(config)?;
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
     tasks.spawn(run_triggers(outbox, functions, submitter, stop.clone()));
+    let (tidied, tidy_until) = (s3.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = tidy(tidied) => {}
+            () = tidy_until.cancelled() => {}
+        }
+    });
     let (router, served_until) = (Server::new(parts), stop.clone());
     let limits =
         ServeLimits { max_connections: descriptors::connections(config.max_connections, descriptors) };
@@ -176,7 +219,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             tracing::error!(%error, "the server failed");
         }
     });
-    Ok(Running { address, keys, region: config.region.clone(), engine, stop, tasks })
+    let jobs = data.join("engine").join("jobs.sqlite");
+    Ok(Running { address, keys, region: config.region.clone(), engine, s3, jobs, stop, tasks })
 }
 
 /// Checks a database before it is used. A big one is checked further in the background.
@@ -192,10 +236,20 @@ async fn checked(path: &std::path::Path) -> anyhow::Result<DatabaseCheck> {
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.
 async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<LocalS3> {
     let functions = config.triggers.iter().map(|trigger| trigger.id.clone()).collect();
-    let options = Options { functions, region: config.region.clone() };
-    let s3 = tokio::task::spawn_blocking(move || LocalS3::open(&folder, options))
-        .await?
-        .context("cannot open the S3 folder")?;
+    let options =
+        Options { functions, region: config.region.clone(), quarantine_days: config.quarantine_days };
+    let s3 =
+        tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {
+            let is_damaged = error.kind() == abanico_s3::ErrorKind::Damaged;
+            let error = anyhow::Error::new(error).context("cannot open the S3 folder");
+            let hint =
+                "docs/BACKUP.md says what to do, step by step; until then leave the data folder as it is";
+            if is_damaged {
+                error.context(Hinted::new(WORK_FAILED, "the objects cannot be served", hint))
+            } else {
+                error
+            }
+        })?;
     for bucket in config.buckets.iter().filter(|bucket| !bucket.remote) {
         s3.ensure_bucket(&bucket.name).await.with_context(|| format!("bucket `{}`", bucket.name))?;
     }

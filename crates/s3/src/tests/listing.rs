@@ -14,7 +14,7 @@ impl Fixture {
             transaction.execute("DELETE FROM objects", [])?;
             for key in keys {
                 transaction
-                    .prepare_cached("INSERT INTO objects VALUES ('media', ?1, 1, 'etag', 0, '', '', '{}')")?
+                    .prepare_cached("INSERT INTO objects (bucket, key, size, etag, modified_ms, sequencer, event_name, record) VALUES ('media', ?1, 1, 'etag', 0, '', '', '{}')")?
                     .execute([key])?;
             }
             Ok(())

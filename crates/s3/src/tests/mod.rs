@@ -5,6 +5,7 @@
 
 mod disk;
 mod listing;
+mod losses;
 mod multipart;
 mod notices;
 mod puts;
@@ -159,11 +160,14 @@ impl Fixture {
         self.s3.complete(request(input)).await
     }
 
-    /// Counts the files below `blobs` and `incoming`.
+    /// Counts the blobs, which each have one label, and the files below `incoming`.
     fn files(&self) -> (usize, usize) {
         let count = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
         let shards = std::fs::read_dir(self.folder.path().join("blobs")).unwrap();
-        let blobs = shards.map(|shard| count(&shard.unwrap().path())).sum();
+        let shards = shards.map(|shard| shard.unwrap().path()).filter(|shard| shard.is_dir());
+        let names = shards.flat_map(|shard| std::fs::read_dir(shard).unwrap());
+        let is_blob = |name: &std::ffi::OsString| !name.to_string_lossy().contains('.');
+        let blobs = names.map(|file| file.unwrap().file_name()).filter(is_blob).count();
         (blobs, count(&self.folder.path().join("incoming")))
     }
 }

@@ -168,7 +168,7 @@ async fn reconcile_covers_more_than_one_batch() {
         for place in 0..1_201 {
             transaction
                 .prepare_cached(
-                    "INSERT INTO objects VALUES ('media', ?1, 1, 'e', 0, ?1, 'ObjectCreated:Put', '{}')",
+                    "INSERT INTO objects (bucket, key, size, etag, modified_ms, sequencer, event_name, record) VALUES ('media', ?1, 1, 'e', 0, ?1, 'ObjectCreated:Put', '{}')",
                 )?
                 .execute([format!("{place:018X}")])?;
         }

@@ -1,0 +1,92 @@
+//! The file beside the blobs that lists the buckets with their rules, so that a rebuilt index has them again.
+//!
+//! It is written before the transaction that changes a bucket commits.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use crate::LocalS3;
+use crate::error::Result;
+use crate::index::blocking;
+use crate::label::{seal, unseal};
+use crate::record::to_text;
+
+/// A bucket as the index stores it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedBucket {
+    pub name: String,
+    pub created_ms: i64,
+    pub cors: Option<String>,
+    pub notifications: Option<String>,
+}
+
+/// Returns the path of the file below the endpoint's folder.
+pub(crate) fn path(root: &Path) -> PathBuf {
+    root.join("blobs").join("buckets")
+}
+
+/// Reads the buckets of an index.
+pub(crate) fn of_index(connection: &Connection) -> Result<Vec<SavedBucket>> {
+    let sql = "SELECT name, created_ms, cors, notifications FROM buckets ORDER BY name";
+    let mut statement = connection.prepare(sql)?;
+    let buckets = statement.query_map([], |row| {
+        let (name, created_ms) = (row.get(0)?, row.get(1)?);
+        Ok(SavedBucket { name, created_ms, cors: row.get(2)?, notifications: row.get(3)? })
+    })?;
+    Ok(buckets.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Writes a bucket into an index, in place of an existing one.
+pub(crate) fn insert(connection: &Connection, bucket: &SavedBucket) -> Result<()> {
+    let sql =
+        "INSERT OR REPLACE INTO buckets (name, created_ms, cors, notifications) VALUES (?1, ?2, ?3, ?4)";
+    let columns = params![bucket.name, bucket.created_ms, bucket.cors, bucket.notifications];
+    connection.prepare_cached(sql)?.execute(columns)?;
+    Ok(())
+}
+
+/// Reads the file. Returns `None` if it does not exist or is damaged.
+pub(crate) fn read(root: &Path) -> io::Result<Option<Vec<SavedBucket>>> {
+    match std::fs::read(path(root)) {
+        Ok(bytes) => Ok(unseal(&bytes).and_then(|text| serde_json::from_str(text).ok())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the buckets of the index to the file, durably, unless it has them already.
+pub(crate) fn save(connection: &Connection, root: &Path) -> Result<()> {
+    let content = seal(&to_text(&of_index(connection)?));
+    let path = path(root);
+    if std::fs::read(&path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(&content)?;
+    file.sync_all()?;
+    std::fs::rename(&new, &path)?;
+    File::open(path.parent().unwrap_or(root))?.sync_all()?;
+    Ok(())
+}
+
+impl LocalS3 {
+    /// Runs a transaction that changes buckets, and keeps the file in step with it.
+    pub(crate) async fn change_buckets(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let s3 = self.clone();
+        let run = blocking(move || {
+            s3.inner.index.write_now(|transaction| {
+                work(transaction)?;
+                save(transaction, s3.inner.blobs.root())
+            })
+        });
+        run.await
+    }
+}
