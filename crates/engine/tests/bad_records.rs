@@ -88,6 +88,8 @@ async fn job_whose_settings_cannot_be_used_ends_in_an_error() {
     let record = finished(&engine, &ids[0]).await;
     let message = &record.machine.failure().unwrap().message;
     assert!(record.stage() == Stage::Error && message.contains("submit the job again"), "{message}");
+    // Waits for the driver, which removes the files after it has stored the end.
+    engine.shutdown(Duration::from_secs(60)).await;
     assert!(bench.published().is_empty() && !bench.path("engine/work").join(ids[0].as_str()).exists());
 }
 

@@ -262,9 +262,10 @@ impl Outbox {
 }
 
 /// Entries that can be read, and the ids of the others, each with the reason.
-type Entries = (Vec<OutboxEntry>, Vec<(i64, String)>);
+type Sifted = (Vec<OutboxEntry>, Vec<(i64, String)>);
 
-fn entries(reader: &Connection, sql: &str) -> Result<Entries> {
+/// Reads entries. Returns those that can be read, and the others' ids with the reason.
+fn entries(reader: &Connection, sql: &str) -> Result<Sifted> {
     let mut statement = reader.prepare(sql)?;
     let mut rows = statement.query([])?;
     let (mut read, mut bad) = (Vec::new(), Vec::new());
