@@ -175,7 +175,7 @@ def wrong_commands(_: str, text: str) -> list[str]:
             continue
         chains: list[tuple[str, ...]] = [()]
         for word in words[1:]:
-            if not re.fullmatch(r"[a-z|-]+", word) or word.startswith("-") or not subcommands(*chains[0]):
+            if not re.fullmatch(r"[a-z0-9|-]+", word) or word.startswith("-") or not subcommands(*chains[0]):
                 break
             known = subcommands(*chains[0])
             found += [f"`{span}`: there is no command `{one}`" for one in word.split("|") if one not in known]

@@ -60,7 +60,10 @@ impl LocalS3 {
         } else if let Err(error) = stock.put_orphans_away(&blobs, options.quarantine_days) {
             // On a full disk, for example; the server starts nevertheless.
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "cannot move all files that no object uses to the quarantine; they stay for now");
+            tracing::warn!(
+                error,
+                "cannot move all files that no object uses to the quarantine; they stay for now"
+            );
         }
         stock.forget_lost_labels(&index)?;
         let inner = Inner {

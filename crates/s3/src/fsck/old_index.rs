@@ -21,13 +21,14 @@ pub(super) struct OldIndex {
     pub database: Option<Connection>,
     identity: Option<Identity>,
     is_trusted: bool,
+    is_current: bool,
 }
 
 impl OldIndex {
     /// Copies the index into `workplace` and opens the copy. Reports what is wrong with the index as a whole.
     pub(super) fn open(dir: &Path, workplace: &Path, found: &Found, report: &mut FsckReport) -> Result<Self> {
         let lost = |lost: Lost| (Problem::Index, "index.db".to_owned(), lost.text());
-        let nothing = Self { database: None, identity: None, is_trusted: false };
+        let nothing = Self { database: None, identity: None, is_trusted: false, is_current: false };
         let original = dir.join("index.db");
         if !std::fs::metadata(&original).is_ok_and(|file| file.len() > 0) {
             let (problem, name, detail) = lost(Lost::Missing);
@@ -65,7 +66,7 @@ impl OldIndex {
         let claimed = claim(&database)?;
         let lost = damage.or_else(|| compare(&claimed, found, true));
         if claimed == Claim::Empty {
-            return Ok((Self { database: None, identity: None, is_trusted: false }, lost));
+            return Ok((Self { database: None, identity: None, is_trusted: false, is_current: false }, lost));
         }
         migrate(&mut database)?;
         let identity = match claimed {
@@ -75,7 +76,11 @@ impl OldIndex {
         // Another folder's index says nothing about these blobs.
         let database = (lost != Some(Lost::OtherFolder)).then_some(database);
         let is_trusted = lost.is_none();
-        Ok((Self { database, identity, is_trusted }, lost))
+        let is_current = match (&identity, found) {
+            (Some(index), Found::Mark(mark)) => index.changes >= mark.changes,
+            _ => is_trusted,
+        };
+        Ok((Self { database, identity, is_trusted, is_current }, lost))
     }
 
     /// Reads all rows of objects. One that is damaged makes the index untrusted: then the labels decide.
@@ -115,6 +120,11 @@ impl OldIndex {
     /// Returns whether the index decides which objects there are. Otherwise the labels do.
     pub(super) fn is_trusted(&self) -> bool {
         self.is_trusted
+    }
+
+    /// Returns whether the index has every change. If not, objects in it may have been removed since.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_current
     }
 
     /// Returns what the index says about itself, if it is of this data folder.

@@ -1,7 +1,8 @@
 //! The index as it should be, worked out from the old index and the labels.
 //!
 //! If the old index can be trusted, it decides which objects there are. If not, the labels do: of two labels of one
-//! object the newer one, and the old index adds only objects that never had a label.
+//! object the newer one, and the old index adds only objects without a label. If that index is not current, an object
+//! whose label is gone was removed since, unless its bytes are there for no other object.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -241,6 +242,18 @@ impl Wanted {
         Ok(())
     }
 
+    /// Returns the blobs of all objects that were taken from labels.
+    fn blobs_of_objects(&self) -> Result<HashSet<String>> {
+        let mut statement = self.database.prepare("SELECT record FROM objects")?;
+        let mut rows = statement.query([])?;
+        let mut blobs = HashSet::new();
+        while let Some(row) = rows.next()? {
+            let record: ObjectRecord = from_text(&row.get::<_, String>(0)?)?;
+            blobs.extend(record.pieces.into_iter().map(|piece| piece.blob));
+        }
+        Ok(blobs)
+    }
+
     fn keys(&self) -> Result<Vec<(String, String)>> {
         let mut statement = self.database.prepare("SELECT bucket, key FROM objects")?;
         let keys = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -280,6 +293,7 @@ impl Wanted {
     /// Reports the objects that only labels know.
     pub(super) fn add_rows(&mut self, old: &OldIndex, report: &mut FsckReport) -> Result<()> {
         let mut known = HashSet::new();
+        let used = self.blobs_of_objects()?;
         old.each_object(|row| {
             let Ok((bucket, key, mut object)) = row else { return Ok(()) };
             let there = find_object(&self.database, &bucket, &key)?;
@@ -293,7 +307,13 @@ impl Wanted {
                 // It was removed after this index was current.
                 return Ok(());
             }
-            object.label = object.label.filter(|label| path_in(&self.blobs, label).exists());
+            if let Some(label) = object.label.take_if(|label| !path_in(&self.blobs, label).exists())
+                && !old.is_current()
+                && object.record.pieces.iter().any(|piece| used.contains(&piece.blob))
+            {
+                tracing::debug!(path = label, "an object that shares its bytes was removed after this index");
+                return Ok(());
+            }
             object.write(&self.database, &bucket, &key)?;
             known.insert((bucket, key));
             Ok(())
