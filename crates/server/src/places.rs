@@ -163,6 +163,7 @@ mod tests {
         }
         assert_eq!(taken.iter().filter(|place| place.is_strange()).count(), FOR_STRANGERS);
         taken.clear();
-        assert_eq!((places.inner.ledger().taken, places.inner.ledger().kept), (0, 0));
+        let ledger = places.inner.ledger();
+        assert_eq!((ledger.taken, ledger.kept), (0, 0));
     }
 }
