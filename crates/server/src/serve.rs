@@ -256,7 +256,11 @@ mod tests {
         );
         client.write_all(head.as_bytes()).await.unwrap();
         let (mut reader, mut writer) = client.into_split();
-        let sending = tokio::spawn(async move { writer.write_all(&vec![b'x'; length]).await });
+        // The sending half stays open until the answer is there: closing it would end the connection.
+        let sending = tokio::spawn(async move {
+            let _ = writer.write_all(&vec![b'x'; length]).await;
+            writer
+        });
         let mut answer = Vec::new();
         // The server may close the connection before it has read everything.
         let _ = reader.read_to_end(&mut answer).await;
