@@ -283,8 +283,9 @@ def test_nohup_is_respected(clips: Clips, tmp_path: Path, start: Start) -> None:
 
 
 def test_second_interrupt_ends_at_once(clips: Clips, tmp_path: Path) -> None:
-    # The server waits ten minutes for its job: long enough to interrupt it a second time.
-    (tmp_path / "abanico.toml").write_text("[engine]\ngrace_seconds = 600\n")
+    # The server waits ten minutes for its job: long enough to interrupt it a second time. Without the sandbox, ffmpeg would
+    # outlive it.
+    (tmp_path / "abanico.toml").write_text("[engine]\ngrace_seconds = 600\nsandbox = false\n")
     words = ["serve", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "abanico.toml")]
     keys = {"ABANICO_ACCESS_KEY_ID": ACCESS_KEY_ID, "ABANICO_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
     with (tmp_path / "log").open("w") as log:

@@ -151,7 +151,7 @@ mod tests {
         std::fs::create_dir_all(abandoned.join("deep/er")).unwrap();
         std::fs::write(abandoned.join("deep/file"), "x").unwrap();
         // None of these is a work folder.
-        std::fs::create_dir(folder.path().join("work-1.partial")).unwrap();
+        std::fs::create_dir(folder.path().join("finished-work-1.partial")).unwrap();
         std::fs::create_dir(folder.path().join(".work-1.whole")).unwrap();
         std::fs::create_dir(folder.path().join(".work-.partial")).unwrap();
         std::fs::write(folder.path().join(".work-2.partial"), "a file").unwrap();
