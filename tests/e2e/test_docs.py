@@ -180,7 +180,8 @@ def wrong_commands(_: str, text: str) -> list[str]:
             known = subcommands(*chains[0])
             found += [f"`{span}`: there is no command `{one}`" for one in word.split("|") if one not in known]
             chains = [(*chains[0], one) for one in word.split("|") if one in known] or [()]
-        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", span):
+        # The words after `--` are the command of somebody else.
+        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", span.partition(" -- ")[0]):
             if not any(option in options(*chain) or option == "--help" for chain in chains):
                 found.append(f"`{span}`: there is no option `{option}`")
     return found
