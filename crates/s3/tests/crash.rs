@@ -118,7 +118,7 @@ async fn acknowledged_objects_are_whole_after_a_kill() {
 }
 
 /// Counts the blobs and their labels, whose names have a dot.
-fn blobs_and_labels(folder: &std::path::Path) -> (usize, usize) {
+fn blobs_and_labels(folder: &Path) -> (usize, usize) {
     let shards = std::fs::read_dir(folder.join("blobs")).unwrap().map(|entry| entry.unwrap().path());
     let files = shards.filter(|path| path.is_dir()).flat_map(|shard| std::fs::read_dir(shard).unwrap());
     let names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
