@@ -582,6 +582,8 @@ async fn stale_label_brings_nothing_back_while_the_index_is_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn labels_are_in_the_order_of_the_commits() {
     let fixture = std::sync::Arc::new(fixture().await);
+    // A pinned folder keeps all labels, so that their order decides.
+    let pin = crate::Pin::set(fixture.folder.path()).unwrap();
     let writers: Vec<_> = (0..8)
         .map(|writer| {
             let fixture = fixture.clone();
@@ -600,8 +602,30 @@ async fn labels_are_in_the_order_of_the_commits() {
     let seen = fixture.seen("").await;
     let fixture = std::sync::Arc::into_inner(fixture).unwrap();
     let Fixture { s3, folder } = fixture;
-    drop(s3);
+    drop((s3, pin));
     std::fs::remove_file(folder.path().join("index.db")).unwrap();
     let (fixture, upload, seen) = Stored { folder, upload: String::new(), seen }.repaired().await;
+    assert_eq!(fixture.seen(&upload).await, seen);
+}
+
+/// While a backup runs, the labels of replaced objects and parts stay: a rebuilt index must take the newer ones.
+#[tokio::test]
+async fn newer_of_two_labels_is_taken() {
+    let fixture = fixture().await;
+    let pin = crate::Pin::set(fixture.folder.path()).unwrap();
+    let upload = fixture.begin("open").await;
+    for turn in 0..20 {
+        fixture.put("replaced", format!("{turn}")).await;
+        fixture.s3.put_tags(tags("replaced", &format!("{turn}"))).await.unwrap();
+        fixture.part("open", &upload, 7, format!("part {turn}")).await.unwrap();
+    }
+    let seen = fixture.seen(&upload).await;
+    let Fixture { s3, folder } = fixture;
+    drop((s3, pin));
+    let labels = |stored: &Stored| stored.blobs().keys().filter(|path| path.extension().is_some()).count();
+    std::fs::remove_file(folder.path().join("index.db")).unwrap();
+    let stored = Stored { folder, upload, seen };
+    assert_eq!(labels(&stored), 60);
+    let (fixture, upload, seen) = stored.repaired().await;
     assert_eq!(fixture.seen(&upload).await, seen);
 }
