@@ -154,8 +154,8 @@ def test_record_is_mended_and_put_back_or_dropped(fresh_server: Server, clips: C
     assert gone.value.response["Error"]["Code"] == "NotFoundException"
 
 
-@pytest.mark.parametrize("name", ["engine/jobs.sqlite", "s3/index.db"])
-def test_damaged_database_is_refused_with_a_remedy(fresh_server: Server, name: str) -> None:
+@pytest.mark.parametrize(("name", "remedy"), [("engine/jobs.sqlite", ".recover"), ("s3/index.db", "abanico s3 fsck")])
+def test_damaged_database_is_refused_with_a_remedy(fresh_server: Server, name: str, remedy: str) -> None:
     fresh_server.start()
     for number in range(40):
         fresh_server.s3.put_object(Bucket="renditions", Key=f"{number:03}" * 100, Body=b"x")
@@ -171,7 +171,7 @@ def test_damaged_database_is_refused_with_a_remedy(fresh_server: Server, name: s
     command = [str(binary()), "serve", "--listen", "127.0.0.1:0", "--data", str(fresh_server.data)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
     assert refused.returncode == 1
-    assert Path(name).name in refused.stderr and "is damaged" in refused.stderr and ".recover" in refused.stderr, refused.stderr
+    assert Path(name).name in refused.stderr and "is damaged" in refused.stderr and remedy in refused.stderr, refused.stderr
     file.write_bytes(whole)
     fresh_server.start()
     assert told(fresh_server, "/readyz") == "ready\n"

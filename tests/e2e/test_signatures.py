@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -214,12 +215,16 @@ def test_log_has_no_secret_at_any_level(stocked: Server) -> None:
     assert send(stocked, "GET", "/_abanico/jobs", {"Authorization": f"Bearer {SECRET_ACCESS_KEY}"}).status == 200
     stocked.s3.put_object(Bucket="uploads", Key="traced.txt", Body=b"x")
     login = b'{"secretAccessKey": "' + SECRET_ACCESS_KEY.encode() + b'"}'
-    cookie = send(stocked, "POST", "/_abanico/login", {"Content-Type": "application/json"}, login).headers["set-cookie"]
-    assert send(stocked, "GET", "/_abanico/jobs", {"Cookie": cookie.split(";")[0]}).status == 200
+    console = {"Content-Type": "application/json", "X-Abanico-Console": "login"}
+    answer = send(stocked, "POST", "/_abanico/login", console, login)
+    cookie, token = answer.headers["set-cookie"], json.loads(answer.body)["token"]
+    session = {"Cookie": cookie.split(";")[0], "X-Abanico-Console": token}
+    assert send(stocked, "GET", "/_abanico/jobs", session).status == 200
     log = stocked.log()
     assert "TRACE" in log or "DEBUG" in log, "the server must have been told to log everything"
     assert secrets_in(log, SECRET_ACCESS_KEY) == []
     assert url.split("X-Amz-Signature=")[1] not in log and cookie.split(";")[0].split("=")[1] not in log
+    assert token not in log
 
 
 def test_check_of_logs_can_fail() -> None:

@@ -18,7 +18,7 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 use serde_json::Value;
 
-pub use check::{CHECK_PATIENCE, DatabaseCheck};
+use check::{CHECK_PATIENCE, DatabaseCheck};
 pub(crate) use check::{damaged, is_damage};
 pub use put_aside::PutAside;
 pub(crate) use put_aside::{exists, sifted, sifted_one};

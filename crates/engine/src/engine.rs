@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::database::{Database, DatabaseCheck, Inserted, ListFilter, StoredEvent};
+use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::encoders::{Encoders, Urgency};
 use crate::error::{Error, ErrorKind};
@@ -88,8 +88,6 @@ struct Shared {
     workshop: Workshop,
     forwarding: Option<Forwarding>,
     active: Mutex<BTreeMap<JobId, Active>>,
-    /// Checks of other databases, whose outcome is told with the engine's.
-    checks: Mutex<Vec<DatabaseCheck>>,
     /// Notified of a new job or a free slot.
     wake: Notify,
     /// Counts changes of jobs, events and progress.
@@ -160,7 +158,6 @@ impl Engine {
                 workshop,
                 forwarding,
                 active: Mutex::default(),
-                checks: Mutex::default(),
                 wake: Notify::new(),
                 changes: watch::Sender::new(0),
                 stop: CancellationToken::new(),

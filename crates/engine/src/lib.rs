@@ -30,7 +30,7 @@ mod stragglers;
 pub mod submission;
 mod work_folder;
 
-pub use database::{CHECK_PATIENCE, Database, DatabaseCheck, ListFilter, Place, PutAside, StoredEvent};
+pub use database::{Database, ListFilter, Place, PutAside, StoredEvent};
 pub use engine::{Engine, EngineOptions, ResultsOptions, Troubles};
 pub use error::{Error, ErrorKind};
 pub use forwarding::{Forwarded, Forwarding, RemoteError, RemoteJobs};

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{CHECK_PATIENCE, DatabaseCheck, Engine, EngineOptions, Forwarding};
+use abanico_engine::{Engine, EngineOptions, Forwarding};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
     Access, Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, ServeLimits, Server,
@@ -162,7 +162,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening for other machines without TLS: put a TLS proxy in front");
     }
-    let check = checked(&data.join("s3").join("index.db")).await?;
     let s3 = open_s3(config, data.join("s3")).await?;
     let kept_encodes = config.kept_encodes.clone().unwrap_or_else(|| data.join("engine").join("results"));
     let options = EngineOptions {
@@ -179,7 +178,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
         .await
         .context("cannot start the engine")?;
-    engine.also_tell(check);
     let stop = CancellationToken::new();
     let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
     let outbox = Arc::new(s3.outbox());
@@ -221,16 +219,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     });
     let jobs = data.join("engine").join("jobs.sqlite");
     Ok(Running { address, keys, region: config.region.clone(), engine, s3, jobs, stop, tasks })
-}
-
-/// Checks a database before it is used. A big one is checked further in the background.
-async fn checked(path: &std::path::Path) -> anyhow::Result<DatabaseCheck> {
-    let check = DatabaseCheck::start(path);
-    let waited = check.clone();
-    match tokio::task::spawn_blocking(move || waited.wait(CHECK_PATIENCE)).await? {
-        Some(damage) => Err(anyhow::anyhow!(damage)),
-        None => Ok(check),
-    }
 }
 
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.

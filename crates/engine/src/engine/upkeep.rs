@@ -1,13 +1,13 @@
 //! Keeps an engine going in spite of what is wrong: drives a job again that could not be stored, checks the stored
 //! records, keeps the files of jobs that cannot be read, and tells all of it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use crate::database::{Database, DatabaseCheck, Place, PutAside};
+use crate::database::{Database, Place, PutAside};
 use crate::error::{Error, ErrorKind};
 use crate::failure::with_causes;
 use crate::job::{JobId, JobRecord, Progress};
@@ -110,26 +110,16 @@ impl Engine {
         }
     }
 
-    /// Tells the outcome of another database's check, too.
-    pub fn also_tell(&self, check: DatabaseCheck) {
-        self.checks().push(check);
-    }
-
-    fn checks(&self) -> MutexGuard<'_, Vec<DatabaseCheck>> {
-        self.shared.checks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns what is wrong although the engine runs.
     ///
     /// # Errors
     /// Fails if the job database cannot be read.
     pub async fn troubles(&self) -> Result<Troubles, Error> {
         let put_aside = self.database(Database::put_aside).await?;
-        let others: Vec<String> = self.checks().iter().filter_map(DatabaseCheck::damage).collect();
         let free_bytes = free_bytes(&self.shared.options.folder).ok();
         Ok(Troubles {
             put_aside,
-            damage: self.shared.database.damage().into_iter().chain(others).collect(),
+            damage: self.shared.database.damage().into_iter().collect(),
             low_disk_bytes: free_bytes.filter(|free_bytes| *free_bytes < LOW_DISK_BYTES),
         })
     }
