@@ -22,8 +22,9 @@ impl Fixture {
             fixture.put(&s3, key, bytes).await;
         }
         std::fs::write(fixture.data().join("credentials.json"), "{}").unwrap();
-        std::fs::create_dir_all(fixture.data().join("engine/work/job")).unwrap();
-        std::fs::write(fixture.data().join("engine/work/job/input-0"), "half").unwrap();
+        let unfinished = fixture.data().join("engine").join("work").join("job");
+        std::fs::create_dir_all(&unfinished).unwrap();
+        std::fs::write(unfinished.join("input-0"), "half").unwrap();
         fixture
     }
 
