@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ SKIPS: list[dict[str, str]] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """Stops the run at once if the program is missing, instead of failing every test."""
+    # Under `nohup`, every child would ignore this signal too, and its tests could not pass.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not binary().exists():
         raise pytest.UsageError(f"`{binary()}` does not exist: run `make e2e`, or set ABANICO_BIN")
 

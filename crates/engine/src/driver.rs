@@ -12,6 +12,7 @@ use abanico_plan::{TaskId, TaskKind};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -298,6 +299,7 @@ impl Driver {
             if !error.is_of_a_full_disk() {
                 return Err(error);
             }
+            self.context.workshop.full_disk.sight();
             if self.context.workshop.give_up_kept().await {
                 continue;
             }
@@ -352,22 +354,24 @@ impl Driver {
             }
             let mut patience = None;
             let report = loop {
+                let begin = Instant::now();
                 let failure = match work(&context, &settings, &record, &step, &reports).await {
                     Ok(report) => break report,
                     Err(failure) => failure,
                 };
-                let is_full = failure::may_be_of_a_full_disk(&failure, context.work.free_bytes());
+                let fault = disk_fault(&context, &failure, begin);
                 // The failed task's files may occupy the disk space that storing the failure needs.
                 if let Step::Task(task) = &step {
                     context.work.discard(task);
                 }
-                let waited = match is_full {
-                    true => with_room(&context, failure, &mut patience).await,
+                let waited = match fault {
+                    DiskFault::Full => with_room(&context, failure, &mut patience).await,
+                    DiskFault::Over => Room::Came,
                     // File descriptors are free again after a while.
-                    false if failure::is_of_missing_descriptors(&failure) => {
+                    DiskFault::None if failure::is_of_missing_descriptors(&failure) => {
                         Room::None(Failure { is_retryable: true, ..failure })
                     }
-                    false => Room::None(failure),
+                    DiskFault::None => Room::None(failure),
                 };
                 match waited {
                     Room::Came => {}
@@ -396,6 +400,30 @@ async fn interrupted(signals: Option<&Signals>) {
     }
 }
 
+/// What the disk has to do with a failure.
+enum DiskFault {
+    /// Nothing.
+    None,
+    /// The disk is full.
+    Full,
+    /// The disk was full while the step ran, and is not any more.
+    Over,
+}
+
+/// Returns what the disk has to do with the failure of a step that began at `begin`.
+fn disk_fault(context: &JobContext, failure: &Failure, begin: Instant) -> DiskFault {
+    let full_disk = &context.workshop.full_disk;
+    if failure::may_be_of_a_full_disk(failure, context.work.free_bytes()) {
+        full_disk.sight();
+        return DiskFault::Full;
+    }
+    // ffmpeg does not always say why it could not write. Any failure that names no cause is worth another try then.
+    match failure::names_no_cause(failure) && full_disk.was_seen_since(begin) {
+        true => DiskFault::Over,
+        false => DiskFault::None,
+    }
+}
+
 /// What came of a step that failed.
 enum Room {
     /// The disk was full and has room again: the step is worth another try, which does not count as an attempt.
@@ -404,11 +432,11 @@ enum Room {
     None(Failure),
 }
 
-/// Waits for room after a step failed on a full disk. If removing kept encodes frees space, the step may be retried at
+/// Waits for room after a step failed on a full disk. If removing kept encodes frees space, the step is tried again at
 /// once.
 async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option<Patience>) -> Room {
     if context.workshop.give_up_kept().await {
-        return Room::None(Failure { is_retryable: true, ..failure });
+        return Room::Came;
     }
     let longest = context.workshop.room_patience;
     if longest.is_zero() {
@@ -525,6 +553,7 @@ mod tests {
     use crate::database::sample_record;
     use crate::encoders::Encoders;
     use crate::results::Results;
+    use crate::room::FullDisk;
     use crate::sandboxing::Sandboxing;
     use crate::steps::Workshop;
     use crate::steps::meter::Meter;
@@ -548,6 +577,7 @@ mod tests {
             chunks: false,
             results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
             room_patience: Duration::ZERO,
+            full_disk: FullDisk::default(),
         };
         JobContext {
             workshop: Arc::new(workshop),

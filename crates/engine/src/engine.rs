@@ -33,6 +33,7 @@ use crate::kept::Kept;
 use crate::quotas::{self, Stored};
 use crate::resources::Resource;
 use crate::results::Results;
+use crate::room::FullDisk;
 use crate::sandboxing::Sandboxing;
 use crate::steps::meter::Meter;
 use crate::steps::{JobContext, Workshop};
@@ -150,6 +151,7 @@ impl Engine {
             chunks: options.chunks,
             results: results.map(Arc::new),
             room_patience: options.room_patience,
+            full_disk: FullDisk::default(),
         };
         let engine = Self {
             shared: Arc::new(Shared {

@@ -142,7 +142,12 @@ pub(crate) fn unreadable_policy(error: &crate::Error) -> Failure {
 /// Returns whether a step failed because the disk was full, or most likely so: ffmpeg does not always say why it could
 /// not write. `free_bytes` were free when it failed.
 pub(crate) fn may_be_of_a_full_disk(failure: &Failure, free_bytes: Option<u64>) -> bool {
-    is_of_a_full_disk(failure) || failure.code == UNKNOWN && free_bytes.is_some_and(|free| free < FULL_BYTES)
+    is_of_a_full_disk(failure) || names_no_cause(failure) && free_bytes.is_some_and(|free| free < FULL_BYTES)
+}
+
+/// Returns whether a failure may have causes that its code does not tell.
+pub(crate) fn names_no_cause(failure: &Failure) -> bool {
+    failure.code == UNKNOWN
 }
 
 /// Describes a step that found no room for as long as it may wait.

@@ -2,6 +2,7 @@
 //! clock measures. It frees nothing itself.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +15,30 @@ const LOOK: Duration = Duration::from_secs(2);
 const NEW_ROOM_BYTES: u64 = 1 << 20;
 /// After this time it is worth a try even if no more seems free: quotas and other limits do not show.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// Remembers when the disk was last seen full. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FullDisk {
+    last_seen: Arc<Mutex<Option<Instant>>>,
+}
+
+impl FullDisk {
+    /// Notes that the disk is full now.
+    pub fn sight(&self) {
+        *self.last_seen() = Some(Instant::now());
+    }
+
+    /// Whether the disk was seen full at `begin` or later. A step that began then may have failed for lack of room,
+    /// though there is room again by the time its failure is looked at.
+    pub fn was_seen_since(&self, begin: Instant) -> bool {
+        self.last_seen().is_some_and(|seen| seen >= begin)
+    }
+
+    fn last_seen(&self) -> MutexGuard<'_, Option<Instant>> {
+        // Nothing panics while it holds the lock.
+        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The patience of one waiter.
 #[derive(Debug)]
@@ -101,6 +126,18 @@ mod tests {
         }
         assert!(tries >= 1 && started.elapsed() >= Duration::from_millis(200), "{tries}");
         assert!(!Patience::of(Duration::ZERO).wait_until(|| Some(5), std::future::pending()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn full_disk_concerns_only_what_had_begun() {
+        let disk = FullDisk::default();
+        let early = Instant::now();
+        assert!(!disk.was_seen_since(early));
+        tokio::time::advance(LOOK).await;
+        disk.clone().sight();
+        assert!(disk.was_seen_since(early) && disk.was_seen_since(Instant::now()));
+        tokio::time::advance(LOOK).await;
+        assert!(!disk.was_seen_since(Instant::now()));
     }
 
     #[tokio::test]

@@ -37,6 +37,7 @@ use crate::failure;
 use crate::job::{Progress, PublishedOutput};
 use crate::job_machine::{Failure, Step};
 use crate::results::Results;
+use crate::room::FullDisk;
 use crate::sandboxing::Sandboxing;
 use crate::stragglers::Paces;
 use crate::work_folder::WorkFolder;
@@ -83,6 +84,8 @@ pub(crate) struct Workshop {
     pub results: Option<Arc<Results>>,
     /// How long a job waits for room on a full disk before it fails.
     pub room_patience: Duration,
+    /// When the disk of the work folders was last seen full.
+    pub full_disk: FullDisk,
 }
 
 impl Workshop {

@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Places that connections with authenticated requests do not get: a health check always finds one.
 const FOR_STRANGERS: usize = 16;
+/// How long a connection has for its first authenticated request before it may have to make room. Without it, whoever
+/// opens connections quickly enough would push everybody out before a first request is read.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// All places. Clones share them.
 #[derive(Clone)]
@@ -30,7 +35,12 @@ struct Ledger {
     taken: usize,
     kept: usize,
     /// Connections that may have to make room, by their number.
-    strangers: BTreeMap<u64, CancellationToken>,
+    strangers: BTreeMap<u64, Stranger>,
+}
+
+struct Stranger {
+    since: Instant,
+    leave: CancellationToken,
 }
 
 /// The place of one connection. It is free again when this is dropped.
@@ -52,35 +62,38 @@ impl Places {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Takes a place. If all are taken, the oldest stranger is told to leave, and this waits until one has left.
+    /// Takes a place. If all are taken, the oldest stranger is told to leave as soon as its grace is over, and this waits
+    /// until somebody has left.
     pub(crate) async fn take(&self) -> Place {
         loop {
             let freed = self.inner.freed.notified();
             match self.try_take() {
-                Some(place) => return place,
-                None => freed.await,
+                Ok(place) => return place,
+                Err(Some(grace_over)) => drop(timeout_at(grace_over, freed).await),
+                Err(None) => freed.await,
             }
         }
     }
 
-    fn try_take(&self) -> Option<Place> {
+    /// Takes a place if one is free. Otherwise returns when the next stranger can be told to leave, or `None` where
+    /// one has been told, or there is none.
+    fn try_take(&self) -> Result<Place, Option<Instant>> {
         let mut ledger = self.inner.ledger();
         if ledger.taken >= self.inner.count {
-            ledger.send_away();
-            return None;
+            return Err(ledger.send_away(Instant::now()));
         }
         ledger.taken += 1;
         ledger.newest += 1;
         let (number, leave) = (ledger.newest, CancellationToken::new());
-        ledger.strangers.insert(number, leave.clone());
-        Some(Place { inner: self.inner.clone(), number, leave })
+        ledger.strangers.insert(number, Stranger { since: Instant::now(), leave: leave.clone() });
+        Ok(Place { inner: self.inner.clone(), number, leave })
     }
 
-    /// Tells the oldest `count` strangers to leave, for example because file descriptors ran out.
+    /// Tells the oldest `count` strangers to leave at once, for example because file descriptors ran out.
     pub(crate) fn make_room(&self, count: usize) {
         let mut ledger = self.inner.ledger();
         for _ in 0..count {
-            ledger.send_away();
+            ledger.send_away(Instant::now() + GRACE);
         }
     }
 }
@@ -93,10 +106,15 @@ impl Inner {
 }
 
 impl Ledger {
-    fn send_away(&mut self) {
-        if let Some((_, leave)) = self.strangers.pop_first() {
-            leave.cancel();
+    /// Tells the oldest stranger to leave if its grace is over at `now`. Otherwise returns when it will be.
+    fn send_away(&mut self, now: Instant) -> Option<Instant> {
+        let oldest = self.strangers.first_entry()?;
+        let grace_over = oldest.get().since + GRACE;
+        if grace_over > now {
+            return Some(grace_over);
         }
+        oldest.remove().leave.cancel();
+        None
     }
 }
 
@@ -132,15 +150,21 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn oldest_stranger_makes_room_and_kept_ones_stay() {
-        let places = Places::new(2 * FOR_STRANGERS);
+    async fn full(places: &Places) -> Vec<Place> {
         let mut taken = Vec::new();
         for _ in 0..2 * FOR_STRANGERS {
             taken.push(places.take().await);
         }
+        taken
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn oldest_stranger_makes_room_and_kept_ones_stay() {
+        let places = Places::new(2 * FOR_STRANGERS);
+        let mut taken = full(&places).await;
         taken[0].keep();
-        assert!(places.try_take().is_none());
+        tokio::time::advance(GRACE).await;
+        assert!(places.try_take().is_err());
         assert!(
             !taken[0].leave.is_cancelled() && taken[1].leave.is_cancelled() && !taken[2].leave.is_cancelled()
         );
@@ -152,15 +176,42 @@ mod tests {
         assert!(next.await.unwrap().is_strange());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn new_connections_have_time_for_a_first_request() {
+        let places = Places::new(2 * FOR_STRANGERS);
+        let mut taken = full(&places).await;
+        let waiting = places.clone();
+        let begin = Instant::now();
+        let next = tokio::spawn(async move { waiting.take().await });
+        tokio::time::sleep(GRACE / 2).await;
+        assert!(taken.iter().all(|place| !place.leave.is_cancelled()));
+        taken[0].leave.cancelled().await;
+        assert_eq!(begin.elapsed(), GRACE);
+        assert!(!taken[1].leave.is_cancelled());
+        taken.remove(0);
+        next.await.unwrap();
+        places.make_room(1);
+        assert!(taken[0].leave.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_early_makes_room_early() {
+        let places = Places::new(2 * FOR_STRANGERS);
+        let mut taken = full(&places).await;
+        let waiting = places.clone();
+        let begin = Instant::now();
+        let next = tokio::spawn(async move { waiting.take().await });
+        tokio::time::sleep(GRACE / 4).await;
+        taken.pop();
+        next.await.unwrap();
+        assert_eq!(begin.elapsed(), GRACE / 4);
+    }
+
     #[tokio::test]
     async fn some_places_are_never_kept() {
         let places = Places::new(2 * FOR_STRANGERS);
-        let mut taken = Vec::new();
-        for _ in 0..2 * FOR_STRANGERS {
-            let place = places.take().await;
-            place.keep();
-            taken.push(place);
-        }
+        let mut taken = full(&places).await;
+        taken.iter().for_each(Place::keep);
         assert_eq!(taken.iter().filter(|place| place.is_strange()).count(), FOR_STRANGERS);
         taken.clear();
         let ledger = places.inner.ledger();
