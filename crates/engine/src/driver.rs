@@ -2,7 +2,6 @@
 //!
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use crate::job::{JobRecord, Progress};
 use crate::job_machine::{Command, Event, Failure, Stage, Step};
 use crate::room::Patience;
 use crate::steps::prepare::prepare;
-use crate::steps::publish::{publish, take_back};
+use crate::steps::publish::{publish, settle, take_back};
 use crate::steps::verify::verify;
 use crate::steps::{
     JobContext, Report, budgets, captions, capture, encode, manifests, package, segment, stitch,
@@ -34,6 +33,9 @@ const REPORTS: usize = 16;
 /// How often, and at what interval, the driver tries to store a job's end once it has made room for it.
 const STORING_TRIES: u32 = 3;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
+
+/// Logged for outputs that stay visible though they should not.
+const NOT_TAKEN_BACK: &str = "cannot take back the outputs of a job that did not complete: trying again";
 
 /// Why a driver stopped.
 enum Outcome {
@@ -103,7 +105,7 @@ impl Driver {
     /// # Errors
     /// Fails if the job cannot be stored in the database. It then has to be read again and driven again.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
-        self.forget_lost_work();
+        self.forget_lost_work().await;
         self.signals = Some(signals.clone());
         let driven = self.drive(&mut inbox, &signals).await;
         self.stop_steps(&mut inbox).await;
@@ -114,10 +116,9 @@ impl Driver {
             Err(error) if error.is_of_a_full_disk() => self.end_without_room(&error).await?,
             Err(error) => return Err(error),
         }
-        if self.record.stage() != Stage::Complete {
-            take_back(&self.context, &self.record.published).await;
+        if conclude(&self.context, &self.record).await {
+            self.remove_work();
         }
-        self.remove_work();
         Ok(())
     }
 
@@ -133,7 +134,9 @@ impl Driver {
         while !ended {
             tokio::select! {
                 biased;
-                () = signals.cancel.cancelled() => ended = self.apply(Event::CancelRequested).await?,
+                () = signals.cancel.cancelled(), if self.record.machine.ending().is_none() => {
+                    ended = self.apply(Event::CancelRequested).await?;
+                }
                 () = signals.stop.cancelled() => return Ok(Outcome::Stopped),
                 Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
                 _ = status.tick() => self.tell_progress().await?,
@@ -165,12 +168,18 @@ impl Driver {
     /// then, and whoever drives it tries again later.
     async fn end_without_room(&mut self, cause: &crate::Error) -> Result<(), crate::Error> {
         tracing::error!(job.id = %self.record.id, error = cause as &dyn std::error::Error, "cannot store a job's state");
-        self.remove_work();
+        if let Err(error) = self.context.work.clear() {
+            tracing::warn!(job.id = %self.record.id, %error, "cannot remove the files of a job");
+        }
         let is_cancelled = self.signals.as_ref().is_some_and(|signals| signals.cancel.is_cancelled());
         self.record.machine.apply(match is_cancelled {
             true => Event::CancelRequested,
             false => Event::Failed(Step::Prepare, failure::broken_storage(cause)),
         });
+        if self.record.machine.ending().is_some() {
+            self.forget_published().await;
+            self.record.machine.apply(Event::TakenBack);
+        }
         let now_ms = self.now_ms();
         self.record.times.finished_ms.get_or_insert(now_ms);
         self.record.forget_work();
@@ -192,9 +201,14 @@ impl Driver {
     }
 
     /// Starts the job over if files of finished tasks are missing, as may happen after a crash of the machine.
-    fn forget_lost_work(&mut self) {
+    async fn forget_lost_work(&mut self) {
         let stage = self.record.stage();
+        if self.record.machine.ending().is_some() {
+            return;
+        }
         if stage != Stage::Transcoding && stage != Stage::Uploading {
+            // It may have been started over after it had published.
+            self.forget_published().await;
             return;
         }
         let is_verify = |id: &TaskId| {
@@ -209,8 +223,16 @@ impl Driver {
         read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
         if !self.context.work.has_all(&read, with_files) {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing: starting it over");
+            self.forget_published().await;
             self.record.machine.start_over();
             self.record.outputs.clear();
+        }
+    }
+
+    /// Takes back what the job has published, because its next files will be others.
+    async fn forget_published(&self) {
+        if let Err(failure) = take_back(&self.context).await {
+            tracing::error!(job.id = %self.record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
         }
     }
 
@@ -234,16 +256,8 @@ impl Driver {
                 }
                 self.apply(Event::TaskDone(task)).await
             }
-            Report::Published(urls) => {
-                let known: BTreeSet<&String> = self.record.published.iter().collect();
-                let fresh: Vec<String> = urls.into_iter().filter(|url| !known.contains(url)).collect();
-                if !fresh.is_empty() {
-                    self.record.published.extend(fresh);
-                    self.store(Vec::new()).await?;
-                }
-                Ok(false)
-            }
-            Report::AllPublished => self.apply(Event::Published).await,
+            Report::Published => self.apply(Event::Published).await,
+            Report::TakenBack => self.apply(Event::TakenBack).await,
             Report::Failed(step, failure) => {
                 tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
                 self.apply(Event::Failed(step, failure)).await
@@ -347,12 +361,12 @@ impl Driver {
                 let pause = Duration::from_secs(4_u64.pow((attempt - 2).min(3)));
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = context.cancel.cancelled() => return,
+                    () = context.cancel.cancelled(), if step != Step::TakeBack => return,
                 }
             }
             let mut patience = None;
             let report = loop {
-                let failure = match work(&context, &settings, &record, &step, &reports).await {
+                let failure = match work(&context, &settings, &record, &step).await {
                     Ok(report) => break report,
                     Err(failure) => failure,
                 };
@@ -423,6 +437,27 @@ async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option
     }
 }
 
+/// Ends the publication of a job as its record says, and returns whether that worked. If not, the job's work folder
+/// must stay, because it has the notes that the next attempt needs.
+pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
+    let is_complete = record.stage() == Stage::Complete;
+    let ended = if is_complete { settle(context).await } else { take_back(context).await };
+    match ended {
+        Ok(()) => {
+            context.workshop.claims.release(&record.id);
+            true
+        }
+        Err(failure) if is_complete => {
+            tracing::warn!(job.id = %record.id, reason = failure.message, "cannot drop what outputs replaced: trying again");
+            false
+        }
+        Err(failure) => {
+            tracing::error!(job.id = %record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
+            false
+        }
+    }
+}
+
 /// Receives the reports of a driver's steps.
 pub(crate) struct Inbox(mpsc::Receiver<Report>);
 
@@ -432,7 +467,6 @@ async fn work(
     settings: &JobSettings,
     record: &JobRecord,
     step: &Step,
-    reports: &mpsc::Sender<Report>,
 ) -> Result<Report, Failure> {
     match step {
         Step::Prepare => {
@@ -442,9 +476,10 @@ async fn work(
         Step::Task(task) => run_task(context, record, task).await,
         Step::Publish => {
             let plan = record.plan.as_ref().ok_or_else(|| failure::broken("publishing without a plan"))?;
-            publish(context, record.id.as_str(), plan, reports).await?;
-            Ok(Report::AllPublished)
+            publish(context, plan).await?;
+            Ok(Report::Published)
         }
+        Step::TakeBack => take_back(context).await.map(|()| Report::TakenBack),
     }
 }
 
@@ -548,6 +583,7 @@ mod tests {
             chunks: false,
             results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
             room_patience: Duration::ZERO,
+            claims: crate::claims::Claims::default(),
         };
         JobContext {
             workshop: Arc::new(workshop),
@@ -561,6 +597,7 @@ mod tests {
             input_hashes: Arc::default(),
             changed: Arc::new(|| {}),
             cancel: CancellationToken::new(),
+            publishing: Arc::default(),
         }
     }
 
@@ -579,7 +616,7 @@ mod tests {
         assert!(kept.exists());
         let pages: i64 = database.lock().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         database.lock().pragma_update(None, "max_page_count", pages).unwrap();
-        driver.record.published = vec!["s3://out/a.mp4".repeat(1000)];
+        driver.record.submission.messages = vec!["a long message".repeat(1000)];
         let error = driver.store(Vec::new()).await.unwrap_err();
         assert!(error.is_of_a_full_disk() && !kept.exists(), "{error:?}");
     }
