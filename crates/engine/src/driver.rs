@@ -124,6 +124,8 @@ impl Driver {
 
     async fn drive(&mut self, inbox: &mut Inbox, signals: &Signals) -> Result<Outcome, crate::Error> {
         let first = match self.doomed.take() {
+            // A job whose end is decided only has to be taken back.
+            _ if self.record.machine.ending().is_some() => Event::Started,
             _ if signals.cancel.is_cancelled() => Event::CancelRequested,
             Some(failure) => Event::Failed(Step::Prepare, failure),
             None => Event::Started,
