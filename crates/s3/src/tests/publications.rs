@@ -8,6 +8,7 @@ use s3s::dto::{DeleteObjectInput, HeadObjectInput};
 
 use super::*;
 use crate::index::blocking;
+use crate::{FsckOptions, fsck};
 
 /// What a client sees of an object: its content, ETag, type and time.
 type Seen = (Vec<u8>, String, Option<String>, String);
@@ -265,4 +266,54 @@ async fn readers_see_the_old_set_or_the_new_one() {
     }));
     fixture.s3.switch(&second).await.unwrap();
     assert_eq!(reading.await.unwrap().unwrap(), [1].into(), "never some of each");
+}
+
+#[tokio::test]
+async fn labels_tell_what_stands_there_after_each_end() {
+    for settles in [true, false] {
+        let fixture = fixture().await;
+        fixture.put("a", "old a").await;
+        let publication = fixture.stage("1-a", &["a", "b"]).await;
+        fixture.s3.switch(&publication).await.unwrap();
+        match settles {
+            true => fixture.s3.settle(&publication).await.unwrap(),
+            false => fixture.s3.take_back(&publication).await.unwrap(),
+        }
+        let expected = [fixture.text("a").await, fixture.text("b").await];
+        let Fixture { s3, folder } = fixture;
+        s3.close().await.unwrap();
+        drop(s3);
+        let options = FsckOptions { repair: false, verify: true };
+        let report = fsck(folder.path(), options).unwrap();
+        assert!(report.is_clean(), "{settles}: {:?}", report.findings);
+        // The index is lost: the labels alone say what stood there.
+        std::fs::remove_file(folder.path().join("index.db")).unwrap();
+        fsck(folder.path(), FsckOptions { repair: true, verify: false }).unwrap();
+        let fixture = Fixture { s3: open(folder.path()), folder };
+        assert_eq!([fixture.text("a").await, fixture.text("b").await], expected, "{settles}");
+    }
+}
+
+#[tokio::test]
+async fn tags_that_were_set_since_do_not_keep_an_object() {
+    let fixture = fixture().await;
+    fixture.put("a", "old a").await;
+    let publication = fixture.stage("1-a", &["a"]).await;
+    fixture.s3.switch(&publication).await.unwrap();
+    let tag = s3s::dto::Tag { key: Some("k".to_owned()), value: Some("v".to_owned()) };
+    let tagging = s3s::dto::Tagging { tag_set: vec![tag] };
+    let mut input = s3s::dto::PutObjectTaggingInput::builder();
+    input.set_bucket(BUCKET.to_owned());
+    input.set_key("a".to_owned());
+    input.set_tagging(tagging);
+    fixture.s3.put_tags(input.build().unwrap()).await.unwrap();
+    fixture.s3.take_back(&publication).await.unwrap();
+    assert_eq!((fixture.text("a").await, fixture.files().0), ("old a".to_owned(), 1));
+    fixture.s3.sweep().await.unwrap();
+    let labels: i64 = {
+        let sql = "SELECT COUNT(*) FROM labels";
+        let read = fixture.s3.inner.index.read(move |it| Ok(it.query_row(sql, [], |row| row.get(0))?));
+        read.await.unwrap()
+    };
+    assert_eq!(labels, 1, "only the label of the old object is left");
 }
