@@ -241,12 +241,55 @@ def test_bad_destinations_are_refused_at_once(fresh_server: Server, clips: Clips
     server.s3.create_bucket(Bucket="masters")
     source = upload(server, clips.file(SOURCE), "bad.mp4")
     for destination in ["s3://renditions", "s3://UPPER/x/", "s3://renditions/../x/", "s3://renditions/a\u0007/",
-                        f"s3://renditions/{'a' * 1025}/"]:  # fmt: skip
+                        f"s3://renditions/{'a' * 1025}/", "s3://no-such-bucket/x"]:  # fmt: skip
         with pytest.raises(ClientError) as refused:
             server.mediaconvert.create_job(Role=ROLE, Settings=hls(source, destination))
         assert refused.value.response["Error"]["Code"] == "BadRequestException", destination
         assert "fileGroupSettings/destination" in str(refused.value), destination
-    for destination, code in [("s3://no-such-bucket/x", 1404), (f"s3://renditions/{'ü' * 508}", 1040)]:
-        identity = server.mediaconvert.create_job(Role=ROLE, Settings=hls(source, destination))["Job"]["Id"]
-        failed = server.wait_status(identity)
-        assert (failed["Status"], failed["ErrorCode"]) == ("ERROR", code), failed
+    # Only the plan knows the names of all files.
+    identity = server.mediaconvert.create_job(Role=ROLE, Settings=hls(source, f"s3://renditions/{'ü' * 508}"))["Job"]["Id"]
+    failed = server.wait_status(identity)
+    assert (failed["Status"], failed["ErrorCode"]) == ("ERROR", 1040), failed
+
+
+def test_bucket_removed_while_a_job_waits_fails_before_the_encode(fresh_server: Server, clips: Clips) -> None:
+    server = fresh_server.start()
+    for bucket in ("masters", "soon-gone"):
+        server.s3.create_bucket(Bucket=bucket)
+    source = upload(server, clips.file(SOURCE), "gone.mp4")
+    server.mediaconvert.create_queue(Name="later", Status="PAUSED")
+    job = server.mediaconvert.create_job(Role=ROLE, Settings=hls(source, "s3://soon-gone/x"), Queue="later")["Job"]["Id"]
+    server.s3.delete_bucket(Bucket="soon-gone")
+    server.mediaconvert.update_queue(Name="later", Status="ACTIVE")
+    failed = server.wait_status(job)
+    assert (failed["Status"], failed["ErrorCode"]) == ("ERROR", 1404), failed
+
+
+def test_remote_destination_is_refused_without_bucket_or_credentials(remote: Server, tmp_path: Path, clips: Clips) -> None:
+    keys = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), remote.key_pair, strict=True))
+    # Nobody answers there, as on most machines.
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_METADATA_ENDPOINT": "http://127.0.0.1:9"}
+    for name, environment, bucket, why in [
+        ("keys", keys, "not-there", "the bucket does not exist"),
+        ("nothing", nothing, "elsewhere", "no credentials"),
+    ]:
+        config = f"""
+[[bucket]]
+name = "masters"
+
+[[bucket]]
+name = "{bucket}"
+remote = true
+endpoint = "{remote.endpoint}"
+region = "us-east-1"
+"""
+        server = Server(tmp_path / name, config=config, environment=environment).start()
+        try:
+            source = upload(server, clips.file(SOURCE), "remote.mp4")
+            with pytest.raises(ClientError) as refused:
+                server.mediaconvert.create_job(Role=ROLE, Settings=hls(source, f"s3://{bucket}/{PLACE}"))
+            assert refused.value.response["Error"]["Code"] == "BadRequestException", name
+            assert "fileGroupSettings/destination" in str(refused.value) and why in str(refused.value), refused.value
+        finally:
+            server.end()
+    assert remote.s3.list_multipart_uploads(Bucket="elsewhere").get("Uploads", []) == []

@@ -2,13 +2,14 @@
 //!
 //! Whether a place exists and can be written to is the store's to say.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
 use abanico_model::problem::Problem;
 use abanico_plan::{
     CaptionDelivery, CaptionForm, Plan, SegmentFormat, SegmentNames, SegmentedOutput, TaskKind,
 };
-use abanico_store::ObjectUrl;
+use abanico_store::{ErrorKind, ObjectStore, ObjectUrl};
 use serde_json::Value;
 
 use crate::job_machine::Failure;
@@ -18,21 +19,68 @@ const KEY_MAX_BYTES: usize = 1_024;
 /// S3's limits on the length of a bucket's name.
 const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 
+/// How long to wait for what a store says about the destinations of a request.
+const ANSWER_WAIT: Duration = Duration::from_secs(3);
+
 /// Lists the destinations of a job's settings that no output can be stored at.
 pub(crate) fn problems(settings: &Value) -> Vec<Problem> {
-    let groups = settings.get("outputGroups").and_then(Value::as_array);
+    let wrong = |(pointer, text): (String, &str)| Some(Problem::new(pointer, check_text(text).err()?));
+    texts(settings).into_iter().filter_map(wrong).collect()
+}
+
+/// Lists the destinations of a job's settings of which the store knows, without a long wait, that nothing can be stored
+/// there: the bucket is missing, or access is denied. Asks once about each bucket.
+pub(crate) async fn unusable(settings: &Value, store: &dyn ObjectStore) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for (pointer, text) in texts(settings) {
+        let Some(url) = below(text) else { continue };
+        let bucket = bucket(&url);
+        let why = match known.get(&bucket) {
+            Some(why) => why.clone(),
+            None => {
+                let why = tokio::time::timeout(ANSWER_WAIT, refusal(store, &url)).await.unwrap_or(None);
+                known.entry(bucket).or_insert(why).clone()
+            }
+        };
+        problems.extend(why.map(|why| Problem::new(pointer, why)));
+    }
+    problems
+}
+
+async fn refusal(store: &dyn ObjectStore, url: &ObjectUrl) -> Option<String> {
+    let error = store.check(url).await.err()?;
+    // Whatever else is wrong may pass, and is looked at again before the encode.
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied)
+        .then(|| format!("Should be a place where outputs can be stored: {error}"))
+}
+
+/// Returns the destinations of a job's settings with their pointers.
+fn texts(settings: &Value) -> Vec<(String, &str)> {
+    let groups = settings.get("outputGroups").and_then(Value::as_array);
+    let mut texts = Vec::new();
     for (index, group) in groups.into_iter().flatten().enumerate() {
         let kinds = group.get("outputGroupSettings").and_then(Value::as_object);
         for (kind, settings) in kinds.into_iter().flatten() {
-            let Some(text) = settings.get("destination").and_then(Value::as_str) else { continue };
-            if let Err(why) = check_text(text) {
-                let pointer = format!("/outputGroups/{index}/outputGroupSettings/{kind}/destination");
-                problems.push(Problem::new(pointer, why));
+            if let Some(text) = settings.get("destination").and_then(Value::as_str) {
+                texts.push((format!("/outputGroups/{index}/outputGroupSettings/{kind}/destination"), text));
             }
         }
     }
-    problems
+    texts
+}
+
+/// Returns an object below a destination, in which variables are not expanded.
+fn below(text: &str) -> Option<ObjectUrl> {
+    let name = if text.ends_with('/') { "output" } else { "" };
+    format!("{}{name}", text.replace("$$", "$")).parse().ok()
+}
+
+fn bucket(url: &ObjectUrl) -> String {
+    match url {
+        ObjectUrl::S3 { bucket, .. } => bucket.clone(),
+        ObjectUrl::File(path) => path.display().to_string(),
+    }
 }
 
 /// Checks a destination, in which variables are not expanded yet.
@@ -117,10 +165,6 @@ fn refused(why: &str) -> Failure {
 pub(crate) fn places(plan: &Plan) -> Vec<ObjectUrl> {
     let mut known = BTreeSet::new();
     let urls = plan.outputs.iter().filter_map(|output| output.url.parse::<ObjectUrl>().ok());
-    let bucket = |url: &ObjectUrl| match url {
-        ObjectUrl::S3 { bucket, .. } => bucket.clone(),
-        ObjectUrl::File(path) => path.display().to_string(),
-    };
     urls.filter(|url| known.insert(bucket(url))).collect()
 }
 
@@ -207,6 +251,29 @@ mod tests {
             );
             assert!(problems[0].message.contains(why), "{text}: {}", problems[0].message);
         }
+    }
+
+    #[tokio::test]
+    async fn store_is_asked_about_each_bucket() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "a file").unwrap();
+        let bucket = std::sync::Arc::new(abanico_store::FolderBucket::new(folder.path()).unwrap());
+        let store = abanico_store::Router::new().with_bucket("out", bucket);
+        let group = |text: &str| json!({"outputGroupSettings": {"fileGroupSettings": {"destination": text}}});
+        for (texts, pointers) in [
+            (["s3://out/a/", "s3://out/b"], [].as_slice()),
+            (["s3://out/file/", "s3://elsewhere/a/"], &[0]),
+            (["s3://out/file/$$", "s3://out/b"], &[0, 1]),
+        ] {
+            let found = unusable(&json!({"outputGroups": texts.map(group)}), &store).await;
+            let expected: Vec<String> = pointers
+                .iter()
+                .map(|index| format!("/outputGroups/{index}/outputGroupSettings/fileGroupSettings/destination"))
+                .collect();
+            let found: Vec<String> = found.into_iter().map(|problem| problem.pointer).collect();
+            assert_eq!(found, expected, "{texts:?}");
+        }
+        assert_eq!(below("s3://out/$$d$$/"), Some(ObjectUrl::s3("out", "$d$/output")));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::events;
 use crate::failure;
 use crate::job::{JobRecord, Progress};
-use crate::job_machine::{Command, Event, Failure, Stage, Step};
+use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step};
 use crate::room::Patience;
 use crate::steps::prepare::prepare;
 use crate::steps::publish::{publish, settle, take_back};
@@ -33,6 +33,9 @@ const REPORTS: usize = 16;
 /// How often, and at what interval, the driver tries to store a job's end once it has made room for it.
 const STORING_TRIES: u32 = 3;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the end of a publication may still take once the process was told to stop. The next start finishes it.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Logged for outputs that stay visible though they should not.
 const NOT_TAKEN_BACK: &str = "cannot take back the outputs of a job that did not complete: trying again";
@@ -52,6 +55,14 @@ pub(crate) struct Signals {
     pub cancel: CancellationToken,
     /// The process is stopping: the driver stops too, and the next start resumes the job.
     pub stop: CancellationToken,
+}
+
+impl Signals {
+    /// Completes a while after the process was told to stop.
+    async fn out_of_time(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_WAIT).await;
+    }
 }
 
 /// Drives one job to its end or until the process stops.
@@ -105,8 +116,11 @@ impl Driver {
     /// # Errors
     /// Fails if the job cannot be stored in the database. It then has to be read again and driven again.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
-        self.forget_lost_work().await;
         self.signals = Some(signals.clone());
+        self.forget_lost_work(&signals).await;
+        if signals.stop.is_cancelled() {
+            return Ok(());
+        }
         let driven = self.drive(&mut inbox, &signals).await;
         self.stop_steps(&mut inbox).await;
         match driven {
@@ -116,7 +130,7 @@ impl Driver {
             Err(error) if error.is_of_a_full_disk() => self.end_without_room(&error).await?,
             Err(error) => return Err(error),
         }
-        if conclude(&self.context, &self.record).await {
+        if conclude_in_time(&self.context, &self.record, &signals).await {
             self.remove_work();
         }
         Ok(())
@@ -179,7 +193,10 @@ impl Driver {
             false => Event::Failed(Step::Prepare, failure::broken_storage(cause)),
         });
         if self.record.machine.ending().is_some() {
-            self.forget_published().await;
+            // If that fails, it is tried again once the job's end is stored.
+            if let Err(failure) = take_back(&self.context).await {
+                tracing::error!(job.id = %self.record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
+            }
             self.record.machine.apply(Event::TakenBack);
         }
         let now_ms = self.now_ms();
@@ -203,14 +220,14 @@ impl Driver {
     }
 
     /// Starts the job over if files of finished tasks are missing, as may happen after a crash of the machine.
-    async fn forget_lost_work(&mut self) {
+    async fn forget_lost_work(&mut self, signals: &Signals) {
         let stage = self.record.stage();
         if self.record.machine.ending().is_some() {
             return;
         }
         if stage != Stage::Transcoding && stage != Stage::Uploading {
             // It may have been started over after it had published.
-            self.forget_published().await;
+            self.forget_published(signals).await;
             return;
         }
         let is_verify = |id: &TaskId| {
@@ -225,17 +242,39 @@ impl Driver {
         read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
         if !self.context.work.has_all(&read, with_files) {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing: starting it over");
-            self.forget_published().await;
-            self.record.machine.start_over();
-            self.record.outputs.clear();
+            if self.forget_published(signals).await {
+                self.record.machine.start_over();
+                self.record.outputs.clear();
+            }
         }
     }
 
-    /// Takes back what the job has published, because its next files will be others.
-    async fn forget_published(&self) {
-        if let Err(failure) = take_back(&self.context).await {
+    /// Takes back what the job has published, because its next files will be others. Returns whether it did. A job for
+    /// which that fails ends in ERROR: it could otherwise complete with files of two runs.
+    async fn forget_published(&mut self, signals: &Signals) -> bool {
+        for attempt in 1.. {
+            let failure = tokio::select! {
+                taken = take_back(&self.context) => match taken {
+                    Ok(()) => break,
+                    Err(failure) => failure,
+                },
+                () = signals.out_of_time() => return false,
+            };
             tracing::error!(job.id = %self.record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
+            if !failure.is_retryable || attempt >= MAX_TAKE_BACK_ATTEMPTS {
+                self.doomed.get_or_insert(failure::not_taken_back(failure));
+                return false;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause_before(attempt + 1)) => {}
+                () = signals.stop.cancelled() => return false,
+            }
         }
+        self.context.workshop.claims.release(&self.record.id);
+        if let Err(error) = self.context.work.forget_claim() {
+            tracing::warn!(job.id = %self.record.id, %error, "cannot forget where a job was publishing");
+        }
+        true
     }
 
     async fn take_in(&mut self, report: Report) -> Result<bool, crate::Error> {
@@ -357,18 +396,23 @@ impl Driver {
     fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
         let (context, reports, settings) =
             (self.context.clone(), self.reports.clone(), self.settings.clone());
+        // Taking back goes on although the job is cancelled, and stops with the process.
+        let signals = self.signals.clone().filter(|_| step == Step::TakeBack);
         self.steps.spawn(async move {
             if attempt > 1 {
-                // Waits one second, then four, because a temporary fault may need a moment to clear.
-                let pause = Duration::from_secs(4_u64.pow((attempt - 2).min(3)));
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = context.cancel.cancelled(), if step != Step::TakeBack => return,
+                    () = tokio::time::sleep(pause_before(attempt)) => {}
+                    () = context.cancel.cancelled(), if signals.is_none() => return,
+                    () = stopped(signals.as_ref()) => return,
                 }
             }
             let mut patience = None;
             let report = loop {
-                let failure = match work(&context, &settings, &record, &step).await {
+                let worked = tokio::select! {
+                    worked = work(&context, &settings, &record, &step) => worked,
+                    () = out_of_time(signals.as_ref()) => return,
+                };
+                let failure = match worked {
                     Ok(report) => break report,
                     Err(failure) => failure,
                 };
@@ -410,6 +454,28 @@ async fn interrupted(signals: Option<&Signals>) {
         () = signals.cancel.cancelled() => {}
         () = signals.stop.cancelled() => {}
     }
+}
+
+/// Completes when the process stops.
+async fn stopped(signals: Option<&Signals>) {
+    match signals {
+        Some(signals) => signals.stop.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes a while after the process was told to stop.
+async fn out_of_time(signals: Option<&Signals>) {
+    match signals {
+        Some(signals) => signals.out_of_time().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns how long to wait before an attempt: one second before the second, then four times as long each time, up to
+/// a minute, because a temporary fault may need a moment to clear.
+fn pause_before(attempt: u32) -> Duration {
+    Duration::from_secs(4_u64.pow(attempt.saturating_sub(2).min(3)))
 }
 
 /// What came of a step that failed.
@@ -457,6 +523,14 @@ pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
             tracing::error!(job.id = %record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
             false
         }
+    }
+}
+
+/// Like [`conclude`], but leaves it to the next start if the process stops.
+pub(crate) async fn conclude_in_time(context: &JobContext, record: &JobRecord, signals: &Signals) -> bool {
+    tokio::select! {
+        is_concluded = conclude(context, record) => is_concluded,
+        () = signals.out_of_time() => false,
     }
 }
 

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::claims::Claims;
 use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
+use crate::destinations;
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::encoders::{Encoders, Urgency};
 use crate::error::{Error, ErrorKind};
@@ -218,6 +219,8 @@ impl Engine {
             let problem = Problem::new(format!("/hopDestinations/{index}/queue"), why);
             return Err(Refusal::Invalid(Problems(vec![problem])));
         }
+        let unusable = destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
+        Problems(unusable).into_result().map_err(Refusal::Invalid)?;
         Ok(submission)
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::driver::{Signals, conclude};
+use crate::driver::{Signals, conclude_in_time};
 use crate::events;
 use crate::failure;
 use crate::job::JobRecord;
@@ -151,7 +151,7 @@ impl Forwarder {
             }
             Err(Trouble::Storage(error)) => return Err(error),
         }
-        if !conclude(&self.context, &self.record).await {
+        if !conclude_in_time(&self.context, &self.record, &signals).await {
             return Ok(());
         }
         if let Err(error) = self.context.work.remove() {

@@ -81,6 +81,14 @@ impl WorkFolder {
         File::open(&self.root)?.sync_all()
     }
 
+    /// Forgets which URLs were about to be published, because they are taken back.
+    pub fn forget_claim(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.root.join(CLAIM)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the URLs that an earlier process was about to publish; empty if it had not come that far.
     pub fn claim(&self) -> io::Result<BTreeSet<String>> {
         match std::fs::read(self.root.join(CLAIM)) {
@@ -239,6 +247,9 @@ mod tests {
         assert!(!work.input(0).exists() && !work.task(&TaskId::new("video")).exists());
         assert!(work.publication().join("files").exists());
         assert_eq!(work.claim().unwrap(), urls);
+        work.forget_claim().unwrap();
+        work.forget_claim().unwrap();
+        assert!(work.claim().unwrap().is_empty());
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl ObjectStore for Steered {
     async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
         self.point(BEFORE_TAKE_BACK).await;
         if fails(&self.steering.failing_take_backs) {
-            return Err(Error::publication(publication, "the network is away"));
+            return Err(Error::publication_refused(publication, ErrorKind::Denied, "not now"));
         }
         self.buckets.take_back(publication).await?;
         self.point(AFTER_TAKE_BACK).await;
@@ -260,6 +260,33 @@ fn cancelled_job_that_is_killed_leaves_what_stood_there() {
     }
 }
 
+/// A job whose files are lost starts over. It must not complete with what it had published before.
+#[test]
+fn job_that_starts_over_is_taken_back_first() {
+    for fails in [0, 1] {
+        let bench = bench();
+        let id = killed_at(&bench, &Steering::stopping_at(AFTER_SWITCH), async |_, _| {});
+        std::fs::write(bench.path("out/made/a_540p.mp4"), "of the earlier run").unwrap();
+        std::fs::remove_file(bench.path("engine/work").join(id.as_str()).join("input-0")).unwrap();
+        let steering = Steering::stopping_at("");
+        steering.failing_take_backs.store(fails, Ordering::SeqCst);
+        let record = Runtime::new().unwrap().block_on(async {
+            let engine = steered(&bench, &steering).await;
+            let record = finished(&engine, &id).await;
+            engine.shutdown(std::time::Duration::from_secs(60)).await;
+            record
+        });
+        let code = record.machine.failure().map(|failure| failure.code);
+        if fails == 0 {
+            assert_eq!((record.stage(), code), (Stage::Complete, None));
+            assert_new(&bench, "started over");
+        } else {
+            assert_eq!((record.stage(), code, standing(&bench)), (Stage::Error, Some(1401), old()));
+        }
+        assert!(work_is_gone(&bench), "{fails}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn job_cancelled_before_it_is_complete_leaves_what_stood_there() {
     for point in [BEFORE_STAGE, AFTER_STAGE, BEFORE_SWITCH, AFTER_SWITCH] {
@@ -331,11 +358,14 @@ async fn destination_that_is_missing_or_in_use_fails_before_the_encode() {
     let bench = bench();
     let engine = bench.engine().await;
     std::fs::write(bench.path("out/file"), "a file").unwrap();
-    for (destination, code) in [("s3://nowhere/made/", 1010), ("s3://out/file/", 1401), ("s3://in/a", 1040)] {
+    std::fs::copy(bench.input("a.mp4"), bench.path("out/a.mp4")).unwrap();
+    for (destination, code) in [("s3://nowhere/made/", 1010), ("s3://out/file/", 1401), ("s3://out/a", 1040)] {
         let mut request = bench.request("a.mp4", "three-mp4");
         let group = &mut request["settings"]["outputGroups"][0];
         group["outputGroupSettings"]["fileGroupSettings"]["destination"] = destination.into();
         if code == 1040 {
+            request["settings"]["inputs"][0]["fileInput"] = "s3://out/a.mp4".into();
+            let group = &mut request["settings"]["outputGroups"][0];
             group["outputs"] = serde_json::json!([{"preset": PRESET, "extension": "mp4"}]);
         }
         let id = submit(&engine, request).await.id;

@@ -105,7 +105,11 @@ impl LocalS3 {
         }
         let received = take_file(blobs, &file.source)?;
         let pieces = vec![received.piece.clone()];
-        let staged = index.write_now(|transaction| insert_staged(transaction, id, &file, received));
+        // A staged object has no label, which would make the name durable.
+        let synced = blobs.sync_name(&received.piece.blob).map_err(Error::from);
+        let staged = synced.and_then(|()| {
+            index.write_now(|transaction| insert_staged(transaction, id, &file, received))
+        });
         if staged.is_err() {
             blobs.discard(index, &pieces)?;
         }

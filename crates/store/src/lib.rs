@@ -12,6 +12,7 @@ mod ledger;
 mod object_url;
 mod publication;
 mod remote;
+mod remote_credentials;
 mod remote_publication;
 mod router;
 pub mod tls;

@@ -13,6 +13,7 @@ use object_store::path::Path as KeyPath;
 use object_store::{Attribute, Attributes, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt;
 
+use crate::remote_credentials;
 use crate::remote_publication::{AllPending, RemotePublication, check, upload};
 use crate::{Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
 
@@ -66,6 +67,11 @@ impl RemoteS3 {
     /// Returns the uploads that wait for their completion.
     pub(crate) fn pending(&self) -> MutexGuard<'_, AllPending> {
         self.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Returns whether there can be credentials for this service.
+    pub(crate) async fn may_have_credentials(&self) -> bool {
+        self.options.keys.is_some() || remote_credentials::may_exist().await
     }
 
     /// Returns the client for the URL's bucket, and the key as the client's path.

@@ -319,6 +319,10 @@ fn sent(
 /// Checks that objects can be stored at a URL: begins an upload and aborts it.
 pub(crate) async fn check(s3: &RemoteS3, url: &ObjectUrl) -> Result<(), Error> {
     let (client, path) = s3.place(url)?;
+    if !s3.may_have_credentials().await {
+        let what = "there are no credentials for this S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        return Err(Error::about(url, ErrorKind::Denied, what));
+    }
     let begun = client.put_multipart_opts(&path, PutMultipartOptions::default()).await;
     match begun.map_err(|error| from_remote(url, error)) {
         Ok(mut upload) => {

@@ -2,7 +2,7 @@
 //! of ended jobs, checks the stored records, keeps the files of jobs that cannot be read, and tells all of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,10 +58,15 @@ impl Engine {
     pub(super) async fn conclude_every_minute(&self) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(CONCLUDING_PAUSE) => self.conclude_left_over().await,
+                () = self.conclude_after_a_pause() => {}
                 () = self.shared.stop.cancelled() => return,
             }
         }
+    }
+
+    async fn conclude_after_a_pause(&self) {
+        tokio::time::sleep(CONCLUDING_PAUSE).await;
+        self.conclude_left_over().await;
     }
 
     /// Finishes what it can before jobs start. A service that is away must not keep the engine from starting.

@@ -11,7 +11,7 @@ use crate::index::blocking;
 use crate::{FsckOptions, fsck};
 
 /// What a client sees of an object: its content, ETag, type and time.
-type Seen = (Vec<u8>, String, Option<String>, String);
+type Visible = (Vec<u8>, String, Option<String>, String);
 
 impl Fixture {
     /// Stages these keys; each one's content is `ID KEY`.
@@ -31,7 +31,7 @@ impl Fixture {
         publication
     }
 
-    async fn seen(&self, key: &str) -> Option<Seen> {
+    async fn visible(&self, key: &str) -> Option<Visible> {
         let content = self.bytes(key).await.ok()?;
         let input = HeadObjectInput { bucket: BUCKET.to_owned(), key: key.to_owned(), ..Default::default() };
         let (head, _) = self.s3.head(input).await.unwrap();
@@ -76,11 +76,11 @@ async fn replaced_object_comes_back_exactly() {
     let mut input = put_input("a", "old a");
     input.content_type = Some("text/plain".to_owned());
     fixture.s3.put(request(input)).await.unwrap();
-    let before = fixture.seen("a").await;
+    let before = fixture.visible("a").await;
     let publication = fixture.stage("1-a", &["a", "b"]).await;
     let fixture = fixture.reopened().await;
     assert_eq!(
-        fixture.seen("a").await,
+        fixture.visible("a").await,
         before,
         "staging changes nothing, and a restart keeps what is staged"
     );
@@ -92,7 +92,7 @@ async fn replaced_object_comes_back_exactly() {
     assert_eq!(fixture.s3.outbox().reconcile().await.unwrap(), 0, "each version has had its event");
     let fixture = fixture.reopened().await;
     fixture.s3.take_back(&publication).await.unwrap();
-    assert_eq!(fixture.seen("a").await, before);
+    assert_eq!(fixture.visible("a").await, before);
     assert_eq!(fixture.text("b").await, "nothing");
     assert_eq!(fixture.s3.outbox().due(i64::MAX, 9).await.unwrap().len(), 1, "only the old event is left");
     assert_eq!(fixture.s3.outbox().reconcile().await.unwrap(), 0);
@@ -251,7 +251,7 @@ async fn readers_see_the_old_set_or_the_new_one() {
     let index = fixture.s3.inner.index.clone();
     let reading = tokio::spawn(blocking(move || {
         let mut counts = std::collections::BTreeSet::new();
-        // Reads until it has seen the switch and the taking back.
+        // Reads until it has seen the switch.
         for _ in 0..1_000_000 {
             let sql = "SELECT COUNT(DISTINCT modified_ms) FROM objects";
             let times: i64 = index.read_now(|reader| Ok(reader.query_row(sql, [], |row| row.get(0))?))?;
@@ -316,4 +316,65 @@ async fn tags_that_were_set_since_do_not_keep_an_object() {
         read.await.unwrap()
     };
     assert_eq!(labels, 1, "only the label of the old object is left");
+}
+
+/// A repair for any other reason must leave a job what it needs to go on.
+#[tokio::test]
+async fn repair_keeps_open_publications() {
+    for (switches, labels_decide, takes_back) in
+        [(false, false, true), (false, true, false), (true, false, true), (true, true, true), (true, false, false)]
+    {
+        let case = format!("{switches} {labels_decide} {takes_back}");
+        let fixture = fixture().await;
+        fixture.put("a", "old a").await;
+        fixture.put("c", "c").await;
+        let publication = fixture.stage("1-a", &["a", "b"]).await;
+        if switches {
+            fixture.s3.switch(&publication).await.unwrap();
+        }
+        let Fixture { s3, folder } = fixture;
+        s3.close().await.unwrap();
+        drop(s3);
+        let verify = FsckOptions { repair: false, verify: true };
+        assert!(fsck(folder.path(), verify).unwrap().is_clean(), "{case}");
+        let index = rusqlite::Connection::open(folder.path().join("index.db")).unwrap();
+        if labels_decide {
+            index.execute("UPDATE objects SET etag = 'x' WHERE key = 'c'", []).unwrap();
+        } else {
+            index.execute("UPDATE objects SET label = NULL WHERE key = 'c'", []).unwrap();
+        }
+        drop(index);
+        let report = fsck(folder.path(), FsckOptions { repair: true, verify: false }).unwrap();
+        assert!(report.repaired.is_some_and(|repaired| repaired.old_index.is_some()), "{case}");
+        let fixture = Fixture { s3: open(folder.path()), folder };
+        assert_eq!(fixture.s3.open_publications().await.unwrap(), ["1-a"], "{case}");
+        let expected = if takes_back {
+            fixture.s3.take_back(&publication).await.unwrap();
+            ["old a", "nothing", "c"]
+        } else {
+            fixture.s3.switch(&publication).await.unwrap();
+            fixture.s3.settle(&publication).await.unwrap();
+            ["1-a a", "1-a b", "c"]
+        };
+        let visible = [fixture.text("a").await, fixture.text("b").await, fixture.text("c").await];
+        assert_eq!(visible, expected, "{case}");
+        assert_eq!(fixture.rows().await, 0, "{case}");
+        let blobs = expected.iter().filter(|text| **text != "nothing").count();
+        assert_eq!(fixture.files().0, blobs, "{case}");
+    }
+}
+
+/// The counts of blobs that only a publication uses are damaged, so that a sweep would remove them.
+#[tokio::test]
+async fn blob_of_a_publication_that_is_counted_as_unused_stays() {
+    let fixture = fixture().await;
+    fixture.put("a", "old a").await;
+    let first = fixture.stage("1-a", &["a"]).await;
+    fixture.s3.switch(&first).await.unwrap();
+    let second = fixture.stage("2-b", &["b"]).await;
+    let sql = "UPDATE blobs SET refs = 0";
+    fixture.s3.inner.index.write(move |it| Ok(it.execute(sql, [])?)).await.unwrap();
+    let fixture = fixture.reopened().await;
+    assert_eq!((fixture.s3.sweep().await.unwrap(), fixture.files().0), (0, 3));
+    drop((first, second));
 }
