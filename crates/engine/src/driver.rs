@@ -226,8 +226,10 @@ impl Driver {
             return;
         }
         if stage != Stage::Transcoding && stage != Stage::Uploading {
-            // It may have been started over after it had published.
-            self.forget_published(signals).await;
+            // A job that was started before may have been started over after it had published.
+            if self.record.times.started_ms.is_some() {
+                self.forget_published(signals).await;
+            }
             return;
         }
         let is_verify = |id: &TaskId| {

@@ -157,7 +157,7 @@ fn bench() -> Bench {
 const PRESET: &str = "System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps";
 
 /// Files that stand at the destination before; the first is replaced by every job here.
-const OLD: [&str; 2] = ["a_540p.mp4", "other.mp4"];
+const OLD: [&str; 2] = ["a_480p.mp4", "other.mp4"];
 
 /// Returns all files at the destination, hidden ones, too, with their contents.
 fn standing(bench: &Bench) -> BTreeMap<String, Vec<u8>> {
@@ -266,7 +266,7 @@ fn job_that_starts_over_is_taken_back_first() {
     for fails in [0, 1] {
         let bench = bench();
         let id = killed_at(&bench, &Steering::stopping_at(AFTER_SWITCH), async |_, _| {});
-        std::fs::write(bench.path("out/made/a_540p.mp4"), "of the earlier run").unwrap();
+        std::fs::write(bench.path("out/made/a_480p.mp4"), "of the earlier run").unwrap();
         std::fs::remove_file(bench.path("engine/work").join(id.as_str()).join("input-0")).unwrap();
         let steering = Steering::stopping_at("");
         steering.failing_take_backs.store(fails, Ordering::SeqCst);
@@ -365,7 +365,9 @@ async fn destination_that_is_missing_or_in_use_fails_before_the_encode() {
         group["outputGroupSettings"]["fileGroupSettings"]["destination"] = destination.into();
         if code == 1040 {
             request["settings"]["inputs"][0]["fileInput"] = "s3://out/a.mp4".into();
+            request.as_object_mut().unwrap().remove("jobTemplate");
             let group = &mut request["settings"]["outputGroups"][0];
+            group["outputGroupSettings"]["type"] = "FILE_GROUP_SETTINGS".into();
             group["outputs"] = serde_json::json!([{"preset": PRESET, "extension": "mp4"}]);
         }
         let id = submit(&engine, request).await.id;
