@@ -181,6 +181,9 @@ def remote(tmp_path: Path):
 def test_outputs_on_a_remote_s3_are_taken_back(remote: Server, tmp_path: Path, clips: Clips) -> None:
     config = f"""
 [[bucket]]
+name = "uploads"
+
+[[bucket]]
 name = "masters"
 
 [[bucket]]
@@ -274,6 +277,9 @@ def test_remote_destination_is_refused_without_bucket_or_credentials(remote: Ser
         ("nothing", nothing, "elsewhere", "no credentials"),
     ]:
         config = f"""
+[[bucket]]
+name = "uploads"
+
 [[bucket]]
 name = "masters"
 
