@@ -116,7 +116,7 @@ def test_cancelled_jobs_leave_what_stood_there(fresh_server: Server, clips: Clip
             assert after["taken/back/mine.txt"] == before["taken/back/mine.txt"]
             renewed = {key: facts for key, facts in after.items() if dict(facts[3]).get("abanico-job") == identity}
             # The earlier job's longer segments have other names from their number on; those of this one are all there.
-            assert len(renewed) >= 1 + 2 * (5 + 1) + 1, sorted(renewed)
+            assert len(renewed) == 1 + 1 + 2 * (6 + 1), sorted(renewed)
             before = after
     assert endings["CANCELED"] >= 3, endings
     assert server.keys("renditions", ".abanico") == []
@@ -165,7 +165,8 @@ def test_jobs_of_one_destination_replace_each_other_whole(fresh_server: Server, 
     ended = {identity: server.wait_status(identity)["Status"] for identity in identities}
     assert ended[identities[1]] == ("CANCELED" if agreed else "COMPLETE")
     found = standing(server, "renditions")
-    assert len(found) == 1 + 2 * (5 + 1) + 1, sorted(found)
+    # A file, a playlist of both streams, and six segments and a playlist of each.
+    assert len(found) == 1 + 1 + 2 * (6 + 1), sorted(found)
     assert len(owners(found)) == 1 and owners(found) <= {one for one, status in ended.items() if status == "COMPLETE"}
 
 

@@ -302,7 +302,10 @@ impl Driver {
             Report::Published => self.apply(Event::Published).await,
             Report::TakenBack => self.apply(Event::TakenBack).await,
             Report::Failed(step, failure) => {
-                tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
+                // A step that was stopped reports that it was.
+                if self.record.machine.ending().is_none() || step == Step::TakeBack {
+                    tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
+                }
                 self.apply(Event::Failed(step, failure)).await
             }
         }
