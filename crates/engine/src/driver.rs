@@ -2,7 +2,6 @@
 //!
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,10 +19,10 @@ use crate::database::Database;
 use crate::events;
 use crate::failure;
 use crate::job::{JobRecord, Progress};
-use crate::job_machine::{Command, Event, Failure, Stage, Step};
+use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step};
 use crate::room::Patience;
 use crate::steps::prepare::prepare;
-use crate::steps::publish::{publish, take_back};
+use crate::steps::publish::{publish, settle, take_back};
 use crate::steps::verify::verify;
 use crate::steps::{
     JobContext, Report, budgets, captions, capture, encode, manifests, package, segment, stitch,
@@ -35,6 +34,12 @@ const REPORTS: usize = 16;
 /// How often, and at what interval, the driver tries to store a job's end once it has made room for it.
 const STORING_TRIES: u32 = 3;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the end of a publication may still take once the process was told to stop. The next start finishes it.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// Logged for outputs that stay visible though they should not.
+const NOT_TAKEN_BACK: &str = "cannot take back the outputs of a job that did not complete: trying again";
 
 /// Why a driver stopped.
 enum Outcome {
@@ -51,6 +56,14 @@ pub(crate) struct Signals {
     pub cancel: CancellationToken,
     /// The process is stopping: the driver stops too, and the next start resumes the job.
     pub stop: CancellationToken,
+}
+
+impl Signals {
+    /// Completes a while after the process was told to stop.
+    async fn out_of_time(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_WAIT).await;
+    }
 }
 
 /// Drives one job to its end or until the process stops.
@@ -104,8 +117,11 @@ impl Driver {
     /// # Errors
     /// Fails if the job cannot be stored in the database. It then has to be read again and driven again.
     pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
-        self.forget_lost_work();
         self.signals = Some(signals.clone());
+        self.forget_lost_work(&signals).await;
+        if signals.stop.is_cancelled() {
+            return Ok(());
+        }
         let driven = self.drive(&mut inbox, &signals).await;
         self.stop_steps(&mut inbox).await;
         match driven {
@@ -115,15 +131,16 @@ impl Driver {
             Err(error) if error.is_of_a_full_disk() => self.end_without_room(&error).await?,
             Err(error) => return Err(error),
         }
-        if self.record.stage() != Stage::Complete {
-            take_back(&self.context, &self.record.published).await;
+        if conclude_in_time(&self.context, &self.record, &signals).await {
+            self.remove_work();
         }
-        self.remove_work();
         Ok(())
     }
 
     async fn drive(&mut self, inbox: &mut Inbox, signals: &Signals) -> Result<Outcome, crate::Error> {
         let first = match self.doomed.take() {
+            // A job whose end is decided only has to be taken back.
+            _ if self.record.machine.ending().is_some() => Event::Started,
             _ if signals.cancel.is_cancelled() => Event::CancelRequested,
             Some(failure) => Event::Failed(Step::Prepare, failure),
             None => Event::Started,
@@ -134,7 +151,9 @@ impl Driver {
         while !ended {
             tokio::select! {
                 biased;
-                () = signals.cancel.cancelled() => ended = self.apply(Event::CancelRequested).await?,
+                () = signals.cancel.cancelled(), if self.record.machine.ending().is_none() => {
+                    ended = self.apply(Event::CancelRequested).await?;
+                }
                 () = signals.stop.cancelled() => return Ok(Outcome::Stopped),
                 Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
                 _ = status.tick() => self.tell_progress().await?,
@@ -166,12 +185,21 @@ impl Driver {
     /// then, and whoever drives it tries again later.
     async fn end_without_room(&mut self, cause: &crate::Error) -> Result<(), crate::Error> {
         tracing::error!(job.id = %self.record.id, error = cause as &dyn std::error::Error, "cannot store a job's state");
-        self.remove_work();
+        if let Err(error) = self.context.work.clear() {
+            tracing::warn!(job.id = %self.record.id, %error, "cannot remove the files of a job");
+        }
         let is_cancelled = self.signals.as_ref().is_some_and(|signals| signals.cancel.is_cancelled());
         self.record.machine.apply(match is_cancelled {
             true => Event::CancelRequested,
             false => Event::Failed(Step::Prepare, failure::broken_storage(cause)),
         });
+        if self.record.machine.ending().is_some() {
+            // If that fails, it is tried again once the job's end is stored.
+            if let Err(failure) = take_back(&self.context).await {
+                tracing::error!(job.id = %self.record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
+            }
+            self.record.machine.apply(Event::TakenBack);
+        }
         let now_ms = self.now_ms();
         self.record.times.finished_ms.get_or_insert(now_ms);
         self.record.forget_work();
@@ -193,9 +221,16 @@ impl Driver {
     }
 
     /// Starts the job over if files of finished tasks are missing, as may happen after a crash of the machine.
-    fn forget_lost_work(&mut self) {
+    async fn forget_lost_work(&mut self, signals: &Signals) {
         let stage = self.record.stage();
+        if self.record.machine.ending().is_some() {
+            return;
+        }
         if stage != Stage::Transcoding && stage != Stage::Uploading {
+            // A job that was started before may have been started over after it had published.
+            if self.record.times.started_ms.is_some() {
+                self.forget_published(signals).await;
+            }
             return;
         }
         let is_verify = |id: &TaskId| {
@@ -210,9 +245,39 @@ impl Driver {
         read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
         if !self.context.work.has_all(&read, with_files) {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing: starting it over");
-            self.record.machine.start_over();
-            self.record.outputs.clear();
+            if self.forget_published(signals).await {
+                self.record.machine.start_over();
+                self.record.outputs.clear();
+            }
         }
+    }
+
+    /// Takes back what the job has published, because its next files will be others. Returns whether it did. A job for
+    /// which that fails ends in ERROR: it could otherwise complete with files of two runs.
+    async fn forget_published(&mut self, signals: &Signals) -> bool {
+        for attempt in 1.. {
+            let failure = tokio::select! {
+                taken = take_back(&self.context) => match taken {
+                    Ok(()) => break,
+                    Err(failure) => failure,
+                },
+                () = signals.out_of_time() => return false,
+            };
+            tracing::error!(job.id = %self.record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
+            if !failure.is_retryable || attempt >= MAX_TAKE_BACK_ATTEMPTS {
+                self.doomed.get_or_insert(failure::not_taken_back(failure));
+                return false;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause_before(attempt + 1)) => {}
+                () = signals.stop.cancelled() => return false,
+            }
+        }
+        self.context.workshop.claims.release(&self.record.id);
+        if let Err(error) = self.context.work.forget_claim() {
+            tracing::warn!(job.id = %self.record.id, %error, "cannot forget where a job was publishing");
+        }
+        true
     }
 
     async fn take_in(&mut self, report: Report) -> Result<bool, crate::Error> {
@@ -235,18 +300,13 @@ impl Driver {
                 }
                 self.apply(Event::TaskDone(task)).await
             }
-            Report::Published(urls) => {
-                let known: BTreeSet<&String> = self.record.published.iter().collect();
-                let fresh: Vec<String> = urls.into_iter().filter(|url| !known.contains(url)).collect();
-                if !fresh.is_empty() {
-                    self.record.published.extend(fresh);
-                    self.store(Vec::new()).await?;
-                }
-                Ok(false)
-            }
-            Report::AllPublished => self.apply(Event::Published).await,
+            Report::Published => self.apply(Event::Published).await,
+            Report::TakenBack => self.apply(Event::TakenBack).await,
             Report::Failed(step, failure) => {
-                tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
+                // A step that was stopped reports that it was.
+                if self.record.machine.ending().is_none() || step == Step::TakeBack {
+                    tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
+                }
                 self.apply(Event::Failed(step, failure)).await
             }
         }
@@ -343,19 +403,24 @@ impl Driver {
     fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
         let (context, reports, settings) =
             (self.context.clone(), self.reports.clone(), self.settings.clone());
+        // Taking back goes on although the job is cancelled, and stops with the process.
+        let signals = self.signals.clone().filter(|_| step == Step::TakeBack);
         self.steps.spawn(async move {
             if attempt > 1 {
-                // Waits one second, then four, because a temporary fault may need a moment to clear.
-                let pause = Duration::from_secs(4_u64.pow((attempt - 2).min(3)));
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = context.cancel.cancelled() => return,
+                    () = tokio::time::sleep(pause_before(attempt)) => {}
+                    () = context.cancel.cancelled(), if signals.is_none() => return,
+                    () = stopped(signals.as_ref()) => return,
                 }
             }
             let mut patience = None;
             let report = loop {
                 let begin = Instant::now();
-                let failure = match work(&context, &settings, &record, &step, &reports).await {
+                let worked = tokio::select! {
+                    worked = work(&context, &settings, &record, &step) => worked,
+                    () = out_of_time(signals.as_ref()) => return,
+                };
+                let failure = match worked {
                     Ok(report) => break report,
                     Err(failure) => failure,
                 };
@@ -424,6 +489,28 @@ fn disk_fault(context: &JobContext, failure: &Failure, begin: Instant) -> DiskFa
     }
 }
 
+/// Completes when the process stops.
+async fn stopped(signals: Option<&Signals>) {
+    match signals {
+        Some(signals) => signals.stop.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes a while after the process was told to stop.
+async fn out_of_time(signals: Option<&Signals>) {
+    match signals {
+        Some(signals) => signals.out_of_time().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns how long to wait before an attempt: one second before the second, then four times as long each time, up to
+/// a minute, because a temporary fault may need a moment to clear.
+fn pause_before(attempt: u32) -> Duration {
+    Duration::from_secs(4_u64.pow(attempt.saturating_sub(2).min(3)))
+}
+
 /// What came of a step that failed.
 enum Room {
     /// The disk was full and has room again: the step is worth another try, which does not count as an attempt.
@@ -451,6 +538,35 @@ async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option
     }
 }
 
+/// Ends the publication of a job as its record says, and returns whether that worked. If not, the job's work folder
+/// must stay, because it has the notes that the next attempt needs.
+pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
+    let is_complete = record.stage() == Stage::Complete;
+    let ended = if is_complete { settle(context).await } else { take_back(context).await };
+    match ended {
+        Ok(()) => {
+            context.workshop.claims.release(&record.id);
+            true
+        }
+        Err(failure) if is_complete => {
+            tracing::warn!(job.id = %record.id, reason = failure.message, "cannot drop what outputs replaced: trying again");
+            false
+        }
+        Err(failure) => {
+            tracing::error!(job.id = %record.id, reason = failure.message, "{NOT_TAKEN_BACK}");
+            false
+        }
+    }
+}
+
+/// Like [`conclude`], but leaves it to the next start if the process stops.
+pub(crate) async fn conclude_in_time(context: &JobContext, record: &JobRecord, signals: &Signals) -> bool {
+    tokio::select! {
+        is_concluded = conclude(context, record) => is_concluded,
+        () = signals.out_of_time() => false,
+    }
+}
+
 /// Receives the reports of a driver's steps.
 pub(crate) struct Inbox(mpsc::Receiver<Report>);
 
@@ -460,7 +576,6 @@ async fn work(
     settings: &JobSettings,
     record: &JobRecord,
     step: &Step,
-    reports: &mpsc::Sender<Report>,
 ) -> Result<Report, Failure> {
     match step {
         Step::Prepare => {
@@ -470,9 +585,10 @@ async fn work(
         Step::Task(task) => run_task(context, record, task).await,
         Step::Publish => {
             let plan = record.plan.as_ref().ok_or_else(|| failure::broken("publishing without a plan"))?;
-            publish(context, record.id.as_str(), plan, reports).await?;
-            Ok(Report::AllPublished)
+            publish(context, plan).await?;
+            Ok(Report::Published)
         }
+        Step::TakeBack => take_back(context).await.map(|()| Report::TakenBack),
     }
 }
 
@@ -578,6 +694,7 @@ mod tests {
             results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
             room_patience: Duration::ZERO,
             full_disk: FullDisk::default(),
+            claims: crate::claims::Claims::default(),
         };
         JobContext {
             workshop: Arc::new(workshop),
@@ -591,6 +708,7 @@ mod tests {
             input_hashes: Arc::default(),
             changed: Arc::new(|| {}),
             cancel: CancellationToken::new(),
+            publishing: Arc::default(),
         }
     }
 
@@ -609,7 +727,7 @@ mod tests {
         assert!(kept.exists());
         let pages: i64 = database.lock().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         database.lock().pragma_update(None, "max_page_count", pages).unwrap();
-        driver.record.published = vec!["s3://out/a.mp4".repeat(1000)];
+        driver.record.submission.messages = vec!["a long message".repeat(1000)];
         let error = driver.store(Vec::new()).await.unwrap_err();
         assert!(error.is_of_a_full_disk() && !kept.exists(), "{error:?}");
     }

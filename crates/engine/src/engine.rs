@@ -19,8 +19,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::claims::Claims;
 use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
+use crate::destinations;
 use crate::driver::{Driver, Signals, shared_progress};
 use crate::encoders::{Encoders, Urgency};
 use crate::error::{Error, ErrorKind};
@@ -42,6 +44,9 @@ use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
 
 pub use upkeep::Troubles;
+
+/// How long a request to cancel waits for the decision.
+const DECISION_WAIT: Duration = Duration::from_secs(10);
 
 /// Options of an [`Engine`].
 #[derive(Clone, Debug)]
@@ -152,6 +157,7 @@ impl Engine {
             results: results.map(Arc::new),
             room_patience: options.room_patience,
             full_disk: FullDisk::default(),
+            claims: Claims::default(),
         };
         let engine = Self {
             shared: Arc::new(Shared {
@@ -166,9 +172,12 @@ impl Engine {
                 tracker: TaskTracker::new(),
             }),
         };
-        engine.remove_left_over_work(&works)?;
+        engine.claim_again(&works)?;
+        engine.conclude_at_start().await;
         crate::probing::probe_folders(&engine.shared.options.folder).remove_abandoned();
         engine.resume()?;
+        let concluder = engine.clone();
+        engine.shared.tracker.spawn(async move { concluder.conclude_every_minute().await });
         let scheduler = engine.clone();
         engine.shared.tracker.spawn(async move { scheduler.schedule().await });
         let inspector = engine.clone();
@@ -212,6 +221,8 @@ impl Engine {
             let problem = Problem::new(format!("/hopDestinations/{index}/queue"), why);
             return Err(Refusal::Invalid(Problems(vec![problem])));
         }
+        let unusable = destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
+        Problems(unusable).into_result().map_err(Refusal::Invalid)?;
         Ok(submission)
     }
 
@@ -373,7 +384,6 @@ impl Engine {
             inputs: Vec::new(),
             plan: None,
             outputs: Vec::new(),
-            published: Vec::new(),
             child_cpu_ms: 0,
             transitions: Vec::new(),
             forwarded: Forwarded::default(),
@@ -433,22 +443,47 @@ impl Engine {
         self.database(Database::counts).await
     }
 
-    /// Cancels a job: its ffmpeg processes end within two seconds, and nothing of it becomes visible.
+    /// Cancels a job: its ffmpeg processes end within two seconds, and nothing of it stays visible. When this returns,
+    /// the job's record says that it is cancelled, or that the outputs are being taken back for it; only a job that
+    /// another service does, or one that cannot be stored, may be decided later.
     ///
     /// # Errors
-    /// Fails if the job does not exist or has already ended.
+    /// Fails if the job does not exist or ends otherwise.
     pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
+        let mut changes = self.changes();
         let record = self.get(id).await?;
         if record.stage().is_final() {
             return Err(Error::job_is_over(id));
         }
-        if let Some(active) = self.active().get(id) {
-            active.cancel.cancel();
+        let is_active = match self.active().get(id) {
+            Some(active) => {
+                active.cancel.cancel();
+                true
+            }
+            None => false,
+        };
+        if !is_active {
+            // A waiting job is started only to be ended at once, so that every job ends the same way.
+            self.drive(record, true);
+        }
+        if self.shared.forwarding.is_some() {
             return Ok(());
         }
-        // A waiting job is started only to be ended at once, so that every job ends the same way.
-        self.drive(record, true);
-        Ok(())
+        let decided = async {
+            loop {
+                changes.mark_unchanged();
+                let record = self.get(id).await?;
+                match record.machine.ending().unwrap_or(record.stage()) {
+                    Stage::Canceled => return Ok(()),
+                    stage if stage.is_final() => return Err(Error::job_is_over(id)),
+                    _ => {}
+                }
+                if changes.changed().await.is_err() {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(DECISION_WAIT, decided).await.unwrap_or(Ok(()))
     }
 
     /// Returns up to `limit` events after position `seq`, in order.
@@ -618,20 +653,9 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        let notifier = self.clone();
-        let context = JobContext {
-            policy: policy.unwrap_or_default(),
-            workshop: Arc::new(self.shared.workshop.for_job(Urgency::of(&record, clock::now_ms()))),
-            work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
-            input_urls: inputs.map(Option::unwrap_or_default).collect(),
-            progress,
-            meter: Meter::default(),
-            paces: Paces::default(),
-            lost_cpu_ms: Arc::default(),
-            input_hashes: Arc::default(),
-            changed: Arc::new(move || notifier.changed()),
-            cancel: CancellationToken::new(),
-        };
+        let urls = inputs.map(Option::unwrap_or_default).collect();
+        let context = self.context(&record, urls, policy.unwrap_or_default());
+        let context = JobContext { progress, ..context };
         let signals = Signals { cancel, stop: self.shared.stop.clone() };
         if let Some(forwarding) = self.shared.forwarding.clone().filter(|_| doomed.is_none()) {
             let database = self.shared.database.clone();
@@ -658,6 +682,24 @@ impl Engine {
             record.take_up(tasks);
         }
         Ok(())
+    }
+
+    fn context(&self, record: &JobRecord, input_urls: Vec<String>, policy: Value) -> JobContext {
+        let notifier = self.clone();
+        JobContext {
+            policy,
+            workshop: Arc::new(self.shared.workshop.for_job(Urgency::of(record, clock::now_ms()))),
+            work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
+            input_urls,
+            progress: shared_progress(record),
+            meter: Meter::default(),
+            paces: Paces::default(),
+            lost_cpu_ms: Arc::default(),
+            input_hashes: Arc::default(),
+            changed: Arc::new(move || notifier.changed()),
+            cancel: CancellationToken::new(),
+            publishing: Arc::default(),
+        }
     }
 
     fn with_live_progress(&self, record: JobRecord) -> JobRecord {

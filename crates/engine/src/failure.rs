@@ -119,6 +119,15 @@ pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
     Failure { code: UNKNOWN, message, is_retryable: false }
 }
 
+/// Describes a job that cannot start over, because what it had published cannot be taken back.
+pub(crate) fn not_taken_back(failure: Failure) -> Failure {
+    let message = format!(
+        "the job was interrupted and cannot start over, because what it had published cannot be taken back yet: {}",
+        failure.message
+    );
+    Failure { message, is_retryable: false, ..failure }
+}
+
 /// Returns whether a step failed because a disk was full. Failures from many crates arrive here as text, so this
 /// searches the message.
 pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {

@@ -4,22 +4,24 @@
 //! job again, it searches for it among the service's jobs. If the service does not respond, the engine retries until
 //! the job ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_store::{ObjectStore, ObjectUrl};
+use abanico_store::{NewFile, ObjectAttributes, ObjectStore, ObjectUrl};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::database::Database;
-use crate::driver::Signals;
+use crate::driver::{Signals, conclude_in_time};
 use crate::events;
 use crate::failure;
 use crate::job::JobRecord;
 use crate::job_machine::{Failure, Stage};
 use crate::steps::JobContext;
+use crate::steps::publish::{stage, switch, take_back};
 use crate::{Error, clock};
 
 /// User metadata key by which a forwarded job is found again.
@@ -113,6 +115,8 @@ pub struct Forwarded {
 enum End {
     /// The job has ended.
     Over,
+    /// The other service has done the job, which this is; its outputs are to be copied.
+    Made(Value),
     /// The process is stopping; the next start continues.
     Stopped,
 }
@@ -134,11 +138,21 @@ impl Forwarder {
             () = signals.stop.cancelled() => Ok(End::Stopped),
             () = signals.cancel.cancelled() => self.cancelled_before_an_answer().await,
         };
+        let end = match end {
+            Ok(End::Made(job)) => self.bring_back(&job, &signals).await,
+            end => end,
+        };
         match end {
             Ok(End::Stopped) => return Ok(()),
-            Ok(End::Over) => {}
-            Err(Trouble::Job(failure)) => self.enter(Stage::Error, Some(failure)).await?,
+            Ok(End::Over | End::Made(_)) => {}
+            Err(Trouble::Job(failure)) => {
+                self.take_back().await;
+                self.enter(Stage::Error, Some(failure)).await?;
+            }
             Err(Trouble::Storage(error)) => return Err(error),
+        }
+        if !conclude_in_time(&self.context, &self.record, &signals).await {
+            return Ok(());
         }
         if let Err(error) = self.context.work.remove() {
             tracing::warn!(job.id = %self.record.id, %error, "cannot remove the job's work folder");
@@ -156,6 +170,13 @@ impl Forwarder {
         Ok(End::Over)
     }
 
+    /// Takes back outputs before the job's end is told. If that fails, it is tried again afterwards.
+    async fn take_back(&self) {
+        if let Err(failure) = take_back(&self.context).await {
+            tracing::warn!(job.id = %self.record.id, reason = failure.message, "cannot take back outputs: trying again");
+        }
+    }
+
     async fn look_after(&mut self) -> Result<End, Trouble> {
         if self.record.forwarded.id.is_none() {
             if self.forwarding.copies {
@@ -168,8 +189,8 @@ impl Forwarder {
             let id = self.record.forwarded.id.clone().unwrap_or_default();
             match self.forwarding.jobs.get(&id).await {
                 Ok(job) => {
-                    if self.mirror(&job).await? {
-                        return Ok(End::Over);
+                    if let Some(end) = self.mirror(&job).await? {
+                        return Ok(end);
                     }
                 }
                 Err(error) if error.is_not_found => {
@@ -242,8 +263,8 @@ impl Forwarder {
         Ok(None)
     }
 
-    /// Mirrors the state of the job there. Returns true at its end.
-    async fn mirror(&mut self, job: &Value) -> Result<bool, Trouble> {
+    /// Mirrors the state of the job there. Returns how mirroring ends, if it does.
+    async fn mirror(&mut self, job: &Value) -> Result<Option<End>, Trouble> {
         let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default();
         let percent = job.get("jobPercentComplete").and_then(Value::as_u64).unwrap_or(0).min(100);
         self.context.update(|progress| {
@@ -251,9 +272,10 @@ impl Forwarder {
             progress.transcoding_percent = u8::try_from(percent).unwrap_or(100);
         });
         match (text("status"), text("currentPhase")) {
+            ("COMPLETE", _) if self.forwarding.copies => Ok(Some(End::Made(job.clone()))),
             ("COMPLETE", _) => {
                 self.complete(job).await?;
-                Ok(true)
+                Ok(Some(End::Over))
             }
             ("ERROR", _) => {
                 let code =
@@ -263,15 +285,15 @@ impl Forwarder {
             }
             ("CANCELED", _) => {
                 self.enter(Stage::Canceled, None).await?;
-                Ok(true)
+                Ok(Some(End::Over))
             }
             ("PROGRESSING", "UPLOADING") => {
-                self.enter(Stage::Uploading, None).await.map(|()| false).map_err(Trouble::from)
+                self.enter(Stage::Uploading, None).await.map(|()| None).map_err(Trouble::from)
             }
             ("PROGRESSING", "TRANSCODING") => {
-                self.enter(Stage::Transcoding, None).await.map(|()| false).map_err(Trouble::from)
+                self.enter(Stage::Transcoding, None).await.map(|()| None).map_err(Trouble::from)
             }
-            _ => Ok(false),
+            _ => Ok(None),
         }
     }
 
@@ -279,10 +301,6 @@ impl Forwarder {
         let settings = &self.record.submission.settings;
         let details = job.get("outputGroupDetails").cloned().unwrap_or_else(|| json!([]));
         let details = named_groups(&details, settings, &self.forwarding.buckets);
-        if self.forwarding.copies {
-            self.enter(Stage::Uploading, None).await?;
-            self.copy_outputs().await?;
-        }
         self.context.update(|progress| {
             (progress.probing_percent, progress.transcoding_percent, progress.uploading_percent) =
                 (100, 100, 100);
@@ -295,13 +313,45 @@ impl Forwarder {
         // The other service reads web inputs itself.
         for url in self.context.input_urls.iter().filter(|url| !abanico_store::is_web_url(url)) {
             let there = moved(url, &self.forwarding.buckets);
-            self.copy(&parsed(url)?, &parsed(&there)?, true).await?;
+            self.copy_there(&parsed(url)?, &parsed(&there)?).await?;
         }
         Ok(())
     }
 
-    /// Copies everything below the destinations there to the same keys here.
-    async fn copy_outputs(&self) -> Result<(), Trouble> {
+    /// Copies the outputs of the finished job to their destinations here, and makes them visible together.
+    async fn bring_back(&mut self, job: &Value, signals: &Signals) -> Result<End, Trouble> {
+        self.enter(Stage::Uploading, None).await?;
+        let mut urls = BTreeSet::new();
+        for (from, to) in self.outputs_there().await? {
+            if signals.stop.is_cancelled() {
+                return Ok(End::Stopped);
+            }
+            if signals.cancel.is_cancelled() {
+                break;
+            }
+            let source = self.fetched(&self.forwarding.store, &from).await?;
+            urls.insert(to.to_string());
+            let attributes = ObjectAttributes::default();
+            stage(&self.context, &[NewFile { source, url: to, attributes, turn: 0 }]).await?;
+        }
+        if !signals.cancel.is_cancelled() {
+            let switched = switch(&self.context, urls);
+            tokio::select! {
+                switched = switched => switched?,
+                () = signals.stop.cancelled() => return Ok(End::Stopped),
+            }
+        }
+        if signals.cancel.is_cancelled() {
+            self.take_back().await;
+            return self.cancelled_before_an_answer().await;
+        }
+        self.complete(job).await?;
+        Ok(End::Over)
+    }
+
+    /// Returns everything below the destinations there, and its URL here.
+    async fn outputs_there(&self) -> Result<Vec<(ObjectUrl, ObjectUrl)>, Trouble> {
+        let mut all = Vec::new();
         for ours in destinations(&self.record.submission.settings) {
             let there = moved(&ours, &self.forwarding.buckets);
             let (Some((bucket, prefix)), Some((our_bucket, _))) =
@@ -309,37 +359,33 @@ impl Forwarder {
             else {
                 continue;
             };
-            let keys = self.forwarding.jobs.keys(bucket, prefix).await;
+            // A doubled dollar sign stands for one.
+            let keys = self.forwarding.jobs.keys(bucket, &prefix.replace("$$", "$")).await;
             let keys = keys.map_err(|error| copying(&there, &error.message))?;
-            for key in keys {
-                self.copy(
-                    &ObjectUrl::s3(bucket, key.as_str()),
-                    &ObjectUrl::s3(our_bucket, key.as_str()),
-                    false,
-                )
-                .await?;
-            }
+            let here = |key: String| (ObjectUrl::s3(bucket, key.as_str()), ObjectUrl::s3(our_bucket, key));
+            all.extend(keys.into_iter().map(here));
         }
+        Ok(all)
+    }
+
+    /// Copies one object to the other service.
+    async fn copy_there(&self, from: &ObjectUrl, to: &ObjectUrl) -> Result<(), Trouble> {
+        let file = self.fetched(&self.context.workshop.store, from).await?;
+        let published = self.forwarding.store.publish(&file, to, &ObjectAttributes::default()).await;
+        published.map_err(|error| failure::from_store(&error))?;
         Ok(())
     }
 
-    /// Copies one object, to the other service or back.
-    async fn copy(&self, from: &ObjectUrl, to: &ObjectUrl, goes_there: bool) -> Result<(), Trouble> {
-        let (source, target) = if goes_there {
-            (&self.context.workshop.store, &self.forwarding.store)
-        } else {
-            (&self.forwarding.store, &self.context.workshop.store)
-        };
+    /// Fetches one object. The next one takes its place.
+    async fn fetched(&self, store: &Arc<dyn ObjectStore>, from: &ObjectUrl) -> Result<PathBuf, Trouble> {
         let file = self.context.work.input(0);
         let folder = self.context.work.root();
         std::fs::create_dir_all(folder)
             .map_err(|error| failure::from_disk("create the work folder", &error))?;
         // An interrupted copy may have left half a file.
         let _ = std::fs::remove_file(&file);
-        source.fetch(from, &file).await.map_err(|error| failure::from_store(&error))?;
-        let published = target.publish(&file, to, &abanico_store::ObjectAttributes::default()).await;
-        published.map_err(|error| failure::from_store(&error))?;
-        Ok(())
+        store.fetch(from, &file).await.map_err(|error| failure::from_store(&error))?;
+        Ok(file)
     }
 
     /// Enters a stage, unless the job is already there or beyond, and stores that with its event.

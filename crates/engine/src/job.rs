@@ -165,8 +165,6 @@ pub struct JobRecord {
     pub plan: Option<Arc<Plan>>,
     /// Verified outputs; visible at their destinations once the job is complete.
     pub outputs: Vec<PublishedOutput>,
-    /// URLs of outputs that are already published; deleted again if the job does not complete.
-    pub published: Vec<String>,
     /// CPU time of finished ffmpeg processes, in milliseconds.
     pub child_cpu_ms: u64,
     /// Hops from queue to queue while the job waited.

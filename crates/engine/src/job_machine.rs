@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// How often one step is tried before the job fails.
 pub const MAX_ATTEMPTS: u32 = 3;
 
+/// How often taking back is tried before the job ends all the same; the engine goes on trying.
+pub const MAX_TAKE_BACK_ATTEMPTS: u32 = 5;
+
 /// Stage of a job. The names combine MediaConvert's states with the phases between them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -59,6 +62,8 @@ pub enum Step {
     Task(TaskId),
     /// Publish all outputs.
     Publish,
+    /// Let stand again what stood at the destinations before.
+    TakeBack,
 }
 
 /// What happened.
@@ -72,6 +77,8 @@ pub enum Event {
     TaskDone(TaskId),
     /// Every output is published.
     Published,
+    /// What stood at the destinations stands there again.
+    TakenBack,
     /// A step failed.
     Failed(Step, Failure),
     /// The user wants to cancel the job.
@@ -104,6 +111,9 @@ pub struct JobMachine {
     running: BTreeSet<Step>,
     attempts: Vec<(Step, u32)>,
     failure: Option<Failure>,
+    /// The final stage that the job will have once its outputs are taken back. From now on nothing else can happen.
+    #[serde(default)]
+    ending: Option<Stage>,
 }
 
 impl Default for JobMachine {
@@ -115,6 +125,7 @@ impl Default for JobMachine {
             running: BTreeSet::new(),
             attempts: Vec::new(),
             failure: None,
+            ending: None,
         }
     }
 }
@@ -130,6 +141,11 @@ impl JobMachine {
         self.failure.as_ref()
     }
 
+    /// Returns the final stage that the job will have, while its outputs are taken back.
+    pub fn ending(&self) -> Option<Stage> {
+        self.ending
+    }
+
     /// Returns the tasks that are done; empty after the job's end.
     pub fn done(&self) -> &BTreeSet<TaskId> {
         &self.done
@@ -142,7 +158,7 @@ impl JobMachine {
 
     /// Forgets all work, because its files are missing. The next [`Event::Started`] starts from the beginning.
     pub fn start_over(&mut self) {
-        if !self.stage.is_final() {
+        if !self.stage.is_final() && self.ending.is_none() {
             *self = Self { attempts: std::mem::take(&mut self.attempts), ..Self::default() };
         }
     }
@@ -163,7 +179,11 @@ impl JobMachine {
         if self.stage.is_final() {
             return Vec::new();
         }
+        if let Some(ending) = self.ending {
+            return self.taking_back(event, ending);
+        }
         match event {
+            Event::TakenBack => Vec::new(),
             Event::Started => self.start(),
             Event::Planned(tasks) => self.planned(tasks),
             Event::TaskDone(task) => self.task_done(task),
@@ -172,19 +192,45 @@ impl JobMachine {
                 self.finish(Stage::Complete)
             }
             Event::Failed(step, failure) => self.failed(step, failure),
-            Event::CancelRequested => self.finish(Stage::Canceled),
+            Event::CancelRequested => self.end(Stage::Canceled),
+        }
+    }
+
+    /// Ends the job without success. If some of it may be visible, that is taken back first.
+    fn end(&mut self, stage: Stage) -> Vec<Command> {
+        if self.stage != Stage::Uploading {
+            return self.finish(stage);
+        }
+        self.ending = Some(stage);
+        let stop = !std::mem::take(&mut self.running).is_empty();
+        stop.then_some(Command::StopAll).into_iter().chain([self.run(Step::TakeBack)]).collect()
+    }
+
+    /// Applies an event to a job whose end is decided.
+    fn taking_back(&mut self, event: Event, ending: Stage) -> Vec<Command> {
+        match event {
+            Event::Started => {
+                self.forget_interrupted();
+                vec![self.run(Step::TakeBack)]
+            }
+            Event::Failed(Step::TakeBack, _)
+                if self.attempts_at(&Step::TakeBack) < MAX_TAKE_BACK_ATTEMPTS =>
+            {
+                vec![self.run(Step::TakeBack)]
+            }
+            Event::TakenBack | Event::Failed(Step::TakeBack, _) => {
+                self.running.remove(&Step::TakeBack);
+                self.ending = None;
+                self.finish(ending)
+            }
+            _ => Vec::new(),
         }
     }
 
     /// Restarts the steps that were running when the driver stopped. Those attempts do not count, because the
     /// driver's end is not their fault.
     fn start(&mut self) -> Vec<Command> {
-        let interrupted = std::mem::take(&mut self.running);
-        for step in interrupted {
-            if let Some(entry) = self.attempts.iter_mut().find(|(known, _)| *known == step) {
-                entry.1 = entry.1.saturating_sub(1);
-            }
-        }
+        self.forget_interrupted();
         match self.stage {
             Stage::Submitted | Stage::Probing => {
                 self.stage = Stage::Probing;
@@ -193,6 +239,19 @@ impl JobMachine {
             Stage::Uploading => vec![self.run(Step::Publish)],
             _ => self.run_what_is_ready(),
         }
+    }
+
+    fn forget_interrupted(&mut self) {
+        let interrupted = std::mem::take(&mut self.running);
+        for step in interrupted {
+            if let Some(entry) = self.attempts.iter_mut().find(|(known, _)| *known == step) {
+                entry.1 = entry.1.saturating_sub(1);
+            }
+        }
+    }
+
+    fn attempts_at(&self, step: &Step) -> u32 {
+        self.attempts.iter().find(|(known, _)| known == step).map_or(0, |(_, attempts)| *attempts)
     }
 
     fn planned(&mut self, tasks: Vec<Task>) -> Vec<Command> {
@@ -250,13 +309,11 @@ impl JobMachine {
 
     fn failed(&mut self, step: Step, failure: Failure) -> Vec<Command> {
         self.running.remove(&step);
-        let attempts =
-            self.attempts.iter().find(|(known, _)| *known == step).map_or(0, |(_, attempts)| *attempts);
-        if failure.is_retryable && attempts < MAX_ATTEMPTS {
+        if failure.is_retryable && self.attempts_at(&step) < MAX_ATTEMPTS {
             return vec![self.run(step)];
         }
         self.failure = Some(failure);
-        self.finish(Stage::Error)
+        self.end(Stage::Error)
     }
 
     /// Ends the job. The tasks are only needed to continue it; all that is reported later is how often steps were
@@ -265,7 +322,7 @@ impl JobMachine {
         self.stage = stage;
         self.tasks.clear();
         self.done.clear();
-        self.attempts.retain(|(_, attempts)| *attempts > 1);
+        self.attempts.retain(|(step, attempts)| *attempts > 1 && *step != Step::TakeBack);
         let stop = !std::mem::take(&mut self.running).is_empty();
         stop.then_some(Command::StopAll).into_iter().chain([Command::Finish]).collect()
     }

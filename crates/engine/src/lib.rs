@@ -3,9 +3,11 @@
 //! [`job_machine`] decides what happens next, and [`Engine`] carries it out. The engine knows nothing of
 //! HTTP, and of AWS's wire shapes only the job settings.
 
+mod claims;
 pub mod clock;
 mod codec_names;
 mod database;
+mod destinations;
 mod driver;
 mod encoders;
 mod engine;

@@ -27,11 +27,12 @@ use std::time::Duration;
 
 use abanico_ffmpeg::{Capabilities, Tools};
 use abanico_plan::TaskId;
-use abanico_store::{ObjectStore, WebInputs};
+use abanico_store::{ObjectStore, Publication, WebInputs};
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::claims::Claims;
 use crate::encoders::{Encoders, Urgency};
 use crate::failure;
 use crate::job::{Progress, PublishedOutput};
@@ -50,10 +51,10 @@ pub(crate) enum Report {
     Prepared(Box<prepare::Prepared>),
     /// A task is done; `verified` holds what the verification measured.
     TaskDone { task: TaskId, cpu_ms: u64, verified: Option<PublishedOutput> },
-    /// The files at these URLs are published.
-    Published(Vec<String>),
     /// All files are published.
-    AllPublished,
+    Published,
+    /// What stood at the destinations stands there again.
+    TakenBack,
     /// A step failed.
     Failed(Step, Failure),
 }
@@ -86,6 +87,8 @@ pub(crate) struct Workshop {
     pub room_patience: Duration,
     /// When the disk of the work folders was last seen full.
     pub full_disk: FullDisk,
+    /// Destinations at which jobs are publishing.
+    pub claims: Claims,
 }
 
 impl Workshop {
@@ -144,11 +147,18 @@ pub(crate) struct JobContext {
     pub input_hashes: Arc<OnceCell<Vec<String>>>,
     /// Called when the progress has changed.
     pub changed: Arc<dyn Fn() + Send + Sync>,
-    /// Ends every step of the job.
+    /// Ends every step of the job, except taking back.
     pub cancel: CancellationToken,
+    /// Held while outputs are published or taken back.
+    pub publishing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl JobContext {
+    /// Returns the publication of the job's outputs.
+    pub fn publication(&self) -> Publication {
+        Publication::new(self.work.job().as_str(), self.work.publication())
+    }
+
     /// Returns the fetched inputs in the job's order. An input that is named twice is fetched once.
     pub fn input_files(&self) -> Vec<PathBuf> {
         let first = |url: &String| self.input_urls.iter().position(|other| other == url).unwrap_or(0);

@@ -14,6 +14,7 @@ use abanico_model::{coverage, keys, parse, validate};
 use abanico_store::WebInputs;
 use serde_json::Value;
 
+use crate::destinations;
 use crate::fetching::forbidden_urls;
 use crate::job::{Submission, Token};
 
@@ -64,7 +65,11 @@ pub fn from_request(request: Value) -> Result<Submission, Refusal> {
 /// # Errors
 /// As for [`from_request`].
 pub fn from_request_with(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
-    checked(request, catalogue, coverage::problems)
+    checked(request, catalogue, |settings| {
+        let mut problems = coverage::problems(settings);
+        problems.extend(destinations::problems(settings));
+        problems
+    })
 }
 
 /// Like [`from_request_with`]; web URLs that `web` may not read are problems, too.
@@ -75,6 +80,7 @@ pub(crate) fn from_request_to_read(
 ) -> Result<Submission, Refusal> {
     checked(request, catalogue, |settings| {
         let mut problems = coverage::problems(settings);
+        problems.extend(destinations::problems(settings));
         problems.extend(forbidden_urls(settings, web));
         problems
     })
@@ -307,6 +313,22 @@ mod tests {
         let refused = from_request_to_read(request, &Catalogue::default(), &WebInputs::default());
         let Err(Refusal::Invalid(Problems(problems))) = refused else { panic!("{refused:?}") };
         assert!(problems.iter().all(|problem| problem.pointer != "/inputs/0/fileInput"), "{problems:?}");
+    }
+
+    #[test]
+    fn bad_destination_is_listed_with_other_problems() {
+        let mut request = by_template("ladder");
+        let group = &mut request["Settings"]["OutputGroups"][0]["OutputGroupSettings"]["FileGroupSettings"];
+        group["Destination"] = json!("s3://renditions/../a/");
+        for refused in [
+            from_request(request.clone()),
+            from_request_to_read(request.clone(), &Catalogue::default(), &WebInputs::default()),
+        ] {
+            let Err(Refusal::Invalid(Problems(problems))) = refused else { panic!("{refused:?}") };
+            let at = "/outputGroups/0/outputGroupSettings/fileGroupSettings/destination";
+            assert!(problems.iter().any(|problem| problem.pointer == at), "{problems:?}");
+        }
+        assert!(from_request_for_others(request, &Catalogue::default()).is_ok(), "the other service judges");
     }
 
     #[test]

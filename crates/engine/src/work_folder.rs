@@ -1,6 +1,7 @@
 //! The folder of a job's files while it runs, below the engine's folder. It holds no file of another job, and users
 //! never see it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,11 @@ use abanico_plan::TaskId;
 
 use crate::JobId;
 use crate::results::free_bytes;
+
+/// Folder of the store's notes on what was published.
+const PUBLICATION: &str = "publication";
+/// List of the URLs that are about to be published.
+const CLAIM: &str = "publication-claim.json";
 
 /// The folder of one job. Each task writes to a separate folder, which gets its final name when it is complete.
 #[derive(Clone, Debug)]
@@ -58,6 +64,37 @@ impl WorkFolder {
     /// Returns the folder with the finished files of a task.
     pub fn task(&self, task: &TaskId) -> PathBuf {
         self.root.join(task.as_str())
+    }
+
+    /// Returns the folder of the store's notes on what was published.
+    pub fn publication(&self) -> PathBuf {
+        self.root.join(PUBLICATION)
+    }
+
+    /// Notes durably that these URLs are about to be published.
+    pub fn note_claim(&self, urls: &BTreeSet<String>) -> io::Result<()> {
+        std::fs::create_dir_all(&self.root)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.root)?;
+        serde_json::to_writer(file.as_file_mut(), urls)?;
+        file.as_file().sync_all()?;
+        file.persist(self.root.join(CLAIM)).map_err(|error| error.error)?;
+        File::open(&self.root)?.sync_all()
+    }
+
+    /// Forgets which URLs were about to be published, because they are taken back.
+    pub fn forget_claim(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.root.join(CLAIM)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the URLs that an earlier process was about to publish; empty if it had not come that far.
+    pub fn claim(&self) -> io::Result<BTreeSet<String>> {
+        match std::fs::read(self.root.join(CLAIM)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            text => Ok(serde_json::from_slice(&text?)?),
+        }
     }
 
     /// Creates an empty folder for the files of a task that begins, and removes what earlier attempts left.
@@ -121,6 +158,26 @@ impl WorkFolder {
         remove(&self.root)
     }
 
+    /// Removes all but the notes on what was published, to free space.
+    pub fn clear(&self) -> io::Result<()> {
+        let entries = match std::fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_name() == PUBLICATION || entry.file_name() == CLAIM {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                remove(&entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     fn partial(&self, task: &TaskId) -> PathBuf {
         self.root.join(format!("{task}.partial"))
     }
@@ -173,6 +230,26 @@ mod tests {
         work.remove().unwrap();
         work.remove().unwrap();
         assert!(!works.path().join("1-a").exists());
+    }
+
+    #[test]
+    fn cleared_folder_still_tells_what_was_published() {
+        let works = tempfile::tempdir().unwrap();
+        let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
+        work.clear().unwrap();
+        assert!(work.claim().unwrap().is_empty());
+        std::fs::create_dir_all(work.publication().join("files")).unwrap();
+        std::fs::create_dir_all(work.task(&TaskId::new("video"))).unwrap();
+        std::fs::write(work.input(0), "i").unwrap();
+        let urls: BTreeSet<String> = ["s3://b/a".to_owned()].into();
+        work.note_claim(&urls).unwrap();
+        work.clear().unwrap();
+        assert!(!work.input(0).exists() && !work.task(&TaskId::new("video")).exists());
+        assert!(work.publication().join("files").exists());
+        assert_eq!(work.claim().unwrap(), urls);
+        work.forget_claim().unwrap();
+        work.forget_claim().unwrap();
+        assert!(work.claim().unwrap().is_empty());
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use abanico_engine::{ResultsOptions, Stage};
-use abanico_store::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Router};
+use abanico_store::{
+    Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication, Router,
+};
 use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
 
@@ -43,6 +45,26 @@ impl ObjectStore for FullAtFirst {
 
     async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
         self.buckets.delete(url).await
+    }
+
+    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
+        self.buckets.check(url).await
+    }
+
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
+        self.buckets.stage(publication, files).await
+    }
+
+    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
+        self.buckets.switch(publication).await
+    }
+
+    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
+        self.buckets.settle(publication).await
+    }
+
+    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
+        self.buckets.take_back(publication).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Decides where the outputs of an upload go: expands a template such as `s3://renditions/{key}/` into an `s3://`
-//! URL. Templates are parsed once, so a variable inside a key is never expanded.
+//! URL. Templates are parsed once, so a variable inside a key is never expanded. MediaConvert has variables of its own
+//! between dollar signs (`$dt$`): a dollar sign of a key is written twice, which stands for one.
 
 use crate::{Error, Upload};
 
@@ -61,23 +62,23 @@ impl DestinationTemplate {
         Ok(Self { bucket, path: read_pieces(path).map_err(|what| invalid(&what))? })
     }
 
-    /// Returns the URL for the outputs of `upload`.
+    /// Returns the destination for the outputs of `upload`, in which MediaConvert expands only what the template's own
+    /// text has between dollar signs.
     pub fn expand(&self, upload: &Upload) -> String {
         let (dir, stem, ext) = split_key(&upload.key);
         let mut url = format!("s3://{}/", self.bucket_for(upload));
         let mut drop_slash = false;
         for piece in &self.path {
-            let text = match piece {
-                Piece::Text(text) if drop_slash => text.strip_prefix('/').unwrap_or(text),
-                Piece::Text(text) => text,
-                Piece::Bucket => &upload.bucket,
-                Piece::Key => &upload.key,
-                Piece::Stem => stem,
-                Piece::Ext => ext,
-                Piece::Dir => dir,
-            };
+            match piece {
+                Piece::Text(text) if drop_slash => url.push_str(text.strip_prefix('/').unwrap_or(text)),
+                Piece::Text(text) => url.push_str(text),
+                Piece::Bucket => url.push_str(&literal(&upload.bucket)),
+                Piece::Key => url.push_str(&literal(&upload.key)),
+                Piece::Stem => url.push_str(&literal(stem)),
+                Piece::Ext => url.push_str(&literal(ext)),
+                Piece::Dir => url.push_str(&literal(dir)),
+            }
             drop_slash = *piece == Piece::Dir && dir.is_empty();
-            url.push_str(text);
         }
         url
     }
@@ -98,6 +99,11 @@ impl DestinationTemplate {
             _ => &upload.bucket,
         }
     }
+}
+
+/// Writes a text so that MediaConvert takes none of it as a variable.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 /// Splits a path template into text and variables. The error says what is wrong with it.
@@ -174,6 +180,17 @@ mod tests {
     #[test]
     fn key_is_never_parsed_as_template() {
         assert_eq!(expand("s3://{bucket}/{bucket}/{key}/", "{stem}{x.mp4"), "s3://up/up/{stem}{x.mp4/");
+    }
+
+    #[test]
+    fn key_is_never_taken_as_variables_of_mediaconvert() {
+        for (key, expected) in [
+            ("$dt$.mp4", "s3://out/$d$/$$dt$$.mp4/$$dt$$|mp4|"),
+            ("$d$/5$.$fn$", "s3://out/$d$/$$d$$/5$$.$$fn$$/5$$|$$fn$$|$$d$$"),
+            ("$$.mp4", "s3://out/$d$/$$$$.mp4/$$$$|mp4|"),
+        ] {
+            assert_eq!(expand("s3://out/$d$/{key}/{stem}|{ext}|{dir}", key), expected, "{key}");
+        }
     }
 
     #[test]

@@ -68,4 +68,18 @@ mod tests {
         assert_eq!(names("s3://out/x/"), "s3://out/x/other_a.mp4");
         assert_eq!(names("s3://out/$fn$/$d$/"), "s3://out/other/19700101/other_a.mp4");
     }
+
+    #[test]
+    fn input_names_and_doubled_dollar_signs_are_literal() {
+        for name in ["$dt$", "$d$", "5$", "$$", "$fn$"] {
+            let facts = NameFacts { input_name: name.to_owned(), ..NameFacts::default() };
+            let doubled = name.replace('$', "$$");
+            for destination in
+                ["s3://out/x/".to_owned(), "s3://out/x/$fn$".to_owned(), format!("s3://out/x/{doubled}")]
+            {
+                let names = DestinationNames::new(&destination, &facts);
+                assert_eq!(names.file_url("_a", "mp4"), format!("s3://out/x/{name}_a.mp4"), "{destination}");
+            }
+        }
+    }
 }

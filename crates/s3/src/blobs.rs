@@ -91,6 +91,12 @@ impl Blobs {
         written
     }
 
+    /// Makes the name of a blob durable, for one that has no label yet. Blocking.
+    pub(crate) fn sync_name(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        File::open(path.parent().unwrap_or(&path))?.sync_all()
+    }
+
     /// Removes a label that nothing refers to. A label that cannot be removed stays until the next start.
     pub(crate) fn remove_label(&self, name: &str) {
         if let Err(error) = remove_if_there(&self.path(name)) {

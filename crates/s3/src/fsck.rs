@@ -6,6 +6,7 @@
 
 mod bytes;
 mod old_index;
+mod publications;
 mod wanted;
 
 use std::fs::File;

@@ -30,6 +30,7 @@ mod object_store;
 mod opening;
 mod outbox;
 mod post_form;
+mod publication;
 mod put;
 mod quarantine;
 mod receive;

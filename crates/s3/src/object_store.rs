@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::Path;
 
 use abanico_store::{
-    Error as StoreError, ErrorKind as StoreErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl,
+    Error as StoreError, ErrorKind as StoreErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore,
+    ObjectUrl, Publication,
 };
 use async_trait::async_trait;
 
@@ -18,6 +19,7 @@ use crate::conditions::WriteConditions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::get::BodyParts;
 use crate::index::blocking;
+use crate::publication::NewObjectFile;
 use crate::put::check_key;
 use crate::receive::Received;
 use crate::record::{Attributes, ObjectRecord, Piece, StoredObject, object, require_bucket};
@@ -69,7 +71,7 @@ fn make_file(blobs: &Blobs, object: &StoredObject, mut parts: BodyParts, destina
 }
 
 /// Takes in a file as a blob and computes its checksums. Blocking.
-fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
+pub(crate) fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
     let blob = blobs.adopt(source)?;
     let length = std::fs::metadata(blobs.path(&blob))?.len();
     let piece = Piece { blob, offset: 0, length };
@@ -80,6 +82,25 @@ fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
     }
     let (md5, checksums) = digester.finish();
     Ok(Received { piece, md5, checksums })
+}
+
+fn stored(attributes: &ObjectAttributes) -> Attributes {
+    Attributes {
+        content_type: attributes.content_type.clone(),
+        content_encoding: attributes.content_encoding.clone(),
+        metadata: attributes.metadata.clone(),
+        ..Attributes::default()
+    }
+}
+
+fn publishing(publication: &Publication, error: Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Unavailable => StoreError::publication(publication, error),
+        ErrorKind::NotFound => {
+            StoreError::publication_refused(publication, StoreErrorKind::NotFound, &error.to_string())
+        }
+        _ => StoreError::publication_refused(publication, StoreErrorKind::Denied, &error.to_string()),
+    }
 }
 
 impl LocalS3 {
@@ -97,12 +118,7 @@ impl LocalS3 {
             take_file(&blobs, &source)
         });
         let received = taken.await?;
-        let attributes = Attributes {
-            content_type: attributes.content_type.clone(),
-            content_encoding: attributes.content_encoding.clone(),
-            metadata: attributes.metadata.clone(),
-            ..Attributes::default()
-        };
+        let attributes = stored(attributes);
         let new = NewObject {
             bucket,
             key,
@@ -155,5 +171,44 @@ impl ObjectStore for LocalS3 {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(about(url, error)),
             _ => Ok(()),
         }
+    }
+
+    async fn check(&self, url: &ObjectUrl) -> StoreResult<()> {
+        let (bucket, key) = place(url)?;
+        check_key(&key).map_err(|error| about(url, error))?;
+        let read = self.inner.index.read(move |reader| require_bucket(reader, &bucket)).await;
+        read.map_err(|error| about(url, error))
+    }
+
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> StoreResult<()> {
+        for file in files {
+            let (bucket, key) = place(&file.url)?;
+            let (source, attributes) = (file.source.clone(), stored(&file.attributes));
+            let staged = self
+                .stage_file(publication.id().to_owned(), NewObjectFile { source, bucket, key, attributes })
+                .await;
+            staged.map_err(|error| about(&file.url, error))?;
+        }
+        Ok(())
+    }
+
+    async fn switch(&self, publication: &Publication) -> StoreResult<()> {
+        let switched = self.switch_publication(publication.id().to_owned()).await;
+        switched.map_err(|error| publishing(publication, error))
+    }
+
+    async fn settle(&self, publication: &Publication) -> StoreResult<()> {
+        let settled = self.settle_publication(publication.id().to_owned()).await;
+        settled.map_err(|error| publishing(publication, error))
+    }
+
+    async fn take_back(&self, publication: &Publication) -> StoreResult<()> {
+        let taken = self.take_back_publication(publication.id().to_owned()).await;
+        taken.map_err(|error| publishing(publication, error))
+    }
+
+    async fn open_publications(&self) -> StoreResult<Vec<String>> {
+        let known = self.known_publications().await;
+        known.map_err(|error| publishing(&Publication::new("", std::path::PathBuf::new()), error))
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// The migrations, in order. A database that has had the first n has `user_version` n.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
@@ -13,7 +13,7 @@ CREATE TABLE buckets (
     cors TEXT,
     notifications TEXT
 ) WITHOUT ROWID;
--- refs counts the pieces of objects and parts that lie in the blob; 0 means that sweep may remove it.
+-- refs counts the pieces of objects, parts, staged and replaced objects that lie in the blob; 0 means that sweep may remove it.
 CREATE TABLE blobs (
     id TEXT PRIMARY KEY,
     refs INTEGER NOT NULL
@@ -101,6 +101,7 @@ CREATE INDEX objects_without_label ON objects (bucket, key) WHERE label IS NULL;
 ALTER TABLE objects ADD COLUMN sum INTEGER;
 ALTER TABLE parts ADD COLUMN label TEXT;
 ",
+    crate::publication::TABLES,
 ];
 
 /// Returns the number of migrations that a database has had.

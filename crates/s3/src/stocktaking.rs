@@ -12,7 +12,7 @@ use crate::index::Index;
 use crate::label::serial_of;
 use crate::multipart::PartContent;
 use crate::quarantine::Quarantine;
-use crate::record::{OBJECT_COLUMNS, Piece, StoredObject, from_text};
+use crate::record::{OBJECT_COLUMNS, ObjectRecord, Piece, StoredObject, from_text};
 
 /// How many names a log line has.
 const NAMES_TOLD: usize = 10;
@@ -88,15 +88,30 @@ fn known(
 }
 
 impl Stock {
-    /// Reads every object and part: is it what was written, and are its bytes there?
+    /// Reads every object and part, and what publications keep: is it what was written, and are its bytes there?
     fn read_rows(&mut self, reader: &Connection) -> Result<()> {
-        let mut statement = reader.prepare(&format!("SELECT {OBJECT_COLUMNS}, rowid FROM objects"))?;
+        let objects = format!("SELECT {OBJECT_COLUMNS}, rowid FROM objects");
+        // They may have to stand again.
+        let replaced = format!("SELECT {OBJECT_COLUMNS} FROM replaced");
+        for sql in [objects, replaced] {
+            let mut statement = reader.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                match StoredObject::read(row) {
+                    Ok((bucket, key, object)) => {
+                        self.check(&object.record.pieces, || format!("{bucket}/{key}"));
+                    }
+                    Err(_) => self.damaged.push(name_of(row)),
+                }
+            }
+        }
+        let staged = "SELECT bucket, key, record FROM staged JOIN publications ON publications.id = staged.publication
+            WHERE publications.first IS NULL";
+        let mut statement = reader.prepare(staged)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            match StoredObject::read(row) {
-                Ok((bucket, key, object)) => {
-                    self.check(&object.record.pieces, || format!("{bucket}/{key}"));
-                }
+            match row.get::<_, String>(2).and_then(|text| from_text::<ObjectRecord>(&text)) {
+                Ok(record) => self.check(&record.pieces, || name_of(row)),
                 Err(_) => self.damaged.push(name_of(row)),
             }
         }

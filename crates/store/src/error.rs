@@ -2,7 +2,7 @@
 //!
 //! A message never contains a credential or a presigned query.
 
-use crate::ObjectUrl;
+use crate::{ObjectUrl, Publication};
 
 /// The kind of an [`Error`], for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +91,31 @@ impl Error {
             message: format!("`{url}` cannot be reached"),
             source: Some(source),
         }
+    }
+
+    /// Makes the error for a publication that could not be brought forward.
+    pub fn publication(
+        publication: &Publication,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind: ErrorKind::Unavailable,
+            message: format!("the outputs of job `{}` cannot be published or taken back", publication.id()),
+            source: Some(source.into()),
+        }
+    }
+
+    /// Makes the error for a publication that its back end refuses.
+    pub fn publication_refused(publication: &Publication, kind: ErrorKind, what: &str) -> Self {
+        let message = format!("the outputs of job `{}` cannot be published: {what}", publication.id());
+        Self { kind, message, source: None }
+    }
+
+    /// Returns the error with another URL in front: the one that the user knows.
+    #[must_use]
+    pub(crate) fn of(self, url: &ObjectUrl) -> Self {
+        let what = self.message.rsplit_once("`: ").map_or("cannot be reached", |(_, what)| what);
+        Self { message: format!("`{url}`: {what}"), ..self }
     }
 
     /// Makes the error for a file that could not be fetched from the web. `place` is its URL without secrets.

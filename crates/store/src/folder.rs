@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
-use crate::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
+use crate::folder_publication::FolderPublication;
+use crate::{Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
 
 /// Serves `file:` URLs below a set of folders.
 #[derive(Clone, Debug)]
@@ -105,6 +106,55 @@ impl ObjectStore for FolderStore {
             _ => Ok(()),
         }
     }
+
+    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
+        let path = self.path(url)?;
+        let folder = path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+        if path.is_dir() || !folder.is_dir() {
+            let what = "a file cannot stand where a folder is, nor below a file: choose another destination";
+            return Err(Error::about(url, ErrorKind::Denied, what));
+        }
+        let folder = folder.to_owned();
+        // Only writing tells whether a folder can be written to.
+        blocking(url, move || tempfile::Builder::new().prefix(".abanico-").tempfile_in(folder).map(drop))
+            .await
+    }
+
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
+        let Some(first) = files.first() else { return Ok(()) };
+        let place = |file: &NewFile| Ok((file.source.clone(), self.path(&file.url)?, file.turn));
+        let files: Vec<_> = files.iter().map(place).collect::<Result<_, Error>>()?;
+        let part = FolderPublication::new(publication.id(), publication.folder());
+        blocking(&first.url.clone(), move || part.stage(&files)).await
+    }
+
+    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
+        of_all(publication, FolderPublication::switch).await
+    }
+
+    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
+        of_all(publication, FolderPublication::settle).await
+    }
+
+    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
+        of_all(publication, FolderPublication::take_back).await
+    }
+}
+
+/// Does something with all files of a publication.
+async fn of_all(
+    publication: &Publication,
+    work: impl FnOnce(&FolderPublication) -> std::io::Result<()> + Send + 'static,
+) -> Result<(), Error> {
+    let part = FolderPublication::new(publication.id(), publication.folder());
+    let what = ObjectUrl::File(publication.folder().to_owned());
+    match spawn_blocking(move || work(&part)).await {
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::IsADirectory => {
+            Err(Error::about(&what, ErrorKind::Denied, &error.to_string()))
+        }
+        Ok(result) => result.map_err(|error| Error::publication(publication, error)),
+        Err(error) => Err(Error::publication(publication, error)),
+    }
 }
 
 /// Copies the source to a new file, syncs it to disk, then renames it. A reader sees either the old file or the new one.
@@ -118,6 +168,19 @@ fn replace(source: &Path, destination: &Path, staging: Option<&Path>) -> std::io
     make_readable(temporary.path())?;
     temporary.as_file().sync_all()?;
     temporary.persist(destination).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Copies a file in place of an existing one, and flushes the copy to disk.
+pub(crate) fn copy_durably(source: &Path, destination: &Path) -> std::io::Result<()> {
+    let mut copy = std::fs::File::create(destination)?;
+    std::io::copy(&mut std::fs::File::open(source)?, &mut copy)?;
+    make_readable(destination)?;
+    copy.sync_all()
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 

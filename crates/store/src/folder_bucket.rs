@@ -6,7 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use async_trait::async_trait;
 
-use crate::{Error, ErrorKind, FolderStore, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
+use crate::{
+    Error, ErrorKind, FolderStore, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication,
+};
 
 /// Serves one bucket from one folder. A key is a relative path.
 #[derive(Clone, Debug)]
@@ -64,6 +66,28 @@ impl ObjectStore for FolderBucket {
 
     async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
         self.files.delete(&self.file(url)?).await
+    }
+
+    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
+        self.files.check(&self.file(url)?).await.map_err(|error| error.of(url))
+    }
+
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
+        let here = |file: &NewFile| Ok(NewFile { url: self.file(&file.url)?, ..file.clone() });
+        let files: Vec<NewFile> = files.iter().map(here).collect::<Result<_, Error>>()?;
+        self.files.stage(publication, &files).await
+    }
+
+    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
+        self.files.switch(publication).await
+    }
+
+    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
+        self.files.settle(publication).await
+    }
+
+    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
+        self.files.take_back(publication).await
     }
 }
 

@@ -7,8 +7,13 @@ pub mod conformance;
 mod error;
 mod folder;
 mod folder_bucket;
+mod folder_publication;
+mod ledger;
 mod object_url;
+mod publication;
 mod remote;
+mod remote_credentials;
+mod remote_publication;
 mod router;
 pub mod tls;
 mod web;
@@ -22,6 +27,7 @@ pub use error::{Error, ErrorKind, WebErrorKind};
 pub use folder::FolderStore;
 pub use folder_bucket::FolderBucket;
 pub use object_url::{ObjectUrl, ParseObjectUrlError};
+pub use publication::{NewFile, Publication};
 pub use remote::{RemoteOptions, RemoteS3};
 pub use router::Router;
 pub use web::{
@@ -88,4 +94,46 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// Returns [`ErrorKind::Denied`] or a retryable error.
     async fn delete(&self, url: &ObjectUrl) -> Result<(), Error>;
+
+    /// Checks, as far as that is possible without leaving a trace, that an object can be stored at `url`.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::NotFound`] if the bucket does not exist, [`ErrorKind::Denied`], or a retryable error.
+    async fn check(&self, url: &ObjectUrl) -> Result<(), Error>;
+
+    /// Stages files: they are durable here afterwards, and nobody sees them. May be called several times for one
+    /// publication, with some of its files each, and again with the same files; after [`Self::switch`] has begun, it
+    /// only makes up for what a crash has lost.
+    ///
+    /// # Errors
+    /// As for [`Self::publish`].
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error>;
+
+    /// Makes all staged files visible, and keeps what they replace. Does nothing if nothing is staged. Nobody may
+    /// switch another publication with files at the same places before this one is settled or taken back.
+    ///
+    /// # Errors
+    /// As for [`Self::publish`]. Some files may be visible then: call it again, or [`Self::take_back`].
+    async fn switch(&self, publication: &Publication) -> Result<(), Error>;
+
+    /// Ends a publication: drops what was kept, and what was staged but never switched. Does nothing if there is none.
+    ///
+    /// # Errors
+    /// Returns a retryable error; call it again then.
+    async fn settle(&self, publication: &Publication) -> Result<(), Error>;
+
+    /// Ends a publication: lets stand again what stood there before [`Self::switch`]. Leaves what others have stored
+    /// there since. Does nothing if there is none.
+    ///
+    /// # Errors
+    /// Returns a retryable error; call it again then.
+    async fn take_back(&self, publication: &Publication) -> Result<(), Error>;
+
+    /// Returns the ids of the publications that the back end itself knows to be neither settled nor taken back.
+    ///
+    /// # Errors
+    /// Returns a retryable error.
+    async fn open_publications(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
 }

@@ -4,23 +4,23 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as KeyPath;
-use object_store::{
-    Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutMultipartOptions, WriteMultipart,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use object_store::{Attribute, Attributes, ObjectStoreExt as _};
+use tokio::io::AsyncWriteExt;
 
-use crate::{Error, ErrorKind, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
+use crate::remote_credentials;
+use crate::remote_publication::{AllPending, RemotePublication, check, upload};
+use crate::{Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
 
 /// Size of an uploaded part. S3 takes 10,000 parts, so an object can have up to 78 GiB.
-const PART_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of parts in flight per upload.
-const PARTS_IN_FLIGHT: usize = 4;
+pub(crate) const PARTS_IN_FLIGHT: usize = 4;
 
 /// How to reach the S3 service. Absent values come from the AWS environment variables (`AWS_ENDPOINT_URL`,
 /// `AWS_REGION`, keys).
@@ -55,16 +55,27 @@ impl std::fmt::Debug for RemoteOptions {
 pub struct RemoteS3 {
     options: RemoteOptions,
     clients: Mutex<BTreeMap<String, Arc<AmazonS3>>>,
+    pending: Mutex<AllPending>,
 }
 
 impl RemoteS3 {
     /// Creates a store. It creates the client of a bucket when the bucket is first used.
     pub fn new(options: RemoteOptions) -> Self {
-        Self { options, clients: Mutex::default() }
+        Self { options, clients: Mutex::default(), pending: Mutex::default() }
+    }
+
+    /// Returns the uploads that wait for their completion.
+    pub(crate) fn pending(&self) -> MutexGuard<'_, AllPending> {
+        self.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Returns whether there can be credentials for this service.
+    pub(crate) async fn may_have_credentials(&self) -> bool {
+        self.options.keys.is_some() || remote_credentials::may_exist().await
     }
 
     /// Returns the client for the URL's bucket, and the key as the client's path.
-    fn place(&self, url: &ObjectUrl) -> Result<(Arc<AmazonS3>, KeyPath), Error> {
+    pub(crate) fn place(&self, url: &ObjectUrl) -> Result<(Arc<AmazonS3>, KeyPath), Error> {
         let ObjectUrl::S3 { bucket, key } = url else { return Err(Error::place_not_served(url)) };
         let path = KeyPath::parse(key).map_err(|error| {
             let what =
@@ -139,17 +150,8 @@ impl ObjectStore for RemoteS3 {
         url: &ObjectUrl,
         attributes: &ObjectAttributes,
     ) -> Result<ObjectMeta, Error> {
-        let (client, path) = self.place(url)?;
-        let options = PutMultipartOptions { attributes: to_remote(attributes), ..Default::default() };
-        let upload =
-            client.put_multipart_opts(&path, options).await.map_err(|error| from_remote(url, error))?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        if let Err(error) = send(source, url, &mut writer).await {
-            // Left-over parts would cost money until a lifecycle rule removes them.
-            let _ = writer.abort().await;
-            return Err(error);
-        }
-        writer.finish().await.map_err(|error| from_remote(url, error))?;
+        let mut upload = upload(self, source, url, to_remote(attributes), PARTS_IN_FLIGHT).await?;
+        upload.complete().await.map_err(|error| from_remote(url, error))?;
         self.stat(url).await
     }
 
@@ -160,23 +162,29 @@ impl ObjectStore for RemoteS3 {
             Err(error) => Err(from_remote(url, error)),
         }
     }
-}
 
-async fn send(source: &Path, url: &ObjectUrl, writer: &mut WriteMultipart) -> Result<(), Error> {
-    let local = |error| Error::unavailable(url, error);
-    let mut file = tokio::fs::File::open(source).await.map_err(local)?;
-    let mut buffer = vec![0; 1024 * 1024];
-    loop {
-        let count = file.read(&mut buffer).await.map_err(local)?;
-        if count == 0 {
-            return Ok(());
-        }
-        writer.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(|error| from_remote(url, error))?;
-        writer.write(&buffer[..count]);
+    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
+        check(self, url).await
+    }
+
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
+        RemotePublication::new(self, publication).stage(files).await
+    }
+
+    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
+        RemotePublication::new(self, publication).switch().await
+    }
+
+    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
+        RemotePublication::new(self, publication).settle().await
+    }
+
+    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
+        RemotePublication::new(self, publication).take_back().await
     }
 }
 
-fn to_remote(attributes: &ObjectAttributes) -> Attributes {
+pub(crate) fn to_remote(attributes: &ObjectAttributes) -> Attributes {
     let mut remote = Attributes::new();
     if let Some(encoding) = &attributes.content_encoding {
         remote.insert(Attribute::ContentEncoding, encoding.clone().into());
@@ -190,7 +198,7 @@ fn to_remote(attributes: &ObjectAttributes) -> Attributes {
     remote
 }
 
-fn from_remote(url: &ObjectUrl, error: object_store::Error) -> Error {
+pub(crate) fn from_remote(url: &ObjectUrl, error: object_store::Error) -> Error {
     use object_store::Error as Remote;
     match error {
         Remote::NotFound { .. } => Error::object_not_found(url).because(error),

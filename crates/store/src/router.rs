@@ -8,7 +8,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Error, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl};
+use crate::{Error, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
+
+/// Names of the parts of a publication.
+const OTHER_BUCKETS: &str = "other-buckets";
+const FILES: &str = "files";
+
+fn part_of_bucket(name: &str) -> String {
+    format!("bucket-{name}")
+}
 
 /// Sends each URL to its back end.
 #[derive(Clone, Default)]
@@ -46,11 +54,29 @@ impl Router {
     }
 
     fn serving(&self, url: &ObjectUrl) -> Result<&dyn ObjectStore, Error> {
-        let store = match url {
-            ObjectUrl::S3 { bucket, .. } => self.buckets.get(bucket).or(self.other_buckets.as_ref()),
-            ObjectUrl::File(_) => self.files.as_ref(),
+        self.named_serving(url).map(|(_, store)| store)
+    }
+
+    /// Returns the back end for a URL and the name of its part in a publication.
+    fn named_serving(&self, url: &ObjectUrl) -> Result<(String, &dyn ObjectStore), Error> {
+        let named = match url {
+            ObjectUrl::S3 { bucket, .. } => match self.buckets.get(bucket) {
+                Some(store) => Some((part_of_bucket(bucket), store)),
+                None => self.other_buckets.as_ref().map(|store| (OTHER_BUCKETS.to_owned(), store)),
+            },
+            ObjectUrl::File(_) => self.files.as_ref().map(|store| (FILES.to_owned(), store)),
         };
-        store.map(Arc::as_ref).ok_or_else(|| Error::place_not_served(url))
+        let named = named.map(|(name, store)| (name, store.as_ref()));
+        named.ok_or_else(|| Error::place_not_served(url))
+    }
+
+    /// Returns all back ends with the names of their parts. Those of single buckets come first: they are remote, so
+    /// that a switch is more likely to fail there.
+    fn all(&self) -> impl Iterator<Item = (String, &dyn ObjectStore)> {
+        let buckets = self.buckets.iter().map(|(name, store)| (part_of_bucket(name), store.as_ref()));
+        let files = self.files.iter().map(|store| (FILES.to_owned(), store.as_ref()));
+        let others = self.other_buckets.iter().map(|store| (OTHER_BUCKETS.to_owned(), store.as_ref()));
+        buckets.chain(files).chain(others)
     }
 }
 
@@ -75,6 +101,60 @@ impl ObjectStore for Router {
 
     async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
         self.serving(url)?.delete(url).await
+    }
+
+    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
+        self.serving(url)?.check(url).await
+    }
+
+    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
+        let mut rest = files;
+        while let Some(first) = rest.first() {
+            let (name, store) = self.named_serving(&first.url)?;
+            let is_there =
+                |file: &NewFile| self.named_serving(&file.url).is_ok_and(|(other, _)| other == name);
+            let count = rest.iter().take_while(|file| is_there(file)).count();
+            let (here, others) = rest.split_at(count);
+            store.stage(&publication.within(&name), here).await?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
+        for (name, store) in self.all() {
+            store.switch(&publication.within(&name)).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
+        self.end(publication, true).await
+    }
+
+    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
+        self.end(publication, false).await
+    }
+
+    async fn open_publications(&self) -> Result<Vec<String>, Error> {
+        let mut open = Vec::new();
+        for (_, store) in self.all() {
+            open.extend(store.open_publications().await?);
+        }
+        Ok(open)
+    }
+}
+
+impl Router {
+    /// Ends a publication in every back end, even if one of them fails.
+    async fn end(&self, publication: &Publication, settles: bool) -> Result<(), Error> {
+        let mut ended = Ok(());
+        for (name, store) in self.all() {
+            let part = publication.within(&name);
+            let done = if settles { store.settle(&part).await } else { store.take_back(&part).await };
+            ended = ended.and(done);
+        }
+        ended
     }
 }
 

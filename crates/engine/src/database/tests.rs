@@ -36,7 +36,6 @@ fn record(id: &str, submitted_ms: i64, token: Option<Token>) -> JobRecord {
         inputs: Vec::new(),
         plan: None,
         outputs: vec![],
-        published: vec![],
         child_cpu_ms: 0,
         transitions: vec![],
         forwarded: crate::Forwarded::default(),

@@ -1,13 +1,16 @@
-//! Keeps an engine going in spite of what is wrong: drives a job again that could not be stored, checks the stored
-//! records, keeps the files of jobs that cannot be read, and tells all of it.
+//! Keeps an engine going in spite of what is wrong: drives a job again that could not be stored, finishes publications
+//! of ended jobs, checks the stored records, keeps the files of jobs that cannot be read, and tells all of it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use crate::database::{Database, Place, PutAside};
+use crate::driver::conclude;
 use crate::error::{Error, ErrorKind};
 use crate::failure::with_causes;
 use crate::job::{JobId, JobRecord, Progress};
@@ -17,6 +20,11 @@ use crate::work_folder::WorkFolder;
 /// Pauses between two attempts to go on with a job that could not be stored.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How long the engine's start waits for the publications of ended jobs to be finished.
+const CONCLUDING_AT_START: Duration = Duration::from_secs(10);
+/// How often it tries again afterwards.
+const CONCLUDING_PAUSE: Duration = Duration::from_secs(60);
 
 /// The disk counts as nearly full if it has fewer bytes free.
 const LOW_DISK_BYTES: u64 = 64 << 20;
@@ -33,26 +41,81 @@ pub struct Troubles {
 }
 
 impl Engine {
-    /// Removes the work folders of jobs that have ended or were never stored.
-    pub(super) fn remove_left_over_work(&self, works: &std::path::Path) -> Result<(), Error> {
-        let entries =
-            std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
-        for entry in entries.flatten() {
-            let id = JobId::new(entry.file_name().to_string_lossy());
-            // Only a job that is over needs its files no more; one that cannot be read is not over.
-            let is_over = match self.shared.database.get(&id) {
-                Ok(record) => record.stage().is_final(),
-                Err(error) if error.kind() == ErrorKind::NotFound => true,
-                Err(error) => {
-                    tracing::warn!(job.id = %id, %error, "keeping the work folder of a job that cannot be read");
-                    false
+    /// Claims again the destinations at which an earlier process was publishing.
+    pub(super) fn claim_again(&self, works: &std::path::Path) -> Result<(), Error> {
+        for id in left_over(works)? {
+            match WorkFolder::of(works, &id).claim() {
+                Ok(urls) if !urls.is_empty() => {
+                    self.shared.workshop.claims.try_claim(&id, &urls);
                 }
-            };
-            if is_over && let Err(error) = WorkFolder::of(works, &id).remove() {
-                tracing::warn!(job.id = %id, %error, "cannot remove a left-over work folder");
+                Ok(_) => {}
+                Err(error) => tracing::warn!(job.id = %id, %error, "cannot read what a job was publishing"),
             }
         }
         Ok(())
+    }
+
+    pub(super) async fn conclude_every_minute(&self) {
+        loop {
+            tokio::select! {
+                () = self.conclude_after_a_pause() => {}
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn conclude_after_a_pause(&self) {
+        tokio::time::sleep(CONCLUDING_PAUSE).await;
+        self.conclude_left_over().await;
+    }
+
+    /// Finishes what it can before jobs start. A service that is away must not keep the engine from starting.
+    pub(super) async fn conclude_at_start(&self) {
+        if tokio::time::timeout(CONCLUDING_AT_START, self.conclude_left_over()).await.is_err() {
+            tracing::warn!("cannot finish publications of ended jobs yet: trying again");
+        }
+    }
+
+    /// Finishes what jobs left that have ended or were never stored: settles or takes back their outputs as their
+    /// records say, and removes their work folders.
+    async fn conclude_left_over(&self) {
+        let works = self.shared.options.folder.join("work");
+        let mut ids = left_over(&works).unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot look for what ended jobs left");
+            BTreeSet::new()
+        });
+        match self.shared.workshop.store.open_publications().await {
+            Ok(open) => ids.extend(open.into_iter().map(JobId::new)),
+            Err(error) => tracing::warn!(%error, "cannot look for publications of ended jobs"),
+        }
+        for id in ids {
+            if !self.active().contains_key(&id) {
+                self.conclude_one(&id, &works).await;
+            }
+        }
+    }
+
+    async fn conclude_one(&self, id: &JobId, works: &std::path::Path) {
+        let work = WorkFolder::of(works, id);
+        let is_concluded = match self.get(id).await {
+            Ok(record) if record.stage().is_final() => {
+                conclude(&self.context(&record, Vec::new(), Value::Null), &record).await
+            }
+            Ok(_) => false,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Nobody knows how the job ended: what is visible stays, and nothing of anybody's is deleted.
+                let publication = abanico_store::Publication::new(id.as_str(), work.publication());
+                self.shared.workshop.claims.release(id);
+                self.shared.workshop.store.settle(&publication).await.is_ok()
+            }
+            Err(error) => {
+                tracing::error!(job.id = %id, %error, "cannot read a job: its files stay");
+                false
+            }
+        };
+        if is_concluded && let Err(error) = work.remove() {
+            tracing::warn!(job.id = %id, %error, "cannot remove a left-over work folder");
+        }
     }
 
     /// Drives a job until it has ended or the process stops. If it cannot be stored, most likely because others have
@@ -123,4 +186,10 @@ impl Engine {
             low_disk_bytes: free_bytes.filter(|free_bytes| *free_bytes < LOW_DISK_BYTES),
         })
     }
+}
+
+/// Returns the jobs that have a work folder.
+fn left_over(works: &std::path::Path) -> Result<BTreeSet<JobId>, Error> {
+    let entries = std::fs::read_dir(works).map_err(|error| Error::storage("list the work folder", error))?;
+    Ok(entries.flatten().map(|entry| JobId::new(entry.file_name().to_string_lossy())).collect())
 }

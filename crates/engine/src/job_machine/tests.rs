@@ -84,6 +84,57 @@ fn cancelling_stops_steps_and_ignores_late_events() {
     assert_eq!(machine.stage(), Stage::Canceled);
 }
 
+fn uploading() -> JobMachine {
+    let mut machine = transcoding();
+    for task in ["audio", "video", "package", "verify"] {
+        machine.apply(Event::TaskDone(id(task)));
+    }
+    assert_eq!(machine.stage(), Stage::Uploading);
+    machine
+}
+
+const fn take_back(attempt: u32) -> Command {
+    Command::Run { step: Step::TakeBack, attempt }
+}
+
+#[test]
+fn job_that_ends_while_it_publishes_is_taken_back_first() {
+    let broken = Event::Failed(Step::Publish, failure(false));
+    for (event, ending) in [(Event::CancelRequested, Stage::Canceled), (broken, Stage::Error)] {
+        let mut machine = uploading();
+        let commands = machine.apply(event);
+        assert_eq!(commands.last(), Some(&take_back(1)), "{ending:?}");
+        assert_eq!((machine.stage(), machine.ending()), (Stage::Uploading, Some(ending)));
+        for late in [Event::Published, Event::CancelRequested, Event::Failed(Step::Publish, failure(true))] {
+            assert_eq!(machine.apply(late), [], "{ending:?}");
+        }
+        machine.start_over();
+        let snapshot = serde_json::to_string(&machine).unwrap();
+        let mut restarted: JobMachine = serde_json::from_str(&snapshot).unwrap();
+        assert_eq!(restarted.apply(Event::Started), [take_back(1)]);
+        assert_eq!(restarted.apply(Event::TakenBack), [Command::Finish]);
+        assert_eq!((restarted.stage(), restarted.ending(), restarted.retries()), (ending, None, 0));
+    }
+}
+
+#[test]
+fn job_ends_even_if_it_cannot_be_taken_back() {
+    let mut machine = uploading();
+    machine.apply(Event::CancelRequested);
+    for attempt in 2..=MAX_TAKE_BACK_ATTEMPTS {
+        assert_eq!(machine.apply(Event::Failed(Step::TakeBack, failure(false))), [take_back(attempt)]);
+    }
+    assert_eq!(machine.apply(Event::Failed(Step::TakeBack, failure(true))), [Command::Finish]);
+    assert_eq!((machine.stage(), machine.retries()), (Stage::Canceled, 0));
+}
+
+#[test]
+fn snapshot_of_an_earlier_version_is_read() {
+    let mut snapshot = serde_json::to_value(uploading()).unwrap();
+    snapshot.as_object_mut().unwrap().remove("ending");
+    assert_eq!(serde_json::from_value::<JobMachine>(snapshot).unwrap(), uploading());
+}
+
 #[test]
 fn restart_repeats_only_unfinished_tasks() {
     let mut machine = transcoding();

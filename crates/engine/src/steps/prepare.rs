@@ -11,6 +11,7 @@ use abanico_store::without_secrets;
 
 use super::JobContext;
 use super::captions;
+use crate::destinations;
 use crate::failure;
 use crate::fetching::check_policy;
 use crate::job::JobRecord;
@@ -52,6 +53,10 @@ pub(crate) async fn prepare(
         context.update(|progress| progress.probing_percent = u8::try_from(part).unwrap_or(99));
     }
     let (inputs, plan) = planned(context, settings, record, inputs).await?;
+    destinations::check_plan(&plan, &context.input_urls)?;
+    for place in destinations::places(&plan) {
+        context.workshop.store.check(&place).await.map_err(|error| failure::from_store(&error))?;
+    }
     for (index, file) in plan.caption_files.iter().enumerate() {
         check_policy(&context.policy, &file.url)?;
         let path = context.work.caption_file(index);

@@ -1,72 +1,89 @@
-//! The publish step: copies packaged and verified files to their destinations. Files that refer to others come last.
-//! The step starts only when every output of the job is verified. Running it twice is harmless.
+//! The publish step makes a job's outputs visible together, and the take-back step lets stand again what stood there
+//! before. Publishing starts only once every output of the job is verified.
+//!
+//! Files are staged, then switched; see [`abanico_store::Publication`]. Each step may be repeated, also after a crash.
+//! Only the job's record decides whether a publication is settled or taken back.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use abanico_plan::Plan;
-use abanico_store::{ObjectAttributes, ObjectUrl};
-use tokio::sync::mpsc;
+use abanico_store::{NewFile, ObjectAttributes, ObjectUrl};
 
-use super::packaged_files::{PackagedFile, listed};
-use super::{JobContext, Report};
+use super::JobContext;
+use super::packaged_files::{PackagedFile, Turn, listed};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Number of files published between two reports to the driver. Each report costs a write to disk.
-const FILES_A_NOTE: usize = 50;
+/// Files that are staged between two looks at whether the job was cancelled.
+const FILES_AT_ONCE: usize = 50;
 
-/// Publishes the files of all packaging tasks: media first, then playlists, then the playlists of groups, each in the
-/// plan's order.
-pub(crate) async fn publish(
-    context: &JobContext,
-    job: &str,
-    plan: &Plan,
-    reports: &mpsc::Sender<Report>,
-) -> Result<(), Failure> {
-    let files = packaged(context, plan)?;
-    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let total: u64 = files.iter().map(|(path, _)| size(path)).sum();
-    let mut sent = 0;
-    for some in files.chunks(FILES_A_NOTE) {
-        let mut urls = Vec::with_capacity(some.len());
-        let mut published = Ok(());
-        for (path, file) in some {
-            published = publish_one(context, job, path, file).await;
-            if published.is_err() {
-                break;
-            }
-            urls.push(file.url.clone());
-            sent += size(path);
-            context.update(|progress| {
-                progress.uploading_percent = u8::try_from(sent * 100 / total.max(1)).unwrap_or(100)
-            });
+/// Publishes the files of all packaging tasks. Where they become visible one after the other, media comes first, then
+/// playlists, then the playlists of groups, each in the plan's order.
+pub(crate) async fn publish(context: &JobContext, plan: &Plan) -> Result<(), Failure> {
+    publish_files(context, &packaged(context, plan)?).await
+}
+
+/// Stages files and makes them visible.
+async fn publish_files(context: &JobContext, files: &[NewFile]) -> Result<(), Failure> {
+    // Taking back must not begin before this has ended.
+    let _publishing = context.publishing.lock().await;
+    stage(context, files).await?;
+    switch(context, files.iter().map(|file| file.url.to_string()).collect()).await
+}
+
+/// Makes all staged files visible. `urls` are their places.
+pub(crate) async fn switch(context: &JobContext, urls: BTreeSet<String>) -> Result<(), Failure> {
+    let claims = &context.workshop.claims;
+    tokio::select! {
+        () = claims.claim(context.work.job(), urls.clone()) => {}
+        () = context.cancel.cancelled() => return Err(cancelled()),
+    }
+    let noted = context.work.note_claim(&urls);
+    noted.map_err(|error| failure::from_disk("note what is published", &error))?;
+    if context.cancel.is_cancelled() {
+        return Err(cancelled());
+    }
+    let switched = context.workshop.store.switch(&context.publication()).await;
+    switched.map_err(|error| failure::from_store(&error))
+}
+
+/// Stages files: they are durable at their destinations, and invisible.
+pub(crate) async fn stage(context: &JobContext, files: &[NewFile]) -> Result<(), Failure> {
+    let publication = context.publication();
+    let size = |file: &NewFile| std::fs::metadata(&file.source).map_or(0, |metadata| metadata.len());
+    let total: u64 = files.iter().map(size).sum();
+    let mut staged_bytes = 0;
+    for some in files.chunks(FILES_AT_ONCE) {
+        if context.cancel.is_cancelled() {
+            return Err(cancelled());
         }
-        // Sending fails only after the job has ended, when the driver is gone.
-        let _ = reports.send(Report::Published(urls)).await;
-        published?;
+        let staged = context.workshop.store.stage(&publication, some).await;
+        staged.map_err(|error| failure::from_store(&error))?;
+        staged_bytes += some.iter().map(size).sum::<u64>();
+        context.update(|progress| {
+            progress.uploading_percent = u8::try_from(staged_bytes * 100 / total.max(1)).unwrap_or(100)
+        });
     }
     Ok(())
 }
 
-fn packaged(context: &JobContext, plan: &Plan) -> Result<Vec<(PathBuf, PackagedFile)>, Failure> {
+fn cancelled() -> Failure {
+    failure::broken("publishing continued after it was cancelled")
+}
+
+fn packaged(context: &JobContext, plan: &Plan) -> Result<Vec<NewFile>, Failure> {
     let mut files = Vec::new();
     for task in plan.tasks.iter().filter(|task| task.kind.is_packaging()) {
         let made = listed(&context.work.task(&task.id));
         files.extend(made.map_err(|error| failure::from_disk("read the list of packaged files", &error))?);
     }
     files.sort_by_key(|(_, file)| file.turn);
-    Ok(files)
+    let job = context.work.job().as_str();
+    files.iter().map(|(path, file)| new_file(job, path, file)).collect()
 }
 
-async fn publish_one(
-    context: &JobContext,
-    job: &str,
-    path: &std::path::Path,
-    file: &PackagedFile,
-) -> Result<(), Failure> {
-    if context.cancel.is_cancelled() {
-        return Err(failure::broken("publishing continued after it was cancelled"));
-    }
+fn new_file(job: &str, path: &Path, file: &PackagedFile) -> Result<NewFile, Failure> {
     let url: ObjectUrl = file.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
         code: 1040,
         message: error.to_string(),
@@ -77,16 +94,23 @@ async fn publish_one(
         content_encoding: file.is_gzip.then(|| "gzip".to_owned()),
         metadata: [("abanico-job".to_owned(), job.to_owned())].into(),
     };
-    let published = context.workshop.store.publish(path, &url, &attributes).await;
-    published.map(drop).map_err(|error| failure::from_store(&error))
+    let turn = match file.turn {
+        Turn::Media => 0,
+        Turn::Playlist => 1,
+        Turn::GroupPlaylist => 2,
+    };
+    Ok(NewFile { source: path.to_owned(), url, attributes, turn })
 }
 
-/// Deletes what a job published before it failed or was cancelled.
-pub(crate) async fn take_back(context: &JobContext, urls: &[String]) {
-    for text in urls {
-        let Ok(url) = text.parse::<ObjectUrl>() else { continue };
-        if let Err(error) = context.workshop.store.delete(&url).await {
-            tracing::error!(%url, %error, "cannot delete an output of a job that did not complete: delete it by hand");
-        }
-    }
+/// Lets stand again what stood at the job's destinations before it.
+pub(crate) async fn take_back(context: &JobContext) -> Result<(), Failure> {
+    let _publishing = context.publishing.lock().await;
+    let taken = context.workshop.store.take_back(&context.publication()).await;
+    taken.map_err(|error| failure::from_store(&error))
+}
+
+/// Ends the publication of a job whose record says that its outputs stay.
+pub(crate) async fn settle(context: &JobContext) -> Result<(), Failure> {
+    let settled = context.workshop.store.settle(&context.publication()).await;
+    settled.map_err(|error| failure::from_store(&error))
 }

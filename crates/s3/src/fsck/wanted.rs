@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::old_index::OldIndex;
-use super::{FsckReport, Problem, missing};
+use super::{FsckReport, Problem, missing, publications};
 use crate::blobs::{each_file_in, path_in};
 use crate::commit::{labelled_object, retain, use_label};
 use crate::error::{Error, Result};
@@ -128,6 +128,7 @@ impl Wanted {
         for (table, columns) in COPIED {
             self.copy(database, table, columns)?;
         }
+        publications::take(&self.database, database, &self.blobs, report)?;
         let mut statement =
             database.prepare("SELECT upload, number, size, etag, modified_ms, record, label FROM parts")?;
         let mut rows = statement.query([])?;
@@ -338,6 +339,11 @@ impl Wanted {
                 );
             }
         }
+        // An older index would bring back publications that have ended.
+        if old.is_current() && publications::take(&self.database, database, &self.blobs, report).is_err() {
+            let detail = "they cannot be read as a whole; the rest is left out: check the outputs of jobs that were running";
+            report.add(Problem::Index, "publications", detail);
+        }
         Ok(())
     }
 
@@ -365,8 +371,15 @@ impl Wanted {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.database.execute_batch("COMMIT")?;
         let transaction = self.database.transaction()?;
-        count(&transaction, "objects", |text| Ok(from_text::<ObjectRecord>(text)?.pieces))?;
-        count(&transaction, "parts", |text| Ok(from_text::<PartContent>(text)?.pieces))?;
+        let of_object = |text: &str| Ok(from_text::<ObjectRecord>(text)?.pieces);
+        count(&transaction, "SELECT record, label FROM objects", of_object)?;
+        count(&transaction, "SELECT record, label FROM replaced", of_object)?;
+        // Once a publication is switched, its objects have the references.
+        let staged = "SELECT record, NULL FROM staged JOIN publications ON publications.id = staged.publication
+            WHERE publications.first IS NULL";
+        count(&transaction, staged, of_object)?;
+        let of_part = |text: &str| Ok(from_text::<PartContent>(text)?.pieces);
+        count(&transaction, "SELECT record, label FROM parts", of_part)?;
         let missing = "INSERT OR IGNORE INTO buckets (name, created_ms)
             SELECT bucket, MIN(modified_ms) FROM objects GROUP BY bucket
             UNION ALL SELECT bucket, MIN(created_ms) FROM uploads GROUP BY bucket";
@@ -398,13 +411,13 @@ impl Wanted {
     }
 }
 
-/// Counts the references of one table.
+/// Counts the references of rows with a record and a label.
 fn count(
     transaction: &Transaction<'_>,
-    table: &str,
+    select: &str,
     pieces: impl Fn(&str) -> rusqlite::Result<Vec<Piece>>,
 ) -> Result<()> {
-    let mut statement = transaction.prepare(&format!("SELECT record, label FROM {table}"))?;
+    let mut statement = transaction.prepare(select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         retain(transaction, &pieces(&row.get::<_, String>(0)?)?)?;

@@ -500,6 +500,7 @@ async fn folder_of_an_older_version_gets_its_labels() {
     index
         .execute_batch(
             "DROP TABLE identity; DROP TABLE labels;
+             DROP TABLE publications; DROP TABLE staged; DROP TABLE replaced;
              DROP INDEX objects_without_label;
              ALTER TABLE objects DROP COLUMN label; ALTER TABLE objects DROP COLUMN sum;
              ALTER TABLE parts DROP COLUMN label; PRAGMA user_version = 1;",

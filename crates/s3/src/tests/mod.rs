@@ -8,6 +8,7 @@ mod listing;
 mod losses;
 mod multipart;
 mod notices;
+mod publications;
 mod puts;
 mod reading;
 

@@ -32,7 +32,6 @@ fn record(stage: &str) -> JobRecord {
         inputs: Vec::new(),
         plan: None,
         outputs: Vec::new(),
-        published: Vec::new(),
         child_cpu_ms: 0,
         transitions: Vec::new(),
         forwarded: abanico_engine::Forwarded::default(),

@@ -1,4 +1,5 @@
-//! CancelJob: asks the engine to cancel a job and answers with status 202. Does not wait until the job has stopped.
+//! CancelJob: asks the engine to cancel a job and answers with status 202 once that is decided. Does not wait until the
+//! job has stopped.
 
 use abanico_engine::JobId;
 use axum::Json;

@@ -201,7 +201,8 @@ fn ended(job: &Value) -> anyhow::Result<ExitCode> {
             group.get("outputGroupSettings").and_then(Value::as_object).cloned().unwrap_or_default();
         let destination =
             settings.values().find_map(|one| one.get("destination")?.as_str().map(str::to_owned));
-        output::line(destination.unwrap_or_default());
+        // A doubled dollar sign stands for one.
+        output::line(destination.unwrap_or_default().replace("$$", "$"));
     }
     Ok(ExitCode::SUCCESS)
 }
