@@ -14,8 +14,6 @@ const WALL: Duration = Duration::from_secs(24 * 60 * 60);
 const STALL: Duration = Duration::from_secs(10 * 60);
 /// Address space of one ffmpeg process. Three encoders with lookahead need less than half of it for 8K frames.
 const MEMORY_BYTES: u64 = 16 * 1024 * 1024 * 1024;
-/// Largest file that ffmpeg may write.
-const FILE_BYTES: u64 = 512 * 1024 * 1024 * 1024;
 
 /// How ffmpeg is started: through the launcher of the sandbox, or directly if there is none.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +32,14 @@ impl Sandboxing {
         Self::default()
     }
 
-    /// Returns an invocation of `program` that may read `inputs` and write below `folder`.
+    /// Returns an invocation of `program` that may read `inputs` and write files of up to `file_bytes` to `folder`.
     pub fn invocation(
         &self,
         program: &Path,
         args: Vec<OsString>,
         inputs: &[PathBuf],
         folder: &Path,
+        file_bytes: u64,
     ) -> Invocation {
         Invocation {
             program: program.to_owned(),
@@ -50,7 +49,7 @@ impl Sandboxing {
                 read_only: inputs.to_vec(),
                 writable: vec![folder.to_owned()],
                 memory_bytes: Some(MEMORY_BYTES),
-                file_size_bytes: Some(FILE_BYTES),
+                file_size_bytes: Some(file_bytes),
                 cpu_seconds: None,
             },
             limits: Limits { wall: WALL, stall: STALL },

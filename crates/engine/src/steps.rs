@@ -8,6 +8,7 @@ pub(crate) mod budgets;
 pub(crate) mod captions;
 pub(crate) mod capture;
 pub(crate) mod encode;
+mod made_files;
 pub(crate) mod manifests;
 pub(crate) mod meter;
 pub(crate) mod package;
@@ -15,7 +16,9 @@ pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod reuse;
+mod seal;
 pub(crate) mod segment;
+mod size_bounds;
 pub(crate) mod stitch;
 pub(crate) mod verify;
 

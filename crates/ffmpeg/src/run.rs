@@ -248,6 +248,13 @@ impl Report<'_> {
         let program = self.invocation.program.display();
         let Limits { wall, stall } = self.invocation.limits;
         let (kind, reason) = match stop {
+            None if exit == Exit::Signal(error::FORBIDDEN_CALL) => (
+                RunErrorKind::Failed,
+                format!(
+                    "`{program}` was ended because it made a system call that the sandbox forbids; \
+                     the kernel's log names its number after `syscall=`"
+                ),
+            ),
             None => (RunErrorKind::Failed, format!("`{program}` failed with {exit}")),
             Some(Stop::Cancelled) => (RunErrorKind::Cancelled, format!("`{program}` was cancelled")),
             Some(Stop::Wall) => {

@@ -45,6 +45,12 @@ impl Desk {
         caged("/usr/bin/ffmpeg", args, self.policy.clone()).await
     }
 
+    /// Like `ffmpeg`, in namespaces.
+    async fn ffmpeg_in_namespaces(&self, args: &[&str]) -> Result<Finished, RunError> {
+        let args = args.iter().map(|arg| self.argument(arg)).collect();
+        run_in(launcher().with_namespaces_if_possible(), "/usr/bin/ffmpeg", args, self.policy.clone()).await
+    }
+
     /// Resolves a word that starts with `@` to a path in the folder.
     fn argument(&self, word: &str) -> OsString {
         word.strip_prefix('@').map_or_else(|| word.into(), |name| self.path(name).into())
@@ -58,8 +64,20 @@ fn picture() -> Vec<u8> {
     file
 }
 
+fn launcher() -> Launcher {
+    Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new())
+}
+
 async fn caged(program: &str, args: Vec<OsString>, policy: Policy) -> Result<Finished, RunError> {
-    let launcher = Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new());
+    run_in(launcher(), program, args, policy).await
+}
+
+async fn run_in(
+    launcher: Launcher,
+    program: &str,
+    args: Vec<OsString>,
+    policy: Policy,
+) -> Result<Finished, RunError> {
     let limits = Limits { wall: Duration::from_secs(60), stall: Duration::from_secs(60) };
     let invocation = Invocation { program: program.into(), args, launcher: Some(launcher), policy, limits };
     run(&invocation, &mut |_: Progress| {}, &CancellationToken::new()).await
@@ -91,6 +109,95 @@ async fn normal_transcode_works_in_the_sandbox() {
     assert!(desk.path("out/b.mp4").exists());
 }
 
+/// Whether programs can run in namespaces here.
+fn has_namespaces() -> bool {
+    let has = launcher().with_namespaces_if_possible().has_namespaces();
+    if !has {
+        eprintln!("skipped: this machine gives no namespaces");
+    }
+    has
+}
+
+#[tokio::test]
+async fn normal_transcode_works_in_namespaces() {
+    if has_namespaces() {
+        let desk = Desk::new();
+        let source =
+            ["-y", "-progress", "pipe:1", "-f", "lavfi", "-i", "testsrc2=s=640x360:d=4", "-c:v", "libx264"];
+        let finished = desk.ffmpeg_in_namespaces(&[&source[..], &["@out/a.mp4"]].concat()).await.unwrap();
+        assert!(std::fs::metadata(desk.path("out/a.mp4")).unwrap().len() > 10_000);
+        assert!(finished.user_cpu_ms > 0, "the time of the program inside counts: {finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn end_inside_namespaces_is_seen_outside() {
+    if has_namespaces() {
+        let desk = Desk::new();
+        let run = async |script: &str| {
+            let launcher = launcher().with_namespaces_if_possible();
+            run_in(launcher, "/bin/sh", vec!["-c".into(), script.into()], desk.policy.clone()).await
+        };
+        assert_eq!(run("exit 7").await.unwrap_err().exit(), Some(Exit::Code(7)));
+        // The first process of a PID namespace sees itself as number 1.
+        assert!(run("test $$ = 1").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn cancelled_program_inside_namespaces_leaves_nothing() {
+    if has_namespaces() {
+        let mut desk = Desk::new();
+        desk.policy.read_only.push("/usr/bin/sleep".into());
+        let cancel = CancellationToken::new();
+        let limits = Limits { wall: Duration::from_secs(60), stall: Duration::from_secs(60) };
+        let word = format!("1000.{}", std::process::id());
+        let script = format!("echo started > '{}'; exec sleep {word}", desk.path("out/started").display());
+        let args = ["-c".into(), script.into()];
+        let invocation = Invocation {
+            program: "/bin/sh".into(),
+            args: args.into(),
+            launcher: Some(launcher().with_namespaces_if_possible()),
+            policy: desk.policy.clone(),
+            limits,
+        };
+        let started = desk.path("out/started");
+        let stop = cancel.clone();
+        let watcher = std::thread::spawn(move || {
+            poll(|| started.exists().then_some(()));
+            stop.cancel();
+        });
+        let error = run(&invocation, &mut |_: Progress| {}, &cancel).await.unwrap_err();
+        watcher.join().unwrap();
+        assert_eq!(error.kind(), RunErrorKind::Cancelled);
+        poll(|| processes_with(&word).is_empty().then_some(()));
+    }
+}
+
+/// Processes whose command line has this word.
+fn processes_with(word: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned()).filter(|line| line.contains(word)).collect()
+}
+
+#[tokio::test]
+async fn forbidden_call_is_explained_and_not_retried() {
+    let desk = Desk::new();
+    let error =
+        caged("/usr/bin/unshare", vec!["-U".into(), "true".into()], desk.policy.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("a system call that the sandbox forbids"), "{error}");
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn program_starts_no_process() {
+    let desk = Desk::new();
+    let args = vec!["-c".into(), "sleep 1000 & wait".into()];
+    let error = caged("/bin/sh", args, desk.policy.clone()).await.unwrap_err();
+    assert!(error.stderr_tail().contains("Cannot fork"), "{}", error.details());
+}
+
 #[tokio::test]
 async fn neighbour_of_the_input_is_unreadable() {
     if has_landlock() {
@@ -105,8 +212,7 @@ async fn neighbour_of_the_input_is_unreadable() {
 #[tokio::test]
 async fn sandboxed_ffprobe_reads_only_its_file() {
     let desk = Desk::new();
-    let launcher = Launcher::new(env!("CARGO_BIN_EXE_abanico-sandbox").into(), Vec::new());
-    let tools = Tools::find(None, None).unwrap().with_launcher(launcher.for_reading(Policy::default()));
+    let tools = Tools::find(None, None).unwrap().with_launcher(launcher().for_reading(Policy::for_probing()));
     let input = desk.path("input.y4m");
     let read = async |name: &str| {
         let mut command = tools.ffprobe_command(&[&input]);

@@ -8,7 +8,7 @@ use abanico_store::{ObjectAttributes, ObjectUrl};
 use tokio::sync::mpsc;
 
 use super::packaged_files::{PackagedFile, listed};
-use super::{JobContext, Report};
+use super::{JobContext, Report, seal};
 use crate::failure;
 use crate::job_machine::Failure;
 
@@ -24,6 +24,7 @@ pub(crate) async fn publish(
     reports: &mpsc::Sender<Report>,
 ) -> Result<(), Failure> {
     let files = packaged(context, plan)?;
+    seal::check(&files, &context.cancel).await?;
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let total: u64 = files.iter().map(|(path, _)| size(path)).sum();
     let mut sent = 0;

@@ -21,6 +21,9 @@ pub enum RunErrorKind {
     Spawn,
 }
 
+/// Number of the signal (`SIGSYS`) that ends a program which makes a system call that the sandbox forbids.
+pub(super) const FORBIDDEN_CALL: i32 = nix::libc::SIGSYS;
+
 /// The error of a run without a result.
 #[derive(Debug)]
 pub struct RunError {
@@ -65,7 +68,9 @@ impl RunError {
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             RunErrorKind::TimedOut => true,
-            RunErrorKind::Failed => matches!(self.exit, Some(Exit::Signal(_))),
+            RunErrorKind::Failed => {
+                matches!(self.exit, Some(Exit::Signal(signal)) if signal != FORBIDDEN_CALL)
+            }
             RunErrorKind::Cancelled | RunErrorKind::Spawn => false,
         }
     }
@@ -158,6 +163,7 @@ mod tests {
         assert!(retryable(RunErrorKind::Failed, Some(Exit::Signal(11))));
         assert!(retryable(RunErrorKind::TimedOut, Some(Exit::Signal(9))));
         assert!(!retryable(RunErrorKind::Failed, Some(Exit::Code(1))));
+        assert!(!retryable(RunErrorKind::Failed, Some(Exit::Signal(31))), "a forbidden call stays forbidden");
         assert!(!retryable(RunErrorKind::Cancelled, Some(Exit::Signal(15))));
         assert!(!retryable(RunErrorKind::Spawn, None));
     }
