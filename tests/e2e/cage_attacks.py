@@ -44,14 +44,14 @@ def call(name: str, *arguments: object) -> int:
 class Attacks:
     """The attacks, one method each. A method that returns has succeeded."""
 
-    def __init__(self, own: str, server: str, parent: int) -> None:
-        self.own, self.server, self.parent = own, server, parent
+    def __init__(self, own: str, server: str, parent: int, database: str = "jobs.db") -> None:
+        self.own, self.server, self.parent, self.database = own, server, parent, database
 
     def _own(self, name: str) -> str:
         return os.path.join(self.own, name)
 
-    def _theirs(self, name: str = "jobs.db") -> str:
-        return os.path.join(self.server, name)
+    def _theirs(self, name: str = "") -> str:
+        return os.path.join(self.server, name or self.database)
 
     # ---- files of the server
     def read_canary(self) -> str:
@@ -342,15 +342,22 @@ def names() -> list[str]:
     return [name for name in vars(Attacks) if not name.startswith("_")]
 
 
+def tried(attacks: Attacks, name: str) -> dict:
+    """Tries one attack and returns what happened."""
+    try:
+        return {"attack": name, "succeeded": True, "result": str(getattr(attacks, name)())}
+    except ValueError as error:
+        # Python's own word for a limit that may not be changed.
+        return {"attack": name, "succeeded": False, "error": str(error)}
+    except OSError as error:
+        return {"attack": name, "succeeded": False, "error": errno.errorcode.get(error.errno, str(error.errno))}
+
+
 def main() -> None:
     own, server, parent, *wanted = sys.argv[1:]
     attacks = Attacks(own, server, int(parent))
     for name in wanted:
-        try:
-            result = {"attack": name, "succeeded": True, "result": str(getattr(attacks, name)())}
-        except OSError as error:
-            result = {"attack": name, "succeeded": False, "error": errno.errorcode.get(error.errno, str(error.errno))}
-        print(json.dumps(result), flush=True)
+        print(json.dumps(tried(attacks, name)), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import resource
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cage_attacks
+import denying
 import pytest
 from clips import Clip, Clips
 from harness import Server, binary
@@ -135,6 +138,134 @@ def test_program_inside_namespaces_sees_only_itself(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     done = _confined(["/bin/sh", "-c", "exit 7"], tmp_path, [], "make_namespaces")
     assert done.returncode == 7
+
+
+# ---- a hostile ffmpeg in the sandbox of a whole server
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+HOSTILE_FFMPEG = """
+
+def hostile() -> None:
+    own = [word for word in sys.argv if ".partial/" in word]
+    if not own:
+        os.execv({ffmpeg!r}, [{ffmpeg!r}, *sys.argv[1:]])
+    attacks = Attacks(os.path.dirname(own[-1].split("file:")[-1]), {data!r}, {parent!r}, "engine/jobs.sqlite")
+    for name in {wanted!r}:
+        print(json.dumps(tried(attacks, name)), file=sys.stderr, flush=True)
+    sys.exit(1)
+
+
+hostile()
+"""
+#: Files that the server itself writes while it works. What an attack could change of them besides is compared.
+OWN_WORK = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".db", ".db-wal", ".db-shm")
+
+
+def _tree(folder: Path) -> dict[str, tuple]:
+    """The hash, mode, owner and links of every file and folder; no hash and no size of what the server itself writes."""
+    found = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        facts = path.lstat()
+        is_file = stat.S_ISREG(facts.st_mode) and not path.name.endswith(OWN_WORK)
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if is_file else ""
+        links = facts.st_nlink if is_file else 0
+        found[str(path.relative_to(folder))] = (facts.st_mode, facts.st_uid, facts.st_gid, links, content)
+    return found
+
+
+def _all_about(pid: int) -> tuple:
+    """The limits, priority and processors of a process, which another could change."""
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    return limits, os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid), os.sched_getaffinity(pid)
+
+
+@pytest.mark.skipif(not os.path.exists(SYSTEM_PYTHON), reason="the sandbox allows only the system's Python")
+@pytest.mark.parametrize(("attack", "why"), [("all", "failed with exit status 1"), ("unshare", "a system call that the sandbox forbids")])
+def test_server_outlives_a_hostile_ffmpeg(tmp_path: Path, clips: Clips, attack: str, why: str) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ffmpeg")} "$@"\n')
+    program.chmod(0o755)
+    honest = program.read_bytes()
+    server = Server(tmp_path / "server", environment={"ABANICO_FFMPEG": str(program)}).start()
+    try:
+        (server.data / "credentials.json").write_text('{"secret": "canary-7d1f"}')
+        (server.data / "credentials.json").chmod(0o600)
+        clip = str(clips.file(Clip(width=320, height=180, frames=25)))
+        server.s3.upload_file(clip, "uploads", "before.mp4")
+        assert server.wait_job("before.mp4")["Status"] == "COMPLETE"
+        renditions = server.keys()
+        wanted = [name for name in cage_attacks.names() if name not in DEADLY] if attack == "all" else ["namespace_user"]
+        source = Path(cage_attacks.__file__).read_text().split("\nif __name__")[0]
+        facts = {"ffmpeg": shutil.which("ffmpeg"), "data": str(server.data), "parent": server.process.pid, "wanted": wanted}
+        before, about = _tree(server.data), _all_about(server.process.pid)
+        program.write_text(f"#!{SYSTEM_PYTHON} -IS\n" + source + HOSTILE_FFMPEG.format(**facts))
+
+        server.s3.upload_file(clip, "uploads", "hostile.mp4")
+        job = server.wait_job("hostile.mp4")
+        assert job["Status"] == "ERROR" and why in job["ErrorMessage"], job
+
+        after = _tree(server.data)
+        assert {name: after.get(name) for name in before} == before
+        assert _all_about(server.process.pid) == about
+        told = [json.loads(line) for line in server.log().splitlines() if line.startswith('{"attack"')]
+        assert attack != "all" or {one["attack"] for one in told} == set(wanted)
+        assert [one for one in told if one["succeeded"]] == []
+        assert server.keys() == renditions and "canary" not in server.log()
+        assert server.leftovers() == []
+        program.write_bytes(honest)
+        server.s3.upload_file(clip, "uploads", "after.mp4")
+        assert server.wait_job("after.mp4")["Status"] == "COMPLETE"
+        assert server.stop() == 0
+    finally:
+        server.end()
+
+
+# ---- videos that take too much
+
+
+def test_absurd_tables_are_refused(tmp_path: Path, clips: Clips) -> None:
+    film = bytearray(clips.file(Clip(width=320, height=180, frames=25)).read_bytes())
+    at = film.index(b"stsz")
+    film[at + 8 : at + 16] = (1).to_bytes(4, "big") + (80_000_000).to_bytes(4, "big")
+    (tmp_path / "absurd.mp4").write_bytes(film)
+    command = [str(binary()), "probe", str(tmp_path / "absurd.mp4")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode != 0 and "claim 80000000 samples" in ran.stderr, ran.stderr
+
+
+# ---- machines and containers that deny a part of the sandbox
+
+LANDLOCK = ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"]
+DENIED = {
+    "namespaces": (["unshare"], errno.EPERM, "namespaces no"),
+    "namespaces, not known": (["unshare"], errno.ENOSYS, "namespaces no"),
+    "Landlock": (LANDLOCK, errno.EPERM, "no landlock"),
+    "Landlock, not known": (LANDLOCK, errno.ENOSYS, "no landlock"),
+    "seccomp": (["seccomp"], errno.EPERM, "seccomp no"),
+    "seccomp, not known": (["seccomp"], errno.ENOSYS, "seccomp no"),
+    "everything": (["unshare", "seccomp", *LANDLOCK], errno.EPERM, "no landlock, seccomp no, namespaces no"),
+}
+
+
+@pytest.mark.parametrize(("calls", "error", "told"), DENIED.values(), ids=DENIED)
+def test_sandbox_works_with_the_parts_that_are_there(
+    tmp_path: Path, clips: Clips, calls: list[str], error: int, told: str
+) -> None:
+    def denied(*words: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, denying.__file__, str(error), ",".join(calls), str(binary()), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+
+    line = next(line for line in denied("doctor").stdout.splitlines() if "  sandbox" in line)
+    assert told in line and line.startswith("ok" if calls == ["unshare"] else "weak"), line
+    clip = clips.file(Clip(width=320, height=180, frames=25))
+    ran = denied("transcode", str(clip), "--out", str(tmp_path / "out"))
+    assert ran.returncode == 0, ran.stderr
+    assert any(path.suffix == ".mp4" for path in (tmp_path / "out").rglob("*"))
+    if calls != ["unshare"]:
+        (tmp_path / "abanico.toml").write_text('[engine]\nsandbox = "required"\n')
+        words = ["--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "abanico.toml")]
+        ran = denied("serve", *words)
+        assert ran.returncode == 3 and "the sandbox is required" in ran.stderr, ran
 
 
 # ---- outputs. Without the sandbox, a program in ffmpeg's place can leave anything; the server must not take it.

@@ -4,6 +4,7 @@
 //! A step never changes a job's record; only the driver does.
 
 pub(crate) mod attempts;
+mod bounds;
 pub(crate) mod budgets;
 pub(crate) mod captions;
 pub(crate) mod capture;
@@ -18,7 +19,6 @@ pub(crate) mod publish;
 pub(crate) mod reuse;
 mod seal;
 pub(crate) mod segment;
-mod size_bounds;
 pub(crate) mod stitch;
 pub(crate) mod verify;
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use enter::{SandboxError, Support, enter_and_exec, support};
+pub(crate) use syscalls::call_name;
 
 /// What a sandboxed program may access and use up. By default it may access only the system's libraries and
 /// fonts, and has no limits.
@@ -35,7 +36,7 @@ pub struct Policy {
     pub cpu_seconds: Option<u64>,
 }
 
-/// Address space of one ffprobe. Honest probes of real films take less than a third; it grows with the samples and
+/// Address space of one ffprobe. Honest probes of real films take less than 384 MiB; it grows with the samples and
 /// tracks that a file claims to have.
 pub(crate) const PROBE_MEMORY_BYTES: u64 = 1 << 30;
 /// Processor time of one ffprobe, in seconds: enough for the packets of a film of ten hours.
@@ -108,7 +109,7 @@ impl Launcher {
     pub fn with_namespaces_if_possible(self) -> Self {
         let trial = Self { stage: Stage::TryNamespaces, ..self.clone() };
         let (exe, args) = trial.wrap(Path::new("/"), &[], &Policy::default());
-        let tried = std::process::Command::new(exe).args(args).stdin(std::process::Stdio::null()).output();
+        let tried = Command::new(exe).args(args).stdin(std::process::Stdio::null()).output();
         let works = tried.is_ok_and(|output| output.status.success());
         Self { stage: if works { Stage::MakeNamespaces } else { Stage::Confine }, ..self }
     }

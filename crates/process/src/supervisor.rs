@@ -267,7 +267,7 @@ mod tests {
         let Started { ended, group, mut stdout, .. } =
             shell("(while :; do i=$((i+1)); [ $((i % 100000)) = 0 ] && echo on; done) & wait").await;
         let mut some = [0; 12];
-        std::io::Read::read_exact(&mut stdout, &mut some).unwrap();
+        io::Read::read_exact(&mut stdout, &mut some).unwrap();
         group.signal(Signal::SIGKILL);
         let ended = ended.await.unwrap().unwrap();
         assert!(ended.user_cpu_ms >= 20, "{ended:?}");

@@ -15,12 +15,13 @@ use abanico_plan::{AudioEncode, Loudness, Plan, Streams, TaskId, TaskKind, Video
 
 use self::encoding::{Encoding, Place};
 use super::JobContext;
+use super::bounds;
 use super::budgets::{chunks_of, with_budgets};
 use super::made_files::{self, SetAside};
 use super::reuse::Keys;
-use super::size_bounds;
 use crate::failure;
 use crate::job_machine::Failure;
+use crate::sandboxing::Bounds;
 
 /// Encodes all video renditions of an input or a chunk in one ffmpeg process with one decode.
 pub(crate) async fn encode_video(
@@ -114,7 +115,7 @@ pub(crate) async fn encode_audio(
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
     let inputs = context.input_files();
-    let task_folder = Outputs { folder: &folder, most_bytes: size_bounds::of_audio(encode) };
+    let task_folder = Outputs { folder: &folder, bounds: bounds::of_audio(encode) };
     let gain = match encode.loudness {
         Some(loudness) => {
             let args = command::measure_loudness(encode, &inputs, &folder);
@@ -176,13 +177,13 @@ pub(super) struct Metered<'a> {
     furthest: &'a AtomicU64,
 }
 
-/// Where ffmpeg writes, and how much.
+/// Where ffmpeg writes, and what it may use up for that.
 #[derive(Clone, Copy)]
 pub(super) struct Outputs<'a> {
     /// The only folder that it may write to.
     pub folder: &'a Path,
-    /// Most bytes of all its files together.
-    pub most_bytes: u64,
+    /// What it may use up.
+    pub bounds: Bounds,
 }
 
 /// Runs ffmpeg. If it is metered, its frames count towards the job's progress. Succeeds only if all it leaves are plain
@@ -198,11 +199,16 @@ pub(super) async fn ffmpeg(
     let aside =
         SetAside::from(outputs.folder).map_err(|error| failure::from_disk("set files aside", &error))?;
     let finished = run_ffmpeg(context, what, args, inputs, outputs, metered).await;
-    let (folder, most_bytes) = (outputs.folder.to_owned(), outputs.most_bytes);
+    let (folder, most_bytes) = (outputs.folder.to_owned(), outputs.bounds.bytes);
     let succeeded = finished.is_ok();
     let accepted = tokio::task::spawn_blocking(move || {
         let fault = if succeeded { made_files::fault(&folder, most_bytes)? } else { None };
-        aside.put_back().map(|()| fault)
+        if !succeeded || fault.is_some() {
+            made_files::remove_odd(&folder)?;
+        }
+        let back = aside.put_back();
+        // What is in the way of a file is a fault too, and the better explanation.
+        if fault.is_some() { Ok(fault) } else { back.map(|()| None) }
     });
     let accepted = accepted.await.map_err(|_| failure::broken("the check of the outputs ended early"))?;
     let finished = finished?;
@@ -225,9 +231,9 @@ async fn run_ffmpeg(
     metered: Option<Metered<'_>>,
 ) -> Result<Finished, Failure> {
     let workshop = &context.workshop;
-    let Outputs { folder, most_bytes } = outputs;
+    let Outputs { folder, bounds } = outputs;
     let ffmpeg = workshop.tools.ffmpeg();
-    let invocation = workshop.sandboxing.invocation(ffmpeg, args, inputs, folder, most_bytes);
+    let invocation = workshop.sandboxing.invocation(ffmpeg, args, inputs, folder, bounds);
     let mut report = |progress: abanico_ffmpeg::Progress| {
         if let Some(Metered { plan, task, furthest }) = metered {
             let before = furthest.fetch_max(progress.frames, Ordering::Relaxed);

@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Most files of one task: a segment a second for a day, and those that list them.
-const MOST_FILES: usize = 100_000;
+/// Bytes that a file takes on the disk at least, so that a bound on bytes is one on the number of files too.
+const BLOCK_BYTES: u64 = 4096;
 /// Mode bits that make a program run with its owner's or group's rights.
 const SET_ID_BITS: u32 = 0o6000;
 
@@ -26,6 +26,11 @@ impl SetAside {
     pub fn from(folder: &Path) -> io::Result<Self> {
         let mut aside = folder.as_os_str().to_owned();
         aside.push(".aside");
+        // An attempt that was cut off may have left one.
+        match std::fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut set = Self { aside: aside.into(), folder: folder.to_owned(), names: Vec::new() };
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
@@ -54,15 +59,16 @@ impl SetAside {
 ///
 /// Call it when no process that could still change them is left.
 pub(super) fn fault(folder: &Path, most_bytes: u64) -> io::Result<Option<String>> {
-    let own = nix::unistd::geteuid().as_raw();
+    // Some network file systems show another owner than our user, but the same for all files.
+    let own = std::fs::metadata(folder)?.uid();
     let mut bytes = 0_u64;
-    for (count, entry) in std::fs::read_dir(folder)?.enumerate() {
+    for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         // This is `lstat`: a link is not followed.
         let metadata = entry.metadata()?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        bytes = bytes.saturating_add(metadata.len());
+        bytes = bytes.saturating_add(metadata.len().max(BLOCK_BYTES));
         let fault = if !metadata.is_file() {
             format!("`{name}` is no plain file")
         } else if metadata.nlink() != 1 {
@@ -73,14 +79,27 @@ pub(super) fn fault(folder: &Path, most_bytes: u64) -> io::Result<Option<String>
             format!("`{name}` would run with the rights of its owner")
         } else if bytes > most_bytes {
             format!("its files have more than the {most_bytes} bytes that the plan allows")
-        } else if count >= MOST_FILES {
-            format!("it made more than {MOST_FILES} files")
         } else {
             continue;
         };
         return Ok(Some(fault));
     }
     Ok(None)
+}
+
+/// Removes everything from `folder` that is no plain file of its own, so that whoever goes on in the folder of a failed
+/// ffmpeg finds nothing that could make it wait or lead it elsewhere.
+pub(super) fn remove_odd(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if !metadata.is_file() || metadata.nlink() != 1 {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -96,8 +115,10 @@ mod tests {
     #[test]
     fn plain_files_within_the_bound_are_accepted() {
         let folder = folder();
-        assert_eq!(fault(folder.path(), 10).unwrap(), None);
-        assert!(fault(folder.path(), 9).unwrap().unwrap().contains("9 bytes"));
+        assert_eq!(fault(folder.path(), 4096).unwrap(), None);
+        assert!(fault(folder.path(), 4095).unwrap().unwrap().contains("4095 bytes"));
+        std::fs::write(folder.path().join("empty"), "").unwrap();
+        assert!(fault(folder.path(), 4096).unwrap().is_some(), "empty files take room too");
         std::fs::File::create(folder.path().join("holes")).unwrap().set_len(400 << 30).unwrap();
         assert!(fault(folder.path(), 1 << 30).unwrap().is_some(), "holes count");
     }
@@ -124,6 +145,10 @@ mod tests {
             make(&folder.path().join("odd"));
             let found = fault(folder.path(), 1 << 20).unwrap().unwrap();
             assert!(found.contains(why) && found.contains("`odd`"), "{found}");
+            remove_odd(folder.path()).unwrap();
+            let left = folder.path().join("odd").symlink_metadata().is_ok();
+            assert_eq!(left, why == "rights of its owner", "a plain file stays");
+            assert!(folder.path().join("video-0.mp4").exists());
         }
     }
 
@@ -138,7 +163,7 @@ mod tests {
         let aside = SetAside::from(&folder).unwrap();
         assert!(!folder.join("video-1.mp4").exists() && folder.join("own").exists());
         std::fs::write(folder.join("video-1.mp4"), "forged").unwrap();
-        assert_eq!(fault(&folder, 100).unwrap(), None);
+        assert_eq!(fault(&folder, 1 << 20).unwrap(), None);
         aside.put_back().unwrap();
         assert_eq!(std::fs::read(folder.join("video-1.mp4")).unwrap(), b"kept");
         assert_eq!(std::fs::read(&kept).unwrap(), b"kept");

@@ -7,10 +7,10 @@ use abanico_ffmpeg::{Finished, command, mark_upright};
 use abanico_plan::{FileOutput, PlannedOutput, TaskId};
 
 use super::JobContext;
+use super::bounds;
 use super::captions::{SRT_FILE, captions_folder};
 use super::encode::{Outputs, begin, complete, ffmpeg, light, stream_files};
 use super::packaged_files::{PackagedFile, Turn, list};
-use super::size_bounds;
 use crate::failure;
 use crate::job_machine::Failure;
 
@@ -28,7 +28,7 @@ pub(crate) async fn package(
     let texts: Vec<PathBuf> = texts.collect();
     let args = command::package(output, (video.as_deref(), &audio, &texts), &folder);
     let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).chain(texts).collect();
-    let outputs = Outputs { folder: &folder, most_bytes: size_bounds::of_copies(&inputs) };
+    let outputs = Outputs { folder: &folder, bounds: bounds::of_copies(&inputs) };
     let finished = ffmpeg(context, "packaging", args, &inputs, outputs, None).await?;
     let name = command::output_file_name(output);
     if video.is_some() && output.container.has_boxes() {

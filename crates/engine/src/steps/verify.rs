@@ -37,6 +37,9 @@ pub(crate) async fn verify(
 ) -> Result<PublishedOutput, Failure> {
     let _permit =
         context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
+    let folder = made_by(plan, index).map(|task| context.work.task(&task.id));
+    // Before the measurements: a file that changes during or after them is noticed when it is published.
+    seal(folder.ok_or_else(nothing_made)?, &context.cancel).await?;
     let whole = whole_output(context, plan, index).await?;
     let path = whole.path();
     let measured = output_facts(&context.workshop.tools, path, &context.cancel).await;
@@ -46,8 +49,6 @@ pub(crate) async fn verify(
     if !differences.is_empty() {
         return Err(failure::from_verification(&planned.url, &differences));
     }
-    let folder = made_by(plan, index).map(|task| context.work.task(&task.id));
-    seal(folder.ok_or_else(nothing_made)?, &context.cancel).await?;
     let video = found.video.as_ref();
     Ok(PublishedOutput {
         output: index,

@@ -21,8 +21,10 @@ pub enum RunErrorKind {
     Spawn,
 }
 
-/// Number of the signal (`SIGSYS`) that ends a program which makes a system call that the sandbox forbids.
-pub(super) const FORBIDDEN_CALL: i32 = nix::libc::SIGSYS;
+/// The end of a program that made a system call which the sandbox forbids (`SIGSYS`).
+pub(super) const FORBIDDEN_CALL: Exit = Exit::Signal(nix::libc::SIGSYS);
+/// The end of a program that used up its processor time (`SIGXCPU`).
+pub(super) const OUT_OF_TIME: Exit = Exit::Signal(nix::libc::SIGXCPU);
 
 /// The error of a run without a result.
 #[derive(Debug)]
@@ -37,6 +39,11 @@ pub struct RunError {
 }
 
 impl RunError {
+    /// Replaces the one-line reason.
+    pub(super) fn with_reason(self, reason: String) -> Self {
+        Self { reason, ..self }
+    }
+
     /// Returns the kind of failure.
     pub fn kind(&self) -> RunErrorKind {
         self.kind
@@ -64,12 +71,13 @@ impl RunError {
     }
 
     /// Whether the same work may succeed if it is retried unchanged. A child that was killed or hung may have
-    /// met a machine in trouble; one that exited with a status had its reason.
+    /// met a machine in trouble; one that exited with a status had its reason, and so had one that the sandbox ended.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             RunErrorKind::TimedOut => true,
             RunErrorKind::Failed => {
-                matches!(self.exit, Some(Exit::Signal(signal)) if signal != FORBIDDEN_CALL)
+                let is_ours = [Some(FORBIDDEN_CALL), Some(OUT_OF_TIME)].contains(&self.exit);
+                matches!(self.exit, Some(Exit::Signal(_))) && !is_ours
             }
             RunErrorKind::Cancelled | RunErrorKind::Spawn => false,
         }
@@ -164,6 +172,7 @@ mod tests {
         assert!(retryable(RunErrorKind::TimedOut, Some(Exit::Signal(9))));
         assert!(!retryable(RunErrorKind::Failed, Some(Exit::Code(1))));
         assert!(!retryable(RunErrorKind::Failed, Some(Exit::Signal(31))), "a forbidden call stays forbidden");
+        assert!(!retryable(RunErrorKind::Failed, Some(Exit::Signal(24))), "it would take as long again");
         assert!(!retryable(RunErrorKind::Cancelled, Some(Exit::Signal(15))));
         assert!(!retryable(RunErrorKind::Spawn, None));
     }

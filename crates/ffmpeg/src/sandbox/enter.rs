@@ -147,12 +147,16 @@ fn confine(program: &Path, policy: &Policy) -> Result<(), SandboxError> {
     files::confine(program, policy)?;
     namespaces::take_signals().map_err(|error| refused("signal mask", error))?;
     match syscalls::restrict() {
-        // A kernel without filters answers EINVAL. The filters themselves have been checked before.
-        Err(error) if error.raw_os_error() != Some(nix::libc::EINVAL) => {
-            Err(SandboxError::Limit { what: "seccomp", source: error })
-        }
+        Err(error) if !is_missing(&error) => Err(SandboxError::Limit { what: "seccomp", source: error }),
         _ => Ok(()),
     }
+}
+
+/// Whether a refused filter means that there are no filters here: the kernel has none (EINVAL or ENOSYS), or a
+/// container allows none. The server has told so at its start; see [`support`].
+fn is_missing(error: &io::Error) -> bool {
+    use nix::libc::{EACCES, EINVAL, ENOSYS, EPERM};
+    error.raw_os_error().is_some_and(|number| [EACCES, EINVAL, ENOSYS, EPERM].contains(&number))
 }
 
 /// Asks the kernel to kill this process when its parent ends. Fails if the parent is already gone.

@@ -63,36 +63,42 @@ const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNET,
 ];
 
-/// Restricts this thread, and the program that it becomes, to the allowed calls. Process numbers in the rules are
+/// Restricts this thread, and the program that it becomes, to the allowed calls, if the kernel lets it. Process numbers in the rules are
 /// this process's own, which it keeps when it becomes the program. A call of another architecture ends the process.
 ///
 /// # Errors
-/// Fails if a filter cannot be built or the kernel rejects it.
+/// Fails if a filter cannot be built or the kernel rejects it. Has the kernel's error number only if the kernel takes no
+/// filter at all, not if it took some of them.
 pub(super) fn restrict() -> io::Result<()> {
-    for filter in filters(std::process::id()).map_err(io::Error::other)? {
-        apply_filter(&filter).map_err(|error| match error {
-            seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) => source,
+    for (index, filter) in filters(std::process::id()).map_err(io::Error::other)?.iter().enumerate() {
+        apply_filter(filter).map_err(|error| match error {
+            seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) if index == 0 => source,
             other => io::Error::other(other),
         })?;
     }
     Ok(())
 }
 
+/// Returns the name of a call that ends the program; `None` for other calls.
+pub(crate) fn call_name(number: i64) -> Option<&'static str> {
+    DEADLY.iter().find(|(deadly, _)| *deadly == number).map(|(_, name)| *name)
+}
+
 /// Returns the filters in the order to install them. The kernel runs all of them and takes the strictest answer:
-/// death, then an error, then permission. The list of what is allowed comes last, because it also ends the
-/// installing of filters.
+/// death, then an error, then permission. The refusals come last, because they also refuse further filters.
 fn filters(own_pid: u32) -> Result<Vec<BpfProgram>, seccompiler::Error> {
     let eperm = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let enosys = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let deadly = DEADLY.iter().map(|(number, _)| (*number, Vec::new())).collect();
     let mut refused = any_arguments(&[REFUSED, REFUSED_HERE]);
     refused.append(&mut refused_arguments(own_pid)?);
-    // Refused calls count as known here: the filter above gives them a clearer error.
+    // Refused calls count as known here: the last filter gives them a clearer error.
     let known =
         any_arguments(&[ALLOWED, ALLOWED_HERE, REFUSED, REFUSED_HERE, &[libc::SYS_sched_setaffinity]]);
     [
-        (any_arguments(&[DEADLY]), SeccompAction::Allow, SeccompAction::KillProcess),
-        (refused, SeccompAction::Allow, eperm),
+        (deadly, SeccompAction::Allow, SeccompAction::KillProcess),
         (known, enosys, SeccompAction::Allow),
+        (refused, SeccompAction::Allow, eperm),
     ]
     .into_iter()
     .map(|(rules, otherwise, matched)| {
@@ -213,10 +219,12 @@ mod tests {
 
     #[test]
     fn no_call_is_on_two_lists() {
-        let lists = [ALLOWED, ALLOWED_HERE, REFUSED, REFUSED_HERE, DEADLY];
+        let deadly: Vec<i64> = DEADLY.iter().map(|(number, _)| *number).collect();
+        let lists = [ALLOWED, ALLOWED_HERE, REFUSED, REFUSED_HERE, &deadly];
         let all: BTreeSet<i64> = lists.iter().flat_map(|list| list.iter().copied()).collect();
         assert_eq!(all.len(), lists.iter().map(|list| list.len()).sum::<usize>());
         assert_eq!(refused_arguments(7).unwrap().len(), 8);
+        assert_eq!((call_name(libc::SYS_unshare), call_name(libc::SYS_read)), (Some("unshare"), None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use abanico_engine::Bounds;
 use abanico_ffmpeg::run;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,8 @@ use crate::config::SandboxMode;
 use crate::failure::{Hinted, WORK_FAILED};
 use crate::output;
 
-/// Largest clip, in bytes; it has some megabytes.
-const MOST_BYTES: u64 = 1 << 30;
+/// The clip has some megabytes and takes some seconds.
+const BOUNDS: Bounds = Bounds { bytes: 1 << 30, cpu_seconds: 600 };
 
 /// Name of the clip. Its space shows that names with spaces work.
 const NAME: &str = "demo clip.mp4";
@@ -40,7 +41,7 @@ pub async fn made(folder: &Path, work: &Path, cancel: &CancellationToken) -> any
     let words = [&["-hide_banner", "-nostdin", "-loglevel", "error", "-y"][..], &inputs, &coding].concat();
     let mut args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
     args.push(partial.clone().into());
-    let invocation = toolbox.sandboxing.invocation(toolbox.tools.ffmpeg(), args, &[], &work, MOST_BYTES);
+    let invocation = toolbox.sandboxing.invocation(toolbox.tools.ffmpeg(), args, &[], &work, BOUNDS);
     run(&invocation, &mut |_| {}, cancel).await.map_err(|error| {
         let said = error.stderr_tail().lines().rev().find(|line| !line.trim().is_empty());
         let why = said.map_or_else(|| error.to_string(), |line| line.trim().to_owned());

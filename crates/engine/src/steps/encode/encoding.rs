@@ -16,9 +16,9 @@ use crate::failure;
 use crate::job_machine::Failure;
 use crate::steps::JobContext;
 use crate::steps::attempts::{Attempt, Ended, Which, first_to_end_well};
+use crate::steps::bounds;
 use crate::steps::captions::{SCRIPT_FILE, captions_folder};
 use crate::steps::reuse::Keys;
-use crate::steps::size_bounds;
 use crate::stragglers::{Alike, Course};
 
 /// An encode to run. All attempts at it share this data.
@@ -163,7 +163,7 @@ impl Encoding<'_> {
         let args = command::encode_video(&encode.only(missing), from, folder, threads);
         let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
         let metered = Metered { plan, task, furthest: &self.furthest };
-        let outputs = Outputs { folder, most_bytes: size_bounds::of_video(encode) };
+        let outputs = Outputs { folder, bounds: bounds::of_video(encode) };
         let finished = ffmpeg(context, "encoding the video", args, &read, outputs, Some(metered)).await?;
         let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
         let measured = measure_samples(context, encode, (missing, threads), folder).await;
@@ -196,7 +196,7 @@ async fn measure_samples(
         let index = rendition.index;
         let measure = async |metric| {
             let args = command::measure_quality(index, metric, folder, threads);
-            let outputs = Outputs { folder, most_bytes: size_bounds::of_video(encode) };
+            let outputs = Outputs { folder, bounds: bounds::of_video(encode) };
             ffmpeg(context, "measuring a sample", args, &[], outputs, None).await
         };
         match measure(sampling.metric).await {

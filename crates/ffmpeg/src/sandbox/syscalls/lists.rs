@@ -238,61 +238,72 @@ pub(super) const REFUSED_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const REFUSED_HERE: &[i64] = &[];
 
-/// Calls with one number on every machine that the list of names may lack.
+/// Calls that the list of names lacks for some machines. The last three numbers are those of every other machine.
 const FCHMODAT2: i64 = 452;
 #[cfg(target_arch = "x86_64")]
 const SETRLIMIT: i64 = libc::SYS_setrlimit;
 #[cfg(not(target_arch = "x86_64"))]
 const SETRLIMIT: i64 = 164;
+#[cfg(target_arch = "x86_64")]
+const KEXEC_FILE_LOAD: i64 = 320;
+#[cfg(not(target_arch = "x86_64"))]
+const KEXEC_FILE_LOAD: i64 = 294;
+
+/// Pairs the numbers of calls with their names.
+macro_rules! named {
+    ($($name:ident = $number:expr),* $(,)?) => {
+        &[$(($number, stringify!($name))),*]
+    };
+}
 
 /// Calls that end the program with `SIGSYS`. No decoder or encoder makes them, only somebody who wants out: they
 /// reach the memory of other processes, the kernel's own machinery, the clock or the machine.
-pub(super) const DEADLY: &[i64] = &[
-    libc::SYS_acct,
-    libc::SYS_add_key,
-    libc::SYS_adjtimex,
-    libc::SYS_bpf,
-    libc::SYS_clock_adjtime,
-    libc::SYS_clock_settime,
-    libc::SYS_delete_module,
-    libc::SYS_fanotify_init,
-    libc::SYS_finit_module,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fsopen,
-    libc::SYS_fspick,
-    libc::SYS_init_module,
+pub(super) const DEADLY: &[(i64, &str)] = named![
+    acct = libc::SYS_acct,
+    add_key = libc::SYS_add_key,
+    adjtimex = libc::SYS_adjtimex,
+    bpf = libc::SYS_bpf,
+    clock_adjtime = libc::SYS_clock_adjtime,
+    clock_settime = libc::SYS_clock_settime,
+    delete_module = libc::SYS_delete_module,
+    fanotify_init = libc::SYS_fanotify_init,
+    finit_module = libc::SYS_finit_module,
+    fsconfig = libc::SYS_fsconfig,
+    fsmount = libc::SYS_fsmount,
+    fsopen = libc::SYS_fsopen,
+    fspick = libc::SYS_fspick,
+    init_module = libc::SYS_init_module,
     // io_uring opens files and sockets without the calls that are filtered here.
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_io_uring_setup,
-    libc::SYS_kcmp,
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
-    libc::SYS_keyctl,
-    libc::SYS_mount,
-    libc::SYS_mount_setattr,
-    libc::SYS_move_mount,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_open_tree,
-    libc::SYS_perf_event_open,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_pivot_root,
-    libc::SYS_process_madvise,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_ptrace,
-    libc::SYS_quotactl,
-    libc::SYS_reboot,
-    libc::SYS_request_key,
-    libc::SYS_setdomainname,
-    libc::SYS_sethostname,
-    libc::SYS_setns,
-    libc::SYS_settimeofday,
-    libc::SYS_swapoff,
-    libc::SYS_swapon,
-    libc::SYS_umount2,
-    libc::SYS_unshare,
-    libc::SYS_userfaultfd,
+    io_uring_enter = libc::SYS_io_uring_enter,
+    io_uring_register = libc::SYS_io_uring_register,
+    io_uring_setup = libc::SYS_io_uring_setup,
+    kcmp = libc::SYS_kcmp,
+    kexec_load = libc::SYS_kexec_load,
+    kexec_file_load = KEXEC_FILE_LOAD,
+    keyctl = libc::SYS_keyctl,
+    mount = libc::SYS_mount,
+    mount_setattr = libc::SYS_mount_setattr,
+    move_mount = libc::SYS_move_mount,
+    name_to_handle_at = libc::SYS_name_to_handle_at,
+    open_by_handle_at = libc::SYS_open_by_handle_at,
+    open_tree = libc::SYS_open_tree,
+    perf_event_open = libc::SYS_perf_event_open,
+    pidfd_getfd = libc::SYS_pidfd_getfd,
+    pivot_root = libc::SYS_pivot_root,
+    process_madvise = libc::SYS_process_madvise,
+    process_vm_readv = libc::SYS_process_vm_readv,
+    process_vm_writev = libc::SYS_process_vm_writev,
+    ptrace = libc::SYS_ptrace,
+    quotactl = libc::SYS_quotactl,
+    reboot = libc::SYS_reboot,
+    request_key = libc::SYS_request_key,
+    setdomainname = libc::SYS_setdomainname,
+    sethostname = libc::SYS_sethostname,
+    setns = libc::SYS_setns,
+    settimeofday = libc::SYS_settimeofday,
+    swapoff = libc::SYS_swapoff,
+    swapon = libc::SYS_swapon,
+    umount2 = libc::SYS_umount2,
+    unshare = libc::SYS_unshare,
+    userfaultfd = libc::SYS_userfaultfd,
 ];
