@@ -114,11 +114,11 @@ async fn normal_transcode_works_in_the_sandbox() {
 const REAL_WORK: [(&str, &str); 17] = [
     (
         "libx264",
-        "-f lavfi -i testsrc2=s=640x360:d=1 -c:v libx264 -preset medium -pass 1 -passlogfile @out/log -f null -",
+        "-f lavfi -i testsrc2=s=640x360:d=1 -c:v libx264 -preset medium -b:v 500k -pass 1 -passlogfile @out/log -f null -",
     ),
     (
         "libx264",
-        "-f lavfi -i testsrc2=s=640x360:d=1 -c:v libx264 -preset medium -pass 2 -passlogfile @out/log @out/a.mp4",
+        "-f lavfi -i testsrc2=s=640x360:d=1 -c:v libx264 -preset medium -b:v 500k -pass 2 -passlogfile @out/log @out/a.mp4",
     ),
     ("libx265", "-f lavfi -i testsrc2=s=640x360:d=1 -c:v libx265 -x265-params pools=2 @out/b.mp4"),
     ("libx265", "-f lavfi -i testsrc2=s=640x360:d=1 -c:v libx265 @out/c.mp4"),
