@@ -119,7 +119,7 @@ mod tests {
         let long = srt([(0, 1, "fine".to_owned()), (1, 2, "word ".repeat(39_000))].into_iter());
         assert_eq!(
             refused(&long),
-            "cue 2 of the SubRip file has too much to show: 194999 characters in it, and at most 2000 are taken; \
+            "cue 2 of the SubRip file has too much to show: 195000 characters in it, and at most 2000 are taken; \
              split it or shorten it"
         );
         let vtt = format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n", "word ".repeat(39_000));

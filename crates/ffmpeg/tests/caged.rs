@@ -78,7 +78,8 @@ async fn run_in(
     args: Vec<OsString>,
     policy: Policy,
 ) -> Result<Finished, RunError> {
-    let limits = Limits { wall: Duration::from_secs(60), stall: Duration::from_secs(60) };
+    // Long enough for seconds of processor time on a machine that is shared with many others.
+    let limits = Limits { wall: Duration::from_secs(600), stall: Duration::from_secs(600) };
     let invocation = Invocation { program: program.into(), args, launcher: Some(launcher), policy, limits };
     run(&invocation, &mut |_: Progress| {}, &CancellationToken::new()).await
 }
