@@ -471,9 +471,11 @@ def defaults_of_code() -> dict[str, object]:
     found["max_seconds"] = int(hours) * 3600
     # Enumerations: the variant that is marked as the default.
     arguments = (CRATES / "cli" / "src" / "arguments.rs").read_text()
-    for key, text, enumeration in (("kind", source, "EngineKind"), ("chunks", arguments, "Chunks")):
+    enumerations = (("kind", source, "EngineKind"), ("chunks", arguments, "Chunks"), ("sandbox", source, "SandboxMode"))
+    for key, text, enumeration in enumerations:
         body = re.search(rf"pub enum {enumeration} \{{(.*?)^\}}", text, re.DOTALL | re.MULTILINE)[1]
-        found[key] = re.search(r"#\[default\]\n    (\w+),", body)[1].lower()
+        variant = re.search(r"#\[default\]\n    (\w+),", body)[1]
+        found[key] = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", variant).lower()
     return found
 
 

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     WrongFormat,
     /// The file has the expected format, but one of its lines cannot be read.
     Unreadable,
+    /// The file has more than can be shown.
+    TooMuch,
 }
 
 /// Why captions cannot be read.
@@ -62,6 +64,22 @@ pub enum Error {
         /// That line, cut to 80 characters.
         excerpt: String,
     },
+    /// A cue is over one of the limits of what can be shown.
+    #[error(
+        "cue {cue} of the {format} file has too much to show: {found} {what}, and at most {most} are taken; split it or shorten it"
+    )]
+    TooMuch {
+        /// The expected format.
+        format: CaptionFormat,
+        /// Number of the cue in the file, from 1.
+        cue: usize,
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A WebVTT file does not begin with `WEBVTT`.
     #[error("line 1 of the WebVTT file is `{excerpt}`; it must begin with `WEBVTT`")]
     NoHeader {
@@ -76,6 +94,7 @@ impl Error {
         match self {
             Self::UnreadableTiming { .. } => ErrorKind::Unreadable,
             Self::NoCue { .. } | Self::NoHeader { .. } => ErrorKind::WrongFormat,
+            Self::TooMuch { .. } => ErrorKind::TooMuch,
         }
     }
 

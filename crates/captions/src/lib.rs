@@ -8,6 +8,7 @@ mod burn_in_style;
 mod colour_names;
 mod cue;
 mod error;
+mod limits;
 mod line_builder;
 mod placement;
 mod srt;

@@ -4,13 +4,13 @@
 
 use crate::text::normalised;
 use crate::timestamp::{self, Timing};
-use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, srt_markup};
+use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, limits, srt_markup};
 
 /// Parses a SubRip file. Blank text gives a track without cues.
 ///
 /// # Errors
-/// Returns [`Error::UnreadableTiming`] if a timing line cannot be read, and [`Error::NoCue`] if there is text
-/// but no cue.
+/// Returns [`Error::UnreadableTiming`] if a timing line cannot be read, [`Error::NoCue`] if there is text but no
+/// cue, and [`Error::TooMuch`] if a cue is over a limit.
 ///
 /// ```
 /// let track = abanico_captions::parse_srt("1\n00:00:01,000 --> 00:00:02,500\n<i>Hola</i>\n")?;
@@ -33,7 +33,9 @@ pub fn parse_srt(text: &str) -> Result<CaptionTrack, Error> {
         let (lines, placement) = srt_markup::parse(&body);
         Cue { start, end, lines, placement }
     };
-    Ok(CaptionTrack::new(timed.iter().zip(ends).map(cue).collect()))
+    let cues: Vec<Cue> = timed.iter().zip(ends).map(cue).collect();
+    limits::check(CaptionFormat::SubRip, &cues)?;
+    Ok(CaptionTrack::new(cues))
 }
 
 type TimedLine = (usize, abanico_media::ExactTime, abanico_media::ExactTime);

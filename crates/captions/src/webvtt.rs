@@ -1,17 +1,18 @@
 //! Reads WebVTT files (W3C, <https://www.w3.org/TR/webvtt1/>) by the standard's parsing steps (section 6.1),
 //! which drop a cue that cannot be read and continue. Skips comments, style sheets, regions and cue identifiers.
-//! The only error is a file that does not begin with `WEBVTT`.
+//! The only errors are a file that does not begin with `WEBVTT` and cues that have too much to show.
 
 use crate::text::normalised;
 use crate::timestamp::{self, Timing};
-use crate::{CaptionTrack, Cue, Error, TimestampMap, webvtt_settings, webvtt_text};
+use crate::{CaptionFormat, CaptionTrack, Cue, Error, TimestampMap, limits, webvtt_settings, webvtt_text};
 
 /// Parses a WebVTT file. If its header has `X-TIMESTAMP-MAP`, times are on the MPEG-TS clock; subtract the
 /// offset of [`webvtt_timestamp_map`] to get back to the file's own clock. Cues with unreadable times are
 /// dropped and counted.
 ///
 /// # Errors
-/// Returns [`Error::NoHeader`] if the text does not begin with `WEBVTT`.
+/// Returns [`Error::NoHeader`] if the text does not begin with `WEBVTT`, and [`Error::TooMuch`] if a cue is over a
+/// limit.
 ///
 /// ```
 /// let file = "WEBVTT\n\n00:01.000 --> 00:02.500 line:0\n<c.yellow>R&amp;D</c>\n";
@@ -28,6 +29,7 @@ pub fn parse_webvtt(text: &str) -> Result<CaptionTrack, Error> {
     let body = header_end(&lines);
     let offset = timestamp_map(&lines[1..body]).map(TimestampMap::offset);
     let (mut cues, unreadable) = cues(&lines[body..]);
+    limits::check(CaptionFormat::WebVtt, &cues)?;
     if let Some(offset) = offset {
         cues.iter_mut().for_each(|cue| (cue.start, cue.end) = (cue.start + offset, cue.end + offset));
     }

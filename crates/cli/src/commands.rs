@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod inspect;
 pub mod local;
+pub mod own_user;
 pub mod plan;
 pub mod probe;
 pub mod records;

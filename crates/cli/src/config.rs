@@ -1,6 +1,7 @@
 //! Reads the configuration from `abanico.toml` and fills in the defaults. An unknown key is an error that names the
 //! key. Secrets are never printed.
 
+mod sandbox;
 mod web_inputs;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
+pub use sandbox::SandboxMode;
 pub use web_inputs::WebInputsConfig;
 
 use crate::arguments::Chunks;
@@ -38,6 +40,8 @@ pub struct Config {
     pub max_connections: Option<u64>,
     /// How many days files that nothing uses stay in the quarantine.
     pub quarantine_days: u32,
+    /// User that a server started by root becomes.
+    pub user: Option<String>,
     /// The engine, as a table or just a name.
     #[serde(deserialize_with = "engine")]
     pub engine: EngineConfig,
@@ -77,8 +81,8 @@ pub struct EngineConfig {
     pub grace_seconds: u64,
     /// How long a job waits for room on a full disk before it fails, in seconds.
     pub room_seconds: u64,
-    /// Whether ffmpeg runs in the sandbox.
-    pub sandbox: bool,
+    /// How ffmpeg is sandboxed.
+    pub sandbox: SandboxMode,
 }
 
 /// What runs the jobs.
@@ -223,7 +227,7 @@ impl Default for EngineConfig {
             max_active_jobs: 4,
             grace_seconds: 10,
             room_seconds: 600,
-            sandbox: true,
+            sandbox: SandboxMode::default(),
         }
     }
 }
@@ -241,6 +245,7 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             max_connections: None,
             quarantine_days: 7,
+            user: None,
             engine: EngineConfig::default(),
             mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],

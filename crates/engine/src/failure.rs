@@ -62,6 +62,13 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
     Failure { code: UNKNOWN, message: format!("{message}{hint}"), is_retryable: error.is_retryable() }
 }
 
+/// Describes files of ffmpeg that are not accepted. An honest encode of an honest file leaves none.
+pub(crate) fn from_outputs(what: &str, url: &str, fault: &str) -> Failure {
+    let url = without_secrets(url);
+    let message = format!("{what} of `{url}` left files that are not accepted: {fault}");
+    Failure { code: UNKNOWN, message, is_retryable: false }
+}
+
 /// Describes a caption file that cannot be read.
 pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
     let url = without_secrets(url);

@@ -42,4 +42,4 @@ pub use job_machine::Stage;
 pub use kept::Kept;
 pub use quotas::Stored;
 pub use resources::Resource;
-pub use sandboxing::Sandboxing;
+pub use sandboxing::{Bounds, Sandboxing};

@@ -14,8 +14,15 @@ const WALL: Duration = Duration::from_secs(24 * 60 * 60);
 const STALL: Duration = Duration::from_secs(10 * 60);
 /// Address space of one ffmpeg process. Three encoders with lookahead need less than half of it for 8K frames.
 const MEMORY_BYTES: u64 = 16 * 1024 * 1024 * 1024;
-/// Largest file that ffmpeg may write.
-const FILE_BYTES: u64 = 512 * 1024 * 1024 * 1024;
+
+/// What ffmpeg may use up for a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Most bytes of all its files together; the sandbox holds each file to it.
+    pub bytes: u64,
+    /// Most processor time over all threads of a process, in seconds. Holds only in the sandbox.
+    pub cpu_seconds: u64,
+}
 
 /// How ffmpeg is started: through the launcher of the sandbox, or directly if there is none.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +41,14 @@ impl Sandboxing {
         Self::default()
     }
 
-    /// Returns an invocation of `program` that may read `inputs` and write below `folder`.
+    /// Returns an invocation of `program` that may read `inputs` and write below `folder`, within `bounds`.
     pub fn invocation(
         &self,
         program: &Path,
         args: Vec<OsString>,
         inputs: &[PathBuf],
         folder: &Path,
+        bounds: Bounds,
     ) -> Invocation {
         Invocation {
             program: program.to_owned(),
@@ -50,10 +58,36 @@ impl Sandboxing {
                 read_only: inputs.to_vec(),
                 writable: vec![folder.to_owned()],
                 memory_bytes: Some(MEMORY_BYTES),
-                file_size_bytes: Some(FILE_BYTES),
-                cpu_seconds: None,
+                file_size_bytes: Some(bounds.bytes),
+                cpu_seconds: Some(bounds.cpu_seconds),
             },
             limits: Limits { wall: WALL, stall: STALL },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ffmpeg_is_held_to_its_files_and_bounds() {
+        let bounds = Bounds { bytes: 5 << 30, cpu_seconds: 900 };
+        let (input, folder) = (PathBuf::from("/w/input-0"), Path::new("/w/video.partial"));
+        let made = Sandboxing::off().invocation(
+            Path::new("/x/ffmpeg"),
+            Vec::new(),
+            &[input.clone()],
+            folder,
+            bounds,
+        );
+        let expected = Policy {
+            read_only: vec![input],
+            writable: vec![folder.to_owned()],
+            memory_bytes: Some(MEMORY_BYTES),
+            file_size_bytes: Some(5 << 30),
+            cpu_seconds: Some(900),
+        };
+        assert_eq!(made.policy, expected);
     }
 }

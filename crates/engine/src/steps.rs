@@ -4,10 +4,12 @@
 //! A step never changes a job's record; only the driver does.
 
 pub(crate) mod attempts;
+mod bounds;
 pub(crate) mod budgets;
 pub(crate) mod captions;
 pub(crate) mod capture;
 pub(crate) mod encode;
+mod made_files;
 pub(crate) mod manifests;
 pub(crate) mod meter;
 pub(crate) mod package;
@@ -15,6 +17,7 @@ pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod reuse;
+mod seal;
 pub(crate) mod segment;
 pub(crate) mod stitch;
 pub(crate) mod verify;

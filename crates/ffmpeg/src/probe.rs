@@ -9,6 +9,7 @@ pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
 mod static_hdr;
+mod tables;
 pub(crate) use reader::FORMATS;
 
 use std::collections::BTreeMap;

@@ -4,14 +4,15 @@
 //! process outlives the call.
 
 mod error;
+mod forbidden_call;
 
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use abanico_process::{Ended, Exit, Group, Kind, LineSplitter, Started, Tail, flattened, start};
 use nix::sys::signal::Signal;
@@ -93,7 +94,7 @@ pub async fn run(
     if cancel.is_cancelled() {
         return Err(report.not_started(RunErrorKind::Cancelled, None));
     }
-    let begin = Instant::now();
+    let (begin, began) = (Instant::now(), SystemTime::now());
     let spawn_error = |error| report.not_started(RunErrorKind::Spawn, Some(error));
     let mut command = Command::new(program);
     command.args(args);
@@ -113,8 +114,22 @@ pub async fn run(
             user_cpu_ms: ended.user_cpu_ms,
             system_cpu_ms: ended.system_cpu_ms,
         }),
+        (None, error::FORBIDDEN_CALL) => {
+            let call = forbidden_call::last_since(began).await;
+            Err(report.ended(stop, ended, &tail).with_reason(forbidden(&invocation.program, call)))
+        }
         _ => Err(report.ended(stop, ended, &tail)),
     }
+}
+
+/// Explains the end of a program that made a forbidden call.
+fn forbidden(program: &Path, call: Option<String>) -> String {
+    let which = call.map_or_else(
+        || "; the kernel's log names its number after `syscall=`".to_owned(),
+        |call| format!(": {call}"),
+    );
+    let program = program.display();
+    format!("`{program}` was ended because it made a system call that the sandbox forbids{which}")
 }
 
 /// Awaits `main` while `aside` runs, then gives `aside` a short time to finish.
@@ -247,7 +262,20 @@ impl Report<'_> {
     ) -> RunError {
         let program = self.invocation.program.display();
         let Limits { wall, stall } = self.invocation.limits;
+        let cpu_ms = user_cpu_ms + system_cpu_ms;
+        let limit = self.invocation.launcher.as_ref().and(self.invocation.policy.cpu_seconds);
+        let out_of_time = |exit, seconds: u64| {
+            // What is left of the last second is too short for another report of the time.
+            exit == error::OUT_OF_TIME || cpu_ms >= seconds.saturating_mul(1000).saturating_sub(500)
+        };
+        let mut exit = exit;
         let (kind, reason) = match stop {
+            None if limit.is_some_and(|seconds| out_of_time(exit, seconds)) => {
+                // However it took the signal: it may have closed its files, or waited for the one that kills.
+                exit = error::OUT_OF_TIME;
+                let seconds = limit.unwrap_or_default();
+                (RunErrorKind::Failed, format!("`{program}` took more than {seconds} s of processor time"))
+            }
             None => (RunErrorKind::Failed, format!("`{program}` failed with {exit}")),
             Some(Stop::Cancelled) => (RunErrorKind::Cancelled, format!("`{program}` was cancelled")),
             Some(Stop::Wall) => {
@@ -258,7 +286,6 @@ impl Report<'_> {
             }
         };
         let command_line = self.command_line.clone();
-        let cpu_ms = user_cpu_ms + system_cpu_ms;
         RunError {
             kind,
             exit: Some(exit),

@@ -5,6 +5,8 @@
 
 mod enter;
 mod files;
+mod namespaces;
+mod rights;
 mod syscalls;
 
 use std::ffi::OsString;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use enter::{SandboxError, Support, enter_and_exec, support};
+pub(crate) use syscalls::call_name;
 
 /// What a sandboxed program may access and use up. By default it may access only the system's libraries and
 /// fonts, and has no limits.
@@ -33,7 +36,23 @@ pub struct Policy {
     pub cpu_seconds: Option<u64>,
 }
 
+/// Address space of one ffprobe. Honest probes of real films take less than 384 MiB; it grows with the samples and
+/// tracks that a file claims to have.
+pub(crate) const PROBE_MEMORY_BYTES: u64 = 1 << 30;
+/// Processor time of one ffprobe, in seconds: enough for the packets of a film of ten hours.
+pub(crate) const PROBE_CPU_SECONDS: u64 = 60;
+
 impl Policy {
+    /// The limits of ffprobe, which writes no files.
+    pub fn for_probing() -> Self {
+        Self {
+            memory_bytes: Some(PROBE_MEMORY_BYTES),
+            file_size_bytes: Some(0),
+            cpu_seconds: Some(PROBE_CPU_SECONDS),
+            ..Self::default()
+        }
+    }
+
     /// Returns the same policy with paths that fit into JSON. A path that is not UTF-8 then names nothing, so
     /// it is not allowed.
     fn as_text(&self) -> Self {
@@ -49,7 +68,24 @@ struct Order {
     /// The process that gave the order. A child with another parent was orphaned before it could ask the
     /// kernel to kill it together with its parent.
     parent_pid: Option<u32>,
+    #[serde(default)]
+    stage: Stage,
     policy: Policy,
+}
+
+/// What the re-executed binary does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// Confines itself and becomes the program.
+    #[default]
+    Confine,
+    /// Makes namespaces and starts itself in them to confine itself there.
+    MakeNamespaces,
+    /// Makes namespaces and starts itself in them to do nothing, to find out whether that works.
+    TryNamespaces,
+    /// Ends well.
+    Nothing,
 }
 
 /// Starts programs through the binary that sandboxes itself.
@@ -57,19 +93,37 @@ struct Order {
 pub struct Launcher {
     exe: PathBuf,
     leading_args: Vec<String>,
+    stage: Stage,
 }
 
 impl Launcher {
     /// Takes the binary that calls [`enter_and_exec`], and the arguments that make it do so, such as
     /// `__sandbox`.
     pub fn new(exe: PathBuf, leading_args: Vec<String>) -> Self {
-        Self { exe, leading_args }
+        Self { exe, leading_args, stage: Stage::Confine }
+    }
+
+    /// Runs each program in user, PID, IPC and network namespaces of its own, if this machine allows that; see
+    /// [`Self::has_namespaces`]. Finds out by trying once, which takes some milliseconds.
+    #[must_use]
+    pub fn with_namespaces_if_possible(self) -> Self {
+        let trial = Self { stage: Stage::TryNamespaces, ..self.clone() };
+        let (exe, args) = trial.wrap(Path::new("/"), &[], &Policy::default());
+        let tried = Command::new(exe).args(args).stdin(std::process::Stdio::null()).output();
+        let works = tried.is_ok_and(|output| output.status.success());
+        Self { stage: if works { Stage::MakeNamespaces } else { Stage::Confine }, ..self }
+    }
+
+    /// Whether each program runs in namespaces of its own.
+    pub fn has_namespaces(&self) -> bool {
+        self.stage == Stage::MakeNamespaces
     }
 
     /// Returns the program and arguments that start `program` with `args` in the sandbox. The calling process
     /// must be the one that starts it: the child exits if its parent is another.
     pub fn wrap(&self, program: &Path, args: &[OsString], policy: &Policy) -> (PathBuf, Vec<OsString>) {
-        let order = Order { parent_pid: Some(std::process::id()), policy: policy.as_text() };
+        let (parent_pid, stage) = (Some(std::process::id()), self.stage);
+        let order = Order { parent_pid, stage, policy: policy.as_text() };
         let json = serde_json::to_string(&order).expect("paths made from text are UTF-8");
         let mut all: Vec<OsString> = self.leading_args.iter().map(OsString::from).collect();
         all.extend([json.into(), "--".into(), program.into()]);

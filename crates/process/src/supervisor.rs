@@ -26,8 +26,18 @@ const TICK_MS: u64 = 10;
 /// How long to wait for our own end after Ctrl-C.
 const INTERRUPTION: Duration = Duration::from_secs(5);
 
-/// The number of a process group's leader, until it is reaped.
-type Leader = Mutex<Option<Pid>>;
+/// A process group's leader.
+type Leader = Mutex<Running>;
+
+/// What is known of a running child.
+#[derive(Debug)]
+struct Running {
+    /// Its number, until it is reaped.
+    pid: Option<Pid>,
+    /// User and system time of its processes when they were killed, in milliseconds. A process that only waits for
+    /// the program, as around namespaces, is killed with it and cannot count it any more.
+    cpu_when_killed: (u64, u64),
+}
 
 /// All groups that may be running. Held while a child is started, so that none is missed.
 static GROUPS: Mutex<Vec<Weak<Leader>>> = Mutex::new(Vec::new());
@@ -60,9 +70,9 @@ pub struct Started {
 pub struct Ended {
     /// How it ended.
     pub exit: Exit,
-    /// User time over all its threads, in milliseconds, with a resolution of 10 ms.
+    /// User time over all its threads and the processes that it waited for, in milliseconds, with a resolution of 10 ms.
     pub user_cpu_ms: u64,
-    /// System time over all its threads, in milliseconds, with a resolution of 10 ms.
+    /// System time over all its threads and the processes that it waited for, in milliseconds, with a resolution of 10 ms.
     pub system_cpu_ms: u64,
 }
 
@@ -126,7 +136,7 @@ fn spawn(mut command: Command, kind: Kind) -> io::Result<(Child, Arc<Leader>)> {
     let mut groups = lock(&GROUPS);
     groups.retain(|group| group.strong_count() > 0);
     let child = command.spawn()?;
-    let leader = Arc::new(Mutex::new(Some(pid_of(&child))));
+    let leader = Arc::new(Mutex::new(Running { pid: Some(pid_of(&child)), cpu_when_killed: (0, 0) }));
     groups.push(Arc::downgrade(&leader));
     Ok((child, leader))
 }
@@ -167,30 +177,48 @@ fn supervise(
 fn wait_and_reap(child: &mut Child, kind: Kind, shared: &Leader) -> io::Result<Ended> {
     let leader = pid_of(child);
     while let Err(Errno::EINTR) = waitid(Id::Pid(leader), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {}
-    let stat = std::fs::read_to_string(format!("/proc/{leader}/stat")).unwrap_or_default();
-    let (user_cpu_ms, system_cpu_ms) = cpu_ms(&stat).unwrap_or_default();
-    let mut group = lock(shared);
+    let (user, system) = cpu_of(leader);
+    let mut running = lock(shared);
     if kind == Kind::Tool {
         let _ = killpg(leader, Signal::SIGKILL);
     }
-    *group = None;
+    running.pid = None;
+    let (user_before, system_before) = running.cpu_when_killed;
+    let (user_cpu_ms, system_cpu_ms) = (user.max(user_before), system.max(system_before));
     let exit = child.wait()?.into();
     Ok(Ended { exit, user_cpu_ms, system_cpu_ms })
 }
 
 fn signal_group(leader: &Leader, signal: Signal) {
-    if let Some(leader) = *lock(leader) {
+    let mut running = lock(leader);
+    if let Some(leader) = running.pid {
+        if signal == Signal::SIGKILL {
+            running.cpu_when_killed = cpu_of(leader);
+        }
         // This fails only if no process of the group can be signalled any more, which is the goal anyway.
         let _ = killpg(leader, signal);
     }
 }
 
-/// Parses user and system time, words 14 and 15 of `/proc/PID/stat`, in milliseconds. Counts the words from
-/// the last bracket, because the second word is the program's name in brackets and may contain anything.
+/// Returns user and system time of a process, of its running children and of those that it has waited for, in
+/// milliseconds.
+fn cpu_of(leader: Pid) -> (u64, u64) {
+    let children =
+        std::fs::read_to_string(format!("/proc/{leader}/task/{leader}/children")).unwrap_or_default();
+    let pids = std::iter::once(leader.to_string()).chain(children.split_whitespace().map(str::to_owned));
+    let times = pids.filter_map(|pid| cpu_ms(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?));
+    times.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+/// Parses user and system time, words 14 and 15 of `/proc/PID/stat`, and those of children that were waited for, words
+/// 16 and 17. Returns the sums in milliseconds. Counts the words from the last bracket, because the second word is the
+/// program's name in brackets and may contain anything.
 fn cpu_ms(stat: &str) -> Option<(u64, u64)> {
     let mut words = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut next = || Some(words.next()?.parse::<u64>().ok()?.saturating_mul(TICK_MS));
-    Some((next()?, next()?))
+    let mut next = || words.next()?.parse::<u64>().ok();
+    let (user, system, user_of_children, system_of_children) = (next()?, next()?, next()?, next()?);
+    let ms = |ticks: u64, more: u64| ticks.saturating_add(more).saturating_mul(TICK_MS);
+    Some((ms(user, user_of_children), ms(system, system_of_children)))
 }
 
 /// Locks a value that is still right after a panic in another holder of the lock.
@@ -211,7 +239,7 @@ mod tests {
     #[test]
     fn processor_time_is_read_past_odd_names() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 123 45 6 7 20 0 1 0 99";
-        assert_eq!(cpu_ms(stat), Some((1230, 450)));
+        assert_eq!(cpu_ms(stat), Some((1290, 520)));
         assert_eq!(cpu_ms("7 (a) S 1 2"), None);
         assert_eq!(cpu_ms(""), None);
     }
@@ -235,9 +263,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn processor_time_of_a_killed_child_is_counted_with_its_own_children() {
+        let Started { ended, group, mut stdout, .. } =
+            shell("(while :; do i=$((i+1)); [ $((i % 100000)) = 0 ] && echo on; done) & wait").await;
+        let mut some = [0; 12];
+        io::Read::read_exact(&mut stdout, &mut some).unwrap();
+        group.signal(Signal::SIGKILL);
+        let ended = ended.await.unwrap().unwrap();
+        assert!(ended.user_cpu_ms >= 20, "{ended:?}");
+    }
+
+    #[tokio::test]
     async fn dropping_the_handle_kills_the_group() {
         let Started { ended, group, .. } = shell("sleep 1000 & sleep 1000; wait").await;
-        let leader = lock(&group.0).unwrap();
+        let leader = lock(&group.0).pid.unwrap();
         drop(group);
         assert_eq!(ended.await.unwrap().unwrap().exit, Exit::Signal(9));
         // The kernel takes a moment to kill the other member, and init then reaps it.

@@ -35,6 +35,8 @@ pub struct ServerParts {
     pub s3: S3Fallback,
     /// The queue of upload events.
     pub outbox: Arc<dyn UploadOutbox>,
+    /// What is weak about this server, one sentence each; `/readyz` shows it.
+    pub warnings: Vec<String>,
     /// Ends event streams so that connections can close. Must be the token that [`crate::serve`] gets.
     pub stop: CancellationToken,
 }
@@ -60,13 +62,14 @@ pub(crate) struct Edge {
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
+    pub(crate) warnings: Arc<[String]>,
     pub(crate) stop: CancellationToken,
     pub(crate) counters: Arc<HttpCounters>,
 }
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts { engine, credentials, access, s3, outbox, stop } = parts;
+        let ServerParts { engine, credentials, access, s3, outbox, warnings, stop } = parts;
         Self {
             engine,
             credentials,
@@ -75,6 +78,7 @@ impl Edge {
             guesses: Arc::default(),
             s3,
             outbox,
+            warnings: warnings.into(),
             stop,
             counters: Arc::new(HttpCounters::new()),
         }

@@ -27,7 +27,7 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
     match edge.engine.troubles().await {
         Ok(troubles) => {
             let uploads = edge.outbox.put_aside().await.unwrap_or_default();
-            report(&troubles, &uploads, is_told).into_response()
+            report(&troubles, &uploads, &edge.warnings, is_told).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "not ready");
@@ -37,7 +37,7 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
 }
 
 /// Returns the text of a server that works, with a line for each thing that is wrong.
-fn report(troubles: &Troubles, uploads: &[String], is_told: bool) -> String {
+fn report(troubles: &Troubles, uploads: &[String], weaknesses: &[String], is_told: bool) -> String {
     let records = troubles.put_aside.iter().map(ToString::to_string).chain(uploads.iter().cloned());
     let records: Vec<String> = records.collect();
     let mut lines = Vec::new();
@@ -46,11 +46,13 @@ fn report(troubles: &Troubles, uploads: &[String], is_told: bool) -> String {
             records.iter().map(|record| format!("record put aside: {record}; see `abanico records`")),
         );
         lines.extend(troubles.damage.iter().cloned());
+        lines.extend(weaknesses.iter().cloned());
     } else {
         if !records.is_empty() {
             lines.push(format!("records put aside: {}", records.len()));
         }
         lines.extend(troubles.damage.first().map(|_| "a database is damaged".to_owned()));
+        lines.extend(weaknesses.first().map(|_| "the sandbox is not whole".to_owned()));
     }
     if let Some(free_bytes) = troubles.low_disk_bytes {
         lines.push(format!("low disk space: {} MiB free on the disk of the data folder", free_bytes >> 20));
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn sound_server_is_only_ready() {
-        assert_eq!(report(&Troubles::default(), &[], true), "ready\n");
+        assert_eq!(report(&Troubles::default(), &[], &[], true), "ready\n");
         assert_eq!(warning(&Troubles::default()), None);
     }
 
@@ -121,15 +123,18 @@ mod tests {
             low_disk_bytes: Some(5 << 20),
             ..troubles(&["1-a"])
         };
-        let told = report(&all, &["`outbox/7` (no)".to_owned()], true);
+        let (uploads, weak) = (["`outbox/7` (no)".to_owned()], ["this kernel has no Landlock".to_owned()]);
+        let told = report(&all, &uploads, &weak, true);
         assert!(told.starts_with("ready, but degraded\n"), "{told}");
-        for part in ["jobs/1-a", "its checksum is wrong", "outbox/7", "`x` is damaged", "5 MiB"] {
+        for part in
+            ["jobs/1-a", "its checksum is wrong", "outbox/7", "`x` is damaged", "no Landlock", "5 MiB"]
+        {
             assert!(told.contains(part), "{part} is not in {told}");
         }
-        let others = report(&all, &["`outbox/7` (no)".to_owned()], false);
+        let others = report(&all, &uploads, &weak, false);
         assert_eq!(
             others,
-            "ready, but degraded\nrecords put aside: 2\na database is damaged\nlow disk space: 5 MiB free on the disk of the data folder\n"
+            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nlow disk space: 5 MiB free on the disk of the data folder\n"
         );
     }
 

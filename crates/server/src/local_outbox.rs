@@ -121,6 +121,7 @@ mod tests {
             credentials: Credentials::new(pairs()),
             s3: s3_fallback(s3.service(pairs())),
             outbox,
+            warnings: Vec::new(),
             stop,
         };
         let now = std::time::SystemTime::now();

@@ -11,6 +11,9 @@ use tokio::task::spawn_blocking;
 use crate::folder_publication::FolderPublication;
 use crate::{Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
 
+/// The mode bit by which everyone may read a file.
+const READABLE_BY_ALL: u32 = 0o004;
+
 /// Serves `file:` URLs below a set of folders.
 #[derive(Clone, Debug)]
 pub struct FolderStore {
@@ -80,9 +83,9 @@ impl ObjectStore for FolderStore {
         let meta = self.stat(url).await?;
         let (source, destination) = (self.path(url)?, destination.to_owned());
         // A hard link costs nothing. Across file systems, or where the user's file must not be linked, copy instead.
-        blocking(url, move || {
-            std::fs::hard_link(&source, &destination)
-                .or_else(|_| std::fs::copy(&source, &destination).map(drop))
+        blocking(url, move || match is_readable_without_rights(&source, &destination) {
+            Ok(true) if std::fs::hard_link(&source, &destination).is_ok() => Ok(()),
+            _ => copy(&source, &destination),
         })
         .await?;
         Ok(meta)
@@ -155,6 +158,19 @@ async fn of_all(
         Ok(result) => result.map_err(|error| Error::publication(publication, error)),
         Err(error) => Err(Error::publication(publication, error)),
     }
+}
+
+/// Whether a link to the file can be read by a program that has no other rights than its user's: ffmpeg, if root starts
+/// abanico and the file is another user's. Tells our user by the owner of the folder that the link would be in.
+fn is_readable_without_rights(file: &Path, link: &Path) -> std::io::Result<bool> {
+    let (file, own) = (std::fs::metadata(file)?, std::fs::metadata(link.parent().unwrap_or(link))?);
+    Ok(file.uid() == own.uid() || file.mode() & READABLE_BY_ALL != 0)
+}
+
+/// Copies the bytes of a file, but not its mode: the copy is ours to read.
+fn copy(source: &Path, destination: &Path) -> std::io::Result<()> {
+    let mut source = std::fs::File::open(source)?;
+    std::io::copy(&mut source, &mut std::fs::File::create_new(destination)?).map(drop)
 }
 
 /// Copies the source to a new file, syncs it to disk, then renames it. A reader sees either the old file or the new one.
@@ -230,6 +246,27 @@ mod tests {
                 path.display()
             );
         }
+    }
+
+    #[tokio::test]
+    async fn private_file_of_another_user_is_copied() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+
+        let folder = tempfile::tempdir().unwrap();
+        let [file, first, second] = ["film.mp4", "first", "second"].map(|name| folder.path().join(name));
+        std::fs::write(&file, "film").unwrap();
+        let store = FolderStore::new([folder.path().to_owned()]).unwrap();
+        let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
+        store.fetch(&url(&file), &first).await.unwrap();
+        assert_eq!(inode(&first), inode(&file), "ours is linked");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if chown(&file, Some(1234), None).is_err() {
+            eprintln!("skipped: only root can give files away");
+            return;
+        }
+        store.fetch(&url(&file), &second).await.unwrap();
+        assert_ne!(inode(&second), inode(&file));
+        assert_eq!(std::fs::read(&second).unwrap(), b"film");
     }
 
     #[tokio::test]

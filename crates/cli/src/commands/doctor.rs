@@ -140,14 +140,19 @@ fn clock() -> Finding {
 
 fn sandbox_support() -> Finding {
     let support = sandbox::support();
-    let detail = match support.landlock_abi {
-        Some(abi) => format!("landlock {abi}, seccomp {}", if support.seccomp { "yes" } else { "no" }),
-        None => format!("no landlock, seccomp {}", if support.seccomp { "yes" } else { "no" }),
-    };
-    let state = if support.landlock_abi.is_some() && support.seccomp {
+    let yes = |has: bool| if has { "yes" } else { "no" };
+    let exe = std::env::current_exe().unwrap_or_default();
+    let launcher = sandbox::Launcher::new(exe, vec!["__sandbox".to_owned()]).with_namespaces_if_possible();
+    let landlock =
+        support.landlock_abi.map_or_else(|| "no landlock".to_owned(), |abi| format!("landlock {abi}"));
+    let (seccomp, namespaces) = (yes(support.seccomp), yes(launcher.has_namespaces()));
+    let weaknesses = support.weaknesses();
+    let parts = format!("{landlock}, seccomp {seccomp}, namespaces {namespaces}");
+    let detail = std::iter::once(parts).chain(weaknesses.iter().cloned()).collect::<Vec<_>>().join("; ");
+    let state = if weaknesses.is_empty() {
         State::Good
     } else {
-        State::Weak("use Linux 5.13 or newer with landlock and seccomp".to_owned())
+        State::Weak("use Linux 6.2 or newer with Landlock and seccomp switched on".to_owned())
     };
     Finding { what: "sandbox", state, detail }
 }

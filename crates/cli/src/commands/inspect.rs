@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::toolbox;
 use crate::arguments::Inspect;
+use crate::config::SandboxMode;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
@@ -25,7 +26,7 @@ pub async fn run(arguments: Inspect) -> anyhow::Result<ExitCode> {
             "check the path and its permissions",
         ))
     })?;
-    let looked = inspect(&toolbox(true)?.tools, &file, &CancellationToken::new()).await;
+    let looked = inspect(&toolbox(SandboxMode::default())?.tools, &file, &CancellationToken::new()).await;
     let found = looked.map_err(|error| {
         Hinted::new(
             WORK_FAILED,

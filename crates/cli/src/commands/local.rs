@@ -1,16 +1,17 @@
 //! Code shared by the commands that use ffmpeg: it finds the tools, sets up the sandbox and makes a work folder.
 //!
-//! ffmpeg runs in the sandbox unless the configuration turns it off.
+//! ffmpeg runs in the sandbox unless the configuration turns it off. `weaknesses` says which parts this machine lacks.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use abanico_engine::{ResultsOptions, Sandboxing};
 use abanico_ffmpeg::Tools;
-use abanico_ffmpeg::sandbox::{Launcher, Policy};
+use abanico_ffmpeg::sandbox::{Launcher, Policy, support};
 use abanico_process::{WorkFolder, WorkPlace};
 use anyhow::Context;
 
+use crate::config::SandboxMode;
 use crate::failure::{Hinted, MISSING_HERE};
 use crate::signals::Ending;
 
@@ -34,25 +35,47 @@ pub struct Toolbox {
     pub tools: Tools,
     /// How ffmpeg is sandboxed.
     pub sandboxing: Sandboxing,
+    /// What the sandbox does not hold on this machine, one sentence each.
+    pub weaknesses: Vec<String>,
 }
 
 /// Finds the tools.
 ///
 /// # Errors
-/// Fails if one is missing. The hint says how to install it.
-pub fn toolbox(sandbox: bool) -> anyhow::Result<Toolbox> {
+/// Fails if one is missing, or if the sandbox is required and this machine lacks a part of it. The hint says how to
+/// mend that.
+pub fn toolbox(mode: SandboxMode) -> anyhow::Result<Toolbox> {
     let tools = Tools::find(None, None).map_err(|error| {
         let hint = "run `apt-get install ffmpeg`, then `abanico doctor`";
         anyhow::Error::new(error).context(Hinted::new(MISSING_HERE, "ffmpeg cannot be used", hint))
     })?;
-    if !sandbox {
-        return Ok(Toolbox { tools, sandboxing: Sandboxing::off() });
+    let weaknesses = weaknesses(mode, support().weaknesses())?;
+    if mode == SandboxMode::Off {
+        return Ok(Toolbox { tools, sandboxing: Sandboxing::off(), weaknesses });
     }
     let exe = std::env::current_exe()
         .context("cannot find the executable file of abanico, which the sandbox needs")?;
-    let launcher = Launcher::new(exe, vec!["__sandbox".to_owned()]);
-    let tools = tools.with_launcher(launcher.clone().for_reading(Policy::default()));
-    Ok(Toolbox { tools, sandboxing: Sandboxing::with(launcher) })
+    let launcher = Launcher::new(exe, vec!["__sandbox".to_owned()]).with_namespaces_if_possible();
+    let tools = tools.with_launcher(launcher.clone().for_reading(Policy::for_probing()));
+    Ok(Toolbox { tools, sandboxing: Sandboxing::with(launcher), weaknesses })
+}
+
+/// Returns what the sandbox does not hold in this mode, given what it lacks on this machine.
+fn weaknesses(mode: SandboxMode, lacks: Vec<String>) -> anyhow::Result<Vec<String>> {
+    match mode {
+        SandboxMode::Off => Ok(vec![
+            "the sandbox is off: a hostile video that takes over ffmpeg can do whatever this user can"
+                .to_owned(),
+        ]),
+        SandboxMode::Required if !lacks.is_empty() => {
+            let message =
+                format!("the sandbox is required, but this machine lacks a part of it: {}", lacks.join("; "));
+            let hint = "use Linux 6.2 or newer with Landlock and seccomp switched on, also in the container's profile, \
+                        or accept less with `sandbox = \"best-effort\"` under [engine]";
+            Err(Hinted::new(MISSING_HERE, message, hint).into())
+        }
+        SandboxMode::Required | SandboxMode::BestEffort => Ok(lacks),
+    }
 }
 
 /// Returns the number of processors of this machine, at least 1.
@@ -82,5 +105,20 @@ pub fn interrupted(ending: Ending, work: Option<WorkFolder>, kept: impl Display)
     match work.map_or(Ok(()), WorkFolder::remove) {
         Ok(()) => ending.error(format!("removed unfinished files, {kept}")),
         Err(error) => ending.error(format!("cannot remove `{place}`: {error}; {kept}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn required_sandbox_must_be_whole() {
+        let lacks = || vec!["this kernel has no Landlock".to_owned()];
+        let error = weaknesses(SandboxMode::Required, lacks()).unwrap_err();
+        assert!(error.to_string().contains("this kernel has no Landlock"), "{error}");
+        assert_eq!(weaknesses(SandboxMode::Required, Vec::new()).unwrap(), Vec::<String>::new());
+        assert_eq!(weaknesses(SandboxMode::BestEffort, lacks()).unwrap(), lacks());
+        assert!(weaknesses(SandboxMode::Off, Vec::new()).unwrap()[0].contains("off"));
     }
 }

@@ -15,6 +15,7 @@ use abanico_plan::{
 use super::local::{Toolbox, cores, toolbox};
 use super::probe::facts;
 use crate::arguments::{JobChoice, Plan as Arguments};
+use crate::config::SandboxMode;
 use crate::failure::{Hinted, WRONG_USAGE};
 use crate::{job_request, output};
 
@@ -45,7 +46,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Returns a file's facts and the plan of its job for an engine with `encoders` parallel encoders.
 pub async fn planned(file: &Path, choice: &JobChoice, encoders: u32) -> anyhow::Result<(MediaInfo, Plan)> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    plan(&toolbox(true)?, file, choice, (&format!("s3://input/{name}"), "s3://output/"), encoders).await
+    plan(
+        &toolbox(SandboxMode::default())?,
+        file,
+        choice,
+        (&format!("s3://input/{name}"), "s3://output/"),
+        encoders,
+    )
+    .await
 }
 
 /// Like [`planned`], but with the URLs of the input and the destination given.

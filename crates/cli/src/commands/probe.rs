@@ -7,12 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::{Toolbox, toolbox};
 use crate::arguments::Probe;
+use crate::config::SandboxMode;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 
 /// Prints a file's facts.
 pub async fn run(arguments: Probe) -> anyhow::Result<ExitCode> {
-    let info = facts(&toolbox(true)?, &arguments.file).await?;
+    let info = facts(&toolbox(SandboxMode::default())?, &arguments.file).await?;
     output::json(&info)?;
     Ok(ExitCode::SUCCESS)
 }

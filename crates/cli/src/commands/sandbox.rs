@@ -19,6 +19,6 @@ pub fn enter(sandbox: &Sandbox) -> anyhow::Error {
         .into();
     };
     let error = enter_and_exec(&sandbox.policy, program, args);
-    let hint = "run `abanico doctor`; `sandbox = false` under [engine] turns the sandbox off";
+    let hint = "run `abanico doctor`; `sandbox = \"off\"` under [engine] turns the sandbox off";
     Hinted::new(CANNOT_ENTER, error.to_string(), hint).into()
 }

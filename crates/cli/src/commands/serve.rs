@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client_command;
 use super::local::{cores, results, toolbox};
+use super::own_user::become_user;
 use crate::arguments::{Chunks, Serve};
 use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
 use crate::credentials::{self, KeyPair};
@@ -47,6 +48,7 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.data = arguments.data.unwrap_or(config.data);
     let grace = Duration::from_secs(config.engine.grace_seconds);
+    become_user(config.user.as_deref(), &config.data)?;
     let running = start(&config).await?;
     if is_for_command {
         return serve_command(running, &arguments.command).await;
@@ -152,6 +154,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let keys = credentials::load(&data)?;
     let descriptors = descriptors::raise();
     let toolbox = toolbox(config.engine.sandbox)?;
+    warn_of(&toolbox.weaknesses);
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         let message = format!("cannot listen on {}", config.listen);
         let hint =
@@ -187,6 +190,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         access: Access { hosts: config.hosts.clone(), trusted_proxies: config.trusted_proxies.clone() },
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
+        warnings: toolbox.weaknesses.clone(),
         stop: stop.clone(),
     };
     let mut tasks = JoinSet::new();
@@ -219,6 +223,22 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     });
     let jobs = data.join("engine").join("jobs.sqlite");
     Ok(Running { address, keys, region: config.region.clone(), engine, s3, jobs, stop, tasks })
+}
+
+/// Warns of what the sandbox does not hold, in more lines than can be missed.
+fn warn_of(weaknesses: &[String]) {
+    if weaknesses.is_empty() {
+        return;
+    }
+    let rule = "=".repeat(60);
+    tracing::warn!("{rule}");
+    tracing::warn!("THE SANDBOX AROUND FFMPEG IS NOT WHOLE ON THIS MACHINE");
+    for weakness in weaknesses {
+        tracing::warn!("{weakness}");
+    }
+    tracing::warn!("take videos only from people you trust, or see docs/SECURITY.md");
+    tracing::warn!("with `sandbox = \"required\"` under [engine], abanico does not start like this");
+    tracing::warn!("{rule}");
 }
 
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.

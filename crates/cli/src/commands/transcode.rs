@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::local::{Toolbox, cores, interrupted, results, toolbox, work_folder};
 use crate::arguments::{Chunks, Transcode};
+use crate::config::SandboxMode;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::progress::{Show, follow};
 use crate::signals::Signals;
@@ -30,7 +31,7 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(10);
 /// Transcodes the inputs one after the other. If one fails, the others are still transcoded.
 pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
-    let toolbox = toolbox(true)?;
+    let toolbox = toolbox(SandboxMode::default())?;
     let places = Places::new(&arguments)?;
     let mut followed = Followed::default();
     let engine = tokio::select! {

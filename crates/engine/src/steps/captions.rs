@@ -28,8 +28,9 @@ pub(super) const SRT_FILE: &str = "captions.srt";
 const WEBVTT_FILE: &str = "captions.vtt";
 const PLAYLIST: &str = "media.m3u8";
 
-/// Largest caption file to read; hours of speech take a few hundred kilobytes.
-const MOST_BYTES: u64 = 32 * 1024 * 1024;
+/// Largest caption file to read; hours of speech take a few hundred kilobytes, and the limits on what can be shown allow
+/// for four million characters.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// MIME type of WebVTT.
 const WEBVTT_TYPE: &str = "text/vtt";
 /// Ticks per second of the clock of transport streams.

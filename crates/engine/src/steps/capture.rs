@@ -10,8 +10,10 @@ use abanico_media::Size;
 use abanico_plan::{FrameCapture, TaskId};
 
 use super::JobContext;
-use super::encode::{begin, complete, ffmpeg, light};
+use super::bounds;
+use super::encode::{Outputs, begin, complete, ffmpeg, light};
 use super::packaged_files::{PackagedFile, Turn, list};
+use super::seal::seal;
 use crate::failure;
 use crate::job::PublishedOutput;
 use crate::job_machine::Failure;
@@ -26,9 +28,11 @@ pub(crate) async fn capture_frames(
     let folder = begin(context, task)?;
     let inputs = context.input_files();
     let args = command::capture_frames(capture, &inputs, &folder);
-    let finished = ffmpeg(context, "capturing frames", args, &inputs, &folder, None).await?;
+    let outputs = Outputs { folder: &folder, bounds: bounds::of_capture(capture) };
+    let finished = ffmpeg(context, "capturing frames", args, &inputs, outputs, None).await?;
     let made = measured(capture, &folder)?;
     complete(context, task)?;
+    seal(context.work.task(task), &context.cancel).await?;
     Ok((finished, made))
 }
 

@@ -15,10 +15,13 @@ use abanico_plan::{AudioEncode, Loudness, Plan, Streams, TaskId, TaskKind, Video
 
 use self::encoding::{Encoding, Place};
 use super::JobContext;
+use super::bounds;
 use super::budgets::{chunks_of, with_budgets};
+use super::made_files::{self, SetAside};
 use super::reuse::Keys;
 use crate::failure;
 use crate::job_machine::Failure;
+use crate::sandboxing::Bounds;
 
 /// Encodes all video renditions of an input or a chunk in one ffmpeg process with one decode.
 pub(crate) async fn encode_video(
@@ -112,16 +115,17 @@ pub(crate) async fn encode_audio(
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
     let inputs = context.input_files();
+    let task_folder = Outputs { folder: &folder, bounds: bounds::of_audio(encode) };
     let gain = match encode.loudness {
         Some(loudness) => {
             let args = command::measure_loudness(encode, &inputs, &folder);
-            ffmpeg(context, "measuring the loudness", args, &inputs, &folder, None).await?;
+            ffmpeg(context, "measuring the loudness", args, &inputs, task_folder, None).await?;
             measured_gain(loudness, &folder)?
         }
         None => None,
     };
     let args = command::encode_audio(encode, gain, &inputs, &folder);
-    let finished = ffmpeg(context, "encoding the audio", args, &inputs, &folder, None).await?;
+    let finished = ffmpeg(context, "encoding the audio", args, &inputs, task_folder, None).await?;
     complete(context, task)?;
     Ok(finished)
 }
@@ -173,17 +177,63 @@ pub(super) struct Metered<'a> {
     furthest: &'a AtomicU64,
 }
 
-/// Runs ffmpeg. If it is metered, its frames count towards the job's progress.
+/// Where ffmpeg writes, and what it may use up for that.
+#[derive(Clone, Copy)]
+pub(super) struct Outputs<'a> {
+    /// The only folder that it may write to.
+    pub folder: &'a Path,
+    /// What it may use up.
+    pub bounds: Bounds,
+}
+
+/// Runs ffmpeg. If it is metered, its frames count towards the job's progress. Succeeds only if all it leaves are plain
+/// files within the bound; no process is left that could change them later.
 pub(super) async fn ffmpeg(
     context: &JobContext,
     what: &str,
     args: Vec<OsString>,
     inputs: &[PathBuf],
-    folder: &Path,
+    outputs: Outputs<'_>,
+    metered: Option<Metered<'_>>,
+) -> Result<Finished, Failure> {
+    let aside =
+        SetAside::from(outputs.folder).map_err(|error| failure::from_disk("set files aside", &error))?;
+    let finished = run_ffmpeg(context, what, args, inputs, outputs, metered).await;
+    let (folder, most_bytes) = (outputs.folder.to_owned(), outputs.bounds.bytes);
+    let succeeded = finished.is_ok();
+    let accepted = tokio::task::spawn_blocking(move || {
+        let fault = if succeeded { made_files::fault(&folder, most_bytes)? } else { None };
+        if !succeeded || fault.is_some() {
+            made_files::remove_odd(&folder)?;
+        }
+        let back = aside.put_back();
+        // What is in the way of a file is a fault too, and the better explanation.
+        if fault.is_some() { Ok(fault) } else { back.map(|()| None) }
+    });
+    let accepted = accepted.await.map_err(|_| failure::broken("the check of the outputs ended early"))?;
+    let finished = finished?;
+    match accepted.map_err(|error| failure::from_disk("check the outputs", &error))? {
+        None => Ok(finished),
+        Some(fault) => {
+            context.lose(finished.user_cpu_ms + finished.system_cpu_ms);
+            tracing::warn!(fault, "{what} left files that are not accepted");
+            Err(failure::from_outputs(what, context.first_input_url(), &fault))
+        }
+    }
+}
+
+async fn run_ffmpeg(
+    context: &JobContext,
+    what: &str,
+    args: Vec<OsString>,
+    inputs: &[PathBuf],
+    outputs: Outputs<'_>,
     metered: Option<Metered<'_>>,
 ) -> Result<Finished, Failure> {
     let workshop = &context.workshop;
-    let invocation = workshop.sandboxing.invocation(workshop.tools.ffmpeg(), args, inputs, folder);
+    let Outputs { folder, bounds } = outputs;
+    let ffmpeg = workshop.tools.ffmpeg();
+    let invocation = workshop.sandboxing.invocation(ffmpeg, args, inputs, folder, bounds);
     let mut report = |progress: abanico_ffmpeg::Progress| {
         if let Some(Metered { plan, task, furthest }) = metered {
             let before = furthest.fetch_max(progress.frames, Ordering::Relaxed);

@@ -7,8 +7,9 @@ use abanico_ffmpeg::{Finished, command, mark_upright};
 use abanico_plan::{FileOutput, PlannedOutput, TaskId};
 
 use super::JobContext;
+use super::bounds;
 use super::captions::{SRT_FILE, captions_folder};
-use super::encode::{begin, complete, ffmpeg, light, stream_files};
+use super::encode::{Outputs, begin, complete, ffmpeg, light, stream_files};
 use super::packaged_files::{PackagedFile, Turn, list};
 use crate::failure;
 use crate::job_machine::Failure;
@@ -27,7 +28,8 @@ pub(crate) async fn package(
     let texts: Vec<PathBuf> = texts.collect();
     let args = command::package(output, (video.as_deref(), &audio, &texts), &folder);
     let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).chain(texts).collect();
-    let finished = ffmpeg(context, "packaging", args, &inputs, &folder, None).await?;
+    let outputs = Outputs { folder: &folder, bounds: bounds::of_copies(&inputs) };
+    let finished = ffmpeg(context, "packaging", args, &inputs, outputs, None).await?;
     let name = command::output_file_name(output);
     if video.is_some() && output.container.has_boxes() {
         mark_upright(&folder.join(&name))

@@ -5,23 +5,28 @@
 //! Only the job's record decides whether a publication is settled or taken back.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use abanico_plan::Plan;
 use abanico_store::{NewFile, ObjectAttributes, ObjectUrl};
 
-use super::JobContext;
 use super::packaged_files::{PackagedFile, Turn, listed};
+use super::{JobContext, seal};
 use crate::failure;
 use crate::job_machine::Failure;
 
 /// Files that are staged between two looks at whether the job was cancelled.
 const FILES_AT_ONCE: usize = 50;
 
-/// Publishes the files of all packaging tasks. Where they become visible one after the other, media comes first, then
+/// Publishes the files of all packaging tasks, if they are as they were verified. Where they become visible one after the other, media comes first, then
 /// playlists, then the playlists of groups, each in the plan's order.
 pub(crate) async fn publish(context: &JobContext, plan: &Plan) -> Result<(), Failure> {
-    publish_files(context, &packaged(context, plan)?).await
+    let files = packaged(context, plan)?;
+    seal::check(&files, &context.cancel).await?;
+    let job = context.work.job().as_str();
+    let files: Vec<NewFile> =
+        files.iter().map(|(path, file)| new_file(job, path, file)).collect::<Result<_, _>>()?;
+    publish_files(context, &files).await
 }
 
 /// Stages files and makes them visible.
@@ -72,15 +77,14 @@ fn cancelled() -> Failure {
     failure::broken("publishing continued after it was cancelled")
 }
 
-fn packaged(context: &JobContext, plan: &Plan) -> Result<Vec<NewFile>, Failure> {
+fn packaged(context: &JobContext, plan: &Plan) -> Result<Vec<(PathBuf, PackagedFile)>, Failure> {
     let mut files = Vec::new();
     for task in plan.tasks.iter().filter(|task| task.kind.is_packaging()) {
         let made = listed(&context.work.task(&task.id));
         files.extend(made.map_err(|error| failure::from_disk("read the list of packaged files", &error))?);
     }
     files.sort_by_key(|(_, file)| file.turn);
-    let job = context.work.job().as_str();
-    files.iter().map(|(path, file)| new_file(job, path, file)).collect()
+    Ok(files)
 }
 
 fn new_file(job: &str, path: &Path, file: &PackagedFile) -> Result<NewFile, Failure> {

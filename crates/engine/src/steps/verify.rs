@@ -7,14 +7,17 @@ use abanico_ffmpeg::command::output_file_name;
 use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
 use abanico_media::{ExactTime, FrameRate};
 use abanico_plan::{
-    Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentedOutput, TaskKind,
+    Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentedOutput, Task,
+    TaskKind,
 };
 
 use super::JobContext;
+use super::seal::seal;
 use super::segment::join_segments;
 use crate::failure;
 use crate::job::PublishedOutput;
 use crate::job_machine::Failure;
+use crate::work_folder::WorkFolder;
 
 /// How far audio may start from the video's start: a quarter of the 20 ms at which people begin to notice.
 const MAX_START_OFFSET_MS: i64 = 5;
@@ -34,7 +37,10 @@ pub(crate) async fn verify(
 ) -> Result<PublishedOutput, Failure> {
     let _permit =
         context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
-    let whole = whole_output(context, plan, index)?;
+    let folder = made_by(plan, index).map(|task| context.work.task(&task.id));
+    // Before the measurements: a file that changes during or after them is noticed when it is published.
+    seal(folder.ok_or_else(nothing_made)?, &context.cancel).await?;
+    let whole = whole_output(context, plan, index).await?;
     let path = whole.path();
     let measured = output_facts(&context.workshop.tools, path, &context.cancel).await;
     let found =
@@ -80,26 +86,40 @@ impl WholeOutput {
     }
 }
 
-fn whole_output(context: &JobContext, plan: &Plan, index: u32) -> Result<WholeOutput, Failure> {
-    let made = plan.tasks.iter().find_map(|task| match &task.kind {
-        TaskKind::Package(packaged) if packaged.output == index => {
-            Some(Ok(WholeOutput::Packaged(context.work.task(&task.id).join(output_file_name(packaged)))))
-        }
-        TaskKind::Segment(cut) if cut.output == index => {
-            Some(joined(context, cut, &context.work.task(&task.id)))
-        }
-        _ => None,
-    });
-    made.unwrap_or_else(|| Err(failure::broken("no task makes this output")))
+/// Returns the task that makes an output's file or segments.
+fn made_by(plan: &Plan, index: u32) -> Option<&Task> {
+    plan.tasks.iter().find(|task| match &task.kind {
+        TaskKind::Package(packaged) => packaged.output == index,
+        TaskKind::Segment(cut) => cut.output == index,
+        _ => false,
+    })
 }
 
-fn joined(context: &JobContext, cut: &SegmentedOutput, folder: &Path) -> Result<WholeOutput, Failure> {
+fn nothing_made() -> Failure {
+    failure::broken("no task makes this output")
+}
+
+async fn whole_output(context: &JobContext, plan: &Plan, index: u32) -> Result<WholeOutput, Failure> {
+    let task = made_by(plan, index).ok_or_else(nothing_made)?;
+    let folder = context.work.task(&task.id);
+    match &task.kind {
+        TaskKind::Package(packaged) => Ok(WholeOutput::Packaged(folder.join(output_file_name(packaged)))),
+        TaskKind::Segment(cut) => {
+            let (work, cut) = (context.work.clone(), cut.clone());
+            let joined = tokio::task::spawn_blocking(move || joined(&work, &cut, &folder));
+            joined.await.map_err(|_| failure::broken("joining the segments ended early"))?
+        }
+        _ => Err(nothing_made()),
+    }
+}
+
+fn joined(work: &WorkFolder, cut: &SegmentedOutput, folder: &Path) -> Result<WholeOutput, Failure> {
     let make = || {
         let suffix = match cut.format {
             SegmentFormat::TransportStream(_) => ".ts",
             SegmentFormat::Fragmented(_) => ".mp4",
         };
-        let file = tempfile::Builder::new().suffix(suffix).tempfile_in(context.work.root())?;
+        let file = tempfile::Builder::new().suffix(suffix).tempfile_in(work.root())?;
         let path = file.into_temp_path();
         join_segments(cut, folder, &path)?;
         Ok(WholeOutput::Joined(path))

@@ -1,11 +1,11 @@
 //! Runs ffprobe on one file and passes on its output line by line.
 //!
 //! It holds at most one line in memory, and it never lets ffprobe open a playlist or use a protocol other
-//! than `file`.
+//! than `file`. It refuses a file that would take ffprobe too much memory or time.
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use abanico_process::{Exit, Kind, Started, Tail, flattened, start};
 use nix::sys::signal::Signal;
@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
+use super::tables;
+use crate::sandbox::{PROBE_CPU_SECONDS, PROBE_MEMORY_BYTES};
 use crate::{Error, ErrorKind, Tools};
 
 /// Demuxers that may open a file: containers that hold their own media. Those that read other files or
@@ -54,8 +56,9 @@ impl Ended {
 /// end by itself, even if this future is dropped.
 ///
 /// # Errors
-/// Fails if ffprobe cannot be started, does not end within ten minutes, or is cancelled. A non-zero exit
-/// status is not an error here, because its meaning depends on the caller.
+/// Fails if the file's tables are absurd, if ffprobe cannot be started, needs more memory or processor time than it
+/// may have, or does not end within ten minutes, or if `cancel` comes first. A non-zero exit status is not an error
+/// here: the caller knows what it means.
 pub(crate) async fn run(
     tools: &Tools,
     file: &Path,
@@ -63,6 +66,8 @@ pub(crate) async fn run(
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),
 ) -> Result<Ended, Error> {
+    refuse_absurd_tables(file).await?;
+    let began = Instant::now();
     let mut command = tools.ffprobe_command(&[file]);
     command.args(["-v", "error", "-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
     let mut url = OsString::from("file:");
@@ -92,7 +97,38 @@ pub(crate) async fn run(
         group.signal(Signal::SIGKILL);
         let _ = ended.await;
     }
-    Ok(Ended { exit: result?.exit, stderr: tail.text() })
+    let ended = Ended { exit: result?.exit, stderr: tail.text() };
+    refuse_greed(file, ended, began.elapsed())
+}
+
+/// Refuses an MP4 file that claims more samples than it can have.
+async fn refuse_absurd_tables(file: &Path) -> Result<(), Error> {
+    let path = file.to_owned();
+    let looked = tokio::task::spawn_blocking(move || tables::absurdity(&path)).await;
+    // A file that cannot be read here cannot be read by ffprobe either, whose message is better known.
+    match looked.ok().and_then(Result::ok).flatten() {
+        Some(why) => {
+            Err(Error::unsupported(file, &format!("{why}; make the file again with another program")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Turns the end of a run that reached one of its limits into an error about the file.
+fn refuse_greed(file: &Path, ended: Ended, took: Duration) -> Result<Ended, Error> {
+    let ended_by = |signal: Signal| ended.exit == Exit::Signal(signal as i32);
+    // The first process of a PID namespace gets no SIGXCPU, only the SIGKILL some seconds later.
+    let out_of_time = ended_by(Signal::SIGXCPU)
+        || ended_by(Signal::SIGKILL) && took >= Duration::from_secs(PROBE_CPU_SECONDS);
+    let out_of_memory = !ended.exit.is_success() && ended.stderr.contains("Cannot allocate memory");
+    let why = match (out_of_time, out_of_memory) {
+        (true, _) => format!("reading its packets takes more than {PROBE_CPU_SECONDS} s of processor time"),
+        (_, true) => {
+            format!("reading its packets takes more than {} MiB of memory", PROBE_MEMORY_BYTES >> 20)
+        }
+        _ => return Ok(ended),
+    };
+    Err(Error::unsupported(file, &why))
 }
 
 /// Reads both outputs to their ends.
@@ -154,6 +190,26 @@ mod tests {
         let error = ended.check(Path::new("a.mp4")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Failed);
         assert!(error.to_string().contains("`a.mp4`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn run_beyond_its_limits_blames_the_file() {
+        for (script, words) in [
+            ("kill -s XCPU $$", "60 s of processor time"),
+            ("echo 'a.mp4: Cannot allocate memory' >&2; exit 1", "1024 MiB of memory"),
+        ] {
+            let (_folder, tools) = stand_in(script);
+            let error = lines_of(&tools, &CancellationToken::new()).await.err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let (_folder, tools) = stand_in("kill -s KILL $$");
+        let (_, ended) = lines_of(&tools, &CancellationToken::new()).await.unwrap();
+        assert_eq!(
+            ended.check(Path::new("a.mp4")).unwrap_err().kind(),
+            ErrorKind::Failed,
+            "a machine in trouble"
+        );
     }
 
     #[tokio::test]

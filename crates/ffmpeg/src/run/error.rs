@@ -21,6 +21,11 @@ pub enum RunErrorKind {
     Spawn,
 }
 
+/// The end of a program that made a system call which the sandbox forbids (`SIGSYS`).
+pub(super) const FORBIDDEN_CALL: Exit = Exit::Signal(nix::libc::SIGSYS);
+/// The end of a program that used up its processor time (`SIGXCPU`).
+pub(super) const OUT_OF_TIME: Exit = Exit::Signal(nix::libc::SIGXCPU);
+
 /// The error of a run without a result.
 #[derive(Debug)]
 pub struct RunError {
@@ -34,6 +39,11 @@ pub struct RunError {
 }
 
 impl RunError {
+    /// Replaces the one-line reason.
+    pub(super) fn with_reason(self, reason: String) -> Self {
+        Self { reason, ..self }
+    }
+
     /// Returns the kind of failure.
     pub fn kind(&self) -> RunErrorKind {
         self.kind
@@ -61,11 +71,14 @@ impl RunError {
     }
 
     /// Whether the same work may succeed if it is retried unchanged. A child that was killed or hung may have
-    /// met a machine in trouble; one that exited with a status had its reason.
+    /// met a machine in trouble; one that exited with a status had its reason, and so had one that the sandbox ended.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             RunErrorKind::TimedOut => true,
-            RunErrorKind::Failed => matches!(self.exit, Some(Exit::Signal(_))),
+            RunErrorKind::Failed => {
+                let is_ours = [Some(FORBIDDEN_CALL), Some(OUT_OF_TIME)].contains(&self.exit);
+                matches!(self.exit, Some(Exit::Signal(_))) && !is_ours
+            }
             RunErrorKind::Cancelled | RunErrorKind::Spawn => false,
         }
     }
@@ -158,6 +171,8 @@ mod tests {
         assert!(retryable(RunErrorKind::Failed, Some(Exit::Signal(11))));
         assert!(retryable(RunErrorKind::TimedOut, Some(Exit::Signal(9))));
         assert!(!retryable(RunErrorKind::Failed, Some(Exit::Code(1))));
+        assert!(!retryable(RunErrorKind::Failed, Some(Exit::Signal(31))), "a forbidden call stays forbidden");
+        assert!(!retryable(RunErrorKind::Failed, Some(Exit::Signal(24))), "it would take as long again");
         assert!(!retryable(RunErrorKind::Cancelled, Some(Exit::Signal(15))));
         assert!(!retryable(RunErrorKind::Spawn, None));
     }

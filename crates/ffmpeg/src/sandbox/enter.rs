@@ -1,5 +1,5 @@
-//! Enters the sandbox: reads the order from the command line, confines this process and turns it into the
-//! program.
+//! Enters the sandbox: reads the order from the command line, goes into namespaces of its own if it is told to,
+//! confines this process and turns it into the program.
 //!
 //! It does not return on success. It never starts the program without a limit that the kernel supports.
 
@@ -7,14 +7,13 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::getppid;
 
-use super::{Order, Policy, files, syscalls};
+use super::{Order, Policy, Stage, files, namespaces, rights, syscalls};
 
 /// How many files a sandboxed program may have open at a time.
 const OPEN_FILES: u64 = 256;
@@ -42,6 +41,9 @@ pub enum SandboxError {
         /// Error of the kernel.
         source: io::Error,
     },
+    /// The kernel gave no namespaces, although it did when it was asked.
+    #[error("cannot make namespaces for the sandbox: {0}")]
+    Namespaces(io::Error),
     /// The file access rules could not be created.
     #[error("cannot restrict the sandbox to its files: {0}")]
     Files(#[from] landlock::RulesetError),
@@ -65,43 +67,105 @@ pub struct Support {
     pub seccomp: bool,
 }
 
+impl Support {
+    /// Returns what the sandbox does not hold on this machine, one sentence each; nothing if it is whole.
+    pub fn weaknesses(self) -> Vec<String> {
+        let files = match self.landlock_abi {
+            None => Some(
+                "this kernel has no Landlock: a hostile video that takes over ffmpeg can read and write \
+                          every file of this user",
+            ),
+            Some(..3) => Some(
+                "this kernel's Landlock is older than version 3: a hostile video that takes over ffmpeg \
+                              can empty every file of this user",
+            ),
+            Some(_) => None,
+        };
+        let calls = (!self.seccomp).then_some(
+            "this kernel has no seccomp: a hostile video that takes over ffmpeg can reach the network and this user's \
+             other processes, and change the rights of its files",
+        );
+        files.into_iter().chain(calls).map(str::to_owned).collect()
+    }
+}
+
 /// Asks the kernel which sandbox features it has, without confining the caller.
 pub fn support() -> Support {
-    let refused = std::thread::spawn(|| prctl::set_no_new_privs().is_ok() && syscalls::refuse().is_ok());
-    Support { landlock_abi: files::abi(), seccomp: refused.join().unwrap_or(false) }
+    let restricted = std::thread::spawn(|| prctl::set_no_new_privs().is_ok() && syscalls::restrict().is_ok());
+    Support { landlock_abi: files::abi(), seccomp: restricted.join().unwrap_or(false) }
 }
 
 /// Confines this process and turns it into `program`. Call it in a process with a single thread that does
 /// nothing else. Skips Landlock and the system call filter if the kernel lacks them; see [`support`].
 ///
-/// Returns only if the program did not start.
+/// Returns only if the program did not start. In namespaces, this process waits for the program and ends as it does.
 pub fn enter_and_exec(policy_json: &str, program: &OsStr, args: &[OsString]) -> SandboxError {
     match enter(policy_json, Path::new(program)) {
-        Ok(()) => exec(program, args),
+        Ok(Entered::Here) => exec(program, args),
+        Ok(Entered::Inside(status)) => namespaces::end_like(status),
         Err(error) => error,
     }
 }
 
-fn enter(policy_json: &str, program: &Path) -> Result<(), SandboxError> {
+/// What is left to do.
+enum Entered {
+    /// This process is confined and becomes the program.
+    Here,
+    /// The program ran inside namespaces and ended like this.
+    Inside(ExitStatus),
+}
+
+fn enter(policy_json: &str, program: &Path) -> Result<Entered, SandboxError> {
     let order: Order = serde_json::from_str(policy_json)?;
     die_with(order.parent_pid)?;
-    limit(&order.policy)?;
+    match order.stage {
+        Stage::Confine => confine(program, &order.policy).map(|()| Entered::Here),
+        Stage::MakeNamespaces => inside(&order, Stage::Confine, policy_json).map(Entered::Inside),
+        Stage::TryNamespaces => inside(&order, Stage::Nothing, policy_json).map(Entered::Inside),
+        Stage::Nothing => std::process::exit(0),
+    }
+}
+
+/// Makes namespaces and carries out the order's next stage in them, in a new process.
+fn inside(order: &Order, stage: Stage, policy_json: &str) -> Result<ExitStatus, SandboxError> {
+    set_limit(Resource::RLIMIT_CORE, 0, 0).map_err(|error| refused("RLIMIT_CORE", error))?;
+    namespaces::make().map_err(SandboxError::Namespaces)?;
+    // The new user namespace has changed the rights of this process, which may clear the signal of the parent's end.
+    die_with(order.parent_pid)?;
+    let next = Order { parent_pid: Some(std::process::id()), stage, policy: order.policy.clone() };
+    let json = serde_json::to_string(&next)?;
+    let args = std::env::args_os().skip(1);
+    let args: Vec<OsString> =
+        args.map(|arg| if arg == policy_json { json.clone().into() } else { arg }).collect();
+    namespaces::run_inside(&args, &kept_variables()).map_err(SandboxError::Namespaces)
+}
+
+fn confine(program: &Path, policy: &Policy) -> Result<(), SandboxError> {
+    limit(policy)?;
+    rights::give_up().map_err(|source| SandboxError::Limit { what: "capabilities", source })?;
     prctl::set_no_new_privs().map_err(|error| refused("no_new_privs", error))?;
-    files::confine(program, &order.policy)?;
-    match syscalls::refuse() {
-        // A kernel without filters answers EINVAL. The filter itself has been checked before.
-        Err(error) if error.raw_os_error() != Some(nix::libc::EINVAL) => {
-            Err(SandboxError::Limit { what: "seccomp", source: error })
-        }
+    files::confine(program, policy)?;
+    namespaces::take_signals().map_err(|error| refused("signal mask", error))?;
+    match syscalls::restrict() {
+        Err(error) if !is_missing(&error) => Err(SandboxError::Limit { what: "seccomp", source: error }),
         _ => Ok(()),
     }
+}
+
+/// Whether a refused filter means that there are no filters here: the kernel has none (EINVAL or ENOSYS), or a
+/// container allows none. The server has told so at its start; see [`support`].
+fn is_missing(error: &io::Error) -> bool {
+    use nix::libc::{EACCES, EINVAL, ENOSYS, EPERM};
+    error.raw_os_error().is_some_and(|number| [EACCES, EINVAL, ENOSYS, EPERM].contains(&number))
 }
 
 /// Asks the kernel to kill this process when its parent ends. Fails if the parent is already gone.
 fn die_with(parent_pid: Option<u32>) -> Result<(), SandboxError> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| refused("pdeathsig", error))?;
     match parent_pid {
-        Some(pid) if getppid().as_raw().unsigned_abs() != pid => Err(SandboxError::Orphaned),
+        Some(pid) if namespaces::parent_pid().is_some_and(|parent| parent != pid) => {
+            Err(SandboxError::Orphaned)
+        }
         _ => Ok(()),
     }
 }
@@ -137,9 +201,12 @@ fn refused(what: &'static str, error: nix::errno::Errno) -> SandboxError {
 }
 
 fn exec(program: &OsStr, args: &[OsString]) -> SandboxError {
-    let kept = VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let source = Command::new(program).args(args).env_clear().envs(kept).exec();
+    let source = Command::new(program).args(args).env_clear().envs(kept_variables()).exec();
     SandboxError::Exec { program: program.to_string_lossy().into_owned(), source }
+}
+
+fn kept_variables() -> Vec<(&'static str, OsString)> {
+    VARIABLES.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
 }
 
 #[cfg(test)]
@@ -152,6 +219,15 @@ mod tests {
         assert!(matches!(error, SandboxError::Policy(_)), "{error}");
         let unknown = enter_and_exec(r#"{"policy":{"x":1}}"#, OsStr::new("/bin/true"), &[]);
         assert!(unknown.to_string().contains("unknown field `x`"), "{unknown}");
+    }
+
+    #[test]
+    fn missing_parts_are_weaknesses() {
+        let of = |landlock_abi, seccomp| Support { landlock_abi, seccomp }.weaknesses();
+        assert_eq!(of(Some(3), true), Vec::<String>::new());
+        assert!(of(None, true)[0].contains("no Landlock"));
+        assert!(of(Some(2), true)[0].contains("older than version 3"));
+        assert_eq!(of(None, false).len(), 2);
     }
 
     #[test]

@@ -51,11 +51,11 @@ pub(super) fn confine(program: &Path, policy: &Policy) -> Result<RestrictionStat
         .restrict_self()
 }
 
-/// Returns all write rights except links and devices: a link made here could lead the process that collects
-/// the files out of the folder.
+/// Returns all write rights except links, pipes, sockets and devices: a link made here could lead the process that
+/// collects the files out of the folder, and a pipe would make it wait for ever.
 fn writing() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{
-        WriteFile | Truncate | Refer | MakeReg | MakeDir | MakeFifo | RemoveFile | RemoveDir
+        WriteFile | Truncate | Refer | MakeReg | MakeDir | RemoveFile | RemoveDir
     })
 }
 

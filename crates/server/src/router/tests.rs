@@ -78,6 +78,7 @@ async fn fixture() -> Fixture {
         access: crate::Access { hosts: vec!["console.example".to_owned()], ..crate::Access::default() },
         s3: crate::s3_fallback(s3),
         outbox: Arc::new(Dead(Mutex::new(vec![7]))),
+        warnings: Vec::new(),
         stop: stop.clone(),
     });
     Fixture { router, test, stop }

@@ -3,13 +3,18 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use abanico_engine::Bounds;
 use abanico_ffmpeg::run;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::local::toolbox;
+use crate::config::SandboxMode;
 use crate::failure::{Hinted, WORK_FAILED};
 use crate::output;
+
+/// The clip has some megabytes and takes some seconds.
+const BOUNDS: Bounds = Bounds { bytes: 1 << 30, cpu_seconds: 600 };
 
 /// Name of the clip. Its space shows that names with spaces work.
 const NAME: &str = "demo clip.mp4";
@@ -30,13 +35,13 @@ pub async fn made(folder: &Path, work: &Path, cancel: &CancellationToken) -> any
     // ffmpeg is in a sandbox, which knows it by its full path.
     let work = work.canonicalize()?;
     let partial = work.join("clip.mp4");
-    let toolbox = toolbox(true)?;
+    let toolbox = toolbox(SandboxMode::default())?;
     let inputs = ["-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", SOUND, "-t", "10", "-shortest"];
     let coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "20", "-c:a", "aac"];
     let words = [&["-hide_banner", "-nostdin", "-loglevel", "error", "-y"][..], &inputs, &coding].concat();
     let mut args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
     args.push(partial.clone().into());
-    let invocation = toolbox.sandboxing.invocation(toolbox.tools.ffmpeg(), args, &[], &work);
+    let invocation = toolbox.sandboxing.invocation(toolbox.tools.ffmpeg(), args, &[], &work, BOUNDS);
     run(&invocation, &mut |_| {}, cancel).await.map_err(|error| {
         let said = error.stderr_tail().lines().rev().find(|line| !line.trim().is_empty());
         let why = said.map_or_else(|| error.to_string(), |line| line.trim().to_owned());

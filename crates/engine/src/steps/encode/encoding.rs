@@ -10,12 +10,13 @@ use abanico_ffmpeg::command::EncodedFrom;
 use abanico_ffmpeg::{Finished, command};
 use abanico_plan::{Overlay, Pass, Plan, TaskId, VideoEncode};
 
-use super::{Metered, NOTHING_USED, ffmpeg, not_completed};
+use super::{Metered, NOTHING_USED, Outputs, ffmpeg, not_completed};
 use crate::encoders::Permits;
 use crate::failure;
 use crate::job_machine::Failure;
 use crate::steps::JobContext;
 use crate::steps::attempts::{Attempt, Ended, Which, first_to_end_well};
+use crate::steps::bounds;
 use crate::steps::captions::{SCRIPT_FILE, captions_folder};
 use crate::steps::reuse::Keys;
 use crate::stragglers::{Alike, Course};
@@ -162,7 +163,8 @@ impl Encoding<'_> {
         let args = command::encode_video(&encode.only(missing), from, folder, threads);
         let read: Vec<PathBuf> = inputs.into_iter().chain(captions).chain(images).chain(analysis).collect();
         let metered = Metered { plan, task, furthest: &self.furthest };
-        let finished = ffmpeg(context, "encoding the video", args, &read, folder, Some(metered)).await?;
+        let outputs = Outputs { folder, bounds: bounds::of_video(encode) };
+        let finished = ffmpeg(context, "encoding the video", args, &read, outputs, Some(metered)).await?;
         let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
         let measured = measure_samples(context, encode, (missing, threads), folder).await;
         let user_cpu_ms = finished.user_cpu_ms + measured.inspect_err(|_| context.lose(cpu_ms))?;
@@ -194,7 +196,8 @@ async fn measure_samples(
         let index = rendition.index;
         let measure = async |metric| {
             let args = command::measure_quality(index, metric, folder, threads);
-            ffmpeg(context, "measuring a sample", args, &[], folder, None).await
+            let outputs = Outputs { folder, bounds: bounds::of_video(encode) };
+            ffmpeg(context, "measuring a sample", args, &[], outputs, None).await
         };
         match measure(sampling.metric).await {
             Ok(finished) => cpu_ms += finished.user_cpu_ms + finished.system_cpu_ms,

@@ -10,7 +10,8 @@ use abanico_package::key_frame_bytes;
 use abanico_plan::{SegmentedOutput, TransportStream};
 
 use super::super::JobContext;
-use super::super::encode::ffmpeg;
+use super::super::bounds;
+use super::super::encode::{Outputs, ffmpeg};
 use super::{CutSegment, CutStream, segment_name};
 use crate::failure;
 use crate::job_machine::Failure;
@@ -26,7 +27,8 @@ pub(super) async fn cut(
     let args = command::segment(output, numbers, video, audio, folder);
     let inputs: Vec<PathBuf> =
         video.iter().map(|path| path.to_path_buf()).chain(audio.iter().cloned()).collect();
-    let finished = ffmpeg(context, "cutting segments", args, &inputs, folder, None).await?;
+    let outputs = Outputs { folder, bounds: bounds::of_copies(&inputs) };
+    let finished = ffmpeg(context, "cutting segments", args, &inputs, outputs, None).await?;
     check_count(output, folder)?;
     let segments = segments(output, numbers, folder);
     let segments = segments.map_err(|error| failure::from_disk("measure the segments", &error))?;
