@@ -12,15 +12,17 @@ from botocore.exceptions import ClientError
 from harness import Server
 from plain_http import Answer, connect, send, signed
 
-PLACE = {"Bucket": "uploads", "Key": "answers/k"}
-PATH = "/uploads/answers/k"
+PLACE = {"Bucket": "things", "Key": "answers/k"}
+PATH = "/things/answers/k"
 MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
 def stocked(server: Server) -> Server:
+    # Its objects start no jobs.
+    server.s3.create_bucket(Bucket="things")
     server.s3.put_object(**PLACE, Body=b"0123456789", ContentType="video/mp4")
-    server.s3.put_object(Bucket="uploads", Key="answers/empty", Body=b"")
+    server.s3.put_object(Bucket="things", Key="answers/empty", Body=b"")
     return server
 
 
@@ -40,7 +42,7 @@ def code(call: object, **arguments: object) -> str:
 
 def in_parts(server: Server, key: str, **options: object) -> tuple[list[bytes], dict]:
     """Uploads an object in two parts and returns them and the answer."""
-    s3, place, parts = server.s3, {"Bucket": "uploads", "Key": key}, [b"a" * (5 * MIB), b"end"]
+    s3, place, parts = server.s3, {"Bucket": "things", "Key": key}, [b"a" * (5 * MIB), b"end"]
     upload = s3.create_multipart_upload(**place, **options)["UploadId"]
     listed = []
     for number, part in enumerate(parts, 1):
@@ -50,7 +52,7 @@ def in_parts(server: Server, key: str, **options: object) -> tuple[list[bytes], 
 
 
 def test_connection_ends_after_an_empty_body_that_was_waited_for(stocked: Server) -> None:
-    path = "/uploads/answers/expected"
+    path = "/things/answers/expected"
     headers = {**signed(stocked, "PUT", path, {"Content-Length": "0"}), "Expect": "100-continue", "Content-Length": "0"}
     connection = connect(stocked)
     connection.sendall("\r\n".join([f"PUT {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode())
@@ -58,7 +60,7 @@ def test_connection_ends_after_an_empty_body_that_was_waited_for(stocked: Server
     while chunk := connection.recv(65_536):
         received += chunk
     assert received.startswith(b"HTTP/1.1 200") and b"connection: close" in received.lower(), received
-    assert stocked.s3.head_object(Bucket="uploads", Key="answers/expected")["ContentLength"] == 0
+    assert stocked.s3.head_object(Bucket="things", Key="answers/expected")["ContentLength"] == 0
 
 
 def test_unchanged_object_is_told_by_its_headers(stocked: Server) -> None:
@@ -73,13 +75,13 @@ def test_unchanged_object_is_told_by_its_headers(stocked: Server) -> None:
 
 def test_location_of_a_completed_upload_is_an_address(stocked: Server) -> None:
     location = in_parts(stocked, "answers/a b+ü")[1]["Location"]
-    assert location == f"{stocked.endpoint}/uploads/answers/a%20b%2B%C3%BC"
+    assert location == f"{stocked.endpoint}/things/answers/a%20b%2B%C3%BC"
 
 
 def test_deletion_takes_a_thousand_keys(stocked: Server) -> None:
     objects = [{"Key": f"none/{number}"} for number in range(1001)]
-    assert code(stocked.s3.delete_objects, Bucket="uploads", Delete={"Objects": objects}) == "MalformedXML"
-    assert code(stocked.s3.delete_objects, Bucket="uploads", Delete={"Objects": objects[1:]}) == ""
+    assert code(stocked.s3.delete_objects, Bucket="things", Delete={"Objects": objects}) == "MalformedXML"
+    assert code(stocked.s3.delete_objects, Bucket="things", Delete={"Objects": objects[1:]}) == ""
 
 
 def test_presigned_address_is_valid_for_a_week_at_most(stocked: Server) -> None:
@@ -95,16 +97,16 @@ def test_part_comes_with_its_own_checksum(stocked: Server) -> None:
     parts, _ = in_parts(stocked, key, ChecksumAlgorithm="SHA256")
     for number, part in enumerate(parts, 1):
         for call in (stocked.s3.get_object, stocked.s3.head_object):
-            told = call(Bucket="uploads", Key=key, PartNumber=number, ChecksumMode="ENABLED")
+            told = call(Bucket="things", Key=key, PartNumber=number, ChecksumMode="ENABLED")
             assert told["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(part).digest()).decode()
             assert (told["ChecksumType"], told["PartsCount"]) == ("COMPOSITE", 2)
-    whole = stocked.s3.head_object(Bucket="uploads", Key=key, ChecksumMode="ENABLED")
+    whole = stocked.s3.head_object(Bucket="things", Key=key, ChecksumMode="ENABLED")
     assert whole["ChecksumSHA256"].endswith("-2") and "PartsCount" not in whole
-    assert "PartsCount" not in stocked.s3.get_object(Bucket="uploads", Key=key)
+    assert "PartsCount" not in stocked.s3.get_object(Bucket="things", Key=key)
 
 
 def test_metadata_has_two_kilobytes_at_most(stocked: Server) -> None:
-    s3, place = stocked.s3, {"Bucket": "uploads", "Key": "answers/meta"}
+    s3, place = stocked.s3, {"Bucket": "things", "Key": "answers/meta"}
     s3.put_object(**place, Body=b"x", Metadata={"name": "v" * 2044})
     assert s3.head_object(**place)["Metadata"] == {"name": "v" * 2044}
     more = {"Metadata": {"name": "v" * 2045}}
@@ -123,7 +125,7 @@ def test_range_that_is_none_is_ignored(stocked: Server, odd: str) -> None:
     address = stocked.s3.generate_presigned_url("get_object", Params={**PLACE, "ResponseContentType": "text/x"})
     answer = send(stocked, "GET", address, {"Range": odd})
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"0123456789", "text/x")
-    assert ask(stocked, "GET", "/uploads/answers/none", {"Range": odd}).code == "NoSuchKey"
+    assert ask(stocked, "GET", "/things/answers/none", {"Range": odd}).code == "NoSuchKey"
 
 
 def test_range_that_is_none_opens_no_door(stocked: Server) -> None:
@@ -140,7 +142,7 @@ def test_range_that_is_none_opens_no_door(stocked: Server) -> None:
 
 def test_empty_object_has_no_last_bytes(stocked: Server) -> None:
     for wanted in ("bytes=-1", "bytes=0-0", "bytes=0-"):
-        answer = ask(stocked, "GET", "/uploads/answers/empty", {"Range": wanted})
+        answer = ask(stocked, "GET", "/things/answers/empty", {"Range": wanted})
         assert (answer.status, answer.code) == (416, "InvalidRange"), wanted
 
 
@@ -148,8 +150,8 @@ def test_attributes_name_the_etag_without_quotes(stocked: Server) -> None:
     s3 = stocked.s3
     in_parts(stocked, "answers/attributes")
     for key in (PLACE["Key"], "answers/attributes"):
-        told = s3.get_object_attributes(Bucket="uploads", Key=key, ObjectAttributes=["ETag", "ObjectSize"])
-        assert f'"{told["ETag"]}"' == s3.head_object(Bucket="uploads", Key=key)["ETag"]
+        told = s3.get_object_attributes(Bucket="things", Key=key, ObjectAttributes=["ETag", "ObjectSize"])
+        assert f'"{told["ETag"]}"' == s3.head_object(Bucket="things", Key=key)["ETag"]
 
 
 def test_buckets_come_in_pages(stocked: Server) -> None:
@@ -167,7 +169,7 @@ def test_buckets_come_in_pages(stocked: Server) -> None:
 
 
 def test_head_tells_what_get_tells(stocked: Server) -> None:
-    s3, place = stocked.s3, {"Bucket": "uploads", "Key": "answers/tagged"}
+    s3, place = stocked.s3, {"Bucket": "things", "Key": "answers/tagged"}
     s3.put_object(**place, Body=b"x", Tagging="a=1&b=2")
     assert s3.head_object(**place)["ResponseMetadata"]["HTTPHeaders"]["x-amz-tagging-count"] == "2"
     assert "x-amz-tagging-count" not in s3.head_object(**PLACE)["ResponseMetadata"]["HTTPHeaders"]
@@ -181,18 +183,18 @@ def test_head_tells_what_get_tells(stocked: Server) -> None:
 
 
 def test_every_answer_has_the_id_of_its_request(stocked: Server) -> None:
-    missing = ask(stocked, "GET", "/uploads/answers/none")
+    missing = ask(stocked, "GET", "/things/answers/none")
     told = missing.headers["x-amz-request-id"]
     assert f"<RequestId>{told}</RequestId>".encode() in missing.body and re.fullmatch("[0-9A-F]{16}", told)
     others = [
-        ask(stocked, "GET", PATH), ask(stocked, "HEAD", "/uploads/answers/none"), send(stocked, "GET", PATH), send(stocked, "OPTIONS", PATH),
-        ask(stocked, "PUT", f"{PATH}?annotation"), send(stocked, "POST", "/uploads", {"content-type": "multipart/form-data; boundary=b"}, b"x"),
+        ask(stocked, "GET", PATH), ask(stocked, "HEAD", "/things/answers/none"), send(stocked, "GET", PATH), send(stocked, "OPTIONS", PATH),
+        ask(stocked, "PUT", f"{PATH}?annotation"), send(stocked, "POST", "/things", {"content-type": "multipart/form-data; boundary=b"}, b"x"),
     ]  # fmt: skip
     ids = [answer.headers["x-amz-request-id"] for answer in others]
     assert len({told, *ids}) == 7
     assert all(f"<RequestId>{id_}</RequestId>".encode() in answer.body for id_, answer in zip(ids, others, strict=True) if answer.body and answer.status >= 400)
     with pytest.raises(ClientError) as refusal:
-        stocked.s3.get_object(Bucket="uploads", Key="answers/none")
+        stocked.s3.get_object(Bucket="things", Key="answers/none")
     assert refusal.value.response["ResponseMetadata"]["RequestId"] in stocked.log()
 
 
@@ -212,30 +214,30 @@ def test_options_request_must_name_its_origin(stocked: Server) -> None:
 
 @pytest.mark.parametrize("list_of", ["", "list-type=2&", "uploads&"])
 def test_empty_delimiter_is_none_and_encoding_is_url(stocked: Server, list_of: str) -> None:
-    answer = ask(stocked, "GET", f"/uploads?{list_of}delimiter=&prefix=")
+    answer = ask(stocked, "GET", f"/things?{list_of}delimiter=&prefix=")
     assert answer.status == 200 and b"Delimiter" not in answer.body
-    assert b"<Delimiter>/</Delimiter>" in ask(stocked, "GET", f"/uploads?{list_of}delimiter=/").body
-    assert ask(stocked, "GET", f"/uploads?{list_of}encoding-type=base64").code == "InvalidArgument"
-    assert ask(stocked, "GET", f"/uploads?{list_of}encoding-type=url").status == 200
+    assert b"<Delimiter>/</Delimiter>" in ask(stocked, "GET", f"/things?{list_of}delimiter=/").body
+    assert ask(stocked, "GET", f"/things?{list_of}encoding-type=base64").code == "InvalidArgument"
+    assert ask(stocked, "GET", f"/things?{list_of}encoding-type=url").status == 200
 
 
 @pytest.mark.parametrize(("given", "kept"), [("deflate, gzip", "deflate, gzip"), ("gzip, aws-chunked", "gzip"), ("aws-chunked", None)])
 def test_content_encoding_comes_back_as_it_was(stocked: Server, given: str, kept: str | None) -> None:
-    assert ask(stocked, "PUT", "/uploads/answers/encoded", {"content-encoding": given}, b"x").status == 200
-    assert stocked.s3.head_object(Bucket="uploads", Key="answers/encoded").get("ContentEncoding") == kept
+    assert ask(stocked, "PUT", "/things/answers/encoded", {"content-encoding": given}, b"x").status == 200
+    assert stocked.s3.head_object(Bucket="things", Key="answers/encoded").get("ContentEncoding") == kept
 
 
 @pytest.mark.parametrize("digest", ["", "AAAA", "no base64"])
 def test_digest_must_be_one(stocked: Server, digest: str) -> None:
-    answer = ask(stocked, "PUT", "/uploads/answers/digest", {"content-md5": digest}, b"x")
-    assert answer.code == "InvalidDigest" and stocked.keys("uploads", "answers/digest") == []
+    answer = ask(stocked, "PUT", "/things/answers/digest", {"content-md5": digest}, b"x")
+    assert answer.code == "InvalidDigest" and stocked.keys("things", "answers/digest") == []
 
 
 def test_copy_has_the_checksum_that_is_wanted(stocked: Server) -> None:
-    s3, copy = stocked.s3, {"Bucket": "uploads", "Key": "answers/summed"}
+    s3, copy = stocked.s3, {"Bucket": "things", "Key": "answers/summed"}
     parts, _ = in_parts(stocked, "answers/source", ChecksumAlgorithm="CRC32C")
     wanted = base64.b64encode(hashlib.sha256(b"".join(parts)).digest()).decode()
-    told = s3.copy_object(**copy, CopySource={"Bucket": "uploads", "Key": "answers/source"}, ChecksumAlgorithm="SHA256")
+    told = s3.copy_object(**copy, CopySource={"Bucket": "things", "Key": "answers/source"}, ChecksumAlgorithm="SHA256")
     assert (told["CopyObjectResult"]["ChecksumSHA256"], told["CopyObjectResult"]["ChecksumType"]) == (wanted, "FULL_OBJECT")
     head = s3.head_object(**copy, ChecksumMode="ENABLED")
     assert (head["ChecksumSHA256"], head["ChecksumType"]) == (wanted, "FULL_OBJECT") and "ChecksumCRC32C" not in head
@@ -243,7 +245,7 @@ def test_copy_has_the_checksum_that_is_wanted(stocked: Server) -> None:
 
 
 def test_completion_may_name_the_type_of_its_checksum(stocked: Server) -> None:
-    s3, place = stocked.s3, {"Bucket": "uploads", "Key": "answers/typed"}
+    s3, place = stocked.s3, {"Bucket": "things", "Key": "answers/typed"}
     upload = s3.create_multipart_upload(**place, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")["UploadId"]
     part = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"x", ChecksumAlgorithm="CRC32")
     wish = {**place, "UploadId": upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}}
@@ -263,11 +265,11 @@ def test_bucket_has_a_hundred_cors_rules_at_most(stocked: Server) -> None:
 
 def test_document_over_its_limit_is_the_senders_fault(stocked: Server) -> None:
     document = b"<Delete>" + b" " * (9 * MIB) + b"</Delete>"
-    answer = ask(stocked, "POST", "/uploads?delete=", {}, document)
+    answer = ask(stocked, "POST", "/things?delete=", {}, document)
     assert (answer.status, answer.code) == (400, "MaxMessageLengthExceeded")
 
 
 def test_malformed_document_is_not_in_the_log(stocked: Server) -> None:
-    answer = ask(stocked, "POST", "/uploads?delete=", {}, b"<Delete><Object><Key>whispered-words</Key></Delete>")
+    answer = ask(stocked, "POST", "/things?delete=", {}, b"<Delete><Object><Key>whispered-words</Key></Delete>")
     assert (answer.status, answer.code) == (400, "MalformedXML")
     assert answer.headers["x-amz-request-id"] in stocked.log() and "whispered-words" not in stocked.log()

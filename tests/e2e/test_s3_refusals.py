@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from harness import Server
 from plain_http import form, send, signed
 
-PLACE = {"Bucket": "uploads", "Key": "kept"}
-ELSEWHERE = {"Bucket": "uploads", "Key": "made"}
+PLACE = {"Bucket": "things", "Key": "kept"}
+ELSEWHERE = {"Bucket": "things", "Key": "made"}
 KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
 NEXT_YEAR = datetime.datetime(2030, 1, 1)
 # What a request may ask of a new object, and AWS's answer, or 501 where AWS would do it.
@@ -38,6 +38,8 @@ UNSERVED: list[tuple[dict[str, object], str]] = [
 
 @pytest.fixture(scope="module")
 def stocked(server: Server) -> Server:
+    # Its objects start no jobs.
+    server.s3.create_bucket(Bucket="things")
     server.s3.put_object(**PLACE, Body=b"kept", Tagging="a=b")
     return server
 
@@ -55,8 +57,8 @@ def unchanged(server: Server) -> bool:
     """Whether the object is as it was and nothing was made."""
     kept = server.s3.get_object(**PLACE)
     tags = server.s3.get_object_tagging(**PLACE)["TagSet"]
-    begun = server.s3.list_multipart_uploads(Bucket="uploads").get("Uploads", [])
-    return kept["Body"].read() == b"kept" and tags == [{"Key": "a", "Value": "b"}] and not begun and server.keys("uploads", "made") == []
+    begun = server.s3.list_multipart_uploads(Bucket="things").get("Uploads", [])
+    return kept["Body"].read() == b"kept" and tags == [{"Key": "a", "Value": "b"}] and not begun and server.keys("things", "made") == []
 
 
 @pytest.mark.parametrize(("asked", "expected"), UNSERVED, ids=lambda given: str(given)[:50])
@@ -88,12 +90,12 @@ def test_other_version_is_never_the_object(stocked: Server) -> None:
     upload = s3.create_multipart_upload(**ELSEWHERE)["UploadId"]
     assert code(s3.upload_part_copy, **ELSEWHERE, UploadId=upload, PartNumber=1, CopySource={**PLACE, **other}) == "InvalidArgument"
     s3.abort_multipart_upload(**ELSEWHERE, UploadId=upload)
-    answer = s3.delete_objects(Bucket="uploads", Delete={"Objects": [{"Key": "kept", **other}]})
+    answer = s3.delete_objects(Bucket="things", Delete={"Objects": [{"Key": "kept", **other}]})
     assert [error["Code"] for error in answer["Errors"]] == ["NoSuchVersion"] and not answer.get("Deleted")
     assert unchanged(stocked)
 
 
-@pytest.mark.parametrize("path", ["/uploads/kept?uploadId=none", "/uploads/kept?partNumber=1", "/uploads/kept?versionId=1"])
+@pytest.mark.parametrize("path", ["/things/kept?uploadId=none", "/things/kept?partNumber=1", "/things/kept?versionId=1"])
 def test_part_without_its_upload_replaces_nothing(stocked: Server, path: str) -> None:
     answer = send(stocked, "PUT", path, signed(stocked, "PUT", path, body=b"part"), b"part")
     assert (answer.status, answer.code) == (400, "InvalidArgument")
@@ -116,8 +118,8 @@ def test_keys_of_customers_are_refused_everywhere(stocked: Server) -> None:
 def test_bucket_of_another_account_is_not_this_one(stocked: Server) -> None:
     s3, other = stocked.s3, {"ExpectedBucketOwner": "111111111111"}
     assert code(s3.delete_object, **PLACE, **other) == "AccessDenied"
-    assert code(s3.delete_objects, Bucket="uploads", Delete={"Objects": [{"Key": "kept"}]}, **other) == "AccessDenied"
-    assert code(s3.list_objects_v2, Bucket="uploads", **other) == "AccessDenied"
+    assert code(s3.delete_objects, Bucket="things", Delete={"Objects": [{"Key": "kept"}]}, **other) == "AccessDenied"
+    assert code(s3.list_objects_v2, Bucket="things", **other) == "AccessDenied"
     assert code(s3.delete_bucket, Bucket="renditions", **other) == "AccessDenied"
     assert code(s3.copy_object, **ELSEWHERE, CopySource=PLACE, ExpectedSourceBucketOwner="111111111111") == "AccessDenied"
     assert unchanged(stocked) and code(s3.head_bucket, Bucket="renditions", ExpectedBucketOwner="000000000000") == ""
@@ -152,10 +154,10 @@ def test_wishes_that_change_nothing_are_taken(stocked: Server) -> None:
 
 
 def test_encryption_by_the_server_is_told_back(stocked: Server) -> None:
-    s3, asked, place = stocked.s3, {"ServerSideEncryption": "AES256"}, {"Bucket": "uploads", "Key": "sse/k"}
+    s3, asked, place = stocked.s3, {"ServerSideEncryption": "AES256"}, {"Bucket": "things", "Key": "sse/k"}
     assert s3.put_object(**place, Body=b"x", **asked)["ServerSideEncryption"] == "AES256"
     assert s3.get_object(**place)["ServerSideEncryption"] == s3.head_object(**place)["ServerSideEncryption"] == "AES256"
-    copy = {"Bucket": "uploads", "Key": "sse/copy"}
+    copy = {"Bucket": "things", "Key": "sse/copy"}
     assert "ServerSideEncryption" not in s3.copy_object(**copy, CopySource=place)
     assert "ServerSideEncryption" not in s3.head_object(**copy)
     assert s3.copy_object(**copy, CopySource=PLACE, **asked)["ServerSideEncryption"] == "AES256"
@@ -180,14 +182,14 @@ def test_encryption_by_the_server_is_told_back(stocked: Server) -> None:
     ],
 )  # fmt: skip
 def test_form_is_served_as_asked_or_not(stocked: Server, field: str, value: str, expected: str) -> None:
-    made = stocked.s3.generate_presigned_post("uploads", "made", Fields={field: value}, Conditions=[{field: value}])
+    made = stocked.s3.generate_presigned_post("things", "made", Fields={field: value}, Conditions=[{field: value}])
     answer = send(stocked, "POST", made["url"], *form(made["fields"], b"x"))
     assert answer.code == expected, answer
     assert unchanged(stocked)
 
 
 def test_conditions_of_a_copy_hold_for_its_target(stocked: Server) -> None:
-    s3, target = stocked.s3, {"Bucket": "uploads", "Key": "conditions/target"}
+    s3, target = stocked.s3, {"Bucket": "things", "Key": "conditions/target"}
     copy = {**target, "CopySource": PLACE}
     assert code(s3.copy_object, **copy, IfMatch="*") == "NoSuchKey"
     etag = s3.put_object(**target, Body=b"old", IfNoneMatch="*")["ETag"]
@@ -203,8 +205,8 @@ def test_conditions_of_a_copy_hold_for_its_target(stocked: Server) -> None:
 def test_conditions_of_a_deletion_hold_for_each_key(stocked: Server) -> None:
     s3 = stocked.s3
     keys = [f"deletions/{name}" for name in ("right", "wrong", "size", "date", "any", "plain")]
-    etags = {key: s3.put_object(Bucket="uploads", Key=key, Body=b"123")["ETag"] for key in keys}
-    told = s3.head_object(Bucket="uploads", Key=keys[0])["LastModified"]
+    etags = {key: s3.put_object(Bucket="things", Key=key, Body=b"123")["ETag"] for key in keys}
+    told = s3.head_object(Bucket="things", Key=keys[0])["LastModified"]
     wishes = [
         {"Key": keys[0], "ETag": etags[keys[0]], "Size": 3, "LastModifiedTime": told},
         {"Key": keys[1], "ETag": '"other"'},
@@ -215,18 +217,18 @@ def test_conditions_of_a_deletion_hold_for_each_key(stocked: Server) -> None:
         {"Key": "deletions/none", "ETag": "*"},
         {"Key": "deletions/none"},
     ]
-    answer = s3.delete_objects(Bucket="uploads", Delete={"Objects": wishes})
+    answer = s3.delete_objects(Bucket="things", Delete={"Objects": wishes})
     assert [(error["Key"], error["Code"]) for error in answer["Errors"]] == [(key, "PreconditionFailed") for key in keys[1:4]] + [("deletions/none", "NoSuchKey")]
     assert {deleted["Key"] for deleted in answer["Deleted"]} == {keys[0], keys[4], keys[5], "deletions/none"}
     assert server_keys(stocked) == sorted(keys[1:4])
     for wrong in ({"IfMatch": '"other"'}, {"IfMatchSize": 4}, {"IfMatchLastModifiedTime": told + datetime.timedelta(days=1)}):
-        assert code(s3.delete_object, Bucket="uploads", Key=keys[1], **wrong) == "PreconditionFailed"
-    assert code(s3.delete_object, Bucket="uploads", Key=keys[1], IfMatch=etags[keys[1]], IfMatchSize=3) == ""
+        assert code(s3.delete_object, Bucket="things", Key=keys[1], **wrong) == "PreconditionFailed"
+    assert code(s3.delete_object, Bucket="things", Key=keys[1], IfMatch=etags[keys[1]], IfMatchSize=3) == ""
     assert server_keys(stocked) == sorted(keys[2:4])
 
 
 def server_keys(server: Server) -> list[str]:
-    return sorted(server.keys("uploads", "deletions/"))
+    return sorted(server.keys("things", "deletions/"))
 
 
 def test_documents_are_what_their_digests_say(stocked: Server) -> None:
@@ -239,7 +241,7 @@ def test_documents_are_what_their_digests_say(stocked: Server) -> None:
         ({"x-amz-checksum-sha512": "x"}, "NotImplemented"),
         ({"x-amz-sdk-checksum-algorithm": "XXHASH64"}, "NotImplemented"),
     ):
-        path = "/uploads?delete="
+        path = "/things?delete="
         answer = send(stocked, "POST", path, signed(stocked, "POST", path, headers, document), document)
         assert answer.code == expected, answer
     assert unchanged(stocked)
@@ -248,6 +250,6 @@ def test_documents_are_what_their_digests_say(stocked: Server) -> None:
 @pytest.mark.parametrize("name", ["sha512", "md5", "xxhash64", "xxhash3", "xxhash128"])
 def test_checksums_that_are_not_compared_are_refused(stocked: Server, name: str) -> None:
     for headers in ({f"x-amz-checksum-{name}": "x"}, {"x-amz-trailer": f"x-amz-checksum-{name}"}):
-        answer = send(stocked, "PUT", "/uploads/made", signed(stocked, "PUT", "/uploads/made", headers, b"x"), b"x")
+        answer = send(stocked, "PUT", "/things/made", signed(stocked, "PUT", "/things/made", headers, b"x"), b"x")
         assert answer.code == "NotImplemented", answer
     assert unchanged(stocked)
