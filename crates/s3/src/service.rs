@@ -25,7 +25,7 @@ use crate::answers::{name, request_id, strip, unquote};
 use crate::browser::{disarm, is_navigation};
 use crate::conditions::WriteConditions;
 use crate::cors::{CrossOrigin, no_preflight};
-use crate::document::{Verdict, compared};
+use crate::document::{Verdict, judged};
 use crate::door::{Door, Refusal, door, query_names};
 use crate::post_form::escaped;
 use crate::ranges::IgnoredRange;
@@ -195,7 +195,7 @@ fn target_conditions(headers: &HeaderMap) -> S3Result<WriteConditions> {
 
 /// Largest document that a request may have as its body. CompleteMultipartUpload with 10,000 parts and their checksums
 /// has less than 4 MiB.
-const DOCUMENT_MAX_BYTES: usize = 8 << 20;
+pub(crate) const DOCUMENT_MAX_BYTES: usize = 8 << 20;
 
 /// Called when a request turns out to be authenticated, before anything of its body is read. Whoever serves the
 /// endpoint puts it among the extensions of a request, for example to lift limits on strangers.
@@ -353,7 +353,7 @@ impl S3HttpService {
 
     async fn answer_signed(&self, request: Request<Body>) -> Response<Body> {
         let has_body = !http_body::Body::is_end_stream(request.body());
-        let (request, verdict) = compared(request);
+        let (request, verdict) = judged(request);
         let is_of_attributes = is_of_attributes(&request);
         let announced = http_body::Body::size_hint(request.body()).lower();
         let mut response = match self.service.call(request).await {
@@ -393,12 +393,10 @@ fn is_of_attributes<B>(request: &Request<B>) -> bool {
     request.method() == Method::GET && names.iter().any(|(name, _)| name == "attributes")
 }
 
-/// Says why a document could not be read: it is not what its digest says, it is too long, or something else is wrong
-/// with it.
+/// Says why a document could not be read: it was refused, it is too long, or something else is wrong with it.
 fn unreadable_document(announced_bytes: u64, verdict: &Verdict) -> s3s::S3Error {
-    if verdict.is_wrong() {
-        let message = "The digest you specified did not match what was received";
-        return s3s::S3Error::with_message(S3ErrorCode::BadDigest, message);
+    if let Some(refusal) = verdict.take() {
+        return refusal.into();
     }
     if announced_bytes > DOCUMENT_MAX_BYTES as u64 {
         let message = "Your request was too big: the document in its body may have 8 MiB";

@@ -1,7 +1,7 @@
 //! Decides from the head of a signed request whether this endpoint serves all that the request asks for.
 //!
-//! What AWS's model knows and this endpoint does not serve is refused before anything is read or changed. It never looks
-//! at a body: the members of documents are judged where they are parsed.
+//! What AWS's model knows and this endpoint does not serve is refused before anything is read or changed. Elements of
+//! documents are judged while they are read.
 
 mod generated;
 mod rules;
@@ -117,6 +117,17 @@ pub(crate) fn sieve(operation: &str, query: Option<&str>, headers: &HeaderMap, a
 /// Whether a name in a query makes a request another operation.
 pub(crate) fn is_subresource(name: &str) -> bool {
     SUBRESOURCES.contains(&name)
+}
+
+/// Refuses an element of a document, given as the path from its root. `s3s` skips elements that it does not know.
+///
+/// # Errors
+/// Fails if AWS knows the element and this endpoint does not act on it.
+pub(crate) fn sieve_element(path: &str) -> Result<()> {
+    match rules::of("*", path) {
+        Some(Rule::Refused(refusal)) => Err(refusal.error(path, "")),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a field of a form that asks for more than is served, as the same header of a PutObject.

@@ -235,7 +235,7 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     ("*", "CompleteMultipartUpload.Part.ChecksumXXHASH64", Refused(NotImplemented)),
     ("*", "CompleteMultipartUpload.Part.ChecksumXXHASH3", Refused(NotImplemented)),
     ("*", "CompleteMultipartUpload.Part.ChecksumXXHASH128", Refused(NotImplemented)),
-    // Other documents. Where they are parsed, elements that are refused are `NotImplemented` or `MalformedXML`.
+    // Other documents.
     ("*", "Delete.Object.Key", Honoured),
     ("*", "Delete.Object.VersionId", Honoured),
     ("*", "Delete.Object.ETag", Honoured),
