@@ -13,17 +13,23 @@ import pathlib
 import botocore
 
 
-def leaves(shapes, name, path, seen=()):
+def leaves(shapes, name, path, seen=(), is_flat=False):
     """The paths of a document's elements that have a value of their own."""
     shape = shapes[name]
     if name in seen:
         return []
     if shape["type"] == "structure" and shape["members"]:
         members = shape["members"].items()
-        found = [leaves(shapes, member["shape"], [*path, member.get("locationName", key)], (*seen, name)) for key, member in members]
-        return [leaf for part in found for leaf in part]
+        return [
+            leaf
+            for key, member in members
+            for leaf in leaves(
+                shapes, member["shape"], [*path, member.get("locationName", key)], (*seen, name), member.get("flattened", False)
+            )
+        ]
     if shape["type"] == "list":
-        return leaves(shapes, shape["member"]["shape"], path, (*seen, name))
+        step = [] if is_flat or shape.get("flattened") else [shape["member"].get("locationName", "member")]
+        return leaves(shapes, shape["member"]["shape"], [*path, *step], (*seen, name))
     return [".".join(path)]
 
 

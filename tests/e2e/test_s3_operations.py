@@ -44,7 +44,7 @@ def value(shape: Shape, name: str = "") -> object:
         return kinds[shape.type_name]
     if shape.type_name in ("integer", "long", "float", "double"):
         return 1
-    return {"CopySource": "kept/kept", "RenameSource": "/kept/kept"}.get(name) or (shape.enum or ["x"])[0]
+    return {"CopySource": "kept/kept", "RenameSource": "/kept/kept"}.get(name) or (shape.enum or ["x" * shape.metadata.get("min", 1)])[0]
 
 
 def arguments(operation: OperationModel, bucket: str) -> dict[str, object]:
