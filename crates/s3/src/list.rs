@@ -253,11 +253,9 @@ impl LocalS3 {
 /// Returns where a page after `marker` begins. A marker may be the common prefix that ended the last page: then the
 /// page begins after all keys with that prefix.
 fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
-    let is_common = delimiter.is_some_and(|delimiter| {
-        !delimiter.is_empty()
-            && marker.len() > prefix.len()
-            && marker.starts_with(prefix)
-            && marker.ends_with(delimiter)
+    let is_common = delimiter.filter(|delimiter| !delimiter.is_empty()).is_some_and(|delimiter| {
+        let rest = marker.strip_prefix(prefix).unwrap_or_default();
+        rest.find(delimiter).is_some_and(|place| place + delimiter.len() == rest.len())
     });
     match after_prefix(&marker) {
         Some(beyond) if is_common => From::At(beyond),
@@ -341,6 +339,8 @@ mod tests {
         assert!(matches!(marker("a/".to_owned(), "", Some("/")), From::At(text) if text == "a0"));
         assert!(matches!(marker("a/".to_owned(), "", None), From::After(text) if text == "a/"));
         assert!(matches!(marker("a/".to_owned(), "a/", Some("/")), From::After(text) if text == "a/"));
+        let overlaps = marker("ab/".to_owned(), "ab", Some("b/"));
+        assert!(matches!(overlaps, From::After(text) if text == "ab/"), "the delimiter comes after the prefix");
     }
 
     #[test]
