@@ -1,10 +1,12 @@
-//! Generates Rust types and tables from the extract of AWS's MediaConvert model.
+//! Generates Rust types and tables from the extracts of AWS's MediaConvert and S3 models.
 //!
-//! Turns `mediaconvert.json` into `generated.rs` and `generated_tables.rs` of the crate `model`. The types follow the
-//! extract exactly: there are no hand-written exceptions for single members.
+//! Turns `mediaconvert.json` into `generated.rs` and `generated_tables.rs` of the crate `model`, and `s3.json` into the
+//! table of operations of the crate `s3`. Both follow the extracts exactly: there are no hand-written exceptions for
+//! single members.
 
 pub mod extract;
 mod names;
+mod s3;
 mod tables;
 mod types;
 
@@ -27,6 +29,14 @@ pub fn generate(extract: &str, workspace: &Path) -> anyhow::Result<Vec<Generated
         ("crates/model/src/generated.rs", formatted(&types::types(&model), workspace)?),
         ("crates/model/src/generated_tables.rs", formatted(&tables::tables(&model), workspace)?),
     ])
+}
+
+/// Generates the table of S3's operations from the text of its extract, as [`generate`] does.
+///
+/// # Errors
+/// Fails if the extract cannot be parsed, or if rustfmt is missing or rejects the generated text.
+pub fn generate_s3(extract: &str, workspace: &Path) -> anyhow::Result<GeneratedFile> {
+    Ok(("crates/s3/src/sieve/generated.rs", formatted(&s3::table(extract)?, workspace)?))
 }
 
 /// Returns the workspace's folder, which is the parent of this crate's folder.

@@ -5,20 +5,43 @@
 use rusqlite::{OptionalExtension, params};
 use s3s::S3ErrorCode;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
-    GetBucketAclOutput, GetBucketLocationOutput, Grant, Grantee, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, Permission, Type,
+    Bucket, BucketLocationConstraint, CreateBucketConfiguration, CreateBucketInput, CreateBucketOutput,
+    DeleteBucketInput, GetBucketAclOutput, GetBucketLocationOutput, Grant, Grantee, HeadBucketOutput,
+    ListBucketsInput, ListBucketsOutput, Permission, Type,
 };
 
 use crate::LocalS3;
 use crate::error::{Error, Result};
 use crate::get::timestamp;
 use crate::index::now_ms;
-use crate::list::owner;
+use crate::list::{owner, token_key, token_of};
 use crate::record::require_bucket;
 
 /// The first region of S3, for which S3 returns no location constraint.
 const FIRST_REGION: &str = "us-east-1";
+/// S3's limit on the length of a page of buckets.
+const BUCKETS_MAX: i32 = 10_000;
+
+/// Refuses buckets of another region or kind than there are.
+fn check_configuration(configuration: &CreateBucketConfiguration, region: &str) -> Result<()> {
+    if configuration.bucket.is_some() || configuration.location.is_some() {
+        let message =
+            "A header you provided implies functionality that is not implemented: directory buckets";
+        return Err(Error::refused(S3ErrorCode::NotImplemented, message));
+    }
+    let wanted = configuration.location_constraint.as_ref().map(BucketLocationConstraint::as_str);
+    match wanted {
+        None | Some("") => Ok(()),
+        Some(wanted) if wanted == region => Ok(()),
+        Some(wanted) => Err(Error::refused(
+            S3ErrorCode::IllegalLocationConstraintException,
+            format!(
+                "The {wanted} location constraint is incompatible for the region specific endpoint this request \
+                 was sent to."
+            ),
+        )),
+    }
+}
 
 impl LocalS3 {
     /// Creates a bucket if it does not exist.
@@ -56,6 +79,9 @@ impl LocalS3 {
 
     pub(crate) async fn make_bucket(&self, input: CreateBucketInput) -> Result<CreateBucketOutput> {
         let region = &self.inner.options.region;
+        if let Some(configuration) = &input.create_bucket_configuration {
+            check_configuration(configuration, region)?;
+        }
         if self.has_bucket(&input.bucket).await? && region != FIRST_REGION {
             return Err(Error::refused(S3ErrorCode::BucketAlreadyOwnedByYou, "you already own the bucket"));
         }
@@ -81,6 +107,16 @@ impl LocalS3 {
 
     pub(crate) async fn all_buckets(&self, input: ListBucketsInput) -> Result<ListBucketsOutput> {
         let prefix = input.prefix.clone().unwrap_or_default();
+        let page = match input.max_buckets {
+            None => usize::MAX,
+            Some(most @ 1..=BUCKETS_MAX) => usize::try_from(most).unwrap_or(usize::MAX),
+            Some(_) => {
+                let message = "Argument max-buckets must be an integer between 1 and 10000";
+                return Err(Error::refused(S3ErrorCode::InvalidArgument, message));
+            }
+        };
+        let first = input.continuation_token.as_deref().map(token_key).transpose()?.unwrap_or_default();
+        let is_here = input.bucket_region.as_ref().is_none_or(|region| *region == self.inner.options.region);
         let read = self.inner.index.read(move |reader| {
             let mut statement =
                 reader.prepare_cached("SELECT name, created_ms FROM buckets ORDER BY name")?;
@@ -88,8 +124,11 @@ impl LocalS3 {
                 statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
             Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
         });
-        let buckets = read.await?.into_iter().filter(|(name, _)| name.starts_with(&prefix));
-        let buckets = buckets.map(|(name, created_ms)| Bucket {
+        let is_asked = |(name, _): &(String, i64)| is_here && name.starts_with(&prefix) && *name >= first;
+        let mut found: Vec<_> = read.await?.into_iter().filter(is_asked).collect();
+        let next = found.get(page).map(|(name, _)| token_of(name));
+        found.truncate(page);
+        let buckets = found.into_iter().map(|(name, created_ms)| Bucket {
             name: Some(name),
             creation_date: Some(timestamp(created_ms)),
             bucket_region: Some(self.inner.options.region.clone()),
@@ -98,7 +137,7 @@ impl LocalS3 {
             buckets: Some(buckets.collect()),
             owner: Some(owner()),
             prefix: input.prefix,
-            continuation_token: None,
+            continuation_token: next,
         })
     }
 

@@ -9,10 +9,12 @@ use s3s::S3Request;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
     ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart, ETag,
+    ServerSideEncryption,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
+use crate::answers::address_of;
 use crate::checksums::{Algorithm, Checksums, composed, hex, joined};
 use crate::commit::{Committed, NewObject, TRIES, changed_too_often};
 use crate::conditions::WriteConditions;
@@ -30,6 +32,8 @@ struct Answer {
     etag: String,
     checksums: Checksums,
     is_composite: bool,
+    #[serde(default)]
+    asks_for_encryption: bool,
 }
 
 /// The client's request to complete an upload.
@@ -39,6 +43,8 @@ struct Wish {
     key: String,
     listed: Vec<CompletedPart>,
     claimed: Checksums,
+    /// Whether the client says that the checksum is composite, if it says so.
+    is_composite: Option<bool>,
     size: Option<u64>,
     conditions: WriteConditions,
 }
@@ -135,6 +141,13 @@ fn plan(connection: &Connection, wish: &Wish) -> Result<Result<Planned, Answer>>
         ));
     }
     let upload = upload.record;
+    if wish.is_composite.is_some_and(|claimed| claimed != upload.is_composite) {
+        return Err(Error::refused(
+            S3ErrorCode::InvalidRequest,
+            "the checksum type differs from that of the upload",
+        ));
+    }
+    let asks_for_encryption = upload.attributes.asks_for_encryption;
     let checksums = sum_of(&upload, &chosen);
     verify(&checksums, &wish.claimed)?;
     let record = ObjectRecord {
@@ -151,7 +164,8 @@ fn plan(connection: &Connection, wish: &Wish) -> Result<Result<Planned, Answer>>
             .collect(),
         pieces: chosen.iter().flat_map(|part| part.content.pieces.clone()).collect(),
     };
-    let answer = Answer { etag: etag_of(&chosen), checksums, is_composite: upload.is_composite };
+    let answer =
+        Answer { etag: etag_of(&chosen), checksums, is_composite: upload.is_composite, asks_for_encryption };
     let new = NewObject {
         bucket: wish.bucket.clone(),
         key: wish.key.clone(),
@@ -220,20 +234,26 @@ impl LocalS3 {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> Result<CompleteMultipartUploadOutput> {
         let claimed = Checksums::claimed(&request.headers);
+        let place = address_of(&request.headers, &request.input.bucket, &request.input.key);
         let input = request.input;
+        let kind = input.checksum_type.as_ref().map(ChecksumType::as_str);
         let wish = Wish {
             id: input.upload_id,
             bucket: input.bucket.clone(),
             key: input.key.clone(),
             listed: input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default(),
             claimed,
+            is_composite: kind.map(|kind| kind == ChecksumType::COMPOSITE),
             size: input.mpu_object_size.map(i64::unsigned_abs),
             conditions: WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match },
         };
         let answer = self.complete_by(wish).await?;
         let kind = if answer.is_composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
         Ok(CompleteMultipartUploadOutput {
-            location: Some(format!("/{}/{}", input.bucket, input.key)),
+            location: Some(place),
+            server_side_encryption: answer
+                .asks_for_encryption
+                .then(|| ServerSideEncryption::from_static(ServerSideEncryption::AES256)),
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag: Some(ETag::Strong(answer.etag)),

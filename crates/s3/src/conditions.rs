@@ -2,11 +2,14 @@
 //!
 //! It does not read the index: callers look the object up inside the transaction that acts on it.
 
+use http::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 use s3s::S3ErrorCode;
-use s3s::dto::{ETagCondition, Timestamp};
+use s3s::dto::{ETagCondition, Timestamp, TimestampFormat};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
+use crate::get::timestamp;
+use crate::record::StoredObject;
 
 /// Conditions of a write.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +35,37 @@ impl WriteConditions {
     }
 }
 
+/// Conditions of a deletion.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeleteConditions {
+    /// Without quotes; `*` for any.
+    pub etag: Option<String>,
+    pub size: Option<i64>,
+    pub modified: Option<Timestamp>,
+}
+
+impl DeleteConditions {
+    /// Refuses the deletion if the conditions do not hold. `object` is `None` if there is no object.
+    pub(crate) fn check(&self, key: &str, object: Option<&StoredObject>) -> Result<()> {
+        let Self { etag, size, modified } = self;
+        if etag.is_none() && size.is_none() && modified.is_none() {
+            return Ok(());
+        }
+        let Some(object) = object else { return Err(Error::no_such_key(key)) };
+        if etag.as_ref().is_some_and(|etag| etag != "*" && *etag != object.etag) {
+            return Err(failed("If-Match"));
+        }
+        if size.is_some_and(|size| u64::try_from(size) != Ok(object.size)) {
+            return Err(failed("x-amz-if-match-size"));
+        }
+        let seconds = |date: &Timestamp| OffsetDateTime::from(date.clone()).unix_timestamp();
+        if modified.as_ref().is_some_and(|date| seconds(date) != object.modified_ms.div_euclid(1_000)) {
+            return Err(failed("x-amz-if-match-last-modified-time"));
+        }
+        Ok(())
+    }
+}
+
 /// Conditions of a read, or of a copy's source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadConditions {
@@ -52,8 +86,8 @@ impl ReadConditions {
             _ => {}
         }
         match (&self.if_none_match, &self.if_modified_since) {
-            (Some(condition), _) if matches(condition, etag) => Err(unchanged()),
-            (None, Some(date)) if !later_than(date) => Err(unchanged()),
+            (Some(condition), _) if matches(condition, etag) => Err(unchanged(etag, modified_ms)),
+            (None, Some(date)) if !later_than(date) => Err(unchanged(etag, modified_ms)),
             _ => Ok(()),
         }
     }
@@ -72,8 +106,18 @@ fn failed(condition: &str) -> Error {
     Error::refused(S3ErrorCode::PreconditionFailed, format!("the condition `{condition}` does not hold"))
 }
 
-fn unchanged() -> Error {
-    Error::refused(S3ErrorCode::NotModified, "the object is unchanged")
+/// The answer that an object is unchanged, with what tells the client which object that is.
+fn unchanged(etag: &str, modified_ms: i64) -> Error {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{etag}\"")) {
+        headers.insert(ETAG, value);
+    }
+    let mut date = Vec::new();
+    let is_date = timestamp(modified_ms).format(TimestampFormat::HttpDate, &mut date).is_ok();
+    if let (true, Ok(value)) = (is_date, HeaderValue::from_bytes(&date)) {
+        headers.insert(LAST_MODIFIED, value);
+    }
+    Error::not_modified(headers)
 }
 
 #[cfg(test)]
@@ -100,6 +144,35 @@ mod tests {
         assert_eq!(code(tag("\"a\""), None, Some("a")), None);
         assert_eq!(code(tag("\"b\""), None, Some("a")).as_deref(), Some("PreconditionFailed"));
         assert_eq!(code(tag("\"a\""), None, None).as_deref(), Some("NoSuchKey"));
+    }
+
+    #[test]
+    fn deletion_passes_only_if_its_conditions_hold() {
+        let object = StoredObject {
+            size: 3,
+            etag: "a".to_owned(),
+            modified_ms: 10_500,
+            sequencer: String::new(),
+            event_name: String::new(),
+            record: crate::record::ObjectRecord::default(),
+            label: None,
+        };
+        let code = |etag: Option<&str>, size, modified, object| {
+            let conditions = DeleteConditions { etag: etag.map(str::to_owned), size, modified };
+            conditions.check("k", object).err().map(|error| error.s3_code().to_owned())
+        };
+        assert_eq!(code(None, None, None, None), None);
+        assert_eq!(code(Some("a"), Some(3), date(10), Some(&object)), None);
+        assert_eq!(code(Some("*"), None, None, Some(&object)), None);
+        for failed in [
+            code(Some("b"), None, None, Some(&object)),
+            code(None, Some(4), None, Some(&object)),
+            code(None, Some(-1), None, Some(&object)),
+            code(None, None, date(11), Some(&object)),
+        ] {
+            assert_eq!(failed.as_deref(), Some("PreconditionFailed"));
+        }
+        assert_eq!(code(Some("*"), None, None, None).as_deref(), Some("NoSuchKey"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! CopyObject: makes a second object of the same blobs. It reads no bytes of the object.
+//! CopyObject: makes a second object of the same blobs. It reads the object only for a checksum that the client wants.
 
 use rusqlite::Transaction;
 use s3s::S3ErrorCode;
@@ -8,18 +8,23 @@ use s3s::dto::{
 };
 
 use crate::LocalS3;
-use crate::checksums::Algorithm;
+use crate::blobs::Held;
+use crate::checksums::{Algorithm, Checksums, Digester};
 use crate::commit::{NewObject, TRIES, changed_too_often};
 use crate::conditions::{ReadConditions, WriteConditions};
 use crate::error::{Error, Result};
-use crate::get::{checksum_type, timestamp};
+use crate::get::{BodyParts, checksum_type, timestamp};
 use crate::index::blocking;
 use crate::put::{attributes, check_key};
-use crate::record::{Attributes, object};
+use crate::record::{Attributes, StoredObject, object};
 
 /// Returns the bucket and key of a copy's source.
 pub(crate) fn source_of(source: CopySource) -> Result<(String, String)> {
     match source {
+        // The version of an object without versions is called `null`.
+        CopySource::Bucket { version_id: Some(version), .. } if &*version != "null" => {
+            Err(Error::refused(S3ErrorCode::InvalidArgument, "Invalid version id specified"))
+        }
         CopySource::Bucket { bucket, key, .. } => Ok((bucket.into(), key.into())),
         _ => Err(Error::refused(
             S3ErrorCode::InvalidArgument,
@@ -42,8 +47,15 @@ macro_rules! source_conditions {
 pub(crate) use source_conditions;
 
 impl LocalS3 {
-    pub(crate) async fn copy(&self, mut input: CopyObjectInput) -> Result<CopyObjectOutput> {
+    /// Copies an object if the conditions on its source, and `target` on the object at the new place, hold.
+    pub(crate) async fn copy_if(
+        &self,
+        mut input: CopyObjectInput,
+        target: WriteConditions,
+    ) -> Result<CopyObjectOutput> {
         check_key(&input.key)?;
+        let algorithm = input.checksum_algorithm.as_ref().map(|it| Algorithm::named(it.as_str()));
+        let algorithm = algorithm.transpose()?;
         let conditions = source_conditions!(input);
         let replaces_metadata =
             input.metadata_directive.as_ref().is_some_and(|it| it.as_str() == MetadataDirective::REPLACE);
@@ -60,17 +72,35 @@ impl LocalS3 {
         }
         let s3 = self.clone();
         let run = blocking(move || {
+            // Reading takes long, so it comes before the key is held.
+            let mut sums = match algorithm {
+                Some(algorithm) => {
+                    let (source, held) = s3.look_up_and_hold_now(&bucket, &key)?;
+                    conditions.check_source(&source.etag, source.modified_ms)?;
+                    Some(s3.whole_sum(&source, held, algorithm)?)
+                }
+                None => None,
+            };
             let committed = {
                 let _turn = s3.inner.keys.hold(&input.bucket, &input.key);
                 let mut tries = (0..TRIES).map(|_| {
-                    let (source, _held) = s3.look_up_and_hold_now(&bucket, &key)?;
+                    let (source, held) = s3.look_up_and_hold_now(&bucket, &key)?;
                     conditions.check_source(&source.etag, source.modified_ms)?;
                     let mut record = source.record.clone();
+                    if let (Some(algorithm), Some((sequencer, whole))) = (algorithm, &mut sums) {
+                        if *sequencer != source.sequencer {
+                            (*sequencer, *whole) = s3.whole_sum(&source, held, algorithm)?;
+                            return Ok(None);
+                        }
+                        record.checksums = whole.clone();
+                        record.is_composite = false;
+                    }
                     if replaces_metadata {
                         record.attributes = given.clone();
                     }
                     let tags = if replaces_tags { &given.tags } else { &source.record.attributes.tags };
                     record.attributes.tags.clone_from(tags);
+                    record.attributes.asks_for_encryption = given.asks_for_encryption;
                     let new = NewObject {
                         bucket: input.bucket.clone(),
                         key: input.key.clone(),
@@ -82,7 +112,7 @@ impl LocalS3 {
                     };
                     let is_still =
                         |transaction: &Transaction<'_>| Ok(object(transaction, &bucket, &key)? == source);
-                    s3.commit_now(new, &WriteConditions::default(), is_still, |_| Ok(()))
+                    s3.commit_now(new, &target, is_still, |_| Ok(()))
                 });
                 tries.find_map(Result::transpose).unwrap_or_else(|| Err(changed_too_often()))?
             };
@@ -101,6 +131,26 @@ impl LocalS3 {
             checksum_sha256: sums.get(Algorithm::Sha256),
             checksum_type: Some(checksum_type(&copied.record)),
         };
-        Ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
+        Ok(CopyObjectOutput {
+            server_side_encryption: copied.record.attributes.encryption(),
+            copy_object_result: Some(result),
+            ..CopyObjectOutput::default()
+        })
+    }
+
+    /// Computes the checksum of a whole object, and returns it with the object's sequencer. Blocking.
+    fn whole_sum(
+        &self,
+        source: &StoredObject,
+        held: Held,
+        algorithm: Algorithm,
+    ) -> Result<(String, Checksums)> {
+        let pieces = source.record.pieces.clone();
+        let mut parts = BodyParts::new(self.inner.blobs.clone(), pieces, held);
+        let mut digester = Digester::new(&[algorithm]);
+        while let Some(chunk) = parts.read()? {
+            digester.update(&chunk);
+        }
+        Ok((source.sequencer.clone(), digester.finish().1))
     }
 }

@@ -21,6 +21,8 @@ use crate::LocalS3;
 use crate::error::{Error, Result};
 use crate::record::{from_text, require_bucket, to_text};
 
+/// S3's limit on the rules of a bucket.
+const RULES_MAX: usize = 100;
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
 /// One CORS rule, as the client stored it.
@@ -140,12 +142,27 @@ impl CrossOrigin {
     }
 }
 
-/// Returns the answer to a preflight that no rule allows, or that names no origin.
-pub(crate) fn refused() -> Response<Body> {
-    let error = s3s::S3Error::with_message(
+/// Returns the answer to a preflight that no rule allows.
+fn refused() -> Response<Body> {
+    error(s3s::S3Error::with_message(
         S3ErrorCode::AccessDenied,
         "no CORS rule of the bucket allows this request",
-    );
+    ))
+}
+
+/// Returns the answer to an OPTIONS request that asks for nothing: without an origin, or without a method.
+pub(crate) fn no_preflight(headers: &HeaderMap) -> Response<Body> {
+    let message = if headers.contains_key(ORIGIN) {
+        "Invalid Access-Control-Request-Method: null"
+    } else {
+        "Insufficient information. Origin request header needed."
+    };
+    let mut bad = s3s::S3Error::with_message(S3ErrorCode::Custom("BadRequest".into()), message);
+    bad.set_status_code(StatusCode::BAD_REQUEST);
+    error(bad)
+}
+
+fn error(error: s3s::S3Error) -> Response<Body> {
     error.to_http_response().unwrap_or_else(|_| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::FORBIDDEN;
@@ -201,6 +218,10 @@ impl LocalS3 {
     }
 
     pub(crate) async fn put_cors(&self, input: PutBucketCorsInput) -> Result<PutBucketCorsOutput> {
+        if input.cors_configuration.cors_rules.len() > RULES_MAX {
+            let message = "The number of CORS rules should not exceed allowed limit of 100 rules.";
+            return Err(Error::refused(S3ErrorCode::InvalidRequest, message));
+        }
         let rules = input.cors_configuration.cors_rules.into_iter().map(checked);
         let rules: Vec<Rule> = rules.collect::<Result<_>>()?;
         self.set_cors(input.bucket, Some(to_text(&rules))).await?;

@@ -14,6 +14,8 @@ pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// AWS's words for signatures of version 2.
 const ONLY_V4: &str =
     "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+/// S3's limit on how long a presigned address is valid: a week.
+const EXPIRES_MAX_S: i64 = 604_800;
 /// AWS's words for headers that are not part of the signature.
 const NOT_SIGNED: &str = "There were headers present in the request which were not signed";
 
@@ -88,7 +90,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the decoded names and values of a query.
-fn query_names(query: Option<&str>) -> Vec<(String, String)> {
+pub(crate) fn query_names(query: Option<&str>) -> Vec<(String, String)> {
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -140,12 +142,26 @@ fn query_claim(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal> {
     for name in ["X-Amz-Signature", "X-Amz-Date", "X-Amz-Expires"] {
         field(name)?;
     }
+    check_expiry(field("X-Amz-Expires")?).map_err(wrong)?;
     if field("X-Amz-Algorithm")? != ALGORITHM {
         return Err(wrong(format!("X-Amz-Algorithm only supports \"{ALGORITHM}\"")));
     }
     require_service(field("X-Amz-Credential")?)
         .map_err(|what| wrong(format!("Error parsing the X-Amz-Credential parameter; {what}.")))?;
     Ok(names(field("X-Amz-SignedHeaders")?))
+}
+
+/// Refuses a presigned address that would be valid for longer than S3 allows, in AWS's words.
+fn check_expiry(seconds: &str) -> Result<(), String> {
+    match seconds.parse::<i64>() {
+        Ok(..0) => Err("X-Amz-Expires must be non-negative".to_owned()),
+        Ok(..=EXPIRES_MAX_S) => Ok(()),
+        Ok(_) => Err(format!(
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less \
+             than {EXPIRES_MAX_S} seconds"
+        )),
+        Err(_) => Err("X-Amz-Expires should be a number".to_owned()),
+    }
 }
 
 fn names(list: &str) -> Vec<String> {
@@ -304,6 +320,21 @@ mod tests {
                 "{}",
                 parts.uri
             );
+        }
+    }
+
+    #[test]
+    fn address_is_valid_for_a_week_at_most() {
+        for (seconds, expected) in [
+            ("1", "passes"),
+            ("604800", "passes"),
+            ("604801", "AuthorizationQueryParametersError"),
+            ("99999999999999999999", "AuthorizationQueryParametersError"),
+            ("-1", "AuthorizationQueryParametersError"),
+            ("soon", "AuthorizationQueryParametersError"),
+        ] {
+            let query = by_query("host").replace("X-Amz-Expires=60", &format!("X-Amz-Expires={seconds}"));
+            assert_eq!(code(door(&parts("GET", &query, &[]))), expected, "{seconds}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A message never contains a credential.
 
+use http::HeaderMap;
 use s3s::{S3Error, S3ErrorCode};
 
 /// The kind of an [`Error`], for callers to act on.
@@ -31,6 +32,8 @@ pub struct Error {
     message: String,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Headers of the answer.
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What the system answers when the process (`EMFILE`) or the machine (`ENFILE`) has too many open files. It passes.
@@ -51,7 +54,13 @@ impl Error {
             }
             _ => ErrorKind::Invalid,
         };
-        Self { kind, code, message: message.into(), source: None }
+        Self { kind, code, message: message.into(), source: None, headers: None }
+    }
+
+    /// Makes the answer that an object is as the client has it, with the headers that describe it.
+    pub(crate) fn not_modified(headers: HeaderMap) -> Self {
+        let unchanged = Self::refused(S3ErrorCode::NotModified, "the object is unchanged");
+        Self { headers: Some(Box::new(headers)), ..unchanged }
     }
 
     pub(crate) fn no_such_bucket(bucket: &str) -> Self {
@@ -72,6 +81,7 @@ impl Error {
             code: S3ErrorCode::InternalError,
             message: format!("outbox entry `{id}` does not exist"),
             source: None,
+            headers: None,
         }
     }
 
@@ -81,6 +91,7 @@ impl Error {
             code: S3ErrorCode::InternalError,
             message: message.into(),
             source: None,
+            headers: None,
         }
     }
 
@@ -97,6 +108,7 @@ impl Error {
             code: S3ErrorCode::InternalError,
             message: format!("cannot {what}"),
             source: Some(source.into()),
+            headers: None,
         }
     }
 
@@ -108,6 +120,11 @@ impl Error {
     /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         self.kind == ErrorKind::Unavailable
+    }
+
+    /// Returns whether the request was refused for what it asks, with the disk and the index in order.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.kind, ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Invalid)
     }
 
     /// Returns whether a record of the index cannot be read, although the disk works.
@@ -164,6 +181,9 @@ impl From<Error> for S3Error {
         // s3s has no status for this code.
         if error.code == S3ErrorCode::NotModified {
             answer.set_status_code(http::StatusCode::NOT_MODIFIED);
+        }
+        if let Some(headers) = &error.headers {
+            answer.set_headers(headers.as_ref().clone());
         }
         answer.set_source(Box::new(error));
         answer

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::LocalS3;
 use crate::blobs::{Blobs, Held};
-use crate::checksums::Algorithm;
+use crate::checksums::{Algorithm, Checksums};
 use crate::conditions::ReadConditions;
 use crate::error::{Error, Result};
 use crate::index::blocking;
@@ -70,6 +70,8 @@ struct Span {
     first: u64,
     end: u64,
     is_partial: bool,
+    /// Checksums of these bytes, if they are known.
+    sums: Option<Checksums>,
 }
 
 impl Wanted {
@@ -79,22 +81,28 @@ impl Wanted {
         if let Some(number) = self.part {
             return part_span(object, number);
         }
-        let Some(range) = &self.range else { return Ok(Span { first: 0, end: size, is_partial: false }) };
-        let unfit = |_| Error::refused(S3ErrorCode::InvalidRange, "the range is outside the object");
-        let run = range.check(size).map_err(unfit)?;
-        Ok(Span { first: run.start, end: run.end, is_partial: true })
+        let whole = Some(object.record.checksums.clone());
+        let Some(range) = &self.range else {
+            return Ok(Span { first: 0, end: size, is_partial: false, sums: whole });
+        };
+        let unfit = || Error::refused(S3ErrorCode::InvalidRange, "the range is outside the object");
+        let run = range.check(size).ok().filter(|run| !run.is_empty()).ok_or_else(unfit)?;
+        // S3 sends the checksums of the whole object only with the whole object.
+        Ok(Span { first: run.start, end: run.end, is_partial: true, sums: None })
     }
 }
 
 fn part_span(object: &StoredObject, number: i32) -> Result<Span> {
     let parts = &object.record.parts;
     if parts.is_empty() && number == 1 {
-        return Ok(Span { first: 0, end: object.size, is_partial: object.size > 0 });
+        let sums = Some(object.record.checksums.clone());
+        return Ok(Span { first: 0, end: object.size, is_partial: object.size > 0, sums });
     }
     let mut first = 0;
     for part in parts {
         if part.number == number {
-            return Ok(Span { first, end: first + part.size, is_partial: part.size > 0 });
+            let sums = Some(part.checksums.clone());
+            return Ok(Span { first, end: first + part.size, is_partial: part.size > 0, sums });
         }
         first += part.size;
     }
@@ -103,18 +111,18 @@ fn part_span(object: &StoredObject, number: i32) -> Result<Span> {
 
 /// Sets the fields that the outputs of GET and HEAD share.
 macro_rules! describe {
-    ($output:ident, $object:ident, $span:ident, $sums:expr) => {
+    ($output:ident, $object:ident, $span:ident, $sums:expr, $is_part:expr) => {
         let record = $object.record;
         let kept = record.attributes.clone();
-        // S3 sends the checksums of the whole object only with the whole object.
-        if $sums && !$span.is_partial {
-            $output.checksum_crc32 = record.checksums.get(Algorithm::Crc32);
-            $output.checksum_crc32c = record.checksums.get(Algorithm::Crc32c);
-            $output.checksum_crc64nvme = record.checksums.get(Algorithm::Crc64Nvme);
-            $output.checksum_sha1 = record.checksums.get(Algorithm::Sha1);
-            $output.checksum_sha256 = record.checksums.get(Algorithm::Sha256);
+        if let Some(sums) = $span.sums.filter(|_| $sums) {
+            $output.checksum_crc32 = sums.get(Algorithm::Crc32);
+            $output.checksum_crc32c = sums.get(Algorithm::Crc32c);
+            $output.checksum_crc64nvme = sums.get(Algorithm::Crc64Nvme);
+            $output.checksum_sha1 = sums.get(Algorithm::Sha1);
+            $output.checksum_sha256 = sums.get(Algorithm::Sha256);
             $output.checksum_type = Some(checksum_type(&record));
         }
+        $output.server_side_encryption = kept.encryption();
         $output.accept_ranges = Some("bytes".to_owned());
         $output.cache_control = kept.cache_control;
         $output.content_disposition = kept.content_disposition;
@@ -130,7 +138,8 @@ macro_rules! describe {
             .then(|| format!("bytes {}-{}/{}", $span.first, $span.end.saturating_sub(1), $object.size));
         $output.e_tag = Some(ETag::Strong($object.etag));
         $output.last_modified = Some(timestamp($object.modified_ms));
-        $output.parts_count = i32::try_from(record.parts.len()).ok().filter(|count| *count > 0);
+        // S3 counts the parts only for those who ask for one.
+        $output.parts_count = i32::try_from(record.parts.len()).ok().filter(|count| $is_part && *count > 0);
     };
 }
 
@@ -147,7 +156,7 @@ impl LocalS3 {
             part: input.part_number,
             sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
         };
-        let sums = wanted.sums;
+        let (sums, is_part) = (wanted.sums, wanted.part.is_some());
         let (object, held) = self.look_up_and_hold(input.bucket, input.key).await?;
         let span = wanted.span(&object)?;
         let pieces = cut(&object.record.pieces, span.first, span.end);
@@ -155,11 +164,12 @@ impl LocalS3 {
         let body = BodyParts::new(self.inner.blobs.clone(), pieces, held);
         let mut output =
             GetObjectOutput { body: Some(body.stream()), tag_count: tags, ..GetObjectOutput::default() };
-        describe!(output, object, span, sums);
+        describe!(output, object, span, sums, is_part);
         Ok(output)
     }
 
-    pub(crate) async fn head(&self, input: HeadObjectInput) -> Result<(HeadObjectOutput, bool)> {
+    /// Returns the headers of an object, whether they are of a range of it, and the number of its tags.
+    pub(crate) async fn head(&self, input: HeadObjectInput) -> Result<(HeadObjectOutput, bool, usize)> {
         let wanted = Wanted {
             conditions: ReadConditions {
                 if_match: input.if_match,
@@ -171,12 +181,14 @@ impl LocalS3 {
             part: input.part_number,
             sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
         };
-        let sums = wanted.sums;
+        let (sums, is_part) = (wanted.sums, wanted.part.is_some());
         let object = self.inner.index.read(move |reader| object(reader, &input.bucket, &input.key)).await?;
         let span = wanted.span(&object)?;
+        let tags = object.record.attributes.tags.len();
+        let is_partial = span.is_partial;
         let mut output = HeadObjectOutput::default();
-        describe!(output, object, span, sums);
-        Ok((output, span.is_partial))
+        describe!(output, object, span, sums, is_part);
+        Ok((output, is_partial, tags))
     }
 
     /// Looks up an object and keeps its blobs from being swept.

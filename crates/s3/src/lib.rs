@@ -4,6 +4,7 @@
 //! object visible and queues its notifications. So a reader never sees a half-written object, no event is lost or sent
 //! for an object that does not exist, and a lost index can be rebuilt. The crate knows nothing of jobs.
 
+mod answers;
 mod blobs;
 mod browser;
 mod bucket_notifications;
@@ -14,6 +15,7 @@ mod complete;
 mod conditions;
 mod copy;
 mod cors;
+mod document;
 mod door;
 mod error;
 mod fsck;
@@ -33,11 +35,13 @@ mod post_form;
 mod publication;
 mod put;
 mod quarantine;
+mod ranges;
 mod receive;
 mod record;
 mod saved_buckets;
 mod schema;
 mod service;
+mod sieve;
 mod snapshot;
 mod stocktaking;
 mod tagging;
@@ -63,6 +67,9 @@ use blobs::Blobs;
 use error::Result;
 use index::Index;
 use key_locks::KeyLocks;
+
+/// Id of the account that owns all buckets.
+pub(crate) const ACCOUNT: &str = "000000000000";
 
 /// Configuration of the endpoint.
 #[derive(Clone, Debug)]

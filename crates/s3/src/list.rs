@@ -41,14 +41,28 @@ pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     None
 }
 
+/// Returns a delimiter that delimits something: S3 treats an empty one as none.
+pub(crate) fn given(delimiter: Option<String>) -> Option<String> {
+    delimiter.filter(|delimiter| !delimiter.is_empty())
+}
+
 /// Encodes names as the client requested.
 pub(crate) struct Encoder {
     is_url: bool,
 }
 
 impl Encoder {
-    pub(crate) fn new(asked: Option<&EncodingType>) -> Self {
-        Self { is_url: asked.is_some_and(|asked| asked.as_str() == EncodingType::URL) }
+    /// # Errors
+    /// Fails if the client asks for an encoding that S3 does not have.
+    pub(crate) fn new(asked: Option<&EncodingType>) -> Result<Self> {
+        match asked.map(EncodingType::as_str) {
+            None | Some("") => Ok(Self { is_url: false }),
+            Some(EncodingType::URL) => Ok(Self { is_url: true }),
+            Some(_) => Err(Error::refused(
+                S3ErrorCode::InvalidArgument,
+                "Invalid Encoding Method specified in Request",
+            )),
+        }
     }
 
     pub(crate) fn encode(&self, name: String) -> String {
@@ -180,8 +194,10 @@ fn common_prefixes(prefixes: Vec<String>, encoder: &Encoder) -> Option<Vec<Commo
 }
 
 impl LocalS3 {
-    pub(crate) async fn list_v2(&self, input: ListObjectsV2Input) -> Result<ListObjectsV2Output> {
+    pub(crate) async fn list_v2(&self, mut input: ListObjectsV2Input) -> Result<ListObjectsV2Output> {
         let (max_keys, limit) = limit(input.max_keys)?;
+        let encoder = Encoder::new(input.encoding_type.as_ref())?;
+        input.delimiter = given(input.delimiter);
         let from = match (&input.continuation_token, &input.start_after) {
             (Some(token), _) => From::At(token_key(token)?),
             (None, Some(after)) => From::After(after.clone()),
@@ -191,13 +207,12 @@ impl LocalS3 {
         let query =
             Query { bucket: input.bucket.clone(), prefix, delimiter: input.delimiter.clone(), from, limit };
         let page = self.inner.index.read(move |reader| page(reader, &query)).await?;
-        let encoder = Encoder::new(input.encoding_type.as_ref());
         Ok(ListObjectsV2Output {
             name: Some(input.bucket),
             key_count: i32::try_from(page.rows.len() + page.prefixes.len()).ok(),
             max_keys: Some(max_keys),
             is_truncated: Some(page.next.is_some()),
-            next_continuation_token: page.next.map(|next| TOKEN.encode(next)),
+            next_continuation_token: page.next.as_deref().map(token_of),
             contents: Some(contents(page.rows, &encoder, input.fetch_owner.unwrap_or(false))),
             common_prefixes: common_prefixes(page.prefixes, &encoder),
             continuation_token: input.continuation_token,
@@ -209,14 +224,15 @@ impl LocalS3 {
         })
     }
 
-    pub(crate) async fn list_v1(&self, input: ListObjectsInput) -> Result<ListObjectsOutput> {
+    pub(crate) async fn list_v1(&self, mut input: ListObjectsInput) -> Result<ListObjectsOutput> {
         let (max_keys, limit) = limit(input.max_keys)?;
+        let encoder = Encoder::new(input.encoding_type.as_ref())?;
+        input.delimiter = given(input.delimiter);
         let prefix = input.prefix.clone().unwrap_or_default();
         let from = marker(input.marker.clone().unwrap_or_default(), &prefix, input.delimiter.as_deref());
         let query =
             Query { bucket: input.bucket.clone(), prefix, delimiter: input.delimiter.clone(), from, limit };
         let page = self.inner.index.read(move |reader| page(reader, &query)).await?;
-        let encoder = Encoder::new(input.encoding_type.as_ref());
         let next_marker = if page.next.is_some() { page.last } else { None };
         Ok(ListObjectsOutput {
             name: Some(input.bucket),
@@ -237,11 +253,9 @@ impl LocalS3 {
 /// Returns where a page after `marker` begins. A marker may be the common prefix that ended the last page: then the
 /// page begins after all keys with that prefix.
 fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
-    let is_common = delimiter.is_some_and(|delimiter| {
-        !delimiter.is_empty()
-            && marker.len() > prefix.len()
-            && marker.starts_with(prefix)
-            && marker.ends_with(delimiter)
+    let is_common = delimiter.filter(|delimiter| !delimiter.is_empty()).is_some_and(|delimiter| {
+        let rest = marker.strip_prefix(prefix).unwrap_or_default();
+        rest.find(delimiter).is_some_and(|place| place + delimiter.len() == rest.len())
     });
     match after_prefix(&marker) {
         Some(beyond) if is_common => From::At(beyond),
@@ -249,7 +263,13 @@ fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
     }
 }
 
-fn token_key(token: &str) -> Result<String> {
+/// Returns a token for the page that begins at `key`.
+pub(crate) fn token_of(key: &str) -> String {
+    TOKEN.encode(key)
+}
+
+/// Returns the key that the page of a token begins at.
+pub(crate) fn token_key(token: &str) -> Result<String> {
     let bytes = TOKEN.decode(token).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
         Error::refused(S3ErrorCode::InvalidArgument, "the continuation token is not from this endpoint")
@@ -319,6 +339,8 @@ mod tests {
         assert!(matches!(marker("a/".to_owned(), "", Some("/")), From::At(text) if text == "a0"));
         assert!(matches!(marker("a/".to_owned(), "", None), From::After(text) if text == "a/"));
         assert!(matches!(marker("a/".to_owned(), "a/", Some("/")), From::After(text) if text == "a/"));
+        let overlaps = marker("ab/".to_owned(), "ab", Some("b/"));
+        assert!(matches!(overlaps, From::After(text) if text == "ab/"), "the delimiter comes after the prefix");
     }
 
     #[test]

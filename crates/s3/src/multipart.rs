@@ -199,6 +199,7 @@ impl LocalS3 {
             key: Some(key.clone()),
             checksum_algorithm: named,
             checksum_type: kind,
+            server_side_encryption: record.attributes.encryption(),
             ..CreateMultipartUploadOutput::default()
         };
         let write = self.inner.index.write(move |transaction| {
@@ -241,9 +242,11 @@ impl LocalS3 {
             label: None,
         };
         let sums = part.content.checksums.clone();
+        let server_side_encryption = upload.attributes.encryption();
         let e_tag = Some(ETag::Strong(part.etag.clone()));
         self.store_part(id, bucket, key, part).await?;
         Ok(UploadPartOutput {
+            server_side_encryption,
             e_tag,
             checksum_crc32: sums.get(Algorithm::Crc32),
             checksum_crc32c: sums.get(Algorithm::Crc32c),
@@ -264,6 +267,7 @@ impl LocalS3 {
         conditions.check_source(&source.etag, source.modified_ms)?;
         let run = copy_range(input.copy_source_range.as_deref(), source.size)?;
         let pieces = cut(&source.record.pieces, run.start, run.end);
+        let server_side_encryption = upload.attributes.encryption();
         let mut parts = BodyParts::new(self.inner.blobs.clone(), pieces.clone(), held);
         let digests = blocking(move || {
             let mut digester = Digester::new(&[upload.algorithm]);
@@ -292,7 +296,11 @@ impl LocalS3 {
             checksum_sha256: sums.get(Algorithm::Sha256),
         };
         self.store_part(input.upload_id, input.bucket, input.key, part).await?;
-        Ok(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() })
+        Ok(UploadPartCopyOutput {
+            server_side_encryption,
+            copy_part_result: Some(result),
+            ..UploadPartCopyOutput::default()
+        })
     }
 
     async fn upload(&self, id: &str, bucket: &str, key: &str) -> Result<Upload> {

@@ -11,22 +11,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
 use s3s::dto::{StreamingBlob, Timestamp, TimestampFormat};
 use s3s::{Body, S3ErrorCode};
 use time::OffsetDateTime;
 
-use crate::LocalS3;
+use crate::answers::{IN_PATH, address_of};
 use crate::checksums::{Checksums, hex, wanted};
 use crate::commit::NewObject;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
-use crate::put::{check_key, without_chunking};
+use crate::put::{check_key, checked_metadata, without_chunking};
 use crate::receive::{Claims, receive};
 use crate::record::{Attributes, ObjectRecord, require_bucket};
+use crate::sieve::sieve_field;
+use crate::{ACCOUNT, LocalS3};
 
 use fields::{FIELDS_MAX_BYTES, FileContent, FilePart, FormError, boundary, read_fields};
 use policy::Policy;
@@ -37,8 +39,6 @@ const FIELDS_TIMEOUT: Duration = Duration::from_secs(10);
 const FILE_MAX_BYTES: u64 = 5 << 30;
 /// What a form may have beside its file: the fields before it and what follows it.
 const AROUND_FILE_MAX_BYTES: u64 = 2 * FIELDS_MAX_BYTES as u64;
-/// Characters that are percent-encoded in the address of an object.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 /// Characters that are percent-encoded in a value of a query.
 const IN_QUERY: &AsciiSet = &IN_PATH.add(b'/');
 /// Stands for the name of the file on the sender's machine.
@@ -102,7 +102,8 @@ impl Fields {
             content_disposition: self.header("content-disposition")?,
             cache_control: self.header("cache-control")?,
             expires,
-            metadata,
+            metadata: checked_metadata(metadata)?,
+            asks_for_encryption: self.get("x-amz-server-side-encryption").is_some(),
             tags: self.get("tagging").map_or(Ok(Vec::new()), crate::tagging::parse_tag_document)?,
         })
     }
@@ -140,6 +141,9 @@ fn accept(
     let policy = signature::signed_policy(&|name| fields.get(name), secret, now)?;
     let policy = Policy::parse(policy)?;
     policy.check(bucket, &fields.0, now)?;
+    for (name, value) in &fields.0 {
+        sieve_field(name, value, ACCOUNT)?;
+    }
     let Some(key) = fields.get("key") else {
         let message = "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.";
         return Err(Error::refused(S3ErrorCode::InvalidArgument, message));
@@ -268,8 +272,7 @@ fn bucket_of(path: &str) -> Result<String> {
 
 /// Answers as the form asks: with a redirect, a status, or a short document.
 fn answer(fields: &Fields, headers: &HeaderMap, bucket: &str, key: &str, etag: &str) -> Response<Body> {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let place = format!("http://{host}/{bucket}/{}", utf8_percent_encode(key, IN_PATH));
+    let place = address_of(headers, bucket, key);
     let mut response = Response::new(Body::empty());
     let redirect = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
     if let Some(target) = redirect.and_then(|url| redirect_target(url, bucket, key, etag)) {
@@ -287,6 +290,10 @@ fn answer(fields: &Fields, headers: &HeaderMap, bucket: &str, key: &str, etag: &
     }
     if let Ok(value) = HeaderValue::from_str(&format!("\"{etag}\"")) {
         response.headers_mut().insert(http::header::ETAG, value);
+    }
+    if fields.get("x-amz-server-side-encryption").is_some() {
+        let name = HeaderName::from_static("x-amz-server-side-encryption");
+        response.headers_mut().insert(name, HeaderValue::from_static("AES256"));
     }
     if response.status() == StatusCode::CREATED {
         let document = format!(

@@ -2,6 +2,9 @@
 //!
 //! A new object becomes visible only once its blob is durable and its checksums were compared.
 
+use std::collections::BTreeMap;
+
+use rusqlite::Transaction;
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
     Error as ItemError, PutObjectInput, PutObjectOutput,
@@ -10,7 +13,7 @@ use s3s::{S3ErrorCode, S3Request};
 
 use crate::checksums::{Algorithm, Checksums, hex, wanted};
 use crate::commit::{Committed, NewObject, remove};
-use crate::conditions::WriteConditions;
+use crate::conditions::{DeleteConditions, WriteConditions};
 use crate::error::{Error, Result};
 use crate::receive::{Claims, receive};
 use crate::record::{Attributes, ObjectRecord, find_object, require_bucket};
@@ -19,6 +22,8 @@ use crate::LocalS3;
 
 /// S3's limit on the keys of one DeleteObjects.
 const DELETED_MAX: usize = 1_000;
+/// S3's limit on the names and values of an object's user metadata.
+const METADATA_MAX_BYTES: usize = 2_048;
 /// S3's limit on the length of a key.
 const KEY_MAX_BYTES: usize = 1_024;
 
@@ -50,19 +55,33 @@ macro_rules! attributes {
             content_disposition: $input.content_disposition.take(),
             cache_control: $input.cache_control.take(),
             expires: crate::put::expires_text($input.expires.as_ref()),
-            metadata: $input.metadata.take().unwrap_or_default().into_iter().collect(),
+            metadata: crate::put::checked_metadata(
+                $input.metadata.take().unwrap_or_default().into_iter().collect(),
+            )?,
             tags: crate::tagging::parse_tags($input.tagging.as_deref())?,
+            asks_for_encryption: $input.server_side_encryption.is_some(),
         }
     };
 }
 pub(crate) use attributes;
 
-/// Removes `aws-chunked`, which describes only the transfer, from a content encoding. Returns `None` if nothing is
-/// left.
+/// Refuses user metadata that is longer than S3 allows: answers with longer headers could not be read.
+pub(crate) fn checked_metadata(metadata: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    let length: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if length > METADATA_MAX_BYTES {
+        let message = "Your metadata headers exceed the maximum allowed metadata size";
+        return Err(Error::refused(S3ErrorCode::MetadataTooLarge, message));
+    }
+    Ok(metadata)
+}
+
+/// Removes `aws-chunked`, which describes only the transfer, from a content encoding and leaves the rest as it is.
+/// Returns `None` if nothing is left.
 pub(crate) fn without_chunking(value: &str) -> Option<String> {
-    let rest: Vec<_> =
-        value.split(',').map(str::trim).filter(|name| !matches!(*name, "aws-chunked" | "")).collect();
-    (!rest.is_empty()).then(|| rest.join(","))
+    let rest: Vec<_> = value.split(',').filter(|name| name.trim() != "aws-chunked").collect();
+    let rest = rest.join(",");
+    let rest = rest.trim();
+    (!rest.is_empty()).then(|| rest.to_owned())
 }
 
 impl LocalS3 {
@@ -107,6 +126,7 @@ impl LocalS3 {
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;
         Ok(PutObjectOutput {
+            server_side_encryption: object.record.attributes.encryption(),
             e_tag: Some(ETag::Strong(object.etag)),
             checksum_crc32: sums.get(Algorithm::Crc32),
             checksum_crc32c: sums.get(Algorithm::Crc32c),
@@ -135,19 +155,38 @@ impl LocalS3 {
     }
 
     pub(crate) async fn delete_one(&self, input: DeleteObjectInput) -> Result<DeleteObjectOutput> {
-        let Some(condition) = input.if_match else {
-            self.delete_keys(input.bucket, vec![input.key]).await?;
-            return Ok(DeleteObjectOutput::default());
+        let conditions = DeleteConditions {
+            etag: input.if_match.map(|condition| match condition.as_etag() {
+                Some(etag) => etag.value().to_owned(),
+                None => "*".to_owned(),
+            }),
+            size: input.if_match_size,
+            modified: input.if_match_last_modified_time,
         };
-        let conditions = WriteConditions { if_match: Some(condition), if_none_match: None };
-        let write = self.inner.index.write(move |transaction| {
-            let old = find_object(transaction, &input.bucket, &input.key)?;
-            conditions.check(&input.key, old.as_ref().map(|old| old.etag.as_str()))?;
-            remove(transaction, &input.bucket, &input.key)
-        });
-        write.await?;
-        self.sweep_quietly().await;
+        let wish = Wish { key: input.key, conditions, version: None };
+        self.delete_wished(input.bucket, vec![wish]).await?.remove(0).1?;
         Ok(DeleteObjectOutput::default())
+    }
+
+    /// Removes the objects whose conditions hold, in one transaction. Returns for each key whether it existed, or why it
+    /// stays. If the disk or the index fails, nothing is removed.
+    async fn delete_wished(&self, bucket: String, wishes: Vec<Wish>) -> Result<Vec<(String, Result<bool>)>> {
+        let write = self.inner.index.write(move |transaction| {
+            require_bucket(transaction, &bucket)?;
+            let delete = |wish: Wish| {
+                let deleted = wish.delete(transaction, &bucket);
+                match deleted {
+                    Err(error) if !error.is_refusal() => Err(error),
+                    answer => Ok((wish.key, answer)),
+                }
+            };
+            wishes.into_iter().map(delete).collect::<Result<Vec<_>>>()
+        });
+        let deleted = write.await?;
+        if deleted.iter().any(|(_, outcome)| matches!(outcome, Ok(true))) {
+            self.sweep_quietly().await;
+        }
+        Ok(deleted)
     }
 
     pub(crate) async fn delete_many(&self, input: DeleteObjectsInput) -> Result<DeleteObjectsOutput> {
@@ -157,23 +196,79 @@ impl LocalS3 {
             return Err(Error::refused(S3ErrorCode::MalformedXML, message));
         }
         let is_quiet = input.delete.quiet.unwrap_or(false);
-        let (fine, wrong): (Vec<_>, Vec<_>) =
-            input.delete.objects.into_iter().map(|object| object.key).partition(|key| check_key(key).is_ok());
-        self.delete_keys(input.bucket, fine.clone()).await?;
-        let errors: Vec<_> = wrong
-            .into_iter()
-            .map(|key| ItemError {
-                code: Some(S3ErrorCode::KeyTooLongError.as_str().to_owned()),
-                key: Some(key),
-                ..ItemError::default()
-            })
-            .collect();
-        let deleted =
-            fine.into_iter().map(|key| DeletedObject { key: Some(key), ..DeletedObject::default() });
+        let wishes = input.delete.objects.into_iter().map(|object| Wish {
+            key: object.key,
+            conditions: DeleteConditions {
+                etag: object.e_tag.map(|etag| etag.value().to_owned()),
+                size: object.size,
+                modified: object.last_modified_time,
+            },
+            version: object.version_id,
+        });
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for (key, outcome) in self.delete_wished(input.bucket, wishes.collect()).await? {
+            match outcome {
+                Ok(_) => deleted.push(DeletedObject { key: Some(key), ..DeletedObject::default() }),
+                Err(error) => errors.push(ItemError {
+                    code: Some(error.s3_code().to_owned()),
+                    message: Some(error.to_string()),
+                    key: Some(key),
+                    ..ItemError::default()
+                }),
+            }
+        }
         Ok(DeleteObjectsOutput {
-            deleted: (!is_quiet).then(|| deleted.collect()),
+            deleted: (!is_quiet).then_some(deleted),
             errors: (!errors.is_empty()).then_some(errors),
             ..DeleteObjectsOutput::default()
         })
+    }
+}
+
+/// A client's wish to delete an object.
+struct Wish {
+    key: String,
+    conditions: DeleteConditions,
+    version: Option<String>,
+}
+
+impl Wish {
+    /// Removes the object if it is what the client means. Returns whether it existed.
+    fn delete(&self, transaction: &Transaction<'_>, bucket: &str) -> Result<bool> {
+        check_key(&self.key)?;
+        // The version of an object without versions is called `null`.
+        if self.version.as_ref().is_some_and(|version| version != "null") {
+            return Err(Error::refused(S3ErrorCode::NoSuchVersion, "The specified version does not exist."));
+        }
+        let found = find_object(transaction, bucket, &self.key)?;
+        self.conditions.check(&self.key, found.as_ref())?;
+        remove(transaction, bucket, &self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_transfer_leaves_a_content_encoding() {
+        for (given, kept) in [
+            ("gzip", Some("gzip")),
+            ("deflate, gzip", Some("deflate, gzip")),
+            ("gzip, aws-chunked", Some("gzip")),
+            ("aws-chunked,gzip", Some("gzip")),
+            ("deflate, aws-chunked, gzip", Some("deflate, gzip")),
+            ("aws-chunked", None),
+            ("", None),
+        ] {
+            assert_eq!(without_chunking(given).as_deref(), kept, "{given}");
+        }
+    }
+
+    #[test]
+    fn metadata_has_two_kilobytes_at_most() {
+        let metadata = |length| [("name".to_owned(), "v".repeat(length))].into();
+        assert!(checked_metadata(metadata(2_044)).is_ok());
+        assert_eq!(checked_metadata(metadata(2_045)).unwrap_err().s3_code(), "MetadataTooLarge");
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use s3s::dto::ServerSideEncryption;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::checksums::Checksums;
@@ -33,6 +34,16 @@ pub(crate) struct Attributes {
     pub expires: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub tags: Vec<(String, String)>,
+    /// Whether the client asked for encryption with keys of the server, which is told back and does nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks_for_encryption: bool,
+}
+
+impl Attributes {
+    /// Returns the encryption to tell clients.
+    pub(crate) fn encryption(&self) -> Option<ServerSideEncryption> {
+        self.asks_for_encryption.then(|| ServerSideEncryption::from_static(ServerSideEncryption::AES256))
+    }
 }
 
 /// A part of an object that was created by a multipart upload.

@@ -10,19 +10,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::{Method, Request, Response, StatusCode, Uri};
 use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::*;
 use s3s::service::S3ServiceBuilder;
 use s3s::{Body, S3, S3ErrorCode, S3Request, S3Response, S3Result};
 
-use crate::LocalS3;
+use tracing::Instrument as _;
+
+use crate::answers::{name, request_id, strip, unquote};
 use crate::browser::{disarm, is_navigation};
-use crate::cors::{CrossOrigin, refused};
-use crate::door::{Door, Refusal, door};
+use crate::conditions::WriteConditions;
+use crate::cors::{CrossOrigin, no_preflight};
+use crate::document::{Verdict, judged};
+use crate::door::{Door, Refusal, door, query_names};
 use crate::post_form::escaped;
+use crate::ranges::IgnoredRange;
+use crate::sieve::sieve;
+use crate::{ACCOUNT, LocalS3};
 
 /// Implements `S3`. A listed operation gives only its input to its method; the others are written out here.
 macro_rules! operations {
@@ -32,6 +40,11 @@ macro_rules! operations {
             $(async fn $operation(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
                 Ok(S3Response::new(self.$method(request.input).await?))
             })*
+
+            async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+                let target = target_conditions(&request.headers)?;
+                Ok(S3Response::new(self.copy_if(request.input, target).await?))
+            }
 
             async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
                 Ok(S3Response::new(self.put(request).await?))
@@ -74,9 +87,29 @@ macro_rules! operations {
             }
 
             async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-                let (output, is_partial) = self.head(request.input).await?;
+                let mut input = request.input;
+                let asked = HeadObjectOutput {
+                    cache_control: input.response_cache_control.take(),
+                    content_disposition: input.response_content_disposition.take(),
+                    content_encoding: input.response_content_encoding.take(),
+                    content_language: input.response_content_language.take(),
+                    content_type: input.response_content_type.take(),
+                    expires: input.response_expires.take(),
+                    ..HeadObjectOutput::default()
+                };
+                let (mut output, is_partial, tags) = self.head(input).await?;
+                output.cache_control = asked.cache_control.or(output.cache_control);
+                output.content_disposition = asked.content_disposition.or(output.content_disposition);
+                output.content_encoding = asked.content_encoding.or(output.content_encoding);
+                output.content_language = asked.content_language.or(output.content_language);
+                output.content_type = asked.content_type.or(output.content_type);
+                output.expires = asked.expires.or(output.expires);
                 let status = is_partial.then_some(StatusCode::PARTIAL_CONTENT);
-                Ok(S3Response { status, ..S3Response::new(output) })
+                let mut response = S3Response { status, ..S3Response::new(output) };
+                if tags > 0 {
+                    response.headers.insert(TAG_COUNT, tags.into());
+                }
+                Ok(response)
             }
 
             async fn delete_object(
@@ -125,7 +158,6 @@ macro_rules! operations {
 }
 
 operations! {
-    copy_object(CopyObjectInput) -> CopyObjectOutput => copy;
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput => begin_upload;
     upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput => copy_part;
     list_parts(ListPartsInput) -> ListPartsOutput => upload_parts;
@@ -147,9 +179,23 @@ operations! {
     delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput => delete_tags;
 }
 
+/// Header with the number of an object's tags.
+const TAG_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
+
+/// Reads the conditions of a copy on the object that it would replace, which `s3s` does not know.
+fn target_conditions(headers: &HeaderMap) -> S3Result<WriteConditions> {
+    let condition = |name: HeaderName| {
+        let Some(value) = headers.get(&name).filter(|value| !value.is_empty()) else { return Ok(None) };
+        let parsed = ETagCondition::parse_http_header(value.as_bytes());
+        let wrong = |_| s3s::s3_error!(InvalidArgument, "invalid header: {}", name.as_str());
+        parsed.map(Some).map_err(wrong)
+    };
+    Ok(WriteConditions { if_match: condition(IF_MATCH)?, if_none_match: condition(IF_NONE_MATCH)? })
+}
+
 /// Largest document that a request may have as its body. CompleteMultipartUpload with 10,000 parts and their checksums
 /// has less than 4 MiB.
-const DOCUMENT_MAX_BYTES: usize = 8 << 20;
+pub(crate) const DOCUMENT_MAX_BYTES: usize = 8 << 20;
 
 /// Called when a request turns out to be authenticated, before anything of its body is read. Whoever serves the
 /// endpoint puts it among the extensions of a request, for example to lift limits on strangers.
@@ -162,7 +208,7 @@ impl OnAdmission {
         Self(Arc::new(call))
     }
 
-    fn tell(extensions: &http::Extensions) {
+    pub(crate) fn tell(extensions: &http::Extensions) {
         if let Some(Self(call)) = extensions.get::<Self>() {
             call();
         }
@@ -175,11 +221,32 @@ struct Signers;
 #[async_trait::async_trait]
 impl S3Access for Signers {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
-        if context.credentials().is_none() {
-            return Err(s3s::S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
-        }
+        let is_signed = context.credentials().is_some();
+        admit(context.s3_op().name(), is_signed, context.uri(), context.headers())?;
         OnAdmission::tell(context.extensions_mut());
         Ok(())
+    }
+}
+
+/// Admits a signed request that asks only for what is served. Nothing of its body is read, and nothing is changed.
+pub(crate) fn admit(operation: &str, is_signed: bool, uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
+    if !is_signed {
+        return Err(s3s::S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
+    }
+    Ok(sieve(operation, uri.query(), headers, ACCOUNT)?)
+}
+
+/// The keys that may sign.
+struct KeyPairs(Arc<BTreeMap<String, String>>);
+
+#[async_trait::async_trait]
+impl S3Auth for KeyPairs {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let unknown = || {
+            let message = "The AWS Access Key Id you provided does not exist in our records.";
+            s3s::S3Error::with_message(S3ErrorCode::InvalidAccessKeyId, message)
+        };
+        self.0.get(access_key).map(|secret| secret.clone().into()).ok_or_else(unknown)
     }
 }
 
@@ -189,17 +256,15 @@ impl LocalS3 {
     pub fn service(&self, credentials: Vec<(String, String)>) -> S3HttpService {
         let secrets: BTreeMap<_, _> =
             credentials.into_iter().filter(|(_, secret)| !secret.is_empty()).collect();
-        let mut auth = SimpleAuth::new();
-        for (access, secret) in &secrets {
-            auth.register(access.clone(), secret.clone().into());
-        }
+        let secrets = Arc::new(secrets);
         let mut config = S3Config::default();
         config.xml_max_body_size = DOCUMENT_MAX_BYTES;
         let mut builder = S3ServiceBuilder::new(self.clone());
-        builder.set_auth(auth);
+        builder.set_auth(KeyPairs(Arc::clone(&secrets)));
         builder.set_access(Signers);
+        builder.set_route(IgnoredRange::new(S3ServiceBuilder::new(self.clone()).build()));
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        S3HttpService { s3: self.clone(), service: builder.build(), secrets: Arc::new(secrets) }
+        S3HttpService { s3: self.clone(), service: builder.build(), secrets }
     }
 }
 
@@ -233,6 +298,16 @@ where
 
 impl S3HttpService {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let id = request_id();
+        // The log's lines about a request have the id that its client sees.
+        let span = tracing::error_span!("s3", request.id = %id);
+        let mut response = self.answer_nameless(request).instrument(span).await;
+        strip(&mut response);
+        name(&mut response, &id);
+        response
+    }
+
+    async fn answer_nameless(&self, request: Request<Body>) -> Response<Body> {
         let cross_origin = CrossOrigin::of(&request);
         let is_navigation = is_navigation(request.headers());
         if request.method() == Method::OPTIONS {
@@ -240,13 +315,14 @@ impl S3HttpService {
                 Some(cross_origin) => cross_origin.preflight(&self.s3).await,
                 None => None,
             };
-            return answer.unwrap_or_else(refused);
+            return answer.unwrap_or_else(|| no_preflight(request.headers()));
         }
         let is_http1 = request.version() <= http::Version::HTTP_11;
         let has_body = !http_body::Body::is_end_stream(request.body());
+        let waits = request.headers().contains_key(http::header::EXPECT);
         let mut response = self.answer_s3(request).await;
-        if is_http1 && has_body && is_failure(&response) {
-            // The body may be unread, and a client that waits for `100 Continue` never sends it. So the next bytes on
+        if is_http1 && ((has_body && is_failure(&response)) || (waits && !has_body)) {
+            // Who waits for `100 Continue` before an empty body gets none, and some clients then lose count. The body may be unread, and a client that waits for `100 Continue` never sends it. So the next bytes on
             // this connection could be the body or another request.
             response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
@@ -277,8 +353,10 @@ impl S3HttpService {
 
     async fn answer_signed(&self, request: Request<Body>) -> Response<Body> {
         let has_body = !http_body::Body::is_end_stream(request.body());
+        let (request, verdict) = judged(request);
+        let is_of_attributes = is_of_attributes(&request);
         let announced = http_body::Body::size_hint(request.body()).lower();
-        let response = match self.service.call(request).await {
+        let mut response = match self.service.call(request).await {
             Ok(response) => response,
             Err(error) => {
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
@@ -293,7 +371,10 @@ impl S3HttpService {
             && is_without_words(response.body())
         {
             // All errors of this crate have a message. `s3s` gives this one alone when it cannot read a document.
-            return error_response(unreadable_document(announced));
+            return error_response(unreadable_document(announced, &verdict));
+        }
+        if is_of_attributes && response.status().is_success() {
+            unquote(&mut response);
         }
         if is_failure(&response) {
             tracing::debug!(status = response.status().as_u16(), "an S3 request was refused");
@@ -306,8 +387,17 @@ fn is_failure(response: &Response<Body>) -> bool {
     response.status().is_client_error() || response.status().is_server_error()
 }
 
-/// Says why a document could not be read: it is too long, or something else is wrong with it.
-fn unreadable_document(announced_bytes: u64) -> s3s::S3Error {
+/// Whether this is a GetObjectAttributes.
+fn is_of_attributes<B>(request: &Request<B>) -> bool {
+    let names = query_names(request.uri().query());
+    request.method() == Method::GET && names.iter().any(|(name, _)| name == "attributes")
+}
+
+/// Says why a document could not be read: it was refused, it is too long, or something else is wrong with it.
+fn unreadable_document(announced_bytes: u64, verdict: &Verdict) -> s3s::S3Error {
+    if let Some(refusal) = verdict.take() {
+        return refusal.into();
+    }
     if announced_bytes > DOCUMENT_MAX_BYTES as u64 {
         let message = "Your request was too big: the document in its body may have 8 MiB";
         return s3s::S3Error::with_message(S3ErrorCode::MaxMessageLengthExceeded, message);

@@ -13,7 +13,7 @@ use crate::LocalS3;
 use crate::checksums::Algorithm;
 use crate::error::{Error, Result};
 use crate::get::{checksum_type, timestamp};
-use crate::list::{Encoder, owner};
+use crate::list::{Encoder, given, owner};
 use crate::multipart::{UploadRecord, open_upload, parts};
 use crate::record::{StoredObject, from_text, object, require_bucket};
 
@@ -90,12 +90,13 @@ impl LocalS3 {
 
     pub(crate) async fn uploads(
         &self,
-        input: ListMultipartUploadsInput,
+        mut input: ListMultipartUploadsInput,
     ) -> Result<ListMultipartUploadsOutput> {
+        input.delimiter = given(input.delimiter);
+        let encoder = Encoder::new(input.encoding_type.as_ref())?;
         let max = limit(input.max_uploads)?;
         let prefix = input.prefix.clone().unwrap_or_default();
         let found = self.uploads_after(&input, prefix.clone()).await?;
-        let encoder = Encoder::new(input.encoding_type.as_ref());
         let (mut told, mut prefixes) = (Vec::<MultipartUpload>::new(), Vec::<String>::new());
         let mut last: Option<(String, String)> = None;
         let mut is_truncated = false;

@@ -20,10 +20,11 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Uri};
 use s3s::S3Request;
 use s3s::dto::{
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedMultipartUpload, CompletedPart,
-    CopyObjectInput, CopySource, CreateMultipartUploadInput, ETag, GetObjectInput, PutObjectInput,
-    PutObjectOutput, StreamingBlob, UploadPartInput,
+    CopyObjectInput, CopyObjectOutput, CopySource, CreateMultipartUploadInput, ETag, GetObjectInput,
+    PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput,
 };
 
+use crate::conditions::WriteConditions;
 use crate::error::Result;
 use crate::{LocalS3, Options, Trigger};
 
@@ -87,6 +88,13 @@ fn copy_input(from: &str, to: &str) -> CopyObjectInput {
     copy.set_key(to.to_owned());
     copy.set_copy_source(source);
     copy.build().unwrap()
+}
+
+impl LocalS3 {
+    /// Copies an object whatever is at the new place.
+    async fn copy(&self, input: CopyObjectInput) -> Result<CopyObjectOutput> {
+        self.copy_if(input, WriteConditions::default()).await
+    }
 }
 
 fn listed(number: i32, etag: &str) -> CompletedPart {

@@ -188,3 +188,56 @@ async fn replacing_an_object_removes_its_tags() {
     fixture.put("k", "2").await;
     assert_eq!(tags().await, 0);
 }
+
+#[tokio::test]
+async fn copy_obeys_conditions_on_its_target() {
+    let fixture = fixture().await;
+    fixture.put("source", "new").await;
+    let old = fixture.put("target", "old").await.e_tag.unwrap();
+    let copy = |if_match: Option<&str>, if_none_match: Option<&str>| {
+        let condition = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+        let target =
+            WriteConditions { if_match: condition(if_match), if_none_match: condition(if_none_match) };
+        fixture.s3.copy_if(copy_input("source", "target"), target)
+    };
+    assert_eq!(code(copy(None, Some("*")).await), "PreconditionFailed");
+    assert_eq!(code(copy(Some("\"other\""), None).await), "PreconditionFailed");
+    assert_eq!(fixture.bytes("target").await.unwrap(), b"old");
+    assert_eq!(code(copy(Some(&format!("\"{}\"", old.value())), None).await), "success");
+    assert_eq!(fixture.bytes("target").await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn copy_computes_the_checksum_that_is_wanted() {
+    let fixture = fixture().await;
+    fixture.put("source", "123456789").await;
+    let mut input = copy_input("source", "copy");
+    input.checksum_algorithm = Some("CRC32".to_owned().into());
+    let result = fixture.s3.copy(input).await.unwrap().copy_object_result.unwrap();
+    assert_eq!((result.checksum_crc32.as_deref(), result.checksum_crc64nvme), (Some("y/Q5Jg=="), None));
+    let plain = fixture.s3.copy(copy_input("source", "plain")).await.unwrap().copy_object_result.unwrap();
+    assert!(plain.checksum_crc64nvme.is_some(), "without a wish, it keeps the source's");
+}
+
+#[tokio::test]
+async fn other_version_of_a_key_is_not_deleted() {
+    let fixture = fixture().await;
+    fixture.put("k", "x").await;
+    let object = |version: &str| ObjectIdentifier {
+        key: "k".to_owned(),
+        version_id: Some(version.to_owned()),
+        ..Default::default()
+    };
+    let delete = |version: &str| {
+        let delete = Delete { objects: vec![object(version)], quiet: Some(true) };
+        let mut input = DeleteObjectsInput::builder();
+        input.set_bucket(BUCKET.to_owned());
+        input.set_delete(delete);
+        fixture.s3.delete_many(input.build().unwrap())
+    };
+    let errors = delete("3sL4kqtJlcpXroDTDmJ").await.unwrap().errors.unwrap();
+    assert_eq!(errors[0].code.as_deref(), Some("NoSuchVersion"));
+    assert_eq!(fixture.bytes("k").await.unwrap(), b"x");
+    assert!(delete("null").await.unwrap().errors.is_none());
+    assert_eq!(code(fixture.bytes("k").await), "NoSuchKey");
+}
