@@ -10,6 +10,8 @@ import subprocess
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+from botocore.exceptions import ClientError
 from harness import Server
 
 ROLE = "arn:aws:iam::000000000000:role/r"
@@ -62,6 +64,16 @@ def fail(server: Server, job: dict) -> dict:
     done = server.wait_status(made["Id"])
     assert done["Status"] == "ERROR", done
     return done
+
+
+def refuse(server: Server, job: dict) -> str:
+    """Sends a job that must be refused, so that none is made, and returns the message."""
+    with pytest.raises(ClientError) as caught:
+        server.mediaconvert.create_job(Role=ROLE, Settings=job)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    error = caught.value.response["Error"]
+    assert error["Code"] == "BadRequestException", error
+    return error["Message"]
 
 
 def streams(file: Path) -> list[dict]:

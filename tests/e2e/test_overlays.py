@@ -11,7 +11,7 @@ import pytest
 from clips import Clip, Clips
 from harness import Server
 from media_facts import decode_complaints
-from outputs import fail, h264, output, run, settings, streams, upload
+from outputs import fail, h264, output, refuse, run, settings, streams, upload
 
 DARK = Clip(width=640, height=360, rate="25", frames=150, pattern="black", has_sound=False)
 WIDTH, HEIGHT = 640, 360
@@ -117,18 +117,35 @@ def test_colour_correction_follows_the_job(masters: Server, clips: Clips, tmp_pa
     assert max(abs(value - 128) for value in chroma) < 12
 
 
+def test_image_of_an_input_is_scaled_with_it(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    small = Clip(width=320, height=180, rate="25", frames=50, pattern="black", has_sound=False)
+    url = upload(masters, clips.file(small), "overlays/small.mp4")
+    inserter = {"InsertableImages": [image(ImageX=100, ImageY=50, StartTime="00:00:01:00")]}
+    marked = {"FileInput": url, "TimecodeSource": "ZEROBASED", "ImageInserter": inserter}
+    one = output("MP4", h264(), VideoDescription={"Width": WIDTH, "Height": HEIGHT})
+    run(masters, settings([{"FileInput": url}, marked], [one], "s3://renditions/overlays/two"))
+    file = masters.download("overlays/two.mp4", tmp_path / "two.mp4")
+    before, first, marked_frame = (luma(file, at) for at in (1.5, 2.5, 3.5))
+    assert mean(before, 0, 0, WIDTH, HEIGHT) < 5 and mean(first, 0, 0, WIDTH, HEIGHT) < 5
+    # The image is 100x60 at 100, 50 of an input that is enlarged to twice its size.
+    assert mean(marked_frame, 204, 104, 192, 112) > 230
+    assert mean(marked_frame, 0, 0, 190, HEIGHT) < 8 and mean(marked_frame, 410, 0, 200, HEIGHT) < 8
+
+
 def test_unusable_overlay_image_is_reported(masters: Server, clips: Clips) -> None:
     masters.s3.put_object(Bucket="masters", Key="letter.png", Body=b"dear all")
     url = upload(masters, clips.file(DARK), "overlays/refused.mp4")
 
-    def told(**members: object) -> tuple[int, str]:
+    def job(**members: object) -> dict:
         inserter = {"ImageInserter": {"InsertableImages": [image(**members)]}}
         one = output("MP4", h264(), VideoDescription={"VideoPreprocessors": inserter})
-        done = fail(masters, settings([{"FileInput": url}], [one], "s3://renditions/overlays/no"))
+        return settings([{"FileInput": url}], [one], "s3://renditions/overlays/no")
+
+    def told(**members: object) -> tuple[int, str]:
+        done = fail(masters, job(**members))
         return done["ErrorCode"], done["ErrorMessage"]
 
     code, words = told(ImageInserterInput="s3://masters/letter.png")
     assert code == 1010 and "s3://masters/letter.png" in words and "PNG" in words
     assert told(ImageInserterInput="s3://masters/none.png")[0] == 1404
-    code, words = told(ImageX=5000)
-    assert code == 1040 and "outside of the 320x180 frame" in words, words
+    assert "outside of the 320x180 frame" in refuse(masters, job(ImageX=5000))

@@ -33,6 +33,7 @@ use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
 use crate::kept::Kept;
 use crate::quotas::{self, Stored};
+use crate::resource_checks;
 use crate::resources::Resource;
 use crate::results::Results;
 use crate::room::FullDisk;
@@ -224,6 +225,21 @@ impl Engine {
         let unusable = destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
         Problems(unusable).into_result().map_err(Refusal::Invalid)?;
         Ok(submission)
+    }
+
+    /// Returns what a job that uses this preset or job template would be refused for. If jobs are forwarded, the other
+    /// service judges.
+    ///
+    /// # Errors
+    /// Fails if a template names a preset that does not exist, or the presets cannot be read.
+    pub async fn resource_problems(&self, kind: ResourceKind, body: &Value) -> Result<Vec<Problem>, Refusal> {
+        if self.shared.forwarding.is_some() {
+            return Ok(Vec::new());
+        }
+        let catalogue = self.catalogue(body).await.map_err(|error| Refusal::Broken(error.to_string()))?;
+        let body = body.clone();
+        let checked = tokio::task::spawn_blocking(move || resource_checks::problems(kind, &body, &catalogue));
+        checked.await.map_err(|error| Refusal::Broken(error.to_string()))?
     }
 
     /// Reads the presets and job templates that a request names, and those that these templates name.

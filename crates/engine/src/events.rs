@@ -17,6 +17,8 @@ use crate::ids;
 use crate::job::{JobRecord, PublishedOutput};
 use crate::job_machine::Stage;
 
+mod words;
+
 /// Returns the events to announce when a job has gone from `before` to its present stage.
 pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Value> {
     let status = match record.stage() {
@@ -25,7 +27,13 @@ pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Val
         Stage::Complete => {
             let warnings = record.warning_counts().into_iter();
             let warnings = warnings.map(|(code, count)| WarningCount { code, count }).collect();
-            Some(Status::Complete { warnings, output_group_details: groups(record) })
+            Some(Status::Complete {
+                warnings,
+                output_group_details: groups(record),
+                // Neither is measured.
+                padding_inserted: 0,
+                black_video_detected: 0,
+            })
         }
         Stage::Error => Some(failed(record)),
         Stage::Canceled => Some(Status::Canceled {}),
@@ -112,34 +120,41 @@ fn failed(record: &JobRecord) -> Status {
 fn input_details(record: &JobRecord) -> Vec<Value> {
     let details = record.inputs.iter().enumerate().map(|(index, input)| {
         let uri = record.submission.settings.pointer(&format!("/inputs/{index}/fileInput"));
-        let video: Vec<Value> = input.video.iter().map(video_details).collect();
+        let video: Vec<Value> =
+            input.video.iter().map(|track| video_details(track, &input.container)).collect();
         let audio: Vec<Value> = input.audio.iter().map(audio_details).collect();
         json!({"id": index + 1, "uri": uri, "video": video, "audio": audio})
     });
     details.collect()
 }
 
-fn video_details(track: &VideoTrack) -> Value {
-    json!({
+fn video_details(track: &VideoTrack, container: &str) -> Value {
+    let is_progressive = track.field_order == FieldOrder::Progressive;
+    let mut details = json!({
         "streamId": track.stream_index + 1,
-        "codec": track.codec,
+        "codec": words::video_codec(&track.codec),
         "width": track.size.width,
         "height": track.size.height,
         "bitDepth": track.bit_depth,
-        "colorFormat": track.pixel_format,
-        "frameRate": track.frame_rate.to_string(),
-        "interlaceMode": if track.field_order == FieldOrder::Progressive { "PROGRESSIVE" } else { "INTERLACED" },
-        "sar": track.sample_aspect.to_string().replace('/', ":"),
-    })
+        "colorFormat": words::colour_format(&track.pixel_format),
+        "frameRate": words::frame_rate(track.frame_rate),
+        "interlaceMode": if is_progressive { "PROGRESSIVE" } else { "INTERLACED" },
+        "sar": words::ratio(track.sample_aspect),
+        "standard": "UNSPECIFIED",
+    });
+    if let Some(code) = words::four_cc(&track.codec, container) {
+        details["fourCC"] = json!(code);
+    }
+    details
 }
 
 fn audio_details(track: &AudioTrack) -> Value {
     json!({
         "streamId": track.stream_index + 1,
-        "codec": track.codec,
+        "codec": words::audio_codec(&track.codec),
         "channels": track.channels,
         "sampleRate": track.sample_rate_hz,
-        "language": track.language,
+        "language": words::language(track.language.as_deref()),
     })
 }
 
@@ -152,7 +167,7 @@ fn groups(record: &JobRecord) -> Vec<OutputGroupDetail> {
     let planned = record.plan.iter().flat_map(|plan| plan.outputs.iter());
     for (planned, made) in planned.zip(&record.outputs) {
         let kind = record.group_kind(planned.group);
-        groups.entry(planned.group).or_default().push(output_detail(kind, made));
+        groups.entry(planned.group).or_default().push(output_detail(kind, &planned.content_type, made));
     }
     groups.into_iter().map(|(index, output_details)| group_detail(record, index, output_details)).collect()
 }
@@ -172,14 +187,15 @@ fn group_detail(record: &JobRecord, index: u32, output_details: Vec<OutputDetail
     }
 }
 
-fn output_detail(kind: GroupKind, made: &PublishedOutput) -> OutputDetail {
+fn output_detail(kind: GroupKind, content_type: &str, made: &PublishedOutput) -> OutputDetail {
     OutputDetail {
         output_file_paths: if kind.tells_paths() { vec![made.url.clone()] } else { Vec::new() },
         duration_in_ms: u64::try_from(made.duration_ms).unwrap_or(0),
         video_details: (made.width > 0).then(|| VideoDetails {
             width_in_px: made.width,
             height_in_px: made.height,
-            average_bitrate: Some(made.video_bit_rate_bps),
+            // Images have no bit rate.
+            average_bitrate: (content_type != "image/jpeg").then_some(made.video_bit_rate_bps),
             ..VideoDetails::default()
         }),
     }

@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use abanico_model::problem::Problem;
-use abanico_store::{FetchedFile, ObjectUrl, ParseObjectUrlError, WebInputs, is_web_url, without_secrets};
+use abanico_model::s3_event::decode_key;
+use abanico_store::{
+    FetchedFile, ObjectStore, ObjectUrl, ParseObjectUrlError, WebInputs, is_web_url, without_secrets,
+};
 use serde_json::Value;
 
 use crate::failure;
@@ -24,9 +27,32 @@ impl Workshop {
             message: error.to_string(),
             is_retryable: false,
         })?;
-        let found = self.store.fetch(&object, destination).await.map_err(from_store)?;
-        Ok(FetchedFile { size_bytes: found.size_bytes, e_tag: found.e_tag })
+        match self.store.fetch(&object, destination).await {
+            Ok(found) => Ok(FetchedFile { size_bytes: found.size_bytes, e_tag: found.e_tag }),
+            Err(error) => {
+                let mut failure = from_store(error);
+                if failure.code == NOT_FOUND
+                    && let Some(decoded) = decoded(self.store.as_ref(), &object).await
+                {
+                    failure.message.push_str(&format!(
+                        ": `{decoded}` is there; S3 events carry URL-encoded keys, which must be decoded for a job"
+                    ));
+                }
+                Err(failure)
+            }
+        }
     }
+}
+
+/// Code of a missing file or bucket.
+const NOT_FOUND: u32 = 1404;
+
+/// Returns the object whose key is that of `object`, decoded as S3 events encode keys, if it exists.
+async fn decoded(store: &dyn ObjectStore, object: &ObjectUrl) -> Option<ObjectUrl> {
+    let ObjectUrl::S3 { bucket, key } = object else { return None };
+    let plain = decode_key(key).filter(|plain| plain != key)?;
+    let other = ObjectUrl::s3(bucket.clone(), plain);
+    store.stat(&other).await.is_ok().then_some(other)
 }
 
 /// Refuses a URL if the policy, in PutPolicy's form, disallows inputs of its kind; null allows all.

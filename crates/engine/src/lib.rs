@@ -23,6 +23,7 @@ pub mod job_machine;
 mod kept;
 mod probing;
 mod quotas;
+mod resource_checks;
 mod resources;
 mod results;
 mod room;

@@ -11,6 +11,7 @@ use abanico_model::problem::{Problem, Problems};
 use abanico_model::templates::{merge_template, template, template_metadata};
 use abanico_model::validate::limits::MOST_SETTINGS_BYTES;
 use abanico_model::{coverage, keys, parse, validate};
+use abanico_plan::settings_errors;
 use abanico_store::WebInputs;
 use serde_json::Value;
 
@@ -65,11 +66,7 @@ pub fn from_request(request: Value) -> Result<Submission, Refusal> {
 /// # Errors
 /// As for [`from_request`].
 pub fn from_request_with(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
-    checked(request, catalogue, |settings| {
-        let mut problems = coverage::problems(settings);
-        problems.extend(destinations::problems(settings));
-        problems
-    })
+    checked(request, catalogue, supported)
 }
 
 /// Like [`from_request_with`]; web URLs that `web` may not read are problems, too.
@@ -78,10 +75,9 @@ pub(crate) fn from_request_to_read(
     catalogue: &Catalogue,
     web: &WebInputs,
 ) -> Result<Submission, Refusal> {
-    checked(request, catalogue, |settings| {
-        let mut problems = coverage::problems(settings);
-        problems.extend(destinations::problems(settings));
-        problems.extend(forbidden_urls(settings, web));
+    checked(request, catalogue, |settings, labels| {
+        let mut problems = supported(settings, labels);
+        add(&mut problems, forbidden_urls(settings, web));
         problems
     })
 }
@@ -92,17 +88,39 @@ pub(crate) fn from_request_to_read(
 /// # Errors
 /// As for [`from_request`].
 pub fn from_request_for_others(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
-    checked(request, catalogue, |_| Vec::new())
+    checked(request, catalogue, |_, _| Vec::new())
+}
+
+/// Returns what abanico's own encoders do not support, and what cannot be planned whatever the inputs are. `labels`
+/// are the job's user metadata.
+pub(crate) fn supported(settings: &Value, labels: &BTreeMap<String, String>) -> Vec<Problem> {
+    let mut problems = coverage::problems(settings);
+    add(&mut problems, destinations::problems(settings));
+    if let Ok(settings) = parse::job_settings(settings.clone()) {
+        let errors = settings_errors(&settings, labels);
+        let problem = |error: &abanico_plan::Error| {
+            let (pointer, why) = error.place();
+            Problem::new(pointer, why)
+        };
+        add(&mut problems, errors.iter().map(problem).collect());
+    }
+    problems
+}
+
+/// Adds problems of a later check. What an earlier check says about the same place is enough.
+pub(crate) fn add(problems: &mut Vec<Problem>, more: Vec<Problem>) {
+    let known: BTreeSet<String> = problems.iter().map(|problem| problem.pointer.clone()).collect();
+    problems.extend(more.into_iter().filter(|problem| !known.contains(&problem.pointer)));
 }
 
 fn checked(
     request: Value,
     catalogue: &Catalogue,
-    coverage: impl Fn(&Value) -> Vec<Problem>,
+    support: impl Fn(&Value, &BTreeMap<String, String>) -> Vec<Problem>,
 ) -> Result<Submission, Refusal> {
     let mut request = keys::to_wire(request, "CreateJobRequest");
     let mut unknown = parse::remove_unknown(&mut request, "CreateJobRequest");
-    let mut settings = completed_settings(&request, catalogue, coverage)?;
+    let mut settings = completed_settings(&request, catalogue, support)?;
     let of_template = parse::remove_unknown(&mut settings, "JobSettings");
     unknown.count += of_template.count;
     unknown.first.extend(of_template.first);
@@ -137,11 +155,12 @@ impl Submission {
     }
 }
 
-/// Returns the checked settings, with template and presets merged in.
+/// Returns the checked settings, with template and presets merged in. Merging keeps the order of groups and outputs, so
+/// pointers match the client's request.
 fn completed_settings(
     request: &Value,
     catalogue: &Catalogue,
-    coverage: impl Fn(&Value) -> Vec<Problem>,
+    support: impl Fn(&Value, &BTreeMap<String, String>) -> Vec<Problem>,
 ) -> Result<Value, Refusal> {
     let own = request.get("settings").cloned().unwrap_or(Value::Null);
     let named = request.get("jobTemplate").and_then(Value::as_str);
@@ -149,21 +168,15 @@ fn completed_settings(
         None => own,
         Some(given) => merge_template(named_template(given, catalogue)?, own),
     };
-    // Checked twice: first what the client wrote, so that pointers match the client's request, then everything with
-    // presets merged in.
-    let mut given = request.clone();
-    if let Some(object) = given.as_object_mut() {
-        object.insert("settings".to_owned(), merged.clone());
-    }
-    validate::validate(&given, "CreateJobRequest")
-        .map_err(|problems| Refusal::Invalid(shortened(problems)))?;
-    let unknown = |error: abanico_model::presets::UnknownPreset| Refusal::NotFound(error.to_string());
-    let own_preset = |name: &str| catalogue.presets.get(name)?.get("settings").cloned();
-    let complete = apply_presets(&merged, &own_preset).map_err(unknown)?;
-    let mut problems = match validate::validate(&complete, "JobSettings") {
-        Ok(()) => Vec::new(),
-        Err(problems) => problems.0,
+    let complete = match apply_presets(&merged, &|name| own_preset(catalogue, name)) {
+        Ok(complete) => complete,
+        Err(unknown) => {
+            let problems = rule_problems(request, merged);
+            let not_found = Refusal::NotFound(unknown.to_string());
+            return Err(if problems.is_empty() { not_found } else { Refusal::Invalid(Problems(problems)) });
+        }
     };
+    let mut problems = rule_problems(request, complete.clone());
     // Presets may be far larger than the request that names them.
     if complete.to_string().len() > MOST_SETTINGS_BYTES {
         let what =
@@ -171,10 +184,24 @@ fn completed_settings(
         problems.push(Problem::new("", what));
         return Err(Refusal::Invalid(Problems(problems)));
     }
-    problems.extend(coverage(&complete));
+    add(&mut problems, support(&complete, &user_metadata(request)));
     problems.truncate(MOST_PROBLEMS);
     Problems(problems).into_result().map_err(Refusal::Invalid)?;
     Ok(complete)
+}
+
+/// Returns what the model and the service's rules find in a request with these settings.
+fn rule_problems(request: &Value, settings: Value) -> Vec<Problem> {
+    let mut whole = request.clone();
+    if let Some(object) = whole.as_object_mut() {
+        object.insert("settings".to_owned(), settings);
+    }
+    validate::validate(&whole, "CreateJobRequest").err().map(|found| shortened(found).0).unwrap_or_default()
+}
+
+/// Returns the settings of one of the user's own presets.
+pub(crate) fn own_preset(catalogue: &Catalogue, name: &str) -> Option<Value> {
+    catalogue.presets.get(name)?.get("settings").cloned()
 }
 
 /// Takes members other than the settings from the user's own template where the request lacks them.

@@ -94,8 +94,12 @@ async fn non_video_fails_with_reason_and_leaves_nothing() {
     assert!(bench.published().is_empty());
     let missing = run(&bench, &engine, "missing.mp4", "ladder").await;
     assert_eq!(missing.machine.failure().unwrap().code, 1404);
+    std::fs::write(bench.input("día 1.mp4"), "dear all").unwrap();
+    let encoded = run(&bench, &engine, "d%C3%ADa+1.mp4", "ladder").await;
+    let told = &encoded.machine.failure().unwrap().message;
+    assert!(told.contains("`s3://in/día 1.mp4` is there; S3 events carry URL-encoded keys"), "{told}");
     let events = engine.events_after(0, 100).await.unwrap();
-    assert_eq!(statuses(events), ["PROGRESSING", "ERROR", "PROGRESSING", "ERROR"]);
+    assert_eq!(statuses(events), ["PROGRESSING", "ERROR", "PROGRESSING", "ERROR", "PROGRESSING", "ERROR"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

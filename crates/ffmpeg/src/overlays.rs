@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use abanico_plan::{ColourCorrection, InsertedImage, Overlay, TimecodeStamp, VideoRendition};
 
 use crate::graph_text::escaped;
@@ -64,8 +64,12 @@ impl Drawing<'_> {
     /// Returns the filters that prepare an image for the overlay: scale, opacity and colour format. An image
     /// that fades becomes an endless stream.
     fn image(&self, image: &InsertedImage) -> String {
-        let side =
-            |pixels: Option<u32>, own: &str| pixels.map_or(own.to_owned(), |pixels| pixels.to_string());
+        let scaled = |own: &str, factor: Option<Rational>| {
+            factor.map_or(own.to_owned(), |factor| format!("{own}*{}/{}", factor.num(), factor.den()))
+        };
+        let side = |pixels: Option<u32>, own: &str, factor: Option<Rational>| {
+            pixels.map_or_else(|| scaled(own, factor), |pixels| pixels.to_string())
+        };
         let Size { height, .. } = self.rendition.frame;
         let matrix = if height >= HD_LINES { "bt709" } else { "bt601" };
         let mut filters = vec!["format=rgba".to_owned()];
@@ -74,8 +78,8 @@ impl Drawing<'_> {
         }
         filters.push(format!(
             "scale={}:{}:flags=bicubic:out_color_matrix={matrix}:out_range=tv",
-            side(image.width, "iw"),
-            side(image.height, "ih")
+            side(image.width, "iw", image.scale.map(|(across, _)| across)),
+            side(image.height, "ih", image.scale.map(|(_, down)| down))
         ));
         filters.push("format=yuva420p".to_owned());
         if image.fade_in > ExactTime::ZERO || image.fade_out > ExactTime::ZERO {

@@ -22,6 +22,8 @@ pub enum State {
     Harmless(&'static str),
     /// These values are honoured; all others are refused.
     Only(&'static [&'static str]),
+    /// This number changes nothing, for this reason; all others are refused.
+    OnlyNumber(i64, &'static str),
     /// A job that sets the member is refused. The remark gives the reason or says what to use instead.
     Advised(&'static str),
     /// A job that sets the member is refused.
@@ -85,6 +87,11 @@ fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str),
             if let Some(text) = value.as_str().filter(|text| !allowed.contains(text)) {
                 let list = allowed.join(", ");
                 found.push(Problem::new(at, format!("{key} {text} is not supported, only [{list}]")));
+            }
+        }
+        State::OnlyNumber(allowed, _) => {
+            if let Some(number) = value.as_i64().filter(|number| *number != allowed) {
+                found.push(Problem::new(at, format!("{key} {number} is not supported, only {allowed}")));
             }
         }
         State::Advised(why) => found.push(Problem::new(at, format!("{key} is not supported: {why}"))),
@@ -152,7 +159,7 @@ mod tests {
     #[test]
     fn remarks_explain_harmless_and_refused_members() {
         for (path, state) in TABLE.iter() {
-            if let State::Harmless(why) | State::Advised(why) = state {
+            if let State::Harmless(why) | State::Advised(why) | State::OnlyNumber(_, why) = state {
                 assert!(why.len() > 10 && !why.ends_with('.'), "{path}: {why}");
             }
         }
@@ -177,6 +184,7 @@ mod tests {
         let settings = json!({
             "kantarWatermark": {"channelName": "x", "logDestination": "s3://b/l"},
             "nielsenConfiguration": null,
+            "followSource": 2,
             "inputs": [{"fileInput": "s3://b/k", "imageInserter": {"insertableImages": []}}],
             "outputGroups": [{"outputs": [{
                 "containerSettings": {"container": "MXF"},
@@ -187,6 +195,7 @@ mod tests {
             told(&settings),
             [
                 "/kantarWatermark: kantarWatermark is not supported",
+                "/followSource: followSource 2 is not supported, only 1",
                 "/outputGroups/0/outputs/0/containerSettings/container: container MXF is not supported, only [MP4, MOV, M2TS, WEBM, OGG, M3U8, CMFC, MPD, RAW]",
                 "/outputGroups/0/outputs/0/captionDescriptions/0/destinationSettings/destinationType: destinationType TELETEXT is not supported, only [BURN_IN, SRT, WEBVTT]",
             ]

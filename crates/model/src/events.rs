@@ -78,6 +78,12 @@ pub enum Status {
         warnings: Vec<WarningCount>,
         /// The files that were made, in the order of the job's output groups.
         output_group_details: Vec<OutputGroupDetail>,
+        /// Padding that was inserted, in milliseconds.
+        #[serde(default)]
+        padding_inserted: u64,
+        /// Black video that was found, in milliseconds.
+        #[serde(default)]
+        black_video_detected: u64,
     },
     /// The job failed.
     Error {
@@ -291,7 +297,12 @@ mod tests {
             playlist_file_paths: Vec::new(),
             group_type: "FILE_GROUP".to_owned(),
         };
-        let event = event(Status::Complete { warnings: Vec::new(), output_group_details: vec![group] });
+        let event = event(Status::Complete {
+            warnings: Vec::new(),
+            output_group_details: vec![group],
+            padding_inserted: 0,
+            black_video_detected: 0,
+        });
         let wire = serde_json::to_value(&event).unwrap();
         assert_eq!(
             wire["detail"]["outputGroupDetails"],
@@ -302,6 +313,10 @@ mod tests {
                 }],
                 "type": "FILE_GROUP",
             }])
+        );
+        assert_eq!(
+            (&wire["detail"]["paddingInserted"], &wire["detail"]["blackVideoDetected"]),
+            (&json!(0), &json!(0))
         );
         assert_eq!(serde_json::from_value::<JobEvent>(wire).unwrap(), event);
     }

@@ -96,16 +96,28 @@ fn apply_to_output(output: &mut Value, lookup: &dyn Fn(&str) -> Option<Value>) -
     Ok(())
 }
 
+/// Members that choose which other members of their structure apply.
+const CHOICES: [&str; 5] = ["codec", "container", "destinationType", "sourceType", "type"];
+
 /// Merges `over` into `base`: objects by key, lists of objects by position. Null keeps `base`; any other value replaces it.
+/// A structure that chooses another codec, container or type replaces the base's, whose settings do not apply to it.
 pub(crate) fn merge(base: Value, over: Value) -> Value {
     match (base, over) {
         (base, Value::Null) => base,
+        (Value::Object(base), Value::Object(over)) if chooses_otherwise(&base, &over) => Value::Object(over),
         (Value::Object(base), Value::Object(over)) => Value::Object(merge_objects(base, over)),
         (Value::Array(base), Value::Array(over)) if over.iter().all(Value::is_object) => {
             merge_lists(base, over)
         }
         (_, over) => over,
     }
+}
+
+fn chooses_otherwise(base: &Map<String, Value>, over: &Map<String, Value>) -> bool {
+    CHOICES.iter().any(|member| match (base.get(*member), over.get(*member)) {
+        (Some(Value::String(base)), Some(Value::String(over))) => base != over,
+        _ => false,
+    })
 }
 
 fn merge_objects(mut base: Map<String, Value>, over: Map<String, Value>) -> Map<String, Value> {

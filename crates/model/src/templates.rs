@@ -1,6 +1,7 @@
 //! Merges a job template's settings with a request's settings.
 //!
-//! The built-in templates are a job from `deploy/jobs/` and those in `data/templates.json`. Presets are not resolved here;
+//! The built-in templates are a job from `deploy/jobs/`, those in `data/templates.json`, and in
+//! `data/system_templates.json` those of AWS whose settings are public. Presets are not resolved here;
 //! `presets` does that after the merge.
 
 use std::collections::BTreeMap;
@@ -18,12 +19,17 @@ static BUILT_IN: LazyLock<Vec<Template>> = LazyLock::new(|| {
     let three_mp4: Job = serde_json::from_str(THREE_MP4).expect("the embedded job is valid JSON");
     let three_mp4 = Template {
         name: "three-mp4".to_owned(),
+        category: None,
+        description: None,
         user_metadata: three_mp4.user_metadata,
         settings: three_mp4.settings,
     };
-    let others: Vec<Template> = serde_json::from_str(include_str!("../data/templates.json"))
-        .expect("the embedded templates are valid JSON");
-    std::iter::once(three_mp4).chain(others).collect()
+    let read = |text: &str| -> Vec<Template> {
+        serde_json::from_str(text).expect("the embedded templates are valid JSON")
+    };
+    let own = read(include_str!("../data/templates.json"));
+    let of_aws = read(include_str!("../data/system_templates.json"));
+    std::iter::once(three_mp4).chain(own).chain(of_aws).collect()
 });
 
 /// The parts of a CreateJob request that a template needs.
@@ -39,6 +45,9 @@ struct Job {
 #[serde(rename_all = "camelCase")]
 struct Template {
     name: String,
+    category: Option<String>,
+    description: Option<String>,
+    #[serde(default)]
     user_metadata: BTreeMap<String, String>,
     settings: Value,
 }
@@ -62,6 +71,18 @@ pub fn template(name: &str) -> Option<Value> {
 #[must_use]
 pub fn template_metadata(name: &str) -> BTreeMap<String, String> {
     built_in(name).map(|template| template.user_metadata.clone()).unwrap_or_default()
+}
+
+/// Returns the category of a built-in template, if it has one.
+#[must_use]
+pub fn template_category(name: &str) -> Option<&'static str> {
+    built_in(name)?.category.as_deref()
+}
+
+/// Returns the description of a built-in template, if it has one.
+#[must_use]
+pub fn template_description(name: &str) -> Option<&'static str> {
+    built_in(name)?.description.as_deref()
 }
 
 /// Returns the names of the built-in templates.
@@ -105,8 +126,8 @@ mod tests {
 
     #[test]
     fn both_templates_become_valid_jobs() {
-        assert_eq!(template_names(), ["three-mp4", "ladder"]);
-        for name in template_names() {
+        assert_eq!(template_names()[..2], ["three-mp4", "ladder"]);
+        for name in ["three-mp4", "ladder"] {
             let merged = merge_template(template(name).unwrap(), request());
             let settings = apply_presets(&merged, &|_| None).unwrap();
             assert_eq!(validate::validate(&settings, "JobSettings"), Ok(()), "{name}");
@@ -121,6 +142,35 @@ mod tests {
             assert_eq!(settings["inputs"][0]["videoSelector"]["rotate"], "AUTO");
         }
         assert_eq!(template("other"), None);
+    }
+
+    #[test]
+    fn templates_of_aws_are_valid_jobs_with_known_presets() {
+        let names: Vec<_> = template_names().into_iter().filter(|name| name.starts_with("System-")).collect();
+        assert_eq!(names.len(), 4);
+        for name in names {
+            let mut settings = template(name).unwrap();
+            let group = &mut settings["outputGroups"][0]["outputGroupSettings"];
+            let members = group.as_object_mut().unwrap();
+            let own = members.values_mut().find(|value| value.is_object()).unwrap();
+            own["destination"] = json!("s3://out/clip/");
+            settings["inputs"] = request()["inputs"].clone();
+            let settings = apply_presets(&settings, &|_| None).unwrap();
+            assert_eq!(validate::validate(&settings, "JobSettings"), Ok(()), "{name}");
+            let refused = coverage::problems(&settings);
+            // Some outputs have audio in HE-AAC, for which there is no free encoder.
+            let expected = match name {
+                "System-Generic_Mp4_Hev1_Avc_Aac_Sdr_Qvbr" => 0,
+                "System-Ott_Hls_Ts_Avc_Aac" => 7,
+                _ => 2,
+            };
+            assert_eq!(refused.len(), expected, "{name}: {refused:?}");
+            assert!(
+                refused.iter().all(|one| one.pointer.ends_with("aacSettings/codecProfile")),
+                "{refused:?}"
+            );
+            assert!(template_category(name).is_some() && template_description(name).is_some());
+        }
     }
 
     #[test]

@@ -127,7 +127,9 @@ pub(crate) fn decide(
     let remix = description.remix_settings.as_ref();
     let remix = remix.map(|remix| Remix::from_settings(remix, &remix_pointer)).transpose()?.flatten();
     if let Some(remix) = &remix {
-        fits(remix, &mut coding, &remix_pointer)?;
+        let otherwise = AudioCoding::from_settings(&settings, remix.channels(), &codec_pointer)?;
+        let follows = otherwise.channels == remix.channels();
+        fits(remix, &mut coding, &remix_pointer).map_err(|error| error.of_input_if(follows))?;
     }
     let loudness = description.audio_normalization_settings.as_ref().and_then(loudness);
     let encode = AudioEncode { index: 0, parts, end, remix, loudness, coding };
@@ -142,7 +144,8 @@ fn passthrough(
     (parts, track, end): (Vec<AudioPart>, &AudioTrack, ExactTime),
     pointer: &str,
 ) -> Result<AudioEncode, Error> {
-    let refuse = |why: &str| Err(Error::setting(&format!("{pointer}/codec"), why));
+    let wrong = |why: &str| Error::setting(&format!("{pointer}/codec"), why);
+    let refuse = |why: &str| Err(wrong(why));
     let [part] = &parts[..] else {
         return refuse("PASSTHROUGH takes the audio of one input: encode it to join several");
     };
@@ -152,15 +155,15 @@ fn passthrough(
     let is_changed =
         description.remix_settings.is_some() || description.audio_normalization_settings.is_some();
     if part.streams.len() != 1 || part.offset != ExactTime::ZERO || is_changed {
-        return refuse(
-            "PASSTHROUGH copies one track unchanged: remove offsets, remixing and normalisation, or encode it",
-        );
+        let why = "PASSTHROUGH copies one track unchanged: remove offsets, remixing and normalisation, or encode it";
+        return Err(wrong(why).of_input_if(part.offset == ExactTime::ZERO && !is_changed));
     }
     let Some(codec) = AudioCodec::of_source(&track.codec) else {
-        return refuse(&format!(
+        let why = format!(
             "PASSTHROUGH does not support {}, the codec of the input's audio: encode it",
             track.codec
-        ));
+        );
+        return Err(wrong(&why).of_input());
     };
     let rate = AudioRate::Copied(part.start - track.start);
     let (sample_rate_hz, channels) = (track.sample_rate_hz, track.channels);

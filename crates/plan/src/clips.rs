@@ -28,21 +28,26 @@ pub(crate) struct Clip {
 pub(crate) fn clips(inputs: &[Input], infos: &[MediaInfo]) -> Result<Vec<Clip>, Error> {
     let mut clips = Vec::new();
     for (index, (input, info)) in inputs.iter().zip(infos).enumerate() {
-        let whole = whole(index, info);
-        let clippings: Vec<&InputClipping> = input.input_clippings.iter().flatten().collect();
-        if clippings.is_empty() {
-            clips.push(whole);
-        }
-        for (number, clipping) in clippings.into_iter().enumerate() {
-            let pointer = format!("/inputs/{index}/inputClippings/{number}");
-            clips.push(clipped(whole, input, info, clipping, &pointer)?);
-        }
+        clips.extend(of_input(index, input, info)?);
     }
     Ok(clips)
 }
 
+/// Returns the clips of one input, whose index in the job is `index`.
+pub(crate) fn of_input(index: usize, input: &Input, info: &MediaInfo) -> Result<Vec<Clip>, Error> {
+    let whole = whole(index, info);
+    let clippings: Vec<&InputClipping> = input.input_clippings.iter().flatten().collect();
+    if clippings.is_empty() {
+        return Ok(vec![whole]);
+    }
+    let clip = |(number, clipping): (usize, &InputClipping)| {
+        clipped(whole, input, info, clipping, &format!("/inputs/{index}/inputClippings/{number}"))
+    };
+    clippings.into_iter().enumerate().map(clip).collect()
+}
+
 /// Returns the whole input as a clip: its video's range, or its audio's if it has no video.
-fn whole(input: usize, info: &MediaInfo) -> Clip {
+pub(crate) fn whole(input: usize, info: &MediaInfo) -> Clip {
     let (start, end) = info.video.as_ref().map_or_else(
         || {
             let start = info.audio.iter().map(|track| track.start).min().unwrap_or(ExactTime::ZERO);
@@ -76,14 +81,20 @@ fn clipped(
     // The number of frames that begin within the input.
     let frames = (whole.length.seconds() * rate.per_second()).ceil().max(1);
     let (start, end) = (first.unwrap_or(0), last.map_or(frames, |last| last + 1));
+    let outside = |member: &str, timecode: &Option<String>| {
+        let timecode = timecode.as_deref().unwrap_or_default();
+        let known = (clock(zero, rate), clock(zero + frames - 1, rate));
+        let source = text(&input.timecode_source);
+        Err(Error::outside(pointer, (member, timecode), (&known.0, &known.1), source))
+    };
     if start < 0 || start >= frames {
-        return Err(Error::outside(pointer, "startTimecode", &clock(frames, rate)));
+        return outside("startTimecode", &clipping.start_timecode);
     }
     if end <= start {
         return Err(Error::clipping(pointer, "endTimecode is before startTimecode"));
     }
     if last.is_some_and(|last| last >= frames) {
-        return Err(Error::outside(pointer, "endTimecode", &clock(frames, rate)));
+        return outside("endTimecode", &clipping.end_timecode);
     }
     let at = |frame: i64| ExactTime::of_frames(u64::try_from(frame).unwrap_or(0), rate);
     let ends_with_input = end == frames;
@@ -92,7 +103,7 @@ fn clipped(
 }
 
 /// Returns the frame number that the input's timecodes give its first frame.
-fn first_frame(
+pub(crate) fn first_frame(
     input: &Input,
     video: Option<&VideoTrack>,
     rate: FrameRate,
@@ -172,7 +183,14 @@ mod tests {
         assert_eq!(start(specified, &embedded).unwrap(), 3480);
         let zero =
             start(json!({"timecodeSource": "ZEROBASED", "inputClippings": clipping}), &embedded).unwrap_err();
-        assert!(zero.kind() == ErrorKind::Clipping && zero.to_string().contains("00:00:10:00"), "{zero}");
+        let told = "startTimecode `01:00:01:00` is outside the input, whose timecodes are 00:00:00:00 to 00:00:09:24";
+        assert_eq!((zero.kind(), zero.place()), (ErrorKind::Clipping, ("/inputs/0/inputClippings/0", told)));
+        let early = json!({"inputClippings": [{"startTimecode": "00:00:01:00"}]});
+        let told = start(early, &embedded).unwrap_err().to_string();
+        assert!(
+            told.contains("01:00:00:00 to 01:00:09:24: they start at the file's embedded one unless"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -17,26 +17,28 @@ pub enum ErrorKind {
 
 /// A job that cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{}{message}", .pointer.as_ref().map(|pointer| format!("{pointer}: ")).unwrap_or_default())]
 pub struct Error {
     kind: ErrorKind,
+    pointer: Option<String>,
     message: String,
+    is_of_input: bool,
 }
 
 impl Error {
     /// The input has no video.
     pub(crate) fn input_has_no_video(input: &str) -> Self {
-        Self { kind: ErrorKind::NoVideo, message: format!("input `{input}` has no video") }
+        Self::new(ErrorKind::NoVideo, None, format!("input `{input}` has no video")).of_input()
     }
 
     /// A setting that the planner cannot carry out. `pointer` is its JSON pointer in the job's settings.
     pub(crate) fn setting(pointer: &str, why: &str) -> Self {
-        Self { kind: ErrorKind::Settings, message: format!("{pointer}: {why}") }
+        Self::new(ErrorKind::Settings, Some(pointer), why.to_owned())
     }
 
     /// A clipping that the planner cannot carry out.
     pub(crate) fn clipping(pointer: &str, why: &str) -> Self {
-        Self { kind: ErrorKind::Clipping, message: format!("{pointer}: {why}") }
+        Self::new(ErrorKind::Clipping, Some(pointer), why.to_owned())
     }
 
     /// A timecode that is malformed or does not exist at the input's frame rate.
@@ -44,16 +46,51 @@ impl Error {
         let why = format!(
             "`{timecode}` is not a valid timecode for this input: use HH:MM:SS:FF with a frame number below its frame rate"
         );
-        Self::clipping(pointer, &why)
+        Self::clipping(pointer, &why).of_input()
     }
 
-    /// A clipping that lies outside its input, which is `length` long.
-    pub(crate) fn outside(pointer: &str, member: &str, length: &str) -> Self {
+    /// A clipping that lies outside its input, whose timecodes are those from `first` to `last`. `source` is the
+    /// input's `timecodeSource`.
+    pub(crate) fn outside(
+        pointer: &str,
+        (member, timecode): (&str, &str),
+        (first, last): (&str, &str),
+        source: Option<&str>,
+    ) -> Self {
+        let hint = match source {
+            Some("ZEROBASED" | "SPECIFIEDSTART") => "",
+            _ => {
+                ": they start at the file's embedded one unless timecodeSource is ZEROBASED or SPECIFIEDSTART"
+            }
+        };
         let why = format!(
-            "{member} is outside the input, which is {length} long: timecodes start at the file's embedded one unless \
-             timecodeSource is ZEROBASED or SPECIFIEDSTART"
+            "{member} `{timecode}` is outside the input, whose timecodes are {first} to {last}{hint}"
         );
-        Self::clipping(pointer, &why)
+        Self::clipping(pointer, &why).of_input()
+    }
+
+    fn new(kind: ErrorKind, pointer: Option<&str>, message: String) -> Self {
+        Self { kind, pointer: pointer.map(str::to_owned), message, is_of_input: false }
+    }
+
+    /// Marks the error as one of this input, or of this ffmpeg: with another one, the settings may be right.
+    pub(crate) fn of_input(self) -> Self {
+        Self { is_of_input: true, ..self }
+    }
+
+    /// Marks the error with [`Self::of_input`] if `depends`.
+    pub(crate) fn of_input_if(self, depends: bool) -> Self {
+        if depends { self.of_input() } else { self }
+    }
+
+    /// Returns whether the settings may be right with another input or another ffmpeg.
+    pub fn depends_on_input(&self) -> bool {
+        self.is_of_input
+    }
+
+    /// Returns the JSON pointer of the setting at fault, empty if there is none, and what is wrong with it.
+    pub fn place(&self) -> (&str, &str) {
+        (self.pointer.as_deref().unwrap_or_default(), &self.message)
     }
 
     /// The installed ffmpeg lacks an encoder.
@@ -61,7 +98,7 @@ impl Error {
         let message = format!(
             "ffmpeg has no encoder `{encoder}`: install a build that includes it, such as Debian's `ffmpeg`"
         );
-        Self { kind: ErrorKind::MissingCapability, message }
+        Self::new(ErrorKind::MissingCapability, None, message).of_input()
     }
 
     /// The installed ffmpeg lacks a filter.
@@ -69,7 +106,7 @@ impl Error {
         let message = format!(
             "ffmpeg has no filter `{filter}`: install a build that includes it, such as Debian's `ffmpeg`"
         );
-        Self { kind: ErrorKind::MissingCapability, message }
+        Self::new(ErrorKind::MissingCapability, None, message).of_input()
     }
 
     /// Returns the kind of error.

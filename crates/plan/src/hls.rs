@@ -94,7 +94,11 @@ pub(crate) fn sound_segments(rule: &SegmentRule, sound: &AudioStream, end: Exact
     let rate = rate.expect("codecs have sampling rates and packets above zero");
     let length = end + sound.coding.delay();
     let packets = u64::try_from((length.seconds() * rate.per_second()).ceil()).unwrap_or(1);
-    Segmentation::cut(rule, rate, packets)
+    // The priming moves the end of the audio, and so does the last packet, which is rarely full. A film whose length
+    // is a multiple of the segments' would otherwise end with a segment of nothing else.
+    let beyond = sound.coding.delay() + rate.frame_duration();
+    let rule = SegmentRule { min_final_length: rule.min_final_length.max(beyond), ..*rule };
+    Segmentation::cut(&rule, rate, packets)
 }
 
 /// Returns whether an output asks for a playlist of key frames.
@@ -150,6 +154,25 @@ mod tests {
         );
         let exact = group(&settings(json!({"segmentLengthControl": "EXACT"}))).rule(Some(90));
         assert_eq!((exact.length.millis(), exact.gop_frames), (10_000, None));
+    }
+
+    #[test]
+    fn sound_does_not_end_with_a_segment_of_priming() {
+        let coding = |codec: &str| {
+            let member = format!("{}Settings", codec.to_lowercase());
+            let settings =
+                json!({"codec": codec, member: {"sampleRate": 48_000, "codingMode": "CODING_MODE_2_0"}});
+            crate::AudioCoding::from_settings(&serde_json::from_value(settings).unwrap(), 2, "/c").unwrap()
+        };
+        let segments = |codec: &str, millis: i64| {
+            let sound = AudioStream { index: 0, language: None, name: None, coding: coding(codec) };
+            let rule = SegmentRule::of_length(ExactTime::from_millis(10_000));
+            sound_segments(&rule, &sound, ExactTime::from_millis(millis)).count()
+        };
+        for codec in ["AAC", "MP3", "AC3"] {
+            assert_eq!((segments(codec, 10_000), segments(codec, 30_000)), (1, 3), "{codec}");
+            assert_eq!((segments(codec, 12_000), segments(codec, 9000)), (2, 1), "{codec}");
+        }
     }
 
     #[test]

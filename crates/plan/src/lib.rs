@@ -41,7 +41,7 @@ pub use error::{Error, ErrorKind};
 pub use frame_capture::{FrameCapture, quantiser};
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
 pub(crate) use output_names::DestinationNames;
-pub use planner::{PlanRequest, plan};
+pub use planner::{PlanRequest, plan, settings_errors};
 pub use scaling::Rectangle;
 pub use segmentation::{SegmentRule, Segmentation};
 pub use segmented::{

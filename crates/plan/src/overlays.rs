@@ -3,13 +3,13 @@
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::{
-    ColorCorrector, Input, InsertableImage, TimecodeBurnin, TimecodeConfig, VideoDescription,
+    ColorCorrector, ImageInserter, Input, InsertableImage, TimecodeBurnin, TimecodeConfig, VideoDescription,
 };
 
-use crate::clips::Clip;
+use crate::clips::{Clip, first_frame};
 use crate::setting::{text, whole};
 use crate::timecode::{clock, frame_number};
-use crate::{ColourCorrection, Error, InsertedImage, TimecodeStamp};
+use crate::{ColourCorrection, Error, InsertedImage, Picture, TimecodeStamp};
 
 /// Default opacity (AWS's service model).
 const DEFAULT_OPACITY_PERCENT: i64 = 50;
@@ -28,6 +28,8 @@ pub(crate) struct OutputTimecode {
     first: i64,
     /// Whether it is a drop-frame timecode.
     drops: bool,
+    /// Whether it starts at the input's timecode.
+    is_embedded: bool,
 }
 
 impl OutputTimecode {
@@ -64,7 +66,8 @@ impl OutputTimecode {
         };
         let into = track.map_or(ExactTime::ZERO, |track| clip.start - track.start);
         let into = if moved { i64::try_from(into.frames(rate)).unwrap_or(0) } else { 0 };
-        Ok(Self { rate, first: first + into, drops: start.is_some_and(|start| start.contains(';')) })
+        let drops = start.is_some_and(|start| start.contains(';'));
+        Ok(Self { rate, first: first + into, drops, is_embedded: moved })
     }
 
     /// Returns the time of a timecode, counted from the output's first frame.
@@ -75,7 +78,7 @@ impl OutputTimecode {
                 "`{timecode}` is before the output's first frame, {}: set timecodeConfig to ZEROBASED to count from that frame",
                 clock(self.first, self.rate)
             );
-            Error::setting(pointer, &why)
+            Error::setting(pointer, &why).of_input_if(self.is_embedded)
         })?;
         Ok(ExactTime::of_frames(frames, self.rate))
     }
@@ -92,10 +95,95 @@ pub(crate) fn images(
     pointer: &str,
 ) -> Result<Vec<InsertedImage>, Error> {
     let preprocessors = description.video_preprocessors.as_ref();
-    let list = preprocessors.and_then(|one| one.image_inserter.as_ref()?.insertable_images.as_ref());
+    let inserter = preprocessors.and_then(|one| one.image_inserter.as_ref());
+    inserted(inserter, timecode, files, &format!("{pointer}/videoPreprocessors/imageInserter"))
+}
+
+/// Where the picture of a clip is in an output's frame.
+#[derive(Clone, Copy)]
+pub(crate) struct ClipPicture<'a> {
+    /// The clip and its input, with the input's index in the job.
+    pub clip: (&'a Clip, &'a Input),
+    /// The input's video track.
+    pub track: &'a VideoTrack,
+    /// When the clip begins in the output.
+    pub begins: ExactTime,
+    /// How the picture is placed in the frame.
+    pub picture: &'a Picture,
+    /// Size of the frame.
+    pub frame: Size,
+}
+
+/// Returns the images of a clip's input, lowest layer first. They are moved and scaled with its picture, and shown
+/// while the clip lasts. New URLs are added to `files`.
+///
+/// # Errors
+/// As for [`images`].
+pub(crate) fn input_images(
+    of: ClipPicture<'_>,
+    files: &mut Vec<String>,
+) -> Result<Vec<InsertedImage>, Error> {
+    let ClipPicture { clip: (clip, input), track, .. } = of;
+    let pointer = format!("/inputs/{}/imageInserter", clip.input);
+    let rate = track.frame_rate;
+    let first = first_frame(input, Some(track), rate, &pointer)?;
+    let timecode = OutputTimecode { rate, first, drops: false, is_embedded: true };
+    let placed = inserted(input.image_inserter.as_ref(), timecode, files, &pointer)?;
+    Ok(placed.into_iter().filter_map(|image| of.moved(image)).collect())
+}
+
+impl ClipPicture<'_> {
+    /// Moves an image from its input's picture and clock to the output's frame and clock; `None` if the clip does not
+    /// show it.
+    fn moved(&self, image: InsertedImage) -> Option<InsertedImage> {
+        let Picture { crop, size, at } = *self.picture;
+        let shown = crop.map_or(self.track.display_size(), |crop| crop.size);
+        let (left, top) = crop.map_or((0, 0), |crop| (crop.x, crop.y));
+        let across = Rational::new(i64::from(size.width), i64::from(shown.width.max(1)));
+        let down = Rational::new(i64::from(size.height), i64::from(shown.height.max(1)));
+        let centred = |frame: u32, picture: u32| (i64::from(frame) - i64::from(picture)) / 2;
+        let (x, y) = at.map_or(
+            (centred(self.frame.width, size.width), centred(self.frame.height, size.height)),
+            |(x, y)| (i64::from(x), i64::from(y)),
+        );
+        let place = |own: i32, cut: u32, factor: Rational, start: i64| {
+            let moved = (Rational::from(i64::from(own) - i64::from(cut)) * factor).round() + start;
+            i32::try_from(moved).unwrap_or(i32::MAX)
+        };
+        let scaled = |side: Option<u32>, factor: Rational| {
+            side.and_then(|side| u32::try_from((Rational::from(side) * factor).round().max(1)).ok())
+        };
+        let (clip, _) = self.clip;
+        let into = clip.start - self.track.start;
+        let ends = image.duration.map(|duration| image.start + duration);
+        let (from, until) = (image.start.max(into), into + clip.length);
+        let last = ends.map_or(until, |ends| ends.min(until));
+        let is_whole = ends.is_some_and(|ends| ends + image.fade_out <= until);
+        (last > from).then(|| InsertedImage {
+            x: place(image.x, left, across, x),
+            y: place(image.y, top, down, y),
+            scale: Some((across, down)),
+            width: scaled(image.width, across),
+            height: scaled(image.height, down),
+            start: self.begins + (from - into),
+            duration: Some(last - from),
+            fade_in: if image.start < into { ExactTime::ZERO } else { image.fade_in },
+            fade_out: if is_whole { image.fade_out } else { ExactTime::ZERO },
+            ..image
+        })
+    }
+}
+
+fn inserted(
+    inserter: Option<&ImageInserter>,
+    timecode: OutputTimecode,
+    files: &mut Vec<String>,
+    pointer: &str,
+) -> Result<Vec<InsertedImage>, Error> {
+    let list = inserter.and_then(|inserter| inserter.insertable_images.as_ref());
     let mut made = Vec::new();
     for (index, wire) in list.into_iter().flatten().enumerate() {
-        let at = format!("{pointer}/videoPreprocessors/imageInserter/insertableImages/{index}");
+        let at = format!("{pointer}/insertableImages/{index}");
         made.push((wire.layer.unwrap_or(0), image(wire, timecode, files, &at)?));
     }
     made.sort_by_key(|(layer, _)| *layer);
@@ -111,7 +199,7 @@ fn image(
     let missing = |member: &str| Error::setting(pointer, &format!("{member} is a required property"));
     let url = wire.image_inserter_input.as_ref().ok_or_else(|| missing("imageInserterInput"))?;
     let place = |member: Option<i64>, name| {
-        whole(member).and_then(|at| u32::try_from(at).ok()).ok_or_else(|| missing(name))
+        whole(member).and_then(|at| i32::try_from(at).ok()).ok_or_else(|| missing(name))
     };
     let side = |member: Option<i64>| {
         whole(member).and_then(|side| u32::try_from(side).ok()).filter(|side| *side > 0)
@@ -127,6 +215,7 @@ fn image(
         file: u32::try_from(file).unwrap_or(u32::MAX),
         x: place(wire.image_x, "imageX")?,
         y: place(wire.image_y, "imageY")?,
+        scale: None,
         width: side(wire.width),
         height: side(wire.height),
         opacity_percent: u8::try_from(wire.opacity.unwrap_or(DEFAULT_OPACITY_PERCENT).clamp(0, 100))
@@ -154,7 +243,7 @@ pub(crate) fn timecode_stamp(
     if !TIMECODE_RATES.contains(&nominal) || off > Rational::new(1, 10) {
         let why =
             format!("timecodes need 24, 25, 30, 48, 50, 60 or 120 frames per second, not {}", timecode.rate);
-        return Err(Error::setting(&format!("{pointer}/videoPreprocessors/timecodeBurnin"), &why));
+        return Err(Error::setting(&format!("{pointer}/videoPreprocessors/timecodeBurnin"), &why).of_input());
     }
     Ok(Some(stamp(wire, timecode)))
 }
@@ -193,7 +282,7 @@ pub(crate) fn colour_correction(description: &VideoDescription) -> Option<Colour
 
 /// Checks that at least a part of an image is within the frame. The rest is cropped.
 pub(crate) fn check_place(image: &InsertedImage, frame: Size, pointer: &str) -> Result<(), Error> {
-    if image.x < frame.width && image.y < frame.height {
+    if i64::from(image.x) < i64::from(frame.width) && i64::from(image.y) < i64::from(frame.height) {
         return Ok(());
     }
     let why = format!("the image at {}, {} is outside of the {frame} frame", image.x, image.y);

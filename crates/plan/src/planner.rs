@@ -29,6 +29,9 @@ mod groups;
 mod image_outputs;
 mod outputs;
 mod segmented_outputs;
+mod settings_errors;
+
+pub use settings_errors::settings_errors;
 
 /// Everything that determines a plan.
 #[derive(Clone, Copy, Debug)]
@@ -60,34 +63,11 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
     if inputs.len() != request.inputs.len() {
         return Err(Error::setting("/inputs", "the inputs were not all probed"));
     }
-    let input_name = file_stem(first.file_input.as_deref().unwrap_or_default()).to_owned();
-    let mut draft = Draft {
-        request,
-        inputs,
-        tracks: inputs.iter().zip(request.inputs).map(|(input, info)| upright(input, info)).collect(),
-        clips: clips(inputs, request.inputs)?,
-        names: NameFacts { started_epoch_ms: request.started_epoch_ms, input_name, output: None },
-        renditions: Vec::new(),
-        audio: Vec::new(),
-        captions: Vec::new(),
-        caption_files: Vec::new(),
-        images: Vec::new(),
-        outputs: Vec::new(),
-        groups: Vec::new(),
-        manifests: Vec::new(),
-        warnings: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut draft = Draft::new(request, (inputs, first), clips(inputs, request.inputs)?);
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
         draft.add_group(index, group)?;
     }
-    if draft.outputs.is_empty() {
-        return Err(Error::setting("/outputGroups", "Should have at least 1 items"));
-    }
-    if draft.renditions.is_empty() && draft.audio.is_empty() {
-        let why = "a job of frame captures alone is not supported: add an output with video, as MediaConvert requires";
-        return Err(Error::setting("/outputGroups", why));
-    }
+    draft.check_outputs()?;
     draft.check_encoders()?;
     Ok(draft.finish())
 }
@@ -136,7 +116,43 @@ struct Draft<'a> {
     notes: Vec<String>,
 }
 
+impl<'a> Draft<'a> {
+    /// Starts a plan. `first` is the first of the inputs.
+    fn new(request: PlanRequest<'a>, (inputs, first): (&'a [Input], &Input), clips: Vec<Clip>) -> Self {
+        let input_name = file_stem(first.file_input.as_deref().unwrap_or_default()).to_owned();
+        Self {
+            request,
+            inputs,
+            tracks: inputs.iter().zip(request.inputs).map(|(input, info)| upright(input, info)).collect(),
+            clips,
+            names: NameFacts { started_epoch_ms: request.started_epoch_ms, input_name, output: None },
+            renditions: Vec::new(),
+            audio: Vec::new(),
+            captions: Vec::new(),
+            caption_files: Vec::new(),
+            images: Vec::new(),
+            outputs: Vec::new(),
+            groups: Vec::new(),
+            manifests: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 impl Draft<'_> {
+    /// Checks that there is something to encode.
+    fn check_outputs(&self) -> Result<(), Error> {
+        if self.outputs.is_empty() {
+            return Err(Error::setting("/outputGroups", "Should have at least 1 items"));
+        }
+        if self.renditions.is_empty() && self.audio.is_empty() {
+            let why = "a job of frame captures alone is not supported: add an output with video, as MediaConvert requires";
+            return Err(Error::setting("/outputGroups", why));
+        }
+        Ok(())
+    }
+
     fn add_group(&mut self, index: usize, group: &OutputGroup) -> Result<(), Error> {
         let outputs = group.outputs.as_deref().unwrap_or_default();
         let settings = self.group_settings(index, group)?;

@@ -59,7 +59,9 @@ pub(crate) fn decide(
     let pixel_aspect = shared.pixel_aspect(&codec_pointer)?;
     let (pictures, frame) = pictures(description, sources, (size, pixel_aspect), pointer)?;
     let mut coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
-    coding.fields = shared.fields(first.track.field_order, (&coding.codec, frame), &codec_pointer)?;
+    coding.fields = shared
+        .fields(first.track.field_order, (&coding.codec, frame), &codec_pointer)
+        .map_err(|error| error.of_input_if(bounds(description).is_none()))?;
     if coding.bit_depth > 8 {
         coding.static_hdr = first.track.colour.static_hdr;
     }
@@ -150,7 +152,7 @@ fn crop(
         (None, Some(of_output)) => (of_output, format!("{pointer}/crop")),
         (None, None) => return Ok(None),
     };
-    inside(wire, source.track.display_size(), "picture", &at).map(Some)
+    inside(wire, source.track.display_size(), "picture", &at).map(Some).map_err(Error::of_input)
 }
 
 /// Returns the area of the frame in which the picture is placed.
@@ -165,7 +167,8 @@ fn position(
         (None, Some(of_output)) => (of_output, format!("{pointer}/position")),
         (None, None) => return Ok(None),
     };
-    inside(wire, frame, "frame", &at).map(Some)
+    let depends = bounds(description).is_none();
+    inside(wire, frame, "frame", &at).map(Some).map_err(|error| error.of_input_if(depends))
 }
 
 fn inside(wire: &WireRectangle, whole_size: Size, what: &str, pointer: &str) -> Result<Rectangle, Error> {

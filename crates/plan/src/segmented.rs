@@ -311,7 +311,7 @@ impl RoleSettings<'_> {
 }
 
 /// Pairs video without audio groups with all audio groups, as CMAF groups do by default (AWS's service
-/// model). In a group without video, audio streams become variants.
+/// model); a player could not reach them otherwise. In a group without video, audio streams become variants.
 pub(crate) fn pair_by_default(streams: &mut [ListedStream]) {
     let mut groups: Vec<String> = Vec::new();
     for stream in streams.iter() {

@@ -33,6 +33,14 @@ pub struct Plan {
     /// Decisions that the user should know about, such as dropped rungs, missing audio and tone mapping. One
     /// sentence each.
     pub notes: Vec<String>,
+    /// Whether the video is cut into chunks, which encoders work on at the same time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_cut: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Plan {
@@ -52,6 +60,7 @@ impl Plan {
             images: self.images.clone(),
             warnings: self.warnings.clone(),
             notes: self.notes.clone(),
+            is_cut: self.is_cut,
         }
     }
 }

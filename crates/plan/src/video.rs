@@ -226,10 +226,13 @@ pub enum Overlay {
 pub struct InsertedImage {
     /// Index of the file in [`crate::Plan::images`].
     pub file: u32,
-    /// Pixels from the frame's left edge.
-    pub x: u32,
-    /// Pixels from the frame's top edge.
-    pub y: u32,
+    /// Pixels from the frame's left edge; negative if it begins outside of the frame.
+    pub x: i32,
+    /// Pixels from the frame's top edge; negative if it begins outside of the frame.
+    pub y: i32,
+    /// Factors of its own width and height, for an image that is scaled with its input; `None` keeps its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<(Rational, Rational)>,
     /// Width to scale it to; `None` uses its own.
     pub width: Option<u32>,
     /// Height to scale it to; `None` uses its own.

@@ -8,15 +8,17 @@ use abanico_model::arn::{Arn, ResourceKind};
 use serde_json::{Map, Value, json};
 
 /// Members of the request that a job shows unchanged.
-const SHOWN_AS_SENT: [&str; 7] = [
-    "accelerationSettings",
-    "billingTagsSource",
-    "clientRequestToken",
-    "hopDestinations",
-    "jobTemplate",
-    "simulateReservedQueue",
-    "statusUpdateInterval",
-];
+const SHOWN_AS_SENT: [&str; 3] = ["clientRequestToken", "jobTemplate", "simulateReservedQueue"];
+
+/// Members that a job always shows: those of the request, or the service's defaults.
+fn shown_always() -> [(&'static str, Value); 4] {
+    [
+        ("accelerationSettings", json!({"mode": "DISABLED"})),
+        ("billingTagsSource", json!("JOB")),
+        ("hopDestinations", json!([])),
+        ("statusUpdateInterval", json!("SECONDS_60")),
+    ]
+}
 
 /// Returns the wire form of a job.
 pub fn job(record: &JobRecord) -> Value {
@@ -42,6 +44,11 @@ pub fn job(record: &JobRecord) -> Value {
         let groups = warnings.iter().map(|(code, count)| json!({"code": code, "count": count}));
         put("warnings", groups.collect());
     }
+    for (name, default) in shown_always() {
+        let sent = submission.request.get(name).filter(|value| !value.is_null());
+        put(name, sent.cloned().unwrap_or(default));
+    }
+    put("accelerationStatus", json!(acceleration_status(record)));
     for name in SHOWN_AS_SENT {
         if let Some(value) = submission.request.get(name) {
             put(name, value.clone());
@@ -74,6 +81,20 @@ fn put_course(record: &JobRecord, put: &mut impl FnMut(&str, Value)) {
     if let (Stage::Error, Some(failure)) = (stage, record.machine.failure()) {
         put("errorCode", json!(failure.code));
         put("errorMessage", json!(failure.message));
+    }
+}
+
+/// Says whether the job is accelerated: whether its video is cut into chunks, which is known once it is planned.
+fn acceleration_status(record: &JobRecord) -> &'static str {
+    let mode = record.submission.request.pointer("/accelerationSettings/mode").and_then(Value::as_str);
+    match (mode, &record.plan) {
+        (None | Some("DISABLED"), _) => "NOT_APPLICABLE",
+        (_, Some(plan)) if plan.is_cut => "ACCELERATED",
+        (_, Some(_)) => "NOT_ACCELERATED",
+        (_, None) => match record.stage() {
+            Stage::Submitted | Stage::Probing => "IN_PROGRESS",
+            _ => "NOT_ACCELERATED",
+        },
     }
 }
 
@@ -144,7 +165,7 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
         let details = groups.entry(planned.group).or_default();
         let made = record.outputs.iter().find(|made| usize::try_from(made.output) == Ok(index));
         let tells_paths = record.group_kind(planned.group).tells_paths();
-        details.extend(made.map(|made| output_detail(tells_paths, made)));
+        details.extend(made.map(|made| output_detail(tells_paths, &planned.content_type, made)));
     }
     let of_plan = record.plan.iter().flat_map(|plan| &plan.groups);
     let manifests =
@@ -156,18 +177,17 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
     groups.into_iter().map(with_manifests).collect()
 }
 
-fn output_detail(tells_paths: bool, made: &PublishedOutput) -> Value {
+fn output_detail(tells_paths: bool, content_type: &str, made: &PublishedOutput) -> Value {
     let mut detail = json!({"durationInMs": made.duration_ms});
     if tells_paths {
         detail["outputFilePaths"] = json!([made.url]);
     }
     // An audio-only output has no video details.
     if made.width > 0 {
-        detail["videoDetails"] = json!({
-            "widthInPx": made.width,
-            "heightInPx": made.height,
-            "averageBitrate": made.video_bit_rate_bps,
-        });
+        detail["videoDetails"] = json!({"widthInPx": made.width, "heightInPx": made.height});
+        if content_type != "image/jpeg" {
+            detail["videoDetails"]["averageBitrate"] = json!(made.video_bit_rate_bps);
+        }
     }
     detail
 }

@@ -1,7 +1,7 @@
 //! The table behind `coverage`: paths of `JobSettings` and their states. A path that is not in the table is refused
 //! without a remark. Paths have no list indices, and `*` for map keys.
 
-use super::State::{self, Advised, Harmless, Honoured, Only};
+use super::State::{self, Advised, Harmless, Honoured, Only, OnlyNumber};
 
 mod audio;
 mod captions;
@@ -27,6 +27,7 @@ pub(super) const SECTIONS: &[Section] = &[
         "",
         &[
             ("adAvailOffset", Harmless("there are no ad markers to shift")),
+            ("followSource", OnlyNumber(1, "outputs follow the first input")),
             ("timecodeConfig/source", Honoured),
             ("timecodeConfig/start", Honoured),
         ],
@@ -49,7 +50,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
             (
                 "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/accessControl/cannedAcl",
-                Only(OWNERS_ACLS),
+                Harmless(ACL_IS_KEPT),
             ),
             (
                 "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/storageClass",
@@ -92,6 +93,17 @@ const INPUT: &[(&str, State)] = &[
     ("position/y", Honoured),
     ("position/width", Honoured),
     ("position/height", Honoured),
+    ("imageInserter/insertableImages/duration", Honoured),
+    ("imageInserter/insertableImages/fadeIn", Honoured),
+    ("imageInserter/insertableImages/fadeOut", Honoured),
+    ("imageInserter/insertableImages/height", Honoured),
+    ("imageInserter/insertableImages/imageInserterInput", Honoured),
+    ("imageInserter/insertableImages/imageX", Honoured),
+    ("imageInserter/insertableImages/imageY", Honoured),
+    ("imageInserter/insertableImages/layer", Honoured),
+    ("imageInserter/insertableImages/opacity", Honoured),
+    ("imageInserter/insertableImages/startTime", Honoured),
+    ("imageInserter/insertableImages/width", Honoured),
     ("audioSelectorGroups/*/audioSelectorNames", Honoured),
     ("inputScanType", Only(&["AUTO"])),
     ("advancedInputFilter", Only(&["DISABLED"])),
@@ -109,8 +121,8 @@ const INPUT: &[(&str, State)] = &[
     ("videoSelector/embeddedTimecodeOverride", Only(&["NONE"])),
 ];
 
-/// ACLs that change nothing: they grant rights to the bucket's owner, who owns all objects anyway.
-const OWNERS_ACLS: &[&str] = &["BUCKET_OWNER_FULL_CONTROL", "BUCKET_OWNER_READ"];
+const ACL_IS_KEPT: &str =
+    "kept and shown with the job; who may read the objects is decided by the bucket, not by each object";
 const ONE_CLASS: &str = "objects are stored on one disk, or in the storage class of the destination bucket";
 const NO_ENCRYPTION: &str =
     "objects are written unencrypted: encrypt the disk, or use the bucket's default encryption";

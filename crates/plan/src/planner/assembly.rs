@@ -43,7 +43,9 @@ impl Draft<'_> {
             outputs.push(planned);
         }
         tasks.extend(self.manifests.into_iter().map(manifests_task));
+        let is_cut = tasks.iter().any(|task| matches!(task.kind, TaskKind::StitchVideo(_)));
         Plan {
+            is_cut,
             tasks,
             outputs,
             groups: self.groups,

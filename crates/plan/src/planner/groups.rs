@@ -8,7 +8,7 @@ use crate::segmented::{SegmentedGroup, pair_by_default};
 use crate::setting::text;
 use crate::{
     CaptionDelivery, DestinationNames, Error, GroupKind, GroupManifests, ListedStream, ListedVideo,
-    PlannedGroup, PlannedOutput, SegmentedOutput, fragmented, hls,
+    PlannedGroup, PlannedOutput, SegmentedOutput, StreamRole, fragmented, hls,
 };
 
 impl Draft<'_> {
@@ -55,9 +55,8 @@ impl Draft<'_> {
                 .iter()
                 .filter_map(|output| self.listed(output, outputs, group))
                 .collect();
-            if group.fragments.is_some() {
-                pair_by_default(&mut streams);
-            }
+            pair_by_default(&mut streams);
+            self.check_audio_groups(index, &streams, segmented)?;
             let url = |extension: &str| segmented.names.file_url("", extension);
             let manifests = GroupManifests {
                 group: count(index),
@@ -74,6 +73,35 @@ impl Draft<'_> {
         }
         self.check_manifests(&planned)?;
         self.groups.push(planned);
+        Ok(())
+    }
+
+    /// Checks that a player can reach every stream of alternative audio.
+    fn check_audio_groups(
+        &self,
+        index: usize,
+        streams: &[ListedStream],
+        settings: &SegmentedSettings<'_>,
+    ) -> Result<(), Error> {
+        let named = |group: &String| {
+            streams.iter().any(|other| {
+                matches!(&other.role, StreamRole::Variant { audio_groups } if audio_groups.contains(group))
+            })
+        };
+        for stream in streams {
+            let StreamRole::Audio { group, .. } = &stream.role else { continue };
+            if !named(group) {
+                let output = self.outputs.get(stream.output as usize).map_or(0, |(output, _)| output.output);
+                let member = match settings.kind {
+                    GroupKind::Hls => "outputSettings/hlsSettings",
+                    _ => "containerSettings/cmfcSettings",
+                };
+                let pointer = format!("/outputGroups/{index}/outputs/{output}/{member}/audioGroupId");
+                let why =
+                    format!("no output with video names the audio group `{group}` in its audioRenditionSets");
+                return Err(Error::setting(&pointer, &why));
+            }
+        }
         Ok(())
     }
 

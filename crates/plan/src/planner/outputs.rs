@@ -9,12 +9,13 @@ use crate::audio::gaps::gaps;
 use crate::audio::{self, AudioDecision};
 use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::frame_capture;
-use crate::overlays::{self, OutputTimecode};
+use crate::overlays::{self, ClipPicture, OutputTimecode};
 use crate::renditions::{self, Decision};
 use crate::setting::text;
 use crate::{
-    AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, Overlay,
-    PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams, TextStream,
+    AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, InsertedImage,
+    Overlay, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
+    TextStream,
 };
 
 /// An output and its position in the job.
@@ -65,12 +66,13 @@ impl Draft<'_> {
         let texts = self.add_captions(settings, output, decision.as_mut(), &pointer)?;
         let audio = self.add_sounds(output, &pointer)?;
         if decision.is_none() && audio.is_empty() {
-            let why = if output.audio_descriptions.iter().flatten().next().is_none() {
-                "Should have a videoDescription or audioDescriptions"
-            } else {
+            let asks_for_sound = output.audio_descriptions.iter().flatten().next().is_some();
+            let why = if asks_for_sound {
                 "the output has no video, and the input has no audio for it"
+            } else {
+                "Should have a videoDescription or audioDescriptions"
             };
-            return Err(Error::setting(&pointer, why));
+            return Err(Error::setting(&pointer, why).of_input_if(asks_for_sound));
         }
         let video =
             decision.as_ref().map(|decision| position_or_push(&mut self.renditions, decision.clone()));
@@ -123,8 +125,12 @@ impl Draft<'_> {
         let first = (&self.inputs[clip.input], self.tracks[clip.input].as_ref(), clip);
         let timecode =
             OutputTimecode::of(self.request.settings.timecode_config.as_ref(), first, decision.rate)?;
+        for image in self.input_images(decision)? {
+            decision.overlays.push(Overlay::Image(image));
+        }
         for image in overlays::images(description, timecode, &mut self.images, &pointer)? {
-            overlays::check_place(&image, decision.frame, &pointer)?;
+            overlays::check_place(&image, decision.frame, &pointer)
+                .map_err(|error| error.of_input_if(renditions::bounds(description).is_none()))?;
             decision.overlays.push(Overlay::Image(image));
         }
         if let Some(stamp) = overlays::timecode_stamp(description, timecode, &pointer)? {
@@ -134,6 +140,20 @@ impl Draft<'_> {
             decision.overlays.push(Overlay::Timecode(stamp));
         }
         Ok(())
+    }
+
+    /// Returns the images of all clips' inputs, as this output shows them.
+    fn input_images(&mut self, decision: &Decision) -> Result<Vec<InsertedImage>, Error> {
+        let (mut made, mut begins) = (Vec::new(), ExactTime::ZERO);
+        for (clip, picture) in self.clips.iter().zip(&decision.pictures) {
+            if let Some(track) = self.tracks[clip.input].as_ref() {
+                let clip = (clip, &self.inputs[clip.input]);
+                let of = ClipPicture { clip, track, begins, picture, frame: decision.frame };
+                made.extend(overlays::input_images(of, &mut self.images)?);
+            }
+            begins = begins + clip.length;
+        }
+        Ok(made)
     }
 
     fn named_file(
@@ -166,7 +186,12 @@ impl Draft<'_> {
         if self.outputs.iter().any(|(other, _)| other.url == planned.url) || is_manifest(&planned.url) {
             let why =
                 format!("two outputs would be written to `{}`: give each its own nameModifier", planned.url);
-            return Err(Error::setting(pointer, &why));
+            // A variable may give other names with another input.
+            let groups = self.request.settings.output_groups.iter().flatten();
+            let modifiers = groups.flat_map(|group| group.outputs.iter().flatten());
+            let varies =
+                modifiers.filter_map(|one| one.name_modifier.as_deref()).any(|one| one.contains('$'));
+            return Err(Error::setting(pointer, &why).of_input_if(varies));
         }
         self.outputs.push((planned, packaging));
         Ok(())
@@ -182,7 +207,9 @@ impl Draft<'_> {
         let settings = output.container_settings.as_ref();
         let audio: Vec<_> = streams.audio.iter().map(|sound| sound.coding.codec).collect();
         let video = decision.map(|decision| decision.coding.codec());
-        let container = Container::from_settings(settings, video, &audio, pointer)?;
+        let is_copied = streams.audio.iter().any(|sound| matches!(sound.coding.rate, AudioRate::Copied(_)));
+        let container = Container::from_settings(settings, video, &audio, pointer)
+            .map_err(|error| error.of_input_if(is_copied))?;
         let mp4 = settings.and_then(|container| container.mp4_settings.as_ref());
         let is_normal = mp4.and_then(|mp4| text(&mp4.moov_placement)) == Some("NORMAL");
         let fast_start = container.has_boxes() && !is_normal;

@@ -25,7 +25,8 @@ impl Draft<'_> {
     ) -> Result<(Packaging, NamedOutput), Error> {
         let OutputPlace { number, output, pointer } = place;
         check_container(settings.kind, output, pointer)?;
-        check_sound_is_known(&streams, pointer)?;
+        check_sound_is_known(&streams, pointer).map_err(Error::of_input)?;
+        let is_copied = streams.audio.iter().any(is_copied);
         let named = self.name_facts(decision, &streams, "m3u8");
         let modifier = self.modifier(output, &named);
         if modifier.is_empty() && settings.group.playlists.is_some() {
@@ -35,7 +36,8 @@ impl Draft<'_> {
         let group = &settings.group;
         let (format, names, role, i_frames) = match &group.fragments {
             None => {
-                check_transport_stream(decision, &streams, pointer)?;
+                check_transport_stream(decision, &streams, pointer)
+                    .map_err(|error| error.of_input_if(is_copied))?;
                 let container = output.container_settings.as_ref();
                 let numbers =
                     transport_stream::transport_stream(container.and_then(|one| one.m3u8_settings.as_ref()));
@@ -45,7 +47,8 @@ impl Draft<'_> {
                 (SegmentFormat::TransportStream(numbers), names, role, hls::has_i_frames(output))
             }
             Some(fragments) => {
-                check_fragments(fragments, &streams, pointer)?;
+                check_fragments(fragments, &streams, pointer)
+                    .map_err(|error| error.of_input_if(is_copied))?;
                 let names = fragmented::names(base, &modifier, fragments.is_cmaf, streams.video.is_some());
                 let role = fragmented::role_settings(output, number).role(&streams, &modifier);
                 let format = SegmentFormat::Fragmented(fragments.clone());
@@ -113,12 +116,15 @@ fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<()
     }
 }
 
+fn is_copied(sound: &AudioStream) -> bool {
+    matches!(sound.coding.rate, AudioRate::Copied(_))
+}
+
 /// Refuses AAC that is passed through. Manifests name the AAC profile, which the source's header does not
 /// state reliably.
 fn check_sound_is_known(streams: &Streams, pointer: &str) -> Result<(), Error> {
-    let copied = |sound: &AudioStream| matches!(sound.coding.rate, AudioRate::Copied(_));
     let position =
-        streams.audio.iter().position(|sound| copied(sound) && sound.coding.codec == AudioCodec::Aac);
+        streams.audio.iter().position(|sound| is_copied(sound) && sound.coding.codec == AudioCodec::Aac);
     let Some(index) = position else { return Ok(()) };
     let pointer = format!("{pointer}/audioDescriptions/{index}/codecSettings/codec");
     Err(Error::setting(&pointer, "PASSTHROUGH of AAC is supported in file groups only: encode it as AAC"))

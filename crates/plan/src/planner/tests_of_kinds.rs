@@ -1,6 +1,6 @@
 //! Plans jobs other than an MP4 from one input: audio only, several inputs, HLS with audio groups, 10 bits.
 
-use abanico_media::{ExactTime, FrameRate, Size};
+use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use serde_json::{Value, json};
 
 use super::tests::{capabilities, job, output, planned, source, video};
@@ -303,4 +303,93 @@ fn manifests_with_equal_names_are_refused() {
         "{told}"
     );
     assert!(planned_with(vec![hls, cmaf("s3://out/other")]).is_ok());
+}
+
+/// An HLS job with a picture and an audio group `a`; `sets` are the picture's audio groups.
+fn hls_with_group(sets: Value) -> Value {
+    let hls = |name: &str, more: Value| {
+        let mut output = json!({"nameModifier": name, "containerSettings": {"container": "M3U8"}});
+        output.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        output
+    };
+    let made = output("_v", 640, 360, json!({}));
+    let picture = hls(
+        "_v",
+        json!({"videoDescription": made["videoDescription"], "outputSettings": {"hlsSettings": sets}}),
+    );
+    let speech = hls(
+        "_a",
+        json!({"audioDescriptions": made["audioDescriptions"],
+            "outputSettings": {"hlsSettings": {"audioGroupId": "a"}}}),
+    );
+    let mut settings = job(vec![picture, speech]);
+    settings["outputGroups"][0]["outputGroupSettings"] = json!({"type": "HLS_GROUP_SETTINGS",
+        "hlsGroupSettings": {"destination": "s3://out/x/", "segmentLength": 4, "minSegmentLength": 0}});
+    settings
+}
+
+#[test]
+fn no_audio_group_is_out_of_reach() {
+    let info = source(video(1280, 720));
+    let plan = planned(&hls_with_group(json!({})), &info, false).unwrap();
+    let manifests = plan.tasks.iter().find_map(|task| match &task.kind {
+        TaskKind::GroupManifests(manifests) => Some(manifests),
+        _ => None,
+    });
+    assert_eq!(
+        manifests.unwrap().streams[0].role,
+        StreamRole::Variant { audio_groups: vec!["a".to_owned()] },
+        "video without audio groups goes with all"
+    );
+    let told = planned(&hls_with_group(json!({"audioRenditionSets": "b"})), &info, false).unwrap_err();
+    assert_eq!(
+        told.to_string(),
+        "/outputGroups/0/outputs/1/outputSettings/hlsSettings/audioGroupId: no output with video names the audio group \
+         `a` in its audioRenditionSets"
+    );
+}
+
+#[test]
+fn images_of_an_input_follow_its_picture_and_clock() {
+    let mut settings = job(vec![
+        output("_wide", 640, 360, json!({})),
+        output("_high", 640, 640, json!({})),
+        output("_fill", 360, 360, json!({})),
+    ]);
+    settings["outputGroups"][0]["outputs"][2]["videoDescription"]["scalingBehavior"] = json!("FILL");
+    let image = json!({"imageInserterInput": "s3://b/a.png", "imageX": 100, "imageY": 50, "layer": 1, "opacity": 80,
+        "width": 64, "startTime": "00:00:03:00", "duration": 9000, "fadeOut": 500});
+    let plain = settings["inputs"][0].clone();
+    let mut marked = plain.clone();
+    marked["timecodeSource"] = json!("ZEROBASED");
+    marked["inputClippings"] = json!([{"startTimecode": "00:00:02:00"}]);
+    marked["imageInserter"] = json!({"insertableImages": [image]});
+    settings["inputs"] = json!([plain, marked]);
+    let settings: JobSettings = serde_json::from_value(settings).unwrap();
+    let info = source(video(1280, 720));
+    let plan = planned_both(&settings, &[info.clone(), info]);
+    assert_eq!(plan.images, ["s3://b/a.png"]);
+    let images: Vec<_> = plan
+        .tasks
+        .iter()
+        .filter_map(|task| match &task.kind {
+            TaskKind::EncodeVideo(video) => Some(video.clone()),
+            _ => None,
+        })
+        .flat_map(|video| video.renditions().map(|(_, one)| one.clone()).collect::<Vec<_>>())
+        .map(|rendition| match &rendition.overlays[..] {
+            [crate::Overlay::Image(image)] => (rendition.frame.to_string(), image.clone()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let of = |size: &str| images.iter().find(|(frame, _)| frame == size).unwrap().1.clone();
+    // The first input lasts 10 s; the second begins at its third second, so the image is there from 11 s to the end.
+    let wide = of("640x360");
+    assert_eq!((wide.x, wide.y, wide.width, wide.opacity_percent), (50, 25, Some(32), 80));
+    assert_eq!((wide.start.millis(), wide.duration.unwrap().millis()), (11_000, 7000));
+    assert_eq!(wide.fade_out, ExactTime::ZERO, "the clip ends before the image fades");
+    assert_eq!(wide.scale, Some((Rational::new(1, 2), Rational::new(1, 2))));
+    // Bars above and below move it down; cropped sides move it to the left, beyond the frame.
+    assert_eq!((of("640x640").x, of("640x640").y), (50, 165));
+    assert_eq!((of("360x360").x, of("360x360").y), (-90, 25));
 }

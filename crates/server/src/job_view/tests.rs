@@ -81,7 +81,44 @@ fn output_details_match_aws_docs() {
         "durationInMs": 2000, "outputFilePaths": ["s3://out/a/a_720p.mp4"],
         "videoDetails": {"widthInPx": 1280, "heightInPx": 720, "averageBitrate": 3_000_000},
     });
-    assert_eq!(output_detail(true, &made), expected);
+    assert_eq!(output_detail(true, "video/mp4", &made), expected);
+    let images = json!({
+        "durationInMs": 2000, "outputFilePaths": ["s3://out/a/a_720p.mp4"],
+        "videoDetails": {"widthInPx": 1280, "heightInPx": 720},
+    });
+    assert_eq!(output_detail(true, "image/jpeg", &made), images, "images have no bit rate");
+}
+
+#[test]
+fn every_job_has_the_members_that_aws_always_answers() {
+    let mut plain = record("SUBMITTED");
+    let request = plain.submission.request.as_object_mut().unwrap();
+    request.remove("statusUpdateInterval");
+    let view = job(&plain);
+    assert_eq!(view["accelerationSettings"], json!({"mode": "DISABLED"}));
+    assert_eq!(view["accelerationStatus"], "NOT_APPLICABLE");
+    assert_eq!(view["billingTagsSource"], "JOB");
+    assert_eq!(view["hopDestinations"], json!([]));
+    assert_eq!(view["statusUpdateInterval"], "SECONDS_60");
+    assert_eq!(view["messages"], json!({"info": [], "warning": []}));
+    assert_eq!(job(&record("SUBMITTED"))["statusUpdateInterval"], "SECONDS_10");
+}
+
+#[test]
+fn acceleration_status_follows_the_plan() {
+    let status = |stage: &str, is_cut: Option<bool>| {
+        let mut record = record(stage);
+        record.submission.request["accelerationSettings"] = json!({"mode": "PREFERRED"});
+        record.plan = is_cut.map(|is_cut| {
+            let plan = json!({"tasks": [], "outputs": [], "notes": [], "is_cut": is_cut});
+            std::sync::Arc::new(serde_json::from_value(plan).unwrap())
+        });
+        job(&record)["accelerationStatus"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status("SUBMITTED", None), "IN_PROGRESS");
+    assert_eq!(status("TRANSCODING", Some(true)), "ACCELERATED");
+    assert_eq!(status("COMPLETE", Some(false)), "NOT_ACCELERATED");
+    assert_eq!(status("ERROR", None), "NOT_ACCELERATED");
 }
 
 #[test]

@@ -2,14 +2,16 @@
 //! `listBy=SYSTEM`, but not changed.
 
 use abanico_engine::Engine;
+use abanico_engine::submission::Refusal;
 use abanico_model::arn::{ResourceKind, resource_name};
+use abanico_model::problem::Problems;
 use axum::Json;
 use axum::body::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::pages::{Item, ListParams, page};
-use super::request_body::checked;
+use super::request_body::read;
 use super::resources::{changed, check_room, delete, new_name, own, refuse_system, view};
 use crate::error_table::Error;
 
@@ -35,7 +37,8 @@ impl Family {
         engine: &Engine,
         body: Bytes,
     ) -> Result<(StatusCode, Json<Value>), Error> {
-        let request = checked(body, self.shapes.0, None).await?;
+        let (request, problems) = read(body, self.shapes.0, None).await?;
+        self.check(engine, &request, problems).await?;
         let name = new_name(&request, |name| (self.system)(name).is_some())?;
         check_room(engine, self.kind, &request, true).await?;
         let made = engine.create_resource(self.kind, &name, request).await?;
@@ -72,8 +75,9 @@ impl Family {
     ) -> Result<Json<Value>, Error> {
         self.refuse_system(given)?;
         let known = own(engine, self.kind, given).await?;
-        let change = checked(body, self.shapes.1, Some(("name", known.name.clone()))).await?;
+        let (change, problems) = read(body, self.shapes.1, Some(("name", known.name.clone()))).await?;
         let body = changed(&known.body, &change);
+        self.check(engine, &body, problems).await?;
         check_room(engine, self.kind, &body, false).await?;
         Ok(self.answer(view(&engine.update_resource(known, body).await?)))
     }
@@ -86,6 +90,20 @@ impl Family {
         self.refuse_system(given)?;
         delete(engine, self.kind, given).await?;
         Ok((StatusCode::ACCEPTED, Json(json!({}))))
+    }
+
+    /// Refuses a body with problems, or one whose jobs would be refused. `found` are the problems of its members.
+    async fn check(&self, engine: &Engine, body: &Value, found: Problems) -> Result<(), Error> {
+        let Problems(mut problems) = found;
+        let known: Vec<String> = problems.iter().map(|problem| problem.pointer.clone()).collect();
+        let more = match engine.resource_problems(self.kind, body).await {
+            Ok(more) => more,
+            // A name that does not exist is told when the rest is right, as for jobs.
+            Err(Refusal::NotFound(_)) if !known.is_empty() => Vec::new(),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        problems.extend(more.into_iter().filter(|problem| !known.contains(&problem.pointer)));
+        Problems(problems).into_result().map_err(|problems| Error::bad_request(problems.to_string()))
     }
 
     fn refuse_system(&self, given: &str) -> Result<(), Error> {

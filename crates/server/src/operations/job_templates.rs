@@ -2,7 +2,7 @@
 //! user's templates and abanico's own. Only the user's can be changed.
 
 use abanico_model::arn::{Arn, ResourceKind};
-use abanico_model::templates::{template, template_names};
+use abanico_model::templates::{template, template_category, template_description, template_names};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -59,16 +59,24 @@ pub(crate) async fn remove(
 fn systems() -> Vec<Item> {
     let item = |name: &str| {
         let view = system_view(name)?;
-        Some(Item { name: name.to_owned(), created_ms: 0, is_system: true, category: None, view })
+        let category = template_category(name).map(str::to_owned);
+        Some(Item { name: name.to_owned(), created_ms: 0, is_system: true, category, view })
     };
     template_names().into_iter().filter_map(item).collect()
 }
 
 fn system_view(name: &str) -> Option<Value> {
-    Some(json!({
+    let mut view = json!({
         "name": name,
         "arn": Arn::local(ResourceKind::JobTemplate, name).to_string(),
         "type": "SYSTEM",
         "settings": template(name)?,
-    }))
+    });
+    let told = [("category", template_category(name)), ("description", template_description(name))];
+    for (member, text) in told {
+        if let Some(text) = text {
+            view[member] = json!(text);
+        }
+    }
+    Some(view)
 }

@@ -1,6 +1,7 @@
 //! Reads the bodies of requests: limits them, parses them and checks them against AWS's model. Works on the threads
 //! for blocking work, two bodies at a time, so that a large body delays no other request.
 
+use abanico_model::problem::Problems;
 use abanico_model::validate::limits::{MOST_VALUES, count_values};
 use abanico_model::{keys, parse, validate};
 use axum::body::Bytes;
@@ -38,6 +39,21 @@ pub(super) async fn checked(
     shape: &'static str,
     of_path: Option<(&'static str, String)>,
 ) -> Result<Value, Error> {
+    let (request, problems) = read(body, shape, of_path).await?;
+    problems.into_result().map_err(|problems| Error::bad_request(problems.to_string()))?;
+    Ok(request)
+}
+
+/// Like [`checked`], but returns the problems that AWS's model and the service's rules find, for an answer with all
+/// problems.
+///
+/// # Errors
+/// Fails if the body is too large or not a JSON object.
+pub(super) async fn read(
+    body: Bytes,
+    shape: &'static str,
+    of_path: Option<(&'static str, String)>,
+) -> Result<(Value, Problems), Error> {
     let most_bytes = if shape.contains("JobTemplate") { MAX_API_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
     if body.len() > most_bytes {
         let what = format!("the request body is larger than {} KiB", most_bytes / 1024);
@@ -51,8 +67,8 @@ pub(super) async fn checked(
         }
         let mut request = keys::to_wire(request, shape);
         parse::remove_unknown(&mut request, shape);
-        validate::validate(&request, shape).map_err(|problems| Error::bad_request(problems.to_string()))?;
-        Ok(request)
+        let problems = validate::validate(&request, shape).err().unwrap_or_default();
+        Ok((request, problems))
     })
     .await
 }

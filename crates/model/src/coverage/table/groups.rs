@@ -1,12 +1,12 @@
 //! The table's rows for segmented output groups: members of the settings of HLS, CMAF and DASH groups.
 
 use super::super::State::{self, Advised, Harmless, Honoured, Only};
-use super::{NO_ENCRYPTION, ONE_CLASS, OWNERS_ACLS};
+use super::{ACL_IS_KEPT, NO_ENCRYPTION, ONE_CLASS};
 
 /// Members of `HlsGroupSettings`.
 pub(super) const HLS_MEMBERS: &[(&str, State)] = &[
     ("destination", Honoured),
-    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Harmless(ACL_IS_KEPT)),
     ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
     ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
     ("segmentLength", Honoured),
@@ -55,7 +55,7 @@ const FROM_ZERO: &[&str] = &["ZERO_BASED"];
 /// Members of `CmafGroupSettings`.
 pub(super) const CMAF_MEMBERS: &[(&str, State)] = &[
     ("destination", Honoured),
-    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Harmless(ACL_IS_KEPT)),
     ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
     ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
     ("baseUrl", Honoured),
@@ -85,7 +85,7 @@ pub(super) const CMAF_MEMBERS: &[(&str, State)] = &[
 /// Members of `DashIsoGroupSettings`.
 pub(super) const DASH_MEMBERS: &[(&str, State)] = &[
     ("destination", Honoured),
-    ("destinationSettings/s3Settings/accessControl/cannedAcl", Only(OWNERS_ACLS)),
+    ("destinationSettings/s3Settings/accessControl/cannedAcl", Harmless(ACL_IS_KEPT)),
     ("destinationSettings/s3Settings/storageClass", Harmless(ONE_CLASS)),
     ("destinationSettings/s3Settings/encryption", Advised(NO_ENCRYPTION)),
     ("audioChannelConfigSchemeIdUri", Only(&["MPEG_CHANNEL_CONFIGURATION"])),

@@ -1,6 +1,6 @@
 //! The table's rows for video: members of video descriptions and each codec's settings.
 
-use super::super::State::{self, Harmless, Honoured, Only};
+use super::super::State::{self, Harmless, Honoured, Only, OnlyNumber};
 
 /// Members of `VideoDescription`.
 pub(super) const VIDEO_MEMBERS: &[(&str, State)] = &[
@@ -103,6 +103,7 @@ pub(super) const H264_MEMBERS: &[(&str, State)] = &[
     ("hrdBufferFinalFillPercentage", Harmless("nothing follows the last frame of a file")),
     ("endOfStreamMarkers", Harmless("players recognise the end of the stream by the end of the file")),
     ("scanTypeConversionMode", Harmless("fields are always made from frames at twice the rate")),
+    ("softness", OnlyNumber(0, "flat quantisation, which is the encoder's own")),
     ("saliencyAwareEncoding", Harmless("the encoder already spends bits where they are visible")),
     ("gopBReference", Honoured),
     ("dynamicSubGop", Harmless("the encoder places B-frames to suit the content")),
