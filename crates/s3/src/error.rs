@@ -14,7 +14,9 @@ pub enum ErrorKind {
     Conflict,
     /// The request itself is invalid.
     Invalid,
-    /// Another process has the folder open, or a newer version wrote it.
+    /// Another process has the folder open.
+    InUse,
+    /// A newer version wrote the folder.
     Denied,
     /// The index is lost or damaged, or does not fit the blobs. Nothing was changed.
     Damaged,
@@ -82,6 +84,10 @@ impl Error {
             message: message.into(),
             source: None,
         }
+    }
+
+    pub(crate) fn in_use(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::InUse, ..Self::denied(message) }
     }
 
     pub(crate) fn damaged(message: impl Into<String>) -> Self {

@@ -34,6 +34,7 @@ mod upload_outbox;
 mod webhooks;
 
 pub use access::Access;
+pub use axum::Router as HttpRouter;
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
 pub use edge::{S3Fallback, ServerParts, s3_fallback};
 pub use event_bus::{EVENT_SOURCE, EventBus};

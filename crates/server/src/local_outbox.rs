@@ -119,8 +119,10 @@ mod tests {
             engine: test.engine.clone(),
             access: crate::Access::default(),
             credentials: Credentials::new(pairs()),
+            metrics_token: None,
             s3: s3_fallback(s3.service(pairs())),
             outbox,
+            draining: CancellationToken::new(),
             stop,
         };
         let now = std::time::SystemTime::now();
