@@ -70,7 +70,8 @@ impl RunningServer {
             let message = format!("another process uses `{}`, and does not say where it can be reached", data.display());
             return Err(Hinted::new(WORK_FAILED, message, "stop it, then run the command again").into());
         };
-        // The system chooses a TLS provider only if it knows of just one; this client never uses TLS.
+        // The client is not built without a provider, though it never uses TLS.
+        abanico_store::tls::use_ring();
         let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         let secret = credentials::load(data)?.secret_access_key;
         Ok(Self { endpoint: format!("http://{}", reachable(address)), secret, client })

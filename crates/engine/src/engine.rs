@@ -360,7 +360,7 @@ impl Engine {
     /// Fails with a conflict if the token was used with a different request. Refuses new jobs while the engine is
     /// stopping.
     pub async fn create_job(&self, submission: Submission) -> Result<JobRecord, Error> {
-        if self.shared.stop.is_cancelled() {
+        if self.shared.tracker.is_closed() || self.shared.stop.is_cancelled() {
             return Err(Error::engine_is_stopping());
         }
         let now_ms = clock::now_ms();
