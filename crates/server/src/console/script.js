@@ -199,7 +199,8 @@ function watch(jobs) {
     const source = new Events("/jobs/" + encodeURIComponent(id) + "/progress", { progress: (data) => {
       const now = JSON.parse(data);
       const line = document.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
-      if (line) {
+      // The row of a job that has just failed has no bar any more.
+      if (line && line.querySelector("progress")) {
         line.querySelector("progress").value = now.jobPercentComplete;
         line.querySelector(".percent").textContent = now.jobPercentComplete + " %";
       }
