@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def test_json_lines_parse_and_match_the_output(small: Path, tmp_path: Path) -> N
     assert lines[-1]["type"] == "done" and lines[-1]["ffmpeg_cpu_ms"] > 0 and lines[-1]["own_cpu_ms"] > 0
 
 
+def test_json_log_has_nothing_but_json(small: Path, tmp_path: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video in here\n" * 50)
+    ran = abanico("--log", "json", "transcode", text, small, "--out", tmp_path / "out")
+    assert ran.returncode == 1
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert all({"timestamp", "level", "message"} <= set(line) for line in lines), lines
+    assert any("%" in line["message"] for line in lines), "progress is there too"
+    assert lines[-1]["level"] == "ERROR" and lines[-1]["exitStatus"] == 1 and "hint: " in lines[-1]["message"]
+
+
 def test_bad_input_does_not_stop_the_others(small: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video in here\n" * 50)
@@ -93,20 +105,82 @@ def test_existing_output_is_replaced_only_with_force(small: Path, tmp_path: Path
     assert facts(mine).frames == SMALL.frames
 
 
+@pytest.mark.parametrize("endings", [("mp4", "mp4"), ("mp4", "mkv")], ids=["same name", "same stem"])
+@pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "force"])
+def test_inputs_whose_outputs_would_meet_are_refused(endings: tuple[str, str], force: list[str], small: Path, tmp_path: Path) -> None:
+    names = [f"d{number}/clip.{ending}" for number, ending in enumerate(endings)]
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(small, tmp_path / name)
+    refused = abanico("transcode", *names, "--out", "o", *force, folder=tmp_path)
+    assert refused.returncode == 2, refused.stderr
+    assert f"error: `{names[0]}` and `{names[1]}` would both write `o/clip_480p.mp4`" in refused.stderr
+    assert all_files(tmp_path / "o") == []
+
+
+def test_outputs_of_one_input_may_not_meet_those_of_a_longer_name(small: Path, tmp_path: Path) -> None:
+    """`a` with the modifier `_b_c` and `a_b` with `_c` write the same file; `a` and `a_b` alone do not meet."""
+    for name in ("a.mp4", "a_b.mp4"):
+        shutil.copy(small, tmp_path / name)
+    both = abanico("transcode", "a.mp4", "a_b.mp4", "--out", "o", folder=tmp_path)
+    assert both.returncode == 0, both.stderr
+    assert sorted(file.name for file in all_files(tmp_path / "o")) == ["a_480p.mp4", "a_b_480p.mp4"]
+    (tmp_path / "job.json").write_text(json.dumps({"Settings": {"Inputs": [{}], "OutputGroups": [{
+        "OutputGroupSettings": {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": "s3://o/x"}},
+        "Outputs": [{**RADIO, "NameModifier": "_c"}, {**RADIO, "NameModifier": "_b_c"}],
+    }]}}))  # fmt: skip
+    refused = abanico("transcode", "a.mp4", "a_b.mp4", "--job", "job.json", "--out", "p", folder=tmp_path)
+    assert refused.returncode == 2 and "`a.mp4` and `a_b.mp4` would both write `p/a_b_c.mp3`" in refused.stderr, refused.stderr
+    assert all_files(tmp_path / "p") == []
+
+
+def test_no_output_replaces_an_input(small: Path, tmp_path: Path) -> None:
+    shutil.copy(small, tmp_path / "film.mp4")
+    before = (tmp_path / "film.mp4").read_bytes()
+    output = {"ContainerSettings": {"Container": "MP4"}, "VideoDescription": {"CodecSettings": {
+        "Codec": "H_264", "H264Settings": {"RateControlMode": "QVBR", "MaxBitrate": 500_000}}}}  # fmt: skip
+    (tmp_path / "job.json").write_text(json.dumps({"Settings": {"Inputs": [{}], "OutputGroups": [{
+        "OutputGroupSettings": {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": "s3://o/x"}},
+        "Outputs": [output],
+    }]}}))  # fmt: skip
+    refused = abanico("transcode", "film.mp4", "--job", "job.json", "--force", folder=tmp_path)
+    assert refused.returncode == 2 and "an output would replace the input" in refused.stderr, refused.stderr
+    assert (tmp_path / "film.mp4").read_bytes() == before
+
+
+def test_preset_does_not_take_the_input(small: Path, tmp_path: Path) -> None:
+    names = ["System-Generic_Sd_Mp4_Avc_Aac_4x3_640x480p_24Hz_1.5Mbps", "System-Generic_Sd_Mp4_Avc_Aac_16x9_Sdr_640x360p_30Hz_0.8Mbps_Qvbr_Vq7"]
+    ran = abanico("transcode", "--preset", names[0], small, "--out", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert [file.name for file in all_files(tmp_path)] == [f"{small.stem}_{names[0].removeprefix('System-')}.mp4"]
+
+
+@pytest.mark.parametrize("out", ["film.mp4", "new.mkv", "-", ""], ids=["a file", "name of a file", "stdout", "nothing"])
+def test_out_takes_only_a_folder(out: str, small: Path, tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_text("mine")
+    refused = abanico("transcode", small, "--out", out, "--force", folder=tmp_path)
+    assert refused.returncode == 2 and f"`{out}`" in refused.stderr and "hint: give a folder" in refused.stderr, refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
         (["transcode", "missing.mp4"], "missing.mp4"),
+        (["serve", "--listen", "example.com:80"], "`example.com` is no address"),
+        (["serve", "--listen", "localhost"], "`localhost` has no port"),
+        (["serve", "--config", "no-cores.toml"], "`cores`"),
         (["transcode", "here.mp4", "--preset", "No-Such-Preset"], "No-Such-Preset"),
         (["transcode", "here.mp4", "--job", "here.mp4"], "here.mp4"),
         (["transcode"], "<INPUT>"),
         (["melt"], "melt"),
         (["plan", "missing.mp4"], "missing.mp4"),
     ],
-    ids=["no file", "no preset", "job is no JSON", "no argument", "no command", "plan of nothing"],
+    ids=["no file", "other host", "no port", "no cores", "no preset", "job is no JSON", "no argument", "no command", "plan of nothing"],
 )
 def test_wrong_usage_exits_2_and_names_the_cause(words: list[str], cause: str, tmp_path: Path) -> None:
     (tmp_path / "here.mp4").write_text("x")
+    (tmp_path / "no-cores.toml").write_text("[engine]\ncores = 0\n")
     ran = abanico(*words, folder=tmp_path)
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""

@@ -298,7 +298,7 @@ def test_second_interrupt_ends_at_once(clips: Clips, tmp_path: Path) -> None:
         _upload(url, clips.file(LONG))
         eventually(lambda: any(map(is_ffmpeg, processes_of([process.pid]))), 120, "ffmpeg works")
         process.send_signal(signal.SIGINT)
-        eventually(lambda: "taking no new work" in (tmp_path / "log").read_text(), 60, "the server stops")
+        eventually(lambda: "taking no new jobs" in (tmp_path / "log").read_text(), 60, "the server stops")
         # The first ones may come too soon: some programs send each signal twice.
         eventually(lambda: process.send_signal(signal.SIGINT) or process.poll() is not None, 60, "the server ends")
         assert process.returncode == 130

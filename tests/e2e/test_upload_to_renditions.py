@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from clips import Clip, Clips
-from harness import Server, eventually
+from harness import Server, all_jobs, eventually
 from media_facts import facts
 from transcoding import Expected, check_rendition
 
@@ -71,7 +71,6 @@ def test_job_lists_its_outputs_like_mediaconvert(server: Server, clips: Clips) -
         ("party 🎉.mp4", "party 🎉"),
         ("a.b.mp4", "a.b"),
         ("100%25.mp4", "100%25"),
-        ("no_ending", "no_ending"),
     ],
 )
 def test_strange_key_keeps_its_name(key: str, stem: str, server: Server, clips: Clips) -> None:
@@ -79,6 +78,28 @@ def test_strange_key_keeps_its_name(key: str, stem: str, server: Server, clips: 
     job = server.wait_job(key)
     assert job["Status"] == "COMPLETE", job
     assert server.keys(prefix=f"{key}/") == [f"{key}/{stem}_480p.mp4"]
+
+
+def test_only_names_of_media_become_jobs(server: Server, clips: Clips) -> None:
+    for key in ("named/note.txt", "named/film.mp4.part", "named/no_ending", "named/mp4"):
+        server.s3.put_object(Bucket="uploads", Key=key, Body=b"text")
+    # Events are handled in order: once the later upload is done, the earlier ones have been handled too.
+    upload(server, clips.file(TINY), "named/LATER.MP4")
+    assert server.wait_job("named/LATER.MP4")["Status"] == "COMPLETE"
+    keys = [job["UserMetadata"].get("abanico.key", "") for job in all_jobs(server.mediaconvert)]
+    assert [key for key in keys if key.startswith("named/")] == ["named/LATER.MP4"]
+    assert "only keys that end with" in server.log()
+
+
+@pytest.mark.parametrize(("suffix", "wanted"), [('""', {"a.bin", "b.mp4", "c"}), ('[".BIN", ".mkv"]', {"a.bin"})], ids=["all", "some"])
+def test_trigger_takes_the_suffixes_that_it_is_given(suffix: str, wanted: set[str], fresh_server: Server, clips: Clips) -> None:
+    buckets = '[[bucket]]\nname = "uploads"\n[[bucket]]\nname = "renditions"\n'
+    fresh_server.config = f'{buckets}[[trigger]]\nid = "t"\nbucket = "uploads"\nsuffix = {suffix}\n'
+    fresh_server.start()
+    for key in ("c", "b.mp4", "a.bin"):
+        upload(fresh_server, clips.file(TINY), key)
+    assert {key: fresh_server.wait_job(key)["Status"] for key in wanted} == dict.fromkeys(wanted, "COMPLETE")
+    assert len(all_jobs(fresh_server.mediaconvert)) == len(wanted)
 
 
 def test_uploads_with_one_stem_stay_apart(server: Server, clips: Clips, tmp_path: Path) -> None:

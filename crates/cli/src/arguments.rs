@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "aws")]
 mod aws;
+pub mod listen;
 #[cfg(feature = "aws")]
 pub use aws::{Aws, AwsCommand, AwsDeploy, AwsEstimate, AwsLogs, AwsPlace, AwsRemove, AwsStatus, AwsSubmit};
 
@@ -71,8 +72,9 @@ pub enum Command {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Address and port to listen on; port 0 picks a free port. Default: 127.0.0.1:4566.
-    #[arg(long, env = "ABANICO_LISTEN", value_name = "ADDR:PORT")]
+    /// Address and port to listen on. A port alone is one of 127.0.0.1; port 0 picks a free one. Default:
+    /// 127.0.0.1:4566.
+    #[arg(long, env = "ABANICO_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub listen: Option<SocketAddr>,
     /// Folder for all data. Default: `abanico-data`.
     #[arg(long, env = "ABANICO_DATA", value_name = "DIR")]
@@ -90,7 +92,7 @@ pub struct Serve {
 #[derive(Debug, Clone, Args)]
 pub struct JobChoice {
     /// One system preset per output; repeatable. Default: a ladder that follows the source.
-    #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "job")]
+    #[arg(long, value_name = "NAME", conflicts_with = "job")]
     pub preset: Vec<String>,
     /// JSON file with a MediaConvert job: a CreateJob request or only its settings. Its first input and its
     /// destinations are replaced.
@@ -225,7 +227,7 @@ pub struct DeadLetters {
 pub enum DeadLetterAction {
     /// List the dead letters as JSON lines. This is the default.
     List,
-    /// Deliver a dead letter again when the server starts next.
+    /// Deliver a dead letter again: at once if the server runs, otherwise when it starts next.
     Replay {
         /// Id of the dead letter.
         id: i64,

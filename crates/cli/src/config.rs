@@ -1,6 +1,7 @@
-//! Reads the configuration from `abanico.toml` and fills in the defaults. An unknown key is an error that names the
-//! key. Secrets are never printed.
+//! Reads the configuration from `abanico.toml`, fills in the defaults, and takes the engine's settings from the
+//! environment too. An unknown key is an error that names the key. Secrets are never printed.
 
+mod environment;
 mod sandbox;
 mod web_inputs;
 
@@ -24,6 +25,7 @@ pub const FUNCTION: &str = "transcode-video";
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "crate::arguments::listen::deserialize")]
     pub listen: SocketAddr,
     /// Folder for all data.
     pub data: PathBuf,
@@ -50,6 +52,8 @@ pub struct Config {
     /// Buckets. Missing local ones are created.
     #[serde(rename = "bucket")]
     pub buckets: Vec<BucketConfig>,
+    /// Who may read the metrics from another machine.
+    pub metrics: MetricsConfig,
     /// Web hosts that inputs may come from; none by default.
     pub web_inputs: WebInputsConfig,
     /// Triggers: which uploads start which jobs.
@@ -83,6 +87,24 @@ pub struct EngineConfig {
     pub room_seconds: u64,
     /// How ffmpeg is sandboxed.
     pub sandbox: SandboxMode,
+}
+
+/// Who may read the metrics from another machine.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Bearer token that opens the metrics and nothing else.
+    pub token: Option<String>,
+    /// Address of a listener that serves only health and metrics, to everyone who reaches it.
+    #[serde(deserialize_with = "crate::arguments::listen::deserialize_option")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl std::fmt::Debug for MetricsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.token.as_ref().map(|_| "REDACTED");
+        f.debug_struct("MetricsConfig").field("token", &token).field("listen", &self.listen).finish()
+    }
 }
 
 /// What runs the jobs.
@@ -163,9 +185,9 @@ pub struct TriggerConfig {
     /// Only keys with this prefix start jobs.
     #[serde(default)]
     pub prefix: String,
-    /// Only keys with this suffix start jobs.
-    #[serde(default)]
-    pub suffix: String,
+    /// Only keys with one of these suffixes start jobs, ignoring case; empty means all keys.
+    #[serde(default = "media_suffixes", deserialize_with = "suffixes")]
+    pub suffix: Vec<String>,
     /// `ladder`, `three-mp4`, or the path of a job template as JSON.
     #[serde(default = "default_template")]
     pub template: String,
@@ -203,6 +225,22 @@ impl std::fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WebhookConfig").field("url", &self.url).field("secret", &"REDACTED").finish()
     }
+}
+
+fn media_suffixes() -> Vec<String> {
+    abanico_lambda::MEDIA_SUFFIXES.map(str::to_owned).to_vec()
+}
+
+/// Deserializes one suffix, or several as an array. An empty text means all keys.
+fn suffixes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    use serde::de::Error;
+    let value = toml::Value::deserialize(deserializer)?;
+    let all = match value {
+        toml::Value::String(one) => vec![one],
+        several => Vec::<String>::deserialize(several)
+            .map_err(|_| D::Error::custom("`suffix` is a text, or an array of texts"))?,
+    };
+    Ok(if all.iter().any(String::is_empty) { Vec::new() } else { all })
 }
 
 fn default_template() -> String {
@@ -249,12 +287,13 @@ impl Default for Config {
             engine: EngineConfig::default(),
             mediaconvert: None,
             buckets: vec![bucket("uploads"), bucket("renditions")],
+            metrics: MetricsConfig::default(),
             web_inputs: WebInputsConfig::default(),
             triggers: vec![TriggerConfig {
                 id: FUNCTION.to_owned(),
                 bucket: "uploads".to_owned(),
                 prefix: String::new(),
-                suffix: String::new(),
+                suffix: media_suffixes(),
                 template: default_template(),
                 destination: default_destination(),
                 role: default_role(),
@@ -266,13 +305,25 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file `named`, otherwise `abanico.toml` if it exists. Without a file, returns the defaults.
+    /// Reads the file `named`, otherwise `abanico.toml` if it exists. Without a file, takes the defaults. Variables
+    /// that begin with `ABANICO_ENGINE_` win over `[engine]`.
     ///
     /// # Errors
     /// Fails if the file cannot be read or is invalid. The message says where.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Self> {
         let standard = Path::new("abanico.toml");
-        let Some(path) = named.or(standard.is_file().then_some(standard)) else { return Ok(Self::default()) };
+        let (mut config, table) = match named.or(standard.is_file().then_some(standard)) {
+            Some(path) => Self::read(path)?,
+            None => (Self::default(), toml::Table::new()),
+        };
+        let variables = std::env::vars_os()
+            .map(|(name, text)| (name.to_string_lossy().into_owned(), text.to_string_lossy().into_owned()));
+        config.engine = environment::engine(&table, variables)?;
+        Self::checked(config)
+    }
+
+    /// Returns the file's settings, and the file as it stands.
+    fn read(path: &Path) -> anyhow::Result<(Self, toml::Table)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration `{}`", path.display()))
             .context(Hinted::new(
@@ -280,11 +331,13 @@ impl Config {
                 "there is no usable configuration",
                 "give the path of an existing file with --config",
             ))?;
-        let config = toml::from_str(&text).map_err(|error| {
+        let wrong = |error: toml::de::Error| {
             let hint = "docs/CONFIGURATION.md lists every key with its default";
             Hinted::new(WRONG_USAGE, format!("`{}`: {error}", path.display()), hint)
-        })?;
-        Self::checked(config)
+        };
+        // The text by itself tells the line of an error; a table does not.
+        let config = toml::from_str(&text).map_err(wrong)?;
+        Ok((config, toml::from_str(&text).map_err(wrong)?))
     }
 
     fn checked(self) -> anyhow::Result<Self> {
@@ -293,6 +346,15 @@ impl Config {
         {
             let hint = "give names alone, such as \"video.example.com\", without scheme and port";
             return Err(Hinted::new(WRONG_USAGE, format!("`{wrong}` in `hosts` is no name"), hint).into());
+        }
+        let counts = [
+            ("cores", self.engine.cores.map_or(1, |cores| cores as usize)),
+            ("max_active_jobs", self.engine.max_active_jobs),
+        ];
+        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            let hint = format!("give at least 1, or leave `{key}` out for the default");
+            let message = format!("`{key}` under [engine] is 0, so no job would ever run");
+            return Err(Hinted::new(WRONG_USAGE, message, hint).into());
         }
         let mut ids = std::collections::BTreeSet::new();
         for trigger in &self.triggers {
@@ -358,6 +420,38 @@ mod tests {
             assert!(error.to_string().contains("`hosts`"), "{error:#}");
         }
         assert!(parse("trusted_proxies = [\"10.0.0.0/8\"]").is_err());
+    }
+
+    #[test]
+    fn trigger_takes_media_unless_told_otherwise() {
+        let suffix = |line: &str| {
+            parse(&format!("[[trigger]]\nid = \"t\"\nbucket = \"uploads\"\n{line}"))
+                .map(|config| config.triggers[0].suffix.clone())
+        };
+        assert_eq!(suffix("").unwrap(), abanico_lambda::MEDIA_SUFFIXES);
+        assert_eq!(Config::default().triggers[0].suffix, abanico_lambda::MEDIA_SUFFIXES);
+        assert_eq!(suffix("suffix = \".mp4\"").unwrap(), [".mp4"]);
+        assert_eq!(suffix("suffix = [\".mp4\", \".mov\"]").unwrap(), [".mp4", ".mov"]);
+        for all in ["suffix = \"\"", "suffix = []", "suffix = [\".mp4\", \"\"]"] {
+            assert!(suffix(all).unwrap().is_empty(), "{all}");
+        }
+        assert!(format!("{:#}", suffix("suffix = 4").unwrap_err()).contains("`suffix` is a text"));
+    }
+
+    #[test]
+    fn zero_of_what_jobs_need_is_refused() {
+        for key in ["cores", "max_active_jobs"] {
+            let error = parse(&format!("[engine]\n{key} = 0")).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn address_may_be_a_port_alone() {
+        for text in ["listen = 4567", "listen = \":4567\"", "listen = \"localhost:4567\""] {
+            assert_eq!(parse(text).unwrap().listen, SocketAddr::from(([127, 0, 0, 1], 4567)), "{text}");
+        }
+        assert!(format!("{:#}", parse("listen = \"4567 \"").unwrap_err()).contains("listen"));
     }
 
     #[test]

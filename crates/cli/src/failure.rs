@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// An error that the user can fix: what is wrong, how to fix it, and the exit status.
 #[derive(Debug)]
 pub struct Hinted {
@@ -54,6 +56,10 @@ impl std::error::Error for Hinted {}
 pub fn report(error: &anyhow::Error) -> ExitCode {
     use std::io::Write;
     let (text, code) = told(error);
+    if output::notes_are_json() {
+        output::json_note("ERROR", &serde_json::json!({"message": text.trim_end(), "exitStatus": code}));
+        return ExitCode::from(code);
+    }
     // If stderr is closed, there is nowhere left to report to.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(code)

@@ -35,6 +35,9 @@ fn is_harmless_line(target: &str, level: &Level) -> bool {
 /// Starts logging. `RUST_LOG` sets levels by crate, such as `warn,abanico_engine=debug`. Without it, a server also logs
 /// information, and a command that shows its progress itself (`is_quiet`) logs only warnings and errors.
 pub fn start(format: LogFormat, is_quiet: bool) {
+    if format == LogFormat::Json {
+        output::write_notes_as_json();
+    }
     let default = if is_quiet { "warn" } else { OF_A_SERVER };
     let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let targets = wanted.as_deref().unwrap_or(default).parse().unwrap_or_else(|error| {

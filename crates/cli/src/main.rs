@@ -12,6 +12,7 @@ mod job_request;
 mod logging;
 mod output;
 mod progress;
+mod running_server;
 mod signals;
 
 use std::process::ExitCode;

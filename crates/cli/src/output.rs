@@ -1,8 +1,26 @@
-//! Prints data (lines, JSON and aligned tables) to stdout, and notes for people to stderr.
+//! Prints data (lines, JSON and aligned tables) to stdout, and notes for people to stderr. Beside a log of JSON lines,
+//! notes are JSON lines too, so that a collector can read everything on stderr.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+
+/// Whether notes are JSON lines.
+static NOTES_ARE_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Makes notes JSON lines from now on.
+pub fn write_notes_as_json() {
+    NOTES_ARE_JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether notes are JSON lines.
+pub fn notes_are_json() -> bool {
+    NOTES_ARE_JSON.load(Ordering::Relaxed)
+}
 
 /// Prints a line to stdout. A closed pipe is not an error.
 pub fn line(text: impl AsRef<str>) {
@@ -12,7 +30,22 @@ pub fn line(text: impl AsRef<str>) {
 
 /// Prints a line for people to stderr.
 pub fn note(text: impl AsRef<str>) {
+    if notes_are_json() {
+        return json_note("INFO", &json!({"message": text.as_ref()}));
+    }
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// Prints a line like the log's to stderr: the time, the level, then `fields`.
+pub fn json_note(level: &str, fields: &Value) {
+    let mut now = String::new();
+    // A clock that cannot be written leaves the time empty.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut now));
+    let mut line = json!({"timestamp": now, "level": level});
+    if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
+        line.extend(fields.clone());
+    }
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints a value as one line of JSON.

@@ -47,7 +47,7 @@ struct Display {
 
 impl Display {
     fn new(name: &str, show: Show) -> Self {
-        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr()) && !output::notes_are_json();
         Self {
             name: name.to_owned(),
             show,

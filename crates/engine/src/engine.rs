@@ -222,7 +222,8 @@ impl Engine {
             let problem = Problem::new(format!("/hopDestinations/{index}/queue"), why);
             return Err(Refusal::Invalid(Problems(vec![problem])));
         }
-        let unusable = destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
+        let unusable =
+            destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
         Problems(unusable).into_result().map_err(Refusal::Invalid)?;
         Ok(submission)
     }
@@ -387,7 +388,7 @@ impl Engine {
     /// Fails with a conflict if the token was used with a different request. Refuses new jobs while the engine is
     /// stopping.
     pub async fn create_job(&self, submission: Submission) -> Result<JobRecord, Error> {
-        if self.shared.stop.is_cancelled() {
+        if self.shared.tracker.is_closed() || self.shared.stop.is_cancelled() {
             return Err(Error::engine_is_stopping());
         }
         let now_ms = clock::now_ms();

@@ -15,7 +15,9 @@ pub enum ErrorKind {
     Conflict,
     /// The request itself is invalid.
     Invalid,
-    /// Another process has the folder open, or a newer version wrote it.
+    /// Another process has the folder open.
+    InUse,
+    /// A newer version wrote the folder.
     Denied,
     /// The index is lost or damaged, or does not fit the blobs. Nothing was changed.
     Damaged,
@@ -93,6 +95,10 @@ impl Error {
             source: None,
             headers: None,
         }
+    }
+
+    pub(crate) fn in_use(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::InUse, ..Self::denied(message) }
     }
 
     pub(crate) fn damaged(message: impl Into<String>) -> Self {

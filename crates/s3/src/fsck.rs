@@ -169,8 +169,8 @@ impl Drop for Workplace {
 /// Checks the endpoint's folder, and repairs it if `options` say so. Blocking.
 ///
 /// # Errors
-/// Returns [`crate::ErrorKind::Denied`] if a server has the folder open or a newer version wrote it. Fails on a disk
-/// error.
+/// Returns [`crate::ErrorKind::InUse`] if a server has the folder open, and [`crate::ErrorKind::Denied`] if a newer
+/// version wrote it. Fails on a disk error.
 pub fn fsck(dir: &Path, options: FsckOptions) -> Result<FsckReport, Error> {
     let _lock = lock_folder(dir)?;
     let blobs = dir.join("blobs");

@@ -24,13 +24,13 @@ const LABEL_BATCH: i64 = 100;
 /// Locks the endpoint's folder for this process.
 ///
 /// # Errors
-/// Returns [`ErrorKind::Denied`] if another process has the folder open.
+/// Returns [`ErrorKind::InUse`] if another process has the folder open.
 pub fn lock_folder(dir: &Path) -> Result<File, Error> {
     let lock = File::create(dir.join("lock"))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
-            Err(Error::denied(format!("`{}` is open in another process", dir.display())))
+            Err(Error::in_use(format!("`{}` is open in another process", dir.display())))
         }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
@@ -40,8 +40,8 @@ impl LocalS3 {
     /// Opens or creates the endpoint's folder and puts away what a crash left behind. Blocking.
     ///
     /// # Errors
-    /// Returns [`ErrorKind::Denied`] if another process has the folder open or a newer version wrote it, and
-    /// [`ErrorKind::Damaged`] if the index does not fit the blobs. Fails on a disk error.
+    /// Returns [`ErrorKind::InUse`] if another process has the folder open, [`ErrorKind::Denied`] if a newer version
+    /// wrote it, and [`ErrorKind::Damaged`] if the index does not fit the blobs. Fails on a disk error.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         std::fs::create_dir_all(dir)?;
         let lock = lock_folder(dir)?;

@@ -111,6 +111,12 @@ pub(crate) async fn operator(edge: &Edge, request: Request) -> Result<Request, E
 }
 
 impl Edge {
+    /// Whether a request has the metrics' own token, which opens nothing else.
+    pub(crate) fn is_scraper(&self, headers: &HeaderMap) -> bool {
+        let (Some(token), Some(shown)) = (&self.metrics_token, bearer(headers)) else { return false };
+        bool::from(token.as_bytes().ct_eq(shown.trim().as_bytes()))
+    }
+
     /// Checks a secret access key that somebody sent with `request`.
     ///
     /// # Errors

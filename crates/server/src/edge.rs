@@ -31,12 +31,17 @@ pub struct ServerParts {
     pub credentials: Credentials,
     /// By which names and through which proxies clients reach the server.
     pub access: Access,
+    /// The bearer token that opens `/metrics` to other machines, and nothing else; `None` or an empty one opens it to
+    /// the operator alone.
+    pub metrics_token: Option<String>,
     /// The S3 endpoint; make it with [`s3_fallback`].
     pub s3: S3Fallback,
     /// The queue of upload events.
     pub outbox: Arc<dyn UploadOutbox>,
     /// What is weak about this server, one sentence each; `/readyz` shows it.
     pub warnings: Vec<String>,
+    /// Cancelled once the server takes no new jobs and is about to stop. `/readyz` tells it.
+    pub draining: CancellationToken,
     /// Ends event streams so that connections can close. Must be the token that [`crate::serve`] gets.
     pub stop: CancellationToken,
 }
@@ -58,27 +63,32 @@ pub(crate) struct Edge {
     pub(crate) engine: Engine,
     pub(crate) credentials: Credentials,
     pub(crate) access: Arc<Access>,
+    pub(crate) metrics_token: Option<Arc<str>>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
     pub(crate) warnings: Arc<[String]>,
+    pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
     pub(crate) counters: Arc<HttpCounters>,
 }
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts { engine, credentials, access, s3, outbox, warnings, stop } = parts;
+        let ServerParts { engine, credentials, access, metrics_token, s3, outbox, warnings, draining, stop } =
+            parts;
         Self {
             engine,
             credentials,
             access: Arc::new(access),
+            metrics_token: metrics_token.filter(|token| !token.is_empty()).map(Arc::from),
             sessions: Arc::default(),
             guesses: Arc::default(),
             s3,
             outbox,
             warnings: warnings.into(),
+            draining,
             stop,
             counters: Arc::new(HttpCounters::new()),
         }

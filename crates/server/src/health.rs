@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 /// Reports ready if the job database is readable and the server is not stopping. What is wrong besides is told in
 /// further lines; it stops nothing, so the server is ready all the same.
 pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Response {
-    if edge.stop.is_cancelled() {
+    if edge.draining.is_cancelled() || edge.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     let is_told = is_from_here(&request) || operator(&edge, request).await.is_ok();

@@ -119,9 +119,11 @@ mod tests {
             engine: test.engine.clone(),
             access: crate::Access::default(),
             credentials: Credentials::new(pairs()),
+            metrics_token: None,
             s3: s3_fallback(s3.service(pairs())),
             outbox,
             warnings: Vec::new(),
+            draining: CancellationToken::new(),
             stop,
         };
         let now = std::time::SystemTime::now();

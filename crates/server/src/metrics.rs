@@ -53,11 +53,20 @@ pub(crate) fn is_from_here(request: &Request) -> bool {
     peer.is_some_and(|ip| ip.is_loopback()) && !is_forwarded(request.headers())
 }
 
-/// Serves the metrics: on loopback to everyone, elsewhere only to the operator.
+/// Serves the metrics: on loopback to everyone, elsewhere to whoever sends the metrics' own token, and to the operator.
 pub(crate) async fn metrics(State(edge): State<Edge>, request: Request) -> Result<Response, Error> {
-    if !is_from_here(&request) {
+    if !is_from_here(&request) && !edge.is_scraper(request.headers()) {
         operator(&edge, request).await?;
     }
+    measure(&edge).await
+}
+
+/// Serves the metrics on a listener of their own, to everyone who reaches it.
+pub(crate) async fn metrics_of_own_listener(State(edge): State<Edge>) -> Result<Response, Error> {
+    measure(&edge).await
+}
+
+async fn measure(edge: &Edge) -> Result<Response, Error> {
     let stages = vec![Stage::Probing, Stage::Transcoding, Stage::Uploading];
     let running = edge.engine.list(ListFilter { stages, ..ListFilter::default() }, MAX_RUNNING).await?;
     let counts = edge.engine.counts().await?;

@@ -28,7 +28,22 @@ impl Server {
     /// Makes a server's router. Run it with [`crate::serve`], which also gives handlers the client's address.
     #[expect(clippy::new_ret_no_self, reason = "a server is its router; there is nothing else to hold on to")]
     pub fn new(parts: ServerParts) -> Router {
+        Self::with_monitoring(parts).0
+    }
+
+    /// Makes a server's router, and one for a listener that serves nothing but health and metrics, without
+    /// authentication.
+    pub fn with_monitoring(parts: ServerParts) -> (Router, Router) {
         let edge = Edge::new(parts);
+        let monitoring = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(health::ready))
+            .route("/metrics", get(metrics::metrics_of_own_listener))
+            .with_state(edge.clone());
+        (Self::with(edge), monitoring)
+    }
+
+    fn with(edge: Edge) -> Router {
         let monitoring = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(health::ready))

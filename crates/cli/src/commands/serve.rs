@@ -1,8 +1,9 @@
 //! `abanico serve`: runs S3, the triggers and the MediaConvert API in one process on one port, until it is stopped or
 //! until the client's command ends.
 //!
-//! Every API request must be authenticated. On SIGTERM, SIGINT or SIGHUP the server takes no new work and gives running
-//! jobs a grace period, which a second SIGINT ends; interrupted jobs continue at the next start.
+//! Every API request must be authenticated. On SIGTERM, SIGINT or SIGHUP the server takes no new jobs and gives running
+//! ones a grace period, in which it still answers and which a second SIGINT ends; interrupted jobs continue at the next
+//! start.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use abanico_engine::{Engine, EngineOptions, Forwarding};
 use abanico_s3::{LocalS3, Options, Trigger};
 use abanico_server::{
-    Access, Credentials, EngineSubmitter, EventBus, MediaConvertJobs, RetryPolicy, ServeLimits, Server,
-    ServerParts, Webhook, deliver_events, run_triggers, s3_fallback,
+    Access, Credentials, EngineSubmitter, EventBus, HttpRouter, MediaConvertJobs, RetryPolicy, ServeLimits,
+    Server, ServerParts, Webhook, deliver_events, run_triggers, s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -32,10 +33,14 @@ use crate::credentials::{self, KeyPair};
 use crate::descriptors;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
+use crate::running_server::Announcement;
 use crate::signals::Signals;
 
 /// Pause between two looks for files that have been in the quarantine long enough.
 const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Most connections to the listener for monitoring at once.
+const MONITORS: usize = 32;
 
 /// Serves until SIGTERM, SIGINT or SIGHUP, or until the client's command ends.
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
@@ -56,7 +61,7 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     greet(&running);
     signals.first().await;
-    tracing::info!(grace_seconds = grace.as_secs(), "stopping: taking no new work");
+    tracing::info!(grace_seconds = grace.as_secs(), "stopping: taking no new jobs");
     running.stop(grace).await;
     tracing::info!("stopped; interrupted jobs continue at the next start");
     Ok(ExitCode::SUCCESS)
@@ -90,8 +95,10 @@ pub struct Running {
     pub engine: Engine,
     s3: LocalS3,
     jobs: std::path::PathBuf,
+    draining: CancellationToken,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    _announcement: Announcement,
 }
 
 impl Running {
@@ -107,10 +114,12 @@ impl Running {
         ]
     }
 
-    /// Takes no new work, gives running jobs `grace` to finish, and stops everything.
+    /// Takes no new jobs, gives running ones `grace` to finish, and stops everything. During the grace the port still
+    /// answers, so that clients can follow the jobs that end.
     pub async fn stop(mut self, grace: Duration) {
-        self.stop.cancel();
+        self.draining.cancel();
         self.engine.shutdown(grace).await;
+        self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
         if let Err(error) = close(&self.s3, self.jobs).await {
             let error = error.as_ref() as &dyn std::error::Error;
@@ -155,12 +164,13 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let descriptors = descriptors::raise();
     let toolbox = toolbox(config.engine.sandbox)?;
     warn_of(&toolbox.weaknesses);
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        let message = format!("cannot listen on {}", config.listen);
-        let hint =
-            "stop the program that uses it, perhaps another abanico, or choose another address with --listen";
-        anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, message, hint))
-    })?;
+    let hint =
+        "stop the program that uses it, perhaps another abanico, or choose another address with --listen";
+    let listener = bound(config.listen, hint).await?;
+    let monitor = match config.metrics.listen {
+        Some(address) => Some(bound(address, "choose another address for `listen` under [metrics]").await?),
+        None => None,
+    };
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "listening for other machines without TLS: put a TLS proxy in front");
@@ -181,16 +191,18 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
         .await
         .context("cannot start the engine")?;
-    let stop = CancellationToken::new();
+    let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
     let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
     let outbox = Arc::new(s3.outbox());
     let parts = ServerParts {
         engine: engine.clone(),
         credentials: Credentials::new([pair.clone()]),
         access: Access { hosts: config.hosts.clone(), trusted_proxies: config.trusted_proxies.clone() },
+        metrics_token: config.metrics.token.clone(),
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
         warnings: toolbox.weaknesses.clone(),
+        draining: draining.clone(),
         stop: stop.clone(),
     };
     let mut tasks = JoinSet::new();
@@ -205,7 +217,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     }
     let functions = functions(config)?;
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
-    tasks.spawn(run_triggers(outbox, functions, submitter, stop.clone()));
+    tasks.spawn(run_triggers(outbox, functions, submitter, draining.clone()));
     let (tidied, tidy_until) = (s3.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -213,16 +225,30 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             () = tidy_until.cancelled() => {}
         }
     });
-    let (router, served_until) = (Server::new(parts), stop.clone());
+    let (router, monitoring) = Server::with_monitoring(parts);
     let limits =
         ServeLimits { max_connections: descriptors::connections(config.max_connections, descriptors) };
-    tasks.spawn(async move {
-        if let Err(error) = abanico_server::serve_within(listener, router, limits, served_until).await {
-            tracing::error!(%error, "the server failed");
-        }
-    });
+    tasks.spawn(served(listener, router, limits, stop.clone()));
+    if let Some(listener) = monitor {
+        tasks.spawn(served(listener, monitoring, ServeLimits { max_connections: MONITORS }, stop.clone()));
+    }
     let jobs = data.join("engine").join("jobs.sqlite");
-    Ok(Running { address, keys, region: config.region.clone(), engine, s3, jobs, stop, tasks })
+    let region = config.region.clone();
+    let _announcement = Announcement::write(&data, address)?;
+    Ok(Running { address, keys, region, engine, s3, jobs, draining, stop, tasks, _announcement })
+}
+
+async fn bound(address: SocketAddr, hint: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let message = format!("cannot listen on {address}");
+        anyhow::Error::new(error).context(Hinted::new(WRONG_USAGE, message, hint))
+    })
+}
+
+async fn served(listener: TcpListener, router: HttpRouter, limits: ServeLimits, stop: CancellationToken) {
+    if let Err(error) = abanico_server::serve_within(listener, router, limits, stop).await {
+        tracing::error!(%error, "the server failed");
+    }
 }
 
 /// Warns of what the sandbox does not hold, in more lines than can be missed.
@@ -248,14 +274,20 @@ async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<
         Options { functions, region: config.region.clone(), quarantine_days: config.quarantine_days };
     let s3 =
         tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {
-            let is_damaged = error.kind() == abanico_s3::ErrorKind::Damaged;
+            let kind = error.kind();
             let error = anyhow::Error::new(error).context("cannot open the S3 folder");
-            let hint =
-                "docs/BACKUP.md says what to do, step by step; until then leave the data folder as it is";
-            if is_damaged {
-                error.context(Hinted::new(WORK_FAILED, "the objects cannot be served", hint))
-            } else {
-                error
+            match kind {
+                abanico_s3::ErrorKind::Damaged => error.context(Hinted::new(
+                    WORK_FAILED,
+                    "the objects cannot be served",
+                    "docs/BACKUP.md says what to do, step by step; until then leave the data folder as it is",
+                )),
+                abanico_s3::ErrorKind::InUse => error.context(Hinted::new(
+                    WRONG_USAGE,
+                    "another abanico uses the data folder",
+                    "use that one, stop it, or give this one a folder of its own with --data",
+                )),
+                _ => error,
             }
         })?;
     for bucket in config.buckets.iter().filter(|bucket| !bucket.remote) {
@@ -265,7 +297,8 @@ async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<
         id: trigger.id.clone(),
         bucket: trigger.bucket.clone(),
         prefix: trigger.prefix.clone(),
-        suffix: trigger.suffix.clone(),
+        // The function looks at suffixes: it takes several, in any case, and tells in the log what it skips.
+        suffix: String::new(),
         function: trigger.id.clone(),
     };
     s3.set_triggers(config.triggers.iter().map(trigger).collect()).await?;
@@ -320,6 +353,7 @@ fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerCo
         .map_err(|error| wrong(error.to_string()))?;
     let mut function = abanico_lambda::TriggerConfig::new(trigger.role.clone(), template);
     function.destination = destination;
+    function.skip.only_suffixes = trigger.suffix.clone();
     Ok(function)
 }
 

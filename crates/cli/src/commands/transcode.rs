@@ -3,27 +3,28 @@
 //! It never leaves a partial output or an ffmpeg process behind. If it is killed, the next run in the same place removes
 //! its work folder.
 
-use std::path::{Path, PathBuf};
+mod names;
+mod places;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use abanico_engine::{Engine, EngineOptions, JobId, JobRecord, Stage};
-use abanico_plan::Plan;
-use abanico_process::{WorkFolder, WorkPlace};
-use abanico_store::{FolderBucket, RemoteOptions, RemoteS3, Router};
-use anyhow::Context;
+use abanico_process::WorkFolder;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde_json::json;
 
-use super::local::{Toolbox, cores, interrupted, results, toolbox, work_folder};
+use super::local::{Toolbox, cores, interrupted, results, toolbox};
 use crate::arguments::{Chunks, Transcode};
 use crate::config::SandboxMode;
-use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
+use crate::failure::{Hinted, WORK_FAILED};
 use crate::progress::{Show, follow};
 use crate::signals::Signals;
 use crate::{job_request, output};
+
+use self::places::{Places, trimmed};
 
 /// How long a job may take to end once it is cancelled.
 const CANCEL_LIMIT: Duration = Duration::from_secs(10);
@@ -51,15 +52,13 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
     done.unwrap_or_else(|ending| Err(interrupted(ending, Some(work), followed.kept(&places))))
 }
 
-/// Opens an engine that works in a folder of its own, unless an output exists already.
+/// Opens an engine that works in a folder of its own, unless an output has a name that it must not have.
 async fn opened(
     arguments: &Transcode,
     places: &Places,
     toolbox: &Toolbox,
 ) -> anyhow::Result<(Engine, WorkFolder)> {
-    if !arguments.force {
-        places.refuse_existing(arguments, toolbox).await?;
-    }
+    names::check(places, arguments, toolbox).await?;
     let work = places.work_folder()?;
     let options = EngineOptions {
         folder: work.path().to_owned(),
@@ -200,133 +199,4 @@ fn print_json(places: &Places, name: &str, record: &JobRecord) -> anyhow::Result
 fn own_cpu_ms() -> Option<i64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     Some((usage.user_time() + usage.system_time()).num_milliseconds())
-}
-
-/// An input: its URL for the engine and, for a file, its path.
-struct Input {
-    url: String,
-    file: Option<PathBuf>,
-}
-
-/// Where inputs come from and outputs go. Folders are presented as buckets, so that the engine only sees URLs.
-struct Places {
-    router: Router,
-    inputs: Vec<Input>,
-    destination: String,
-    out: Option<PathBuf>,
-}
-
-impl Places {
-    fn new(arguments: &Transcode) -> anyhow::Result<Self> {
-        let mut router = Router::new().with_other_buckets(Arc::new(RemoteS3::new(RemoteOptions::default())));
-        let mut inputs = Vec::new();
-        for (index, text) in arguments.inputs.iter().enumerate() {
-            if text.starts_with("s3://") {
-                inputs.push(Input { url: text.clone(), file: None });
-                continue;
-            }
-            let file = PathBuf::from(text).canonicalize().map_err(|error| {
-                let hint = "check the path; write S3 objects as s3://bucket/key";
-                anyhow::Error::new(error).context(Hinted::new(
-                    WRONG_USAGE,
-                    format!("cannot find `{text}`"),
-                    hint,
-                ))
-            })?;
-            let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str()))
-            else {
-                return Err(Hinted::new(
-                    WRONG_USAGE,
-                    format!("`{text}` is not a file with a UTF-8 name"),
-                    "rename it",
-                )
-                .into());
-            };
-            let bucket = format!("input-{index}");
-            router = router.with_bucket(bucket.clone(), Arc::new(FolderBucket::new(folder)?));
-            inputs.push(Input { url: format!("s3://{bucket}/{name}"), file: Some(file.clone()) });
-        }
-        if arguments.out.starts_with("s3://") {
-            let destination = if arguments.out.ends_with('/') {
-                arguments.out.clone()
-            } else {
-                format!("{}/", arguments.out)
-            };
-            return Ok(Self { router, inputs, destination, out: None });
-        }
-        let out = PathBuf::from(&arguments.out);
-        std::fs::create_dir_all(&out)
-            .with_context(|| format!("cannot create the output folder `{}`", out.display()))?;
-        Ok(Self { router, inputs, destination: "s3://output/".to_owned(), out: Some(out) })
-    }
-
-    /// Creates a hidden folder for work in progress beside the outputs, so that publishing does not cross file
-    /// systems. It is removed at the end.
-    fn work_folder(&self) -> anyhow::Result<WorkFolder> {
-        let folder = self.out.clone().unwrap_or_else(std::env::temp_dir);
-        work_folder(WorkPlace { folder: &folder, prefix: ".abanico-work-", suffix: "" })
-    }
-
-    /// Returns the store of inputs and outputs. Outputs are written in the work folder before they get their names.
-    fn router(&self, work: &WorkFolder) -> anyhow::Result<Router> {
-        let Some(out) = &self.out else { return Ok(self.router.clone()) };
-        let bucket = FolderBucket::new(out)
-            .with_context(|| format!("cannot use `{}` as the output folder", out.display()))?;
-        Ok(self.router.clone().with_bucket("output", Arc::new(bucket.with_staging(work.path()))))
-    }
-
-    /// Refuses to replace existing files. Inputs that cannot be planned are skipped: their job will report why.
-    async fn refuse_existing(&self, arguments: &Transcode, toolbox: &Toolbox) -> anyhow::Result<()> {
-        let Some(out) = &self.out else { return Ok(()) };
-        for input in &self.inputs {
-            let Some(file) = &input.file else { continue };
-            // Planning reads the whole file, so it is done only if an output may already exist.
-            if !has_names_like(out, file) {
-                continue;
-            }
-            let planned =
-                super::plan::plan(toolbox, file, &arguments.choice, (&input.url, &self.destination), cores())
-                    .await;
-            let Ok((_, Plan { outputs, .. })) = planned else { continue };
-            for output in outputs {
-                let path = out.join(output.url.trim_start_matches("s3://output/"));
-                if path.exists() {
-                    let message = format!("`{}` already exists", path.display());
-                    return Err(Hinted::new(
-                        WRONG_USAGE,
-                        message,
-                        "use --force to replace it, or choose another --out",
-                    )
-                    .into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the text with the engine's URLs replaced by the user's own paths.
-    fn readable(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for input in &self.inputs {
-            if let Some(file) = &input.file {
-                text = text.replace(&input.url, &file.display().to_string());
-            }
-        }
-        match &self.out {
-            Some(out) => text.replace("s3://output", &trimmed(out)),
-            None => text,
-        }
-    }
-}
-
-/// Whether the folder has a file whose name starts like the outputs of `input`.
-fn has_names_like(folder: &Path, input: &Path) -> bool {
-    let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&stem))
-}
-
-fn trimmed(folder: &Path) -> String {
-    let text = folder.display().to_string();
-    text.trim_end_matches('/').to_owned()
 }

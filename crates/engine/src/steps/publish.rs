@@ -18,8 +18,8 @@ use crate::job_machine::Failure;
 /// Files that are staged between two looks at whether the job was cancelled.
 const FILES_AT_ONCE: usize = 50;
 
-/// Publishes the files of all packaging tasks, if they are as they were verified. Where they become visible one after the other, media comes first, then
-/// playlists, then the playlists of groups, each in the plan's order.
+/// Publishes the files of all packaging tasks, if they are as they were verified. Where they become visible one after
+/// the other, media comes first, then playlists, then the playlists of groups, each in the plan's order.
 pub(crate) async fn publish(context: &JobContext, plan: &Plan) -> Result<(), Failure> {
     let files = packaged(context, plan)?;
     seal::check(&files, &context.cancel).await?;

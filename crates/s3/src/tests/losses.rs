@@ -549,7 +549,7 @@ async fn check_needs_a_stopped_server_and_a_known_schema() {
     let stored = stored().await;
     let s3 = open(stored.folder.path());
     let refused = fsck(stored.folder.path(), FsckOptions::default()).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Denied);
+    assert_eq!(refused.kind(), ErrorKind::InUse);
     drop(s3);
     let index = Connection::open(stored.path("index.db")).unwrap();
     index.pragma_update(None, "user_version", 1_000).unwrap();

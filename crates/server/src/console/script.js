@@ -156,10 +156,13 @@ function row(job) {
   const name = element("td");
   name.append(element("div", job.id), element("small", created.toLocaleString()));
   const input = ((job.settings || {}).inputs || [])[0] || {};
-  const percent = job.status === "COMPLETE" ? 100 : job.jobPercentComplete || 0;
   const progress = element("td");
-  progress.append(element("progress", undefined, { max: 100, value: percent, "aria-label": "Progress of job " + job.id }),
-    element("div", percent + " %", { class: "percent" }));
+  // How far a job came that failed or was cancelled is not known: a bar at 0 % would be wrong.
+  if (!["ERROR", "CANCELED"].includes(job.status)) {
+    const percent = job.status === "COMPLETE" ? 100 : job.jobPercentComplete || 0;
+    progress.append(element("progress", undefined, { max: 100, value: percent, "aria-label": "Progress of job " + job.id }),
+      element("div", percent + " %", { class: "percent" }));
+  }
   const result = element("td");
   if (job.errorMessage) result.append(element("span", job.errorCode + ": " + job.errorMessage));
   else result.append(outputs(job));
@@ -171,7 +174,14 @@ function row(job) {
     cancel.addEventListener("click", () => act(() => api("/jobs/" + encodeURIComponent(job.id), { method: "DELETE" })));
     action.append(cancel);
   }
-  line.append(name, element("td", input.fileInput || ""), element("td", job.status, { class: job.status }), progress, result, action);
+  const status = element("td");
+  status.append(element("span", job.status, { class: job.status }));
+  const source = element("td");
+  source.append(element("span", input.fileInput || ""));
+  const cells = { Job: name, Input: source, Status: status, Progress: progress, Result: result, Action: action };
+  // Where the table is a list of cards, each cell shows the name of its column.
+  for (const [title, cell] of Object.entries(cells)) cell.setAttribute("data-name", title);
+  line.append(...Object.values(cells));
   return line;
 }
 
@@ -189,7 +199,8 @@ function watch(jobs) {
     const source = new Events("/jobs/" + encodeURIComponent(id) + "/progress", { progress: (data) => {
       const now = JSON.parse(data);
       const line = document.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
-      if (line) {
+      // The row of a job that has just failed has no bar any more.
+      if (line && line.querySelector("progress")) {
         line.querySelector("progress").value = now.jobPercentComplete;
         line.querySelector(".percent").textContent = now.jobPercentComplete + " %";
       }

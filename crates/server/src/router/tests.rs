@@ -63,6 +63,7 @@ impl UploadOutbox for Dead {
 struct Fixture {
     router: Router,
     test: TestEngine,
+    draining: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -71,17 +72,19 @@ async fn fixture() -> Fixture {
     let s3 = tower::service_fn(|request: Request| async move {
         Ok::<_, Infallible>(Response::new(Body::from(format!("s3 {} {}", request.method(), request.uri()))))
     });
-    let stop = CancellationToken::new();
+    let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
     let router = Server::new(ServerParts {
         engine: test.engine.clone(),
         credentials: Credentials::new([(KEY.0.to_owned(), KEY.1.to_owned())]),
         access: crate::Access { hosts: vec!["console.example".to_owned()], ..crate::Access::default() },
+        metrics_token: Some("scrape".to_owned()),
         s3: crate::s3_fallback(s3),
         outbox: Arc::new(Dead(Mutex::new(vec![7]))),
         warnings: Vec::new(),
+        draining: draining.clone(),
         stop: stop.clone(),
     });
-    Fixture { router, test, stop }
+    Fixture { router, test, draining, stop }
 }
 
 struct Answer {
@@ -213,8 +216,11 @@ async fn requests_reach_their_service() {
     let page = fixture.send(browser).await;
     assert!(page.text.contains("<title>abanico</title>"));
     assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
-    fixture.stop.cancel();
+    fixture.draining.cancel();
     assert_eq!(send("GET", "/readyz").await, "stopping\n");
+    assert_eq!(send("GET", "/healthz").await, "ok\n");
+    let jobs = fixture.signed("GET", "/2017-08-29/jobs", String::new()).await;
+    assert_eq!(jobs.json(), json!({"jobs": []}), "clients can follow jobs until the server stops");
 }
 
 /// What a browser knows of its session.
@@ -457,6 +463,19 @@ async fn metrics_need_loopback_or_operator() {
     let mut proxied = from([127, 0, 0, 1]);
     proxied.headers_mut().insert("x-forwarded-for", "192.0.2.1".parse().unwrap());
     assert_eq!(fixture.send(proxied).await.status, 403);
+    for (path, token, status) in [
+        ("/metrics", "scrape", 200),
+        ("/metrics", "scrape ", 200),
+        ("/metrics", "scrap", 403),
+        ("/metrics", "", 403),
+        ("/_abanico/jobs", "scrape", 403),
+        ("/_abanico/dead-letters", "scrape", 403),
+    ] {
+        let mut request = from([192, 0, 2, 1]);
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        assert_eq!(fixture.send(request).await.status, status, "{path} with `{token}`");
+    }
     assert_eq!(fixture.bearer("GET", "/metrics").await.status, 200);
 }
 
