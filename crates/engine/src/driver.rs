@@ -208,7 +208,7 @@ impl Driver {
         let images = self.record.plan.iter().flat_map(|plan| &plan.images).enumerate();
         read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
         if !self.context.work.has_all(&read, with_files) {
-            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing: starting it over");
+            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing or damaged: starting it over");
             self.record.machine.start_over();
             self.record.outputs.clear();
         }
