@@ -73,7 +73,8 @@ class Attack:
         self.cancelled: set[str] = set()
         self.done: Counter[str] = Counter()
         self.backup: tuple[Path, dict[tuple[str, str], bytes | None]] | None = None
-        self.rendition, self.seconds = "", 0.0
+        self.renditions: dict[str, str] = {}
+        self.seconds = 0.0
 
     def measure(self) -> None:
         """Runs one job undisturbed: how long does it take, and what does it make?"""
@@ -82,8 +83,8 @@ class Attack:
         job = self.server.wait_job("measured.mp4")
         assert job["Status"] == "COMPLETE", job
         self.seconds = time.monotonic() - begin
-        [made] = self.keys_of(job)
-        self.rendition = self.sum_of("renditions", made)
+        for key in self.outputs()[job["Id"]]:
+            self.renditions[key.rpartition("_")[2]] = self.sum_of("renditions", key)
         self.note("uploads", "measured.mp4", self.film, True)
 
     def round(self, number: int) -> None:
@@ -236,26 +237,36 @@ class Attack:
             wanted = {"CANCELED"} if job["Id"] in self.cancelled else {"COMPLETE", "CANCELED"} if is_created(job) else {"COMPLETE"}
             assert job["Status"] in wanted, job
         self.check_ends(jobs)
-        made = {key for job in jobs if job["Status"] == "COMPLETE" for key in self.keys_of(job)}
+        made = {key for keys in self.outputs().values() for key in keys}
         there = set(server.keys("renditions"))
         assert made == there, f"missing: {sorted(made - there)}, strange: {sorted(there - made)}"
         for key in sorted(made):
-            assert self.sum_of("renditions", key) == self.rendition, f"{key} is not what the others are"
+            # Every film is the same, and so is each of its renditions.
+            kind = key.rpartition("_")[2]
+            found = self.sum_of("renditions", key)
+            assert self.renditions.setdefault(kind, found) == found, f"{key} is not what the others are"
         sent = {key for bucket, key in self.objects if bucket == "uploads"}
         assert set(server.keys("uploads")) <= sent and not list((server.data / "engine" / "work").iterdir())
 
     def check_ends(self, jobs: list[dict]) -> None:
         """Compares the stored events: each job ends once."""
-        with closing(sqlite3.connect(self.server.data / "engine" / "jobs.sqlite")) as database:
-            bodies = [json.loads(body)["detail"] for (body,) in database.execute("SELECT body FROM events")]
-        ends = Counter(detail["jobId"] for detail in bodies if detail["status"] in FINAL)
-        assert ends == Counter(job["Id"] for job in jobs if job["Status"] != "CANCELED" or job["Id"] in ends), "each job ends once"
+        ends = Counter(detail["jobId"] for detail in self.events() if detail["status"] in FINAL)
+        assert ends == Counter(job["Id"] for job in jobs), "each job ends once"
 
-    @staticmethod
-    def keys_of(job: dict) -> list[str]:
-        """The keys of a job's outputs."""
-        details = [detail for group in job["OutputGroupDetails"] for detail in group["OutputDetails"]]
-        return [path.removeprefix("s3://renditions/") for detail in details for path in detail["OutputFilePaths"]]
+    def events(self) -> list[dict]:
+        """What the server has stored about its jobs' changes."""
+        with closing(sqlite3.connect(self.server.data / "engine" / "jobs.sqlite")) as database:
+            return [json.loads(body)["detail"] for (body,) in database.execute("SELECT body FROM events")]
+
+    def outputs(self) -> dict[str, list[str]]:
+        """The keys of the outputs of each complete job: GetJob does not say them, events do."""
+        found = {}
+        for detail in self.events():
+            if detail["status"] == "COMPLETE":
+                details = [one for group in detail["outputGroupDetails"] for one in group["outputDetails"]]
+                paths = [path for one in details for path in one["outputFilePaths"]]
+                found[detail["jobId"]] = [path.removeprefix("s3://renditions/") for path in paths]
+        return found
 
 
 def is_created(job: dict) -> bool:

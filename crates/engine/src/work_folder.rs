@@ -11,6 +11,9 @@ use abanico_plan::TaskId;
 use crate::JobId;
 use crate::results::{free_bytes, hash_of};
 
+/// Name of the list of the fetched files with their hashes.
+const INPUT_SUMS: &str = "inputs.sums";
+
 /// The folder of one job. Each task writes to a separate folder, which gets its final name when it is complete.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkFolder {
@@ -107,7 +110,29 @@ impl WorkFolder {
     /// Returns whether the inputs and the files of all these tasks exist, and the files of the tasks are what the tasks
     /// made; after a crash of the machine they may not be.
     pub fn has_all<'a>(&self, inputs: &[PathBuf], mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
-        inputs.iter().all(|input| input.exists()) && tasks.all(|task| self.is_whole(task))
+        inputs.iter().all(|input| input.exists())
+            && self.are_as_fetched(inputs)
+            && tasks.all(|task| self.is_whole(task))
+    }
+
+    /// Notes the hashes of fetched files, by their paths.
+    pub fn note_inputs(&self, hashes: &BTreeMap<PathBuf, String>) -> io::Result<()> {
+        let named: BTreeMap<String, &String> = hashes.iter().map(|(path, hash)| (name_of(path), hash)).collect();
+        let mut file = File::create(self.root.join(INPUT_SUMS))?;
+        file.write_all(&serde_json::to_vec(&named)?)?;
+        file.sync_all()
+    }
+
+    fn are_as_fetched(&self, inputs: &[PathBuf]) -> bool {
+        let written = match std::fs::read(self.root.join(INPUT_SUMS)) {
+            Ok(written) => written,
+            // An older version wrote none.
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        };
+        let Ok(sums) = serde_json::from_slice::<BTreeMap<String, String>>(&written) else { return false };
+        inputs.iter().all(|input| {
+            sums.get(&name_of(input)).is_none_or(|sum| hash_of(input).is_ok_and(|found| found == *sum))
+        })
     }
 
     fn is_whole(&self, task: &TaskId) -> bool {
@@ -157,13 +182,16 @@ impl WorkFolder {
     }
 }
 
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Returns the names of a folder's files with the hashes of their bytes, as they are stored.
 fn sums_of(folder: &Path) -> io::Result<Vec<u8>> {
     let mut sums = BTreeMap::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        sums.insert(name, hash_of(&entry.path())?);
+        sums.insert(name_of(&entry.path()), hash_of(&entry.path())?);
     }
     Ok(serde_json::to_vec(&sums)?)
 }
@@ -235,6 +263,12 @@ mod tests {
         }
         std::fs::remove_file(work.sums(&task)).unwrap();
         assert!(has_all(), "an older version wrote no hashes");
+        std::fs::write(work.input(0), "input").unwrap();
+        work.note_inputs(&[(work.input(0), hash_of(&work.input(0)).unwrap())].into()).unwrap();
+        let has_input = || work.has_all(&[work.input(0)], std::iter::empty());
+        assert!(has_input());
+        std::fs::write(work.input(0), "inpUt").unwrap();
+        assert!(!has_input());
     }
 
     #[test]
