@@ -16,8 +16,14 @@ ARCH ?= x86_64
 # These limit what `make unit` and `make e2e` run: a crate and the name of a test, or a pytest selection.
 CRATE ?=
 TEST ?=
+# These say how hard `make attack` and `make fuzz` try: kills, seconds per fuzzer, connections, and the seed of all chance.
+KILLS ?= 500
+SECONDS ?= 600
+STRANGERS ?= 2000
+SEED ?= $(shell date +%s)
+FUZZER ?=
 
-.PHONY: help setup setup-test build-debug rust-client demo test unit e2e report functions check codegen goldens style docs bench quality table clean node
+.PHONY: help setup setup-test build-debug rust-client demo test unit e2e report functions check codegen goldens style docs bench quality table clean node attack fuzz
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +60,17 @@ e2e: build-debug rust-client functions $(VENV)/ready node ## Run the tests with 
 	@echo "==> running the end-to-end tests (about 15 minutes)" >&2
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" \
 	 $(PYTHON) -m pytest -q -rs $(if $(TEST),$(addprefix tests/e2e/,$(TEST)),-n 2 --dist loadfile tests/e2e)
+
+attack: build-debug $(VENV)/ready ## Damage every file, kill at random moments, crowd the server, fuzz its parsers: hours (KILLS=500 SECONDS=600 SEED=n)
+	@scripts/need_room 8
+	@echo "==> attacking with SEED=$(SEED) KILLS=$(KILLS) SECONDS=$(SECONDS) STRANGERS=$(STRANGERS)" >&2
+	@status=0; PATH="$(abspath $(VENV))/bin:$$PATH" ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" ABANICO_DAMAGE=all \
+	 ABANICO_KILLS=$(KILLS) ABANICO_SEED=$(SEED) ABANICO_STRANGERS=$(STRANGERS) $(PYTHON) -m pytest -rA --no-header \
+	 $(addprefix tests/e2e/,$(or $(TEST),test_damage.py test_kills.py test_doors.py)) || status=1; \
+	 $(MAKE) --no-print-directory fuzz || status=1; exit $$status
+
+fuzz: setup ## Run each fuzzer for SECONDS (600) and fail if one finds something (FUZZER=captions selects one)
+	@scripts/fuzz $(SECONDS) $(FUZZER)
 
 functions: setup-test ## Build the AWS Lambda functions into deploy/dist (ARCH=arm64 for Graviton)
 	@scripts/step "building the Lambda functions" "3 minutes" scripts/build_functions --arch $(ARCH)

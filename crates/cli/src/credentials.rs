@@ -1,6 +1,7 @@
 //! Loads or creates the server's own access key, which stays the same across restarts.
 //!
-//! The secret is never logged, and only the owner can read its file.
+//! The secret is never logged, and only the owner can read its file, which has a checksum: a damaged secret would refuse
+//! every client and say that they are wrong.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -49,18 +50,61 @@ pub fn load(data: &Path) -> anyhow::Result<KeyPair> {
     }
 }
 
+/// The pair as its file has it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    pair: KeyPair,
+    /// Older versions wrote none.
+    checksum: Option<String>,
+}
+
+impl Kept {
+    fn new(pair: KeyPair) -> Self {
+        let checksum = Some(checksum(&pair));
+        Self { pair, checksum }
+    }
+
+    fn read(text: &str) -> Option<KeyPair> {
+        let kept: Self = serde_json::from_str(text).ok()?;
+        let is_whole = kept.checksum.is_none_or(|stored| stored == checksum(&kept.pair));
+        is_whole.then_some(kept.pair)
+    }
+}
+
+/// Returns a checksum of a pair. It says nothing about the secret that its file does not say.
+fn checksum(pair: &KeyPair) -> String {
+    let text = format!("{}\0{}", pair.access_key_id, pair.secret_access_key);
+    blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
+}
+
+/// Tells that clients must learn a new pair, if there can be clients already.
+fn tell_of_new_pair(path: &Path) {
+    if path.with_file_name("s3").join("index.db").exists() {
+        tracing::warn!(
+            path = %path.display(),
+            "made a new key pair, because there was none: clients that sign with an earlier one are refused"
+        );
+    }
+}
+
 fn kept(path: &Path) -> anyhow::Result<KeyPair> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("`{}` does not contain a key pair: remove it", path.display())),
+    match std::fs::read(path) {
+        Ok(bytes) => Kept::read(&String::from_utf8_lossy(&bytes)).with_context(|| {
+            format!(
+                "`{}` is damaged: put it back from a backup, or remove it to let abanico create a new key pair",
+                path.display()
+            )
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let pair = KeyPair {
                 access_key_id: format!("ABANICO{}", random_text(13)?.to_uppercase()),
                 secret_access_key: random_text(40)?,
             };
             let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(serde_json::to_string(&pair)?.as_bytes())?;
+            file.write_all(serde_json::to_string(&Kept::new(pair.clone()))?.as_bytes())?;
             file.sync_all()?;
+            tell_of_new_pair(path);
             Ok(pair)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
@@ -99,5 +143,26 @@ mod tests {
         assert!(!format!("{made:?}").contains(&made.secret_access_key));
         let other = kept(&folder.path().join("other.json")).unwrap();
         assert_ne!(other, made);
+    }
+    #[test]
+    fn any_damage_is_refused_and_an_older_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.json");
+        let made = kept(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for (place, bit) in (0..whole.len()).flat_map(|place| [1, 4, 0x80].map(|bit| (place, bit))) {
+            let mut damaged = whole.clone();
+            damaged[place] ^= bit;
+            std::fs::write(&path, &damaged).unwrap();
+            match kept(&path) {
+                // The name of a member that may be missing.
+                Ok(pair) => assert_eq!(pair, made, "bit {bit} of byte {place}"),
+                Err(error) => assert!(error.to_string().contains("is damaged"), "{error}"),
+            }
+        }
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(kept(&path).is_err());
+        std::fs::write(&path, serde_json::to_string(&made).unwrap()).unwrap();
+        assert_eq!(kept(&path).unwrap(), made);
     }
 }

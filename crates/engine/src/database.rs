@@ -5,12 +5,13 @@
 //! is put aside by whoever meets it, and stops nothing else.
 
 mod check;
+mod mark;
 mod put_aside;
 mod sealed;
 
 use std::cmp::Reverse;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use abanico_plan::Task;
@@ -20,11 +21,13 @@ use serde_json::Value;
 
 use check::{CHECK_PATIENCE, DatabaseCheck};
 pub(crate) use check::{damaged, is_damage};
+pub(crate) use mark::Locked;
 pub use put_aside::PutAside;
 pub(crate) use put_aside::{exists, sifted, sifted_one};
 pub use sealed::Place;
 pub(crate) use sealed::{Opened, checksum, opened, opened_as, parsed};
 
+use mark::{Found, Mark};
 use sealed::{opened_cursor, opened_job, stage_text};
 
 use crate::error::Error;
@@ -173,6 +176,7 @@ pub enum Inserted {
 /// The engine's database in one SQLite file.
 pub struct Database {
     connection: Mutex<Connection>,
+    mark: Mark,
     check: DatabaseCheck,
 }
 
@@ -181,20 +185,29 @@ impl Database {
     /// database goes on in the background.
     ///
     /// # Errors
-    /// Fails if the file cannot be used or is damaged, or if a newer version of this program wrote it.
+    /// Fails if the file cannot be used, is damaged, missing or older than its mark knows, or if a newer version of this
+    /// program wrote it.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let found =
+            mark::find(path).map_err(|error| Error::storage("read the mark of the job database", error))?;
+        mark::refuse_missing(path, found)?;
         let check = DatabaseCheck::start(path);
         if let Some(damage) = check.wait(CHECK_PATIENCE) {
             return Err(Error::storage("open the job database", damage));
         }
-        let connection = Self::migrated(path).map_err(|error| error.with_remedy(path))?;
-        Ok(Self { connection: Mutex::new(connection), check })
+        let connection = Self::migrated(path, found).map_err(|error| error.with_remedy(path))?;
+        if found == Found::Unreadable {
+            tracing::warn!("`jobs.mark` was damaged and is written again");
+        }
+        let mark = Mark::write(path, &connection)?;
+        Ok(Self { connection: Mutex::new(connection), mark, check })
     }
 
     /// Opens or creates the database and migrates it.
-    fn migrated(path: &Path) -> Result<Connection, Error> {
+    fn migrated(path: &Path, found: Found) -> Result<Connection, Error> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
+        mark::refuse_older(&connection, path, found)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // An acknowledged job must survive a power loss, so each commit is flushed to disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -217,6 +230,7 @@ impl Database {
             transaction.commit()?;
         }
         connection.execute_batch(put_aside::SCHEMA)?;
+        connection.execute_batch(mark::SCHEMA)?;
         Ok(connection)
     }
 
@@ -225,8 +239,9 @@ impl Database {
         self.check.damage()
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        let connection = self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Locked::new(connection, &self.mark)
     }
 
     /// Stores a new job with its events, unless its token is known at `now_ms`.

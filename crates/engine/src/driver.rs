@@ -220,7 +220,8 @@ impl Driver {
         }
     }
 
-    /// Starts the job over if files of finished tasks are missing, as may happen after a crash of the machine.
+    /// Starts the job over if its inputs or files of finished tasks are missing or damaged, as may happen after a crash
+    /// of the machine.
     async fn forget_lost_work(&mut self, signals: &Signals) {
         let stage = self.record.stage();
         if self.record.machine.ending().is_some() {
@@ -237,14 +238,18 @@ impl Driver {
             let task = self.record.plan.as_ref().and_then(|plan| plan.task(id));
             task.is_some_and(|task| matches!(task.kind, TaskKind::Verify { .. }))
         };
-        let with_files = self.record.machine.done().iter().filter(|id| !is_verify(id));
+        let done = self.record.machine.done().iter();
+        let with_files: Vec<TaskId> = done.filter(|id| !is_verify(id)).cloned().collect();
         let caption_files = self.record.plan.as_ref().map_or(0, |plan| plan.caption_files.len());
         let mut read = self.context.input_files();
         read.extend((0..caption_files).map(|index| self.context.work.caption_file(index)));
         let images = self.record.plan.iter().flat_map(|plan| &plan.images).enumerate();
         read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
-        if !self.context.work.has_all(&read, with_files) {
-            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing: starting it over");
+        let work = self.context.work.clone();
+        // All bytes are compared with their hashes.
+        let has_all = tokio::task::spawn_blocking(move || work.has_all(&read, with_files.iter()));
+        if !has_all.await.unwrap_or(false) {
+            tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing or damaged: starting it over");
             if self.forget_published(signals).await {
                 self.record.machine.start_over();
                 self.record.outputs.clear();

@@ -2,6 +2,7 @@
 //! determines an encode, such as its settings, its input and the version of ffmpeg. Kept encodes are removed to stay
 //! within the size limit, and when a job needs the space.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -25,6 +26,8 @@ pub(crate) struct Results {
     tidying: Mutex<()>,
 }
 
+/// Name of the file with the hashes of a result's files.
+const SUMS: &str = "sums";
 /// Suffix of the names of results that are not complete yet.
 const PARTIAL: &str = ".partial";
 
@@ -52,10 +55,18 @@ impl Results {
         Ok(Some(results))
     }
 
-    /// Puts the files of a result in place: `names` pairs each with its destination. If there is no such result,
-    /// returns false and leaves nothing in place.
+    /// Puts the files of a result in place: `names` pairs each with its destination. If there is no such result, or it
+    /// is not what was kept, returns false and leaves nothing in place.
     pub fn take(&self, key: &str, names: &[(&str, PathBuf)]) -> bool {
         let kept = self.folder.join(key);
+        match is_whole(&kept, names) {
+            Some(true) => {}
+            Some(false) => {
+                self.remove_damaged(&kept);
+                return false;
+            }
+            None => return false,
+        }
         let linked =
             names.iter().take_while(|(name, destination)| link(&kept.join(name), destination).is_ok());
         let linked = linked.count();
@@ -71,6 +82,15 @@ impl Results {
         taken
     }
 
+    fn remove_damaged(&self, kept: &Path) {
+        let path = kept.display();
+        tracing::warn!(%path, "a kept encode is damaged or of an older version; it is removed, and its video is encoded again");
+        let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(error) = std::fs::remove_dir_all(kept) {
+            tracing::warn!(%path, %error, "cannot remove a damaged encode");
+        }
+    }
+
     /// Keeps the files of a finished encode under these names.
     pub fn keep(&self, key: &str, files: &[(&str, PathBuf)]) -> io::Result<()> {
         let kept = self.folder.join(key);
@@ -80,6 +100,9 @@ impl Results {
         // Two jobs may keep the same result at the same time, so each writes to a separate folder.
         let partial = partial_results(&self.folder).create()?;
         files.iter().try_for_each(|(name, source)| link(source, &partial.path().join(name)))?;
+        let sums = files.iter().map(|(name, source)| Ok(((*name).to_owned(), hash_of(source)?)));
+        let sums: BTreeMap<String, String> = sums.collect::<io::Result<_>>()?;
+        std::fs::write(partial.path().join(SUMS), serde_json::to_vec(&sums)?)?;
         match std::fs::rename(partial.path(), &kept) {
             // Another task stored the same result first.
             Err(_) if kept.exists() => {}
@@ -165,11 +188,37 @@ fn read(path: PathBuf) -> io::Result<Entry> {
     let used = std::fs::metadata(&path)?.modified()?;
     let (mut bytes, mut own_bytes) = (0, 0);
     for file in std::fs::read_dir(&path)? {
-        let file = file?.metadata()?;
+        let file = file?;
+        if file.file_name() == SUMS {
+            continue;
+        }
+        let file = file.metadata()?;
         bytes += file.len();
         own_bytes += if file.nlink() == 1 { file.len() } else { 0 };
     }
     Ok(Entry { path, used, bytes, own_bytes })
+}
+
+/// Returns whether these files of a result are those that were kept; `None` if there is no such result.
+fn is_whole(kept: &Path, names: &[(&str, PathBuf)]) -> Option<bool> {
+    let written = match std::fs::read(kept.join(SUMS)) {
+        Ok(written) => written,
+        // Results of older versions have no hashes.
+        Err(_) => return kept.exists().then_some(false),
+    };
+    let Ok(sums) = serde_json::from_slice::<BTreeMap<String, String>>(&written) else { return Some(false) };
+    let wanted: Option<Vec<&String>> = names.iter().map(|(name, _)| sums.get(*name)).collect();
+    let is_as_kept = |(name, sum): (&(&str, PathBuf), &String)| {
+        hash_of(&kept.join(name.0)).is_ok_and(|found| found == *sum)
+    };
+    Some(names.iter().zip(wanted?).all(is_as_kept))
+}
+
+/// Returns the hash of a file's bytes, in hexadecimal digits.
+pub(crate) fn hash_of(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Hard-links a file, or copies it and flushes the copy to disk if the file system has no links. Never writes to an
@@ -323,6 +372,25 @@ mod tests {
         assert!(!results.take("a", &[("video", one.clone()), ("sound", other.clone())]));
         assert!(!one.exists() && !other.exists());
         assert!(!results.take("b", &[("video", one)]));
+    }
+
+    #[test]
+    fn damaged_result_is_removed_and_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = results(&folder.path().join("results"), 1000);
+        let damages: [&dyn Fn(&Path); 4] = [
+            &|kept| std::fs::write(kept.join("video"), [7, 7, 6]).unwrap(),
+            &|kept| std::fs::remove_file(kept.join("video")).unwrap(),
+            &|kept| std::fs::remove_file(kept.join(SUMS)).unwrap(),
+            &|kept| std::fs::write(kept.join(SUMS), "{").unwrap(),
+        ];
+        for damage in damages {
+            keep(&results, folder.path(), "a", 3, 0);
+            damage(&results.folder.join("a"));
+            let one = folder.path().join("one");
+            assert!(!results.take("a", &[("video", one.clone())]) && !one.exists());
+            assert!(!results.folder.join("a").exists());
+        }
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The folder of a job's files while it runs, below the engine's folder. It holds no file of another job, and users
 //! never see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use abanico_plan::TaskId;
 
 use crate::JobId;
-use crate::results::free_bytes;
+use crate::results::{free_bytes, hash_of};
+
+/// Name of the list of the fetched files with their hashes.
+const INPUT_SUMS: &str = "inputs.sums";
 
 /// Folder of the store's notes on what was published.
 const PUBLICATION: &str = "publication";
@@ -134,19 +137,68 @@ impl WorkFolder {
             File::open(entry?.path())?.sync_all()?;
         }
         File::open(partial)?.sync_all()?;
+        self.write_sums(task, partial)?;
         remove(&finished)?;
         std::fs::rename(partial, finished)?;
         File::open(&self.root)?.sync_all()
     }
 
-    /// Returns whether the inputs and the files of all these tasks exist; after a crash of the machine they may not.
+    /// Returns whether the inputs and the files of all these tasks exist, and the files of the tasks are what the tasks
+    /// made; after a crash of the machine they may not be.
     pub fn has_all<'a>(&self, inputs: &[PathBuf], mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
-        inputs.iter().all(|input| input.exists()) && tasks.all(|task| self.task(task).exists())
+        inputs.iter().all(|input| input.exists())
+            && self.are_as_fetched(inputs)
+            && tasks.all(|task| self.is_whole(task))
+    }
+
+    /// Notes the hashes of fetched files, by their paths.
+    pub fn note_inputs(&self, hashes: &BTreeMap<PathBuf, String>) -> io::Result<()> {
+        let named: BTreeMap<String, &String> =
+            hashes.iter().map(|(path, hash)| (name_of(path), hash)).collect();
+        let mut file = File::create(self.root.join(INPUT_SUMS))?;
+        file.write_all(&serde_json::to_vec(&named)?)?;
+        file.sync_all()
+    }
+
+    fn are_as_fetched(&self, inputs: &[PathBuf]) -> bool {
+        let written = match std::fs::read(self.root.join(INPUT_SUMS)) {
+            Ok(written) => written,
+            // An older version wrote none.
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        };
+        let Ok(sums) = serde_json::from_slice::<BTreeMap<String, String>>(&written) else { return false };
+        inputs.iter().all(|input| {
+            sums.get(&name_of(input)).is_none_or(|sum| hash_of(input).is_ok_and(|found| found == *sum))
+        })
+    }
+
+    fn is_whole(&self, task: &TaskId) -> bool {
+        let finished = self.task(task);
+        match std::fs::read(self.sums(task)) {
+            Ok(written) => sums_of(&finished).is_ok_and(|found| found == written),
+            // The files were removed because nothing needs them any more, or an older version made them.
+            Err(error) => error.kind() == io::ErrorKind::NotFound && finished.exists(),
+        }
+    }
+
+    /// Returns the path of the list of a finished task's files with their hashes.
+    fn sums(&self, task: &TaskId) -> PathBuf {
+        self.root.join(format!("{task}.sums"))
+    }
+
+    fn write_sums(&self, task: &TaskId, folder: &Path) -> io::Result<()> {
+        let mut file = File::create(self.sums(task))?;
+        file.write_all(&sums_of(folder)?)?;
+        file.sync_all()
     }
 
     /// Removes the files of a finished task once no other task needs them. The folder stays, to show that the task is
     /// finished.
     pub fn empty(&self, task: &TaskId) -> io::Result<()> {
+        match std::fs::remove_file(self.sums(task)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         for entry in std::fs::read_dir(self.task(task))? {
             std::fs::remove_file(entry?.path())?;
         }
@@ -185,6 +237,20 @@ impl WorkFolder {
     fn second_partial(&self, task: &TaskId) -> PathBuf {
         self.root.join(format!("{task}.second.partial"))
     }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the names of a folder's files with the hashes of their bytes, as they are stored.
+fn sums_of(folder: &Path) -> io::Result<Vec<u8>> {
+    let mut sums = BTreeMap::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        sums.insert(name_of(&entry.path()), hash_of(&entry.path())?);
+    }
+    Ok(serde_json::to_vec(&sums)?)
 }
 
 /// Creates an empty folder in place of any earlier one.
@@ -250,6 +316,36 @@ mod tests {
         work.forget_claim().unwrap();
         work.forget_claim().unwrap();
         assert!(work.claim().unwrap().is_empty());
+    }
+
+    #[test]
+    fn damaged_files_of_a_finished_task_are_noticed() {
+        let works = tempfile::tempdir().unwrap();
+        let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
+        let task = TaskId::new("video");
+        let has_all = || work.has_all(&[], [&task].into_iter());
+        let file = work.task(&task).join("made");
+        let damages: [&dyn Fn(); 4] = [
+            &|| std::fs::write(&file, "made?").unwrap(),
+            &|| std::fs::write(&file, "mad").unwrap(),
+            &|| std::fs::remove_file(&file).unwrap(),
+            &|| std::fs::write(work.sums(&task), "{}").unwrap(),
+        ];
+        for damage in damages {
+            std::fs::write(work.begin(&task).unwrap().join("made"), "made.").unwrap();
+            work.complete(&task).unwrap();
+            assert!(has_all());
+            damage();
+            assert!(!has_all());
+        }
+        std::fs::remove_file(work.sums(&task)).unwrap();
+        assert!(has_all(), "an older version wrote no hashes");
+        std::fs::write(work.input(0), "input").unwrap();
+        work.note_inputs(&[(work.input(0), hash_of(&work.input(0)).unwrap())].into()).unwrap();
+        let has_input = || work.has_all(&[work.input(0)], std::iter::empty());
+        assert!(has_input());
+        std::fs::write(work.input(0), "inpUt").unwrap();
+        assert!(!has_input());
     }
 
     #[test]

@@ -122,17 +122,7 @@ pub(crate) struct Digester {
 
 impl Digester {
     pub(crate) fn new(algorithms: &[Algorithm]) -> Self {
-        let mut sums = ChecksumHasher::default();
-        for algorithm in algorithms {
-            match algorithm {
-                Algorithm::Crc32 => sums.crc32 = Some(Crc32::new()),
-                Algorithm::Crc32c => sums.crc32c = Some(Crc32c::new()),
-                Algorithm::Crc64Nvme => sums.crc64nvme = Some(Crc64Nvme::new()),
-                Algorithm::Sha1 => sums.sha1 = Some(Sha1::new()),
-                Algorithm::Sha256 => sums.sha256 = Some(Sha256::new()),
-            }
-        }
-        Self { md5: Md5::new(), sums }
+        Self { md5: Md5::new(), sums: hasher(algorithms) }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -142,17 +132,70 @@ impl Digester {
 
     /// Returns the MD5 and the checksums.
     pub(crate) fn finish(self) -> ([u8; 16], Checksums) {
-        let sums = self.sums.finalize();
-        let sums = [
-            (Algorithm::Crc32, sums.checksum_crc32),
-            (Algorithm::Crc32c, sums.checksum_crc32c),
-            (Algorithm::Crc64Nvme, sums.checksum_crc64nvme),
-            (Algorithm::Sha1, sums.checksum_sha1),
-            (Algorithm::Sha256, sums.checksum_sha256),
-        ];
-        let sums = sums.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum?)));
-        (self.md5.finalize(), Checksums(sums.collect()))
+        (self.md5.finalize(), summed(self.sums))
     }
+}
+
+/// Computes one checksum or the MD5 alone: less work than [`Digester`], which always computes the MD5 too.
+pub(crate) enum Summer {
+    Sum(Box<ChecksumHasher>),
+    Md5(Box<Md5>),
+    Nothing,
+}
+
+impl Summer {
+    /// Begins a checksum.
+    pub(crate) fn of(algorithm: Algorithm) -> Self {
+        Self::Sum(Box::new(hasher(&[algorithm])))
+    }
+
+    /// Begins an MD5.
+    pub(crate) fn md5() -> Self {
+        Self::Md5(Box::new(Md5::new()))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sum(hasher) => hasher.update(bytes),
+            Self::Md5(md5) => md5.update(bytes),
+            Self::Nothing => {}
+        }
+    }
+
+    /// Returns the checksum in base64, or the MD5 in hexadecimal digits.
+    pub(crate) fn finish(self) -> Option<String> {
+        match self {
+            Self::Sum(hasher) => summed(*hasher).0.into_values().next(),
+            Self::Md5(md5) => Some(hex(&md5.finalize())),
+            Self::Nothing => None,
+        }
+    }
+}
+
+fn hasher(algorithms: &[Algorithm]) -> ChecksumHasher {
+    let mut sums = ChecksumHasher::default();
+    for algorithm in algorithms {
+        match algorithm {
+            Algorithm::Crc32 => sums.crc32 = Some(Crc32::new()),
+            Algorithm::Crc32c => sums.crc32c = Some(Crc32c::new()),
+            Algorithm::Crc64Nvme => sums.crc64nvme = Some(Crc64Nvme::new()),
+            Algorithm::Sha1 => sums.sha1 = Some(Sha1::new()),
+            Algorithm::Sha256 => sums.sha256 = Some(Sha256::new()),
+        }
+    }
+    sums
+}
+
+fn summed(hasher: ChecksumHasher) -> Checksums {
+    let sums = hasher.finalize();
+    let sums = [
+        (Algorithm::Crc32, sums.checksum_crc32),
+        (Algorithm::Crc32c, sums.checksum_crc32c),
+        (Algorithm::Crc64Nvme, sums.checksum_crc64nvme),
+        (Algorithm::Sha1, sums.checksum_sha1),
+        (Algorithm::Sha256, sums.checksum_sha256),
+    ];
+    Checksums(sums.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum?))).collect())
 }
 
 /// Fails if the MD5 differs from the one that the client claims in base64.

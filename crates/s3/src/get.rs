@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 
 use crate::LocalS3;
 use crate::blobs::{Blobs, Held};
+use crate::checked::Check;
 use crate::checksums::{Algorithm, Checksums};
 use crate::conditions::ReadConditions;
 use crate::error::{Error, Result};
@@ -157,11 +158,13 @@ impl LocalS3 {
             sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
         };
         let (sums, is_part) = (wanted.sums, wanted.part.is_some());
-        let (object, held) = self.look_up_and_hold(input.bucket, input.key).await?;
+        let (object, held) = self.look_up_and_hold(input.bucket.clone(), input.key.clone()).await?;
         let span = wanted.span(&object)?;
         let pieces = cut(&object.record.pieces, span.first, span.end);
+        let is_whole = span.first == 0 && span.end == object.size;
+        let check = is_whole.then(|| Check::new(&input.bucket, &input.key, &object));
         let tags = i32::try_from(object.record.attributes.tags.len()).ok().filter(|count| *count > 0);
-        let body = BodyParts::new(self.inner.blobs.clone(), pieces, held);
+        let body = BodyParts::new(self.inner.blobs.clone(), pieces, held).checked(check);
         let mut output =
             GetObjectOutput { body: Some(body.stream()), tag_count: tags, ..GetObjectOutput::default() };
         describe!(output, object, span, sums, is_part);
@@ -212,12 +215,18 @@ pub(crate) struct BodyParts {
     blobs: Blobs,
     pieces: VecDeque<Piece>,
     open: Option<File>,
+    check: Option<Check>,
     _held: Held,
 }
 
 impl BodyParts {
     pub(crate) fn new(blobs: Blobs, pieces: Vec<Piece>, held: Held) -> Self {
-        Self { blobs, pieces: pieces.into(), open: None, _held: held }
+        Self { blobs, pieces: pieces.into(), open: None, check: None, _held: held }
+    }
+
+    /// Compares the bytes with the object's checksums while they are read.
+    pub(crate) fn checked(self, check: Option<Check>) -> Self {
+        Self { check, ..self }
     }
 
     /// Reads the next bytes; `None` at the end. Blocking.
@@ -232,6 +241,9 @@ impl BodyParts {
         let length = usize::try_from(piece.length).unwrap_or(usize::MAX).min(READ_BYTES);
         let mut buffer = vec![0; length];
         file.read_exact_at(&mut buffer, piece.offset)?;
+        if let Some(check) = &mut self.check {
+            check.take(&buffer)?;
+        }
         piece.offset += length as u64;
         piece.length -= length as u64;
         if piece.length == 0 {
@@ -242,6 +254,13 @@ impl BodyParts {
         Ok(Some(buffer.into()))
     }
 
+    /// Tells why the bytes cannot be read: the client only sees that the body ends too soon.
+    fn tell(&self, error: &std::io::Error) {
+        let object = self.check.as_ref().map_or("", Check::name);
+        let blob = self.pieces.front().map_or("", |piece| piece.blob.as_str());
+        tracing::error!(%error, object, blob, "cannot read the bytes of an object");
+    }
+
     fn stream(self) -> StreamingBlob {
         StreamingBlob::wrap(self.chunks())
     }
@@ -250,7 +269,7 @@ impl BodyParts {
     pub(crate) fn chunks(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static {
         futures::stream::try_unfold(self, |mut parts| async move {
             let read = tokio::task::spawn_blocking(move || {
-                let chunk = parts.read()?;
+                let chunk = parts.read().inspect_err(|error| parts.tell(error))?;
                 Ok(chunk.map(|chunk| (chunk, parts)))
             });
             read.await.map_err(std::io::Error::other)?

@@ -9,6 +9,7 @@ mod blobs;
 mod browser;
 mod bucket_notifications;
 mod buckets;
+mod checked;
 mod checksums;
 mod commit;
 mod complete;

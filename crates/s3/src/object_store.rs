@@ -13,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::LocalS3;
 use crate::blobs::Blobs;
+use crate::checked::Check;
 use crate::checksums::{Algorithm, Digester, hex};
 use crate::commit::NewObject;
 use crate::conditions::WriteConditions;
@@ -53,21 +54,36 @@ fn whole_blob<'a>(blobs: &Blobs, object: &'a StoredObject) -> Option<&'a Piece> 
     (piece.offset == 0 && piece.length == size).then_some(piece)
 }
 
-/// Creates the file `destination` with an object's bytes, as a hard link if possible. Blocking.
+/// Creates the file `destination` with an object's bytes, as a hard link if possible. Fails if they are not those that
+/// were stored. Blocking.
 fn make_file(blobs: &Blobs, object: &StoredObject, mut parts: BodyParts, destination: &Path) -> Result<()> {
     if let Some(piece) = whole_blob(blobs, object) {
         match std::fs::hard_link(blobs.path(&piece.blob), destination) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return read_all(parts).inspect_err(|_| drop(std::fs::remove_file(destination))),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(error.into()),
             // Across file systems, or with too many links, copy instead.
             Err(_) => {}
         }
     }
     let mut file = std::fs::File::create_new(destination)?;
-    while let Some(chunk) = parts.read()? {
+    while let Some(chunk) = parts.read().map_err(unreadable)? {
         file.write_all(&chunk)?;
     }
     Ok(())
+}
+
+/// Reads all bytes, only to compare them with their checksums.
+fn read_all(mut parts: BodyParts) -> Result<()> {
+    while parts.read().map_err(unreadable)?.is_some() {}
+    Ok(())
+}
+
+/// Another attempt reads the same bytes, so damage is told as it is.
+fn unreadable(error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => Error::damaged(error.to_string()),
+        _ => error.into(),
+    }
 }
 
 /// Takes in a file as a blob and computes its checksums. Blocking.
@@ -147,10 +163,12 @@ impl ObjectStore for LocalS3 {
 
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> StoreResult<ObjectMeta> {
         let (bucket, key) = place(url)?;
-        let (found, held) = self.look_up_and_hold(bucket, key).await.map_err(|error| about(url, error))?;
+        let look_up = self.look_up_and_hold(bucket.clone(), key.clone());
+        let (found, held) = look_up.await.map_err(|error| about(url, error))?;
         let told = meta(url, &found);
         let (blobs, destination) = (self.inner.blobs.clone(), destination.to_owned());
-        let parts = BodyParts::new(blobs.clone(), found.record.pieces.clone(), held);
+        let check = Check::new(&bucket, &key, &found);
+        let parts = BodyParts::new(blobs.clone(), found.record.pieces.clone(), held).checked(Some(check));
         let made = blocking(move || make_file(&blobs, &found, parts, &destination)).await;
         made.map(|()| told).map_err(|error| about(url, error))
     }

@@ -53,8 +53,11 @@ impl LocalS3 {
         let stock = stocktaking::take(&index, &blobs)?;
         let serial = identity.serial.max(stock.serial);
         index.note_changes_in(Mark::write(dir, identity)?);
-        index.read_now(|reader| saved_buckets::save(reader, dir))?;
         stock.tell();
+        if stock.is_trusted() {
+            saved_buckets::tell_differences(&index, dir)?;
+            index.read_now(|reader| saved_buckets::save(reader, dir))?;
+        }
         if found == Found::Unreadable {
             tracing::warn!("`blobs/mark` was damaged and is written again");
         } else if let Err(error) = stock.put_orphans_away(&blobs, options.quarantine_days) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
 use crate::error::Result;
-use crate::index::blocking;
+use crate::index::{Index, blocking};
 use crate::label::{seal, unseal};
 use crate::record::to_text;
 
@@ -71,6 +71,28 @@ pub(crate) fn save(connection: &Connection, root: &Path) -> Result<()> {
     file.sync_all()?;
     std::fs::rename(&new, &path)?;
     File::open(path.parent().unwrap_or(root))?.sync_all()?;
+    Ok(())
+}
+
+/// Tells which buckets differ between the index and the file. A crash may leave the file ahead of the index; damage may
+/// change either.
+pub(crate) fn tell_differences(index: &Index, root: &Path) -> Result<()> {
+    let Some(saved) = read(root)? else { return Ok(()) };
+    let known = index.read_now(of_index)?;
+    let differs = |one: &[SavedBucket], other: &[SavedBucket]| -> Vec<String> {
+        one.iter().filter(|bucket| !other.contains(bucket)).map(|bucket| bucket.name.clone()).collect()
+    };
+    let mut names = differs(&known, &saved);
+    names.extend(differs(&saved, &known));
+    names.sort();
+    names.dedup();
+    if !names.is_empty() {
+        let buckets = names.join(", ");
+        tracing::warn!(
+            buckets,
+            "the index and `blobs/buckets` differ about buckets or their rules; the index counts"
+        );
+    }
     Ok(())
 }
 

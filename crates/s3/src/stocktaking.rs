@@ -2,7 +2,7 @@
 //!
 //! It must run before anyone writes. If the index shows any damage, it moves nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Row};
 
@@ -32,6 +32,8 @@ pub(crate) struct Stock {
     pub wanted: HashSet<String>,
     /// Objects and parts whose bytes are not all there.
     pub broken: Vec<String>,
+    /// Sizes of the blobs that the index knows.
+    sizes: HashMap<String, u64>,
     /// Rows that cannot be read, or are not what was written.
     pub damaged: Vec<String>,
     /// The greatest serial number of a label's file.
@@ -44,7 +46,12 @@ pub(crate) fn take(index: &Index, blobs: &Blobs) -> Result<Stock> {
         let mut stock = Stock::default();
         for shard in 0..=255_u8 {
             let mut files = HashSet::new();
-            blobs.each_file(shard, |name, _| {
+            blobs.each_file(shard, |name, file| {
+                if serial_of(&name).is_none()
+                    && let Ok(file) = file.metadata()
+                {
+                    stock.sizes.insert(name.clone(), file.len());
+                }
                 files.insert(name);
             })?;
             let serials = files.iter().filter_map(|name| serial_of(name));
@@ -64,6 +71,7 @@ pub(crate) fn take(index: &Index, blobs: &Blobs) -> Result<Stock> {
             stock.orphans.extend(files);
         }
         stock.read_rows(reader)?;
+        stock.sizes = HashMap::new();
         Ok(stock)
     })
 }
@@ -116,6 +124,7 @@ impl Stock {
                 Err(_) => self.damaged.push(name_of(row)),
             }
         }
+        self.damaged.extend(missing_buckets(reader)?.into_iter().map(|name| format!("bucket {name}")));
         let mut statement = reader.prepare("SELECT upload, number, record FROM parts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -135,7 +144,9 @@ impl Stock {
     fn check(&mut self, pieces: &[Piece], name: impl Fn() -> String) {
         let mut is_broken = false;
         for piece in pieces {
-            is_broken |= self.lost_blobs.contains(&piece.blob);
+            let end = piece.offset.saturating_add(piece.length);
+            let is_short = self.sizes.get(&piece.blob).is_some_and(|size| *size < end);
+            is_broken |= is_short || self.lost_blobs.contains(&piece.blob);
             if self.orphans.contains(&piece.blob) || self.unused.contains(&piece.blob) {
                 self.wanted.insert(piece.blob.clone());
             }
@@ -155,7 +166,7 @@ impl Stock {
         let hint = "run `abanico s3 fsck` on the stopped server's data folder to see all, with --verify for their bytes too";
         if !self.broken.is_empty() {
             let names = told(&self.broken);
-            tracing::error!(objects = self.broken.len(), names, hint, "objects have lost their blobs");
+            tracing::error!(objects = self.broken.len(), names, hint, "objects have lost bytes");
         }
         if !self.damaged.is_empty() {
             let names = told(&self.damaged);
@@ -214,6 +225,15 @@ impl Stock {
             Ok(())
         })
     }
+}
+
+/// Returns the names of buckets that have objects and no row: nobody could reach them.
+pub(crate) fn missing_buckets(reader: &Connection) -> Result<Vec<String>> {
+    let sql =
+        "SELECT DISTINCT CAST(bucket AS TEXT) FROM objects WHERE bucket NOT IN (SELECT name FROM buckets)";
+    let mut statement = reader.prepare(sql)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
 fn name_of(row: &Row<'_>) -> String {

@@ -50,7 +50,7 @@ impl Place {
     /// Returns the columns that [`opened`] needs first in each row: rowid, name, body and checksum.
     pub(crate) fn columns(self) -> &'static str {
         match self {
-            Self::Jobs => "rowid, id, record, checksum, stage",
+            Self::Jobs => "rowid, id, record, checksum, stage, queue, priority, submitted_ms",
             Self::Tasks => "rowid, job, body, checksum",
             Self::Events => "rowid, seq, body, checksum, job",
             Self::Resources => "rowid, kind || '/' || name, body, checksum, name, created_ms, updated_ms",
@@ -133,6 +133,22 @@ pub(crate) fn opened_job(row: &Row<'_>) -> rusqlite::Result<Opened<JobRecord>> {
         let stage: String = row.get(4).map_err(|error| error.to_string())?;
         if stage != stage_text(record.stage()) {
             return Err(format!("its column says `{stage}` and its record `{}`", stage_text(record.stage())));
+        }
+        // The columns decide when a job starts.
+        let place = |row: &Row<'_>| -> rusqlite::Result<(String, i64, i64)> {
+            Ok((row.get(5)?, row.get(6)?, row.get(7)?))
+        };
+        let (queue, priority, submitted_ms) = place(row).map_err(|error| error.to_string())?;
+        let submission = &record.submission;
+        if (queue.as_str(), priority) != (submission.queue.as_str(), i64::from(submission.priority)) {
+            return Err(format!(
+                "its columns say queue `{queue}` and priority {priority}, its record does not"
+            ));
+        }
+        if submitted_ms != record.times.submitted_ms {
+            return Err(format!(
+                "its column says that it was submitted at {submitted_ms}, its record does not"
+            ));
         }
         Ok(record)
     })

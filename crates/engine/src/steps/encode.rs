@@ -46,7 +46,7 @@ async fn encode_into(
 ) -> Result<Finished, Failure> {
     let keys = Keys::of(context, plan, encode).await?;
     let folder = begin(context, task)?;
-    let missing = keys.missing(context, encode, &folder);
+    let missing = keys.missing(context, encode, &folder).await?;
     if missing.is_empty() {
         tracing::info!(%task, "reusing an encode made before with the same input and settings");
         complete(context, task)?;

@@ -1,6 +1,7 @@
 //! The prepare step: fetches and probes a job's inputs, makes the plan, and fetches the caption files and images that
 //! the plan needs. It fails on an input from a place that no back end serves.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::failure;
 use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
+use crate::results::hash_of;
 
 /// The result of preparing a job.
 pub(crate) struct Prepared {
@@ -70,8 +72,28 @@ pub(crate) async fn prepare(
         fetch(context, url, &path).await?;
         check_image(&path, url)?;
     }
+    note_inputs(context, &files, &plan).await?;
     context.update(|progress| progress.probing_percent = 100);
     Ok(Prepared { inputs, plan })
+}
+
+/// Notes the hashes of all fetched files, so that a start after a crash knows whether they are still the same.
+async fn note_inputs(context: &JobContext, files: &[PathBuf], plan: &Plan) -> Result<(), Failure> {
+    let hashes = context.input_hashes().await?.to_vec();
+    let mut known: BTreeMap<PathBuf, String> = files.iter().cloned().zip(hashes).collect();
+    let captions = (0..plan.caption_files.len()).map(|index| context.work.caption_file(index));
+    let images = plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url));
+    let others: Vec<PathBuf> = captions.chain(images).collect();
+    let work = context.work.clone();
+    let noted = tokio::task::spawn_blocking(move || {
+        for path in others {
+            let hash = hash_of(&path)?;
+            known.insert(path, hash);
+        }
+        work.note_inputs(&known)
+    });
+    let noted = noted.await.map_err(|_| failure::broken("hashing the inputs ended early"))?;
+    noted.map_err(|error: std::io::Error| failure::from_disk("note what was fetched", &error))
 }
 
 /// Makes the plan on a thread for blocking work: one for many long inputs takes a while. Gives the inputs back.

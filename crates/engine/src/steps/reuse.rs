@@ -8,8 +8,9 @@ use abanico_ffmpeg::command;
 use abanico_plan::{Pass, Plan, TaskId, TaskKind, VideoEncode, VideoRendition};
 
 use super::JobContext;
+use crate::failure;
 use crate::job_machine::Failure;
-use crate::results::{self, Circumstances};
+use crate::results::{self, Circumstances, Results};
 
 /// The keys of an encode's renditions, by their index.
 pub(super) struct Keys(BTreeMap<u32, String>);
@@ -39,33 +40,70 @@ impl Keys {
     }
 
     /// Links kept renditions into `folder`. Returns the renditions that are still to be encoded.
-    pub fn missing(&self, context: &JobContext, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
-        let is_taken = |rendition: &VideoRendition| {
-            let (Some(results), Some(key)) = (&context.workshop.results, self.0.get(&rendition.index)) else {
-                return false;
-            };
-            results.take(key, &files(rendition, folder))
+    pub async fn missing(
+        &self,
+        context: &JobContext,
+        encode: &VideoEncode,
+        folder: &Path,
+    ) -> Result<Vec<u32>, Failure> {
+        let (results, wanted) = (context.workshop.results.clone(), self.wanted(encode, folder));
+        // All bytes of what is kept are compared with their hashes.
+        let taken = tokio::task::spawn_blocking(move || untaken(results.as_deref(), wanted)).await;
+        taken.map_err(|_| failure::broken("the search for kept encodes was lost"))
+    }
+
+    /// Like [`Self::missing`]. Blocking.
+    pub fn missing_now(&self, context: &JobContext, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
+        untaken(context.workshop.results.as_deref(), self.wanted(encode, folder))
+    }
+
+    fn wanted(&self, encode: &VideoEncode, folder: &Path) -> Vec<Wanted> {
+        let wanted = |rendition: &VideoRendition| Wanted {
+            index: rendition.index,
+            key: self.0.get(&rendition.index).cloned(),
+            files: files(rendition, folder),
         };
-        encode.encoded().map(|(_, one)| one).filter(|one| !is_taken(one)).map(|one| one.index).collect()
+        encode.encoded().map(|(_, rendition)| wanted(rendition)).collect()
     }
 
     /// Keeps the renditions in `encoded` for later jobs. A failure is only logged, because this job does not need the
     /// copies.
-    pub fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
-        let Some(results) = &context.workshop.results else { return };
-        for (_, rendition) in encode.encoded().filter(|(_, one)| encoded.contains(&one.index)) {
-            let Some(key) = self.0.get(&rendition.index) else { continue };
-            let files = files(rendition, folder);
-            // An empty file is a measurement that failed; it may succeed next time.
-            let is_empty = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
-            if files.iter().any(|(_, path)| is_empty(path)) {
-                continue;
+    pub async fn keep(&self, context: &JobContext, encode: &VideoEncode, folder: &Path, encoded: &[u32]) {
+        let Some(results) = context.workshop.results.clone() else { return };
+        let mut made = self.wanted(encode, folder);
+        made.retain(|one| encoded.contains(&one.index));
+        let kept = tokio::task::spawn_blocking(move || {
+            for Wanted { key, files, .. } in made {
+                // An empty file is a measurement that failed; it may succeed next time.
+                let is_empty = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+                let Some(key) = key.filter(|_| !files.iter().any(|(_, path)| is_empty(path))) else {
+                    continue;
+                };
+                if let Err(error) = results.keep(&key, &files) {
+                    tracing::warn!(%error, "cannot keep a finished encode for later jobs");
+                }
             }
-            if let Err(error) = results.keep(key, &files) {
-                tracing::warn!(%error, "cannot keep a finished encode for later jobs");
-            }
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "cannot keep finished encodes for later jobs");
         }
     }
+}
+
+/// A rendition, its key if it has one, and where its files are to be.
+struct Wanted {
+    index: u32,
+    key: Option<String>,
+    files: Vec<(&'static str, PathBuf)>,
+}
+
+/// Links what is kept, and returns the renditions that are not.
+fn untaken(results: Option<&Results>, wanted: Vec<Wanted>) -> Vec<u32> {
+    let is_taken = |one: &Wanted| match (results, &one.key) {
+        (Some(results), Some(key)) => results.take(key, &one.files),
+        _ => false,
+    };
+    wanted.into_iter().filter(|one| !is_taken(one)).map(|one| one.index).collect()
 }
 
 /// Returns the files that an encode writes to `folder` for a rendition, with the names under which they are kept.

@@ -14,6 +14,7 @@ use crate::label::serial_of;
 use crate::multipart::PartContent;
 use crate::record::{OBJECT_COLUMNS, StoredObject, from_text};
 use crate::schema::migrate;
+use crate::stocktaking::missing_buckets;
 
 /// The old index, as far as it can be read.
 pub(super) struct OldIndex {
@@ -94,6 +95,12 @@ impl OldIndex {
             }
             Ok(())
         })?;
+        let buckets = self.database.as_ref().filter(|_| self.is_trusted).map(missing_buckets).transpose()?;
+        for name in buckets.unwrap_or_default() {
+            damaged += 1;
+            let detail = "the bucket has objects and no row; a repair takes it from `blobs/buckets`";
+            report.add(Problem::DamagedRow, format!("bucket {name}"), detail);
+        }
         for name in self.damaged_parts()? {
             damaged += 1;
             let detail = "the row is not what was written; a repair takes the part from its label";

@@ -81,3 +81,62 @@ async fn conditions_outrank_the_range() {
     missing.if_none_match = Some("*".parse().unwrap());
     assert_eq!(code(fixture.get(missing).await), "NoSuchKey");
 }
+
+/// Changes the first byte of an object's only blob.
+fn damage(fixture: &Fixture, key: &str) {
+    let found = fixture.s3.inner.index.read_now(|reader| crate::record::object(reader, BUCKET, key)).unwrap();
+    let path = fixture.s3.inner.blobs.path(&found.record.pieces[0].blob);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_not_sent_to_their_end() {
+    let fixture = fixture().await;
+    // Several reads: what comes before the last one is on its way already.
+    fixture.put("k", vec![7; 600 << 10]).await;
+    fixture.put("sound", "sound").await;
+    damage(&fixture, "k");
+    let mut body = fixture.s3.get(Fixture::get_input("k")).await.unwrap().body.unwrap();
+    let (mut sent, mut broken) = (0, None);
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) => sent += chunk.len(),
+            Err(error) => {
+                broken = Some(error.to_string());
+                break;
+            }
+        }
+    }
+    assert!(sent < 600 << 10 && broken.unwrap().contains("`media/k`"), "{sent} bytes");
+    assert_eq!(fixture.bytes("sound").await.unwrap(), b"sound");
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_no_input_of_a_job() {
+    use abanico_store::ObjectStore as _;
+    let fixture = ten_bytes().await;
+    let place = tempfile::tempdir().unwrap();
+    let fetch =
+        async |name: &str| fixture.s3.fetch(&"s3://media/k".parse().unwrap(), &place.path().join(name)).await;
+    fetch("good").await.unwrap();
+    damage(&fixture, "k");
+    let error = fetch("bad").await.unwrap_err();
+    assert!(!error.is_retryable() && error.to_string().contains("not those that were stored"), "{error}");
+    assert!(!place.path().join("bad").exists());
+}
+
+#[tokio::test]
+async fn cut_blob_is_told_at_the_start() {
+    let fixture = ten_bytes().await;
+    fixture.put("sound", "sound").await;
+    let taken = || crate::stocktaking::take(&fixture.s3.inner.index, &fixture.s3.inner.blobs).unwrap().broken;
+    assert!(taken().is_empty());
+    let found = fixture.s3.inner.index.read_now(|reader| crate::record::object(reader, BUCKET, "k")).unwrap();
+    let path = fixture.s3.inner.blobs.path(&found.record.pieces[0].blob);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "01234").unwrap();
+    assert_eq!(taken(), ["media/k"]);
+}

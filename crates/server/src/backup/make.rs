@@ -18,7 +18,9 @@ use super::{
 const DATABASE: &[u8; 16] = b"SQLite format 3\0";
 
 /// What is left out, relative to the data folder: what the next start makes again, and what is only kept in case.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
+    // It may be ahead of the copied database, and is written again.
+    "engine/jobs.mark",
     "engine/work",
     "engine/results",
     "s3/blobs",

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use abanico_process::WorkPlace;
 use abanico_s3::lock_folder;
 
 use super::{
@@ -61,21 +62,32 @@ pub fn restore(options: &RestoreOptions) -> Result<Restored> {
     let s3 = data.join("s3");
     // A server that runs here would go on in the folder that is moved away.
     let _lock = if s3.is_dir() { Some(lock_folder(&s3)?) } else { None };
-    let new = beside(data, "restoring");
-    let staged = stage(from, &manifest, &new).and_then(|()| put_in_place(&new, data, is_free));
-    if staged.is_err() && new.exists() {
-        // Only a copy is lost; the error says what matters.
-        let _ = std::fs::remove_dir_all(&new);
-    }
+    let parent = parent_of(data);
+    std::fs::create_dir_all(parent).map_err(at(parent))?;
+    let name = data.file_name().unwrap_or_default().to_string_lossy();
+    // A command that was killed leaves its copy; the next one removes it. An error only loses a copy.
+    let place = WorkPlace { folder: parent, prefix: &format!("{name}.restoring-"), suffix: "" };
+    place.remove_abandoned();
+    let work = place.create().map_err(at(parent))?;
+    let new = work.path().join(DATA);
+    stage(from, &manifest, &new)?;
+    let moved_away = put_in_place(&new, data, is_free)?;
     let settings = from.join("settings").join("abanico.toml");
     Ok(Restored {
         created: manifest.created,
         files: manifest.files.len() as u64,
         bytes: manifest.files.iter().map(|entry| entry.size).sum(),
         missing: manifest.missing,
-        moved_away: staged?,
+        moved_away,
         settings: settings.is_file().then_some(settings),
     })
+}
+
+fn parent_of(folder: &Path) -> &Path {
+    match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Returns a name beside a folder that nothing has yet.
@@ -136,10 +148,7 @@ fn is_copied(from: &Path, entry: &Entry, new: &Path) -> Result<bool> {
 
 /// Puts a new folder in the place of the data folder. Returns where that is now, if it was not empty.
 fn put_in_place(new: &Path, data: &Path, is_free: bool) -> Result<Option<PathBuf>> {
-    let parent = match data.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent_of(data);
     let moved_away = if is_free {
         if data.exists() {
             std::fs::remove_dir(data).map_err(at(data))?;

@@ -175,3 +175,20 @@ async fn blob_that_was_missing_already_is_told() {
     let s3 = fixture.open();
     assert_eq!(fixture.bytes(&s3, "b/c").await.as_deref(), Some("second"));
 }
+
+#[tokio::test]
+async fn copy_that_a_killed_restore_left_is_removed() {
+    let place = Fixture::new().await;
+    place.back_up().unwrap();
+    let left = place.data().with_file_name("data.restoring-killed");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("half"), "half").unwrap();
+    let kept = place.data().with_file_name("data.before-1");
+    std::fs::create_dir(&kept).unwrap();
+    place.restore(true).unwrap();
+    assert!(!left.exists() && kept.exists());
+    let parent = place.data().parent().unwrap().to_owned();
+    let names =
+        std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains("restoring")).count(), 0);
+}

@@ -62,7 +62,7 @@ impl Fixture {
 }
 
 /// Ways in which a job's row can be wrong, each with a word of the reason.
-const WRONG: [(&str, &str); 7] = [
+const WRONG: [(&str, &str); 10] = [
     ("UPDATE jobs SET record = substr(record, 1, 100) WHERE id = '2-b'", "checksum"),
     (
         "UPDATE jobs SET record = replace(record, '\"role\":\"r\"', '\"role\":\"s\"') WHERE id = '2-b'",
@@ -72,6 +72,9 @@ const WRONG: [(&str, &str); 7] = [
     ("UPDATE jobs SET record = X'ff00fe' WHERE id = '2-b'", "not text"),
     ("UPDATE jobs SET record = CAST(X'7bff00' AS TEXT), checksum = NULL WHERE id = '2-b'", "UTF-8"),
     ("UPDATE jobs SET stage = 'COMPLETE' WHERE id = '2-b'", "column"),
+    ("UPDATE jobs SET queue = queue || 'x' WHERE id = '2-b'", "queue"),
+    ("UPDATE jobs SET priority = priority + 1 WHERE id = '2-b'", "priority"),
+    ("UPDATE jobs SET submitted_ms = submitted_ms + 1 WHERE id = '2-b'", "submitted"),
     (
         "UPDATE jobs SET record = (SELECT record FROM jobs WHERE id = '1-a'), checksum = NULL WHERE id = '2-b'",
         "record of job `1-a`",

@@ -88,7 +88,7 @@ impl Encoding<'_> {
             underway.note(frames, made.finished.wall);
         }
         context.meter.note(context, plan, task, frames);
-        self.keys.keep(context, encode, &context.work.task(task), &made.missing);
+        self.keys.keep(context, encode, &context.work.task(task), &made.missing).await;
         Ok(made.finished)
     }
 
@@ -116,7 +116,7 @@ impl Encoding<'_> {
             tracing::debug!(job.id = %job, %task, %error, "cannot start a second attempt at an encode");
         });
         let folder = folder.ok()?;
-        let missing = self.keys.missing(context, self.encode, &folder);
+        let missing = self.keys.missing_now(context, self.encode, &folder);
         let (frames_done, ran_ms) = (course.delivered, millis(course.ran));
         tracing::info!(
             job.id = %job, %task, frames_done, ran_ms,
