@@ -368,17 +368,22 @@ async fn repair_keeps_open_publications() {
     }
 }
 
-/// The counts of blobs that only a publication uses are damaged, so that a sweep would remove them.
+/// The count of a blob that only a publication uses is damaged, so that a sweep would remove it.
 #[tokio::test]
 async fn blob_of_a_publication_that_is_counted_as_unused_stays() {
-    let fixture = fixture().await;
-    fixture.put("a", "old a").await;
-    let first = fixture.stage("1-a", &["a"]).await;
-    fixture.s3.switch(&first).await.unwrap();
-    let second = fixture.stage("2-b", &["b"]).await;
-    let sql = "UPDATE blobs SET refs = 0";
-    fixture.s3.inner.index.write(move |it| Ok(it.execute(sql, [])?)).await.unwrap();
-    let fixture = fixture.reopened().await;
-    assert_eq!((fixture.s3.sweep().await.unwrap(), fixture.files().0), (0, 3));
-    drop((first, second));
+    for table in ["replaced", "staged"] {
+        let fixture = fixture().await;
+        fixture.put("a", "old a").await;
+        let publication = fixture.stage("1-a", &["a"]).await;
+        if table == "replaced" {
+            fixture.s3.switch(&publication).await.unwrap();
+        }
+        let sql = format!(
+            "UPDATE blobs SET refs = 0 WHERE id IN (SELECT json_extract(record, '$.pieces[0].blob') FROM {table})"
+        );
+        let changed = fixture.s3.inner.index.write(move |it| Ok(it.execute(&sql, [])?)).await.unwrap();
+        assert_eq!(changed, 1, "{table}");
+        let fixture = fixture.reopened().await;
+        assert_eq!((fixture.s3.sweep().await.unwrap(), fixture.files().0), (0, 2), "{table}");
+    }
 }
