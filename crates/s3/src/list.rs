@@ -340,7 +340,10 @@ mod tests {
         assert!(matches!(marker("a/".to_owned(), "", None), From::After(text) if text == "a/"));
         assert!(matches!(marker("a/".to_owned(), "a/", Some("/")), From::After(text) if text == "a/"));
         let overlaps = marker("ab/".to_owned(), "ab", Some("b/"));
-        assert!(matches!(overlaps, From::After(text) if text == "ab/"), "the delimiter comes after the prefix");
+        assert!(
+            matches!(overlaps, From::After(text) if text == "ab/"),
+            "the delimiter comes after the prefix"
+        );
     }
 
     #[test]
