@@ -75,7 +75,9 @@ def test_inputs_and_outputs_are_counted(paused: Server) -> None:
     clippings = job()
     clippings["Settings"]["Inputs"][0]["InputClippings"] = [{"StartTimecode": "00:00:00:00"}] * 1001
     assert "/inputs/0/inputClippings: Should have at most 1000 items" in refusal(create, **clippings)
-    made = create(**job(inputs=150, groups=[group(100), group(100)]))["Job"]
+    other = group(100)
+    other["OutputGroupSettings"]["FileGroupSettings"]["Destination"] += "other/"
+    made = create(**job(inputs=150, groups=[group(100), other]))["Job"]
     assert (made["Status"], len(made["Settings"]["Inputs"])) == ("SUBMITTED", 150)
     template = {"Name": "many", "Settings": {"OutputGroups": many}}
     message = refusal(paused.mediaconvert.create_job_template, **template)
@@ -166,12 +168,14 @@ def test_pages_of_large_jobs_are_short(fresh_server: Server) -> None:
 def test_room_for_presets_is_limited(fresh_server: Server) -> None:
     fresh_server.start()
     client = fresh_server.mediaconvert
-    captions = [{"LanguageDescription": "x" * 8000}] * 7
+    burnt_in = {"DestinationSettings": {"DestinationType": "BURN_IN"}}
+    captions = [burnt_in | {"LanguageDescription": "x" * 8000}] * 7
+    small = {name: value for name, value in OUTPUT.items() if name != "NameModifier"}
     with pytest.raises(ClientError) as raised:
         for number in range(1000):
-            client.create_preset(Name=f"large-{number}", Settings={"CaptionDescriptions": captions})
+            client.create_preset(Name=f"large-{number}", Settings=small | {"CaptionDescriptions": captions})
     error = raised.value.response
     assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("ServiceQuotaExceededException", 402)
     assert "8 MiB" in error["Error"]["Message"] and 100 < number < 160
     client.delete_preset(Name="large-0")
-    client.create_preset(Name="small", Settings={"ContainerSettings": {"Container": "MP4"}})
+    client.create_preset(Name="small", Settings=small)

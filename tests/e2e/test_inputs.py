@@ -112,7 +112,7 @@ def test_clip_timecodes_follow_the_files_own(server: Server, folder: Path) -> No
     check(file, list(range(50, 55)))
     wrong = [output("MP4", SHARP, [AAC])]
     failed = fail(server, settings([{"FileInput": url, "InputClippings": [clipping], **ZERO}], wrong, "s3://renditions/no/x"))
-    assert failed["ErrorCode"] == 1060 and "ZEROBASED" in failed["ErrorMessage"], failed
+    assert failed["ErrorCode"] == 1060 and "whose timecodes are 00:00:00:00 to 00:00:03:24" in failed["ErrorMessage"], failed
 
 
 def quarters(file: Path) -> Path:

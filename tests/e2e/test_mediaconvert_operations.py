@@ -99,7 +99,7 @@ def test_probe_reports_what_is_wrong(server: Server, film: str) -> None:
 
 def test_query_finds_jobs_that_match_all_filters(server: Server, film: str) -> None:
     client = server.mediaconvert
-    job = settings([{"FileInput": film}], [output("MP4", None, [{"Codec": "FLAC"}])], "s3://renditions/queries/x")
+    job = settings([{"FileInput": film}], [output("MP4", None, [{"Codec": "FLAC", "FlacSettings": {}}])], "s3://renditions/queries/x")
     done = [run(server, job)["Id"] for _ in range(3)]
     missing = settings([{"FileInput": "s3://masters/none.mp4"}], [output("MP4", h264())], "s3://renditions/queries/y")
     failed = fail(server, missing)

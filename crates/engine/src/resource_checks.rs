@@ -49,6 +49,11 @@ fn of_preset(settings: &Value) -> Vec<Problem> {
     let Some((_, kind, member)) = GROUPS.iter().find(is_of) else { return Vec::new() };
     let mut output = settings.clone();
     output["nameModifier"] = json!("_a");
+    // Presets cannot name a caption selector; their jobs do.
+    let captions = output.get_mut("captionDescriptions").and_then(Value::as_array_mut);
+    for description in captions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        description.entry("captionSelectorName").or_insert_with(|| json!("Captions Selector 1"));
+    }
     let mut group = Map::from_iter([("type".to_owned(), json!(kind))]);
     group.insert((*member).to_owned(), json!({}));
     let job = json!({"outputGroups": [{"outputGroupSettings": group, "outputs": [output]}]});
@@ -157,7 +162,9 @@ mod tests {
             "destinationType": "BURN_IN"}}]);
         let settings = json!({"containerSettings": {"container": "M3U8"}, "captionDescriptions": captions,
             "videoDescription": video(json!({"rateControlMode": "CBR", "bitrate": 1_000_000}))});
-        assert_eq!(told(ResourceKind::Preset, settings.clone()), [""; 0]);
+        let mut preset = settings.clone();
+        preset["captionDescriptions"][0].as_object_mut().unwrap().remove("captionSelectorName");
+        assert_eq!(told(ResourceKind::Preset, preset), [""; 0]);
         let template = json!({"outputGroups": [{"outputGroupSettings": {"type": "HLS_GROUP_SETTINGS",
             "hlsGroupSettings": {"segmentLength": 6, "minSegmentLength": 0}}, "outputs": [settings]}]});
         let found = told(ResourceKind::JobTemplate, template.clone());
