@@ -117,7 +117,8 @@ impl WorkFolder {
 
     /// Notes the hashes of fetched files, by their paths.
     pub fn note_inputs(&self, hashes: &BTreeMap<PathBuf, String>) -> io::Result<()> {
-        let named: BTreeMap<String, &String> = hashes.iter().map(|(path, hash)| (name_of(path), hash)).collect();
+        let named: BTreeMap<String, &String> =
+            hashes.iter().map(|(path, hash)| (name_of(path), hash)).collect();
         let mut file = File::create(self.root.join(INPUT_SUMS))?;
         file.write_all(&serde_json::to_vec(&named)?)?;
         file.sync_all()

@@ -37,7 +37,8 @@ pub(crate) struct Check {
 
 impl Run {
     fn new(left: u64, sums: &Checksums, md5: Option<&str>) -> Self {
-        let quickest = QUICKEST_FIRST.into_iter().find_map(|algorithm| Some((algorithm, sums.get(algorithm)?)));
+        let quickest =
+            QUICKEST_FIRST.into_iter().find_map(|algorithm| Some((algorithm, sums.get(algorithm)?)));
         let wanted = match (quickest, md5) {
             (Some((algorithm, sum)), _) => Wanted::Sum(algorithm, sum),
             (None, Some(md5)) => Wanted::Md5(md5.to_owned()),

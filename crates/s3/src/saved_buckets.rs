@@ -88,7 +88,10 @@ pub(crate) fn tell_differences(index: &Index, root: &Path) -> Result<()> {
     names.dedup();
     if !names.is_empty() {
         let buckets = names.join(", ");
-        tracing::warn!(buckets, "the index and `blobs/buckets` differ about buckets or their rules; the index counts");
+        tracing::warn!(
+            buckets,
+            "the index and `blobs/buckets` differ about buckets or their rules; the index counts"
+        );
     }
     Ok(())
 }

@@ -213,7 +213,8 @@ impl Stock {
 
 /// Returns the names of buckets that have objects and no row: nobody could reach them.
 pub(crate) fn missing_buckets(reader: &Connection) -> Result<Vec<String>> {
-    let sql = "SELECT DISTINCT CAST(bucket AS TEXT) FROM objects WHERE bucket NOT IN (SELECT name FROM buckets)";
+    let sql =
+        "SELECT DISTINCT CAST(bucket AS TEXT) FROM objects WHERE bucket NOT IN (SELECT name FROM buckets)";
     let mut statement = reader.prepare(sql)?;
     let names = statement.query_map([], |row| row.get(0))?;
     Ok(names.collect::<rusqlite::Result<_>>()?)

@@ -127,9 +127,8 @@ fn refusal(database: &Path, what: &str) -> Error {
 
 /// Returns how many changes a database has had; 0 if it is empty or of an older version.
 fn changes(connection: &Connection) -> Result<i64, Error> {
-    let has_count = connection
-        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'progress'")?
-        .exists([])?;
+    let has_count =
+        connection.prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'progress'")?.exists([])?;
     if !has_count {
         return Ok(0);
     }
@@ -156,9 +155,9 @@ impl Mark {
     /// Notes how far the database has come. It is not flushed to disk, which no crash of this process can take back.
     /// After a power cut the mark may be behind.
     fn note(&self, connection: &Connection) {
-        let noted = changes(connection).map_err(|error| error.to_string()).and_then(|changes| {
-            self.0.write_all_at(&encode(changes), 0).map_err(|error| error.to_string())
-        });
+        let noted = changes(connection)
+            .map_err(|error| error.to_string())
+            .and_then(|changes| self.0.write_all_at(&encode(changes), 0).map_err(|error| error.to_string()));
         if let Err(error) = noted {
             tracing::warn!(%error, "cannot write the mark of the job database; an older one would not be noticed");
         }
@@ -226,7 +225,10 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let told = refused(&path);
-        assert!(told.contains("is missing") && told.contains("jobs.mark") && told.contains("abanico restore"), "{told}");
+        assert!(
+            told.contains("is missing") && told.contains("jobs.mark") && told.contains("abanico restore"),
+            "{told}"
+        );
         assert!(!path.exists(), "nothing is changed");
         std::fs::write(&path, "").unwrap();
         refused(&path);

@@ -141,10 +141,14 @@ pub(crate) fn opened_job(row: &Row<'_>) -> rusqlite::Result<Opened<JobRecord>> {
         let (queue, priority, submitted_ms) = place(row).map_err(|error| error.to_string())?;
         let submission = &record.submission;
         if (queue.as_str(), priority) != (submission.queue.as_str(), i64::from(submission.priority)) {
-            return Err(format!("its columns say queue `{queue}` and priority {priority}, its record does not"));
+            return Err(format!(
+                "its columns say queue `{queue}` and priority {priority}, its record does not"
+            ));
         }
         if submitted_ms != record.times.submitted_ms {
-            return Err(format!("its column says that it was submitted at {submitted_ms}, its record does not"));
+            return Err(format!(
+                "its column says that it was submitted at {submitted_ms}, its record does not"
+            ));
         }
         Ok(record)
     })

@@ -119,9 +119,8 @@ async fn damaged_bytes_are_no_input_of_a_job() {
     use abanico_store::ObjectStore as _;
     let fixture = ten_bytes().await;
     let place = tempfile::tempdir().unwrap();
-    let fetch = async |name: &str| {
-        fixture.s3.fetch(&"s3://media/k".parse().unwrap(), &place.path().join(name)).await
-    };
+    let fetch =
+        async |name: &str| fixture.s3.fetch(&"s3://media/k".parse().unwrap(), &place.path().join(name)).await;
     fetch("good").await.unwrap();
     damage(&fixture, "k");
     let error = fetch("bad").await.unwrap_err();

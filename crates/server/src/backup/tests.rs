@@ -188,6 +188,7 @@ async fn copy_that_a_killed_restore_left_is_removed() {
     place.restore(true).unwrap();
     assert!(!left.exists() && kept.exists());
     let parent = place.data().parent().unwrap().to_owned();
-    let names = std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names =
+        std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.filter(|name| name.contains("restoring")).count(), 0);
 }
