@@ -32,10 +32,16 @@ fn written(track: &CaptionTrack) {
         }
         assert_eq!(parse_webvtt(&webvtt).unwrap().cues().len(), shown, "{webvtt}");
         let starts = [0, 2_000, 6_000].map(ExactTime::from_millis);
-        for segment in write_webvtt_segments(track, &starts, ExactTime::from_millis(9_000), Some(900_000), keeps) {
+        for segment in
+            write_webvtt_segments(track, &starts, ExactTime::from_millis(9_000), Some(900_000), keeps)
+        {
             parse_webvtt(&segment).unwrap();
         }
-        let _ = write_ass(track, &BurnInStyle { style_passthrough: keeps, ..BurnInStyle::default() }, Size::new(320, 180));
+        let _ = write_ass(
+            track,
+            &BurnInStyle { style_passthrough: keeps, ..BurnInStyle::default() },
+            Size::new(320, 180),
+        );
     }
 }
 

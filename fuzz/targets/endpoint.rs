@@ -33,7 +33,8 @@ impl Endpoint {
             let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
             let folder = folder.expect("a temporary folder");
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            let s3 = LocalS3::open(folder.path(), Options::default()).expect("an endpoint in an empty folder");
+            let s3 =
+                LocalS3::open(folder.path(), Options::default()).expect("an endpoint in an empty folder");
             runtime.block_on(s3.ensure_bucket("media")).expect("a bucket");
             let service = s3.service(vec![(ACCESS_KEY.to_owned(), SECRET.to_owned())]);
             Self { runtime, service, _folder: folder }

@@ -40,7 +40,8 @@ fuzz_target!(|bytes: &[u8]| {
             });
             if let Ok(planned) = planned {
                 let text = serde_json::to_string(&planned).expect("a plan can be stored");
-                let again: abanico_plan::Plan = serde_json::from_str(&text).expect("a stored plan can be read");
+                let again: abanico_plan::Plan =
+                    serde_json::from_str(&text).expect("a stored plan can be read");
                 assert_eq!(planned, again);
             }
         }
@@ -51,9 +52,28 @@ fn capabilities() -> &'static Capabilities {
     static ALL: OnceLock<Capabilities> = OnceLock::new();
     ALL.get_or_init(|| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let encoders = ["libx264", "libx265", "libsvtav1", "libaom-av1", "libvpx-vp9", "prores_ks", "mpeg2video", "aac",
-            "libmp3lame", "libopus", "libvorbis", "ac3", "eac3", "flac", "pcm_s16le", "pcm_s24le", "mjpeg", "webvtt"];
-        let filters = ["zscale", "tonemap", "loudnorm", "ebur128", "libvmaf", "subtitles", "ass", "bwdif", "yadif"];
+        let encoders = [
+            "libx264",
+            "libx265",
+            "libsvtav1",
+            "libaom-av1",
+            "libvpx-vp9",
+            "prores_ks",
+            "mpeg2video",
+            "aac",
+            "libmp3lame",
+            "libopus",
+            "libvorbis",
+            "ac3",
+            "eac3",
+            "flac",
+            "pcm_s16le",
+            "pcm_s24le",
+            "mjpeg",
+            "webvtt",
+        ];
+        let filters =
+            ["zscale", "tonemap", "loudnorm", "ebur128", "libvmaf", "subtitles", "ass", "bwdif", "yadif"];
         Capabilities { version: "7.1".to_owned(), encoders: names(&encoders), filters: names(&filters) }
     })
 }

@@ -23,7 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
             expanded(&template, &upload);
         }
     }
-    let rules = SkipRules { only_suffixes: vec![".mp4".to_owned()], skip_prefixes: vec![template.to_owned()] };
+    let rules =
+        SkipRules { only_suffixes: vec![".mp4".to_owned()], skip_prefixes: vec![template.to_owned()] };
     let _ = rules.rule_against(key);
 });
 
@@ -54,7 +55,10 @@ fn expanded(template: &DestinationTemplate, upload: &Upload) {
     let place = url.strip_prefix("s3://").expect("a destination is in S3");
     let (bucket, _) = place.split_once('/').expect("a destination has a bucket");
     let other = Upload { key: "plain".to_owned(), ..upload.clone() };
-    let (of_other, _) = template.expand(&other)["s3://".len()..].split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (of_other, _) = template.expand(&other)["s3://".len()..]
+        .split_once('/')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
     assert_eq!(bucket, of_other, "the key `{}` steers the bucket", upload.key);
     let _ = template.contains(upload);
 }

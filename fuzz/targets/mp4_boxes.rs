@@ -5,8 +5,8 @@
 use std::io::Write;
 
 use abanico_package::{
-    CompositionOffsets, FragmentBrand, FragmentedTrack, IndexedSegment, Mp4Track, av1_codec, avc_codec, hevc_codec,
-    key_frame_bytes, stitch, video_sample_entry, vp9_codec,
+    CompositionOffsets, FragmentBrand, FragmentedTrack, IndexedSegment, Mp4Track, av1_codec, avc_codec,
+    hevc_codec, key_frame_bytes, stitch, video_sample_entry, vp9_codec,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -23,7 +23,12 @@ fuzz_target!(|bytes: &[u8]| {
     upright(bytes);
     if let Ok(track) = Mp4Track::read(bytes) {
         // The table of a hostile file may not claim more samples than its bytes can carry.
-        assert!(track.samples.len() <= 64 * (bytes.len() + 1), "{} samples of {} bytes", track.samples.len(), bytes.len());
+        assert!(
+            track.samples.len() <= 64 * (bytes.len() + 1),
+            "{} samples of {} bytes",
+            track.samples.len(),
+            bytes.len()
+        );
         if track.samples.len() <= MOST_SAMPLES {
             packaged(track);
         }

@@ -20,7 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((first, body)) = bytes.split_first() else { return };
     let (method, target) = &operations()[usize::from(*first) % operations().len()];
     let status = Endpoint::shared().send(signed(method, target, body));
-    assert!(!status.is_server_error() || status == http::StatusCode::NOT_IMPLEMENTED, "{method} {target}: {status}");
+    assert!(
+        !status.is_server_error() || status == http::StatusCode::NOT_IMPLEMENTED,
+        "{method} {target}: {status}"
+    );
 });
 
 /// Every request with a document as its body. The last one makes a bucket that stays the only further one.
@@ -31,8 +34,17 @@ fn operations() -> &'static [(&'static str, String)] {
         assert!(Endpoint::shared().send(signed("PUT", &key, b"content")).is_success());
         let (_, begun) = Endpoint::shared().answer(signed("POST", &format!("{key}?uploads="), b""));
         let begun = String::from_utf8_lossy(&begun).into_owned();
-        let upload = begun.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next()).expect("an upload").to_owned();
-        assert!(Endpoint::shared().send(signed("PUT", &format!("{key}?partNumber=1&uploadId={upload}"), b"part")).is_success());
+        let upload = begun
+            .split("<UploadId>")
+            .nth(1)
+            .and_then(|rest| rest.split('<').next())
+            .expect("an upload")
+            .to_owned();
+        assert!(
+            Endpoint::shared()
+                .send(signed("PUT", &format!("{key}?partNumber=1&uploadId={upload}"), b"part"))
+                .is_success()
+        );
         vec![
             ("POST", format!("/{BUCKET}?delete=")),
             ("POST", format!("{key}?uploadId={upload}")),

@@ -169,7 +169,13 @@ class Base:
     def _wrong_about(self, different: list[str], told: str, damage: Damage) -> str:
         if not told.strip():
             return f"{different} differ, and nothing is told"
-        silent = [name for name in different if _called(name) not in told and "is damaged" not in told]
+        # A job that is told speaks for its outputs.
+        of_job = self._of_job(damage.path)
+        is_told = bool(of_job) and Path(damage.path).parts[2] in told
+        silent = [
+            name for name in different
+            if _called(name) not in told and "is damaged" not in told and not (is_told and name in of_job)
+        ]  # fmt: skip
         if silent:
             return f"{silent} differ, and only this is told: {told[-1500:]}"
         if is_database(damage.path) or damage.path == "s3/blobs/mark":
