@@ -268,7 +268,9 @@ mod tests {
             let found = unusable(&json!({"outputGroups": texts.map(group)}), &store).await;
             let expected: Vec<String> = pointers
                 .iter()
-                .map(|index| format!("/outputGroups/{index}/outputGroupSettings/fileGroupSettings/destination"))
+                .map(|index| {
+                    format!("/outputGroups/{index}/outputGroupSettings/fileGroupSettings/destination")
+                })
                 .collect();
             let found: Vec<String> = found.into_iter().map(|problem| problem.pointer).collect();
             assert_eq!(found, expected, "{texts:?}");

@@ -219,7 +219,8 @@ impl Engine {
             let problem = Problem::new(format!("/hopDestinations/{index}/queue"), why);
             return Err(Refusal::Invalid(Problems(vec![problem])));
         }
-        let unusable = destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
+        let unusable =
+            destinations::unusable(&submission.settings, self.shared.workshop.store.as_ref()).await;
         Problems(unusable).into_result().map_err(Refusal::Invalid)?;
         Ok(submission)
     }

@@ -359,7 +359,8 @@ async fn destination_that_is_missing_or_in_use_fails_before_the_encode() {
     let engine = bench.engine().await;
     std::fs::write(bench.path("out/file"), "a file").unwrap();
     std::fs::copy(bench.input("a.mp4"), bench.path("out/a.mp4")).unwrap();
-    for (destination, code) in [("s3://nowhere/made/", 1010), ("s3://out/file/", 1401), ("s3://out/a", 1040)] {
+    for (destination, code) in [("s3://nowhere/made/", 1010), ("s3://out/file/", 1401), ("s3://out/a", 1040)]
+    {
         let mut request = bench.request("a.mp4", "three-mp4");
         let group = &mut request["settings"]["outputGroups"][0];
         group["outputGroupSettings"]["fileGroupSettings"]["destination"] = destination.into();

@@ -107,9 +107,8 @@ impl LocalS3 {
         let pieces = vec![received.piece.clone()];
         // A staged object has no label, which would make the name durable.
         let synced = blobs.sync_name(&received.piece.blob).map_err(Error::from);
-        let staged = synced.and_then(|()| {
-            index.write_now(|transaction| insert_staged(transaction, id, &file, received))
-        });
+        let staged = synced
+            .and_then(|()| index.write_now(|transaction| insert_staged(transaction, id, &file, received)));
         if staged.is_err() {
             blobs.discard(index, &pieces)?;
         }
@@ -271,7 +270,8 @@ fn switch(
     objects: &[Staged],
     region: &str,
 ) -> Result<Option<bool>> {
-    let newer = "SELECT 1 FROM staged JOIN objects USING (bucket, key) WHERE publication = ?1 AND sequencer > ?2";
+    let newer =
+        "SELECT 1 FROM staged JOIN objects USING (bucket, key) WHERE publication = ?1 AND sequencer > ?2";
     if transaction.prepare_cached(newer)?.exists(params![id, sequencer(first)])? {
         return Ok(None);
     }

@@ -105,7 +105,8 @@ impl Stock {
                 }
             }
         }
-        let staged = "SELECT bucket, key, record FROM staged JOIN publications ON publications.id = staged.publication
+        let staged =
+            "SELECT bucket, key, record FROM staged JOIN publications ON publications.id = staged.publication
             WHERE publications.first IS NULL";
         let mut statement = reader.prepare(staged)?;
         let mut rows = statement.query([])?;

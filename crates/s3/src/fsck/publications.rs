@@ -64,12 +64,14 @@ fn take_replaced(wanted: &Connection, old: &Connection, blobs: &Path, report: &m
     while let Some(row) = rows.next()? {
         let Ok((bucket, key, object)) = StoredObject::read(row) else {
             let text = |column| row.get::<_, String>(column).unwrap_or_else(|_| "?".to_owned());
-            let detail = "the row of the object that was replaced is not what was written; a repair leaves it out";
+            let detail =
+                "the row of the object that was replaced is not what was written; a repair leaves it out";
             report.add(Problem::DamagedRow, name(&text(0), &text(1)), detail);
             continue;
         };
         if let Some((problem, detail)) = missing(blobs, &object.record.pieces)? {
-            let detail = format!("{detail}; it was replaced by a job that has not ended, and cannot stand again");
+            let detail =
+                format!("{detail}; it was replaced by a job that has not ended, and cannot stand again");
             report.add(problem, name(&bucket, &key), detail);
             continue;
         }

@@ -375,7 +375,8 @@ impl Wanted {
         count(&transaction, "SELECT record, label FROM objects", of_object)?;
         count(&transaction, "SELECT record, label FROM replaced", of_object)?;
         // Once a publication is switched, its objects have the references.
-        let staged = "SELECT record, NULL FROM staged JOIN publications ON publications.id = staged.publication
+        let staged =
+            "SELECT record, NULL FROM staged JOIN publications ON publications.id = staged.publication
             WHERE publications.first IS NULL";
         count(&transaction, staged, of_object)?;
         let of_part = |text: &str| Ok(from_text::<PartContent>(text)?.pieces);

@@ -321,9 +321,13 @@ async fn tags_that_were_set_since_do_not_keep_an_object() {
 /// A repair for any other reason must leave a job what it needs to go on.
 #[tokio::test]
 async fn repair_keeps_open_publications() {
-    for (switches, labels_decide, takes_back) in
-        [(false, false, true), (false, true, false), (true, false, true), (true, true, true), (true, false, false)]
-    {
+    for (switches, labels_decide, takes_back) in [
+        (false, false, true),
+        (false, true, false),
+        (true, false, true),
+        (true, true, true),
+        (true, false, false),
+    ] {
         let case = format!("{switches} {labels_decide} {takes_back}");
         let fixture = fixture().await;
         fixture.put("a", "old a").await;
