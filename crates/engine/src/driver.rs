@@ -408,13 +408,13 @@ impl Driver {
     fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
         let (context, reports, settings) =
             (self.context.clone(), self.reports.clone(), self.settings.clone());
-        // Taking back goes on although the job is cancelled, and stops with the process.
-        let signals = self.signals.clone().filter(|_| step == Step::TakeBack);
+        // A store that does not answer must not hold up the process: the next start does these again.
+        let signals = self.signals.clone().filter(|_| matches!(step, Step::Publish | Step::TakeBack));
         self.steps.spawn(async move {
             if attempt > 1 {
                 tokio::select! {
                     () = tokio::time::sleep(pause_before(attempt)) => {}
-                    () = context.cancel.cancelled(), if signals.is_none() => return,
+                    () = context.cancel.cancelled(), if step != Step::TakeBack => return,
                     () = stopped(signals.as_ref()) => return,
                 }
             }

@@ -45,10 +45,10 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
         ending = signals.first() => Err(ending),
     };
     if let (Err(_), Some(job)) = (&done, &followed.job) {
-        called_off(&engine, job).await;
+        followed.is_cut_off = !called_off(&engine, job).await;
     }
     // Only a storage service that does not answer takes longer: ffmpeg is killed long before.
-    followed.is_cut_off = tokio::time::timeout(CANCEL_LIMIT, engine.shutdown(Duration::ZERO)).await.is_err();
+    followed.is_cut_off |= tokio::time::timeout(CANCEL_LIMIT, engine.shutdown(Duration::ZERO)).await.is_err();
     done.unwrap_or_else(|ending| Err(interrupted(ending, Some(work), followed.kept(&places))))
 }
 
@@ -102,8 +102,9 @@ impl Followed {
     }
 }
 
-/// Cancels a job, which takes back what it has published so far, and waits for its end.
-async fn called_off(engine: &Engine, job: &JobId) {
+/// Cancels a job, which takes back what it has published so far, and waits for its end. Returns whether it ended in
+/// time.
+async fn called_off(engine: &Engine, job: &JobId) -> bool {
     let ended = async {
         let mut changes = engine.changes();
         // Fails if the job has just ended by itself.
@@ -114,7 +115,7 @@ async fn called_off(engine: &Engine, job: &JobId) {
             }
         }
     };
-    let _ = tokio::time::timeout(CANCEL_LIMIT, ended).await;
+    tokio::time::timeout(CANCEL_LIMIT, ended).await.is_ok()
 }
 
 async fn transcode_all(
