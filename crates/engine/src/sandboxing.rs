@@ -77,7 +77,7 @@ mod tests {
         let made = Sandboxing::off().invocation(
             Path::new("/x/ffmpeg"),
             Vec::new(),
-            &[input.clone()],
+            std::slice::from_ref(&input),
             folder,
             bounds,
         );

@@ -106,6 +106,9 @@ pub(super) fn remove_odd(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// How to make something odd, and why it is refused.
+    type Odd<'a> = (&'a dyn Fn(&Path), &'static str);
+
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("video-0.mp4"), "some bytes").unwrap();
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn anything_but_a_plain_file_is_refused() {
         let target = tempfile::NamedTempFile::new().unwrap();
-        let make: [(&dyn Fn(&Path), &str); 6] = [
+        let make: [Odd<'_>; 6] = [
             (&|at| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap(), "no plain file"),
             (&|at| std::os::unix::fs::symlink(target.path(), at).unwrap(), "no plain file"),
             (&|at| std::fs::create_dir(at).unwrap(), "no plain file"),
