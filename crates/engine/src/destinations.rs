@@ -315,6 +315,7 @@ mod tests {
             groups: Vec::new(),
             caption_files: Vec::new(),
             images: vec!["s3://in/logo.png".to_owned()],
+            is_cut: false,
             notes: Vec::new(),
             warnings: Vec::new(),
         }

@@ -136,7 +136,7 @@ async fn replaced_blobs_go_and_second_opening_is_refused() {
     served.client.delete(&Key::from("k")).await.unwrap();
     assert_eq!(blobs_and_labels(folder.path()), (0, 0));
     let second = LocalS3::open(folder.path(), Options::default()).err().unwrap();
-    assert_eq!(second.kind(), ErrorKind::Denied);
+    assert_eq!(second.kind(), ErrorKind::InUse);
 }
 
 #[tokio::test]
