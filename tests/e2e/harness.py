@@ -37,6 +37,11 @@ SECRETS = re.compile(
 )
 LEAKS: list[str] = []
 
+# Settings of a preset that makes sound alone.
+RADIO_PRESET = {
+    "ContainerSettings": {"Container": "RAW"},
+    "AudioDescriptions": [{"CodecSettings": {"Codec": "MP3", "Mp3Settings": {"Bitrate": 128_000, "RateControlMode": "CBR"}}}],
+}
 
 def secrets_in(log: str, secret: str) -> list[str]:
     """The lines of a log that have a secret."""

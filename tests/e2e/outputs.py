@@ -20,7 +20,9 @@ AAC = {"Codec": "AAC", "AacSettings": {"Bitrate": 96_000, "CodingMode": "CODING_
 
 def h264(**settings: object) -> dict:
     """Returns codec settings for a small, quick H.264 encode."""
-    base = {"RateControlMode": "QVBR", "MaxBitrate": 1_000_000, "QualityTuningLevel": "SINGLE_PASS"}
+    base = {"RateControlMode": "QVBR", "QualityTuningLevel": "SINGLE_PASS"}
+    if settings.get("RateControlMode") != "CBR":
+        base["MaxBitrate"] = 1_000_000
     return {"Codec": "H_264", "H264Settings": base | settings}
 
 

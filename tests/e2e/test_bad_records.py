@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from clips import Clip, Clips
-from harness import Server, all_jobs, binary, eventually
+from harness import RADIO_PRESET, Server, all_jobs, binary, eventually
 
 # One encode at a time and two jobs at once: the others wait.
 CONFIG = "[engine]\ncores = 1\nmax_active_jobs = 2\n"
@@ -59,8 +59,8 @@ def interrupted(server: Server, clips: Clips) -> dict[str, str]:
     server.start()
     server.s3.upload_file(str(clips.file(SHORT)), "uploads", "done.mp4")
     server.wait_job("done.mp4")
-    server.mediaconvert.create_preset(Name="mine", Settings={})
-    server.mediaconvert.create_preset(Name="other", Settings={})
+    server.mediaconvert.create_preset(Name="mine", Settings=RADIO_PRESET)
+    server.mediaconvert.create_preset(Name="other", Settings=RADIO_PRESET)
     for key in KEYS:
         server.s3.upload_file(str(clips.file(LONG)), "uploads", key)
         eventually(lambda key=key: server.jobs_of(key), 60, f"the job of {key}")
@@ -159,7 +159,7 @@ def test_damaged_database_is_refused_with_a_remedy(fresh_server: Server, name: s
     fresh_server.start()
     for number in range(40):
         fresh_server.s3.put_object(Bucket="renditions", Key=f"{number:03}" * 100, Body=b"x")
-        fresh_server.mediaconvert.create_preset(Name=f"p{number}", Settings={}, Description="d" * 3000)
+        fresh_server.mediaconvert.create_preset(Name=f"p{number}", Settings=RADIO_PRESET, Description="d" * 3000)
     fresh_server.stop()
     with rows(fresh_server, name) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -29,7 +29,7 @@ from damaged_folders import (
     owners,
     view,
 )
-from harness import eventually
+from harness import RADIO_PRESET, eventually
 from outputs import ROLE
 
 SEED = int(os.environ.get("ABANICO_SEED", "20261130"))
@@ -61,7 +61,7 @@ def fill(server: Folder, clips: Clips) -> None:
     s3.complete_multipart_upload(Bucket="masters", Key="parts", UploadId=upload, MultipartUpload={"Parts": parts})
     begun = s3.create_multipart_upload(Bucket="masters", Key="begun", Metadata={"b": "2"})["UploadId"]
     s3.upload_part(Bucket="masters", Key="begun", UploadId=begun, PartNumber=1, Body=b"b" * 10_000)
-    server.mediaconvert.create_preset(Name="mine", Category="own", Settings={}, Description="d" * 5000)
+    server.mediaconvert.create_preset(Name="mine", Category="own", Settings=RADIO_PRESET, Description="d" * 5000)
     server.mediaconvert.create_queue(Name="later", Status="PAUSED")
     for key in ("first.mp4", "second.mp4"):
         s3.upload_file(str(clips.file(FILM)), "uploads", key)

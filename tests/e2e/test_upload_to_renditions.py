@@ -120,12 +120,12 @@ def test_folder_marker_starts_no_job(server: Server, clips: Clips) -> None:
 
 
 def test_upload_without_video_is_a_visible_error(server: Server) -> None:
-    server.s3.put_object(Bucket="uploads", Key="notes.txt", Body=b"no video in here\n" * 100)
-    job = server.wait_job("notes.txt")
+    server.s3.put_object(Bucket="uploads", Key="notes.mp4", Body=b"no video in here\n" * 100)
+    job = server.wait_job("notes.mp4")
     assert (job["Status"], job["ErrorCode"]) == ("ERROR", 1010)
-    assert job["ErrorMessage"].startswith("Unable to open input file [s3://uploads/notes.txt]")
-    assert server.keys(prefix="notes.txt") == []
-    assert len(server.jobs_of("notes.txt")) == 1, "a job that cannot succeed must not be retried"
+    assert job["ErrorMessage"].startswith("Unable to open input file [s3://uploads/notes.mp4]")
+    assert server.keys(prefix="notes.mp4") == []
+    assert len(server.jobs_of("notes.mp4")) == 1, "a job that cannot succeed must not be retried"
 
 
 def test_small_source_is_not_enlarged(server: Server, clips: Clips, tmp_path: Path) -> None:

@@ -461,11 +461,12 @@ impl Engine {
     }
 
     /// Cancels a job: its ffmpeg processes end within two seconds, and nothing of it stays visible. When this returns,
-    /// the job's record says that it is cancelled, or that the outputs are being taken back for it; only a job that
-    /// another service does, or one that cannot be stored, may be decided later.
+    /// the job's stored record says that it is cancelled, or that the outputs are being taken back for it; only a job that
+    /// another service does may be decided later.
     ///
     /// # Errors
-    /// Fails if the job does not exist or ends otherwise.
+    /// Fails if the job does not exist or ends otherwise, or if the decision is not stored within ten seconds. The job
+    /// may still be cancelled then, and the request may be repeated.
     pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
         let mut changes = self.changes();
         let record = self.get(id).await?;
@@ -495,12 +496,15 @@ impl Engine {
                     stage if stage.is_final() => return Err(Error::job_is_over(id)),
                     _ => {}
                 }
-                if changes.changed().await.is_err() {
-                    return Ok(());
+                tokio::select! {
+                    changed = changes.changed() => changed.map_err(|_| Error::cancel_is_undecided(id))?,
+                    // The next start does not know of a cancellation that is not stored.
+                    () = self.shared.stop.cancelled() => return Err(Error::cancel_is_undecided(id)),
                 }
             }
         };
-        tokio::time::timeout(DECISION_WAIT, decided).await.unwrap_or(Ok(()))
+        let waited = tokio::time::timeout(DECISION_WAIT, decided).await;
+        waited.unwrap_or_else(|_| Err(Error::cancel_is_undecided(id)))
     }
 
     /// Returns up to `limit` events after position `seq`, in order.

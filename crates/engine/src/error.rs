@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Conflict,
     /// The record cannot be read and was put aside.
     PutAside,
-    /// The engine is stopping and takes no new jobs.
+    /// The engine is stopping, or has not decided yet. Another try may succeed.
     Stopping,
     /// The disk or the database failed.
     Storage,
@@ -88,6 +88,11 @@ impl Error {
             ErrorKind::Stopping,
             "the server is stopping and takes no new jobs: try again soon".to_owned(),
         )
+    }
+
+    pub(crate) fn cancel_is_undecided(id: &JobId) -> Self {
+        let message = format!("it is not stored yet whether job `{id}` is cancelled: try again soon");
+        Self::of(ErrorKind::Stopping, message)
     }
 
     pub(crate) fn storage(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -9,13 +9,14 @@ use nix::unistd::{User, chown, geteuid, initgroups, setgid, setuid};
 
 use crate::failure::{Hinted, WRONG_USAGE};
 
-/// Becomes the user `name`, if one is named, with `data` as its own folder. Without a name, warns if this is root.
+/// Becomes the user `name`, if one is named, with `data` as its own folder. Without a name, warns if this is root and
+/// `stays_up`: a server for one command is as trusted as the command.
 ///
 /// # Errors
 /// Fails if there is no such user, if another user than root asks for it, or if `data` belongs to somebody else.
-pub fn become_user(name: Option<&str>, data: &Path) -> anyhow::Result<()> {
+pub fn become_user(name: Option<&str>, data: &Path, stays_up: bool) -> anyhow::Result<()> {
     let Some(name) = name else {
-        if geteuid().is_root() {
+        if stays_up && geteuid().is_root() {
             tracing::warn!(
                 "running as root: set `user` in the configuration to the name of a user without rights, or start \
                  abanico as one"

@@ -53,7 +53,7 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.data = arguments.data.unwrap_or(config.data);
     let grace = Duration::from_secs(config.engine.grace_seconds);
-    become_user(config.user.as_deref(), &config.data)?;
+    become_user(config.user.as_deref(), &config.data, !is_for_command)?;
     let running = start(&config).await?;
     if is_for_command {
         return serve_command(running, &arguments.command).await;
