@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use abanico_engine::submission::{Refusal, from_request, from_request_for_others};
+use abanico_engine::submission::{Catalogue, Refusal, from_request, from_request_for_others};
 use abanico_media::{EntryPoints, MediaInfo, Rational, VideoTrack};
 use abanico_model::parse::job_settings;
 use abanico_plan::{Capabilities, Chunking, PlanRequest, plan};
@@ -17,7 +17,7 @@ const MOST_INPUTS: usize = 8;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(request) = serde_json::from_slice::<Value>(bytes) else { return };
-    let _ = from_request_for_others(request.clone());
+    let _ = from_request_for_others(request.clone(), &Catalogue::default());
     let submission = match from_request(request) {
         Ok(submission) => submission,
         Err(Refusal::Broken(why)) => panic!("a request cannot break anything: {why}"),
