@@ -32,7 +32,7 @@ impl Endpoint {
             let memory = std::path::Path::new("/dev/shm");
             let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
             let folder = folder.expect("a temporary folder");
-            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
             let s3 =
                 LocalS3::open(folder.path(), Options::default()).expect("an endpoint in an empty folder");
             runtime.block_on(s3.ensure_bucket("media")).expect("a bucket");

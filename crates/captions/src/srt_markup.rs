@@ -134,16 +134,41 @@ fn font_colour(attributes: &str) -> Option<Rgb> {
 pub(crate) fn written(lines: &[Vec<Span>], placement: &Placement, passthrough: StylePassthrough) -> String {
     let enabled = passthrough.is_enabled();
     let key = Some(placement.keypad()).filter(|&key| enabled && key != 2);
-    let span = |span: &Span| if enabled { tagged(span) } else { span.text.clone() };
-    let line = |line: &Vec<Span>| line.iter().map(span).collect::<String>();
+    let line = |line: &Vec<Span>| -> String {
+        if enabled {
+            let spans = line.iter().enumerate();
+            return spans.map(|(index, span)| tagged(span, index + 1 < line.len())).collect();
+        }
+        literal(&line.iter().map(|span| span.text.as_str()).collect::<String>(), false)
+    };
     let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
     // An arrow in the text would turn its line into a timing line.
     key.map_or_else(String::new, |key| format!("{{\\an{key}}}")) + &text.replace("-->", "→")
 }
 
-fn tagged(span: &Span) -> String {
+/// Keeps text that looks like a tag or a command from being read as one, with an invisible word joiner: SubRip has no
+/// way to escape it. `goes_on` says whether more follows in the same line, in which a tag could
+/// end.
+fn literal(text: &str, goes_on: bool) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for (at, letter) in text.char_indices() {
+        kept.push(letter);
+        let close = match letter {
+            '<' => '>',
+            '{' => '}',
+            _ => continue,
+        };
+        let tail = &text[at..];
+        if markup(tail).is_some() || (goes_on && !tail.contains(close)) {
+            kept.push('\u{2060}');
+        }
+    }
+    kept
+}
+
+fn tagged(span: &Span, goes_on: bool) -> String {
     let style = span.style;
-    let mut text = span.text.clone();
+    let mut text = literal(&span.text, goes_on || style != Style::default());
     if let Some(colour) = style.colour {
         text = format!("<font color=\"#{colour:x}\">{text}</font>");
     }

@@ -111,6 +111,18 @@ proptest! {
     }
 
     #[test]
+    fn text_that_looks_like_markup_is_shown(track in track(TextOf::WebVtt)) {
+        for passthrough in [StylePassthrough::Enabled, StylePassthrough::Disabled] {
+            let written = parse_srt(&write_srt(&track, passthrough)).unwrap();
+            let shown = |track: &CaptionTrack| {
+                let texts = track.cues().iter().map(|cue| cue.text().replace('\u{2060}', "").replace("-->", "→"));
+                texts.collect::<Vec<_>>()
+            };
+            prop_assert_eq!(shown(&written), shown(&track));
+        }
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(track) = parse_srt(&decode(&bytes).text) {
             write_srt(&track, StylePassthrough::Enabled);
