@@ -78,6 +78,10 @@ pub(crate) fn door(parts: &Parts) -> Result<Door, Refusal> {
         None => return Err(Refusal::new(S3ErrorCode::AccessDenied, "Access Denied")),
     };
     require_coverage(&parts.headers, &signed)?;
+    if parts.headers.get_all("x-amz-date").iter().any(|date| !is_long_date(date.as_bytes())) {
+        let message = "AWS authentication requires a valid Date or x-amz-date header";
+        return Err(Refusal::new(S3ErrorCode::AccessDenied, message));
+    }
     Ok(Door::Signed)
 }
 
@@ -121,7 +125,7 @@ fn header_claim(text: &str) -> Result<Vec<String>, Refusal> {
             _ => Err(malformed(&format!("it must have one `{name}`"))),
         }
     };
-    require_service(field("Credential")?).map_err(|what| malformed(&what))?;
+    require_scope(field("Credential")?).map_err(|what| malformed(&what))?;
     Ok(names(field("SignedHeaders")?))
 }
 
@@ -146,7 +150,11 @@ fn query_claim(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal> {
     if field("X-Amz-Algorithm")? != ALGORITHM {
         return Err(wrong(format!("X-Amz-Algorithm only supports \"{ALGORITHM}\"")));
     }
-    require_service(field("X-Amz-Credential")?)
+    if !is_long_date(field("X-Amz-Date")?.as_bytes()) {
+        let what = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"";
+        return Err(wrong(what.to_owned()));
+    }
+    require_scope(field("X-Amz-Credential")?)
         .map_err(|what| wrong(format!("Error parsing the X-Amz-Credential parameter; {what}.")))?;
     Ok(names(field("X-Amz-SignedHeaders")?))
 }
@@ -168,11 +176,30 @@ fn names(list: &str) -> Vec<String> {
     list.split(';').map(str::to_owned).collect()
 }
 
-/// Refuses credentials that were made for another service, and whose rules may be others.
-fn require_service(credential: &str) -> Result<(), String> {
-    // A key is free to contain slashes, so the scope is counted from the end.
+/// Whether a date looks like `20130524T000000Z`. `s3s` computes with the bytes of dates before it knows that they are
+/// digits.
+fn is_long_date(date: &[u8]) -> bool {
+    matches!(date, [day @ .., b'T', a, b, c, d, e, f, b'Z'] if is_day(day) && [a, b, c, d, e, f].iter().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether a date looks like `20130524`.
+fn is_day(date: &[u8]) -> bool {
+    date.len() == 8 && date.iter().all(u8::is_ascii_digit)
+}
+
+/// Refuses credentials without a date, and those that were made for another service, whose rules may be others.
+fn require_scope(credential: &str) -> Result<(), String> {
+    // A key is free to contain slashes, so the scope is counted from the end; `s3s` counts its date from the start.
     match credential.rsplit('/').collect::<Vec<_>>()[..] {
-        ["aws4_request", "s3", _, _, _, ..] => Ok(()),
+        ["aws4_request", "s3", _, date, _, ..] => {
+            let counted = credential.split('/').nth(1).unwrap_or_default();
+            let wrong = [date, counted].into_iter().find(|date| !is_day(date.as_bytes()));
+            wrong.map_or(Ok(()), |date| {
+                Err(format!(
+                    "incorrect date format \"{date}\". This date in the credential must be in the format \"yyyyMMdd\""
+                ))
+            })
+        }
         ["aws4_request", service, _, _, _, ..] => {
             Err(format!("incorrect service \"{service}\". This endpoint belongs to \"s3\""))
         }
@@ -252,20 +279,21 @@ mod tests {
         ];
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE"] {
             for name in names {
+                let value = if name == "x-amz-date" { "20260101T000000Z" } else { "v" };
                 let listed = format!("host%3B{name}");
                 for (query, headers, is_covered) in [
-                    (by_query("host"), vec![(name, "v")], false),
-                    (by_query(&listed), vec![(name, "v")], true),
+                    (by_query("host"), vec![(name, value)], false),
+                    (by_query(&listed), vec![(name, value)], true),
                     (
                         String::new(),
-                        vec![("authorization", by_header("host").leak() as &str), (name, "v")],
+                        vec![("authorization", by_header("host").leak() as &str), (name, value)],
                         false,
                     ),
                     (
                         String::new(),
                         vec![
                             ("authorization", by_header(&format!("host;{name}")).leak() as &str),
-                            (name, "v"),
+                            (name, value),
                         ],
                         true,
                     ),
@@ -335,6 +363,27 @@ mod tests {
         ] {
             let query = by_query("host").replace("X-Amz-Expires=60", &format!("X-Amz-Expires={seconds}"));
             assert_eq!(code(door(&parts("GET", &query, &[]))), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn dates_are_digits() {
+        let (header, query) = (by_header("host"), by_query("host"));
+        let day = header.split('/').nth(1).unwrap().to_owned();
+        for wrong in ["2015083-", "2015083", "201508300", "", "2015/830"] {
+            let bad = header.replace(&day, wrong);
+            assert_eq!(
+                code(door(&parts("GET", "", &[("authorization", bad.leak())]))),
+                "AuthorizationHeaderMalformed",
+                "{wrong}"
+            );
+            let bad = query.replacen(&day, wrong, 1);
+            assert_eq!(code(door(&parts("GET", &bad, &[]))), "AuthorizationQueryParametersError", "{wrong}");
+        }
+        for wrong in ["20150830T12360-Z", "2015-830T123600Z", "20150830 123600Z", "", "20150830"] {
+            let signed = by_header("host;x-amz-date").leak();
+            let both = [("authorization", &*signed), ("x-amz-date", wrong)];
+            assert_eq!(code(door(&parts("GET", "", &both))), "AccessDenied", "{wrong}");
         }
     }
 
