@@ -1,9 +1,13 @@
 //! Finds the server that has a data folder open, and asks it: a command must not change the folder beside it.
 //!
-//! A server writes its address into the folder while it runs. The file may be old, so it is read only when the folder is
-//! known to be in use. Nothing here starts or stops a server.
+//! A server writes its address into the folder and keeps that file locked while it runs. The address in a file that
+//! nobody has locked is not believed: another program may listen there by now, and would get the secret key. Nothing
+//! here starts or stops a server.
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,24 +33,34 @@ struct Note {
 /// The file with a running server's address. It is removed when this is dropped.
 pub struct Announcement {
     path: PathBuf,
+    /// Locked for as long as the server runs.
+    _file: File,
 }
 
 impl Announcement {
     /// Writes the address into the data folder.
     ///
     /// # Errors
-    /// Fails if the file cannot be written.
+    /// Fails if the file cannot be written, or another process has it locked.
     pub fn write(data: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         let path = data.join(FILE);
         let text = serde_json::to_string(&Note { address })?;
-        std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
-        Ok(Self { path })
+        let written = || -> std::io::Result<File> {
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            file.try_lock()?;
+            file.set_len(0)?;
+            file.write_all(text.as_bytes())?;
+            Ok(file)
+        };
+        let _file = written().with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(Self { path, _file })
     }
 }
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        // It is read only while a server runs, so an old one does no harm.
+        // An old one does no harm: nobody has it locked.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -64,10 +78,7 @@ impl RunningServer {
     /// # Errors
     /// Fails if the folder does not tell its address, or its key pair cannot be read.
     pub fn of(data: &Path) -> anyhow::Result<Self> {
-        let path = data.join(FILE);
-        let note =
-            std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str::<Note>(&text).ok());
-        let Some(Note { address }) = note else {
+        let Some(Note { address }) = note(&data.join(FILE)) else {
             let message = format!(
                 "another process uses `{}`, and does not say where it can be reached",
                 data.display()
@@ -114,6 +125,17 @@ impl RunningServer {
     }
 }
 
+/// Reads the note of a server that runs. `None` if there is none, nobody has it locked, or it is damaged.
+fn note(path: &Path) -> Option<Note> {
+    let mut file = File::open(path).ok()?;
+    if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
 /// Returns an address that reaches a server which listens on `address`.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
@@ -146,9 +168,16 @@ mod tests {
         assert!(RunningServer::of(folder.path()).is_err());
         let announcement = Announcement::write(folder.path(), "0.0.0.0:8".parse().unwrap()).unwrap();
         assert_eq!(RunningServer::of(folder.path()).unwrap().endpoint, "http://127.0.0.1:8");
+        assert!(Announcement::write(folder.path(), "0.0.0.0:9".parse().unwrap()).is_err());
+        let path = folder.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
         drop(announcement);
-        assert!(RunningServer::of(folder.path()).is_err());
-        std::fs::write(folder.path().join(FILE), "{").unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, &text).unwrap();
+        assert!(RunningServer::of(folder.path()).is_err(), "a killed server's file is not believed");
+        let _announcement = Announcement::write(folder.path(), "127.0.0.1:9".parse().unwrap()).unwrap();
+        assert_eq!(RunningServer::of(folder.path()).unwrap().endpoint, "http://127.0.0.1:9");
+        std::fs::write(&path, "{").unwrap();
         assert!(RunningServer::of(folder.path()).is_err(), "a damaged file is as good as none");
     }
 }
