@@ -23,7 +23,7 @@ STRANGERS ?= 2000
 SEED ?= $(shell date +%s)
 FUZZER ?=
 
-.PHONY: help setup setup-test build-debug rust-client demo test unit e2e report functions check codegen goldens style docs bench quality table clean node attack fuzz
+.PHONY: help setup setup-test build-debug rust-client demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table clean node attack fuzz
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,9 +42,13 @@ demo: setup ## Upload a video (VIDEO=path) to a server, transcode it, and leave 
 	@scripts/step "building abanico, once" "4 minutes on two cores" cargo build --locked --release -p abanico-cli
 	@$(TARGET)/release/abanico demo $(if $(VIDEO),"$(VIDEO)")
 
-test: ## Install what the tests need and run all of them
-	@rm -rf $(TARGET)/test-report
-	@status=0; $(MAKE) --no-print-directory unit || status=1; $(MAKE) --no-print-directory e2e || status=1; \
+test: setup-test ## Install what the tests need and run all of them
+	@rm -rf $(TARGET)/test-report; mkdir -p $(TARGET)
+	@echo "==> beside the Rust tests, building what the end-to-end tests need: $(TARGET)/e2e-needs.log" >&2
+	@status=0; $(MAKE) --no-print-directory e2e-needs >$(TARGET)/e2e-needs.log 2>&1 & needs=$$!; \
+	 $(MAKE) --no-print-directory unit || status=1; \
+	 wait $$needs || { tail -n 50 $(TARGET)/e2e-needs.log >&2; status=1; }; \
+	 $(MAKE) --no-print-directory e2e || status=1; \
 	 scripts/test_report $(if $(FORBID_SKIPS),--forbid-skips) || status=1; exit $$status
 
 unit: setup-test ## Run the Rust tests (CRATE=abanico-plan and TEST=name select some)
@@ -56,10 +60,13 @@ build-debug: setup-test
 rust-client: setup-test
 	@scripts/step "building the client with AWS's SDK for Rust" "2 minutes" cargo build --locked --quiet $(RUST_CLIENT)
 
-e2e: build-debug rust-client functions $(VENV)/ready node ## Run the tests with real clients: SDKs, AWS CLI, browser, AWS emulator (TEST=file::name selects some)
+# All but the program itself, whose build would wait for that of the Rust tests.
+e2e-needs: rust-client functions $(VENV)/ready node
+
+e2e: build-debug e2e-needs ## Run the tests with real clients: SDKs, AWS CLI, browser, AWS emulator (TEST=file::name selects some)
 	@echo "==> running the end-to-end tests (about 15 minutes)" >&2
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" \
-	 $(PYTHON) -m pytest -q -rs $(if $(TEST),$(addprefix tests/e2e/,$(TEST)),-n 2 --dist loadfile tests/e2e)
+	 $(PYTHON) -m pytest -q -rs $(if $(TEST),$(addprefix tests/e2e/,$(TEST)),-n 3 --dist loadfile tests/e2e)
 
 attack: build-debug $(VENV)/ready ## Damage every file, kill at random moments, crowd the server, fuzz its parsers: hours (KILLS=500 SECONDS=600 SEED=n)
 	@scripts/need_room 8

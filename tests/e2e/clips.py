@@ -1,11 +1,12 @@
 """Makes clips for tests.
 
-A clip has real motion and a tone, which ffmpeg's own generators make. Each clip is made once per run, and the same
-description gives the same file in every run.
+A clip has real motion and a tone, which ffmpeg's own generators make. Each clip is made once per run, for all of its
+processes, and the same description gives the same file in every run.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,13 +38,14 @@ class Clips:
         self._folder = folder
 
     def file(self, clip: Clip) -> Path:
-        """Returns the file of `clip`, and makes it if it does not exist yet."""
+        """Returns the file of `clip`, and makes it if it does not exist yet. Do not change the file."""
         sound = "tone" if clip.has_sound else "silent"
         rate = clip.rate.replace("/", "over")
         pattern = "" if clip.pattern == "testsrc2" else f"{clip.pattern}_"
         file = self._folder / f"{pattern}{clip.width}x{clip.height}_{rate}fps_{clip.frames}_{sound}.{clip.ending}"
         if not file.exists():
-            half = file.with_name(f"half_{file.name}")
+            # Another process may make the same clip now.
+            half = file.with_name(f"half_{os.getpid()}_{file.name}")
             subprocess.run([*_command(clip), str(half)], check=True, timeout=120)
             half.rename(file)
         return file

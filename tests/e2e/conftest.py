@@ -61,13 +61,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """Clips, each made once per run."""
-    return Clips(tmp_path_factory.mktemp("clips"))
+    return Clips(shared_folder(tmp_path_factory, "clips"))
 
 
 @pytest.fixture(scope="session")
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> StandIns:
     """Small synthetic files, one for each kind of real file, each made once per run."""
-    return StandIns(tmp_path_factory.mktemp("stand-ins"))
+    return StandIns(shared_folder(tmp_path_factory, "stand-ins"))
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")

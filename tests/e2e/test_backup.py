@@ -186,7 +186,7 @@ def test_backup_of_a_running_server_is_restored_after_each_loss(
     server = fresh_server.start()
     fill(server)
     seen = objects(server)
-    server.s3.upload_file(str(clips.file(Clip(width=1280, height=720, frames=500))), "uploads", "film.mp4")
+    server.s3.upload_file(str(clips.file(Clip(width=1280, height=720, frames=200))), "uploads", "film.mp4")
     eventually(lambda: server.encoders(), 60, "the job encodes")
     uploads = Uploads(server)
     eventually(lambda: len(uploads.acknowledged) > 20, 60, "uploads run")

@@ -17,7 +17,7 @@ from harness import RADIO_PRESET, Server, all_jobs, binary, eventually
 
 # One encode at a time and two jobs at once: the others wait.
 CONFIG = "[engine]\ncores = 1\nmax_active_jobs = 2\n"
-LONG = Clip(width=1280, height=720, frames=200)
+LONG = Clip(width=640, height=360, frames=250)
 SHORT = Clip(width=320, height=180, frames=25)
 KEYS = ("plan.mp4", "record.mp4", "waits.mp4", "waits too.mp4")
 

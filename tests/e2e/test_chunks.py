@@ -15,12 +15,15 @@ from outputs import AAC, output, run, settings, upload
 
 SECONDS = 30
 RATE = 25
+FRAMES = SECONDS * RATE
+# Shorter films have fewer than three chunks, so it is the picture that is small.
+SMALL = 448
 MEAN_BPS = 500_000
 
 
-def film(file: Path, *options: str, rate: str = "25", seconds: int = SECONDS, source: str = "testsrc2") -> Path:
+def film(file: Path, *options: str, rate: str = "25", seconds: int = SECONDS, source: str = "testsrc2", width: int = 640) -> Path:
     """Makes a film whose frames all differ, with a key frame every 25 frames."""
-    picture = ["-f", "lavfi", "-i", f"{source}=s=640x360:r={rate}:d={seconds}"]
+    picture = ["-f", "lavfi", "-i", f"{source}=s={width}x{width * 9 // 16}:r={rate}:d={seconds}"]
     sound = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
     command = ["ffmpeg", "-v", "error", "-y", *picture, *sound, *coding, *options, str(file)]
@@ -100,11 +103,11 @@ def chunks(plan: dict) -> list[str]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The film that most tests cut into chunks."""
-    return film(tmp_path_factory.mktemp("chunks") / "film.mp4")
+    return film(tmp_path_factory.mktemp("chunks") / "film.mp4", width=SMALL)
 
 
 def test_chunks_give_the_whole_film_frame_by_frame(source: Path, tmp_path: Path) -> None:
-    outputs = [rung("a", 640), rung("b", 320, 200_000)]
+    outputs = [rung("a", SMALL), rung("b", 320, 200_000)]
     assert len(chunks(planned(source, tmp_path, outputs))) >= 3
     assert chunks(planned(source, tmp_path, outputs, "--chunks", "off")) == []
     transcode(source, outputs, tmp_path / "auto")
@@ -112,14 +115,14 @@ def test_chunks_give_the_whole_film_frame_by_frame(source: Path, tmp_path: Path)
     for name in ("a", "b"):
         made, whole = tmp_path / "auto" / f"film_{name}.mp4", tmp_path / "off" / f"film_{name}.mp4"
         stream = json.loads(probe(made, "stream=nb_read_packets,start_time,duration"))["streams"][0]
-        assert (stream["nb_read_packets"], float(stream["start_time"]), float(stream["duration"])) == ("750", 0, 30), stream
+        assert (stream["nb_read_packets"], float(stream["start_time"]), float(stream["duration"])) == (str(FRAMES), 0, SECONDS), stream
         own, late = likeness(made, source), likeness(made, source, 1)
-        assert len(own) == 750
+        assert len(own) == FRAMES
         worse = [index for index, (right, wrong) in enumerate(zip(own, late, strict=False)) if right <= wrong]
         assert worse == [], "these frames look more like their neighbours"
         assert abs(made.stat().st_size / whole.stat().st_size - 1) < 0.02
         apart = likeness(whole, source)
-        assert abs(sum(own) / 750 - sum(apart) / 750) < 0.5
+        assert abs(sum(own) / FRAMES - sum(apart) / FRAMES) < 0.5
 
 
 @pytest.mark.parametrize(("codec", "settings", "probed"), [("H_265", "H265Settings", "hevc"), ("AV1", "Av1Settings", "av1")])
@@ -128,17 +131,17 @@ def test_other_codecs_are_chunked_in_quality_mode(codec: str, settings: str, pro
     own = {"RateControlMode": "QVBR", "MaxBitrate": 3_000_000, "QvbrSettings": {"QvbrQualityLevel": 7}, "GopSize": 50.0}
     made = {}
     for name, options in {"chunks": (), "whole": ("--chunks", "off")}.items():
-        wanted = rung(probed, 640)
+        wanted = rung(probed, SMALL)
         wanted["VideoDescription"]["CodecSettings"] = {"Codec": codec, settings: own}
         transcode(source, [wanted], tmp_path / name / "out", *options)
         made[name] = next((tmp_path / name / "out").glob("*.mp4"))
         frames = json.loads(probe(made[name], "stream=nb_read_packets,codec_name"))["streams"][0]
-        assert (frames["codec_name"], frames["nb_read_packets"]) == (probed, str(SECONDS * RATE))
+        assert (frames["codec_name"], frames["nb_read_packets"]) == (probed, str(FRAMES))
     keys = "packet=flags"
     found = {name: [packet["flags"][0] for packet in json.loads(probe(file, keys))["packets"]].count("K") for name, file in made.items()}
     assert found["chunks"] > found["whole"], "the film was not cut into chunks"
     alike = likeness(made["chunks"], source)
-    assert len(alike) == SECONDS * RATE
+    assert len(alike) == FRAMES
     assert min(alike) > min(likeness(made["whole"], source)) - 2
     sizes = {name: file.stat().st_size for name, file in made.items()}
     assert abs(sizes["chunks"] / sizes["whole"] - 1) < 0.05, sizes
@@ -191,7 +194,7 @@ def test_av1_chunks_are_not_reencoded_for_the_buffer(tmp_path: Path) -> None:
 
 
 def test_chunks_keep_fixed_gop_lengths(source: Path, tmp_path: Path) -> None:
-    one = rung("a", 640, GopSize=40.0, SceneChangeDetect="DISABLED")
+    one = rung("a", SMALL, GopSize=40.0, SceneChangeDetect="DISABLED")
     assert len(chunks(planned(source, tmp_path, [one]))) >= 3
     transcode(source, [one], tmp_path / "out")
     _, found = inspected(tmp_path / "out" / "film_a.mp4")
@@ -203,10 +206,10 @@ def odd_sources(folder: Path) -> dict[str, Path]:
     varying = ["-vf", "select='not(between(mod(n,50),20,37))*not(between(t,9,12))'", "-fps_mode", "vfr"]
     fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]
     return {
-        "varying": film(folder / "varying.mp4", *varying, "-bf", "2", seconds=20),
-        "fields": film(folder / "fields.mp4", *fields, rate="50", seconds=20),
-        "twice": film(folder / "twice.mkv", rate="60", seconds=20),
-        "ntsc": film(folder / "ntsc.mkv", "-bf", "3", rate="30000/1001", seconds=20),
+        "varying": film(folder / "varying.mp4", *varying, "-bf", "2", seconds=20, width=SMALL),
+        "fields": film(folder / "fields.mp4", *fields, rate="50", seconds=20, width=SMALL),
+        "twice": film(folder / "twice.mkv", rate="60", seconds=20, width=SMALL),
+        "ntsc": film(folder / "ntsc.mkv", "-bf", "3", rate="30000/1001", seconds=20, width=SMALL),
     }
 
 
@@ -232,7 +235,7 @@ def entries(folder: Path) -> set[str]:
 
 
 def test_only_the_changed_rung_is_encoded_again(source: Path, tmp_path: Path) -> None:
-    outputs, kept = [rung("a", 640), rung("b", 320, 200_000)], tmp_path / "kept"
+    outputs, kept = [rung("a", SMALL), rung("b", 320, 200_000)], tmp_path / "kept"
     count = len(chunks(planned(source, tmp_path, outputs)))
     first = transcode(source, outputs, tmp_path / "one", "--results", str(kept))
     results = entries(kept)
@@ -243,16 +246,16 @@ def test_only_the_changed_rung_is_encoded_again(source: Path, tmp_path: Path) ->
     assert again["ffmpeg_cpu_ms"] < first["ffmpeg_cpu_ms"] / 4, (first, again)
     for name in ("a", "b"):
         assert (tmp_path / "one" / f"film_{name}.mp4").read_bytes() == (tmp_path / "two" / f"film_{name}.mp4").read_bytes()
-    other = [rung("a", 640), rung("b", 320, 250_000)]
+    other = [rung("a", SMALL), rung("b", 320, 250_000)]
     transcode(source, other, tmp_path / "three", "--results", str(kept))
     assert len(entries(kept) - results) == count, "one rung for each chunk"
-    small = film(tmp_path / "other.mp4", source="testsrc")
+    small = film(tmp_path / "other.mp4", source="testsrc", width=SMALL)
     transcode(small, outputs, tmp_path / "four", "--results", str(kept))
     assert len(entries(kept)) == 3 * count + count + 3 * len(chunks(planned(small, tmp_path, outputs)))
 
 
 def test_killed_run_resumes_from_its_finished_chunks(source: Path, tmp_path: Path) -> None:
-    outputs, kept, out = [rung("a", 640, QualityTuningLevel="MULTI_PASS_HQ")], tmp_path / "kept", tmp_path / "out"
+    outputs, kept, out = [rung("a", SMALL, QualityTuningLevel="MULTI_PASS_HQ")], tmp_path / "kept", tmp_path / "out"
     kept.mkdir()
     count = len(chunks(planned(source, tmp_path, outputs)))
     job = job_file(tmp_path, outputs)
@@ -273,7 +276,7 @@ def test_server_reuses_chunks_for_hls(server: Server, source: Path) -> None:
         server.s3.create_bucket(Bucket="masters")
     selectors = {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}}
     inputs = [{"FileInput": upload(server, source, "chunked.mp4"), "AudioSelectors": selectors}]
-    hls = settings(inputs, [rung("a", 640)], "s3://renditions/chunked/x")
+    hls = settings(inputs, [rung("a", SMALL)], "s3://renditions/chunked/x")
     group = hls["OutputGroups"][0]
     group["OutputGroupSettings"] = {
         "Type": "HLS_GROUP_SETTINGS",

@@ -22,7 +22,7 @@ from transcoding import Expected, check_rendition
 SEED = 20_260_601
 KILLS = 20
 LONGEST_WAIT_MS = 2500
-SOURCE = Clip(width=1280, height=720, frames=75)
+SOURCE = Clip(width=1280, height=720, frames=25)
 SIZES = {"720p": (1280, 720), "480p": (854, 480)}
 DRAIN_SECONDS = 300
 

@@ -16,7 +16,7 @@ from shared_media import NTSC_24
 from transcoding import THREE_PRESETS, Expected, check_rendition
 
 SHORT = Clip(width=1280, height=720, frames=50)
-LONG = Clip(width=1920, height=1080, frames=1500)
+LONG = Clip(width=1920, height=1080, frames=300)
 TINY = Clip(width=320, height=180, frames=25)
 ROLE = "arn:aws:iam::123456789012:role/MediaConvert"
 ARN_START = "arn:aws:mediaconvert:us-east-1:"

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from test_chunks import probe, rung, transcode
 
-PART_SECONDS = 10
+PART_SECONDS = 6
 
 
-def film_of_two(file: Path) -> Path:
-    """Makes a film whose first half is easy to encode and whose second half is hard."""
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film whose first half is easy to encode and whose second half is hard."""
+    file = tmp_path_factory.mktemp("quality") / "film.mp4"
     easy = f"smptehdbars=s=640x360:r=25:d={PART_SECONDS},drawbox=x=t*40:w=40:h=40:color=red:t=fill"
     hard = f"mandelbrot=s=640x360:r=25:end_pts={PART_SECONDS * 25},trim=duration={PART_SECONDS},noise=alls=12:allf=t"
     graph = f"{easy},format=yuv420p[a];{hard},format=yuv420p,setsar=1[b];[a]setsar=1[c];[c][b]concat=n=2:v=1:a=0[v]"
@@ -47,9 +49,8 @@ def told(level: str, **quality: object) -> dict:
 
 
 @pytest.mark.parametrize("options", [(), ("--chunks", "off")], ids=["in chunks", "as a whole"])
-def test_single_pass_hq_evens_out_quality(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_single_pass_hq_evens_out_quality(source: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     """SINGLE_PASS uses one rate factor throughout; SINGLE_PASS_HQ evens out the quality that it measured."""
-    source = film_of_two(tmp_path / "film.mp4")
     gaps = {}
     for level in ("SINGLE_PASS", "SINGLE_PASS_HQ"):
         transcode(source, [told(level)], tmp_path / level / "out", *options)
@@ -60,9 +61,8 @@ def test_single_pass_hq_evens_out_quality(tmp_path: Path, options: tuple[str, ..
     assert gaps["SINGLE_PASS_HQ"] < gaps["SINGLE_PASS"] - 1, gaps
 
 
-def test_single_pass_hq_evens_out_quality_in_h265(tmp_path: Path) -> None:
+def test_single_pass_hq_evens_out_quality_in_h265(source: Path, tmp_path: Path) -> None:
     """libx265 supports zones, too."""
-    source = film_of_two(tmp_path / "film.mp4")
     gaps = {}
     for level in ("SINGLE_PASS", "SINGLE_PASS_HQ"):
         rung = told(level)
@@ -75,9 +75,8 @@ def test_single_pass_hq_evens_out_quality_in_h265(tmp_path: Path) -> None:
     assert gaps["SINGLE_PASS_HQ"] < gaps["SINGLE_PASS"] - 1, gaps
 
 
-def test_maximum_average_bit_rate_lowers_quality(tmp_path: Path) -> None:
+def test_maximum_average_bit_rate_lowers_quality(source: Path, tmp_path: Path) -> None:
     """`maxAverageBitrate` limits the mean bit rate of the whole file, whatever the quality level would use."""
-    source = film_of_two(tmp_path / "film.mp4")
     rates = {}
     for name, quality in {"free": {}, "limited": {"MaxAverageBitrate": 600_000}}.items():
         transcode(source, [told("SINGLE_PASS_HQ", **quality)], tmp_path / name / "out")

@@ -11,7 +11,6 @@ use abanico_plan::{TaskId, TaskKind};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -21,12 +20,12 @@ use crate::failure;
 use crate::job::{JobRecord, Progress};
 use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step};
 use crate::room::Patience;
-use crate::steps::prepare::prepare;
-use crate::steps::publish::{publish, settle, take_back};
-use crate::steps::verify::verify;
-use crate::steps::{
-    JobContext, Report, budgets, captions, capture, encode, manifests, package, segment, stitch,
-};
+use crate::steps::publish::{settle, take_back};
+use crate::steps::{JobContext, Report};
+
+mod trial;
+
+use trial::{Trial, pause_before};
 
 /// Maximum number of reports that wait for the driver. Steps with further reports wait.
 const REPORTS: usize = 16;
@@ -411,45 +410,11 @@ impl Driver {
         // A store that does not answer must not hold up the process: the next start does these again.
         let signals = self.signals.clone().filter(|_| matches!(step, Step::Publish | Step::TakeBack));
         self.steps.spawn(async move {
-            if attempt > 1 {
-                tokio::select! {
-                    () = tokio::time::sleep(pause_before(attempt)) => {}
-                    () = context.cancel.cancelled(), if step != Step::TakeBack => return,
-                    () = stopped(signals.as_ref()) => return,
-                }
+            let trial = Trial { context: &context, settings: &settings, record: &record, step };
+            if let Some(report) = trial.run(attempt, signals.as_ref()).await {
+                // Sending fails only after the job has ended, when the driver is gone.
+                let _ = reports.send(report).await;
             }
-            let mut patience = None;
-            let report = loop {
-                let begin = Instant::now();
-                let worked = tokio::select! {
-                    worked = work(&context, &settings, &record, &step) => worked,
-                    () = out_of_time(signals.as_ref()) => return,
-                };
-                let failure = match worked {
-                    Ok(report) => break report,
-                    Err(failure) => failure,
-                };
-                let fault = disk_fault(&context, &failure, begin);
-                // The failed task's files may occupy the disk space that storing the failure needs.
-                if let Step::Task(task) = &step {
-                    context.work.discard(task);
-                }
-                let waited = match fault {
-                    DiskFault::Full => with_room(&context, failure, &mut patience).await,
-                    DiskFault::Over => Room::Came,
-                    // File descriptors are free again after a while.
-                    DiskFault::None if failure::is_of_missing_descriptors(&failure) => {
-                        Room::None(Failure { is_retryable: true, ..failure })
-                    }
-                    DiskFault::None => Room::None(failure),
-                };
-                match waited {
-                    Room::Came => {}
-                    Room::None(failure) => break Report::Failed(step, failure),
-                }
-            };
-            // Sending fails only after the job has ended, when the driver is gone.
-            let _ = reports.send(report).await;
         });
     }
 
@@ -467,79 +432,6 @@ async fn interrupted(signals: Option<&Signals>) {
     tokio::select! {
         () = signals.cancel.cancelled() => {}
         () = signals.stop.cancelled() => {}
-    }
-}
-
-/// What the disk has to do with a failure.
-enum DiskFault {
-    /// Nothing.
-    None,
-    /// The disk is full.
-    Full,
-    /// The disk was full while the step ran, and is not any more.
-    Over,
-}
-
-/// Returns what the disk has to do with the failure of a step that began at `begin`.
-fn disk_fault(context: &JobContext, failure: &Failure, begin: Instant) -> DiskFault {
-    let full_disk = &context.workshop.full_disk;
-    if failure::may_be_of_a_full_disk(failure, context.work.free_bytes()) {
-        full_disk.sight();
-        return DiskFault::Full;
-    }
-    // ffmpeg does not always say why it could not write. Any failure that names no cause is worth another try then.
-    match failure::names_no_cause(failure) && full_disk.was_seen_since(begin) {
-        true => DiskFault::Over,
-        false => DiskFault::None,
-    }
-}
-
-/// Completes when the process stops.
-async fn stopped(signals: Option<&Signals>) {
-    match signals {
-        Some(signals) => signals.stop.cancelled().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Completes a while after the process was told to stop.
-async fn out_of_time(signals: Option<&Signals>) {
-    match signals {
-        Some(signals) => signals.out_of_time().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Returns how long to wait before an attempt: one second before the second, then four times as long each time, up to
-/// a minute, because a temporary fault may need a moment to clear.
-fn pause_before(attempt: u32) -> Duration {
-    Duration::from_secs(4_u64.pow(attempt.saturating_sub(2).min(3)))
-}
-
-/// What came of a step that failed.
-enum Room {
-    /// The disk was full and has room again: the step is worth another try, which does not count as an attempt.
-    Came,
-    /// The step has failed.
-    None(Failure),
-}
-
-/// Waits for room after a step failed on a full disk. If removing kept encodes frees space, the step is tried again at
-/// once.
-async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option<Patience>) -> Room {
-    if context.workshop.give_up_kept().await {
-        return Room::Came;
-    }
-    let longest = context.workshop.room_patience;
-    if longest.is_zero() {
-        return Room::None(failure);
-    }
-    tracing::warn!(job.id = %context.work.job(), reason = failure.message, "the disk is full: the job waits for room");
-    let patience = patience.get_or_insert_with(|| Patience::of(longest));
-    match patience.wait_for_room(&context.work, context.cancel.cancelled()).await {
-        true => Room::Came,
-        // It has waited long enough: more attempts would only wait again.
-        false => Room::None(failure::without_room(failure)),
     }
 }
 
@@ -575,80 +467,6 @@ pub(crate) async fn conclude_in_time(context: &JobContext, record: &JobRecord, s
 /// Receives the reports of a driver's steps.
 pub(crate) struct Inbox(mpsc::Receiver<Report>);
 
-/// Runs one step.
-async fn work(
-    context: &JobContext,
-    settings: &JobSettings,
-    record: &JobRecord,
-    step: &Step,
-) -> Result<Report, Failure> {
-    match step {
-        Step::Prepare => {
-            let prepared = prepare(context, settings, record).await?;
-            Ok(Report::Prepared(Box::new(prepared)))
-        }
-        Step::Task(task) => run_task(context, record, task).await,
-        Step::Publish => {
-            let plan = record.plan.as_ref().ok_or_else(|| failure::broken("publishing without a plan"))?;
-            publish(context, plan).await?;
-            Ok(Report::Published)
-        }
-        Step::TakeBack => take_back(context).await.map(|()| Report::TakenBack),
-    }
-}
-
-async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Result<Report, Failure> {
-    let plan = record.plan.as_ref().ok_or_else(|| failure::broken("a task without a plan"))?;
-    let task = plan.task(id).ok_or_else(|| failure::broken("the plan has no such task"))?;
-    let finished = match &task.kind {
-        TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
-            encode::encode_video(context, plan, id, encode).await?
-        }
-        TaskKind::SumFirstPasses { chunks } => {
-            budgets::sum_first_passes(context, plan, id, *chunks).await?;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: None });
-        }
-        TaskKind::StitchVideo(video) => {
-            let cpu_ms = stitch::stitch_video(context, plan, id, video).await?;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: None });
-        }
-        TaskKind::EncodeAudio(encode) => encode::encode_audio(context, id, encode).await?,
-        TaskKind::Package(output) => {
-            let planned = plan.outputs.get(output.output as usize);
-            let planned = planned.ok_or_else(|| failure::broken("the plan has no such output"))?;
-            package::package(context, id, output, planned).await?
-        }
-        TaskKind::CaptureFrames(capture) => {
-            let (finished, made) = capture::capture_frames(context, id, capture).await?;
-            let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: Some(made) });
-        }
-        TaskKind::MakeCaptions(captions) => {
-            let verified = captions::make_captions(context, plan, id, captions).await?;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified });
-        }
-        TaskKind::Segment(output) => {
-            let cpu_ms = segment::segment(context, id, output).await?;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: None });
-        }
-        TaskKind::GroupManifests(group) => {
-            manifests::group_manifests(context, id, group)?;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: None });
-        }
-        TaskKind::Verify { output } => {
-            let planned = plan.outputs.get(*output as usize);
-            let planned = planned.ok_or_else(|| failure::broken("the plan has no such output"))?;
-            let verified = verify(context, plan, *output, planned).await?;
-            return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: Some(verified) });
-        }
-    };
-    Ok(Report::TaskDone {
-        task: id.clone(),
-        cpu_ms: finished.user_cpu_ms + finished.system_cpu_ms,
-        verified: None,
-    })
-}
-
 /// Returns the interval between STATUS_UPDATE events: the request's (such as `SECONDS_30`), by default one minute.
 fn status_interval(request: &Value) -> Duration {
     let named = request.get("statusUpdateInterval").and_then(Value::as_str);
@@ -664,58 +482,9 @@ pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use abanico_ffmpeg::{Capabilities, Tools};
-    use abanico_store::{Router, WebInputs};
-    use tokio::sync::Semaphore;
-
     use super::*;
     use crate::database::sample_record;
-    use crate::encoders::Encoders;
-    use crate::results::Results;
-    use crate::room::FullDisk;
-    use crate::sandboxing::Sandboxing;
-    use crate::steps::Workshop;
-    use crate::steps::meter::Meter;
-    use crate::stragglers::Paces;
-    use crate::work_folder::WorkFolder;
-
-    fn context(folder: &std::path::Path, record: &JobRecord) -> JobContext {
-        let workshop = Workshop {
-            store: Arc::new(Router::new()),
-            web: WebInputs::default(),
-            tools: Tools::find(None, None).unwrap(),
-            capabilities: Capabilities {
-                version: String::new(),
-                encoders: BTreeSet::new(),
-                filters: BTreeSet::new(),
-            },
-            sandboxing: Sandboxing::off(),
-            encoders: Encoders::new(1),
-            light: Arc::new(Semaphore::new(1)),
-            cores: 1,
-            chunks: false,
-            results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
-            room_patience: Duration::ZERO,
-            full_disk: FullDisk::default(),
-            claims: crate::claims::Claims::default(),
-        };
-        JobContext {
-            workshop: Arc::new(workshop),
-            policy: Value::Null,
-            work: WorkFolder::of(folder, &record.id),
-            input_urls: Vec::new(),
-            progress: shared_progress(record),
-            meter: Meter::default(),
-            paces: Paces::default(),
-            lost_cpu_ms: Arc::default(),
-            input_hashes: Arc::default(),
-            changed: Arc::new(|| {}),
-            cancel: CancellationToken::new(),
-            publishing: Arc::default(),
-        }
-    }
+    use crate::steps::sample_context;
 
     #[tokio::test]
     async fn full_disk_removes_kept_encodes_before_failing() {
@@ -723,7 +492,7 @@ mod tests {
         let database = Arc::new(Database::open(&folder.path().join("jobs.sqlite")).unwrap());
         let record = sample_record("1-a", 1);
         database.insert(&record, &[], 1).unwrap();
-        let context = context(folder.path(), &record);
+        let context = sample_context(folder.path(), &record);
         let (mut driver, _inbox) = Driver::new(record, database.clone(), context, JobSettings::default());
         let kept = folder.path().join("results/old");
         std::fs::create_dir_all(&kept).unwrap();

@@ -31,6 +31,7 @@ mod sandboxing;
 mod steps;
 mod stragglers;
 pub mod submission;
+mod sums;
 mod work_folder;
 
 pub use database::{Database, ListFilter, Place, PutAside, StoredEvent};

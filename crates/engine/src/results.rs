@@ -16,6 +16,8 @@ use abanico_plan::{Pass, ScaleSource, VideoEncode};
 use abanico_process::WorkPlace;
 use serde::Serialize;
 
+use crate::sums::hash_of;
+
 /// A folder of results, each in a subfolder named by its key. The least recently used are removed first.
 #[derive(Debug)]
 pub(crate) struct Results {
@@ -212,13 +214,6 @@ fn is_whole(kept: &Path, names: &[(&str, PathBuf)]) -> Option<bool> {
         hash_of(&kept.join(name.0)).is_ok_and(|found| found == *sum)
     };
     Some(names.iter().zip(wanted?).all(is_as_kept))
-}
-
-/// Returns the hash of a file's bytes, in hexadecimal digits.
-pub(crate) fn hash_of(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Hard-links a file, or copies it and flushes the copy to disk if the file system has no links. Never writes to an

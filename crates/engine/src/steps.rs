@@ -17,7 +17,7 @@ pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
 pub(crate) mod reuse;
-mod seal;
+mod run;
 pub(crate) mod segment;
 pub(crate) mod stitch;
 pub(crate) mod verify;
@@ -44,9 +44,11 @@ use crate::results::Results;
 use crate::room::FullDisk;
 use crate::sandboxing::Sandboxing;
 use crate::stragglers::Paces;
+use crate::sums::hash_of;
 use crate::work_folder::WorkFolder;
 
 use self::meter::Meter;
+pub(crate) use self::run::run;
 
 /// A report of a step to the driver.
 pub(crate) enum Report {
@@ -176,9 +178,7 @@ impl JobContext {
                 let mut known: BTreeMap<PathBuf, String> = BTreeMap::new();
                 for file in &files {
                     if !known.contains_key(file) {
-                        let mut hasher = blake3::Hasher::new();
-                        std::io::copy(&mut std::fs::File::open(file)?, &mut hasher)?;
-                        known.insert(file.clone(), hasher.finalize().to_hex().to_string());
+                        known.insert(file.clone(), hash_of(file)?);
                     }
                 }
                 Ok(files.iter().filter_map(|file| known.get(file).cloned()).collect::<Vec<String>>())
@@ -203,5 +203,43 @@ impl JobContext {
     pub fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         (self.changed)();
+    }
+}
+
+/// Returns the context of a job for tests, with all folders below `folder`.
+#[cfg(test)]
+pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::job::JobRecord) -> JobContext {
+    let workshop = Workshop {
+        store: Arc::new(abanico_store::Router::new()),
+        web: WebInputs::default(),
+        tools: Tools::find(None, None).unwrap(),
+        capabilities: Capabilities {
+            version: String::new(),
+            encoders: std::collections::BTreeSet::new(),
+            filters: std::collections::BTreeSet::new(),
+        },
+        sandboxing: Sandboxing::off(),
+        encoders: Encoders::new(1),
+        light: Arc::new(Semaphore::new(1)),
+        cores: 1,
+        chunks: false,
+        results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
+        room_patience: Duration::ZERO,
+        full_disk: FullDisk::default(),
+        claims: Claims::default(),
+    };
+    JobContext {
+        workshop: Arc::new(workshop),
+        policy: Value::Null,
+        work: WorkFolder::of(folder, &record.id),
+        input_urls: Vec::new(),
+        progress: crate::driver::shared_progress(record),
+        meter: Meter::default(),
+        paces: Paces::default(),
+        lost_cpu_ms: Arc::default(),
+        input_hashes: Arc::default(),
+        changed: Arc::new(|| {}),
+        cancel: CancellationToken::new(),
+        publishing: Arc::default(),
     }
 }

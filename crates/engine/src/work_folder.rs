@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use abanico_plan::TaskId;
 
 use crate::JobId;
-use crate::results::{free_bytes, hash_of};
+use crate::results::free_bytes;
+use crate::sums::{Sums, hash_of, name_of};
 
 /// Name of the list of the fetched files with their hashes.
 const INPUT_SUMS: &str = "inputs.sums";
@@ -125,7 +126,7 @@ impl WorkFolder {
         }
     }
 
-    /// Makes the files of a task final, all at once, after flushing them to disk.
+    /// Makes the files of a task final, all at once, after flushing them to disk and noting their hashes.
     pub fn complete(&self, task: &TaskId) -> io::Result<()> {
         self.complete_from(&self.partial(task), task)
     }
@@ -174,11 +175,18 @@ impl WorkFolder {
 
     fn is_whole(&self, task: &TaskId) -> bool {
         let finished = self.task(task);
-        match std::fs::read(self.sums(task)) {
-            Ok(written) => sums_of(&finished).is_ok_and(|found| found == written),
-            // The files were removed because nothing needs them any more, or an older version made them.
-            Err(error) => error.kind() == io::ErrorKind::NotFound && finished.exists(),
-        }
+        finished.exists() && self.first_changed(task).is_ok_and(|changed| changed.is_none())
+    }
+
+    /// Returns the name of a file of a finished task that is not what the task made. Returns none for a task that has
+    /// no hashes: its files were removed because nothing needs them any more, or an older version made them.
+    pub fn first_changed(&self, task: &TaskId) -> io::Result<Option<String>> {
+        let written = match std::fs::read(self.sums(task)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            written => written?,
+        };
+        let made: Sums = serde_json::from_slice(&written)?;
+        Ok(made.first_difference(&Sums::of(&self.task(task))?))
     }
 
     /// Returns the path of the list of a finished task's files with their hashes.
@@ -188,7 +196,7 @@ impl WorkFolder {
 
     fn write_sums(&self, task: &TaskId, folder: &Path) -> io::Result<()> {
         let mut file = File::create(self.sums(task))?;
-        file.write_all(&sums_of(folder)?)?;
+        file.write_all(&serde_json::to_vec(&Sums::of(folder)?)?)?;
         file.sync_all()
     }
 
@@ -237,20 +245,6 @@ impl WorkFolder {
     fn second_partial(&self, task: &TaskId) -> PathBuf {
         self.root.join(format!("{task}.second.partial"))
     }
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Returns the names of a folder's files with the hashes of their bytes, as they are stored.
-fn sums_of(folder: &Path) -> io::Result<Vec<u8>> {
-    let mut sums = BTreeMap::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        sums.insert(name_of(&entry.path()), hash_of(&entry.path())?);
-    }
-    Ok(serde_json::to_vec(&sums)?)
 }
 
 /// Creates an empty folder in place of any earlier one.
@@ -338,6 +332,7 @@ mod tests {
             damage();
             assert!(!has_all());
         }
+        assert!(work.first_changed(&task).unwrap().is_some());
         std::fs::remove_file(work.sums(&task)).unwrap();
         assert!(has_all(), "an older version wrote no hashes");
         std::fs::write(work.input(0), "input").unwrap();

@@ -25,7 +25,7 @@ async fn interrupted(bench: &Bench, names: &[&str]) -> Vec<JobId> {
     let engine = bench.engine().await;
     let mut ids = Vec::new();
     for name in names {
-        clip(250).write(&bench.input(name));
+        clip(100).write(&bench.input(name));
         ids.push(submit(&engine, bench.request(name, "three-mp4")).await.id);
     }
     for id in &ids {

@@ -120,7 +120,7 @@ async fn repeated_request_finds_its_first_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_jobs_end_and_leave_nothing() {
     let bench = Bench::new();
-    Clip { frames: 1500, ..clip(640, 360) }.write(&bench.input("long.mp4"));
+    Clip { frames: 500, ..clip(640, 360) }.write(&bench.input("long.mp4"));
     let engine = bench.engine().await;
     let jobs = [(); 6].map(|()| bench.request("long.mp4", "three-mp4"));
     let mut ids = Vec::new();
@@ -146,7 +146,7 @@ async fn cancelled_jobs_end_and_leave_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn job_of_higher_priority_encodes_next() {
     let bench = Bench::new();
-    Clip { frames: 600, ..clip(640, 360) }.write(&bench.input("long.mp4"));
+    Clip { frames: 300, ..clip(640, 360) }.write(&bench.input("long.mp4"));
     clip(320, 180).write(&bench.input("a.mp4"));
     let engine = bench.engine().await;
     let holds = submit(&engine, bench.request("long.mp4", "three-mp4")).await.id;
@@ -191,7 +191,7 @@ async fn cancelling_waiting_jobs_starts_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn restarted_engine_continues_where_it_was() {
     let bench = Bench::new();
-    Clip { frames: 250, sound: Some(Sound { channels: 2, sample_rate_hz: 44_100 }), ..clip(640, 360) }
+    Clip { frames: 100, sound: Some(Sound { channels: 2, sample_rate_hz: 44_100 }), ..clip(640, 360) }
         .write(&bench.input("a.mp4"));
     let engine = bench.engine().await;
     let id = submit(&engine, bench.request("a.mp4", "three-mp4")).await.id;
@@ -213,7 +213,7 @@ async fn restarted_engine_continues_where_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn job_whose_files_are_missing_starts_over() {
     let bench = Bench::new();
-    Clip { frames: 250, ..clip(640, 360) }.write(&bench.input("a.mp4"));
+    Clip { frames: 100, ..clip(640, 360) }.write(&bench.input("a.mp4"));
     let engine = bench.engine().await;
     let id = submit(&engine, bench.request("a.mp4", "three-mp4")).await.id;
     let mut changes = engine.changes();

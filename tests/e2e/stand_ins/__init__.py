@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 from stand_ins.ffmpeg import make, picture
@@ -23,10 +25,14 @@ class StandIns:
         """Returns the file of a row. It is in a separate folder, together with the files that it refers to."""
         folder = self._folder / row.name.replace(".", "_")
         if not folder.exists():
-            half = folder.with_name(f"half_{folder.name}")
+            half = self._half(folder)
             half.mkdir(parents=True)
             row.make(half / row.name)
-            half.rename(folder)
+            try:
+                half.rename(folder)
+            except OSError:
+                # Another process has made the same one meanwhile.
+                shutil.rmtree(half)
         return folder / row.name
 
     def upright(self, row: StandIn) -> Path:
@@ -34,5 +40,10 @@ class StandIns:
         width, height = row.upright
         file = self._folder / f"upright_{width}x{height}.mkv"
         if not file.exists():
-            make(file, picture(f"{width}x{height}", 25, 1, "scale=240:240"), ("-c:v", "ffv1"))
+            half = self._half(file)
+            make(half, picture(f"{width}x{height}", 25, 1, "scale=240:240"), ("-c:v", "ffv1"))
+            half.rename(file)
         return file
+
+    def _half(self, path: Path) -> Path:
+        return path.with_name(f"half_{os.getpid()}_{path.name}")

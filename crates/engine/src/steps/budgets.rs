@@ -137,7 +137,7 @@ pub(crate) async fn sum_first_passes(
     });
     let summed = summed.await.map_err(|_| failure::broken("summing first passes ended early"))?;
     summed.map_err(|error| failure::from_disk("sum up the first passes", &error))?;
-    complete(context, task)
+    complete(context, task).await
 }
 
 /// Result of the analysis of one encode.

@@ -79,7 +79,7 @@ pub(crate) async fn make_captions(
     let track = on_the_outputs_clock(context, plan, captions)?;
     let made = write(&folder, plan, captions, &track);
     let made = made.map_err(|error| failure::from_disk("write the captions", &error))?;
-    complete(context, task)?;
+    complete(context, task).await?;
     Ok(made)
 }
 

@@ -13,7 +13,6 @@ use super::JobContext;
 use super::bounds;
 use super::encode::{Outputs, begin, complete, ffmpeg, light};
 use super::packaged_files::{PackagedFile, Turn, list};
-use super::seal::seal;
 use crate::failure;
 use crate::job::PublishedOutput;
 use crate::job_machine::Failure;
@@ -31,8 +30,7 @@ pub(crate) async fn capture_frames(
     let outputs = Outputs { folder: &folder, bounds: bounds::of_capture(capture) };
     let finished = ffmpeg(context, "capturing frames", args, &inputs, outputs, None).await?;
     let made = measured(capture, &folder)?;
-    complete(context, task)?;
-    seal(context.work.task(task), &context.cancel).await?;
+    complete(context, task).await?;
     Ok((finished, made))
 }
 

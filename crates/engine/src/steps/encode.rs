@@ -22,6 +22,7 @@ use super::reuse::Keys;
 use crate::failure;
 use crate::job_machine::Failure;
 use crate::sandboxing::Bounds;
+use crate::work_folder::WorkFolder;
 
 /// Encodes all video renditions of an input or a chunk in one ffmpeg process with one decode.
 pub(crate) async fn encode_video(
@@ -49,7 +50,7 @@ async fn encode_into(
     let missing = keys.missing(context, encode, &folder).await?;
     if missing.is_empty() {
         tracing::info!(%task, "reusing an encode made before with the same input and settings");
-        complete(context, task)?;
+        complete(context, task).await?;
         context.meter.note(context, plan, task, encode.most_frames());
         return Ok(NOTHING_USED);
     }
@@ -126,7 +127,7 @@ pub(crate) async fn encode_audio(
     };
     let args = command::encode_audio(encode, gain, &inputs, &folder);
     let finished = ffmpeg(context, "encoding the audio", args, &inputs, task_folder, None).await?;
-    complete(context, task)?;
+    complete(context, task).await?;
     Ok(finished)
 }
 
@@ -160,12 +161,30 @@ pub(super) fn begin(context: &JobContext, task: &TaskId) -> Result<PathBuf, Fail
     context.work.begin(task).map_err(|error| failure::from_disk("create the task's folder", &error))
 }
 
-pub(super) fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failure> {
-    context.work.complete(task).map_err(|error| not_completed(&error))
+/// Makes the files of a task final.
+pub(super) async fn complete(context: &JobContext, task: &TaskId) -> Result<(), Failure> {
+    completing(context, task, WorkFolder::complete).await
 }
 
-fn not_completed(error: &io::Error) -> Failure {
-    failure::from_disk("complete the task's folder", error)
+/// Makes the files of the attempt that wrote to `folder` the task's.
+pub(super) async fn complete_from(
+    context: &JobContext,
+    folder: PathBuf,
+    task: &TaskId,
+) -> Result<(), Failure> {
+    completing(context, task, move |work, task| work.complete_from(&folder, task)).await
+}
+
+/// Flushing and hashing large files takes seconds, so a thread for such work does it.
+async fn completing(
+    context: &JobContext,
+    task: &TaskId,
+    complete: impl FnOnce(&WorkFolder, &TaskId) -> io::Result<()> + Send + 'static,
+) -> Result<(), Failure> {
+    let (work, task) = (context.work.clone(), task.clone());
+    let completed = tokio::task::spawn_blocking(move || complete(&work, &task));
+    let completed = completed.await.map_err(|_| failure::broken("completing a task ended early"))?;
+    completed.map_err(|error| failure::from_disk("complete the task's folder", &error))
 }
 
 /// An encode whose frames count towards the job's progress.

@@ -25,7 +25,7 @@ struct MadeStream<'a> {
 }
 
 /// Writes the manifests of a group.
-pub(crate) fn group_manifests(
+pub(crate) async fn group_manifests(
     context: &JobContext,
     task: &TaskId,
     group: &GroupManifests,
@@ -39,7 +39,7 @@ pub(crate) fn group_manifests(
     let streams: Vec<MadeStream<'_>> = streams.collect::<Result<_, std::io::Error>>().map_err(disk)?;
     let files = write(group, &streams, &folder).map_err(disk)?;
     list(&folder, &files).map_err(disk)?;
-    complete(context, task)
+    complete(context, task).await
 }
 
 fn write(

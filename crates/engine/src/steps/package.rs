@@ -43,6 +43,6 @@ pub(crate) async fn package(
         turn: Turn::Media,
     };
     list(&folder, &[file]).map_err(|error| failure::from_disk("list the packaged files", &error))?;
-    complete(context, task)?;
+    complete(context, task).await?;
     Ok(finished)
 }

@@ -17,7 +17,7 @@ use crate::failure;
 use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
-use crate::results::hash_of;
+use crate::sums::hash_of;
 
 /// The result of preparing a job.
 pub(crate) struct Prepared {

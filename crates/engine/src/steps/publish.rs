@@ -5,24 +5,27 @@
 //! Only the job's record decides whether a publication is settled or taken back.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use abanico_plan::Plan;
+use abanico_plan::{Plan, TaskId};
 use abanico_store::{NewFile, ObjectAttributes, ObjectUrl};
 
+use super::JobContext;
 use super::packaged_files::{PackagedFile, Turn, listed};
-use super::{JobContext, seal};
 use crate::failure;
 use crate::job_machine::Failure;
 
 /// Files that are staged between two looks at whether the job was cancelled.
 const FILES_AT_ONCE: usize = 50;
 
-/// Publishes the files of all packaging tasks, if they are as they were verified. Where they become visible one after
+/// Publishes the files of all packaging tasks, if they are as they were packaged, before they were verified. Where they become visible one after
 /// the other, media comes first, then playlists, then the playlists of groups, each in the plan's order.
 pub(crate) async fn publish(context: &JobContext, plan: &Plan) -> Result<(), Failure> {
-    let files = packaged(context, plan)?;
-    seal::check(&files, &context.cancel).await?;
+    let tasks: Vec<TaskId> =
+        plan.tasks.iter().filter(|task| task.kind.is_packaging()).map(|task| task.id.clone()).collect();
+    refuse_changed(context, &tasks).await?;
+    let files = packaged(context, &tasks)?;
     let job = context.work.job().as_str();
     let files: Vec<NewFile> =
         files.iter().map(|(path, file)| new_file(job, path, file)).collect::<Result<_, _>>()?;
@@ -77,10 +80,40 @@ fn cancelled() -> Failure {
     failure::broken("publishing continued after it was cancelled")
 }
 
-fn packaged(context: &JobContext, plan: &Plan) -> Result<Vec<(PathBuf, PackagedFile)>, Failure> {
+/// Fails if a file of these tasks is not what the task made.
+async fn refuse_changed(context: &JobContext, tasks: &[TaskId]) -> Result<(), Failure> {
+    let (work, tasks) = (context.work.clone(), tasks.to_vec());
+    let compare = move || -> io::Result<Option<String>> {
+        for task in &tasks {
+            if let Some(name) = work.first_changed(task)? {
+                return Ok(Some(url_of(&work.task(task), name)));
+            }
+        }
+        Ok(None)
+    };
+    let compared = tokio::select! {
+        compared = tokio::task::spawn_blocking(compare) => compared,
+        () = context.cancel.cancelled() => return Err(cancelled()),
+    };
+    let changed = compared.map_err(|_| failure::broken("hashing the outputs ended early"))?;
+    match changed.map_err(|error| failure::from_disk("compare the outputs with what was verified", &error))? {
+        None => Ok(()),
+        Some(url) => {
+            Err(failure::from_verification(&url, &["it was changed after it was packaged".to_owned()]))
+        }
+    }
+}
+
+/// Returns the destination of a packaged file, or its name if it has none.
+fn url_of(folder: &Path, name: String) -> String {
+    let files = listed(folder).unwrap_or_default();
+    files.into_iter().find(|(_, file)| file.name == name).map_or(name, |(_, file)| file.url)
+}
+
+fn packaged(context: &JobContext, tasks: &[TaskId]) -> Result<Vec<(PathBuf, PackagedFile)>, Failure> {
     let mut files = Vec::new();
-    for task in plan.tasks.iter().filter(|task| task.kind.is_packaging()) {
-        let made = listed(&context.work.task(&task.id));
+    for task in tasks {
+        let made = listed(&context.work.task(task));
         files.extend(made.map_err(|error| failure::from_disk("read the list of packaged files", &error))?);
     }
     files.sort_by_key(|(_, file)| file.turn);
@@ -117,4 +150,43 @@ pub(crate) async fn take_back(context: &JobContext) -> Result<(), Failure> {
 pub(crate) async fn settle(context: &JobContext) -> Result<(), Failure> {
     let settled = context.workshop.store.settle(&context.publication()).await;
     settled.map_err(|error| failure::from_store(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::sample_record;
+    use crate::steps::packaged_files::list;
+    use crate::steps::sample_context;
+
+    #[tokio::test]
+    async fn file_that_was_changed_after_it_was_packaged_is_not_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = sample_context(folder.path(), &sample_record("1-a", 1));
+        let tasks = [TaskId::new("package-0"), TaskId::new("package-1")];
+        for task in &tasks {
+            let name = format!("{task}.mp4");
+            let place = context.work.begin(task).unwrap();
+            std::fs::write(place.join(&name), "film").unwrap();
+            let file = PackagedFile {
+                url: format!("s3://b/{name}"),
+                name,
+                content_type: "video/mp4".to_owned(),
+                is_gzip: false,
+                turn: Turn::Media,
+            };
+            list(&place, &[file]).unwrap();
+            context.work.complete(task).unwrap();
+        }
+        refuse_changed(&context, &tasks).await.unwrap();
+        std::fs::write(context.work.task(&tasks[1]).join("package-1.mp4"), "fi1m").unwrap();
+        let failure = refuse_changed(&context, &tasks).await.unwrap_err();
+        assert!(
+            failure.message.contains("s3://b/package-1.mp4") && failure.message.contains("changed after"),
+            "{failure:?}"
+        );
+        assert!(!failure.is_retryable);
+        std::fs::write(context.work.task(&tasks[0]).join("packaged-files.json"), "[]").unwrap();
+        assert!(refuse_changed(&context, &tasks[..1]).await.is_err(), "a file of another list");
+    }
 }

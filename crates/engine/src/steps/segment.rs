@@ -104,7 +104,7 @@ pub(crate) async fn segment(
     note(&folder, &measure(output, &cut, codecs)).map_err(describing)?;
     let files = listing::files(output, &cut, &folder).map_err(describing)?;
     list(&folder, &files).map_err(describing)?;
-    complete(context, task)?;
+    complete(context, task).await?;
     Ok(cpu_ms)
 }
 

@@ -60,7 +60,7 @@ pub(crate) async fn stitch_video(
     });
     let written = written.await.map_err(|_| failure::broken("stitching ended early"))?;
     written.map_err(from_stitching)?;
-    complete(context, task)?;
+    complete(context, task).await?;
     // The chunks take as much space as the joined files.
     for number in 0..video.chunks {
         if let Err(error) = context.work.empty(&TaskId::chunk(number)) {

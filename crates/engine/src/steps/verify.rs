@@ -1,5 +1,6 @@
 //! The verify step: measures a packaged output and compares it with the plan. Returns the measured facts or every
-//! difference. A fact that cannot be measured is a difference.
+//! difference. A fact that cannot be measured is a difference. The publish step compares the files with the hashes from
+//! before this step, so what users get is what was measured here.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,6 @@ use abanico_plan::{
 };
 
 use super::JobContext;
-use super::seal::seal;
 use super::segment::join_segments;
 use crate::failure;
 use crate::job::PublishedOutput;
@@ -37,9 +37,6 @@ pub(crate) async fn verify(
 ) -> Result<PublishedOutput, Failure> {
     let _permit =
         context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
-    let folder = made_by(plan, index).map(|task| context.work.task(&task.id));
-    // Before the measurements: a file that changes during or after them is noticed when it is published.
-    seal(folder.ok_or_else(nothing_made)?, &context.cancel).await?;
     let whole = whole_output(context, plan, index).await?;
     let path = whole.path();
     let measured = output_facts(&context.workshop.tools, path, &context.cancel).await;

@@ -10,7 +10,7 @@ use abanico_ffmpeg::command::EncodedFrom;
 use abanico_ffmpeg::{Finished, command};
 use abanico_plan::{Overlay, Pass, Plan, TaskId, VideoEncode};
 
-use super::{Metered, NOTHING_USED, Outputs, ffmpeg, not_completed};
+use super::{Metered, NOTHING_USED, Outputs, complete_from, ffmpeg};
 use crate::encoders::Permits;
 use crate::failure;
 use crate::job_machine::Failure;
@@ -74,7 +74,7 @@ impl Encoding<'_> {
             self.leave_to_other(which, failure);
         });
         let Ended { made, won, in_vain } = ended.await?;
-        context.work.complete_from(&made.folder, task).map_err(|error| not_completed(&error))?;
+        complete_from(context, made.folder.clone(), task).await?;
         if let Some(which) = won {
             let (job, attempt, took_ms) = (context.work.job(), which.name(), millis(made.finished.wall));
             tracing::info!(

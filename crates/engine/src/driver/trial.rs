@@ -1,0 +1,140 @@
+//! One attempt at a step. It is repeated while only a full disk is in its way; what else fails is reported, and the
+//! state machine decides about further attempts.
+
+use std::time::Duration;
+
+use abanico_model::generated::JobSettings;
+use tokio::time::Instant;
+
+use super::Signals;
+use crate::failure;
+use crate::job::JobRecord;
+use crate::job_machine::{Failure, Step};
+use crate::room::Patience;
+use crate::steps::{self, JobContext, Report};
+
+/// An attempt at a step.
+pub(super) struct Trial<'a> {
+    pub context: &'a JobContext,
+    pub settings: &'a JobSettings,
+    pub record: &'a JobRecord,
+    pub step: Step,
+}
+
+impl Trial<'_> {
+    /// Runs the step; `attempt` counts from 1. Returns no report if the job was cancelled before the attempt began, or
+    /// `signals` ended it.
+    pub async fn run(self, attempt: u32, signals: Option<&Signals>) -> Option<Report> {
+        let Self { context, settings, record, step } = self;
+        if attempt > 1 {
+            tokio::select! {
+                () = tokio::time::sleep(pause_before(attempt)) => {}
+                () = context.cancel.cancelled(), if step != Step::TakeBack => return None,
+                () = stopped(signals) => return None,
+            }
+        }
+        let mut patience = None;
+        loop {
+            let begin = Instant::now();
+            let ran = tokio::select! {
+                ran = steps::run(context, settings, record, &step) => ran,
+                () = out_of_time(signals) => return None,
+            };
+            let failure = match ran {
+                Ok(report) => return Some(report),
+                Err(failure) => failure,
+            };
+            let fault = disk_fault(context, &failure, begin);
+            // The failed task's files may occupy the disk space that storing the failure needs.
+            if let Step::Task(task) = &step {
+                context.work.discard(task);
+            }
+            let waited = match fault {
+                DiskFault::Full => with_room(context, failure, &mut patience).await,
+                DiskFault::Over => Room::Came,
+                // File descriptors are free again after a while.
+                DiskFault::None if failure::is_of_missing_descriptors(&failure) => {
+                    Room::None(Failure { is_retryable: true, ..failure })
+                }
+                DiskFault::None => Room::None(failure),
+            };
+            match waited {
+                Room::Came => {}
+                Room::None(failure) => return Some(Report::Failed(step, failure)),
+            }
+        }
+    }
+}
+
+/// Returns how long to wait before an attempt: one second before the second, then four times as long each time, up to
+/// a minute, because a temporary fault may need a moment to clear.
+pub(super) fn pause_before(attempt: u32) -> Duration {
+    Duration::from_secs(4_u64.pow(attempt.saturating_sub(2).min(3)))
+}
+
+/// What the disk has to do with a failure.
+enum DiskFault {
+    /// Nothing.
+    None,
+    /// The disk is full.
+    Full,
+    /// The disk was full while the step ran, and is not any more.
+    Over,
+}
+
+/// Returns what the disk has to do with the failure of a step that began at `begin`.
+fn disk_fault(context: &JobContext, failure: &Failure, begin: Instant) -> DiskFault {
+    let full_disk = &context.workshop.full_disk;
+    if failure::may_be_of_a_full_disk(failure, context.work.free_bytes()) {
+        full_disk.sight();
+        return DiskFault::Full;
+    }
+    // ffmpeg does not always say why it could not write. Any failure that names no cause is worth another try then.
+    match failure::names_no_cause(failure) && full_disk.was_seen_since(begin) {
+        true => DiskFault::Over,
+        false => DiskFault::None,
+    }
+}
+
+/// What came of a step that failed.
+enum Room {
+    /// The disk was full and has room again: the step is worth another try, which does not count as an attempt.
+    Came,
+    /// The step has failed.
+    None(Failure),
+}
+
+/// Waits for room after a step failed on a full disk. If removing kept encodes frees space, the step is tried again at
+/// once.
+async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option<Patience>) -> Room {
+    if context.workshop.give_up_kept().await {
+        return Room::Came;
+    }
+    let longest = context.workshop.room_patience;
+    if longest.is_zero() {
+        return Room::None(failure);
+    }
+    tracing::warn!(job.id = %context.work.job(), reason = failure.message, "the disk is full: the job waits for room");
+    let patience = patience.get_or_insert_with(|| Patience::of(longest));
+    match patience.wait_for_room(&context.work, context.cancel.cancelled()).await {
+        true => Room::Came,
+        // It has waited long enough: more attempts would only wait again.
+        false => Room::None(failure::without_room(failure)),
+    }
+}
+
+/// Completes when the process stops.
+async fn stopped(signals: Option<&Signals>) {
+    match signals {
+        Some(signals) => signals.stop.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Completes a while after the process was told to stop.
+async fn out_of_time(signals: Option<&Signals>) {
+    match signals {
+        Some(signals) => signals.out_of_time().await,
+        None => std::future::pending().await,
+    }
+}
