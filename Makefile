@@ -23,7 +23,7 @@ STRANGERS ?= 2000
 SEED ?= $(shell date +%s)
 FUZZER ?=
 
-.PHONY: help setup setup-test build-debug rust-client demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table clean node attack fuzz
+.PHONY: help setup setup-test build-debug rust-client demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table clean clients node attack fuzz
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -130,6 +130,11 @@ quality: setup $(VENV)/ready ## Compare three renditions with hand-typed ffmpeg 
 table: build-debug $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/media_table
 
+clients: build-debug $(VENV)/ready ## Try public S3 clients and write docs/CLIENTS.md
+	@scripts/install_packages clients
+	@scripts/step "installing the clients" "a minute" scripts/make_venv .venv-clients tests/clients/requirements.txt
+	@ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" ABANICO_TEST_TOOLS="$(abspath $(VENV))/bin" .venv-clients/bin/python scripts/client_table
+
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf $(VENV) .venv-functions .venv-check deploy/dist
+	rm -rf $(VENV) .venv-functions .venv-check .venv-clients .venv-fuzz deploy/dist
