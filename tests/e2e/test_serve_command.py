@@ -124,3 +124,16 @@ def test_data_folder_in_use_is_refused(tmp_path: Path) -> None:
     finally:
         first.send_signal(signal.SIGTERM)
         first.communicate(timeout=60)
+
+
+def test_trigger_without_a_place_for_its_outputs_is_refused(tmp_path: Path) -> None:
+    buckets = '[[bucket]]\nname = "uploads"\n\n[[bucket]]\nname = "made"\n\n'
+    trigger = '[[trigger]]\nid = "films"\nbucket = "uploads"\ntemplate = "three-mp4"\n'
+    (tmp_path / "abanico.toml").write_text(f'{buckets}{trigger}destination = "s3://nowhere/{{key}}/"\n')
+    words = ["serve", "--config", "abanico.toml", "--listen", "127.0.0.1:0", "--data", "data", "--", "true"]
+    refused = subprocess.run([str(binary()), *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2, refused.stderr
+    assert "trigger `films` writes to bucket `nowhere`, which does not exist" in refused.stderr and "[[bucket]]" in refused.stderr
+    for place in ("s3://made/{key}/", "s3://{bucket}/made/{key}/"):
+        (tmp_path / "abanico.toml").write_text(f'{buckets}{trigger}destination = "{place}"\n')
+        assert subprocess.run([str(binary()), *words], cwd=tmp_path, capture_output=True, timeout=60, check=False).returncode == 0

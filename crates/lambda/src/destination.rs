@@ -93,6 +93,14 @@ impl DestinationTemplate {
         self.bucket_for(upload) == upload.bucket && upload.key.starts_with(fixed)
     }
 
+    /// Returns the bucket if it is the same for all uploads.
+    pub fn fixed_bucket(&self) -> Option<&str> {
+        match &self.bucket {
+            Piece::Text(name) => Some(name),
+            _ => None,
+        }
+    }
+
     fn bucket_for<'a>(&'a self, upload: &'a Upload) -> &'a str {
         match &self.bucket {
             Piece::Text(name) => name,

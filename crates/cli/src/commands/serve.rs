@@ -5,7 +5,6 @@
 //! ones a grace period, in which it still answers and which a second SIGINT ends; interrupted jobs continue at the next
 //! start.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -35,6 +34,8 @@ use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 use crate::running_server::Announcement;
 use crate::signals::Signals;
+
+mod triggers;
 
 /// Pause between two looks for files that have been in the quarantine long enough.
 const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
@@ -188,6 +189,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         room_patience: Duration::from_secs(config.engine.room_seconds),
     };
     let store = Arc::new(router(config, &s3));
+    let functions = triggers::functions(config)?;
+    triggers::need_destinations(&functions, &store).await?;
     let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
         .await
         .context("cannot start the engine")?;
@@ -215,7 +218,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let sink = event_bus(bus, &config.region).with_context(|| format!("event bus `{}`", bus.name))?;
         tasks.spawn(deliver_events(engine.clone(), sink, RetryPolicy::default(), stop.clone()));
     }
-    let functions = functions(config)?;
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
     tasks.spawn(run_triggers(outbox, functions, submitter, draining.clone()));
     let (tidied, tidy_until) = (s3.clone(), stop.clone());
@@ -324,37 +326,6 @@ fn router(config: &Config, s3: &LocalS3) -> Router {
     };
     let remotes = config.buckets.iter().filter(|bucket| bucket.remote);
     remotes.fold(Router::new().with_other_buckets(Arc::new(s3.clone())), remote)
-}
-
-/// Returns the functions that uploads start, by name.
-fn functions(config: &Config) -> anyhow::Result<BTreeMap<String, abanico_lambda::TriggerConfig>> {
-    config.triggers.iter().map(|trigger| Ok((trigger.id.clone(), function(trigger)?))).collect()
-}
-
-fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerConfig> {
-    let wrong = |what: String| {
-        Hinted::new(WRONG_USAGE, format!("trigger `{}`: {what}", trigger.id), "see docs/CONFIGURATION.md")
-    };
-    let template = match abanico_model::templates::template(&trigger.template) {
-        Some(settings) => serde_json::json!({
-            "settings": settings,
-            "userMetadata": abanico_model::templates::template_metadata(&trigger.template),
-        }),
-        None => {
-            let text = std::fs::read_to_string(&trigger.template).map_err(|error| {
-                wrong(format!("template `{}` is neither built in nor a file: {error}", trigger.template))
-            })?;
-            let value: serde_json::Value = serde_json::from_str(&text)
-                .map_err(|error| wrong(format!("template `{}` is not JSON: {error}", trigger.template)))?;
-            abanico_model::keys::to_wire(value, "CreateJobTemplateRequest")
-        }
-    };
-    let destination = abanico_lambda::DestinationTemplate::parse(&trigger.destination)
-        .map_err(|error| wrong(error.to_string()))?;
-    let mut function = abanico_lambda::TriggerConfig::new(trigger.role.clone(), template);
-    function.destination = destination;
-    function.skip.only_suffixes = trigger.suffix.clone();
-    Ok(function)
 }
 
 /// Prints the settings that SDKs need to stdout, and a hint for people to stderr.
