@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -287,31 +288,44 @@ def test_nohup_is_respected(clips: Clips, tmp_path: Path, start: Start) -> None:
 
 
 def test_second_interrupt_ends_at_once(clips: Clips, tmp_path: Path) -> None:
-    # The server waits ten minutes for its job: long enough to interrupt it a second time. Without the sandbox, ffmpeg would
-    # outlive it.
+    # The server waits ten minutes for its job: long enough to interrupt it a second time. Without the sandbox, this encoder
+    # would outlive it: it deafens itself to every signal that may come by itself at the end of its parent.
+    encoder = tmp_path / "bin" / "ffmpeg"
+    encoder.parent.mkdir()
+    stubborn = "trap '' HUP INT PIPE TERM; exec sleep 300"
+    encoder.write_text(f'#!/bin/sh\ncase "$*" in *-progress*libx264*) {stubborn} ;; *) exec {shutil.which("ffmpeg")} "$@" ;; esac\n')
+    encoder.chmod(0o755)
+    path = f"{encoder.parent}{os.pathsep}{os.environ['PATH']}"
     (tmp_path / "abanico.toml").write_text("[engine]\ngrace_seconds = 600\nsandbox = false\n")
     words = ["serve", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "abanico.toml")]
     keys = {"ABANICO_ACCESS_KEY_ID": ACCESS_KEY_ID, "ABANICO_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             [str(binary()), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-            start_new_session=True, env={**os.environ, **keys},
+            start_new_session=True, env={**os.environ, **keys, "PATH": path},
         )  # fmt: skip
     try:
         url = process.stdout.readline().removeprefix("listening on ").strip()
         _upload(url, clips.file(LONG))
-        eventually(lambda: any(map(is_ffmpeg, processes_of([process.pid]))), 120, "ffmpeg works")
+        eventually(lambda: any(map(is_sleep, processes_of([process.pid]))), 120, "the encoder works")
         process.send_signal(signal.SIGINT)
         eventually(lambda: "taking no new jobs" in (tmp_path / "log").read_text(), 60, "the server stops")
         # The first ones may come too soon: some programs send each signal twice.
         eventually(lambda: process.send_signal(signal.SIGINT) or process.poll() is not None, 60, "the server ends")
         assert process.returncode == 130
         assert "interrupted again: ended without cleaning up" in (tmp_path / "log").read_text().splitlines()[-1]
-        eventually(lambda: not processes_of([process.pid]), 60, "no ffmpeg is left")
+        eventually(lambda: not processes_of([process.pid]), 10, "no encoder is left")
     finally:
         for pid in processes_of([process.pid]):
             os.kill(pid, signal.SIGKILL)
         process.wait(timeout=60)
+
+
+def is_sleep(pid: int) -> bool:
+    """Whether a process is the stubborn encoder."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "sleep"
+    return False
 
 
 def _upload(url: str, video: Path) -> None:
