@@ -1,6 +1,7 @@
 //! The HTTP edge of abanico: serves AWS's SDKs, browsers and monitoring, and passes their requests on to the engine
 //! and the S3 endpoint. Owns no state that must last: that is in the engine or the outbox.
 
+mod absent_services;
 mod access;
 mod admission;
 mod authentication;
@@ -27,6 +28,7 @@ mod security_headers;
 mod serve;
 mod sessions;
 pub mod sigv4;
+mod sts;
 #[cfg(test)]
 mod testing;
 mod triggers;

@@ -9,6 +9,7 @@ use axum::routing::{any, get, post};
 use http::{HeaderMap, Method, header};
 use tower::ServiceExt;
 
+use crate::absent_services::{absent_service, not_here};
 use crate::access::require_known_host;
 use crate::authentication::{require_media_convert, require_operator};
 use crate::edge::{Edge, ServerParts};
@@ -19,7 +20,7 @@ use crate::operations::{
 use crate::same_origin::require_same_origin;
 use crate::security_headers::add_security_headers;
 use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, download, events_stream, health, metrics};
+use crate::{console, dead_letters, download, events_stream, health, metrics, sts};
 
 /// The server's routes.
 pub struct Server;
@@ -150,8 +151,13 @@ async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Res
 async fn everything_else(State(edge): State<Edge>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let scope = credential_scope(&parts);
-    if scope.as_ref().is_some_and(|scope| scope.service == "mediaconvert") {
-        return unknown::unknown(parts.method, parts.uri).await.into_response();
+    match scope.as_ref().map(|scope| scope.service.as_str()) {
+        Some("mediaconvert") => return unknown::unknown(parts.method, parts.uri).await.into_response(),
+        Some("sts") => return sts::answer(&edge, Request::from_parts(parts, body)).await,
+        _ => {}
+    }
+    if let Some(service) = absent_service(&parts) {
+        return not_here(&parts, &service);
     }
     let is_for_page = scope.is_none() && parts.uri.path() == "/" && wants_page(&parts.method, &parts.headers);
     // Other hosts may be buckets.

@@ -223,6 +223,45 @@ async fn requests_reach_their_service() {
     assert_eq!(jobs.json(), json!({"jobs": []}), "clients can follow jobs until the server stops");
 }
 
+#[tokio::test]
+async fn caller_learns_whose_its_credentials_are() {
+    let fixture = fixture().await;
+    let ask = |keys, body: &str| signed(plain("POST", "/", body.to_owned()), keys, "sts");
+    let who = "Action=GetCallerIdentity&Version=2011-06-15";
+    let told = fixture.send(ask(KEY, who)).await;
+    assert_eq!(
+        (told.status, &told.headers["content-type"]),
+        (200, &http::HeaderValue::from_static("text/xml"))
+    );
+    assert!(told.text.contains("<Arn>arn:aws:iam::000000000000:root</Arn>"), "{}", told.text);
+    let id = told.headers["x-amzn-requestid"].to_str().unwrap();
+    assert!(told.text.contains(&format!("<RequestId>{id}</RequestId>")), "{}", told.text);
+    let by_query = plain("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", String::new());
+    assert_eq!(fixture.send(signed(by_query, KEY, "sts")).await.status, 200);
+    for (keys, body, status, code) in [
+        ((KEY.0, "guess"), who, 403, "SignatureDoesNotMatch"),
+        (("AKIAOTHER", "x"), who, 403, "InvalidClientTokenId"),
+        (KEY, "Action=AssumeRole", 501, "NotImplemented"),
+        (KEY, "Version=2011-06-15", 400, "MissingAction"),
+    ] {
+        let refused = fixture.send(ask(keys, body)).await;
+        assert_eq!(refused.status, status, "{}", refused.text);
+        assert!(refused.text.contains(&format!("<Code>{code}</Code>")), "{}", refused.text);
+    }
+}
+
+#[tokio::test]
+async fn other_services_are_not_here() {
+    let fixture = fixture().await;
+    let refused = fixture.send(signed(plain("POST", "/", "{}".to_owned()), KEY, "dynamodb")).await;
+    assert_eq!(refused.code(), (501, "NotImplemented"));
+    assert!(refused.json()["message"].as_str().unwrap().contains("no service `dynamodb`"));
+    let by_target = plain("POST", "/", String::new());
+    let mut by_target = by_target.map(Body::from);
+    by_target.headers_mut().insert("x-amz-target", "AmazonSQS.SendMessage".parse().unwrap());
+    assert_eq!(fixture.send(by_target).await.json()["__type"], "NotImplemented");
+}
+
 /// What a browser knows of its session.
 struct LoggedIn {
     cookie: String,
