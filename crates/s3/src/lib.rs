@@ -5,6 +5,7 @@
 //! for an object that does not exist, and a lost index can be rebuilt. The crate knows nothing of jobs.
 
 mod answers;
+mod base_domains;
 mod blobs;
 mod browser;
 mod bucket_notifications;
@@ -56,6 +57,7 @@ use std::sync::atomic::AtomicI64;
 
 use tokio::sync::Notify;
 
+pub use base_domains::BaseDomains;
 pub use error::{Error, ErrorKind};
 pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
 pub use notifications::Trigger;
@@ -81,12 +83,19 @@ pub struct Options {
     pub region: String,
     /// How many days files that nothing uses stay in the quarantine.
     pub quarantine_days: u32,
+    /// The domains below which a name in `Host` is a bucket.
+    pub base_domains: BaseDomains,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`, a week of quarantine.
+    /// No functions, region `us-east-1`, a week of quarantine, buckets below `localhost`.
     fn default() -> Self {
-        Self { functions: Vec::new(), region: "us-east-1".to_owned(), quarantine_days: 7 }
+        Self {
+            functions: Vec::new(),
+            region: "us-east-1".to_owned(),
+            quarantine_days: 7,
+            base_domains: BaseDomains::default(),
+        }
     }
 }
 

@@ -251,7 +251,8 @@ impl S3Auth for KeyPairs {
 }
 
 impl LocalS3 {
-    /// Creates the HTTP service: path-style S3 with Signature Version 4 by any of `credentials` (access key, secret).
+    /// Creates the HTTP service: S3 with Signature Version 4 by any of `credentials` (access key, secret). A bucket is
+    /// named in the path, or in the host below one of the base domains.
     /// It can be the fallback of an axum router. Without credentials, it refuses every request.
     pub fn service(&self, credentials: Vec<(String, String)>) -> S3HttpService {
         let secrets: BTreeMap<_, _> =
@@ -262,7 +263,10 @@ impl LocalS3 {
         let mut builder = S3ServiceBuilder::new(self.clone());
         builder.set_auth(KeyPairs(Arc::clone(&secrets)));
         builder.set_access(Signers);
-        builder.set_route(IgnoredRange::new(S3ServiceBuilder::new(self.clone()).build()));
+        builder.set_host(self.inner.options.base_domains.clone());
+        let mut verified = S3ServiceBuilder::new(self.clone());
+        verified.set_host(self.inner.options.base_domains.clone());
+        builder.set_route(IgnoredRange::new(verified.build()));
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         S3HttpService { s3: self.clone(), service: builder.build(), secrets }
     }
@@ -308,7 +312,7 @@ impl S3HttpService {
     }
 
     async fn answer_nameless(&self, request: Request<Body>) -> Response<Body> {
-        let cross_origin = CrossOrigin::of(&request);
+        let cross_origin = CrossOrigin::of(&request, &self.s3.inner.options.base_domains);
         let is_navigation = is_navigation(request.headers());
         if request.method() == Method::OPTIONS {
             let answer = match &cross_origin {
@@ -353,7 +357,7 @@ impl S3HttpService {
 
     async fn answer_signed(&self, request: Request<Body>) -> Response<Body> {
         let has_body = !http_body::Body::is_end_stream(request.body());
-        let (request, verdict) = judged(request);
+        let (request, verdict) = judged(request, &self.s3.inner.options.base_domains);
         let is_of_attributes = is_of_attributes(&request);
         let announced = http_body::Body::size_hint(request.body()).lower();
         let mut response = match self.service.call(request).await {

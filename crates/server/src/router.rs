@@ -133,16 +133,17 @@ async fn no_such_page() -> crate::error_table::Error {
 }
 
 /// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`. A form
-/// carries its signature in its body, and only S3 takes forms.
+/// carries its signature in its body, and only S3 takes forms. Where the host is a bucket, every path is a key.
 async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let (parts, body) = if path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/") {
-        return next.run(request).await;
-    } else {
-        request.into_parts()
-    };
-    let is_for_s3 = credential_scope(&parts).is_some_and(|scope| scope.service == "s3")
-        || is_form(&parts.method, &parts.headers);
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let is_of_bucket = edge.access.base_domains.bucket_of(&parts.headers).is_some();
+    let is_reserved = path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/");
+    let is_for_s3 = (is_of_bucket || !is_reserved)
+        && match credential_scope(&parts) {
+            Some(scope) => scope.service == "s3",
+            None => is_of_bucket || is_form(&parts.method, &parts.headers),
+        };
     let request = Request::from_parts(parts, body);
     if is_for_s3 { s3(&edge, request).await } else { next.run(request).await }
 }

@@ -197,7 +197,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let parts = ServerParts {
         engine: engine.clone(),
         credentials: Credentials::new([pair.clone()]),
-        access: Access { hosts: config.hosts.clone(), trusted_proxies: config.trusted_proxies.clone() },
+        access: Access {
+            hosts: config.hosts.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            base_domains: config.s3.domains(&config.hosts)?,
+        },
         metrics_token: config.metrics.token.clone(),
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
@@ -270,8 +274,12 @@ fn warn_of(weaknesses: &[String]) {
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.
 async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<LocalS3> {
     let functions = config.triggers.iter().map(|trigger| trigger.id.clone()).collect();
-    let options =
-        Options { functions, region: config.region.clone(), quarantine_days: config.quarantine_days };
+    let options = Options {
+        functions,
+        region: config.region.clone(),
+        quarantine_days: config.quarantine_days,
+        base_domains: config.s3.domains(&config.hosts)?,
+    };
     let s3 =
         tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {
             let kind = error.kind();

@@ -262,6 +262,38 @@ async fn other_services_are_not_here() {
     assert_eq!(fixture.send(by_target).await.json()["__type"], "NotImplemented");
 }
 
+#[tokio::test]
+async fn host_of_a_bucket_leads_to_s3_alone() {
+    let fixture = fixture().await;
+    let at = |method: &str, host: &str, path: &str| {
+        let mut request = plain(method, path, String::new());
+        request.headers_mut().insert("host", host.parse().unwrap());
+        request
+    };
+    let (bucket, server) = ("renditions.s3.localhost:4566", "localhost:4566");
+    for (method, path) in [
+        ("GET", "/metrics"),
+        ("GET", "/"),
+        ("OPTIONS", "/readyz"),
+        ("GET", "/_abanico/jobs"),
+        ("GET", "/_abanico/"),
+        ("POST", "/_abanico/login"),
+        ("POST", "/2017-08-29/jobs"),
+    ] {
+        let unsigned = fixture.send(at(method, bucket, path).map(Body::from)).await;
+        assert_eq!(unsigned.text, format!("s3 {method} {path}"));
+        let for_s3 = fixture.send(signed(at(method, bucket, path), KEY, "s3")).await;
+        assert_eq!(for_s3.text, format!("s3 {method} {path}"));
+        let by_path = fixture.send(at(method, server, path).map(Body::from)).await;
+        assert_eq!(by_path.text.starts_with("s3 "), path == "/", "{path}: {}", by_path.text);
+    }
+    let mut page = at("GET", bucket, "/").map(Body::from);
+    page.headers_mut().insert("accept", "text/html".parse().unwrap());
+    assert_eq!(fixture.send(page).await.text, "s3 GET /");
+    let api = fixture.send(signed(at("GET", bucket, "/2017-08-29/jobs"), KEY, "mediaconvert")).await;
+    assert_eq!(api.json(), json!({"jobs": []}), "an API call says in its signature what it is for");
+}
+
 /// What a browser knows of its session.
 struct LoggedIn {
     cookie: String,
