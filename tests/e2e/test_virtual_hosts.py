@@ -154,4 +154,4 @@ def test_javascript_sdk_needs_no_path_style(stocked: Server) -> None:
             [program, "hosts.mjs", BUCKET], cwd=FOLDER, env={**os.environ, **keys, **where}, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == {"host": f"{BUCKET}.{domain}", "text": "from js", "keys": ["js/a b.txt"]}
+        assert json.loads(done.stdout) == {"host": f"{BUCKET}.{domain}", "text": "from js", "keys": ["js/a b.txt"], "versions": ["null"]}

@@ -4,11 +4,15 @@
 //! object visible and queues its notifications. So a reader never sees a half-written object, no event is lost or sent
 //! for an object that does not exist, and a lost index can be rebuilt. The crate knows nothing of jobs.
 
+mod access_block;
+mod acl;
 mod answers;
 mod base_domains;
 mod blobs;
 mod browser;
 mod bucket_notifications;
+mod bucket_settings;
+mod bucket_tagging;
 mod buckets;
 mod checked;
 mod checksums;
@@ -22,17 +26,20 @@ mod door;
 mod error;
 mod fsck;
 mod get;
+mod guests;
 mod identity;
 mod index;
 mod judgement;
 mod key_locks;
 mod label;
+mod lifecycle;
 mod list;
 mod multipart;
 mod notifications;
 mod object_store;
 mod opening;
 mod outbox;
+mod policy;
 mod post_form;
 mod publication;
 mod put;
@@ -49,7 +56,9 @@ mod stocktaking;
 mod tagging;
 #[cfg(test)]
 mod tests;
+mod unset;
 mod uploads;
+mod versions;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -63,10 +72,11 @@ pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
 pub use notifications::Trigger;
 pub use opening::{checkpoint_database, lock_folder};
 pub use outbox::{Outbox, OutboxEntry};
-pub use service::{OnAdmission, S3HttpService};
+pub use service::{Admitted, OnAdmission, S3HttpService};
 pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
 
 use blobs::Blobs;
+use bucket_settings::KnownSettings;
 use error::Result;
 use index::Index;
 use key_locks::KeyLocks;
@@ -117,6 +127,10 @@ struct Inner {
     serials: AtomicI64,
     /// Held while an object or part gets its serial number and is committed.
     keys: KeyLocks,
+    /// What is set about buckets.
+    settings: KnownSettings,
+    /// How much lifecycles have removed.
+    counts: lifecycle::Counts,
     /// Whether the index was in order at the start. If not, nothing is removed until it is repaired.
     may_sweep: bool,
     /// Locked while this process has the folder open.

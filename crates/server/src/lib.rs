@@ -38,7 +38,7 @@ mod webhooks;
 pub use access::Access;
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
 pub use axum::Router as HttpRouter;
-pub use edge::{S3Fallback, ServerParts, s3_fallback};
+pub use edge::{LifecycleCounts, S3Fallback, ServerParts, s3_fallback};
 pub use event_bus::{EVENT_SOURCE, EventBus};
 pub use event_delivery::{EventSink, RetryPolicy, deliver_events};
 pub use forwarded_jobs::MediaConvertJobs;

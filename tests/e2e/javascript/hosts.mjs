@@ -4,7 +4,7 @@
 import { Agent } from "node:http";
 
 import {
-  DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client,
+  DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutObjectCommand, S3Client,
 } from "@aws-sdk/client-s3";
 
 // Whatever this machine's resolver says of names below `localhost`.
@@ -20,5 +20,6 @@ await s3.send(new PutObjectCommand({ ...place, Body: "from js" }));
 seen.text = await (await s3.send(new GetObjectCommand(place))).Body.transformToString();
 const under = { Bucket: bucket, Prefix: "js/" };
 seen.keys = (await s3.send(new ListObjectsV2Command(under))).Contents.map((found) => found.Key);
+seen.versions = (await s3.send(new ListObjectVersionsCommand(under))).Versions.map((found) => found.VersionId);
 await s3.send(new DeleteObjectCommand(place));
 console.log(JSON.stringify(seen));

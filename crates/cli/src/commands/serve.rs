@@ -39,6 +39,9 @@ use crate::signals::Signals;
 /// Pause between two looks for files that have been in the quarantine long enough.
 const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 
+/// Pause between two looks for objects that have expired.
+const LIFECYCLE_PAUSE: Duration = Duration::from_secs(3_600);
+
 /// Most connections to the listener for monitoring at once.
 const MONITORS: usize = 32;
 
@@ -155,6 +158,17 @@ async fn tidy(s3: LocalS3) {
     }
 }
 
+/// Removes what the buckets' lifecycles say, at the start and once an hour.
+async fn apply_lifecycles(s3: LocalS3) {
+    loop {
+        if let Err(error) = s3.apply_lifecycles().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot remove everything that has expired; trying again in an hour");
+        }
+        tokio::time::sleep(LIFECYCLE_PAUSE).await;
+    }
+}
+
 /// Starts everything. Once this returns, the port accepts connections.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     std::fs::create_dir_all(&config.data)
@@ -205,6 +219,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics_token: config.metrics.token.clone(),
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
+        lifecycles: {
+            let s3 = s3.clone();
+            Arc::new(move || s3.lifecycle_counts())
+        },
         warnings: toolbox.weaknesses.clone(),
         draining: draining.clone(),
         stop: stop.clone(),
@@ -225,7 +243,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (tidied, tidy_until) = (s3.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {
-            () = tidy(tidied) => {}
+            () = async { tokio::join!(tidy(tidied.clone()), apply_lifecycles(tidied.clone())); } => {}
             () = tidy_until.cancelled() => {}
         }
     });
