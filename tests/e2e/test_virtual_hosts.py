@@ -87,6 +87,8 @@ def test_presigned_address_works_as_signed(stocked: Server, domain: str, bucket:
     parts = urlsplit(url)
     assert parts.hostname == f"{bucket}.{domain}"
     assert at(stocked, parts.hostname, "GET", f"{parts.path}?{parts.query}").body == b"text"
+    odd = at(stocked, parts.hostname, "GET", f"{parts.path}?{parts.query}", {"Range": "lines=0-1"})
+    assert odd.body == b"text", "a range that is none is ignored"
     other = at(stocked, f"other.{domain}", "GET", f"{parts.path}?{parts.query}")
     assert (other.status, other.code) == (403, "SignatureDoesNotMatch")
 

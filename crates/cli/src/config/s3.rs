@@ -27,7 +27,8 @@ impl S3Config {
     /// Fails if one is not the name of a domain.
     pub fn domains(&self, hosts: &[String]) -> anyhow::Result<BaseDomains> {
         let domains = BaseDomains::new(&self.base_domains).map_err(|error| {
-            Hinted::new(WRONG_USAGE, "`base_domains` under [s3] is wrong", error.to_string())
+            let hint = "change `base_domains` under [s3] in the configuration";
+            Hinted::new(WRONG_USAGE, error.to_string(), hint)
         })?;
         Ok(domains.without(hosts))
     }
