@@ -410,6 +410,7 @@ def test_every_variable_is_documented() -> None:
 STRUCTURES = {
     "Config": "top",
     "EngineConfig": "engine",
+    "S3Config": "s3",
     "MetricsConfig": "metrics",
     "MediaConvertConfig": "mediaconvert",
     "BucketConfig": "bucket",

@@ -2,6 +2,7 @@
 //! environment too. An unknown key is an error that names the key. Secrets are never printed.
 
 mod environment;
+mod s3;
 mod sandbox;
 mod web_inputs;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
+pub use s3::S3Config;
 pub use sandbox::SandboxMode;
 pub use web_inputs::WebInputsConfig;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// The service that jobs are forwarded to if the engine is `mediaconvert`.
     pub mediaconvert: Option<MediaConvertConfig>,
+    /// How the S3 endpoint is reached.
+    pub s3: S3Config,
     /// Buckets. Missing local ones are created.
     #[serde(rename = "bucket")]
     pub buckets: Vec<BucketConfig>,
@@ -286,6 +290,7 @@ impl Default for Config {
             user: None,
             engine: EngineConfig::default(),
             mediaconvert: None,
+            s3: S3Config::default(),
             buckets: vec![bucket("uploads"), bucket("renditions")],
             metrics: MetricsConfig::default(),
             web_inputs: WebInputsConfig::default(),
@@ -347,6 +352,7 @@ impl Config {
             let hint = "give names alone, such as \"video.example.com\", without scheme and port";
             return Err(Hinted::new(WRONG_USAGE, format!("`{wrong}` in `hosts` is no name"), hint).into());
         }
+        self.s3.check(&self.hosts)?;
         let counts = [
             ("cores", self.engine.cores.map_or(1, |cores| cores as usize)),
             ("max_active_jobs", self.engine.max_active_jobs),
@@ -393,6 +399,18 @@ mod tests {
         assert!(config.listen.ip().is_loopback());
         assert_eq!(config.triggers[0].bucket, "uploads");
         assert_eq!(config.triggers[0].destination, "s3://renditions/{key}/");
+    }
+
+    #[test]
+    fn base_domains_are_names_without_port() {
+        assert_eq!(parse("").unwrap().s3.base_domains, ["localhost", "s3.localhost"]);
+        let own = parse("[s3]\nbase_domains = [\"s3.example.com\"]").unwrap();
+        assert_eq!(own.s3.base_domains, ["s3.example.com"]);
+        let error = parse("[s3]\nbase_domains = [\"http://s3.example.com\"]").unwrap_err();
+        assert!(
+            format!("{error:#}").contains("`http://s3.example.com` is not the name of a domain"),
+            "{error:#}"
+        );
     }
 
     #[test]

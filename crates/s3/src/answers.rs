@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::Body;
 
+use crate::base_domains::BaseDomains;
 use crate::blobs::unique_id;
 
 /// Header with the id of a request.
@@ -63,10 +64,14 @@ fn rewrite(response: &mut Response<Body>, change: impl FnOnce(&str) -> Option<St
 }
 
 /// Returns the address of an object as its client sees it; without the server's name if the client gave none.
-pub(crate) fn address_of(headers: &HeaderMap, bucket: &str, key: &str) -> String {
+pub(crate) fn address_of(headers: &HeaderMap, domains: &BaseDomains, bucket: &str, key: &str) -> String {
     let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
     let server = host.map(|host| format!("http://{host}")).unwrap_or_default();
-    format!("{server}/{bucket}/{}", utf8_percent_encode(key, IN_PATH))
+    let key = utf8_percent_encode(key, IN_PATH);
+    if domains.bucket_of(headers).is_some_and(|named| named == bucket) {
+        return format!("{server}/{key}");
+    }
+    format!("{server}/{bucket}/{key}")
 }
 
 #[cfg(test)]
@@ -80,6 +85,16 @@ mod tests {
 
     fn text(response: &Response<Body>) -> String {
         String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn address_of_an_object_has_its_bucket_once() {
+        let address = |host: &str| {
+            let headers = [(http::header::HOST, host.parse().unwrap())].into_iter().collect();
+            address_of(&headers, &BaseDomains::default(), "media", "a b/c")
+        };
+        assert_eq!(address("127.0.0.1:1"), "http://127.0.0.1:1/media/a%20b/c");
+        assert_eq!(address("media.localhost:1"), "http://media.localhost:1/a%20b/c");
     }
 
     #[test]

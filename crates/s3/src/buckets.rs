@@ -6,8 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use s3s::S3ErrorCode;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketConfiguration, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, GetBucketAclOutput, GetBucketLocationOutput, Grant, Grantee, HeadBucketOutput,
-    ListBucketsInput, ListBucketsOutput, Permission, Type,
+    DeleteBucketInput, GetBucketLocationOutput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
 };
 
 use crate::LocalS3;
@@ -156,19 +155,5 @@ impl LocalS3 {
         let region = self.inner.options.region.clone();
         let location_constraint = (region != FIRST_REGION).then(|| BucketLocationConstraint::from(region));
         Ok(GetBucketLocationOutput { location_constraint })
-    }
-
-    pub(crate) async fn bucket_acl(&self, name: &str) -> Result<GetBucketAclOutput> {
-        self.require_bucket(name).await?;
-        let grantee = Grantee {
-            display_name: owner().display_name,
-            id: owner().id,
-            type_: Type::from_static(Type::CANONICAL_USER),
-            email_address: None,
-            uri: None,
-        };
-        let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
-        let grants = Some(vec![Grant { grantee: Some(grantee), permission }]);
-        Ok(GetBucketAclOutput { grants, owner: Some(owner()) })
     }
 }

@@ -234,7 +234,12 @@ impl LocalS3 {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> Result<CompleteMultipartUploadOutput> {
         let claimed = Checksums::claimed(&request.headers);
-        let place = address_of(&request.headers, &request.input.bucket, &request.input.key);
+        let place = address_of(
+            &request.headers,
+            &self.inner.options.base_domains,
+            &request.input.bucket,
+            &request.input.key,
+        );
         let input = request.input;
         let kind = input.checksum_type.as_ref().map(ChecksumType::as_str);
         let wish = Wish {

@@ -18,6 +18,7 @@ use s3s::{Body, S3ErrorCode};
 use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
+use crate::base_domains::BaseDomains;
 use crate::error::{Error, Result};
 use crate::record::{from_text, require_bucket, to_text};
 
@@ -96,7 +97,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// A browser's request from another origin: the bucket in its path and what it asks for.
+/// A browser's request from another origin: the bucket in its address and what it asks for.
 pub(crate) struct CrossOrigin {
     bucket: String,
     asked: Asked,
@@ -105,10 +106,13 @@ pub(crate) struct CrossOrigin {
 
 impl CrossOrigin {
     /// Reads a request. Returns `None` if it has no origin, or is a preflight without a method.
-    pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
+    pub(crate) fn of<B>(request: &Request<B>, domains: &BaseDomains) -> Option<Self> {
         let headers = request.headers();
         let origin = text(headers, ORIGIN)?;
-        let bucket = request.uri().path().trim_start_matches('/').split('/').next()?.to_owned();
+        let bucket = match domains.bucket_of(headers) {
+            Some(bucket) => bucket,
+            None => request.uri().path().trim_start_matches('/').split('/').next()?.to_owned(),
+        };
         let is_preflight = request.method() == Method::OPTIONS;
         let (method, asked_headers) = if is_preflight {
             let list = text(headers, ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default();

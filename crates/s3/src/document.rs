@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request};
 use http_body::{Frame, SizeHint};
 use s3s::Body;
 
+use crate::base_domains::BaseDomains;
 use crate::checksums::{Checksums, Digester, verify_md5};
 use crate::door::query_names;
 use crate::error::{Error, Result};
@@ -33,9 +34,9 @@ impl Verdict {
 
 /// Makes the body of a request fail at its end if it is a document that differs from the digests in the headers, or that
 /// has elements which are not served.
-pub(crate) fn judged(request: Request<Body>) -> (Request<Body>, Verdict) {
+pub(crate) fn judged(request: Request<Body>, domains: &BaseDomains) -> (Request<Body>, Verdict) {
     let verdict = Verdict::default();
-    let Some(document) = Document::of(&request) else { return (request, verdict) };
+    let Some(document) = Document::of(&request, domains) else { return (request, verdict) };
     let seen = verdict.clone();
     let request = request
         .map(|inner| Body::http_body_unsync(Judged { inner, document: Some(document), verdict: seen }));
@@ -51,10 +52,14 @@ struct Document {
 
 impl Document {
     /// Returns the document that a request has, still unread; `None` if its body is none.
-    fn of<B>(request: &Request<B>) -> Option<Self> {
+    fn of<B>(request: &Request<B>, domains: &BaseDomains) -> Option<Self> {
         let names = query_names(request.uri().query());
         let has = |wanted: &str| names.iter().any(|(name, _)| name == wanted);
-        let is_of_bucket = !request.uri().path().trim_matches('/').contains('/');
+        let path = request.uri().path().trim_matches('/');
+        let is_of_bucket = match domains.bucket_of(request.headers()) {
+            Some(_) => path.is_empty(),
+            None => !path.contains('/'),
+        };
         let is_document = match *request.method() {
             Method::POST => true,
             Method::PUT => is_of_bucket || names.iter().any(|(name, _)| is_subresource(name)),
@@ -208,7 +213,7 @@ mod tests {
         headers: &[(&str, &str)],
         text: &'static str,
     ) -> Option<String> {
-        let (request, verdict) = judged(request(method, target, headers, text));
+        let (request, verdict) = judged(request(method, target, headers, text), &BaseDomains::default());
         let read = request.into_body().store_all_limited(100).await;
         let error = verdict.take();
         assert_eq!(read.is_err(), error.is_some());

@@ -26,6 +26,8 @@ pub(crate) enum Door {
     Signed,
     /// It is a form, whose fields carry the signature.
     Form,
+    /// It has no signature and only reads: whether everyone may, a bucket's policy decides.
+    Guest,
 }
 
 /// Why a request is refused.
@@ -75,6 +77,7 @@ pub(crate) fn door(parts: &Parts) -> Result<Door, Refusal> {
     let signed = match claim {
         Some(value) => header_claim(value.to_str().unwrap_or_default())?,
         None if is_presigned => query_claim(&names)?,
+        None if is_guest(&parts.method, &names) => return Ok(Door::Guest),
         None => return Err(Refusal::new(S3ErrorCode::AccessDenied, "Access Denied")),
     };
     require_coverage(&parts.headers, &signed)?;
@@ -83,6 +86,12 @@ pub(crate) fn door(parts: &Parts) -> Result<Door, Refusal> {
         return Err(Refusal::new(S3ErrorCode::AccessDenied, message));
     }
     Ok(Door::Signed)
+}
+
+/// Whether a request without a signature only reads. What looks like a part of a signature is none of a guest.
+fn is_guest(method: &Method, names: &[(String, String)]) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+        && !names.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("x-amz-"))
 }
 
 /// Whether any `Content-Type` says that the body is a form.
@@ -393,7 +402,9 @@ mod tests {
         let sts = by_header("host").replace("/s3/", "/sts/");
         let sts_query = by_query("host").replace("/s3/", "/sts/");
         for (expected, parts) in [
-            ("AccessDenied", parts("GET", "", &[])),
+            ("AccessDenied", parts("PUT", "", &[])),
+            ("AccessDenied", parts("DELETE", "", &[])),
+            ("AccessDenied", parts("GET", "x-AMZ-signature=00", &[])),
             ("AccessDenied", parts("POST", "delete", &[("content-type", "text/xml")])),
             ("InvalidArgument", parts("GET", "", &[("authorization", "Basic QTpC")])),
             ("InvalidArgument", both),
@@ -413,6 +424,8 @@ mod tests {
     fn forms_are_told_by_method_and_type() {
         let form = [("content-type", "Multipart/Form-Data; boundary=x")];
         assert_eq!(door(&parts("POST", "", &form)).unwrap(), Door::Form);
+        assert_eq!(door(&parts("GET", "prefix=x", &[])).unwrap(), Door::Guest);
+        assert_eq!(door(&parts("HEAD", "", &[])).unwrap(), Door::Guest);
         assert_eq!(code(door(&parts("PUT", "", &form))), "AccessDenied");
     }
 }

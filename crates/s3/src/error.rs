@@ -184,9 +184,15 @@ impl From<Error> for S3Error {
             tracing::error!(error = &error as &dyn std::error::Error, "an S3 request failed");
         }
         let mut answer = Self::with_message(error.code.clone(), error.message.clone());
-        // s3s has no status for this code.
-        if error.code == S3ErrorCode::NotModified {
-            answer.set_status_code(http::StatusCode::NOT_MODIFIED);
+        // `s3s` has no status for these codes, or another than S3.
+        match error.code.as_str() {
+            "NotModified" => answer.set_status_code(http::StatusCode::NOT_MODIFIED),
+            "NoSuchConfiguration"
+            | "NoSuchPublicAccessBlockConfiguration"
+            | "ServerSideEncryptionConfigurationNotFoundError" => {
+                answer.set_status_code(http::StatusCode::NOT_FOUND);
+            }
+            _ => {}
         }
         if let Some(headers) = &error.headers {
             answer.set_headers(headers.as_ref().clone());

@@ -158,6 +158,7 @@ impl LocalS3 {
             sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
         };
         let (sums, is_part) = (wanted.sums, wanted.part.is_some());
+        let version_id = input.version_id;
         let (object, held) = self.look_up_and_hold(input.bucket.clone(), input.key.clone()).await?;
         let span = wanted.span(&object)?;
         let pieces = cut(&object.record.pieces, span.first, span.end);
@@ -165,8 +166,13 @@ impl LocalS3 {
         let check = is_whole.then(|| Check::new(&input.bucket, &input.key, &object));
         let tags = i32::try_from(object.record.attributes.tags.len()).ok().filter(|count| *count > 0);
         let body = BodyParts::new(self.inner.blobs.clone(), pieces, held).checked(check);
-        let mut output =
-            GetObjectOutput { body: Some(body.stream()), tag_count: tags, ..GetObjectOutput::default() };
+        let mut output = GetObjectOutput {
+            body: Some(body.stream()),
+            tag_count: tags,
+            version_id,
+            expiration: self.expiration(&input.bucket, &input.key, &object),
+            ..GetObjectOutput::default()
+        };
         describe!(output, object, span, sums, is_part);
         Ok(output)
     }
@@ -185,11 +191,14 @@ impl LocalS3 {
             sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
         };
         let (sums, is_part) = (wanted.sums, wanted.part.is_some());
-        let object = self.inner.index.read(move |reader| object(reader, &input.bucket, &input.key)).await?;
+        let version_id = input.version_id;
+        let (bucket, key) = (input.bucket.clone(), input.key.clone());
+        let object = self.inner.index.read(move |reader| object(reader, &bucket, &key)).await?;
         let span = wanted.span(&object)?;
         let tags = object.record.attributes.tags.len();
         let is_partial = span.is_partial;
-        let mut output = HeadObjectOutput::default();
+        let expiration = self.expiration(&input.bucket, &input.key, &object);
+        let mut output = HeadObjectOutput { version_id, expiration, ..HeadObjectOutput::default() };
         describe!(output, object, span, sums, is_part);
         Ok((output, is_partial, tags))
     }

@@ -4,10 +4,15 @@
 //! object visible and queues its notifications. So a reader never sees a half-written object, no event is lost or sent
 //! for an object that does not exist, and a lost index can be rebuilt. The crate knows nothing of jobs.
 
+mod access_block;
+mod acl;
 mod answers;
+mod base_domains;
 mod blobs;
 mod browser;
 mod bucket_notifications;
+mod bucket_settings;
+mod bucket_tagging;
 mod buckets;
 mod checked;
 mod checksums;
@@ -21,17 +26,20 @@ mod door;
 mod error;
 mod fsck;
 mod get;
+mod guests;
 mod identity;
 mod index;
 mod judgement;
 mod key_locks;
 mod label;
+mod lifecycle;
 mod list;
 mod multipart;
 mod notifications;
 mod object_store;
 mod opening;
 mod outbox;
+mod policy;
 mod post_form;
 mod publication;
 mod put;
@@ -48,7 +56,9 @@ mod stocktaking;
 mod tagging;
 #[cfg(test)]
 mod tests;
+mod unset;
 mod uploads;
+mod versions;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -56,15 +66,17 @@ use std::sync::atomic::AtomicI64;
 
 use tokio::sync::Notify;
 
+pub use base_domains::BaseDomains;
 pub use error::{Error, ErrorKind};
 pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
 pub use notifications::Trigger;
 pub use opening::{checkpoint_database, lock_folder};
 pub use outbox::{Outbox, OutboxEntry};
-pub use service::{OnAdmission, S3HttpService};
+pub use service::{Admitted, OnAdmission, S3HttpService};
 pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
 
 use blobs::Blobs;
+use bucket_settings::KnownSettings;
 use error::Result;
 use index::Index;
 use key_locks::KeyLocks;
@@ -81,12 +93,19 @@ pub struct Options {
     pub region: String,
     /// How many days files that nothing uses stay in the quarantine.
     pub quarantine_days: u32,
+    /// The domains below which a name in `Host` is a bucket.
+    pub base_domains: BaseDomains,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`, a week of quarantine.
+    /// No functions, region `us-east-1`, a week of quarantine, buckets below `localhost`.
     fn default() -> Self {
-        Self { functions: Vec::new(), region: "us-east-1".to_owned(), quarantine_days: 7 }
+        Self {
+            functions: Vec::new(),
+            region: "us-east-1".to_owned(),
+            quarantine_days: 7,
+            base_domains: BaseDomains::default(),
+        }
     }
 }
 
@@ -108,6 +127,10 @@ struct Inner {
     serials: AtomicI64,
     /// Held while an object or part gets its serial number and is committed.
     keys: KeyLocks,
+    /// What is set about buckets.
+    settings: KnownSettings,
+    /// How much lifecycles have removed.
+    counts: lifecycle::Counts,
     /// Whether the index was in order at the start. If not, nothing is removed until it is repaired.
     may_sweep: bool,
     /// Locked while this process has the folder open.

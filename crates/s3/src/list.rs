@@ -69,42 +69,45 @@ impl Encoder {
         if self.is_url { utf8_percent_encode(&name, URL_KEPT).to_string() } else { name }
     }
 
-    fn some(&self, name: Option<String>) -> Option<String> {
+    pub(crate) fn some(&self, name: Option<String>) -> Option<String> {
         name.map(|name| self.encode(name))
     }
 }
 
 /// Where a page begins.
-enum From {
+pub(crate) enum From {
     /// At this text, inclusive.
     At(String),
     /// After this text.
     After(String),
 }
 
-struct Query {
-    bucket: String,
-    prefix: String,
-    delimiter: Option<String>,
-    from: From,
-    limit: usize,
+/// A page that a request asks for.
+pub(crate) struct Query {
+    pub bucket: String,
+    pub prefix: String,
+    pub delimiter: Option<String>,
+    pub from: From,
+    pub limit: usize,
 }
 
-struct Row {
-    key: String,
-    size: i64,
-    etag: String,
-    modified_ms: i64,
+/// An object of a page.
+pub(crate) struct Row {
+    pub key: String,
+    pub size: i64,
+    pub etag: String,
+    pub modified_ms: i64,
 }
 
+/// A page of keys and common prefixes.
 #[derive(Default)]
-struct Page {
-    rows: Vec<Row>,
-    prefixes: Vec<String>,
+pub(crate) struct Page {
+    pub rows: Vec<Row>,
+    pub prefixes: Vec<String>,
     /// The key that the next page begins with, if there is one.
-    next: Option<String>,
+    pub next: Option<String>,
     /// The last key or common prefix of this page.
-    last: Option<String>,
+    pub last: Option<String>,
 }
 
 impl Page {
@@ -113,7 +116,8 @@ impl Page {
     }
 }
 
-fn page(connection: &Connection, query: &Query) -> Result<Page> {
+/// Reads a page.
+pub(crate) fn page(connection: &Connection, query: &Query) -> Result<Page> {
     require_bucket(connection, &query.bucket)?;
     let mut page = Page::default();
     if query.limit == 0 {
@@ -167,7 +171,8 @@ fn common_prefix(key: &str, query: &Query) -> Option<String> {
     Some(key[..query.prefix.len() + place + delimiter.len()].to_owned())
 }
 
-fn limit(max_keys: Option<i32>) -> Result<(i32, usize)> {
+/// Returns the length of a page as it is told and as a number of keys.
+pub(crate) fn limit(max_keys: Option<i32>) -> Result<(i32, usize)> {
     let asked = max_keys.unwrap_or(PAGE_MAX);
     let limit = usize::try_from(asked.min(PAGE_MAX));
     let negative = |_| Error::refused(S3ErrorCode::InvalidArgument, "`max-keys` must not be negative");
@@ -187,7 +192,7 @@ fn contents(rows: Vec<Row>, encoder: &Encoder, with_owner: bool) -> Vec<Object> 
     objects.collect()
 }
 
-fn common_prefixes(prefixes: Vec<String>, encoder: &Encoder) -> Option<Vec<CommonPrefix>> {
+pub(crate) fn common_prefixes(prefixes: Vec<String>, encoder: &Encoder) -> Option<Vec<CommonPrefix>> {
     let prefixes: Vec<_> =
         prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encoder.encode(prefix)) }).collect();
     (!prefixes.is_empty()).then_some(prefixes)
@@ -252,7 +257,7 @@ impl LocalS3 {
 
 /// Returns where a page after `marker` begins. A marker may be the common prefix that ended the last page: then the
 /// page begins after all keys with that prefix.
-fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
+pub(crate) fn marker(marker: String, prefix: &str, delimiter: Option<&str>) -> From {
     let is_common = delimiter.filter(|delimiter| !delimiter.is_empty()).is_some_and(|delimiter| {
         let rest = marker.strip_prefix(prefix).unwrap_or_default();
         rest.find(delimiter).is_some_and(|place| place + delimiter.len() == rest.len())

@@ -193,6 +193,7 @@ impl LocalS3 {
         let attributes = attributes!(input);
         let record = UploadRecord { attributes, algorithm, is_composite, is_named: named.is_some() };
         let (id, bucket, key) = (unique_id(), input.bucket, input.key);
+        let (abort_date, abort_rule_id) = self.abortion(&bucket, &key).unzip();
         let output = CreateMultipartUploadOutput {
             upload_id: Some(id.clone()),
             bucket: Some(bucket.clone()),
@@ -200,6 +201,8 @@ impl LocalS3 {
             checksum_algorithm: named,
             checksum_type: kind,
             server_side_encryption: record.attributes.encryption(),
+            abort_date,
+            abort_rule_id,
             ..CreateMultipartUploadOutput::default()
         };
         let write = self.inner.index.write(move |transaction| {

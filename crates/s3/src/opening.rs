@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use crate::blobs::Blobs;
+use crate::bucket_settings::KnownSettings;
 use crate::error::{Error, Result};
 use crate::identity::{Found, Identity, Mark, find};
 use crate::index::{Index, blocking, checkpoint};
@@ -69,6 +70,8 @@ impl LocalS3 {
             );
         }
         stock.forget_lost_labels(&index)?;
+        let settings = KnownSettings::default();
+        settings.read(&index)?;
         let inner = Inner {
             options,
             blobs,
@@ -77,6 +80,8 @@ impl LocalS3 {
             folder,
             serials: AtomicI64::new(serial),
             keys: KeyLocks::default(),
+            settings,
+            counts: crate::lifecycle::Counts::default(),
             may_sweep: stock.is_trusted(),
             _lock: lock,
         };

@@ -212,7 +212,8 @@ impl LocalS3 {
         secret: &(dyn Fn(&str) -> Option<String> + Sync),
         admitted: impl FnOnce(),
     ) -> Result<Response<Body>> {
-        let bucket = bucket_of(parts.uri.path())?;
+        let named = self.inner.options.base_domains.bucket_of(&parts.headers);
+        let bucket = bucket_of(named, parts.uri.path())?;
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = boundary(kind)?;
         let read = tokio::time::timeout(FIELDS_TIMEOUT, read_fields(Box::pin(body), &boundary)).await;
@@ -256,30 +257,31 @@ impl LocalS3 {
             upload: None,
         };
         let etag = self.commit(new, WriteConditions::default()).await?.object.etag;
-        Ok(answer(&fields, headers, &bucket, &key, &etag))
+        let place = address_of(headers, &self.inner.options.base_domains, &bucket, &key);
+        Ok(answer(&fields, &place, &bucket, &key, &etag))
     }
 }
 
-/// Returns the bucket that a form is sent to.
-fn bucket_of(path: &str) -> Result<String> {
+/// Returns the bucket that a form is sent to: the one that the host names, otherwise the one in the path.
+fn bucket_of(named: Option<String>, path: &str) -> Result<String> {
     let decoded = percent_decode_str(path.trim_matches('/')).decode_utf8_lossy().into_owned();
-    if decoded.is_empty() || decoded.contains('/') {
+    let is_of_bucket = if named.is_some() { decoded.is_empty() } else { !decoded.is_empty() };
+    if !is_of_bucket || decoded.contains('/') {
         let message = "The specified method is not allowed against this resource.";
         return Err(Error::refused(S3ErrorCode::MethodNotAllowed, message));
     }
-    Ok(decoded)
+    Ok(named.unwrap_or(decoded))
 }
 
 /// Answers as the form asks: with a redirect, a status, or a short document.
-fn answer(fields: &Fields, headers: &HeaderMap, bucket: &str, key: &str, etag: &str) -> Response<Body> {
-    let place = address_of(headers, bucket, key);
+fn answer(fields: &Fields, place: &str, bucket: &str, key: &str, etag: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let redirect = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
     if let Some(target) = redirect.and_then(|url| redirect_target(url, bucket, key, etag)) {
         *response.status_mut() = StatusCode::SEE_OTHER;
         response.headers_mut().insert(LOCATION, target);
     } else {
-        if let Ok(value) = HeaderValue::from_str(&place) {
+        if let Ok(value) = HeaderValue::from_str(place) {
             response.headers_mut().insert(LOCATION, value);
         }
         *response.status_mut() = match fields.get("success_action_status") {
@@ -299,7 +301,7 @@ fn answer(fields: &Fields, headers: &HeaderMap, bucket: &str, key: &str, etag: &
         let document = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>{}</Location><Bucket>{}</Bucket>\
              <Key>{}</Key><ETag>&quot;{etag}&quot;</ETag></PostResponse>",
-            escaped(&place),
+            escaped(place),
             escaped(bucket),
             escaped(key)
         );

@@ -109,9 +109,10 @@ impl LocalS3 {
             refused_early.await?;
         }
         let received = receive(&self.inner.blobs, input.body, &algorithms, claims).await?;
+        let (bucket, key) = (input.bucket, input.key);
         let new = NewObject {
-            bucket: input.bucket,
-            key: input.key,
+            bucket: bucket.clone(),
+            key: key.clone(),
             size: received.piece.length,
             etag: hex(&received.md5),
             record: ObjectRecord {
@@ -126,6 +127,7 @@ impl LocalS3 {
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;
         Ok(PutObjectOutput {
+            expiration: self.expiration(&bucket, &key, &object),
             server_side_encryption: object.record.attributes.encryption(),
             e_tag: Some(ETag::Strong(object.etag)),
             checksum_crc32: sums.get(Algorithm::Crc32),
@@ -163,21 +165,21 @@ impl LocalS3 {
             size: input.if_match_size,
             modified: input.if_match_last_modified_time,
         };
-        let wish = Wish { key: input.key, conditions, version: None };
+        let wish = Wish { key: input.key, conditions, version: input.version_id.clone() };
         self.delete_wished(input.bucket, vec![wish]).await?.remove(0).1?;
-        Ok(DeleteObjectOutput::default())
+        Ok(DeleteObjectOutput { version_id: input.version_id, ..DeleteObjectOutput::default() })
     }
 
     /// Removes the objects whose conditions hold, in one transaction. Returns for each key whether it existed, or why it
     /// stays. If the disk or the index fails, nothing is removed.
-    async fn delete_wished(&self, bucket: String, wishes: Vec<Wish>) -> Result<Vec<(String, Result<bool>)>> {
+    async fn delete_wished(&self, bucket: String, wishes: Vec<Wish>) -> Result<Vec<(Wish, Result<bool>)>> {
         let write = self.inner.index.write(move |transaction| {
             require_bucket(transaction, &bucket)?;
             let delete = |wish: Wish| {
                 let deleted = wish.delete(transaction, &bucket);
                 match deleted {
                     Err(error) if !error.is_refusal() => Err(error),
-                    answer => Ok((wish.key, answer)),
+                    answer => Ok((wish, answer)),
                 }
             };
             wishes.into_iter().map(delete).collect::<Result<Vec<_>>>()
@@ -206,14 +208,18 @@ impl LocalS3 {
             version: object.version_id,
         });
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-        for (key, outcome) in self.delete_wished(input.bucket, wishes.collect()).await? {
+        for (wish, outcome) in self.delete_wished(input.bucket, wishes.collect()).await? {
             match outcome {
-                Ok(_) => deleted.push(DeletedObject { key: Some(key), ..DeletedObject::default() }),
+                Ok(_) => deleted.push(DeletedObject {
+                    key: Some(wish.key),
+                    version_id: wish.version,
+                    ..DeletedObject::default()
+                }),
                 Err(error) => errors.push(ItemError {
                     code: Some(error.s3_code().to_owned()),
                     message: Some(error.to_string()),
-                    key: Some(key),
-                    ..ItemError::default()
+                    key: Some(wish.key),
+                    version_id: wish.version,
                 }),
             }
         }
@@ -226,6 +232,7 @@ impl LocalS3 {
 }
 
 /// A client's wish to delete an object.
+#[derive(Debug)]
 struct Wish {
     key: String,
     conditions: DeleteConditions,

@@ -64,7 +64,7 @@ impl S3Route for IgnoredRange {
 }
 
 /// Whether a request has a `Range` that is no single range of bytes.
-fn has_odd_range(headers: &HeaderMap) -> bool {
+pub(crate) fn has_odd_range(headers: &HeaderMap) -> bool {
     headers.get(RANGE).is_some_and(|value| !value.to_str().is_ok_and(|text| Range::parse(text).is_ok()))
 }
 

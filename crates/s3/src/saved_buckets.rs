@@ -22,6 +22,8 @@ pub(crate) struct SavedBucket {
     pub created_ms: i64,
     pub cors: Option<String>,
     pub notifications: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
 }
 
 /// Returns the path of the file below the endpoint's folder.
@@ -31,20 +33,25 @@ pub(crate) fn path(root: &Path) -> PathBuf {
 
 /// Reads the buckets of an index.
 pub(crate) fn of_index(connection: &Connection) -> Result<Vec<SavedBucket>> {
-    let sql = "SELECT name, created_ms, cors, notifications FROM buckets ORDER BY name";
-    let mut statement = connection.prepare(sql)?;
+    // A backup may be of a folder that an older version used last.
+    let is_new = "SELECT 1 FROM pragma_table_info('buckets') WHERE name = 'settings'";
+    let settings = if connection.prepare(is_new)?.exists([])? { "settings" } else { "NULL" };
+    let sql = format!("SELECT name, created_ms, cors, notifications, {settings} FROM buckets ORDER BY name");
+    let mut statement = connection.prepare(&sql)?;
     let buckets = statement.query_map([], |row| {
         let (name, created_ms) = (row.get(0)?, row.get(1)?);
-        Ok(SavedBucket { name, created_ms, cors: row.get(2)?, notifications: row.get(3)? })
+        let (cors, notifications, settings) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(SavedBucket { name, created_ms, cors, notifications, settings })
     })?;
     Ok(buckets.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Writes a bucket into an index, in place of an existing one.
 pub(crate) fn insert(connection: &Connection, bucket: &SavedBucket) -> Result<()> {
-    let sql =
-        "INSERT OR REPLACE INTO buckets (name, created_ms, cors, notifications) VALUES (?1, ?2, ?3, ?4)";
-    let columns = params![bucket.name, bucket.created_ms, bucket.cors, bucket.notifications];
+    let sql = "INSERT OR REPLACE INTO buckets (name, created_ms, cors, notifications, settings)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    let SavedBucket { name, created_ms, cors, notifications, settings } = bucket;
+    let columns = params![name, created_ms, cors, notifications, settings];
     connection.prepare_cached(sql)?.execute(columns)?;
     Ok(())
 }
@@ -107,7 +114,8 @@ impl LocalS3 {
             s3.inner.index.write_now(|transaction| {
                 work(transaction)?;
                 save(transaction, s3.inner.blobs.root())
-            })
+            })?;
+            s3.inner.settings.read(&s3.inner.index)
         });
         run.await
     }

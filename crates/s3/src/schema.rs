@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// The migrations, in order. A database that has had the first n has `user_version` n.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
@@ -102,6 +102,10 @@ ALTER TABLE objects ADD COLUMN sum INTEGER;
 ALTER TABLE parts ADD COLUMN label TEXT;
 ",
     crate::publication::TABLES,
+    "
+-- Tags, policy, public-access block and lifecycle of a bucket as JSON.
+ALTER TABLE buckets ADD COLUMN settings TEXT;
+",
 ];
 
 /// Returns the number of migrations that a database has had.

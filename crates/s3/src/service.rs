@@ -27,18 +27,27 @@ use crate::conditions::WriteConditions;
 use crate::cors::{CrossOrigin, no_preflight};
 use crate::document::{Verdict, judged};
 use crate::door::{Door, Refusal, door, query_names};
+use crate::guests::{denied, drop_odd_range};
 use crate::post_form::escaped;
 use crate::ranges::IgnoredRange;
 use crate::sieve::sieve;
 use crate::{ACCOUNT, LocalS3};
 
-/// Implements `S3`. A listed operation gives only its input to its method; the others are written out here.
+/// Implements `S3`. A listed operation gives only its input to its method, and those of the second list answer without
+/// content; the others are written out here.
 macro_rules! operations {
-    ($($operation:ident($input:ident) -> $output:ident => $method:ident;)*) => {
+    (
+        { $($operation:ident($input:ident) -> $output:ident => $method:ident;)* }
+        without content { $($silent:ident($asked:ident) -> $nothing:ident => $quiet:ident;)* }
+    ) => {
         #[async_trait::async_trait]
         impl S3 for LocalS3 {
             $(async fn $operation(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
                 Ok(S3Response::new(self.$method(request.input).await?))
+            })*
+
+            $(async fn $silent(&self, request: S3Request<$asked>) -> S3Result<S3Response<$nothing>> {
+                Ok(S3Response::with_status(self.$quiet(request.input).await?, StatusCode::NO_CONTENT))
             })*
 
             async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
@@ -59,22 +68,6 @@ macro_rules! operations {
                 request: S3Request<CompleteMultipartUploadInput>,
             ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
                 Ok(S3Response::new(self.complete(request).await?))
-            }
-
-            async fn abort_multipart_upload(
-                &self,
-                request: S3Request<AbortMultipartUploadInput>,
-            ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-                let output = self.abort(request.input).await?;
-                Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
-            }
-
-            async fn delete_bucket_cors(
-                &self,
-                request: S3Request<DeleteBucketCorsInput>,
-            ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
-                let output = self.delete_cors(request.input).await?;
-                Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
             }
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -112,14 +105,6 @@ macro_rules! operations {
                 Ok(response)
             }
 
-            async fn delete_object(
-                &self,
-                request: S3Request<DeleteObjectInput>,
-            ) -> S3Result<S3Response<DeleteObjectOutput>> {
-                let output = self.delete_one(request.input).await?;
-                Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
-            }
-
             async fn delete_bucket(
                 &self,
                 request: S3Request<DeleteBucketInput>,
@@ -139,13 +124,6 @@ macro_rules! operations {
                 Ok(S3Response::new(self.bucket_location(&request.input.bucket).await?))
             }
 
-            async fn get_bucket_acl(
-                &self,
-                request: S3Request<GetBucketAclInput>,
-            ) -> S3Result<S3Response<GetBucketAclOutput>> {
-                Ok(S3Response::new(self.bucket_acl(&request.input.bucket).await?))
-            }
-
             async fn get_bucket_versioning(
                 &self,
                 request: S3Request<GetBucketVersioningInput>,
@@ -157,7 +135,7 @@ macro_rules! operations {
     };
 }
 
-operations! {
+operations! { {
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput => begin_upload;
     upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput => copy_part;
     list_parts(ListPartsInput) -> ListPartsOutput => upload_parts;
@@ -173,11 +151,70 @@ operations! {
     list_buckets(ListBucketsInput) -> ListBucketsOutput => all_buckets;
     list_objects(ListObjectsInput) -> ListObjectsOutput => list_v1;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output => list_v2;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput => list_versions;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput => delete_many;
     get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput => tags;
     put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput => put_tags;
     delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput => delete_tags;
-}
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput => bucket_acl;
+    put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput => put_bucket_acl_list;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput => object_acl;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput => put_object_acl_list;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput => bucket_tags;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput => put_bucket_tags;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput => policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput => policy_status;
+    put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput => put_policy;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput => access_block;
+    put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput => put_access_block;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput)
+        -> GetBucketLifecycleConfigurationOutput => get_lifecycle;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput)
+        -> PutBucketLifecycleConfigurationOutput => put_lifecycle;
+    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput => no_website;
+    get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput => no_replication;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput => no_encryption;
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput => no_logging;
+    get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
+        -> GetBucketAccelerateConfigurationOutput => no_acceleration;
+    get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput => owner_pays;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
+        -> GetBucketOwnershipControlsOutput => owner_owns;
+    get_object_lock_configuration(GetObjectLockConfigurationInput)
+        -> GetObjectLockConfigurationOutput => no_lock;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput => no_retention;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput => no_legal_hold;
+    get_bucket_analytics_configuration(GetBucketAnalyticsConfigurationInput)
+        -> GetBucketAnalyticsConfigurationOutput => no_analytics;
+    get_bucket_intelligent_tiering_configuration(GetBucketIntelligentTieringConfigurationInput)
+        -> GetBucketIntelligentTieringConfigurationOutput => no_tiering;
+    get_bucket_inventory_configuration(GetBucketInventoryConfigurationInput)
+        -> GetBucketInventoryConfigurationOutput => no_inventory;
+    get_bucket_metrics_configuration(GetBucketMetricsConfigurationInput)
+        -> GetBucketMetricsConfigurationOutput => no_metrics;
+    list_bucket_analytics_configurations(ListBucketAnalyticsConfigurationsInput)
+        -> ListBucketAnalyticsConfigurationsOutput => list_no_analytics;
+    list_bucket_intelligent_tiering_configurations(ListBucketIntelligentTieringConfigurationsInput)
+        -> ListBucketIntelligentTieringConfigurationsOutput => list_no_tiering;
+    list_bucket_inventory_configurations(ListBucketInventoryConfigurationsInput)
+        -> ListBucketInventoryConfigurationsOutput => list_no_inventory;
+    list_bucket_metrics_configurations(ListBucketMetricsConfigurationsInput)
+        -> ListBucketMetricsConfigurationsOutput => list_no_metrics;
+
+} without content {
+    abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput => abort;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput => delete_one;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput => delete_cors;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput => delete_bucket_tags;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput => delete_policy;
+    delete_public_access_block(DeletePublicAccessBlockInput)
+        -> DeletePublicAccessBlockOutput => delete_access_block;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput => delete_lifecycle;
+    delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput => forget_website;
+    delete_bucket_replication(DeleteBucketReplicationInput)
+        -> DeleteBucketReplicationOutput => forget_replication;
+    delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput => forget_encryption;
+} }
 
 /// Header with the number of an object's tags.
 const TAG_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
@@ -197,31 +234,50 @@ fn target_conditions(headers: &HeaderMap) -> S3Result<WriteConditions> {
 /// has less than 4 MiB.
 pub(crate) const DOCUMENT_MAX_BYTES: usize = 8 << 20;
 
-/// Called when a request turns out to be authenticated, before anything of its body is read. Whoever serves the
-/// endpoint puts it among the extensions of a request, for example to lift limits on strangers.
+/// Who was let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admitted {
+    /// Somebody who knows a secret key.
+    Signer,
+    /// Somebody without credentials, who reads what is open to everyone.
+    Guest,
+}
+
+/// Called when a request turns out to be authenticated, or to read what is open to everyone, before anything of its body
+/// is read. Whoever serves the endpoint puts it among the extensions of a request, for example to lift limits on
+/// strangers.
 #[derive(Clone)]
-pub struct OnAdmission(Arc<dyn Fn() + Send + Sync>);
+pub struct OnAdmission(Arc<dyn Fn(Admitted) + Send + Sync>);
 
 impl OnAdmission {
     /// Makes the callback.
-    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn new(call: impl Fn(Admitted) + Send + Sync + 'static) -> Self {
         Self(Arc::new(call))
     }
 
     pub(crate) fn tell(extensions: &http::Extensions) {
         if let Some(Self(call)) = extensions.get::<Self>() {
-            call();
+            call(Admitted::Signer);
+        }
+    }
+
+    pub(crate) fn tell_guest(extensions: &http::Extensions) {
+        if let Some(Self(call)) = extensions.get::<Self>() {
+            call(Admitted::Guest);
         }
     }
 }
 
-/// Admits everyone whose signature is right, and nobody else.
-struct Signers;
+/// Admits everyone whose signature is right, and guests as far as policies go.
+struct Callers(LocalS3);
 
 #[async_trait::async_trait]
-impl S3Access for Signers {
+impl S3Access for Callers {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let is_signed = context.credentials().is_some();
+        if !is_signed {
+            return self.0.admit_guest(context).await;
+        }
         admit(context.s3_op().name(), is_signed, context.uri(), context.headers())?;
         OnAdmission::tell(context.extensions_mut());
         Ok(())
@@ -251,7 +307,8 @@ impl S3Auth for KeyPairs {
 }
 
 impl LocalS3 {
-    /// Creates the HTTP service: path-style S3 with Signature Version 4 by any of `credentials` (access key, secret).
+    /// Creates the HTTP service: S3 with Signature Version 4 by any of `credentials` (access key, secret). A bucket is
+    /// named in the path, or in the host below one of the base domains.
     /// It can be the fallback of an axum router. Without credentials, it refuses every request.
     pub fn service(&self, credentials: Vec<(String, String)>) -> S3HttpService {
         let secrets: BTreeMap<_, _> =
@@ -261,8 +318,11 @@ impl LocalS3 {
         config.xml_max_body_size = DOCUMENT_MAX_BYTES;
         let mut builder = S3ServiceBuilder::new(self.clone());
         builder.set_auth(KeyPairs(Arc::clone(&secrets)));
-        builder.set_access(Signers);
-        builder.set_route(IgnoredRange::new(S3ServiceBuilder::new(self.clone()).build()));
+        builder.set_access(Callers(self.clone()));
+        builder.set_host(self.inner.options.base_domains.clone());
+        let mut verified = S3ServiceBuilder::new(self.clone());
+        verified.set_host(self.inner.options.base_domains.clone());
+        builder.set_route(IgnoredRange::new(verified.build()));
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         S3HttpService { s3: self.clone(), service: builder.build(), secrets }
     }
@@ -308,7 +368,7 @@ impl S3HttpService {
     }
 
     async fn answer_nameless(&self, request: Request<Body>) -> Response<Body> {
-        let cross_origin = CrossOrigin::of(&request);
+        let cross_origin = CrossOrigin::of(&request, &self.s3.inner.options.base_domains);
         let is_navigation = is_navigation(request.headers());
         if request.method() == Method::OPTIONS {
             let answer = match &cross_origin {
@@ -338,6 +398,7 @@ impl S3HttpService {
         let (parts, body) = request.into_parts();
         match door(&parts) {
             Ok(Door::Signed) => self.answer_signed(Request::from_parts(parts, body)).await,
+            Ok(Door::Guest) => self.answer_guest(Request::from_parts(parts, body)).await,
             Ok(Door::Form) => {
                 let secret = |key: &str| self.secrets.get(key).cloned();
                 let form = self.s3.post_form(&parts, body, &secret, || OnAdmission::tell(&parts.extensions));
@@ -351,9 +412,23 @@ impl S3HttpService {
         }
     }
 
+    /// Answers a request without a signature. Where no policy opens the bucket, nothing more is looked at.
+    async fn answer_guest(&self, mut request: Request<Body>) -> Response<Body> {
+        let named = self.s3.inner.options.base_domains.bucket_of(request.headers());
+        let bucket = named.or_else(|| request.uri().path().split('/').nth(1).map(str::to_owned));
+        if !bucket.is_some_and(|bucket| self.s3.is_open(&bucket)) {
+            return error_response(denied());
+        }
+        drop_odd_range(request.headers_mut());
+        let mut response = self.answer_signed(request).await;
+        // How many tags an object has is not open to everyone.
+        response.headers_mut().remove(TAG_COUNT);
+        response
+    }
+
     async fn answer_signed(&self, request: Request<Body>) -> Response<Body> {
         let has_body = !http_body::Body::is_end_stream(request.body());
-        let (request, verdict) = judged(request);
+        let (request, verdict) = judged(request, &self.s3.inner.options.base_domains);
         let is_of_attributes = is_of_attributes(&request);
         let announced = http_body::Body::size_hint(request.body()).lower();
         let mut response = match self.service.call(request).await {

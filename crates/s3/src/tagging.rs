@@ -21,7 +21,7 @@ const TAGS_MAX: usize = 10;
 const KEY_MAX_CHARS: usize = 128;
 const VALUE_MAX_CHARS: usize = 256;
 
-type Tags = Vec<(String, String)>;
+pub(crate) type Tags = Vec<(String, String)>;
 
 /// Parses the `x-amz-tagging` header, which has the form of a query string.
 pub(crate) fn parse_tags(header: Option<&str>) -> Result<Tags> {
@@ -35,7 +35,7 @@ pub(crate) fn parse_tags(header: Option<&str>) -> Result<Tags> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decode(key)?, decode(value)?))
     });
-    checked(pairs.collect::<Result<_>>()?)
+    checked(pairs.collect::<Result<_>>()?, TAGS_MAX)
 }
 
 /// Parses the document with tags that a form may have.
@@ -48,13 +48,15 @@ pub(crate) fn parse_tag_document(text: &str) -> Result<Tags> {
     let mut document = Deserializer::new(text.as_bytes());
     let tagging = Tagging::deserialize(&mut document).map_err(|_| malformed())?;
     let tags = tagging.tag_set.into_iter();
-    checked(tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect())
+    let tags = tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
+    checked(tags.collect(), TAGS_MAX)
 }
 
-fn checked(tags: Tags) -> Result<Tags> {
+/// Refuses tags beyond S3's limits. `most` is how many there may be.
+pub(crate) fn checked(tags: Tags, most: usize) -> Result<Tags> {
     let wrong = |message: &str| Err(Error::refused(S3ErrorCode::InvalidTag, message));
-    if tags.len() > TAGS_MAX {
-        return Err(Error::refused(S3ErrorCode::InvalidTag, "an object can have at most 10 tags"));
+    if tags.len() > most {
+        return wrong(&format!("there can be at most {most} tags"));
     }
     let mut keys = HashSet::new();
     for (key, value) in &tags {
@@ -70,18 +72,19 @@ fn checked(tags: Tags) -> Result<Tags> {
 
 impl LocalS3 {
     pub(crate) async fn tags(&self, input: GetObjectTaggingInput) -> Result<GetObjectTaggingOutput> {
+        let version_id = input.version_id;
         let found = self.inner.index.read(move |reader| object(reader, &input.bucket, &input.key)).await?;
         let tags = found.record.attributes.tags.into_iter();
         let tag_set = tags.map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
-        Ok(GetObjectTaggingOutput { tag_set, version_id: None })
+        Ok(GetObjectTaggingOutput { tag_set, version_id })
     }
 
     pub(crate) async fn put_tags(&self, input: PutObjectTaggingInput) -> Result<PutObjectTaggingOutput> {
         let tags = input.tagging.tag_set.into_iter();
-        let tags =
-            checked(tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect())?;
+        let tags = tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
+        let tags = checked(tags.collect(), TAGS_MAX)?;
         self.set_tags(input.bucket, input.key, tags).await?;
-        Ok(PutObjectTaggingOutput::default())
+        Ok(PutObjectTaggingOutput { version_id: input.version_id })
     }
 
     pub(crate) async fn delete_tags(
@@ -89,7 +92,7 @@ impl LocalS3 {
         input: DeleteObjectTaggingInput,
     ) -> Result<DeleteObjectTaggingOutput> {
         self.set_tags(input.bucket, input.key, Tags::new()).await?;
-        Ok(DeleteObjectTaggingOutput::default())
+        Ok(DeleteObjectTaggingOutput { version_id: input.version_id })
     }
 
     /// Replaces the tags of an object, in its row and in its label.

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use abanico_s3::BaseDomains;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,8 @@ pub struct Access {
     pub hosts: Vec<String>,
     /// Addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// The domains below which a name in `Host` is a bucket of the S3 endpoint.
+    pub base_domains: BaseDomains,
 }
 
 /// Refuses requests to the console and to monitoring whose `Host` is not a name of this server.
@@ -163,6 +166,7 @@ mod tests {
         Access {
             hosts: vec!["console.example".to_owned()],
             trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
+            base_domains: BaseDomains::default(),
         }
     }
 

@@ -69,6 +69,11 @@ impl Admission {
         self.inner.place.keep();
     }
 
+    /// Lets a guest's connection last for as long as others need no place: what is read may be a long film.
+    pub(crate) fn welcome(&self) {
+        self.inner.place.welcome();
+    }
+
     fn is_admitted(&self) -> bool {
         self.inner.is_admitted.load(Ordering::Acquire)
     }

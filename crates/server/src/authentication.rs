@@ -141,7 +141,7 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns a request whose signature is right, with its body in memory and [`Verified`] among its extensions.
-async fn signed(
+pub(crate) async fn signed(
     credentials: &Credentials,
     request: Request,
     service: Option<&str>,

@@ -22,6 +22,9 @@ use crate::upload_outbox::UploadOutbox;
 /// The S3 endpoint, which gets every request that no other route takes.
 pub type S3Fallback = BoxCloneSyncService<Request, Response, Infallible>;
 
+/// Returns how many objects have expired and how many uploads were given up, as buckets' lifecycles say.
+pub type LifecycleCounts = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
+
 /// The parts of a server.
 #[derive(Clone)]
 pub struct ServerParts {
@@ -38,6 +41,8 @@ pub struct ServerParts {
     pub s3: S3Fallback,
     /// The queue of upload events.
     pub outbox: Arc<dyn UploadOutbox>,
+    /// What lifecycles have removed; `/metrics` shows it.
+    pub lifecycles: LifecycleCounts,
     /// What is weak about this server, one sentence each; `/readyz` shows it.
     pub warnings: Vec<String>,
     /// Cancelled once the server takes no new jobs and is about to stop. `/readyz` tells it.
@@ -68,6 +73,7 @@ pub(crate) struct Edge {
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
+    pub(crate) lifecycles: LifecycleCounts,
     pub(crate) warnings: Arc<[String]>,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -76,8 +82,18 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts { engine, credentials, access, metrics_token, s3, outbox, warnings, draining, stop } =
-            parts;
+        let ServerParts {
+            engine,
+            credentials,
+            access,
+            metrics_token,
+            s3,
+            outbox,
+            lifecycles,
+            warnings,
+            draining,
+            stop,
+        } = parts;
         Self {
             engine,
             credentials,
@@ -87,6 +103,7 @@ impl Edge {
             guesses: Arc::default(),
             s3,
             outbox,
+            lifecycles,
             warnings: warnings.into(),
             draining,
             stop,

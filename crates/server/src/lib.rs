@@ -1,6 +1,7 @@
 //! The HTTP edge of abanico: serves AWS's SDKs, browsers and monitoring, and passes their requests on to the engine
 //! and the S3 endpoint. Owns no state that must last: that is in the engine or the outbox.
 
+mod absent_services;
 mod access;
 mod admission;
 mod authentication;
@@ -27,6 +28,7 @@ mod security_headers;
 mod serve;
 mod sessions;
 pub mod sigv4;
+mod sts;
 #[cfg(test)]
 mod testing;
 mod triggers;
@@ -36,7 +38,7 @@ mod webhooks;
 pub use access::Access;
 pub use authentication::{Credentials, MAX_API_BODY_BYTES};
 pub use axum::Router as HttpRouter;
-pub use edge::{S3Fallback, ServerParts, s3_fallback};
+pub use edge::{LifecycleCounts, S3Fallback, ServerParts, s3_fallback};
 pub use event_bus::{EVENT_SOURCE, EventBus};
 pub use event_delivery::{EventSink, RetryPolicy, deliver_events};
 pub use forwarded_jobs::MediaConvertJobs;

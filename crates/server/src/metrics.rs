@@ -78,7 +78,8 @@ async fn measure(edge: &Edge) -> Result<Response, Error> {
     let aside =
         edge.outbox.put_aside().await.map_err(|error| Error::internal("cannot list uploads", error))?;
     let put_aside = put_aside_by_place(&edge.engine.troubles().await?, aside.len());
-    let text = render(&counts, &running, dead.len(), &put_aside, &edge.counters);
+    let removed = (edge.lifecycles)();
+    let text = render(&counts, &running, dead.len(), &put_aside, removed, &edge.counters);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
@@ -96,6 +97,7 @@ fn render(
     running: &[JobRecord],
     dead_letters: usize,
     put_aside: &[(&str, u64)],
+    (expired, given_up): (u64, u64),
     http: &HttpCounters,
 ) -> String {
     let mut text = Text::default();
@@ -145,6 +147,14 @@ fn render(
     for (table, count) in put_aside {
         text.sample("abanico_records_put_aside", &[("table", table)], *count);
     }
+    text.head(
+        "abanico_lifecycle_removed_total",
+        "counter",
+        "Objects and unfinished uploads that lifecycles of buckets have removed.",
+    );
+    for (what, count) in [("object", expired), ("upload", given_up)] {
+        text.sample("abanico_lifecycle_removed_total", &[("what", what)], count);
+    }
     text.head("abanico_http_responses_total", "counter", "HTTP responses by status class.");
     for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&http.classes) {
         text.sample("abanico_http_responses_total", &[("class", class)], counter.load(Ordering::Relaxed));
@@ -187,6 +197,7 @@ mod tests {
             &[],
             5,
             &[("jobs", 2)],
+            (4, 1),
             &http,
         );
         for line in [
@@ -196,6 +207,8 @@ mod tests {
             "abanico_jobs_finished_total{result=\"error\"} 1",
             "abanico_dead_letters 5",
             "abanico_records_put_aside{table=\"jobs\"} 2",
+            "abanico_lifecycle_removed_total{what=\"object\"} 4",
+            "abanico_lifecycle_removed_total{what=\"upload\"} 1",
             "abanico_http_responses_total{class=\"4xx\"} 2",
             "# TYPE abanico_uptime_seconds gauge",
         ] {

@@ -41,6 +41,8 @@ struct Ledger {
 struct Stranger {
     since: Instant,
     leave: CancellationToken,
+    /// Whether it reads what is open to everyone.
+    is_guest: bool,
 }
 
 /// The place of one connection. It is free again when this is dropped.
@@ -85,7 +87,9 @@ impl Places {
         ledger.taken += 1;
         ledger.newest += 1;
         let (number, leave) = (ledger.newest, CancellationToken::new());
-        ledger.strangers.insert(number, Stranger { since: Instant::now(), leave: leave.clone() });
+        ledger
+            .strangers
+            .insert(number, Stranger { since: Instant::now(), leave: leave.clone(), is_guest: false });
         Ok(Place { inner: self.inner.clone(), number, leave })
     }
 
@@ -125,6 +129,18 @@ impl Place {
         if ledger.kept < self.inner.count - FOR_STRANGERS && ledger.strangers.remove(&self.number).is_some() {
             ledger.kept += 1;
         }
+    }
+
+    /// Notes that the connection reads what is open to everyone. It may last, and still has to make room.
+    pub(crate) fn welcome(&self) {
+        if let Some(stranger) = self.inner.ledger().strangers.get_mut(&self.number) {
+            stranger.is_guest = true;
+        }
+    }
+
+    /// Whether the connection has read what is open to everyone.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.inner.ledger().strangers.get(&self.number).is_some_and(|stranger| stranger.is_guest)
     }
 
     /// Whether the connection may still have to make room.
@@ -205,6 +221,19 @@ mod tests {
         taken.pop();
         next.await.unwrap();
         assert_eq!(begin.elapsed(), GRACE / 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guest_is_known_and_still_makes_room() {
+        let places = Places::new(2 * FOR_STRANGERS);
+        let taken = full(&places).await;
+        taken[0].welcome();
+        assert!(taken[0].is_guest() && taken[0].is_strange() && !taken[1].is_guest());
+        taken[1].welcome();
+        taken[1].keep();
+        assert!(!taken[1].is_strange(), "a guest may become known");
+        tokio::time::advance(GRACE).await;
+        assert!(places.try_take().is_err() && taken[0].leave.is_cancelled());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use axum::routing::{any, get, post};
 use http::{HeaderMap, Method, header};
 use tower::ServiceExt;
 
+use crate::absent_services::{absent_service, not_here};
 use crate::access::require_known_host;
 use crate::authentication::{require_media_convert, require_operator};
 use crate::edge::{Edge, ServerParts};
@@ -19,7 +20,7 @@ use crate::operations::{
 use crate::same_origin::require_same_origin;
 use crate::security_headers::add_security_headers;
 use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, download, events_stream, health, metrics};
+use crate::{console, dead_letters, download, events_stream, health, metrics, sts};
 
 /// The server's routes.
 pub struct Server;
@@ -132,16 +133,17 @@ async fn no_such_page() -> crate::error_table::Error {
 }
 
 /// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`. A form
-/// carries its signature in its body, and only S3 takes forms.
+/// carries its signature in its body, and only S3 takes forms. Where the host is a bucket, every path is a key.
 async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let (parts, body) = if path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/") {
-        return next.run(request).await;
-    } else {
-        request.into_parts()
-    };
-    let is_for_s3 = credential_scope(&parts).is_some_and(|scope| scope.service == "s3")
-        || is_form(&parts.method, &parts.headers);
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let is_of_bucket = edge.access.base_domains.bucket_of(&parts.headers).is_some();
+    let is_reserved = path.starts_with("/_abanico/") || path.starts_with("/2017-08-29/");
+    let is_for_s3 = (is_of_bucket || !is_reserved)
+        && match credential_scope(&parts) {
+            Some(scope) => scope.service == "s3",
+            None => is_of_bucket || is_form(&parts.method, &parts.headers),
+        };
     let request = Request::from_parts(parts, body);
     if is_for_s3 { s3(&edge, request).await } else { next.run(request).await }
 }
@@ -150,8 +152,13 @@ async fn s3_first(State(edge): State<Edge>, request: Request, next: Next) -> Res
 async fn everything_else(State(edge): State<Edge>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let scope = credential_scope(&parts);
-    if scope.as_ref().is_some_and(|scope| scope.service == "mediaconvert") {
-        return unknown::unknown(parts.method, parts.uri).await.into_response();
+    match scope.as_ref().map(|scope| scope.service.as_str()) {
+        Some("mediaconvert") => return unknown::unknown(parts.method, parts.uri).await.into_response(),
+        Some("sts") => return sts::answer(&edge, Request::from_parts(parts, body)).await,
+        _ => {}
+    }
+    if let Some(service) = absent_service(&parts) {
+        return not_here(&parts, &service);
     }
     let is_for_page = scope.is_none() && parts.uri.path() == "/" && wants_page(&parts.method, &parts.headers);
     // Other hosts may be buckets.

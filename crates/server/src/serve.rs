@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use abanico_s3::OnAdmission;
+use abanico_s3::{Admitted, OnAdmission};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -153,7 +153,10 @@ async fn connection(
         let (admitted, body_admission) = (admission.clone(), admission.clone());
         let mut request = request.map(|body| Body::new(GuardedBody::new(body, body_admission)));
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(OnAdmission::new(move || admitted.admit()));
+        request.extensions_mut().insert(OnAdmission::new(move |who| match who {
+            Admitted::Signer => admitted.admit(),
+            Admitted::Guest => admitted.welcome(),
+        }));
         request.extensions_mut().insert(admission);
         router.clone().oneshot(request)
     });
@@ -179,7 +182,7 @@ async fn connection(
             }
             () = patience.as_mut(), if !is_kept => {
                 let now = tokio::time::Instant::now();
-                if !place.is_strange() {
+                if !place.is_strange() || place.is_guest() {
                     is_kept = true;
                 } else if is_closing || !(is_known || has_head.is_cancelled()) {
                     return Ok(());

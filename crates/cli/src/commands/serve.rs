@@ -40,6 +40,9 @@ mod triggers;
 /// Pause between two looks for files that have been in the quarantine long enough.
 const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 
+/// Pause between two looks for objects that have expired.
+const LIFECYCLE_PAUSE: Duration = Duration::from_secs(3_600);
+
 /// Most connections to the listener for monitoring at once.
 const MONITORS: usize = 32;
 
@@ -156,6 +159,17 @@ async fn tidy(s3: LocalS3) {
     }
 }
 
+/// Removes what the buckets' lifecycles say, at the start and once an hour.
+async fn apply_lifecycles(s3: LocalS3) {
+    loop {
+        if let Err(error) = s3.apply_lifecycles().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot remove everything that has expired; trying again in an hour");
+        }
+        tokio::time::sleep(LIFECYCLE_PAUSE).await;
+    }
+}
+
 /// Starts everything. Once this returns, the port accepts connections.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     std::fs::create_dir_all(&config.data)
@@ -200,10 +214,18 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let parts = ServerParts {
         engine: engine.clone(),
         credentials: Credentials::new([pair.clone()]),
-        access: Access { hosts: config.hosts.clone(), trusted_proxies: config.trusted_proxies.clone() },
+        access: Access {
+            hosts: config.hosts.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            base_domains: config.s3.domains(&config.hosts)?,
+        },
         metrics_token: config.metrics.token.clone(),
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
+        lifecycles: {
+            let s3 = s3.clone();
+            Arc::new(move || s3.lifecycle_counts())
+        },
         warnings: toolbox.weaknesses.clone(),
         draining: draining.clone(),
         stop: stop.clone(),
@@ -223,7 +245,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (tidied, tidy_until) = (s3.clone(), stop.clone());
     tasks.spawn(async move {
         tokio::select! {
-            () = tidy(tidied) => {}
+            () = async { tokio::join!(tidy(tidied.clone()), apply_lifecycles(tidied.clone())); } => {}
             () = tidy_until.cancelled() => {}
         }
     });
@@ -272,8 +294,12 @@ fn warn_of(weaknesses: &[String]) {
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.
 async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<LocalS3> {
     let functions = config.triggers.iter().map(|trigger| trigger.id.clone()).collect();
-    let options =
-        Options { functions, region: config.region.clone(), quarantine_days: config.quarantine_days };
+    let options = Options {
+        functions,
+        region: config.region.clone(),
+        quarantine_days: config.quarantine_days,
+        base_domains: config.s3.domains(&config.hosts)?,
+    };
     let s3 =
         tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {
             let kind = error.kind();

@@ -89,6 +89,7 @@ fn not_implemented(name: &str) -> String {
 
 const NO_LOCKS: Rule = Harmless("no object is ever locked");
 const NO_CHARGE: Rule = Harmless("nobody is charged");
+const NO_OLD_VERSIONS: Rule = Harmless("no object has older versions or delete markers");
 const NO_VERSIONS: Rule = Harmless("AWS asks for it only where buckets have versions");
 /// Buckets have one owner, so these leave an object as it is.
 const OWNERS_ACLS: &[&str] = &["private", "bucket-owner-read", "bucket-owner-full-control"];
@@ -122,6 +123,12 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     ("DeleteObjects", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
     ("PutBucketCors", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
     ("PutObjectTagging", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
+    ("PutBucketAcl", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
+    ("PutBucketLifecycleConfiguration", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
+    ("PutBucketPolicy", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
+    ("PutBucketTagging", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
+    ("PutObjectAcl", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
+    ("PutPublicAccessBlock", "x-amz-sdk-checksum-algorithm", Only(ALGORITHMS, NotImplemented)),
     ("*", "x-amz-checksum-algorithm", Honoured),
     ("*", "x-amz-checksum-mode", Honoured),
     ("*", "x-amz-checksum-type", Honoured),
@@ -156,7 +163,9 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     // Access.
     ("*", "x-amz-acl", Only(OWNERS_ACLS, Acl)),
     ("CreateBucket", "x-amz-acl", Only(&["private"], BucketAcl)),
+    ("PutBucketAcl", "x-amz-acl", Only(&["private"], Acl)),
     ("*", "x-amz-grant-full-control", Refused(Acl)),
+    ("*", "x-amz-grant-write", Refused(Acl)),
     ("*", "x-amz-grant-read", Refused(Acl)),
     ("*", "x-amz-grant-read-acp", Refused(Acl)),
     ("*", "x-amz-grant-write-acp", Refused(Acl)),
@@ -170,6 +179,7 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     ("*", "x-amz-request-payer", NO_CHARGE),
     ("*", "x-amz-object-ownership", Only(&["BucketOwnerEnforced"], NotImplemented)),
     ("*", "x-amz-bucket-namespace", Only(&["global"], NotImplemented)),
+    ("*", "x-amz-confirm-remove-self-bucket-access", Harmless("no policy takes anything from the owner")),
     // Encryption.
     ("*", "x-amz-server-side-encryption", Only(&["AES256"], Encryption)),
     ("*", "x-amz-server-side-encryption-aws-kms-key-id", Refused(NotImplemented)),
@@ -205,6 +215,7 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     ("*", "x-amz-part-number-marker", Honoured),
     ("*", "x-amz-object-attributes", Honoured),
     ("*", "x-amz-optional-object-attributes", Harmless("no object is archived, so there is nothing to tell")),
+    ("*", "id", Honoured),
     ("*", "bucket-region", Honoured),
     ("*", "continuation-token", Honoured),
     ("*", "delimiter", Honoured),
@@ -220,6 +231,7 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     ("*", "prefix", Honoured),
     ("*", "start-after", Honoured),
     ("*", "upload-id-marker", Honoured),
+    ("*", "version-id-marker", Honoured),
     // Uploads in parts.
     ("*", "uploadId", Honoured),
     ("*", "x-amz-mp-object-size", Honoured),
@@ -235,6 +247,50 @@ pub(super) const ALL: &[(&str, &str, Rule)] = &[
     ("*", "CompleteMultipartUpload.Part.ChecksumXXHASH64", Refused(NotImplemented)),
     ("*", "CompleteMultipartUpload.Part.ChecksumXXHASH3", Refused(NotImplemented)),
     ("*", "CompleteMultipartUpload.Part.ChecksumXXHASH128", Refused(NotImplemented)),
+    // Lifecycles.
+    ("*", "x-amz-transition-default-minimum-object-size", Harmless("there are no transitions")),
+    ("*", "LifecycleConfiguration.Rule.Expiration.Date", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Expiration.Days", Honoured),
+    ("*", "LifecycleConfiguration.Rule.ID", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Prefix", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.Prefix", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.Tag.Key", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.Tag.Value", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.ObjectSizeGreaterThan", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.ObjectSizeLessThan", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.And.Prefix", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.And.Tag.Key", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.And.Tag.Value", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.And.ObjectSizeGreaterThan", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Filter.And.ObjectSizeLessThan", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Status", Honoured),
+    ("*", "LifecycleConfiguration.Rule.AbortIncompleteMultipartUpload.DaysAfterInitiation", Honoured),
+    ("*", "LifecycleConfiguration.Rule.Expiration.ExpiredObjectDeleteMarker", NO_OLD_VERSIONS),
+    ("*", "LifecycleConfiguration.Rule.NoncurrentVersionExpiration.NoncurrentDays", NO_OLD_VERSIONS),
+    ("*", "LifecycleConfiguration.Rule.NoncurrentVersionExpiration.NewerNoncurrentVersions", NO_OLD_VERSIONS),
+    ("*", "LifecycleConfiguration.Rule.Transition.Date", Refused(NotImplemented)),
+    ("*", "LifecycleConfiguration.Rule.Transition.Days", Refused(NotImplemented)),
+    ("*", "LifecycleConfiguration.Rule.Transition.StorageClass", Refused(NotImplemented)),
+    ("*", "LifecycleConfiguration.Rule.NoncurrentVersionTransition.NoncurrentDays", Refused(NotImplemented)),
+    ("*", "LifecycleConfiguration.Rule.NoncurrentVersionTransition.StorageClass", Refused(NotImplemented)),
+    (
+        "*",
+        "LifecycleConfiguration.Rule.NoncurrentVersionTransition.NewerNoncurrentVersions",
+        Refused(NotImplemented),
+    ),
+    // Access control lists and public-access blocks.
+    ("*", "AccessControlPolicy.AccessControlList.Grant.Grantee.DisplayName", Honoured),
+    ("*", "AccessControlPolicy.AccessControlList.Grant.Grantee.EmailAddress", Honoured),
+    ("*", "AccessControlPolicy.AccessControlList.Grant.Grantee.ID", Honoured),
+    ("*", "AccessControlPolicy.AccessControlList.Grant.Grantee.xsi:type", Honoured),
+    ("*", "AccessControlPolicy.AccessControlList.Grant.Grantee.URI", Honoured),
+    ("*", "AccessControlPolicy.AccessControlList.Grant.Permission", Honoured),
+    ("*", "AccessControlPolicy.Owner.DisplayName", Honoured),
+    ("*", "AccessControlPolicy.Owner.ID", Honoured),
+    ("*", "PublicAccessBlockConfiguration.BlockPublicAcls", Honoured),
+    ("*", "PublicAccessBlockConfiguration.IgnorePublicAcls", Honoured),
+    ("*", "PublicAccessBlockConfiguration.BlockPublicPolicy", Honoured),
+    ("*", "PublicAccessBlockConfiguration.RestrictPublicBuckets", Honoured),
     // Other documents.
     ("*", "Delete.Object.Key", Honoured),
     ("*", "Delete.Object.VersionId", Honoured),

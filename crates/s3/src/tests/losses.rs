@@ -503,7 +503,8 @@ async fn folder_of_an_older_version_gets_its_labels() {
              DROP TABLE publications; DROP TABLE staged; DROP TABLE replaced;
              DROP INDEX objects_without_label;
              ALTER TABLE objects DROP COLUMN label; ALTER TABLE objects DROP COLUMN sum;
-             ALTER TABLE parts DROP COLUMN label; PRAGMA user_version = 1;",
+             ALTER TABLE parts DROP COLUMN label; ALTER TABLE buckets DROP COLUMN settings;
+             PRAGMA user_version = 1;",
         )
         .unwrap();
     drop(index);

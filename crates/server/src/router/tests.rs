@@ -80,6 +80,7 @@ async fn fixture() -> Fixture {
         metrics_token: Some("scrape".to_owned()),
         s3: crate::s3_fallback(s3),
         outbox: Arc::new(Dead(Mutex::new(vec![7]))),
+        lifecycles: Arc::new(|| (0, 0)),
         warnings: Vec::new(),
         draining: draining.clone(),
         stop: stop.clone(),
@@ -221,6 +222,77 @@ async fn requests_reach_their_service() {
     assert_eq!(send("GET", "/healthz").await, "ok\n");
     let jobs = fixture.signed("GET", "/2017-08-29/jobs", String::new()).await;
     assert_eq!(jobs.json(), json!({"jobs": []}), "clients can follow jobs until the server stops");
+}
+
+#[tokio::test]
+async fn caller_learns_whose_its_credentials_are() {
+    let fixture = fixture().await;
+    let ask = |keys, body: &str| signed(plain("POST", "/", body.to_owned()), keys, "sts");
+    let who = "Action=GetCallerIdentity&Version=2011-06-15";
+    let told = fixture.send(ask(KEY, who)).await;
+    assert_eq!(
+        (told.status, &told.headers["content-type"]),
+        (200, &http::HeaderValue::from_static("text/xml"))
+    );
+    assert!(told.text.contains("<Arn>arn:aws:iam::000000000000:root</Arn>"), "{}", told.text);
+    let id = told.headers["x-amzn-requestid"].to_str().unwrap();
+    assert!(told.text.contains(&format!("<RequestId>{id}</RequestId>")), "{}", told.text);
+    let by_query = plain("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", String::new());
+    assert_eq!(fixture.send(signed(by_query, KEY, "sts")).await.status, 200);
+    for (keys, body, status, code) in [
+        ((KEY.0, "guess"), who, 403, "SignatureDoesNotMatch"),
+        (("AKIAOTHER", "x"), who, 403, "InvalidClientTokenId"),
+        (KEY, "Action=AssumeRole", 501, "NotImplemented"),
+        (KEY, "Version=2011-06-15", 400, "MissingAction"),
+    ] {
+        let refused = fixture.send(ask(keys, body)).await;
+        assert_eq!(refused.status, status, "{}", refused.text);
+        assert!(refused.text.contains(&format!("<Code>{code}</Code>")), "{}", refused.text);
+    }
+}
+
+#[tokio::test]
+async fn other_services_are_not_here() {
+    let fixture = fixture().await;
+    let refused = fixture.send(signed(plain("POST", "/", "{}".to_owned()), KEY, "dynamodb")).await;
+    assert_eq!(refused.code(), (501, "NotImplemented"));
+    assert!(refused.json()["message"].as_str().unwrap().contains("no service `dynamodb`"));
+    let by_target = plain("POST", "/", String::new());
+    let mut by_target = by_target.map(Body::from);
+    by_target.headers_mut().insert("x-amz-target", "AmazonSQS.SendMessage".parse().unwrap());
+    assert_eq!(fixture.send(by_target).await.json()["__type"], "NotImplemented");
+}
+
+#[tokio::test]
+async fn host_of_a_bucket_leads_to_s3_alone() {
+    let fixture = fixture().await;
+    let at = |method: &str, host: &str, path: &str| {
+        let mut request = plain(method, path, String::new());
+        request.headers_mut().insert("host", host.parse().unwrap());
+        request
+    };
+    let (bucket, server) = ("renditions.s3.localhost:4566", "localhost:4566");
+    for (method, path) in [
+        ("GET", "/metrics"),
+        ("GET", "/"),
+        ("OPTIONS", "/readyz"),
+        ("GET", "/_abanico/jobs"),
+        ("GET", "/_abanico/"),
+        ("POST", "/_abanico/login"),
+        ("POST", "/2017-08-29/jobs"),
+    ] {
+        let unsigned = fixture.send(at(method, bucket, path).map(Body::from)).await;
+        assert_eq!(unsigned.text, format!("s3 {method} {path}"));
+        let for_s3 = fixture.send(signed(at(method, bucket, path), KEY, "s3")).await;
+        assert_eq!(for_s3.text, format!("s3 {method} {path}"));
+        let by_path = fixture.send(at(method, server, path).map(Body::from)).await;
+        assert_eq!(by_path.text.starts_with("s3 "), path == "/", "{path}: {}", by_path.text);
+    }
+    let mut page = at("GET", bucket, "/").map(Body::from);
+    page.headers_mut().insert("accept", "text/html".parse().unwrap());
+    assert_eq!(fixture.send(page).await.text, "s3 GET /");
+    let api = fixture.send(signed(at("GET", bucket, "/2017-08-29/jobs"), KEY, "mediaconvert")).await;
+    assert_eq!(api.json(), json!({"jobs": []}), "an API call says in its signature what it is for");
 }
 
 /// What a browser knows of its session.

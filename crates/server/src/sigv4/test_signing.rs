@@ -17,7 +17,7 @@ pub(crate) fn signed(
     let (mut parts, body) = request.into_parts();
     let now_s = epoch_s(SystemTime::now());
     let time = write_time(now_s);
-    parts.headers.insert("host", HeaderValue::from_static("127.0.0.1"));
+    parts.headers.entry("host").or_insert(HeaderValue::from_static("127.0.0.1"));
     parts.headers.insert("x-amz-date", HeaderValue::from_str(&time).unwrap());
     let (region, service) = ("us-east-1".to_owned(), service.to_owned());
     let scope = Scope { access_key: key.to_owned(), date: time[..8].to_owned(), region, service };

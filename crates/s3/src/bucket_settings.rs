@@ -1,0 +1,105 @@
+//! What is set about a bucket besides its CORS and notification rules: tags, a policy, public-access blocks and a
+//! lifecycle. It keeps a copy in memory, so that requests for objects need not ask the index.
+//!
+//! It decides nothing: what the settings mean is in their own files.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use crate::LocalS3;
+use crate::access_block::AccessBlock;
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::lifecycle::Lifecycle;
+use crate::policy::Policy;
+use crate::record::{from_text, to_text};
+
+/// The settings of a bucket, as the index stores them.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_block: Option<AccessBlock>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Lifecycle>,
+}
+
+/// The settings of all buckets that have some.
+#[derive(Default)]
+pub(crate) struct KnownSettings(RwLock<BTreeMap<String, Arc<Settings>>>);
+
+impl KnownSettings {
+    /// Reads the settings of all buckets. What cannot be read counts as not set, which opens nothing and deletes nothing.
+    pub(crate) fn read(&self, index: &Index) -> Result<()> {
+        // Held while the index is read: of two changes at once, the one that reads later also stays.
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let rows: Vec<(String, String)> = index.read_now(|reader| {
+            let sql = "SELECT name, settings FROM buckets WHERE settings IS NOT NULL";
+            let mut statement = reader.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })?;
+        let mut known = BTreeMap::new();
+        for (bucket, text) in rows {
+            match from_text::<Settings>(&text) {
+                Ok(settings) => drop(known.insert(bucket, Arc::new(settings))),
+                Err(error) => tracing::warn!(
+                    bucket,
+                    error = &error as &dyn std::error::Error,
+                    "cannot read what is set about a bucket: its policy and its lifecycle have no effect"
+                ),
+            }
+        }
+        *all = known;
+        Ok(())
+    }
+
+    /// Returns the settings of a bucket, if it has some.
+    pub(crate) fn of(&self, bucket: &str) -> Option<Arc<Settings>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
+    }
+
+    /// Returns all settings.
+    pub(crate) fn all(&self) -> BTreeMap<String, Arc<Settings>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Reads the settings of a bucket. Fails if it does not exist.
+pub(crate) fn stored(connection: &Connection, bucket: &str) -> Result<Settings> {
+    let mut statement = connection.prepare_cached("SELECT settings FROM buckets WHERE name = ?1")?;
+    let text: Option<Option<String>> = statement.query_row([bucket], |row| row.get(0)).optional()?;
+    let text = text.ok_or_else(|| Error::no_such_bucket(bucket))?;
+    Ok(text.map(|text| from_text(&text)).transpose()?.unwrap_or_default())
+}
+
+impl LocalS3 {
+    /// Returns the settings of a bucket. Fails if it does not exist.
+    pub(crate) async fn settings(&self, bucket: String) -> Result<Settings> {
+        self.inner.index.read(move |reader| stored(reader, &bucket)).await
+    }
+
+    /// Changes the settings of a bucket in one transaction. Fails if it does not exist, and if `change` does.
+    pub(crate) async fn set(
+        &self,
+        bucket: String,
+        change: impl FnOnce(&mut Settings) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let write = self.change_buckets(move |transaction| {
+            let mut settings = stored(transaction, &bucket)?;
+            change(&mut settings)?;
+            let text = (settings != Settings::default()).then(|| to_text(&settings));
+            let sql = "UPDATE buckets SET settings = ?2 WHERE name = ?1";
+            transaction.execute(sql, params![bucket, text])?;
+            Ok(())
+        });
+        write.await
+    }
+}
