@@ -274,3 +274,22 @@ def test_malformed_document_is_not_in_the_log(stocked: Server) -> None:
     answer = ask(stocked, "POST", "/things?delete=", {}, b"<Delete><Object><Key>whispered-words</Key></Delete>")
     assert (answer.status, answer.code) == (400, "MalformedXML")
     assert answer.headers["x-amz-request-id"] in stocked.log() and "whispered-words" not in stocked.log()
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [("answers/a+b", "a b"), ("answers/a%20b", "a b"), ("answers/a%2Bb", "a+b"), ("answers%2Fa+b?versionId=null", "a b"), ("answers/a%2520b", "a%20b")],
+)
+def test_plus_in_the_source_of_a_copy_is_a_space(stocked: Server, written: str, wanted: str) -> None:
+    for name in ("a b", "a+b", "a%20b"):
+        stocked.s3.put_object(Bucket="things", Key=f"answers/{name}", Body=name.encode())
+    copied = ask(stocked, "PUT", "/things/answers/copied", {"x-amz-copy-source": f"/things/{written}"})
+    assert copied.status == 200, copied.body
+    assert stocked.s3.get_object(Bucket="things", Key="answers/copied")["Body"].read().decode() == wanted
+    place = {"Bucket": "things", "Key": "answers/parts"}
+    upload = stocked.s3.create_multipart_upload(**place)["UploadId"]
+    part = ask(stocked, "PUT", f"/things/answers/parts?partNumber=1&uploadId={upload}", {"x-amz-copy-source": f"/things/{written}"})
+    assert part.status == 200, part.body
+    listed = {"Parts": [{"PartNumber": 1, "ETag": re.search(r"<ETag>(.*)</ETag>", part.body.decode())[1].replace("&quot;", '"')}]}
+    stocked.s3.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=listed)
+    assert stocked.s3.get_object(**place)["Body"].read().decode() == wanted

@@ -1,5 +1,6 @@
 //! CopyObject: makes a second object of the same blobs. It reads the object only for a checksum that the client wants.
 
+use http::header::{HeaderMap, HeaderName};
 use rusqlite::Transaction;
 use s3s::S3ErrorCode;
 use s3s::dto::{
@@ -17,6 +18,19 @@ use crate::get::{BodyParts, checksum_type, timestamp};
 use crate::index::blocking;
 use crate::put::{attributes, check_key};
 use crate::record::{Attributes, StoredObject, object};
+
+/// Header with the source of a copy.
+const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+
+/// Reads a `+` in the source of a copy as a space, as in a form, which is what AWS does: clients that send a plus sign as
+/// it is get `NoSuchKey` there (aws/aws-cli issue 614), and others write a space that way. `s3s` leaves it a `+`.
+pub(crate) fn with_spaces(headers: &HeaderMap, source: CopySource) -> Result<CopySource> {
+    let text = headers.get(COPY_SOURCE).and_then(|text| std::str::from_utf8(text.as_bytes()).ok());
+    let Some(text) = text.filter(|text| text.contains('+')) else { return Ok(source) };
+    CopySource::parse(&text.replace('+', "%20")).map_err(|_| {
+        Error::refused(S3ErrorCode::InvalidArgument, "Copy Source must mention the source bucket and key")
+    })
+}
 
 /// Returns the bucket and key of a copy's source.
 pub(crate) fn source_of(source: CopySource) -> Result<(String, String)> {

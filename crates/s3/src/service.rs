@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use crate::answers::{name, request_id, strip, unquote};
 use crate::browser::{disarm, is_navigation};
 use crate::conditions::WriteConditions;
+use crate::copy::with_spaces;
 use crate::cors::{CrossOrigin, no_preflight};
 use crate::document::{Verdict, judged};
 use crate::door::{Door, Refusal, door, query_names};
@@ -52,7 +53,18 @@ macro_rules! operations {
 
             async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
                 let target = target_conditions(&request.headers)?;
-                Ok(S3Response::new(self.copy_if(request.input, target).await?))
+                let mut input = request.input;
+                input.copy_source = with_spaces(&request.headers, input.copy_source)?;
+                Ok(S3Response::new(self.copy_if(input, target).await?))
+            }
+
+            async fn upload_part_copy(
+                &self,
+                request: S3Request<UploadPartCopyInput>,
+            ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+                let mut input = request.input;
+                input.copy_source = with_spaces(&request.headers, input.copy_source)?;
+                Ok(S3Response::new(self.copy_part(input).await?))
             }
 
             async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -137,7 +149,6 @@ macro_rules! operations {
 
 operations! { {
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput => begin_upload;
-    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput => copy_part;
     list_parts(ListPartsInput) -> ListPartsOutput => upload_parts;
     list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput => uploads;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput => attributes;
