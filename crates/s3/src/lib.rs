@@ -45,6 +45,7 @@ mod service;
 mod sieve;
 mod snapshot;
 mod stocktaking;
+mod storage;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ pub use opening::{checkpoint_database, lock_folder};
 pub use outbox::{Outbox, OutboxEntry};
 pub use service::{OnAdmission, S3HttpService};
 pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
+pub use storage::{BucketUse, Held, StorageUse};
 
 use blobs::Blobs;
 use error::Result;
@@ -81,12 +83,15 @@ pub struct Options {
     pub region: String,
     /// How many days files that nothing uses stay in the quarantine.
     pub quarantine_days: u32,
+    /// After how many days without a new part an incomplete upload is aborted; 0 aborts none.
+    pub upload_days: u32,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`, a week of quarantine.
+    /// No functions, region `us-east-1`, a week of quarantine, a week for uploads.
     fn default() -> Self {
-        Self { functions: Vec::new(), region: "us-east-1".to_owned(), quarantine_days: 7 }
+        let region = "us-east-1".to_owned();
+        Self { functions: Vec::new(), region, quarantine_days: 7, upload_days: 7 }
     }
 }
 

@@ -27,6 +27,7 @@ mod security_headers;
 mod serve;
 mod sessions;
 pub mod sigv4;
+mod storage;
 #[cfg(test)]
 mod testing;
 mod triggers;
@@ -42,6 +43,7 @@ pub use event_delivery::{EventSink, RetryPolicy, deliver_events};
 pub use forwarded_jobs::MediaConvertJobs;
 pub use router::Server;
 pub use serve::{ServeLimits, serve, serve_within};
+pub use storage::{Freed, RoomUse, free_objects, room_uses};
 pub use triggers::{EngineSubmitter, run_triggers};
 pub use upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
 pub use webhooks::{Webhook, WebhookError};

@@ -5,6 +5,8 @@
 //! ones a grace period, in which it still answers and which a second SIGINT ends; interrupted jobs continue at the next
 //! start.
 
+mod upkeep;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -35,9 +37,6 @@ use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
 use crate::running_server::Announcement;
 use crate::signals::Signals;
-
-/// Pause between two looks for files that have been in the quarantine long enough.
-const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Most connections to the listener for monitoring at once.
 const MONITORS: usize = 32;
@@ -135,26 +134,6 @@ async fn close(s3: &LocalS3, jobs: std::path::PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps the folder of objects in order: gives labels to objects of an older version, and empties the quarantine.
-async fn tidy(s3: LocalS3) {
-    match s3.write_missing_labels().await {
-        Ok(0) => {}
-        Ok(objects) => tracing::info!(objects, "wrote the labels of objects that had none"),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot write the labels of all objects"
-            );
-        }
-    }
-    loop {
-        tokio::time::sleep(TIDY_PAUSE).await;
-        if let Err(error) = s3.purge_quarantine().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the quarantine");
-        }
-    }
-}
-
 /// Starts everything. Once this returns, the port accepts connections.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     std::fs::create_dir_all(&config.data)
@@ -186,6 +165,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         sandboxing: toolbox.sandboxing.clone(),
         web: config.web_inputs.open()?,
         room_patience: Duration::from_secs(config.engine.room_seconds),
+        retention: config.retention.of_engine(),
     };
     let store = Arc::new(router(config, &s3));
     let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
@@ -201,6 +181,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics_token: config.metrics.token.clone(),
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
+        objects: Some(s3.clone()),
         warnings: toolbox.weaknesses.clone(),
         draining: draining.clone(),
         stop: stop.clone(),
@@ -218,12 +199,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let functions = functions(config)?;
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
     tasks.spawn(run_triggers(outbox, functions, submitter, draining.clone()));
-    let (tidied, tidy_until) = (s3.clone(), stop.clone());
+    let (upkeep, until) = (upkeep::keep_in_order(s3.clone(), engine.clone()), stop.clone());
     tasks.spawn(async move {
-        tokio::select! {
-            () = tidy(tidied) => {}
-            () = tidy_until.cancelled() => {}
-        }
+        until.run_until_cancelled(upkeep).await;
     });
     let (router, monitoring) = Server::with_monitoring(parts);
     let limits =
@@ -270,8 +248,12 @@ fn warn_of(weaknesses: &[String]) {
 /// Opens the S3 endpoint with its buckets and triggers, and finds uploads that have no job yet.
 async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<LocalS3> {
     let functions = config.triggers.iter().map(|trigger| trigger.id.clone()).collect();
-    let options =
-        Options { functions, region: config.region.clone(), quarantine_days: config.quarantine_days };
+    let options = Options {
+        functions,
+        region: config.region.clone(),
+        quarantine_days: config.quarantine_days,
+        upload_days: config.retention.upload_days,
+    };
     let s3 =
         tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {
             let kind = error.kind();

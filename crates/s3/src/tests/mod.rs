@@ -11,6 +11,7 @@ mod notices;
 mod publications;
 mod puts;
 mod reading;
+mod storage;
 
 use std::path::Path;
 
