@@ -76,9 +76,15 @@ def used(server: Server, clips: Clips) -> Server:
 
 
 def test_stopped_and_running_server_tell_the_same_room(used: Server) -> None:
+    old = used.data / "s3" / "quarantine" / "2020-01-01T00-00-00.000Z"
+    old.mkdir(parents=True)
+    (old / "stray").write_bytes(b"12345")
     stopped = gc(used)
+    assert (row(stopped, "quarantine")["bytes"], row(stopped, "quarantine")["freeableBytes"]) == (5, 5)
+    assert (old / "stray").exists(), "without --free, nothing is deleted"
     used.start()
     running = gc(used)
+    assert not old.exists(), "the start of a server empties the quarantine"
     for answer in (stopped, running):
         uploads = row(answer, "incomplete uploads")
         assert (uploads["count"], uploads["bytes"], uploads["freeableBytes"]) == (2, 2000, 1000)

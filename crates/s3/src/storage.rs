@@ -80,11 +80,19 @@ impl LocalS3 {
     /// # Errors
     /// Fails on a disk error.
     pub async fn storage_use(&self) -> Result<StorageUse, Error> {
-        let s3 = self.clone();
-        blocking(move || s3.storage_use_now()).await
+        self.storage_use_with(self.inner.options.quarantine_days).await
     }
 
-    fn storage_use_now(&self) -> Result<StorageUse> {
+    /// Like [`Self::storage_use`], as if files stayed in the quarantine for this many days.
+    ///
+    /// # Errors
+    /// Fails on a disk error.
+    pub async fn storage_use_with(&self, quarantine_days: u32) -> Result<StorageUse, Error> {
+        let s3 = self.clone();
+        blocking(move || s3.storage_use_now(quarantine_days)).await
+    }
+
+    fn storage_use_now(&self, quarantine_days: u32) -> Result<StorageUse> {
         let (buckets, open, unused) = self
             .inner
             .index
@@ -102,7 +110,7 @@ impl LocalS3 {
         let unused_blobs = Held { count: unused.len() as u64, bytes: unused_bytes, removable_bytes };
         let root = self.inner.blobs.root();
         let (files, all_bytes) = quarantine::held(root, None)?;
-        let (_, old_bytes) = quarantine::held(root, Some(self.inner.options.quarantine_days))?;
+        let (_, old_bytes) = quarantine::held(root, Some(quarantine_days))?;
         let quarantine = Held { count: files, bytes: all_bytes, removable_bytes: old_bytes };
         Ok(StorageUse { buckets, uploads, unused_blobs, quarantine, index_bytes: index_bytes(root) })
     }

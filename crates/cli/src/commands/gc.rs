@@ -36,7 +36,8 @@ pub async fn run(arguments: Gc) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(arguments.config.as_deref())?;
     let options = Options {
-        quarantine_days: config.quarantine_days,
+        // Opening the folder empties the quarantine of what is older.
+        quarantine_days: if arguments.free { config.quarantine_days } else { u32::MAX },
         upload_days: config.retention.upload_days,
         ..Options::default()
     };
@@ -72,7 +73,7 @@ async fn of_stopped(s3: &LocalS3, config: &Config, data: &Path, free: bool) -> a
     let engine = data.join("engine");
     let kept = engine.join("results");
     if !engine.join("jobs.sqlite").exists() {
-        let objects = s3.storage_use().await?;
+        let objects = s3.storage_use_with(config.quarantine_days).await?;
         let room = room_uses(Some(&objects), &EngineStorage::default(), false);
         return Ok(Report { room, freed: None });
     }
@@ -88,7 +89,7 @@ async fn of_stopped(s3: &LocalS3, config: &Config, data: &Path, free: bool) -> a
             kept_encode_bytes: expired.encode_bytes,
         });
     }
-    let objects = s3.storage_use().await?;
+    let objects = s3.storage_use_with(config.quarantine_days).await?;
     let engine = tokio::task::spawn_blocking(move || EngineStorage::of(&engine, &kept)).await??;
     Ok(Report { room: room_uses(Some(&objects), &engine, false), freed })
 }
