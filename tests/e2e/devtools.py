@@ -112,6 +112,13 @@ class Page:
             assert time.monotonic() < end, f"{condition}: not within {seconds} s; the page shows {self.text()!r}"
             time.sleep(0.1)
 
+    def look(self, width: int, scheme: str) -> None:
+        """Makes the page as wide as this, and light or dark."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self._browser.call("Emulation.setDeviceMetricsOverride", self._session, **size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._browser.call("Emulation.setEmulatedMedia", self._session, features=features)
+
     def text(self) -> str:
         """What a person reads on the page."""
         return self.run("document.body ? document.body.innerText : ''")

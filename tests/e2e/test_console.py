@@ -111,6 +111,8 @@ def routes(server: Server, job: str) -> list[tuple[str, str]]:
         ("GET", f"/_abanico/jobs/{job}/progress"),
         ("GET", "/_abanico/events"),
         ("GET", "/_abanico/dead-letters"),
+        ("GET", "/_abanico/storage"),
+        ("POST", "/_abanico/storage/free"),
         ("GET", "/_abanico/download?url=s3://uploads/film.mp4"),
         ("POST", f"/_abanico/dead-letters/{letter['id']}/replay"),
         ("POST", "/_abanico/login"),
@@ -177,6 +179,43 @@ def test_operator_logs_in_watches_downloads_and_logs_out(console: Server, browse
     assert page.run("sessionStorage.length") == 0
     eventually(lambda: ask(console, "GET", "/_abanico/jobs", secrets)[0] == 403, 30, "the session ends")
     assert not [cookie for cookie in browser.call("Storage.getCookies")["cookies"] if "abanico" in cookie["name"]]
+
+
+CONTRAST = (Path(__file__).with_name("javascript") / "contrast.js").read_text()
+
+
+def faint(page: Page, width: int, scheme: str) -> list[dict]:
+    """What has too little contrast on the page at this width, light or dark."""
+    page.look(width, scheme)
+    page.wait(f"innerWidth === {width} && matchMedia('(prefers-color-scheme: {scheme})').matches")
+    measured = page.run(CONTRAST)
+    assert measured["texts"] > 3 and measured["isDark"] == (scheme == "dark"), measured
+    return measured["found"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1100])
+def test_console_can_be_read(console: Server, browser: Browser, width: int, scheme: str) -> None:
+    if not console.jobs_of("bad.mp4"):
+        console.s3.put_object(Bucket="uploads", Key="bad.mp4", Body=b"no film")
+        assert console.wait_job("bad.mp4")["Status"] == "ERROR"
+    waiting_job(console)
+    page = browser.open(console.endpoint + "/")
+    page.wait("document.getElementById('login') && !document.getElementById('login').hidden")
+    page.run("document.getElementById('secret').value = 'wrong'; document.querySelector('#login button').click()")
+    page.wait("document.getElementById('login-error').textContent !== ''")
+    assert faint(page, width, scheme) == []
+    page = log_in(browser, console)
+    page.wait("['COMPLETE', 'ERROR', 'SUBMITTED'].every((status) => document.getElementById('jobs').innerText.includes(status))")
+    assert faint(page, width, scheme) == []
+
+
+def test_faint_text_is_found(console: Server, browser: Browser) -> None:
+    page = log_in(browser, console)
+    page.run("document.querySelector('h1').style.color = '#999'; document.getElementById('more').hidden = false")
+    page.run("document.getElementById('more').style.borderColor = '#0001'")
+    found = [one["what"].split(" of ")[0] for one in faint(page, 1100, "light")]
+    assert found == ["text", "border"], "the check can fail"
 
 
 def test_open_stream_ends_with_the_session(console: Server, browser: Browser) -> None:

@@ -64,7 +64,7 @@ def code(text: str) -> list[str]:
         lines = block.splitlines()
         is_session = any(line.startswith("$ ") for line in lines)
         spans += [line.removeprefix("$ ") for line in lines if line.startswith("$ ") or not is_session]
-    return [part.strip() for span in spans for part in span.split("&&")]
+    return [part.strip() for span in spans for part in span.split("&&") if part.strip()]
 
 
 def section(text: str, heading: str) -> str:
@@ -411,6 +411,7 @@ STRUCTURES = {
     "Config": "top",
     "EngineConfig": "engine",
     "S3Config": "s3",
+    "RetentionConfig": "retention",
     "MetricsConfig": "metrics",
     "MediaConvertConfig": "mediaconvert",
     "BucketConfig": "bucket",

@@ -55,6 +55,8 @@ pub enum Command {
     DeadLetters(DeadLetters),
     /// List stored records that cannot be read and were put aside; show, put back or drop one.
     Records(Records),
+    /// Say what takes room in the data folder, and free what nobody needs.
+    Gc(Gc),
     /// Check the objects of a stopped server, and rebuild a lost index.
     S3(S3),
     /// Back up the data folder, also while the server runs.
@@ -264,6 +266,28 @@ pub enum RecordAction {
         /// Number of the record.
         id: i64,
     },
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Data folder of the server, running or stopped.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    /// Free what can be freed: what the configuration lets expire, all kept encodes, files that no object uses, and what
+    /// ended jobs left. Without it, nothing is changed.
+    #[arg(long)]
+    pub free: bool,
+    /// Folder of outputs of `abanico transcode` to look at too, for what killed runs left there; repeatable.
+    #[arg(long, value_name = "DIR")]
+    pub outputs: Vec<PathBuf>,
+    /// Configuration file that says how long things are kept; a running server has its own. Default: `abanico.toml` if it
+    /// exists.
+    #[arg(long, env = "ABANICO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `s3`.

@@ -7,6 +7,7 @@ pub mod client_command;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
+pub mod gc;
 pub mod inspect;
 pub mod local;
 pub mod own_user;

@@ -1,7 +1,8 @@
-//! Reads the configuration from `abanico.toml`, fills in the defaults, and takes the engine's settings from the
-//! environment too. An unknown key is an error that names the key. Secrets are never printed.
+//! Reads the configuration from `abanico.toml`, fills in the defaults, and takes the settings of the engine and of
+//! retention from the environment too. An unknown key is an error that names the key. Secrets are never printed.
 
 mod environment;
+mod retention;
 mod s3;
 mod sandbox;
 mod web_inputs;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
+pub use retention::RetentionConfig;
 pub use s3::S3Config;
 pub use sandbox::SandboxMode;
 pub use web_inputs::WebInputsConfig;
@@ -44,6 +46,8 @@ pub struct Config {
     pub max_connections: Option<u64>,
     /// How many days files that nothing uses stay in the quarantine.
     pub quarantine_days: u32,
+    /// How long what is finished is kept.
+    pub retention: RetentionConfig,
     /// User that a server started by root becomes.
     pub user: Option<String>,
     /// The engine, as a table or just a name.
@@ -287,6 +291,7 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             max_connections: None,
             quarantine_days: 7,
+            retention: RetentionConfig::default(),
             user: None,
             engine: EngineConfig::default(),
             mediaconvert: None,
@@ -311,7 +316,7 @@ impl Default for Config {
 
 impl Config {
     /// Reads the file `named`, otherwise `abanico.toml` if it exists. Without a file, takes the defaults. Variables
-    /// that begin with `ABANICO_ENGINE_` win over `[engine]`.
+    /// that begin with `ABANICO_ENGINE_` win over `[engine]`, and those with `ABANICO_RETENTION_` over `[retention]`.
     ///
     /// # Errors
     /// Fails if the file cannot be read or is invalid. The message says where.
@@ -321,9 +326,11 @@ impl Config {
             Some(path) => Self::read(path)?,
             None => (Self::default(), toml::Table::new()),
         };
-        let variables = std::env::vars_os()
-            .map(|(name, text)| (name.to_string_lossy().into_owned(), text.to_string_lossy().into_owned()));
-        config.engine = environment::engine(&table, variables)?;
+        let variables: Vec<(String, String)> = std::env::vars_os()
+            .map(|(name, text)| (name.to_string_lossy().into_owned(), text.to_string_lossy().into_owned()))
+            .collect();
+        config.engine = environment::engine(&table, &variables)?;
+        config.retention = environment::retention(&table, &variables)?;
         Self::checked(config)
     }
 

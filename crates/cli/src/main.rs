@@ -49,6 +49,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
             Command::Records(records) => commands::records::run(&records),
+            Command::Gc(gc) => commands::gc::run(gc).await,
             Command::S3(s3) => commands::s3::run(s3).await,
             Command::Backup(backup) => commands::backup::run(backup).await,
             Command::Restore(restore) => commands::backup::put_back(restore).await,

@@ -22,6 +22,8 @@ use crate::failure::{Hinted, WORK_FAILED};
 const FILE: &str = "server.json";
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to do what it is asked.
+const WORK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What a server says of itself.
 #[derive(Serialize, Deserialize)]
@@ -105,7 +107,7 @@ impl RunningServer {
     /// # Errors
     /// As [`Self::get`].
     pub async fn post(&self, path: &str) -> anyhow::Result<Value> {
-        self.send(self.client.post(format!("{}{path}", self.endpoint))).await
+        self.send(self.client.post(format!("{}{path}", self.endpoint)).timeout(WORK_TIMEOUT)).await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {

@@ -5,6 +5,7 @@
 //! is put aside by whoever meets it, and stops nothing else.
 
 mod check;
+mod expiry;
 mod mark;
 mod put_aside;
 mod sealed;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use check::{CHECK_PATIENCE, DatabaseCheck};
 pub(crate) use check::{damaged, is_damage};
+pub(crate) use expiry::Expiry;
 pub(crate) use mark::Locked;
 pub use put_aside::PutAside;
 pub(crate) use put_aside::{exists, sifted, sifted_one};
@@ -171,6 +173,8 @@ pub enum Inserted {
     New,
     /// The token was known; this is the job that the first request created.
     Known(Box<JobRecord>),
+    /// The token is an upload's, and this is the job that it created before. The job has expired.
+    Expired(JobId),
 }
 
 /// The engine's database in one SQLite file.
@@ -231,6 +235,7 @@ impl Database {
         }
         connection.execute_batch(put_aside::SCHEMA)?;
         connection.execute_batch(mark::SCHEMA)?;
+        connection.execute_batch(expiry::SCHEMA)?;
         Ok(connection)
     }
 
@@ -270,6 +275,11 @@ impl Database {
                 return Ok(Inserted::Known(Box::new(known)));
             }
             return Err(Error::token_was_used_otherwise(&token.text));
+        }
+        if let Some(token) = token
+            && let Some(id) = Self::expired_job(&transaction, &token.text)?
+        {
+            return Ok(Inserted::Expired(id));
         }
         insert_row(&transaction, record)?;
         append(&transaction, &record.id, events)?;

@@ -309,6 +309,7 @@ impl Driver {
             Report::Failed(step, failure) => {
                 // A step that was stopped reports that it was.
                 if self.record.machine.ending().is_none() || step == Step::TakeBack {
+                    self.context.workshop.tallies.note_failure(&step, failure.code);
                     tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
                 }
                 self.apply(Event::Failed(step, failure)).await
@@ -342,6 +343,7 @@ impl Driver {
         let announced =
             if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
         self.store(announced).await?;
+        self.count(before);
         let mut ended = false;
         // All steps that start now share one copy: the plan of a long input takes megabytes, and hundreds of steps
         // start at once.
@@ -374,6 +376,16 @@ impl Driver {
         }
         (self.context.changed)();
         Ok(())
+    }
+
+    /// Counts a job that has left the stage `before`.
+    fn count(&self, before: Stage) {
+        let (tallies, stage) = (&self.context.workshop.tallies, self.record.stage());
+        if before == Stage::Submitted && stage == Stage::Probing {
+            tallies.note_start(&self.record);
+        } else if stage.is_final() && !before.is_final() {
+            tallies.note_end(&self.record);
+        }
     }
 
     fn log_states(&self, events: &[Value]) {

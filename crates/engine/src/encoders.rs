@@ -48,6 +48,17 @@ pub(crate) struct Encoders {
 #[derive(Debug)]
 pub(crate) struct MoreThanThereAre;
 
+/// How busy the encoders are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Load {
+    /// All permits.
+    pub permits: u32,
+    /// Permits that encodes have.
+    pub in_use: u32,
+    /// Encodes that wait.
+    pub waiting: u64,
+}
+
 #[derive(Debug)]
 struct Pool {
     permits: u32,
@@ -99,6 +110,13 @@ impl Encoders {
         let permits = self.pool.enter((&self.urgency, turn), Waiting { wanted, granted: granted.clone() });
         granted.notified().await;
         Ok(permits)
+    }
+
+    /// Returns how busy the encoders are.
+    pub fn load(&self) -> Load {
+        let state = self.pool.state();
+        let (permits, waiting) = (self.pool.permits, state.waiting.len() as u64);
+        Load { permits, in_use: permits.saturating_sub(state.free), waiting }
     }
 
     /// Takes this many permits if they are free and no encode waits for any. Otherwise returns `None` without waiting.

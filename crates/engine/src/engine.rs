@@ -33,9 +33,11 @@ use crate::hops;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
 use crate::kept::Kept;
+use crate::outlook::Outlook;
 use crate::quotas;
 use crate::resource_checks;
 use crate::results::Results;
+use crate::retention::Retention;
 use crate::room::FullDisk;
 use crate::sandboxing::Sandboxing;
 use crate::steps::meter::Meter;
@@ -68,6 +70,8 @@ pub struct EngineOptions {
     pub web: WebInputs,
     /// How long a job waits for room on a full disk before it fails.
     pub room_patience: Duration,
+    /// How long what is finished is kept.
+    pub retention: Retention,
 }
 
 /// How finished encodes are kept for reuse.
@@ -101,6 +105,7 @@ struct Shared {
     changes: watch::Sender<u64>,
     stop: CancellationToken,
     tracker: TaskTracker,
+    outlook: Outlook,
 }
 
 struct Active {
@@ -159,6 +164,7 @@ impl Engine {
             room_patience: options.room_patience,
             full_disk: FullDisk::default(),
             claims: Claims::default(),
+            tallies: Arc::default(),
         };
         let engine = Self {
             shared: Arc::new(Shared {
@@ -171,6 +177,7 @@ impl Engine {
                 changes: watch::Sender::new(0),
                 stop: CancellationToken::new(),
                 tracker: TaskTracker::new(),
+                outlook: Outlook::default(),
             }),
         };
         engine.claim_again(&works)?;
@@ -269,6 +276,14 @@ impl Engine {
         &self.shared.workshop
     }
 
+    pub(crate) fn outlook(&self) -> &Outlook {
+        &self.shared.outlook
+    }
+
+    pub(crate) fn retention(&self) -> Retention {
+        self.shared.options.retention
+    }
+
     /// Returns the engine's folder.
     pub(crate) fn folder(&self) -> &std::path::Path {
         &self.shared.options.folder
@@ -277,8 +292,8 @@ impl Engine {
     /// Creates a job, or returns the one that the same token created before. The job is durable when this returns.
     ///
     /// # Errors
-    /// Fails with a conflict if the token was used with a different request. Refuses new jobs while the engine is
-    /// stopping.
+    /// Fails with a conflict if the token was used with a different request, and with [`ErrorKind::Expired`] if the job of
+    /// an upload is no longer kept. Refuses new jobs while the engine is stopping.
     pub async fn create_job(&self, submission: Submission) -> Result<JobRecord, Error> {
         if self.shared.tracker.is_closed() || self.shared.stop.is_cancelled() {
             return Err(Error::engine_is_stopping());
@@ -300,6 +315,7 @@ impl Engine {
         let inserted = record.clone();
         match self.database(move |database| database.insert(&inserted, &[], now_ms)).await? {
             Inserted::Known(known) => Ok(*known),
+            Inserted::Expired(id) => Err(Error::job_has_expired(&id)),
             Inserted::New => {
                 tracing::info!(job.id = %record.id, "job submitted");
                 self.shared.wake.notify_one();
@@ -475,6 +491,7 @@ impl Engine {
                 return;
             }
             self.hop().await;
+            self.look_at_disk();
             self.shared.workshop.keep_room().await;
             let free = self.shared.options.max_active_jobs.max(1).saturating_sub(self.active().len());
             if free > 0 {
@@ -626,11 +643,15 @@ impl Engine {
         self.shared.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn changed(&self) {
+    pub(crate) fn is_active(&self, id: &JobId) -> bool {
+        self.active().contains_key(id)
+    }
+
+    pub(crate) fn changed(&self) {
         self.shared.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    async fn database<T: Send + 'static>(
+    pub(crate) async fn database<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Conflict,
     /// The record cannot be read and was put aside.
     PutAside,
+    /// The job of the token has ended long ago and is no longer kept.
+    Expired,
     /// The engine is stopping, or has not decided yet. Another try may succeed.
     Stopping,
     /// The disk or the database failed.
@@ -39,6 +41,10 @@ impl Error {
 
     pub(crate) fn job_not_found(id: &JobId) -> Self {
         Self::of(ErrorKind::NotFound, format!("job `{id}` does not exist"))
+    }
+
+    pub(crate) fn job_has_expired(id: &JobId) -> Self {
+        Self::of(ErrorKind::Expired, format!("job `{id}` of the same token has ended and is no longer kept"))
     }
 
     pub(crate) fn job_is_over(id: &JobId) -> Self {

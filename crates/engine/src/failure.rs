@@ -14,6 +14,8 @@ use crate::job_machine::Failure;
 const NO_SPACE: &str = "No space left on device";
 /// What the operating system and SQLite say when there is no room for other reasons, or for the same.
 const OTHER_WORDS: [&str; 2] = ["Disk quota exceeded", "database or disk is full"];
+/// What to do about it.
+const REMEDY: &str = "free space on the disk of the data folder (`abanico gc` says what takes room)";
 /// A disk with fewer free bytes counts as full.
 const FULL_BYTES: u64 = 1 << 20;
 /// What the operating system says when this process or the whole machine has too many open files.
@@ -58,8 +60,8 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
     let message = message
         .replace(&format!("file:{}/", work.display()), "")
         .replace(&format!("{}/", work.display()), "");
-    let hint = if message.contains(NO_SPACE) { "; free space on the disk of the data folder" } else { "" };
-    Failure { code: UNKNOWN, message: format!("{message}{hint}"), is_retryable: error.is_retryable() }
+    let message = if message.contains(NO_SPACE) { format!("{message}; {REMEDY}") } else { message };
+    Failure { code: UNKNOWN, message, is_retryable: error.is_retryable() }
 }
 
 /// Describes files of ffmpeg that are not accepted. An honest encode of an honest file leaves none.
@@ -121,8 +123,7 @@ pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
 
 /// Describes a job database that cannot store the job's state.
 pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
-    let message =
-        format!("{}: free space on the disk of the data folder, then submit the job again", chain(error));
+    let message = format!("{}: {REMEDY}, then submit the job again", chain(error));
     Failure { code: UNKNOWN, message, is_retryable: false }
 }
 
@@ -168,11 +169,10 @@ pub(crate) fn names_no_cause(failure: &Failure) -> bool {
 
 /// Describes a step that found no room for as long as it may wait.
 pub(crate) fn without_room(failure: Failure) -> Failure {
-    let hint = "free space on the disk of the data folder";
     let message = match failure.message.contains("free space") || failure.message.contains("free some space")
     {
         true => failure.message,
-        false => format!("{}; {hint}", failure.message),
+        false => format!("{}; {REMEDY}", failure.message),
     };
     Failure { message, is_retryable: false, ..failure }
 }
@@ -239,7 +239,7 @@ mod tests {
         assert!(may_be_of_a_full_disk(&silent, Some(0)));
         assert!(!may_be_of_a_full_disk(&silent, Some(1 << 30)) && !may_be_of_a_full_disk(&silent, None));
         assert!(!may_be_of_a_full_disk(&failure(1010, "no media"), Some(0)), "the input's own fault");
-        assert!(without_room(silent).message.ends_with("--; free space on the disk of the data folder"));
+        assert!(without_room(silent).message.ends_with(&format!("--; {REMEDY}")));
     }
 
     #[test]

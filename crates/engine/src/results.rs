@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use abanico_ffmpeg::command::{EncodedFrom, encode_video};
 use abanico_plan::{Pass, ScaleSource, VideoEncode};
@@ -26,8 +27,12 @@ pub(crate) struct Results {
     spare_bytes: u64,
     /// Held while results are removed.
     tidying: Mutex<()>,
+    /// How often a result was there, and was not.
+    uses: [AtomicU64; 2],
 }
 
+/// Name of the folder of results in the engine's folder.
+pub(crate) const FOLDER: &str = "results";
 /// Name of the file with the hashes of a result's files.
 const SUMS: &str = "sums";
 /// Suffix of the names of results that are not complete yet.
@@ -52,14 +57,36 @@ impl Results {
         std::fs::create_dir_all(folder)?;
         partial_results(folder).remove_abandoned();
         let tidying = Mutex::new(());
-        let results = Self { folder: folder.to_owned(), most_bytes, spare_bytes, tidying };
+        let results =
+            Self { folder: folder.to_owned(), most_bytes, spare_bytes, tidying, uses: Default::default() };
         results.tidy()?;
         Ok(Some(results))
+    }
+
+    /// Returns how often a result was there, and how often not, since the folder was opened.
+    pub fn uses(&self) -> (u64, u64) {
+        (self.uses[0].load(Ordering::Relaxed), self.uses[1].load(Ordering::Relaxed))
+    }
+
+    /// Returns the size of all results. Blocking.
+    pub fn bytes(&self) -> u64 {
+        self.by_last_use().map_or(0, |entries| entries.iter().map(|entry| entry.bytes).sum())
+    }
+
+    /// Returns the folder of the results.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Puts the files of a result in place: `names` pairs each with its destination. If there is no such result, or it
     /// is not what was kept, returns false and leaves nothing in place.
     pub fn take(&self, key: &str, names: &[(&str, PathBuf)]) -> bool {
+        let is_taken = self.take_uncounted(key, names);
+        self.uses[usize::from(!is_taken)].fetch_add(1, Ordering::Relaxed);
+        is_taken
+    }
+
+    fn take_uncounted(&self, key: &str, names: &[(&str, PathBuf)]) -> bool {
         let kept = self.folder.join(key);
         match is_whole(&kept, names) {
             Some(true) => {}
@@ -140,6 +167,20 @@ impl Results {
         self.make_room(|| Ok(false))
     }
 
+    /// Removes the results that nobody used for this long. Returns the bytes freed. A result whose last use lies in the
+    /// future stays.
+    pub fn expire(&self, age: Duration) -> io::Result<u64> {
+        let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = SystemTime::now();
+        let is_old = |entry: &Entry| now.duration_since(entry.used).is_ok_and(|unused| unused > age);
+        let mut freed = 0;
+        for entry in self.by_last_use()?.into_iter().filter(is_old) {
+            std::fs::remove_dir_all(&entry.path)?;
+            freed += entry.own_bytes;
+        }
+        Ok(freed)
+    }
+
     fn make_room(&self, is_enough: impl Fn() -> io::Result<bool>) -> io::Result<u64> {
         let _one = self.tidying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut given_back = 0;
@@ -164,7 +205,6 @@ impl Results {
     }
 }
 
-/// Returns the bytes that a folder's disk has free for unprivileged programs.
 /// Returns how many bytes of the folder's disk are free.
 pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
     let stats = nix::sys::statvfs::statvfs(folder)?;
@@ -349,7 +389,7 @@ mod tests {
         std::fs::write(&source, vec![7; bytes]).unwrap();
         results.keep(key, &[("video", source.clone())]).unwrap();
         std::fs::remove_file(source).unwrap();
-        let used = SystemTime::now() - std::time::Duration::from_secs(age_s);
+        let used = SystemTime::now() - Duration::from_secs(age_s);
         if let Ok(kept) = File::open(results.folder.join(key)) {
             kept.set_modified(used).unwrap();
         }
@@ -367,6 +407,7 @@ mod tests {
         assert!(!results.take("a", &[("video", one.clone()), ("sound", other.clone())]));
         assert!(!one.exists() && !other.exists());
         assert!(!results.take("b", &[("video", one)]));
+        assert_eq!((results.uses(), results.bytes()), ((1, 2), 10));
     }
 
     #[test]
@@ -417,6 +458,20 @@ mod tests {
         );
         keep(&kept, folder.path(), "newest", 40, 0);
         assert_eq!(["old", "new", "newest"].map(is_there), [true, false, true]);
+    }
+
+    #[test]
+    fn unused_results_go_after_their_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = results(&folder.path().join("results"), 1000);
+        for (key, age_s) in [("old", 90), ("new", 10), ("future", 0)] {
+            keep(&kept, folder.path(), key, 40, age_s);
+        }
+        let future = File::open(kept.folder.join("future")).unwrap();
+        future.set_modified(SystemTime::now() + Duration::from_secs(1_000_000)).unwrap();
+        assert_eq!(kept.expire(Duration::from_secs(60)).unwrap(), 40);
+        let is_there = |key: &str| kept.folder.join(key).exists();
+        assert_eq!(["old", "new", "future"].map(is_there), [false, true, true]);
     }
 
     #[test]

@@ -45,6 +45,7 @@ use crate::room::FullDisk;
 use crate::sandboxing::Sandboxing;
 use crate::stragglers::Paces;
 use crate::sums::hash_of;
+use crate::tallies::Tallies;
 use crate::work_folder::WorkFolder;
 
 use self::meter::Meter;
@@ -94,6 +95,8 @@ pub(crate) struct Workshop {
     pub full_disk: FullDisk,
     /// Destinations at which jobs are publishing.
     pub claims: Claims,
+    /// What is counted.
+    pub tallies: Arc<Tallies>,
 }
 
 impl Workshop {
@@ -113,16 +116,27 @@ impl Workshop {
         self.let_go(Results::give_up).await > 0
     }
 
-    async fn let_go(&self, some: fn(&Results) -> std::io::Result<u64>) -> u64 {
+    /// Removes all kept encodes that free space. Returns the bytes freed.
+    pub async fn give_up_all_kept(&self) -> u64 {
+        self.let_go(Results::give_up).await
+    }
+
+    /// Removes kept encodes that nobody used for this long. Returns the bytes freed.
+    pub async fn expire_kept(&self, age: Option<Duration>) -> u64 {
+        let Some(age) = age else { return 0 };
+        self.let_go(move |results| results.expire(age)).await
+    }
+
+    async fn let_go(&self, some: impl FnOnce(&Results) -> std::io::Result<u64> + Send + 'static) -> u64 {
         let Some(results) = self.results.clone() else { return 0 };
         match tokio::task::spawn_blocking(move || some(&results)).await {
             Ok(Ok(0)) | Err(_) => 0,
             Ok(Ok(size_bytes)) => {
-                tracing::info!(size_bytes, "removed kept encodes to free disk space");
+                tracing::info!(size_bytes, "removed kept encodes");
                 size_bytes
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "cannot remove kept encodes to free disk space");
+                tracing::warn!(%error, "cannot remove kept encodes");
                 0
             }
         }
@@ -227,6 +241,7 @@ pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::job::JobR
         room_patience: Duration::ZERO,
         full_disk: FullDisk::default(),
         claims: Claims::default(),
+        tallies: Arc::default(),
     };
     JobContext {
         workshop: Arc::new(workshop),

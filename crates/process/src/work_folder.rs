@@ -7,7 +7,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
@@ -61,6 +61,21 @@ impl WorkPlace<'_> {
             }
         }
         Err(io::Error::other("other processes remove each new work folder"))
+    }
+
+    /// Returns the folders whose owners are gone, and whether there is one whose owner lives or may live. Removes nothing.
+    pub fn abandoned(&self) -> (Vec<PathBuf>, bool) {
+        let (mut gone, mut is_busy) = (Vec::new(), false);
+        for entry in std::fs::read_dir(self.folder).into_iter().flatten().flatten() {
+            if !self.has(&entry) {
+                continue;
+            }
+            match locked(&entry.path()) {
+                Locking::Ours(_) => gone.push(entry.path()),
+                Locking::NotOurs | Locking::Unknown => is_busy = true,
+            }
+        }
+        (gone, is_busy)
     }
 
     /// Removes the folders whose owners are gone and returns how many it removed.
@@ -156,6 +171,7 @@ mod tests {
         std::fs::create_dir(folder.path().join(".work-.partial")).unwrap();
         std::fs::write(folder.path().join(".work-2.partial"), "a file").unwrap();
         std::os::unix::fs::symlink(folder.path(), folder.path().join(".work-3.partial")).unwrap();
+        assert_eq!(place.abandoned(), (vec![abandoned.clone()], true));
         assert_eq!(place.remove_abandoned(), 1);
         assert_eq!(place.remove_abandoned(), 0);
         assert!(!abandoned.exists() && living.path().join("file").exists());

@@ -167,7 +167,7 @@ impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         let what = match error.kind() {
             std::io::ErrorKind::StorageFull => {
-                "store the body: the disk of the data folder is full, free some space"
+                "store the body: the disk of the data folder is full, free some space (`abanico gc` says what takes room)"
             }
             _ => "use the folder of blobs",
         };

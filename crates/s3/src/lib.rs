@@ -53,6 +53,7 @@ mod service;
 mod sieve;
 mod snapshot;
 mod stocktaking;
+mod storage;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,7 @@ pub use opening::{checkpoint_database, lock_folder};
 pub use outbox::{Outbox, OutboxEntry};
 pub use service::{Admitted, OnAdmission, S3HttpService};
 pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
+pub use storage::{BucketUse, Held, StorageUse};
 
 use blobs::Blobs;
 use bucket_settings::KnownSettings;
@@ -95,16 +97,19 @@ pub struct Options {
     pub quarantine_days: u32,
     /// The domains below which a name in `Host` is a bucket.
     pub base_domains: BaseDomains,
+    /// After how many days without a new part an incomplete upload is aborted; 0 aborts none.
+    pub upload_days: u32,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`, a week of quarantine, buckets below `localhost`.
+    /// No functions, region `us-east-1`, a week of quarantine, a week for uploads, buckets below `localhost`.
     fn default() -> Self {
         Self {
             functions: Vec::new(),
             region: "us-east-1".to_owned(),
             quarantine_days: 7,
             base_domains: BaseDomains::default(),
+            upload_days: 7,
         }
     }
 }

@@ -56,29 +56,57 @@ impl Quarantine {
 /// Deletes what has been in the quarantine for more than `days`. Returns the number of deleted files and their bytes.
 /// A folder whose name is no time stays.
 pub(crate) fn purge(dir: &Path, days: u32) -> io::Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for folder in folders(dir, Some(days))? {
+        let (count, size_bytes) = files_of(&folder)?;
+        std::fs::remove_dir_all(folder)?;
+        files += count;
+        bytes += size_bytes;
+    }
+    Ok((files, bytes))
+}
+
+/// Returns the number of files in the quarantine and their bytes; with `days`, of those that have been there longer.
+pub(crate) fn held(dir: &Path, days: Option<u32>) -> io::Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for folder in folders(dir, days)? {
+        let (count, size_bytes) = files_of(&folder)?;
+        files += count;
+        bytes += size_bytes;
+    }
+    Ok((files, bytes))
+}
+
+/// Returns the folders of the quarantine; with `days`, those whose name is a longer past time.
+fn folders(dir: &Path, days: Option<u32>) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(root(dir)) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     // More days than the calendar has keep everything.
-    let Some(oldest) = OffsetDateTime::now_utc().checked_sub(time::Duration::days(i64::from(days))) else {
-        return Ok((0, 0));
-    };
-    let (mut files, mut bytes) = (0, 0);
+    let oldest = |days| OffsetDateTime::now_utc().checked_sub(time::Duration::days(i64::from(days)));
+    let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
         let since = name.to_str().and_then(|name| time::PrimitiveDateTime::parse(name, NAME).ok());
-        if since.is_none_or(|since| since.assume_utc() >= oldest) {
-            continue;
+        let is_meant = days.is_none_or(|days| match (since, oldest(days)) {
+            (Some(since), Some(oldest)) => since.assume_utc() < oldest,
+            _ => false,
+        });
+        if is_meant && entry.file_type()?.is_dir() {
+            found.push(entry.path());
         }
-        for file in std::fs::read_dir(entry.path())? {
-            let file = file?;
-            bytes += file.metadata()?.len();
-            files += 1;
-        }
-        std::fs::remove_dir_all(entry.path())?;
+    }
+    Ok(found)
+}
+
+fn files_of(folder: &Path) -> io::Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for file in std::fs::read_dir(folder)? {
+        bytes += file?.metadata()?.len();
+        files += 1;
     }
     Ok((files, bytes))
 }

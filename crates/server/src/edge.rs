@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use abanico_engine::Engine;
+use abanico_s3::LocalS3;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
@@ -15,15 +16,12 @@ use tower::{Service, ServiceExt};
 use crate::access::Access;
 use crate::authentication::Credentials;
 use crate::guesses::Guesses;
-use crate::metrics::HttpCounters;
+use crate::metrics::Counters;
 use crate::sessions::Sessions;
 use crate::upload_outbox::UploadOutbox;
 
 /// The S3 endpoint, which gets every request that no other route takes.
 pub type S3Fallback = BoxCloneSyncService<Request, Response, Infallible>;
-
-/// Returns how many objects have expired and how many uploads were given up, as buckets' lifecycles say.
-pub type LifecycleCounts = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
 
 /// The parts of a server.
 #[derive(Clone)]
@@ -41,8 +39,8 @@ pub struct ServerParts {
     pub s3: S3Fallback,
     /// The queue of upload events.
     pub outbox: Arc<dyn UploadOutbox>,
-    /// What lifecycles have removed; `/metrics` shows it.
-    pub lifecycles: LifecycleCounts,
+    /// What keeps the objects of local buckets, for telling what takes room; `None` if there are none.
+    pub objects: Option<LocalS3>,
     /// What is weak about this server, one sentence each; `/readyz` shows it.
     pub warnings: Vec<String>,
     /// Cancelled once the server takes no new jobs and is about to stop. `/readyz` tells it.
@@ -73,27 +71,17 @@ pub(crate) struct Edge {
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
-    pub(crate) lifecycles: LifecycleCounts,
+    pub(crate) objects: Option<LocalS3>,
     pub(crate) warnings: Arc<[String]>,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
-    pub(crate) counters: Arc<HttpCounters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts {
-            engine,
-            credentials,
-            access,
-            metrics_token,
-            s3,
-            outbox,
-            lifecycles,
-            warnings,
-            draining,
-            stop,
-        } = parts;
+        let ServerParts { engine, credentials, access, metrics_token, s3, outbox, objects, .. } = parts;
+        let (warnings, draining, stop) = (parts.warnings, parts.draining, parts.stop);
         Self {
             engine,
             credentials,
@@ -103,11 +91,11 @@ impl Edge {
             guesses: Arc::default(),
             s3,
             outbox,
-            lifecycles,
+            objects,
             warnings: warnings.into(),
             draining,
             stop,
-            counters: Arc::new(HttpCounters::new()),
+            counters: Arc::new(Counters::new()),
         }
     }
 }

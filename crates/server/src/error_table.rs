@@ -134,7 +134,9 @@ impl From<abanico_engine::Error> for Error {
     fn from(error: abanico_engine::Error) -> Self {
         let kind = match error.kind() {
             abanico_engine::ErrorKind::NotFound => ErrorKind::NotFound,
-            abanico_engine::ErrorKind::Conflict | abanico_engine::ErrorKind::PutAside => ErrorKind::Conflict,
+            abanico_engine::ErrorKind::Conflict
+            | abanico_engine::ErrorKind::PutAside
+            | abanico_engine::ErrorKind::Expired => ErrorKind::Conflict,
             abanico_engine::ErrorKind::Stopping => ErrorKind::Stopping,
             _ => return Self::internal(error.to_string(), error),
         };

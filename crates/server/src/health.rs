@@ -1,12 +1,14 @@
 //! Tells whether the server works: `/readyz`, and a warning header on answers while records are put aside. Names of
 //! records are only for local clients and the operator.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use abanico_engine::Troubles;
+use abanico_engine::{DiskOutlook, Troubles};
 
 use crate::authentication::operator;
 use crate::edge::Edge;
@@ -14,6 +16,8 @@ use crate::metrics::is_from_here;
 
 /// Header of answers that may be incomplete, because records cannot be read.
 pub(crate) const WARNING: HeaderName = HeaderName::from_static("x-abanico-warning");
+/// A disk that is full within this time is told.
+const SOON: Duration = Duration::from_secs(24 * 3_600);
 /// How many records a warning names.
 const NAMED: usize = 5;
 
@@ -27,7 +31,8 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
     match edge.engine.troubles().await {
         Ok(troubles) => {
             let uploads = edge.outbox.put_aside().await.unwrap_or_default();
-            report(&troubles, &uploads, &edge.warnings, is_told).into_response()
+            let disk = edge.engine.disk_outlook().await.ok();
+            report(&troubles, &uploads, &edge.warnings, disk.as_ref(), is_told).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "not ready");
@@ -37,7 +42,13 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
 }
 
 /// Returns the text of a server that works, with a line for each thing that is wrong.
-fn report(troubles: &Troubles, uploads: &[String], weaknesses: &[String], is_told: bool) -> String {
+fn report(
+    troubles: &Troubles,
+    uploads: &[String],
+    weaknesses: &[String],
+    disk: Option<&DiskOutlook>,
+    is_told: bool,
+) -> String {
     let records = troubles.put_aside.iter().map(ToString::to_string).chain(uploads.iter().cloned());
     let records: Vec<String> = records.collect();
     let mut lines = Vec::new();
@@ -55,10 +66,34 @@ fn report(troubles: &Troubles, uploads: &[String], weaknesses: &[String], is_tol
         lines.extend(weaknesses.first().map(|_| "the sandbox is not whole".to_owned()));
     }
     if let Some(free_bytes) = troubles.low_disk_bytes {
-        lines.push(format!("low disk space: {} MiB free on the disk of the data folder", free_bytes >> 20));
+        let free = free_bytes >> 20;
+        lines.push(format!(
+            "low disk space: {free} MiB free on the disk of the data folder; see `abanico gc`"
+        ));
     }
+    lines.extend(disk.into_iter().flat_map(foreseen));
     let first = if lines.is_empty() { "ready" } else { "ready, but degraded" };
     std::iter::once(first.to_owned()).chain(lines).map(|line| line + "\n").collect()
+}
+
+/// Returns what is foreseen about the disk of the data folder.
+fn foreseen(disk: &DiskOutlook) -> Vec<String> {
+    let mib = |bytes: u64| bytes >> 20;
+    let mut lines = Vec::new();
+    if disk.is_too_small() {
+        lines.push(format!(
+            "the disk of the data folder is going to be full: running and waiting jobs need about {} MiB, {} MiB are free; see `abanico gc`",
+            mib(disk.needed_bytes),
+            mib(disk.free_bytes)
+        ));
+    }
+    if let Some(full_in) = disk.full_in.filter(|full_in| *full_in < SOON) {
+        lines.push(format!(
+            "the disk of the data folder is full in about {} min at the pace of the last hour; see `abanico gc`",
+            full_in.as_secs() / 60
+        ));
+    }
+    lines
 }
 
 /// Adds a warning to answers that list or show something, while records are put aside: AWS's answers have no member
@@ -112,8 +147,24 @@ mod tests {
 
     #[test]
     fn sound_server_is_only_ready() {
-        assert_eq!(report(&Troubles::default(), &[], &[], true), "ready\n");
+        let roomy = DiskOutlook { free_bytes: 1, full_in: Some(2 * SOON), ..DiskOutlook::default() };
+        assert_eq!(report(&Troubles::default(), &[], &[], Some(&roomy), true), "ready\n");
         assert_eq!(warning(&Troubles::default()), None);
+    }
+
+    #[test]
+    fn full_disk_is_told_before_it_is_full() {
+        let disk = DiskOutlook {
+            free_bytes: 3 << 20,
+            size_bytes: 9 << 20,
+            needed_bytes: 7 << 20,
+            full_in: Some(Duration::from_secs(150)),
+        };
+        let text = report(&Troubles::default(), &[], &[], Some(&disk), false);
+        let (first, rest) = text.split_once('\n').unwrap();
+        assert_eq!(first, "ready, but degraded");
+        assert!(rest.contains("need about 7 MiB, 3 MiB are free; see `abanico gc`"), "{rest}");
+        assert!(rest.contains("full in about 2 min"), "{rest}");
     }
 
     #[test]
@@ -124,17 +175,17 @@ mod tests {
             ..troubles(&["1-a"])
         };
         let (uploads, weak) = (["`outbox/7` (no)".to_owned()], ["this kernel has no Landlock".to_owned()]);
-        let told = report(&all, &uploads, &weak, true);
+        let told = report(&all, &uploads, &weak, None, true);
         assert!(told.starts_with("ready, but degraded\n"), "{told}");
         for part in
             ["jobs/1-a", "its checksum is wrong", "outbox/7", "`x` is damaged", "no Landlock", "5 MiB"]
         {
             assert!(told.contains(part), "{part} is not in {told}");
         }
-        let others = report(&all, &uploads, &weak, false);
+        let others = report(&all, &uploads, &weak, None, false);
         assert_eq!(
             others,
-            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nlow disk space: 5 MiB free on the disk of the data folder\n"
+            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nlow disk space: 5 MiB free on the disk of the data folder; see `abanico gc`\n"
         );
     }
 

@@ -122,7 +122,7 @@ mod tests {
             metrics_token: None,
             s3: s3_fallback(s3.service(pairs())),
             outbox,
-            lifecycles: Arc::new(|| (0, 0)),
+            objects: Some(s3.clone()),
             warnings: Vec::new(),
             draining: CancellationToken::new(),
             stop,

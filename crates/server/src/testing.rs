@@ -22,6 +22,7 @@ pub(crate) async fn engine() -> TestEngine {
         sandboxing: Sandboxing::off(),
         web: abanico_store::WebInputs::default(),
         room_patience: std::time::Duration::ZERO,
+        retention: abanico_engine::Retention::default(),
     };
     // It serves no bucket or folder, so every job fails at its input, after its first event.
     let store = Arc::new(abanico_store::Router::new());

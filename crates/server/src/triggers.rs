@@ -205,6 +205,12 @@ impl JobSubmitter for EngineSubmitter {
         };
         let submission = self.engine.submission(request).await.map_err(|refusal| refused(refusal.into()))?;
         let created = self.engine.create_job(submission.with_lasting_token()).await;
+        if let Err(error) = &created
+            && error.kind() == abanico_engine::ErrorKind::Expired
+        {
+            // The upload had its job, which is no longer kept.
+            return Ok("expired".to_owned());
+        }
         created.map(|record| record.id.to_string()).map_err(|error| refused(error.into()))
     }
 }

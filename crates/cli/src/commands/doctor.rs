@@ -100,7 +100,10 @@ fn disk(data: &Path) -> Finding {
         nix::sys::statvfs::statvfs(place).map(|stats| stats.blocks_available() * stats.fragment_size());
     let (state, detail) = match free {
         Ok(free) if free < LOW_DISK_BYTES => (
-            State::Bad("free some space, or choose another folder with --data".to_owned()),
+            State::Bad(
+                "free some space (`abanico gc` says what takes it), or choose another folder with --data"
+                    .to_owned(),
+            ),
             format!("{} free", output::bytes(free)),
         ),
         Ok(free) => (State::Good, format!("{} free for `{}`", output::bytes(free), data.display())),

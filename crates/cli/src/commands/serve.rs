@@ -36,12 +36,7 @@ use crate::running_server::Announcement;
 use crate::signals::Signals;
 
 mod triggers;
-
-/// Pause between two looks for files that have been in the quarantine long enough.
-const TIDY_PAUSE: Duration = Duration::from_secs(24 * 3_600);
-
-/// Pause between two looks for objects that have expired.
-const LIFECYCLE_PAUSE: Duration = Duration::from_secs(3_600);
+mod upkeep;
 
 /// Most connections to the listener for monitoring at once.
 const MONITORS: usize = 32;
@@ -139,37 +134,6 @@ async fn close(s3: &LocalS3, jobs: std::path::PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps the folder of objects in order: gives labels to objects of an older version, and empties the quarantine.
-async fn tidy(s3: LocalS3) {
-    match s3.write_missing_labels().await {
-        Ok(0) => {}
-        Ok(objects) => tracing::info!(objects, "wrote the labels of objects that had none"),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot write the labels of all objects"
-            );
-        }
-    }
-    loop {
-        tokio::time::sleep(TIDY_PAUSE).await;
-        if let Err(error) = s3.purge_quarantine().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the quarantine");
-        }
-    }
-}
-
-/// Removes what the buckets' lifecycles say, at the start and once an hour.
-async fn apply_lifecycles(s3: LocalS3) {
-    loop {
-        if let Err(error) = s3.apply_lifecycles().await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "cannot remove everything that has expired; trying again in an hour");
-        }
-        tokio::time::sleep(LIFECYCLE_PAUSE).await;
-    }
-}
-
 /// Starts everything. Once this returns, the port accepts connections.
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     std::fs::create_dir_all(&config.data)
@@ -201,6 +165,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         sandboxing: toolbox.sandboxing.clone(),
         web: config.web_inputs.open()?,
         room_patience: Duration::from_secs(config.engine.room_seconds),
+        retention: config.retention.of_engine(),
     };
     let store = Arc::new(router(config, &s3));
     let functions = triggers::functions(config)?;
@@ -222,10 +187,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics_token: config.metrics.token.clone(),
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
-        lifecycles: {
-            let s3 = s3.clone();
-            Arc::new(move || s3.lifecycle_counts())
-        },
+        objects: Some(s3.clone()),
         warnings: toolbox.weaknesses.clone(),
         draining: draining.clone(),
         stop: stop.clone(),
@@ -242,12 +204,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     }
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
     tasks.spawn(run_triggers(outbox, functions, submitter, draining.clone()));
-    let (tidied, tidy_until) = (s3.clone(), stop.clone());
+    let (upkeep, until) = (upkeep::keep_in_order(s3.clone(), engine.clone()), stop.clone());
     tasks.spawn(async move {
-        tokio::select! {
-            () = async { tokio::join!(tidy(tidied.clone()), apply_lifecycles(tidied.clone())); } => {}
-            () = tidy_until.cancelled() => {}
-        }
+        until.run_until_cancelled(upkeep).await;
     });
     let (router, monitoring) = Server::with_monitoring(parts);
     let limits =
@@ -299,6 +258,7 @@ async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<
         region: config.region.clone(),
         quarantine_days: config.quarantine_days,
         base_domains: config.s3.domains(&config.hosts)?,
+        upload_days: config.retention.upload_days,
     };
     let s3 =
         tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {

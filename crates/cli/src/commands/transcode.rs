@@ -24,6 +24,7 @@ use crate::progress::{Show, follow};
 use crate::signals::Signals;
 use crate::{job_request, output};
 
+pub(crate) use self::places::WORK_PREFIX;
 use self::places::{Places, trimmed};
 
 /// How long a job may take to end once it is cancelled.
@@ -69,6 +70,7 @@ async fn opened(
         sandboxing: toolbox.sandboxing.clone(),
         web: abanico_store::WebInputs::default(),
         room_patience: Duration::ZERO,
+        retention: abanico_engine::Retention::default(),
     };
     let store = Arc::new(places.router(&work)?);
     Ok((Engine::open(options, store, toolbox.tools.clone()).await?, work))

@@ -1,40 +1,63 @@
-//! Reads the engine's settings from environment variables, for containers: `ABANICO_ENGINE_CORES=4` is `cores = 4` under
-//! `[engine]`. A variable wins over the file. It reads no other settings.
+//! Reads the settings of the engine and of retention from environment variables, for containers: `ABANICO_ENGINE_CORES=4`
+//! is `cores = 4` under `[engine]`. A variable wins over the file. It reads no other settings.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::EngineConfig;
+use super::{EngineConfig, RetentionConfig};
 use crate::failure::{Hinted, WRONG_USAGE};
 
-/// What the names of the variables begin with. The key in capital letters follows.
-const PREFIX: &str = "ABANICO_ENGINE_";
+/// What the names of the engine's variables begin with. The key in capital letters follows.
+const ENGINE_PREFIX: &str = "ABANICO_ENGINE_";
+/// What the names of retention's variables begin with.
+const RETENTION_PREFIX: &str = "ABANICO_RETENTION_";
 
 /// Returns the engine's settings from a configuration file and the environment.
 ///
 /// # Errors
 /// Fails if a variable names no key, or has a value that its key cannot have. The message names the variable.
-pub(super) fn engine(
-    file: &Table,
-    variables: impl Iterator<Item = (String, String)>,
-) -> anyhow::Result<EngineConfig> {
-    let mut table = match file.get("engine") {
+pub(super) fn engine(file: &Table, variables: &[(String, String)]) -> anyhow::Result<EngineConfig> {
+    let table = match file.get("engine") {
         Some(Value::String(kind)) => Table::from_iter([("kind".to_owned(), Value::String(kind.clone()))]),
-        Some(Value::Table(table)) => table.clone(),
-        _ => Table::new(),
+        other => as_table(other),
     };
-    for (name, text) in variables {
-        let Some(key) = name.strip_prefix(PREFIX).map(str::to_lowercase).filter(|_| !text.is_empty()) else {
+    merged(table, "engine", ENGINE_PREFIX, variables)
+}
+
+/// Returns the settings of retention from a configuration file and the environment.
+///
+/// # Errors
+/// As [`engine`].
+pub(super) fn retention(file: &Table, variables: &[(String, String)]) -> anyhow::Result<RetentionConfig> {
+    merged(as_table(file.get("retention")), "retention", RETENTION_PREFIX, variables)
+}
+
+fn as_table(value: Option<&Value>) -> Table {
+    value.and_then(Value::as_table).cloned().unwrap_or_default()
+}
+
+fn merged<T: DeserializeOwned>(
+    mut table: Table,
+    name: &str,
+    prefix: &str,
+    variables: &[(String, String)],
+) -> anyhow::Result<T> {
+    for (variable, text) in variables {
+        let Some(key) = variable.strip_prefix(prefix).map(str::to_lowercase).filter(|_| !text.is_empty())
+        else {
             continue;
         };
-        table.insert(key, value(&text));
+        table.insert(key, value(text));
         // Each variable by itself, so that the message can name it.
-        EngineConfig::deserialize(table.clone()).map_err(|error| {
-            let message = format!("the variable {name} is wrong: {}", error.message());
-            Hinted::new(WRONG_USAGE, message, "docs/CONFIGURATION.md lists the keys of [engine]; the variable is the key in capital letters")
+        T::deserialize(table.clone()).map_err(|error| {
+            let message = format!("the variable {variable} is wrong: {}", error.message());
+            let hint = format!(
+                "docs/CONFIGURATION.md lists the keys of [{name}]; the variable is the key in capital letters"
+            );
+            Hinted::new(WRONG_USAGE, message, hint)
         })?;
     }
-    Ok(EngineConfig::deserialize(table)?)
+    Ok(T::deserialize(table)?)
 }
 
 /// Returns a text as the number or truth value that it is, or else as it is.
@@ -51,8 +74,24 @@ mod tests {
     use crate::config::{EngineKind, SandboxMode};
 
     fn read(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<EngineConfig> {
-        let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        engine(&file.parse().unwrap(), variables)
+        engine(&file.parse().unwrap(), &owned(variables))
+    }
+
+    fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+        variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn retention_has_variables_of_its_own() {
+        let file = "[retention]\njob_days = 5\nupload_days = 2".parse().unwrap();
+        let kept = retention(
+            &file,
+            &owned(&[("ABANICO_RETENTION_JOB_DAYS", "9"), ("ABANICO_RETENTION_UPLOAD_DAYS", "")]),
+        )
+        .unwrap();
+        assert_eq!((kept.job_days, kept.upload_days), (9, 2));
+        let wrong = retention(&file, &owned(&[("ABANICO_RETENTION_JOBS", "9")])).unwrap_err().to_string();
+        assert!(wrong.contains("ABANICO_RETENTION_JOBS"), "{wrong}");
     }
 
     #[test]

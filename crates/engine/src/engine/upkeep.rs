@@ -78,7 +78,7 @@ impl Engine {
 
     /// Finishes what jobs left that have ended or were never stored: settles or takes back their outputs as their
     /// records say, and removes their work folders.
-    async fn conclude_left_over(&self) {
+    pub(crate) async fn conclude_left_over(&self) {
         let works = self.shared.options.folder.join("work");
         let mut ids = left_over(&works).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot look for what ended jobs left");

@@ -48,6 +48,7 @@ impl Bench {
             sandboxing: Sandboxing::off(),
             web: abanico_store::WebInputs::default(),
             room_patience: Duration::ZERO,
+            retention: abanico_engine::Retention::default(),
         };
         Engine::open(options, Arc::new(store), Tools::find(None, None).unwrap()).await.unwrap()
     }

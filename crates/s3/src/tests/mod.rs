@@ -12,6 +12,7 @@ mod publications;
 mod puts;
 mod reading;
 mod settings;
+mod storage;
 
 use std::path::Path;
 

@@ -80,7 +80,7 @@ async fn fixture() -> Fixture {
         metrics_token: Some("scrape".to_owned()),
         s3: crate::s3_fallback(s3),
         outbox: Arc::new(Dead(Mutex::new(vec![7]))),
-        lifecycles: Arc::new(|| (0, 0)),
+        objects: None,
         warnings: Vec::new(),
         draining: draining.clone(),
         stop: stop.clone(),

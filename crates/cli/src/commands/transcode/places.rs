@@ -12,6 +12,8 @@ use crate::arguments::Transcode;
 use crate::commands::local::work_folder;
 use crate::failure::{Hinted, WRONG_USAGE};
 
+/// How the names of work folders beside outputs begin.
+pub(crate) const WORK_PREFIX: &str = ".abanico-work-";
 /// URL of the output folder for the engine.
 pub(super) const OUTPUT: &str = "s3://output/";
 
@@ -80,7 +82,7 @@ impl Places {
     /// systems. It is removed at the end.
     pub fn work_folder(&self) -> anyhow::Result<WorkFolder> {
         let folder = self.out.clone().unwrap_or_else(std::env::temp_dir);
-        work_folder(WorkPlace { folder: &folder, prefix: ".abanico-work-", suffix: "" })
+        work_folder(WorkPlace { folder: &folder, prefix: WORK_PREFIX, suffix: "" })
     }
 
     /// Returns the store of inputs and outputs. Outputs are written in the work folder before they get their names.
