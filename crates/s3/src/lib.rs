@@ -21,6 +21,7 @@ mod door;
 mod error;
 mod fsck;
 mod get;
+mod group;
 mod identity;
 mod index;
 mod judgement;

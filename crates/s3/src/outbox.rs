@@ -254,7 +254,7 @@ impl Outbox {
         error: Option<&str>,
     ) -> Result<usize> {
         let error = error.map(str::to_owned);
-        let write = self.s3.inner.index.write(move |transaction| {
+        let write = self.s3.inner.index.write_with_others(move |transaction| {
             Ok(transaction.prepare_cached(sql)?.execute(params![id, when, error])?)
         });
         write.await

@@ -254,6 +254,7 @@ impl LocalS3 {
             },
             event_name: "ObjectCreated:Post".to_owned(),
             upload: None,
+            bytes: Some(received.bytes),
         };
         let etag = self.commit(new, WriteConditions::default()).await?.object.etag;
         Ok(answer(&fields, headers, &bucket, &key, &etag))

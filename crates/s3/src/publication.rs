@@ -105,9 +105,9 @@ impl LocalS3 {
         }
         let received = take_file(blobs, &file.source)?;
         let pieces = vec![received.piece.clone()];
-        // A staged object has no label, which would make the name durable.
-        let synced = blobs.sync_name(&received.piece.blob).map_err(Error::from);
-        let staged = synced
+        // A staged object has no label, which would make the blob durable.
+        let flushed = blobs.flush(&received.piece.blob, &received.bytes).map_err(Error::from);
+        let staged = flushed
             .and_then(|()| index.write_now(|transaction| insert_staged(transaction, id, &file, received)));
         if staged.is_err() {
             blobs.discard(index, &pieces)?;
@@ -146,7 +146,7 @@ impl LocalS3 {
         let labelled = staged.into_iter().try_for_each(|one| {
             let serial = first + one.position;
             let object = StoredObject { sequencer: sequencer(serial), ..one.object };
-            let object = self.labelled(serial, &one.bucket, &one.key, object, None)?;
+            let object = self.labelled(serial, (&one.bucket, &one.key), object, None, None)?;
             objects.push(Staged { object, ..one });
             Ok(())
         });

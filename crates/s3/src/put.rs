@@ -122,6 +122,7 @@ impl LocalS3 {
             },
             event_name: "ObjectCreated:Put".to_owned(),
             upload: None,
+            bytes: Some(received.bytes),
         };
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;
@@ -140,7 +141,7 @@ impl LocalS3 {
 
     /// Removes objects in one transaction. Keys that do not exist count as removed.
     pub(crate) async fn delete_keys(&self, bucket: String, keys: Vec<String>) -> Result<()> {
-        let write = self.inner.index.write(move |transaction| {
+        let write = self.inner.index.write_with_others(move |transaction| {
             require_bucket(transaction, &bucket)?;
             let mut removed = false;
             for key in &keys {
@@ -171,16 +172,16 @@ impl LocalS3 {
     /// Removes the objects whose conditions hold, in one transaction. Returns for each key whether it existed, or why it
     /// stays. If the disk or the index fails, nothing is removed.
     async fn delete_wished(&self, bucket: String, wishes: Vec<Wish>) -> Result<Vec<(String, Result<bool>)>> {
-        let write = self.inner.index.write(move |transaction| {
+        let write = self.inner.index.write_with_others(move |transaction| {
             require_bucket(transaction, &bucket)?;
-            let delete = |wish: Wish| {
+            let delete = |wish: &Wish| {
                 let deleted = wish.delete(transaction, &bucket);
                 match deleted {
                     Err(error) if !error.is_refusal() => Err(error),
-                    answer => Ok((wish.key, answer)),
+                    answer => Ok((wish.key.clone(), answer)),
                 }
             };
-            wishes.into_iter().map(delete).collect::<Result<Vec<_>>>()
+            wishes.iter().map(delete).collect::<Result<Vec<_>>>()
         });
         let deleted = write.await?;
         if deleted.iter().any(|(_, outcome)| matches!(outcome, Ok(true))) {

@@ -610,6 +610,28 @@ async fn labels_are_in_the_order_of_the_commits() {
 }
 
 /// While a backup runs, the labels of replaced objects and parts stay: a rebuilt index must take the newer ones.
+/// A power cut came when the label of a second upload was on the disk and its bytes were not.
+#[tokio::test]
+async fn label_without_bytes_hides_no_older_version() {
+    let fixture = fixture().await;
+    let pin = crate::Pin::set(fixture.folder.path()).unwrap();
+    fixture.put("k", "old").await;
+    fixture.put("k", "newer").await;
+    let upload = fixture.begin("open").await;
+    let seen = fixture.seen(&upload).await;
+    let Fixture { s3, folder } = fixture;
+    drop((s3, pin));
+    std::fs::remove_file(folder.path().join("index.db")).unwrap();
+    let stored = Stored { folder, upload, seen };
+    let blob = stored.blob_of(b"newer");
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::write(&blob, "").unwrap();
+    let report = stored.fsck(true, false);
+    assert_eq!(report.count(Problem::WrongSize), 1, "{report:?}");
+    let fixture = Fixture { s3: open(stored.folder.path()), folder: tempfile::tempdir().unwrap() };
+    assert_eq!(fixture.bytes("k").await.unwrap(), b"old");
+}
+
 #[tokio::test]
 async fn newer_of_two_labels_is_taken() {
     let fixture = fixture().await;
