@@ -11,7 +11,7 @@ use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
 use crate::index::{blocking, now_ms};
 use crate::label::{Label, Labelled, LabelledObject};
-use crate::notifications::{Created, notify, sequencer};
+use crate::notifications::{Created, Removal, notify, notify_removal, sequencer};
 use crate::record::{ObjectRecord, Piece, StoredObject, find_object, require_bucket};
 
 /// How often a write starts again because another one changed what it had read.
@@ -78,8 +78,10 @@ impl LocalS3 {
     fn commit_with_others(&self, new: NewObject, conditions: WriteConditions) -> Result<Committed> {
         let prepared = self.prepare(new)?;
         let label = prepared.object.label.clone();
-        let committed =
-            self.inner.index.write_with_others_now(move |transaction| prepared.commit(transaction, &conditions));
+        let committed = self
+            .inner
+            .index
+            .write_with_others_now(move |transaction| prepared.commit(transaction, &conditions));
         if committed.is_err()
             && let Some(label) = label
         {
@@ -152,10 +154,16 @@ impl LocalS3 {
         Ok(name)
     }
 
-    /// Wakes the outbox's reader and sweeps, as far as a commit needs it. Blocking.
+    /// Wakes the readers of the outbox.
+    pub(crate) fn wake_outbox(&self) {
+        self.inner.changed.notify_one();
+        self.inner.changed_away.notify_one();
+    }
+
+    /// Wakes the outbox's readers and sweeps, as far as a commit needs it. Blocking.
     pub(crate) fn tell(&self, committed: &Committed) {
         if committed.is_notified {
-            self.inner.changed.notify_one();
+            self.wake_outbox();
         }
         if committed.has_replaced {
             self.sweep_quietly_now();
@@ -224,14 +232,30 @@ impl Prepared {
     }
 }
 
-/// Removes an object. Returns whether it existed.
-pub(crate) fn remove(transaction: &Transaction<'_>, bucket: &str, key: &str) -> Result<bool> {
-    let Some(old) = find_object(transaction, bucket, key)? else { return Ok(false) };
+/// What a removal did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Removed {
+    /// Whether the object existed.
+    pub existed: bool,
+    /// Whether the outbox has new rows.
+    pub is_notified: bool,
+}
+
+/// Removes an object and queues the events of that.
+pub(crate) fn remove(
+    transaction: &Transaction<'_>,
+    bucket: &str,
+    key: &str,
+    why: Removal,
+    region: &str,
+) -> Result<Removed> {
+    let Some(old) = find_object(transaction, bucket, key)? else { return Ok(Removed::default()) };
     forget(transaction, &old)?;
     transaction
         .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?
         .execute(params![bucket, key])?;
-    Ok(true)
+    let is_notified = notify_removal(transaction, (bucket, key), &old, why, region)? > 0;
+    Ok(Removed { existed: true, is_notified })
 }
 
 fn forget(transaction: &Transaction<'_>, old: &StoredObject) -> Result<()> {

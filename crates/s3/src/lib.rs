@@ -39,6 +39,7 @@ mod put;
 mod quarantine;
 mod ranges;
 mod receive;
+mod receiver;
 mod record;
 mod saved_buckets;
 mod schema;
@@ -61,7 +62,8 @@ pub use error::{Error, ErrorKind};
 pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
 pub use notifications::Trigger;
 pub use opening::{checkpoint_database, lock_folder};
-pub use outbox::{Outbox, OutboxEntry};
+pub use outbox::{Backlog, Outbox, OutboxEntry};
+pub use receiver::{Arn, EVENT_BUS, Receiver, WEBHOOK, is_sent};
 pub use service::{OnAdmission, S3HttpService};
 pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
 
@@ -82,12 +84,31 @@ pub struct Options {
     pub region: String,
     /// How many days files that nothing uses stay in the quarantine.
     pub quarantine_days: u32,
+    /// Which services bucket notifications may reach.
+    pub destinations: Destinations,
+}
+
+/// The services outside this process that bucket notifications may reach, none by default: without a service, its
+/// destinations are refused.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Destinations {
+    /// Whether there is an SQS.
+    pub queues: bool,
+    /// Whether there is an SNS.
+    pub topics: bool,
+    /// Whether there is a bus of EventBridge.
+    pub event_bus: bool,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`, a week of quarantine.
+    /// No functions, region `us-east-1`, a week of quarantine, no destinations.
     fn default() -> Self {
-        Self { functions: Vec::new(), region: "us-east-1".to_owned(), quarantine_days: 7 }
+        Self {
+            functions: Vec::new(),
+            region: "us-east-1".to_owned(),
+            quarantine_days: 7,
+            destinations: Destinations::default(),
+        }
     }
 }
 
@@ -101,8 +122,9 @@ struct Inner {
     options: Options,
     blobs: Blobs,
     index: Index,
-    /// Notified when the outbox has new rows.
+    /// Notified when the outbox has new rows, for its two readers.
     changed: Notify,
+    changed_away: Notify,
     /// Id of the data folder, which every label carries.
     folder: String,
     /// The last serial number that was given out.
@@ -123,13 +145,7 @@ impl LocalS3 {
     pub async fn set_triggers(&self, triggers: Vec<Trigger>) -> Result<(), Error> {
         let write = self.inner.index.write(move |transaction| {
             transaction.execute("DELETE FROM triggers", [])?;
-            let sql =
-                "INSERT INTO triggers (id, bucket, prefix, suffix, function) VALUES (?1, ?2, ?3, ?4, ?5)";
-            for rule in &triggers {
-                let columns = (&rule.id, &rule.bucket, &rule.prefix, &rule.suffix, &rule.function);
-                transaction.execute(sql, columns)?;
-            }
-            Ok(())
+            triggers.iter().try_for_each(|rule| notifications::insert_trigger(transaction, rule))
         });
         write.await
     }

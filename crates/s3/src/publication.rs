@@ -122,7 +122,7 @@ impl LocalS3 {
             let mut tries = (0..TRIES).map(|_| s3.switch_once(&id));
             let switched = tries.find_map(Result::transpose).unwrap_or_else(|| Err(changed_too_often()))?;
             if switched {
-                s3.inner.changed.notify_one();
+                s3.wake_outbox();
             }
             Ok(())
         });

@@ -16,6 +16,7 @@ use crate::access::Access;
 use crate::authentication::Credentials;
 use crate::guesses::Guesses;
 use crate::metrics::HttpCounters;
+use crate::receivers::Receivers;
 use crate::sessions::Sessions;
 use crate::upload_outbox::UploadOutbox;
 
@@ -36,8 +37,10 @@ pub struct ServerParts {
     pub metrics_token: Option<String>,
     /// The S3 endpoint; make it with [`s3_fallback`].
     pub s3: S3Fallback,
-    /// The queue of upload events.
+    /// The queue of the events of objects.
     pub outbox: Arc<dyn UploadOutbox>,
+    /// Who receives events outside this process.
+    pub receivers: Arc<Receivers>,
     /// What is weak about this server, one sentence each; `/readyz` shows it.
     pub warnings: Vec<String>,
     /// Cancelled once the server takes no new jobs and is about to stop. `/readyz` tells it.
@@ -68,6 +71,7 @@ pub(crate) struct Edge {
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
+    pub(crate) receivers: Arc<Receivers>,
     pub(crate) warnings: Arc<[String]>,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -76,8 +80,18 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts { engine, credentials, access, metrics_token, s3, outbox, warnings, draining, stop } =
-            parts;
+        let ServerParts {
+            engine,
+            credentials,
+            access,
+            metrics_token,
+            s3,
+            outbox,
+            receivers,
+            warnings,
+            draining,
+            stop,
+        } = parts;
         Self {
             engine,
             credentials,
@@ -87,6 +101,7 @@ impl Edge {
             guesses: Arc::default(),
             s3,
             outbox,
+            receivers,
             warnings: warnings.into(),
             draining,
             stop,

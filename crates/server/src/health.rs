@@ -11,6 +11,8 @@ use abanico_engine::Troubles;
 use crate::authentication::operator;
 use crate::edge::Edge;
 use crate::metrics::is_from_here;
+use crate::receivers::Standing;
+use crate::redelivery;
 
 /// Header of answers that may be incomplete, because records cannot be read.
 pub(crate) const WARNING: HeaderName = HeaderName::from_static("x-abanico-warning");
@@ -27,7 +29,9 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
     match edge.engine.troubles().await {
         Ok(troubles) => {
             let uploads = edge.outbox.put_aside().await.unwrap_or_default();
-            report(&troubles, &uploads, &edge.warnings, is_told).into_response()
+            let behind = redelivery::standings(&edge).await.unwrap_or_default();
+            let behind: Vec<String> = behind.iter().filter_map(Standing::trouble).collect();
+            report(&troubles, &uploads, &edge.warnings, &behind, is_told).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "not ready");
@@ -37,7 +41,13 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
 }
 
 /// Returns the text of a server that works, with a line for each thing that is wrong.
-fn report(troubles: &Troubles, uploads: &[String], weaknesses: &[String], is_told: bool) -> String {
+fn report(
+    troubles: &Troubles,
+    uploads: &[String],
+    weaknesses: &[String],
+    behind: &[String],
+    is_told: bool,
+) -> String {
     let records = troubles.put_aside.iter().map(ToString::to_string).chain(uploads.iter().cloned());
     let records: Vec<String> = records.collect();
     let mut lines = Vec::new();
@@ -47,12 +57,16 @@ fn report(troubles: &Troubles, uploads: &[String], weaknesses: &[String], is_tol
         );
         lines.extend(troubles.damage.iter().cloned());
         lines.extend(weaknesses.iter().cloned());
+        lines.extend(behind.iter().cloned());
     } else {
         if !records.is_empty() {
             lines.push(format!("records put aside: {}", records.len()));
         }
         lines.extend(troubles.damage.first().map(|_| "a database is damaged".to_owned()));
         lines.extend(weaknesses.first().map(|_| "the sandbox is not whole".to_owned()));
+        if !behind.is_empty() {
+            lines.push(format!("receivers of events that are behind: {}", behind.len()));
+        }
     }
     if let Some(free_bytes) = troubles.low_disk_bytes {
         lines.push(format!("low disk space: {} MiB free on the disk of the data folder", free_bytes >> 20));
@@ -112,7 +126,7 @@ mod tests {
 
     #[test]
     fn sound_server_is_only_ready() {
-        assert_eq!(report(&Troubles::default(), &[], &[], true), "ready\n");
+        assert_eq!(report(&Troubles::default(), &[], &[], &[], true), "ready\n");
         assert_eq!(warning(&Troubles::default()), None);
     }
 
@@ -124,17 +138,24 @@ mod tests {
             ..troubles(&["1-a"])
         };
         let (uploads, weak) = (["`outbox/7` (no)".to_owned()], ["this kernel has no Landlock".to_owned()]);
-        let told = report(&all, &uploads, &weak, true);
+        let behind = ["http://hook is behind: 3 events wait".to_owned()];
+        let told = report(&all, &uploads, &weak, &behind, true);
         assert!(told.starts_with("ready, but degraded\n"), "{told}");
-        for part in
-            ["jobs/1-a", "its checksum is wrong", "outbox/7", "`x` is damaged", "no Landlock", "5 MiB"]
-        {
+        for part in [
+            "jobs/1-a",
+            "its checksum is wrong",
+            "outbox/7",
+            "`x` is damaged",
+            "no Landlock",
+            "5 MiB",
+            "http://hook",
+        ] {
             assert!(told.contains(part), "{part} is not in {told}");
         }
-        let others = report(&all, &uploads, &weak, false);
+        let others = report(&all, &uploads, &weak, &behind, false);
         assert_eq!(
             others,
-            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nlow disk space: 5 MiB free on the disk of the data folder\n"
+            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nreceivers of events that are behind: 1\nlow disk space: 5 MiB free on the disk of the data folder\n"
         );
     }
 

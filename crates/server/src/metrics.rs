@@ -16,6 +16,7 @@ use crate::access::is_forwarded;
 use crate::authentication::operator;
 use crate::edge::Edge;
 use crate::error_table::Error;
+use crate::{receiver_metrics, redelivery};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Largest number of running jobs whose progress is summed up.
@@ -78,7 +79,8 @@ async fn measure(edge: &Edge) -> Result<Response, Error> {
     let aside =
         edge.outbox.put_aside().await.map_err(|error| Error::internal("cannot list uploads", error))?;
     let put_aside = put_aside_by_place(&edge.engine.troubles().await?, aside.len());
-    let text = render(&counts, &running, dead.len(), &put_aside, &edge.counters);
+    let receivers = receiver_metrics::text(&redelivery::standings(edge).await?);
+    let text = render(&counts, &running, dead.len(), &put_aside, &edge.counters) + &receivers;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 

@@ -19,7 +19,7 @@ use crate::operations::{
 use crate::same_origin::require_same_origin;
 use crate::security_headers::add_security_headers;
 use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, download, events_stream, health, metrics};
+use crate::{console, dead_letters, download, events_stream, health, metrics, redelivery};
 
 /// The server's routes.
 pub struct Server;
@@ -113,6 +113,8 @@ fn console_routes(edge: &Edge) -> Router<Edge> {
         .route("/_abanico/events", get(events_stream::events))
         .route("/_abanico/dead-letters", get(dead_letters::list))
         .route("/_abanico/dead-letters/{id}/replay", post(dead_letters::replay))
+        .route("/_abanico/receivers", get(redelivery::list))
+        .route("/_abanico/receivers/{id}/redeliver", post(redelivery::redeliver))
         .route("/_abanico/{*rest}", any(no_such_page))
         .layer(from_fn_with_state(edge.clone(), require_operator));
     let interface = Router::new()

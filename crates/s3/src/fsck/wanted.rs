@@ -34,11 +34,11 @@ pub(super) struct Wanted {
 
 /// Tables that are copied as they are, with their columns.
 const COPIED: [(&str, &str); 3] = [
-    ("triggers", "id, bucket, prefix, suffix, function"),
+    ("triggers", "id, bucket, prefix, suffix, function, events"),
     (
         "outbox",
         "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
-         next_attempt_ms, dead",
+         next_attempt_ms, dead, created_ms, away",
     ),
     ("notified", "sequencer, function"),
 ];
@@ -247,7 +247,9 @@ impl Wanted {
             let name = format!("{bucket}/{key}");
             match find_object(&self.database, &bucket, &key)? {
                 Some(there) if age(&there) > newest => {}
-                Some(_) => report.add(problem, name, format!("{detail}; a repair takes the version before it")),
+                Some(_) => {
+                    report.add(problem, name, format!("{detail}; a repair takes the version before it"))
+                }
                 None => report.add(problem, name, lost(&detail)),
             }
         }

@@ -502,6 +502,9 @@ async fn folder_of_an_older_version_gets_its_labels() {
             "DROP TABLE identity; DROP TABLE labels;
              DROP TABLE publications; DROP TABLE staged; DROP TABLE replaced;
              DROP INDEX objects_without_label;
+             DROP INDEX outbox_of_functions; DROP INDEX outbox_of_receivers;
+             ALTER TABLE outbox DROP COLUMN created_ms; ALTER TABLE outbox DROP COLUMN away;
+             ALTER TABLE triggers DROP COLUMN events;
              ALTER TABLE objects DROP COLUMN label; ALTER TABLE objects DROP COLUMN sum;
              ALTER TABLE parts DROP COLUMN label; PRAGMA user_version = 1;",
         )
