@@ -34,7 +34,7 @@ pub(crate) async fn redeliver(
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let Query(Params { from }) = params.map_err(|rejection| Error::bad_request(rejection.body_text()))?;
     if edge.receivers.redeliver_jobs(&id, from) {
-        tracing::info!(receiver = id, from, "sending the events of jobs again on request");
+        tracing::info!(receiver = id, "sending the events of jobs again on request");
         return Ok((StatusCode::ACCEPTED, Json(json!({}))));
     }
     if !standings(&edge).await?.iter().any(|standing| standing.id == id) {

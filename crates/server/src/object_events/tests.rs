@@ -141,7 +141,7 @@ async fn silent_receiver_holds_up_no_other() {
         let courier = courier.clone();
         async move { courier.run().await }
     });
-    while outbox.waiting.lock().unwrap()["good"].len() > 0 {
+    while !outbox.waiting.lock().unwrap()["good"].is_empty() {
         outbox.empty.notified().await;
     }
     assert_eq!(*sent.0.lock().unwrap(), ["good k21", "good k22", "good k23"]);
