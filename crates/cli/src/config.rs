@@ -345,7 +345,9 @@ impl Config {
             let message = format!("`{key}` under [engine] is 0, so no job would ever run");
             return Err(Hinted::new(WRONG_USAGE, message, hint).into());
         }
-        self.webhooks.iter().try_for_each(WebhookConfig::check)?;
+        let local = self.buckets.iter().filter(|bucket| !bucket.remote).map(|bucket| bucket.name.as_str());
+        let local: Vec<&str> = local.collect();
+        self.webhooks.iter().try_for_each(|hook| hook.check(&local))?;
         let mut ids = std::collections::BTreeSet::new();
         for trigger in &self.triggers {
             let known = self.buckets.iter().find(|bucket| bucket.name == trigger.bucket);

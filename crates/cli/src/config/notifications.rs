@@ -82,15 +82,21 @@ impl WebhookConfig {
         Webhook::new(&self.url, &self.secret).with_context(|| format!("webhook `{}`", self.url))
     }
 
-    /// Refuses events that this server does not send, and a webhook that gets nothing.
+    /// Refuses events that this server does not send, a bucket that is not among its `local` ones, and a webhook that gets
+    /// nothing.
     ///
     /// # Errors
     /// Fails with the name of what is wrong.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self, local: &[&str]) -> anyhow::Result<()> {
         let wrong = |message: String, hint: &str| Err(Hinted::new(WRONG_USAGE, message, hint).into());
         if let Some(event) = self.objects.iter().find(|event| !abanico_s3::is_sent(event)) {
             let message = format!("webhook `{}`: `{event}` in `objects` is no event of objects", self.url);
             return wrong(message, "give names such as \"s3:ObjectCreated:*\" and \"s3:ObjectRemoved:*\"");
+        }
+        if !self.bucket.is_empty() && !local.contains(&self.bucket.as_str()) {
+            let message =
+                format!("webhook `{}` watches `{}`, which is not a local bucket", self.url, self.bucket);
+            return wrong(message, "add it as a [[bucket]] without `remote`, or leave `bucket` out for all");
         }
         if !self.jobs && self.objects.is_empty() {
             let message = format!("webhook `{}` gets nothing", self.url);
@@ -134,5 +140,28 @@ impl NotificationsConfig {
             event_bus: events.map(|(client, _)| (Events::new(client), self.event_bus.clone())),
             webhooks,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhook_that_could_hear_nothing_is_refused() {
+        let hook = |keys: &str| -> WebhookConfig {
+            toml::from_str(&format!("url = \"http://a/\"\nsecret = \"s\"\n{keys}")).unwrap()
+        };
+        let told = |keys: &str| hook(keys).check(&["media"]).map_err(|error| error.to_string()).err();
+        assert_eq!(told(""), None);
+        assert_eq!(told("jobs = false\nobjects = [\"s3:ObjectRemoved:*\"]\nbucket = \"media\""), None);
+        for (keys, part) in [
+            ("jobs = false", "gets nothing"),
+            ("objects = [\"ObjectRemoved:*\"]", "ObjectRemoved:*"),
+            ("objects = [\"s3:ObjectCreated:*\"]\nbucket = \"elsewhere\"", "elsewhere"),
+        ] {
+            let message = told(keys).unwrap();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }
