@@ -417,6 +417,7 @@ STRUCTURES = {
     "BucketConfig": "bucket",
     "WebInputsConfig": "web_inputs",
     "TriggerConfig": "trigger",
+    "NotificationsConfig": "notifications",
     "WebhookConfig": "webhook",
     "EventBusConfig": "event_bus",
 }
@@ -459,7 +460,7 @@ def defaults_of_code() -> dict[str, object]:
         found[name] = json.loads(value)
     for name, value in re.findall(r'(\w+): (?:PathBuf::from\()?"([^"]*)"(?:\)|\.to_owned\(\)),', source):
         found[name] = value
-    functions = dict(re.findall(r'fn (\w+)\(\) -> \w+ \{\n    ("[^"]*"|\d+)', source))
+    functions = dict(re.findall(r'fn (\w+)\(\) -> \w+ \{\n    ("[^"]*"|\d+|true|false)', source))
     for function, name in re.findall(r'#\[serde\(default = "(\w+)"\)\]\n    pub (\w+):', source):
         found[name] = json.loads(functions[function])
     for name, kind in re.findall(r"#\[serde\(default\)\]\n    pub (\w+): (bool|String)", source):

@@ -53,6 +53,8 @@ pub enum Command {
     Demo(Demo),
     /// List uploads whose job could not be submitted, or replay one.
     DeadLetters(DeadLetters),
+    /// List who gets events of a running server and what waits for them, or send events again.
+    Receivers(Receivers),
     /// List stored records that cannot be read and were put aside; show, put back or drop one.
     Records(Records),
     /// Say what takes room in the data folder, and free what nobody needs.
@@ -233,6 +235,32 @@ pub enum DeadLetterAction {
     Replay {
         /// Id of the dead letter.
         id: i64,
+    },
+}
+
+/// Arguments of `receivers`.
+#[derive(Debug, Args)]
+pub struct Receivers {
+    /// Data folder of the server.
+    #[arg(long, env = "ABANICO_DATA", value_name = "DIR", default_value = "abanico-data")]
+    pub data: PathBuf,
+    #[command(subcommand)]
+    pub action: Option<ReceiverAction>,
+}
+
+/// What to do with receivers of events.
+#[derive(Debug, Subcommand)]
+pub enum ReceiverAction {
+    /// List the receivers as JSON lines. This is the default.
+    List,
+    /// Send a receiver at once what waits for it, and the events of objects that were given up.
+    Redeliver {
+        /// Id of the receiver, as `list` prints it.
+        id: String,
+        /// Number of an event of a job: this one and all after it are sent again. A number beyond the first event that
+        /// waits skips those before it.
+        #[arg(long, value_name = "NUMBER")]
+        from: Option<i64>,
     },
 }
 

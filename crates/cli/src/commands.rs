@@ -13,6 +13,7 @@ pub mod local;
 pub mod own_user;
 pub mod plan;
 pub mod probe;
+pub mod receivers;
 pub mod records;
 pub mod s3;
 pub mod sandbox;

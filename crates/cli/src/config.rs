@@ -2,6 +2,7 @@
 //! retention from the environment too. An unknown key is an error that names the key. Secrets are never printed.
 
 mod environment;
+mod notifications;
 mod retention;
 mod s3;
 mod sandbox;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
+pub use notifications::{NotificationsConfig, WebhookConfig};
 pub use retention::RetentionConfig;
 pub use s3::S3Config;
 pub use sandbox::SandboxMode;
@@ -67,7 +69,9 @@ pub struct Config {
     /// Triggers: which uploads start which jobs.
     #[serde(rename = "trigger")]
     pub triggers: Vec<TriggerConfig>,
-    /// Webhooks that receive the events of jobs.
+    /// Where the notifications of buckets may go; nowhere outside by default.
+    pub notifications: NotificationsConfig,
+    /// Webhooks that receive the events of jobs or objects.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<WebhookConfig>,
     /// EventBridge buses that receive the events of jobs.
@@ -207,16 +211,6 @@ pub struct TriggerConfig {
     pub role: String,
 }
 
-/// A webhook that receives the events of jobs.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookConfig {
-    /// URL to post events to.
-    pub url: String,
-    /// Secret to sign events with.
-    pub secret: String,
-}
-
 /// An EventBridge bus that receives the events of jobs. Credentials come from the usual AWS variables.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -227,12 +221,6 @@ pub struct EventBusConfig {
     pub region: Option<String>,
     /// URL of an EventBridge other than Amazon's.
     pub endpoint: Option<String>,
-}
-
-impl std::fmt::Debug for WebhookConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebhookConfig").field("url", &self.url).field("secret", &"REDACTED").finish()
-    }
 }
 
 fn media_suffixes() -> Vec<String> {
@@ -308,6 +296,7 @@ impl Default for Config {
                 destination: default_destination(),
                 role: default_role(),
             }],
+            notifications: NotificationsConfig::default(),
             webhooks: Vec::new(),
             event_buses: Vec::new(),
         }
@@ -369,6 +358,9 @@ impl Config {
             let message = format!("`{key}` under [engine] is 0, so no job would ever run");
             return Err(Hinted::new(WRONG_USAGE, message, hint).into());
         }
+        let local = self.buckets.iter().filter(|bucket| !bucket.remote).map(|bucket| bucket.name.as_str());
+        let local: Vec<&str> = local.collect();
+        self.webhooks.iter().try_for_each(|hook| hook.check(&local))?;
         let mut ids = std::collections::BTreeSet::new();
         for trigger in &self.triggers {
             let known = self.buckets.iter().find(|bucket| bucket.name == trigger.bucket);

@@ -48,6 +48,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Plan(plan) => commands::plan::run(plan).await,
             Command::Doctor(doctor) => commands::doctor::run(doctor).await,
             Command::DeadLetters(letters) => commands::dead_letters::run(letters).await,
+            Command::Receivers(receivers) => commands::receivers::run(receivers).await,
             Command::Records(records) => commands::records::run(&records),
             Command::Gc(gc) => commands::gc::run(gc).await,
             Command::S3(s3) => commands::s3::run(s3).await,

@@ -468,6 +468,16 @@ impl Database {
         }
     }
 
+    /// Returns the number of events after a position.
+    ///
+    /// # Errors
+    /// Fails if the database cannot be read or written.
+    pub fn events_waiting(&self, seq: i64) -> Result<u64, Error> {
+        let sql = "SELECT COUNT(*) FROM events WHERE seq > ?1";
+        let count: i64 = self.lock().prepare_cached(sql)?.query_row([seq], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Returns the position of the newest event, 0 if there is none.
     ///
     /// # Errors

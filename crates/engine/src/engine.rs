@@ -423,6 +423,14 @@ impl Engine {
         self.database(move |database| database.events_after(seq, limit)).await
     }
 
+    /// Returns the number of events after the position `seq`.
+    ///
+    /// # Errors
+    /// Fails if the job database cannot be read or written.
+    pub async fn events_waiting(&self, seq: i64) -> Result<u64, Error> {
+        self.database(move |database| database.events_waiting(seq)).await
+    }
+
     /// Returns the position of the newest event, 0 if there is none.
     ///
     /// # Errors

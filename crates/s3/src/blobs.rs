@@ -1,5 +1,6 @@
 //! The folder of blobs and their labels: files that never change and are durable before anything refers to them.
 //!
+//! A blob's bytes, its label and both names are flushed together, so that the file system's journal commits once.
 //! A blob is never removed while a reader holds it, and nothing while a backup pins the folder. This file knows nothing
 //! of objects.
 
@@ -17,6 +18,8 @@ use crate::record::Piece;
 
 /// Maximum number of files that a sweep removes per transaction.
 const SWEEP_BATCH: i64 = 500;
+/// Mode of blobs and labels, which nobody changes once they are written.
+const READ_ONLY: u32 = 0o444;
 
 /// The folder. Clones share it.
 #[derive(Clone)]
@@ -76,14 +79,21 @@ impl Blobs {
         path_in(&self.inner.blobs, name)
     }
 
-    /// Writes a label and makes it durable, and with it the name of the blob that lies beside it. Blocking.
-    pub(crate) fn write_label(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    /// Writes a label and makes it durable, and with it the name and `bytes` of the blob that lies beside it. Blocking.
+    pub(crate) fn write_label(
+        &self,
+        name: &str,
+        content: &[u8],
+        bytes: Option<&Unflushed>,
+    ) -> io::Result<()> {
         let path = self.path(name);
         let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(READ_ONLY).open(&path)?;
             file.write_all(content)?;
-            file.sync_data()?;
-            File::open(path.parent().unwrap_or(&path))?.sync_all()
+            flush_beside(bytes, || {
+                file.sync_data()?;
+                flush_folder_of(&path)
+            })
         })();
         if written.is_err() {
             self.remove_label(name);
@@ -91,10 +101,9 @@ impl Blobs {
         written
     }
 
-    /// Makes the name of a blob durable, for one that has no label yet. Blocking.
-    pub(crate) fn sync_name(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name);
-        File::open(path.parent().unwrap_or(&path))?.sync_all()
+    /// Makes the name and the bytes of a blob durable, for one that has no label yet. Blocking.
+    pub(crate) fn flush(&self, name: &str, bytes: &Unflushed) -> io::Result<()> {
+        flush_beside(Some(bytes), || flush_folder_of(&self.path(name)))
     }
 
     /// Removes a label that nothing refers to. A label that cannot be removed stays until the next start.
@@ -108,12 +117,13 @@ impl Blobs {
     pub(crate) fn create(&self) -> io::Result<IncomingBlob> {
         let id = unique_id();
         let path = self.inner.incoming.join(&id);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(READ_ONLY).open(&path)?;
         Ok(IncomingBlob { blobs: self.clone(), id, path, file })
     }
 
-    /// Takes in a finished file, as a hard link where the file system allows it. Returns the blob's id. Blocking.
-    pub(crate) fn adopt(&self, source: &Path) -> io::Result<String> {
+    /// Takes in a finished file, as a hard link where the file system allows it. Returns the blob's id, and its bytes to
+    /// flush. Blocking.
+    pub(crate) fn adopt(&self, source: &Path) -> io::Result<(String, Unflushed)> {
         let id = unique_id();
         let path = self.inner.incoming.join(&id);
         if std::fs::hard_link(source, &path).is_err()
@@ -123,6 +133,7 @@ impl Blobs {
             return Err(error);
         }
         let file = File::open(&path)?;
+        file.set_permissions(Permissions::from_mode(READ_ONLY))?;
         IncomingBlob { blobs: self.clone(), id, path, file }.keep()
     }
 
@@ -171,7 +182,8 @@ impl Blobs {
                 }
             }
             removed += gone.len() as u64;
-            index.write_now(|transaction| {
+            // If a power cut takes this back, the next sweep finds rows without files and deletes them.
+            index.write_loosely_now(|transaction| {
                 let mut statement = transaction.prepare_cached(table.delete)?;
                 for name in &gone {
                     statement.execute([name])?;
@@ -215,6 +227,30 @@ impl Blobs {
     pub(crate) fn each_file(&self, shard: u8, each: impl FnMut(String, &DirEntry)) -> io::Result<()> {
         each_file_in(&self.inner.blobs, shard, each)
     }
+}
+
+/// Bytes of a blob at its place that need not be on the disk yet.
+#[must_use = "a blob must be durable before anything refers to it"]
+pub(crate) struct Unflushed(File);
+
+/// Flushes a blob's bytes while `other` flushes something else: the journal of a file system then commits once for both.
+fn flush_beside(bytes: Option<&Unflushed>, other: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let Some(Unflushed(file)) = bytes else { return other() };
+    std::thread::scope(|scope| {
+        let flushing = std::thread::Builder::new().spawn_scoped(scope, || file.sync_all());
+        let done = other();
+        let flushed = match flushing {
+            Ok(flushing) => flushing.join().unwrap_or_else(|_| Err(io::Error::other("a flush broke off"))),
+            // Without a thread to spare, it takes longer.
+            Err(_) => file.sync_all(),
+        };
+        done.and(flushed)
+    })
+}
+
+/// Makes the names in the folder of a file durable.
+fn flush_folder_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(path))?.sync_all()
 }
 
 /// One of the two tables that name files, and how its unused rows are found and deleted.
@@ -283,12 +319,11 @@ impl IncomingBlob {
         self.file.write_all(bytes)
     }
 
-    /// Makes the file's bytes durable and gives it its id as name. Its name is durable once its label is. Blocking.
-    pub(crate) fn keep(self) -> io::Result<String> {
-        std::fs::set_permissions(&self.path, Permissions::from_mode(0o444))?;
-        self.file.sync_all()?;
+    /// Gives the file its id as name. Neither the name nor the bytes are durable before the label is. Blocking.
+    pub(crate) fn keep(self) -> io::Result<(String, Unflushed)> {
+        let bytes = Unflushed(self.file.try_clone()?);
         std::fs::rename(&self.path, self.blobs.path(&self.id))?;
-        Ok(self.id.clone())
+        Ok((self.id.clone(), bytes))
     }
 }
 
@@ -331,7 +366,7 @@ mod tests {
     fn blob(blobs: &Blobs, index: &Index, refs: i64) -> String {
         let mut incoming = blobs.create().unwrap();
         incoming.write(b"bytes").unwrap();
-        let id = incoming.keep().unwrap();
+        let (id, _) = incoming.keep().unwrap();
         let insert = "INSERT INTO blobs VALUES (?1, ?2)";
         index.write_now(|transaction| Ok(transaction.execute(insert, rusqlite::params![id, refs])?)).unwrap();
         id
@@ -398,7 +433,7 @@ mod tests {
     fn kept_files_are_read_only() {
         let folder = tempfile::tempdir().unwrap();
         let (blobs, _) = open(folder.path());
-        let path = blobs.path(&blobs.create().unwrap().keep().unwrap());
+        let path = blobs.path(&blobs.create().unwrap().keep().unwrap().0);
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o444);
     }
 }

@@ -1,23 +1,36 @@
 //! Gets and puts the notification rules of buckets: converts between S3's configuration and the stored rules.
 //!
-//! It refuses a rule for a function that the endpoint does not know.
+//! It refuses a rule for a function that the endpoint does not know, and for a service that the operator did not
+//! configure. It sends nothing.
 
 use rusqlite::params;
 use s3s::S3ErrorCode;
 use s3s::dto::{
-    Event, FilterRule, FilterRuleName, GetBucketNotificationConfigurationInput,
-    GetBucketNotificationConfigurationOutput, LambdaFunctionConfiguration, NotificationConfigurationFilter,
-    PutBucketNotificationConfigurationInput, PutBucketNotificationConfigurationOutput, S3KeyFilter,
+    Event, EventBridgeConfiguration, FilterRule, FilterRuleName, GetBucketNotificationConfigurationInput,
+    GetBucketNotificationConfigurationOutput, LambdaFunctionConfiguration, NotificationConfiguration,
+    NotificationConfigurationFilter, PutBucketNotificationConfigurationInput,
+    PutBucketNotificationConfigurationOutput, QueueConfiguration, S3KeyFilter, TopicConfiguration,
 };
 
-use crate::LocalS3;
 use crate::blobs::unique_id;
 use crate::error::{Error, Result};
-use crate::notifications::{BucketRule, bucket_rules};
+use crate::notifications::{BucketRule, bucket_rules, insert_test};
+use crate::receiver::{EVENT_BUS, Receiver, is_only_aws, is_sent};
 use crate::record::{require_bucket, to_text};
+use crate::{LocalS3, Options};
+
+/// S3's limit on the rules of one bucket.
+const RULES_MAX: usize = 100;
+/// What the event bus gets: all that happens, as EventBridge filters by itself.
+const BUS_EVENTS: [&str; 3] = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"];
 
 fn wrong(message: impl Into<String>) -> Error {
     Error::refused(S3ErrorCode::InvalidArgument, message)
+}
+
+/// Refuses a destination as AWS does, and says why.
+fn unusable(arn: &str, why: &str) -> Error {
+    wrong(format!("Unable to validate the following destination configurations: {arn}: {why}"))
 }
 
 /// Returns the known function that an ARN or a bare name refers to.
@@ -28,14 +41,55 @@ fn function_of(arn: &str, known: &[String]) -> Result<String> {
         known.as_str() == arn || known.rsplit(":function:").next().is_some_and(|known| known == name)
     };
     let found = known.iter().find(is_meant).cloned();
-    found.ok_or_else(|| wrong(format!("function `{arn}` is unknown to this endpoint")))
+    found.ok_or_else(|| {
+        unusable(arn, "the function is unknown to this server: configure a trigger with this id")
+    })
 }
 
-fn rule(configuration: LambdaFunctionConfiguration, known: &[String]) -> Result<BucketRule> {
-    let function = function_of(&configuration.lambda_function_arn, known)?;
-    let events: Vec<String> = configuration.events.iter().map(|event| String::from(event.clone())).collect();
-    if let Some(event) = events.iter().find(|event| !event.starts_with("s3:")) {
-        return Err(wrong(format!("`{event}` is not an S3 event")));
+/// Returns the receiver that an ARN of a queue or topic names.
+fn resource_of(arn: &str, kind: Kind, options: &Options) -> Result<String> {
+    let configured = options.destinations;
+    let (parts, is_configured, key) = match (kind, Receiver::of(arn)) {
+        (Kind::Queue, Receiver::Queue(parts)) => (parts, configured.queues, "sqs_endpoint"),
+        (Kind::Topic, Receiver::Topic(parts)) => (parts, configured.topics, "sns_endpoint"),
+        (Kind::Queue, _) => return Err(unusable(arn, "it is not the ARN of a standard queue")),
+        (Kind::Topic, _) => return Err(unusable(arn, "it is not the ARN of a standard topic")),
+    };
+    if !is_configured {
+        return Err(unusable(arn, &format!("the operator has not set `{key}` under [notifications]")));
+    }
+    if parts.region != options.region {
+        return Err(unusable(arn, &format!("it must be in the bucket's region `{}`", options.region)));
+    }
+    Ok(arn.to_owned())
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Queue,
+    Topic,
+}
+
+/// What all kinds of configurations have.
+struct Configuration {
+    id: Option<String>,
+    events: Vec<Event>,
+    filter: Option<NotificationConfigurationFilter>,
+    arn: String,
+}
+
+fn rule(configuration: Configuration, function: String) -> Result<BucketRule> {
+    let events: Vec<String> = configuration.events.into_iter().map(String::from).collect();
+    if events.is_empty() {
+        return Err(Error::refused(S3ErrorCode::MalformedXML, "a configuration names no event"));
+    }
+    if let Some(event) = events.iter().find(|event| !is_sent(event)) {
+        return Err(match is_only_aws(event) {
+            true => {
+                Error::refused(S3ErrorCode::NotImplemented, format!("this server does not send `{event}`"))
+            }
+            false => wrong(format!("The event `{event}` is not supported for notifications")),
+        });
     }
     let (mut prefix, mut suffix) = (None, None);
     let filter = configuration.filter.and_then(|filter| filter.key).and_then(|key| key.filter_rules);
@@ -55,50 +109,101 @@ fn rule(configuration: LambdaFunctionConfiguration, known: &[String]) -> Result<
         events,
         prefix: prefix.unwrap_or_default(),
         suffix: suffix.unwrap_or_default(),
-        arn: configuration.lambda_function_arn,
+        arn: configuration.arn,
         function,
     })
 }
 
-fn configuration(rule: BucketRule) -> LambdaFunctionConfiguration {
-    let filters = [(FilterRuleName::PREFIX, rule.prefix), (FilterRuleName::SUFFIX, rule.suffix)];
+/// Returns the rules of a configuration.
+fn rules(given: NotificationConfiguration, options: &Options) -> Result<Vec<BucketRule>> {
+    let mut rules = Vec::new();
+    for one in given.lambda_function_configurations.unwrap_or_default() {
+        let function = function_of(&one.lambda_function_arn, &options.functions)?;
+        let LambdaFunctionConfiguration { id, events, filter, lambda_function_arn: arn } = one;
+        rules.push(rule(Configuration { id, events, filter, arn }, function)?);
+    }
+    for one in given.queue_configurations.unwrap_or_default() {
+        let receiver = resource_of(&one.queue_arn, Kind::Queue, options)?;
+        let QueueConfiguration { id, events, filter, queue_arn: arn } = one;
+        rules.push(rule(Configuration { id, events, filter, arn }, receiver)?);
+    }
+    for one in given.topic_configurations.unwrap_or_default() {
+        let receiver = resource_of(&one.topic_arn, Kind::Topic, options)?;
+        let TopicConfiguration { id, events, filter, topic_arn: arn } = one;
+        rules.push(rule(Configuration { id, events, filter, arn }, receiver)?);
+    }
+    if given.event_bridge_configuration.is_some() {
+        if !options.destinations.event_bus {
+            let why = "the operator has not set `events_endpoint` under [notifications]";
+            return Err(unusable("EventBridgeConfiguration", why));
+        }
+        let events = BUS_EVENTS.map(|event| Event::from(event.to_owned())).to_vec();
+        let all = Configuration { id: None, events, filter: None, arn: String::new() };
+        rules.push(rule(all, EVENT_BUS.to_owned())?);
+    }
+    if rules.len() > RULES_MAX {
+        return Err(wrong(format!("a bucket has {RULES_MAX} notification configurations at most")));
+    }
+    Ok(rules)
+}
+
+fn filter(prefix: String, suffix: String) -> Option<NotificationConfigurationFilter> {
+    let filters = [(FilterRuleName::PREFIX, prefix), (FilterRuleName::SUFFIX, suffix)];
     let filters = filters.into_iter().filter(|(_, value)| !value.is_empty());
     let filters: Vec<_> = filters
         .map(|(name, value)| FilterRule { name: Some(FilterRuleName::from_static(name)), value: Some(value) })
         .collect();
-    LambdaFunctionConfiguration {
-        id: Some(rule.id),
-        events: rule.events.into_iter().map(Event::from).collect(),
-        filter: (!filters.is_empty()).then_some(NotificationConfigurationFilter {
-            key: Some(S3KeyFilter { filter_rules: Some(filters) }),
-        }),
-        lambda_function_arn: rule.arn,
+    let key = Some(S3KeyFilter { filter_rules: Some(filters.clone()) });
+    (!filters.is_empty()).then_some(NotificationConfigurationFilter { key })
+}
+
+/// Adds a rule to the configuration that a client gets.
+fn add(output: &mut GetBucketNotificationConfigurationOutput, rule: BucketRule) {
+    let BucketRule { id, events, prefix, suffix, arn, function } = rule;
+    let (id, filter) = (Some(id), filter(prefix, suffix));
+    let events: Vec<Event> = events.into_iter().map(Event::from).collect();
+    match Receiver::of(&function) {
+        Receiver::Queue(_) => {
+            let one = QueueConfiguration { id, events, filter, queue_arn: arn };
+            output.queue_configurations.get_or_insert_default().push(one);
+        }
+        Receiver::Topic(_) => {
+            let one = TopicConfiguration { id, events, filter, topic_arn: arn };
+            output.topic_configurations.get_or_insert_default().push(one);
+        }
+        Receiver::EventBus => output.event_bridge_configuration = Some(EventBridgeConfiguration {}),
+        Receiver::Function(_) | Receiver::Webhook(_) => {
+            let one = LambdaFunctionConfiguration { id, events, filter, lambda_function_arn: arn };
+            output.lambda_function_configurations.get_or_insert_default().push(one);
+        }
     }
 }
 
 impl LocalS3 {
+    /// Replaces the rules of a bucket. New queues and topics get S3's test event, unless the client skips it.
     pub(crate) async fn put_notifications(
         &self,
         input: PutBucketNotificationConfigurationInput,
     ) -> Result<PutBucketNotificationConfigurationOutput> {
-        let given = input.notification_configuration;
-        let is_empty = |count: Option<usize>| count.unwrap_or(0) == 0;
-        let others =
-            [given.queue_configurations.map(|it| it.len()), given.topic_configurations.map(|it| it.len())];
-        if !others.into_iter().all(is_empty) || given.event_bridge_configuration.is_some() {
-            return Err(wrong("this endpoint can notify functions only, not queues, topics or EventBridge"));
-        }
-        let known = &self.inner.options.functions;
-        let rules = given.lambda_function_configurations.unwrap_or_default();
-        let rules: Vec<BucketRule> = rules.into_iter().map(|it| rule(it, known)).collect::<Result<_>>()?;
+        let rules = rules(input.notification_configuration, &self.inner.options)?;
+        let tests = !input.skip_destination_validation.unwrap_or(false);
         let write = self.change_buckets(move |transaction| {
             require_bucket(transaction, &input.bucket)?;
+            // Rules that cannot be read are replaced all the same.
+            let known = bucket_rules(transaction, &input.bucket).unwrap_or_default();
             let text = (!rules.is_empty()).then(|| to_text(&rules));
             let sql = "UPDATE buckets SET notifications = ?2 WHERE name = ?1";
             transaction.execute(sql, params![input.bucket, text])?;
+            let is_new = |rule: &&BucketRule| known.iter().all(|known| known.function != rule.function);
+            for rule in rules.iter().filter(is_new).filter(|_| tests) {
+                if matches!(Receiver::of(&rule.function), Receiver::Queue(_) | Receiver::Topic(_)) {
+                    insert_test(transaction, &input.bucket, rule)?;
+                }
+            }
             Ok(())
         });
         write.await?;
+        self.wake_outbox();
         Ok(PutBucketNotificationConfigurationOutput::default())
     }
 
@@ -110,11 +215,9 @@ impl LocalS3 {
             require_bucket(reader, &input.bucket)?;
             bucket_rules(reader, &input.bucket)
         });
-        let rules: Vec<_> = read.await?.into_iter().map(configuration).collect();
-        Ok(GetBucketNotificationConfigurationOutput {
-            lambda_function_configurations: (!rules.is_empty()).then_some(rules),
-            ..GetBucketNotificationConfigurationOutput::default()
-        })
+        let mut output = GetBucketNotificationConfigurationOutput::default();
+        read.await?.into_iter().for_each(|rule| add(&mut output, rule));
+        Ok(output)
     }
 }
 

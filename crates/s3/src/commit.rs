@@ -6,19 +6,18 @@
 use rusqlite::{Transaction, params};
 
 use crate::LocalS3;
-use crate::blobs::unique_id;
+use crate::blobs::{Unflushed, unique_id};
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
 use crate::index::{blocking, now_ms};
 use crate::label::{Label, Labelled, LabelledObject};
-use crate::notifications::{Created, notify, sequencer};
+use crate::notifications::{Created, Removal, notify, notify_removal, sequencer};
 use crate::record::{ObjectRecord, Piece, StoredObject, find_object, require_bucket};
 
 /// How often a write starts again because another one changed what it had read.
 pub(crate) const TRIES: usize = 100;
 
 /// An object to make visible.
-#[derive(Clone)]
 pub(crate) struct NewObject {
     pub bucket: String,
     pub key: String,
@@ -30,6 +29,17 @@ pub(crate) struct NewObject {
     pub event_name: String,
     /// The multipart upload that it completes.
     pub upload: Option<String>,
+    /// The bytes of its only blob, if they may not be on the disk yet.
+    pub bytes: Option<Unflushed>,
+}
+
+/// An object whose label is durable.
+struct Prepared {
+    serial: i64,
+    bucket: String,
+    key: String,
+    object: StoredObject,
+    region: String,
 }
 
 /// The result of a commit.
@@ -51,16 +61,43 @@ impl LocalS3 {
             let committed = {
                 let _turn = s3.inner.keys.hold(&new.bucket, &new.key);
                 let pieces = new.record.pieces.clone();
-                let committed = s3.commit_now(new, &conditions, |_| Ok(true), |_| Ok(()));
+                let committed = s3.commit_with_others(new, conditions);
                 if committed.is_err() {
                     s3.inner.blobs.discard(&s3.inner.index, &pieces)?;
                 }
-                committed?.ok_or_else(changed_too_often)?
+                committed?
             };
             s3.tell(&committed);
             Ok(committed)
         });
         run.await
+    }
+
+    /// Writes the label of an object, and makes the object visible in a transaction that other writers may share. Hold
+    /// the key. Blocking.
+    fn commit_with_others(&self, new: NewObject, conditions: WriteConditions) -> Result<Committed> {
+        let prepared = self.prepare(new)?;
+        let label = prepared.object.label.clone();
+        let committed = self
+            .inner
+            .index
+            .write_with_others_now(move |transaction| prepared.commit(transaction, &conditions));
+        if committed.is_err()
+            && let Some(label) = label
+        {
+            self.inner.blobs.remove_label(&label);
+        }
+        committed
+    }
+
+    /// Writes the label of an object. Hold the key. Blocking.
+    fn prepare(&self, new: NewObject) -> Result<Prepared> {
+        let serial = self.next_serial();
+        let NewObject { bucket, key, size, etag, record, event_name, upload, bytes } = new;
+        let (modified_ms, sequencer) = (now_ms(), sequencer(serial));
+        let object = StoredObject { size, etag, modified_ms, sequencer, event_name, record, label: None };
+        let object = self.labelled(serial, (&bucket, &key), object, upload, bytes.as_ref())?;
+        Ok(Prepared { serial, bucket, key, object, region: self.inner.options.region.clone() })
     }
 
     /// Writes the label of an object, and makes the object visible in one transaction if `is_still` says that what the
@@ -73,26 +110,19 @@ impl LocalS3 {
         is_still: impl FnOnce(&Transaction<'_>) -> Result<bool>,
         then: impl FnOnce(&Transaction<'_>) -> Result<()>,
     ) -> Result<Option<Committed>> {
-        let serial = self.next_serial();
-        let NewObject { bucket, key, size, etag, record, event_name, upload } = new;
-        let (modified_ms, sequencer) = (now_ms(), sequencer(serial));
-        let object = StoredObject { size, etag, modified_ms, sequencer, event_name, record, label: None };
-        let object = self.labelled(serial, &bucket, &key, object, upload)?;
-        let label = object.label.clone();
-        let region = &self.inner.options.region;
+        let prepared = self.prepare(new)?;
         let committed = self.inner.index.write_now(|transaction| {
             if !is_still(transaction)? {
                 return Ok(None);
             }
-            note_serial(transaction, serial)?;
-            let committed = commit(transaction, &bucket, &key, object, conditions, region)?;
+            let committed = prepared.commit(transaction, conditions)?;
             then(transaction)?;
             Ok(Some(committed))
         });
         if !matches!(committed, Ok(Some(_)))
-            && let Some(label) = label
+            && let Some(label) = &prepared.object.label
         {
-            self.inner.blobs.remove_label(&label);
+            self.inner.blobs.remove_label(label);
         }
         committed
     }
@@ -102,31 +132,38 @@ impl LocalS3 {
         self.inner.serials.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1
     }
 
-    /// Writes a new label for an object and returns the object with its name. Hold the key. Blocking.
+    /// Writes a new label for an object, durably and with the `bytes` of its blob, and returns the object with the
+    /// label's name. Hold the key. Blocking.
     pub(crate) fn labelled(
         &self,
         serial: i64,
-        bucket: &str,
-        key: &str,
+        (bucket, key): (&str, &str),
         object: StoredObject,
         upload: Option<String>,
+        bytes: Option<&Unflushed>,
     ) -> Result<StoredObject> {
         let label = Label::new(&self.inner.folder, serial, labelled_object(bucket, key, &object, upload));
-        let name = self.write_label(&label)?;
+        let name = self.write_label(&label, bytes)?;
         Ok(StoredObject { label: Some(name), ..object })
     }
 
-    /// Writes a label and returns its name. Blocking.
-    pub(crate) fn write_label(&self, label: &Label) -> Result<String> {
+    /// Writes a label, durably and with the `bytes` of its blob, and returns its name. Blocking.
+    pub(crate) fn write_label(&self, label: &Label, bytes: Option<&Unflushed>) -> Result<String> {
         let name = label.name(unique_id);
-        self.inner.blobs.write_label(&name, &label.encode())?;
+        self.inner.blobs.write_label(&name, &label.encode(), bytes)?;
         Ok(name)
     }
 
-    /// Wakes the outbox's reader and sweeps, as far as a commit needs it. Blocking.
+    /// Wakes the readers of the outbox.
+    pub(crate) fn wake_outbox(&self) {
+        self.inner.changed.notify_one();
+        self.inner.changed_away.notify_one();
+    }
+
+    /// Wakes the outbox's readers and sweeps, as far as a commit needs it. Blocking.
     pub(crate) fn tell(&self, committed: &Committed) {
         if committed.is_notified {
-            self.inner.changed.notify_one();
+            self.wake_outbox();
         }
         if committed.has_replaced {
             self.sweep_quietly_now();
@@ -165,47 +202,60 @@ pub(crate) fn note_serial(transaction: &Transaction<'_>, serial: i64) -> Result<
     Ok(())
 }
 
-/// Inserts the object, in place of an existing one, if `conditions` hold.
-fn commit(
+impl Prepared {
+    /// Inserts the object, in place of an existing one, if `conditions` hold.
+    fn commit(&self, transaction: &Transaction<'_>, conditions: &WriteConditions) -> Result<Committed> {
+        let Self { serial, bucket, key, object, region } = self;
+        note_serial(transaction, *serial)?;
+        require_bucket(transaction, bucket)?;
+        let old = find_object(transaction, bucket, key)?;
+        conditions.check(key, old.as_ref().map(|old| old.etag.as_str()))?;
+        // Count the new pieces before releasing the old ones: they may be in the same blobs.
+        retain(transaction, &object.record.pieces)?;
+        use_label(transaction, object.label.as_deref())?;
+        if let Some(old) = &old {
+            forget(transaction, old)?;
+        }
+        object.write(transaction, bucket, key)?;
+        let created = Created {
+            bucket,
+            key,
+            size: object.size,
+            etag: &object.etag,
+            sequencer: &object.sequencer,
+            event_name: &object.event_name,
+            time_ms: object.modified_ms,
+            region,
+        };
+        let is_notified = notify(transaction, &created)? > 0;
+        Ok(Committed { object: object.clone(), is_notified, has_replaced: old.is_some() })
+    }
+}
+
+/// What a removal did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Removed {
+    /// Whether the object existed.
+    pub existed: bool,
+    /// Whether the outbox has new rows.
+    pub is_notified: bool,
+}
+
+/// Removes an object and queues the events of that.
+pub(crate) fn remove(
     transaction: &Transaction<'_>,
     bucket: &str,
     key: &str,
-    object: StoredObject,
-    conditions: &WriteConditions,
+    why: Removal,
     region: &str,
-) -> Result<Committed> {
-    require_bucket(transaction, bucket)?;
-    let old = find_object(transaction, bucket, key)?;
-    conditions.check(key, old.as_ref().map(|old| old.etag.as_str()))?;
-    // Count the new pieces before releasing the old ones: they may be in the same blobs.
-    retain(transaction, &object.record.pieces)?;
-    use_label(transaction, object.label.as_deref())?;
-    if let Some(old) = &old {
-        forget(transaction, old)?;
-    }
-    object.write(transaction, bucket, key)?;
-    let created = Created {
-        bucket,
-        key,
-        size: object.size,
-        etag: &object.etag,
-        sequencer: &object.sequencer,
-        event_name: &object.event_name,
-        time_ms: object.modified_ms,
-        region,
-    };
-    let is_notified = notify(transaction, &created)? > 0;
-    Ok(Committed { object, is_notified, has_replaced: old.is_some() })
-}
-
-/// Removes an object. Returns whether it existed.
-pub(crate) fn remove(transaction: &Transaction<'_>, bucket: &str, key: &str) -> Result<bool> {
-    let Some(old) = find_object(transaction, bucket, key)? else { return Ok(false) };
+) -> Result<Removed> {
+    let Some(old) = find_object(transaction, bucket, key)? else { return Ok(Removed::default()) };
     forget(transaction, &old)?;
     transaction
         .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?
         .execute(params![bucket, key])?;
-    Ok(true)
+    let is_notified = notify_removal(transaction, (bucket, key), &old, why, region)? > 0;
+    Ok(Removed { existed: true, is_notified })
 }
 
 fn forget(transaction: &Transaction<'_>, old: &StoredObject) -> Result<()> {

@@ -174,6 +174,7 @@ fn plan(connection: &Connection, wish: &Wish) -> Result<Result<Planned, Answer>>
         record,
         event_name: "ObjectCreated:CompleteMultipartUpload".to_owned(),
         upload: Some(wish.id.clone()),
+        bytes: None,
     };
     Ok(Ok(Planned { answer, new }))
 }

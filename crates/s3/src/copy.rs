@@ -123,6 +123,7 @@ impl LocalS3 {
                         record,
                         event_name: "ObjectCreated:Copy".to_owned(),
                         upload: None,
+                        bytes: None,
                     };
                     let is_still =
                         |transaction: &Transaction<'_>| Ok(object(transaction, &bucket, &key)? == source);

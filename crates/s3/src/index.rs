@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::group::{Change, Queue, Waiting, make};
 use crate::identity::Mark;
 use crate::schema::migrate;
 
@@ -25,6 +26,8 @@ pub(crate) struct Index {
 struct Inner {
     path: std::path::PathBuf,
     writer: Mutex<Connection>,
+    /// Changes that may share a transaction. Whoever gets the writer next makes them.
+    waiting: Queue,
     readers: Mutex<Vec<Connection>>,
     /// Notes each change beside the blobs, once it is set.
     mark: OnceLock<Mark>,
@@ -53,6 +56,7 @@ impl Index {
         let inner = Inner {
             path: path.to_owned(),
             writer: Mutex::new(writer),
+            waiting: Queue::default(),
             readers: Mutex::new(Vec::new()),
             mark: OnceLock::new(),
         };
@@ -82,9 +86,18 @@ impl Index {
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = total_changes(&transaction)?;
         let result = work(&transaction)?;
+        self.commit(transaction, before)?;
+        Ok(result)
+    }
+
+    /// Commits a transaction, durably. `before` is the number of changes before its first.
+    fn commit(&self, transaction: Transaction<'_>, before: i64) -> Result<()> {
+        if transaction.is_autocommit() {
+            // A full disk has ended it, and its only change knows why.
+            return Ok(());
+        }
         if total_changes(&transaction)? == before {
-            transaction.commit()?;
-            return Ok(result);
+            return Ok(transaction.commit()?);
         }
         let sql = "UPDATE identity SET changes = changes + 1 RETURNING changes, (SELECT last FROM sequence)";
         let (changes, serial) = transaction
@@ -94,7 +107,64 @@ impl Index {
         if let Some(mark) = self.inner.mark.get() {
             mark.note(changes, serial);
         }
-        Ok(result)
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction with what other writers want at this time, so that they share one flush to the
+    /// disk. An error undoes `work` and nothing else. `work` may run twice, if the first transaction failed. Blocking.
+    pub(crate) fn write_with_others_now<T, Work>(&self, work: Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: Fn(&Transaction<'_>) -> Result<T> + Send + Sync + 'static,
+    {
+        let change = Arc::new(Waiting::new(work));
+        self.inner.waiting.push(change.clone());
+        loop {
+            let mut writer = lock(&self.inner.writer);
+            // Another writer may have made this change while it had the connection.
+            if let Some(result) = change.take() {
+                return result;
+            }
+            let mut changes = self.inner.waiting.next();
+            if changes.is_empty() {
+                // Whoever had taken it broke off.
+                changes.push(change.clone());
+            }
+            self.make_all(&mut writer, &changes);
+        }
+    }
+
+    /// Makes changes in one transaction, or each in its own if that fails.
+    fn make_all(&self, writer: &mut Connection, changes: &[Arc<dyn Change>]) {
+        let Err(error) = self.make_together(writer, changes) else { return };
+        if let [change] = changes {
+            return change.fail(error);
+        }
+        tracing::debug!(%error, changes = changes.len(), "a shared transaction failed: making its changes one by one");
+        for change in changes {
+            if let Err(error) = self.make_together(writer, std::slice::from_ref(change)) {
+                change.fail(error);
+            }
+        }
+    }
+
+    fn make_together(&self, writer: &mut Connection, changes: &[Arc<dyn Change>]) -> Result<()> {
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = total_changes(&transaction)?;
+        make(&transaction, changes)?;
+        self.commit(transaction, before)?;
+        changes.iter().for_each(|change| change.confirm());
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction that a power cut may undo, and nothing else can: it does not wait for the disk.
+    /// The mark does not count it. Blocking.
+    pub(crate) fn write_loosely_now(&self, work: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<()> {
+        let writer = lock(&self.inner.writer);
+        let _strict_again = Loosened::of(&writer)?;
+        let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
+        work(&transaction)?;
+        Ok(transaction.commit()?)
     }
 
     /// Runs `work` on one snapshot of the index. Blocking.
@@ -132,6 +202,16 @@ impl Index {
         blocking(move || index.write_now(work)).await
     }
 
+    /// Runs [`Self::write_with_others_now`] off the async threads. Once started, it completes even if the future is
+    /// dropped.
+    pub(crate) async fn write_with_others<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Transaction<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<T> {
+        let index = self.clone();
+        blocking(move || index.write_with_others_now(work)).await
+    }
+
     /// Runs [`Self::read_now`] off the async threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -139,6 +219,24 @@ impl Index {
     ) -> Result<T> {
         let index = self.clone();
         blocking(move || index.read_now(work)).await
+    }
+}
+
+/// A connection whose commits do not wait for the disk, until this is dropped.
+struct Loosened<'a>(&'a Connection);
+
+impl<'a> Loosened<'a> {
+    fn of(connection: &'a Connection) -> Result<Self> {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Loosened<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.pragma_update(None, "synchronous", "FULL") {
+            tracing::error!(%error, "cannot make the index durable again: restart the server");
+        }
     }
 }
 
@@ -182,6 +280,85 @@ pub(crate) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const INSERT: &str = "INSERT INTO buckets (name, created_ms) VALUES (?1, 1)";
+
+    fn one(index: &Index, sql: &str) -> i64 {
+        index.read_now(|reader| Ok(reader.query_row(sql, [], |row| row.get(0))?)).unwrap()
+    }
+
+    /// Lets several writers wait for the connection, and returns how each of them fares with `work` of its number.
+    fn together(index: &Index, work: fn(&Transaction<'_>, usize) -> Result<usize>) -> Vec<Result<usize>> {
+        let writer = lock(&index.inner.writer);
+        let writers: Vec<_> = (0..5)
+            .map(|number| {
+                let index = index.clone();
+                std::thread::spawn(move || {
+                    index.write_with_others_now(move |transaction| {
+                        transaction.execute(INSERT, [format!("b{number}")])?;
+                        work(transaction, number)
+                    })
+                })
+            })
+            .collect();
+        while index.inner.waiting.len() < writers.len() {
+            std::thread::yield_now();
+        }
+        drop(writer);
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    }
+
+    #[test]
+    fn writers_share_a_transaction_and_fail_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index.db")).unwrap();
+        let count = "SELECT COUNT(*) FROM buckets";
+        let changes = "SELECT changes FROM identity";
+        let before = one(&index, changes);
+        let results = together(&index, |_, number| match number {
+            3 => Err(Error::no_such_bucket("three")),
+            4 => panic!("a change that panics"),
+            _ => Ok(number),
+        });
+        assert_eq!(results[..3].iter().map(|it| *it.as_ref().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(results[3].as_ref().unwrap_err().s3_code(), "NoSuchBucket");
+        assert!(results[4].is_err());
+        assert_eq!(one(&index, count), 3, "a failed change leaves nothing");
+        assert_eq!(one(&index, changes), before + 1, "there was one transaction");
+    }
+
+    #[test]
+    fn failed_transaction_fails_only_who_is_to_blame() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index.db")).unwrap();
+        let results = together(&index, |transaction, number| {
+            if number == 2 {
+                // As SQLite does if the disk is full.
+                transaction.execute_batch("ROLLBACK")?;
+                return Err(Error::no_such_bucket("two"));
+            }
+            Ok(number)
+        });
+        let fared: Vec<_> = results.iter().map(|it| it.as_ref().ok().copied()).collect();
+        assert_eq!(fared, [Some(0), Some(1), None, Some(3), Some(4)]);
+        assert_eq!(results[2].as_ref().unwrap_err().s3_code(), "NoSuchBucket", "it knows its own reason");
+        assert_eq!(one(&index, "SELECT COUNT(*) FROM buckets"), 4);
+    }
+
+    #[test]
+    fn loose_write_loosens_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index.db")).unwrap();
+        let level = || -> i64 {
+            lock(&index.inner.writer).pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
+        };
+        assert_eq!(level(), 2);
+        let before = one(&index, "SELECT changes FROM identity");
+        index.write_loosely_now(|transaction| Ok(transaction.execute(INSERT, ["b"]).map(drop)?)).unwrap();
+        assert_eq!((level(), one(&index, "SELECT changes FROM identity")), (2, before));
+        assert!(index.write_loosely_now(|_| Err(Error::no_such_bucket("x"))).is_err());
+        assert_eq!(level(), 2);
+    }
 
     #[test]
     fn failed_transaction_leaves_nothing_for_readers() {

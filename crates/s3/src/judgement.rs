@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::blobs::each_file_in;
 use crate::error::{Error, Result};
 use crate::identity::{Found, Identity};
-use crate::schema::version;
+use crate::schema::{is_intact, version};
 
 /// Why an index cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,11 +109,15 @@ pub(crate) fn compare(claim: &Claim, found: &Found, has_blobs: bool) -> Option<L
     }
 }
 
-/// Reads all pages of a database. Returns what is wrong, if anything.
+/// Reads all pages of an index. Returns what is wrong, if anything.
 pub(crate) fn damage(connection: &Connection) -> Result<Option<String>> {
     let found: Option<String> =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).optional()?;
-    Ok(found.filter(|found| found != "ok"))
+    let found = found.filter(|found| found != "ok");
+    if found.is_none() && !is_intact(connection)? {
+        return Ok(Some("its tables have other columns than they should".to_owned()));
+    }
+    Ok(found)
 }
 
 /// Returns whether there is a file in a folder of blobs.

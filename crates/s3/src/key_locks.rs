@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::index::lock;
 
-/// Number of locks. More than the threads that write at once.
-const LOCKS: usize = 256;
+/// Number of locks. Far more than the threads that write at once, so that two of them seldom share one.
+const LOCKS: usize = 4096;
 
 /// The locks.
 pub(crate) struct KeyLocks {

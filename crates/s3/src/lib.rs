@@ -26,6 +26,7 @@ mod door;
 mod error;
 mod fsck;
 mod get;
+mod group;
 mod guests;
 mod identity;
 mod index;
@@ -46,6 +47,7 @@ mod put;
 mod quarantine;
 mod ranges;
 mod receive;
+mod receiver;
 mod record;
 mod saved_buckets;
 mod schema;
@@ -72,7 +74,8 @@ pub use error::{Error, ErrorKind};
 pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
 pub use notifications::Trigger;
 pub use opening::{checkpoint_database, lock_folder};
-pub use outbox::{Outbox, OutboxEntry};
+pub use outbox::{Backlog, Outbox, OutboxEntry};
+pub use receiver::{Arn, EVENT_BUS, Receiver, WEBHOOK, is_sent};
 pub use service::{Admitted, OnAdmission, S3HttpService};
 pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
 pub use storage::{BucketUse, Held, StorageUse};
@@ -99,10 +102,25 @@ pub struct Options {
     pub base_domains: BaseDomains,
     /// After how many days without a new part an incomplete upload is aborted; 0 aborts none.
     pub upload_days: u32,
+    /// Which services bucket notifications may reach.
+    pub destinations: Destinations,
+}
+
+/// The services outside this process that bucket notifications may reach, none by default: without a service, its
+/// destinations are refused.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Destinations {
+    /// Whether there is an SQS.
+    pub queues: bool,
+    /// Whether there is an SNS.
+    pub topics: bool,
+    /// Whether there is a bus of EventBridge.
+    pub event_bus: bool,
 }
 
 impl Default for Options {
-    /// No functions, region `us-east-1`, a week of quarantine, a week for uploads, buckets below `localhost`.
+    /// No functions, region `us-east-1`, a week of quarantine, a week for uploads, buckets below `localhost`, no
+    /// destinations.
     fn default() -> Self {
         Self {
             functions: Vec::new(),
@@ -110,6 +128,7 @@ impl Default for Options {
             quarantine_days: 7,
             base_domains: BaseDomains::default(),
             upload_days: 7,
+            destinations: Destinations::default(),
         }
     }
 }
@@ -124,8 +143,9 @@ struct Inner {
     options: Options,
     blobs: Blobs,
     index: Index,
-    /// Notified when the outbox has new rows.
+    /// Notified when the outbox has new rows, for its two readers.
     changed: Notify,
+    changed_away: Notify,
     /// Id of the data folder, which every label carries.
     folder: String,
     /// The last serial number that was given out.
@@ -150,13 +170,7 @@ impl LocalS3 {
     pub async fn set_triggers(&self, triggers: Vec<Trigger>) -> Result<(), Error> {
         let write = self.inner.index.write(move |transaction| {
             transaction.execute("DELETE FROM triggers", [])?;
-            let sql =
-                "INSERT INTO triggers (id, bucket, prefix, suffix, function) VALUES (?1, ?2, ?3, ?4, ?5)";
-            for rule in &triggers {
-                let columns = (&rule.id, &rule.bucket, &rule.prefix, &rule.suffix, &rule.function);
-                transaction.execute(sql, columns)?;
-            }
-            Ok(())
+            triggers.iter().try_for_each(|rule| notifications::insert_trigger(transaction, rule))
         });
         write.await
     }

@@ -13,7 +13,7 @@ use s3s::dto::{
 use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
-use crate::blobs::unique_id;
+use crate::blobs::{Unflushed, unique_id};
 use crate::checksums::{Algorithm, Checksums, Digester, hex, wanted};
 use crate::commit::{note_serial, release, release_label, retain, use_label};
 use crate::conditions::ReadConditions;
@@ -247,7 +247,7 @@ impl LocalS3 {
         let sums = part.content.checksums.clone();
         let server_side_encryption = upload.attributes.encryption();
         let e_tag = Some(ETag::Strong(part.etag.clone()));
-        self.store_part(id, bucket, key, part).await?;
+        self.store_part((id, bucket, key), part, Some(received.bytes)).await?;
         Ok(UploadPartOutput {
             server_side_encryption,
             e_tag,
@@ -298,7 +298,7 @@ impl LocalS3 {
             checksum_sha1: sums.get(Algorithm::Sha1),
             checksum_sha256: sums.get(Algorithm::Sha256),
         };
-        self.store_part(input.upload_id, input.bucket, input.key, part).await?;
+        self.store_part((input.upload_id, input.bucket, input.key), part, None).await?;
         Ok(UploadPartCopyOutput {
             server_side_encryption,
             copy_part_result: Some(result),
@@ -311,14 +311,20 @@ impl LocalS3 {
         self.inner.index.read(move |reader| open_upload(reader, &id, &bucket, &key)).await
     }
 
-    async fn store_part(&self, id: String, bucket: String, key: String, part: StoredPart) -> Result<()> {
+    /// Stores a part of the upload `(id, bucket, key)`, with the bytes of its blob if they may not be on the disk yet.
+    async fn store_part(
+        &self,
+        upload: (String, String, String),
+        part: StoredPart,
+        bytes: Option<Unflushed>,
+    ) -> Result<()> {
         let s3 = self.clone();
         let run = blocking(move || {
             let stored = {
                 // Parts with the same number take turns, so that the last one stored has the last label.
-                let _turn = s3.inner.keys.hold(&id, &part.number.to_string());
+                let _turn = s3.inner.keys.hold(&upload.0, &part.number.to_string());
                 let pieces = part.content.pieces.clone();
-                let stored = s3.store_part_now(&id, &bucket, &key, part);
+                let stored = s3.store_part_now(upload, part, bytes.as_ref());
                 if stored.is_err() {
                     s3.inner.blobs.discard(&s3.inner.index, &pieces)?;
                 }
@@ -331,13 +337,18 @@ impl LocalS3 {
     }
 
     /// Writes a part's label, then its row. Blocking.
-    fn store_part_now(&self, id: &str, bucket: &str, key: &str, part: StoredPart) -> Result<()> {
-        let upload = self.inner.index.read_now(|reader| open_upload(reader, id, bucket, key))?;
+    fn store_part_now(
+        &self,
+        (id, bucket, key): (String, String, String),
+        part: StoredPart,
+        bytes: Option<&Unflushed>,
+    ) -> Result<()> {
+        let upload = self.inner.index.read_now(|reader| open_upload(reader, &id, &bucket, &key))?;
         let serial = self.next_serial();
         let labelled = LabelledPart {
-            upload: id.to_owned(),
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
+            upload: id.clone(),
+            bucket: bucket.clone(),
+            key: key.clone(),
             created_ms: upload.created_ms,
             settings: upload.record,
             number: part.number,
@@ -347,12 +358,12 @@ impl LocalS3 {
             content: part.content.clone(),
         };
         let label = Label::new(&self.inner.folder, serial, Labelled::Part(Box::new(labelled)));
-        let name = self.write_label(&label)?;
+        let name = self.write_label(&label, bytes)?;
         let part = StoredPart { label: Some(name.clone()), ..part };
-        let stored = self.inner.index.write_now(|transaction| {
-            open_upload(transaction, id, bucket, key)?;
+        let stored = self.inner.index.write_with_others_now(move |transaction| {
+            open_upload(transaction, &id, &bucket, &key)?;
             note_serial(transaction, serial)?;
-            put_part(transaction, id, &part)
+            put_part(transaction, &id, &part)
         });
         if stored.is_err() {
             self.inner.blobs.remove_label(&name);

@@ -1,6 +1,8 @@
-//! Decides which functions are notified of a new object and queues S3's event for each of them in the outbox.
+//! Decides who is notified of a new or removed object and queues S3's event for each of them in the outbox.
 //!
-//! This happens in the transaction that stores the object. The outbox's reader delivers the events.
+//! This happens in the transaction that stores or removes the object. The outbox's readers deliver the events.
+
+use std::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -12,25 +14,28 @@ use time::macros::format_description;
 use crate::blobs::unique_id;
 use crate::error::Result;
 use crate::index::now_ms;
-use crate::record::from_text;
+use crate::receiver::Receiver;
+use crate::record::{StoredObject, from_text};
 
 /// Characters that are percent-encoded in an event's key. A space becomes `+` instead.
 const KEY_KEPT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
 
-/// A configured rule: matching objects in `bucket` start `function`.
+/// A configured rule: events of matching objects in `bucket` go to `function`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Trigger {
     /// Name of the rule; events carry it as `configurationId`.
     pub id: String,
-    /// Bucket that the rule applies to.
+    /// Bucket that the rule applies to; empty for all buckets.
     pub bucket: String,
     /// Prefix of matching keys; an empty one matches every key.
     pub prefix: String,
     /// Suffix of matching keys; an empty one matches every key.
     pub suffix: String,
-    /// Function that receives the event.
+    /// Function, or webhook (`webhook:` and its id), that receives the event.
     pub function: String,
+    /// S3's names of the events, such as `s3:ObjectRemoved:*`; empty for all new objects.
+    pub events: Vec<String>,
 }
 
 /// A notification rule that a client put on a bucket.
@@ -41,8 +46,9 @@ pub(crate) struct BucketRule {
     pub events: Vec<String>,
     pub prefix: String,
     pub suffix: String,
-    /// As the client wrote it.
+    /// As the client wrote it; empty for the event bus, which has none.
     pub arn: String,
+    /// Name of the receiver in the outbox.
     pub function: String,
 }
 
@@ -59,6 +65,54 @@ pub(crate) struct Created<'a> {
     pub region: &'a str,
 }
 
+impl Created<'_> {
+    fn happening(&self) -> Happening<'_> {
+        Happening {
+            bucket: self.bucket,
+            key: self.key,
+            facts: Some((self.size, self.etag)),
+            sequencer: self.sequencer,
+            event_name: self.event_name,
+            time_ms: self.time_ms,
+            region: self.region,
+        }
+    }
+}
+
+/// Why an object is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Removal {
+    /// A client asked for it.
+    Request,
+    /// A rule of the bucket's lifecycle asks for it.
+    Lifecycle,
+}
+
+impl Removal {
+    /// Returns the name of the event.
+    fn event_name(self) -> &'static str {
+        match self {
+            Self::Request => "ObjectRemoved:Delete",
+            Self::Lifecycle => LIFECYCLE_EVENT,
+        }
+    }
+}
+
+const LIFECYCLE_EVENT: &str = "LifecycleExpiration:Delete";
+const CREATED: &str = "s3:ObjectCreated:*";
+
+/// What an event tells.
+struct Happening<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    /// Size and ETag; `None` of an object that is gone.
+    facts: Option<(u64, &'a str)>,
+    sequencer: &'a str,
+    event_name: &'a str,
+    time_ms: i64,
+    region: &'a str,
+}
+
 /// Returns the sequencer of a serial number: 18 upper-case hexadecimal digits.
 pub(crate) fn sequencer(serial: i64) -> String {
     format!("{serial:018X}")
@@ -73,28 +127,90 @@ pub(crate) fn bucket_rules(connection: &Connection, bucket: &str) -> Result<Vec<
 
 /// Returns the configured triggers of `bucket`.
 pub(crate) fn triggers(connection: &Connection, bucket: &str) -> Result<Vec<Trigger>> {
-    let sql = "SELECT id, bucket, prefix, suffix, function FROM triggers WHERE bucket = ?1 ORDER BY rowid";
+    let sql = "SELECT id, bucket, prefix, suffix, function, events FROM triggers WHERE bucket IN (?1, '')
+        ORDER BY rowid";
     let mut statement = connection.prepare_cached(sql)?;
     let triggers = statement.query_map([bucket], |row| {
         let (id, bucket, prefix) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Trigger { id, bucket, prefix, suffix: row.get(3)?, function: row.get(4)? })
+        let events = row.get::<_, String>(5)?.split(',').map(str::to_owned).collect();
+        Ok(Trigger { id, bucket, prefix, suffix: row.get(3)?, function: row.get(4)?, events })
     })?;
     Ok(triggers.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Inserts one outbox row for each function that a matching rule names, unless the function already had one for this
-/// sequencer. Returns the number of rows inserted.
+/// Stores a configured trigger.
+pub(crate) fn insert_trigger(transaction: &Transaction<'_>, rule: &Trigger) -> Result<()> {
+    let sql =
+        "INSERT INTO triggers (id, bucket, prefix, suffix, function, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let events = if rule.events.is_empty() { CREATED.to_owned() } else { rule.events.join(",") };
+    let columns = (&rule.id, &rule.bucket, &rule.prefix, &rule.suffix, &rule.function, events);
+    transaction.execute(sql, columns)?;
+    Ok(())
+}
+
+/// Inserts one outbox row for each receiver that a matching rule names, unless it already had one for this sequencer.
+/// Returns the number of rows inserted.
 pub(crate) fn notify(transaction: &Transaction<'_>, created: &Created<'_>) -> Result<usize> {
-    let configured = triggers(transaction, created.bucket)?;
+    tell(transaction, &created.happening(), |_| true)
+}
+
+/// As [`notify`], for functions alone: they get older objects too. Others hear only of what happens from now on.
+pub(crate) fn notify_functions(transaction: &Transaction<'_>, created: &Created<'_>) -> Result<usize> {
+    tell(transaction, &created.happening(), |receiver| !receiver.is_away())
+}
+
+/// Inserts the outbox rows for the removal of the object `old`. Returns their number.
+///
+/// The sequencer is that of the object with one more digit, so that it comes after it and before every later object:
+/// sequencers are compared as texts, the shorter one filled with zeros (AWS, "Event message structure").
+pub(crate) fn notify_removal(
+    transaction: &Transaction<'_>,
+    (bucket, key): (&str, &str),
+    old: &StoredObject,
+    why: Removal,
+    region: &str,
+) -> Result<usize> {
+    let happening = Happening {
+        bucket,
+        key,
+        facts: None,
+        sequencer: &format!("{}1", old.sequencer),
+        event_name: why.event_name(),
+        time_ms: now_ms(),
+        region,
+    };
+    tell(transaction, &happening, |_| true)
+}
+
+/// Inserts a row for each receiver that `may_hear` and that a rule names.
+fn tell(
+    transaction: &Transaction<'_>,
+    happening: &Happening<'_>,
+    may_hear: impl Fn(Receiver<'_>) -> bool,
+) -> Result<usize> {
+    let applies = |events: &[String], prefix: &str, suffix: &str, receiver: &str| {
+        events.iter().any(|event| is_meant(event, happening.event_name))
+            && fits(happening.key, prefix, suffix)
+            && may_hear(Receiver::of(receiver))
+    };
+    let mut told = BTreeSet::new();
     let mut count = 0;
-    for rule in configured.iter().filter(|rule| fits(created.key, &rule.prefix, &rule.suffix)) {
-        count += usize::from(insert(transaction, created, &rule.id, &rule.function)?);
+    let mut tell_one = |id: &str, receiver: &str| -> Result<()> {
+        if told.insert(receiver.to_owned()) && is_news(transaction, happening, receiver)? {
+            insert(transaction, happening, id, receiver)?;
+            count += 1;
+        }
+        Ok(())
+    };
+    for rule in triggers(transaction, happening.bucket)? {
+        if applies(&rule.events, &rule.prefix, &rule.suffix, &rule.function) {
+            tell_one(&rule.id, &rule.function)?;
+        }
     }
     // After the configured ones, which do not depend on whether these can be read.
-    for rule in bucket_rules(transaction, created.bucket)? {
-        let is_meant = rule.events.iter().any(|event| is_meant(event, created.event_name));
-        if is_meant && fits(created.key, &rule.prefix, &rule.suffix) {
-            count += usize::from(insert(transaction, created, &rule.id, &rule.function)?);
+    for rule in bucket_rules(transaction, happening.bucket)? {
+        if applies(&rule.events, &rule.prefix, &rule.suffix, &rule.function) {
+            tell_one(&rule.id, &rule.function)?;
         }
     }
     Ok(count)
@@ -110,41 +226,82 @@ fn is_meant(event: &str, event_name: &str) -> bool {
     event == event_name || event.strip_suffix('*').is_some_and(|family| event_name.starts_with(family))
 }
 
-fn insert(transaction: &Transaction<'_>, created: &Created<'_>, id: &str, function: &str) -> Result<bool> {
+/// Returns whether a receiver has not heard of this version of an object yet, and notes that it has now. A removal has
+/// nothing to be noted with: it happens once.
+fn is_news(transaction: &Transaction<'_>, happening: &Happening<'_>, receiver: &str) -> Result<bool> {
+    if happening.facts.is_none() {
+        return Ok(true);
+    }
     let new = transaction
         .prepare_cached("INSERT OR IGNORE INTO notified (sequencer, function) VALUES (?1, ?2)")?
-        .execute(params![created.sequencer, function])?;
-    if new == 0 {
-        return Ok(false);
-    }
-    transaction
-        .prepare_cached(
-            "INSERT INTO outbox (bucket, key, sequencer, event_name, event, function, configuration_id, next_attempt_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            created.bucket,
-            created.key,
-            created.sequencer,
-            created.event_name,
-            event(created, id).to_string(),
-            function,
-            id,
-            now_ms(),
-        ])?;
-    Ok(true)
+        .execute(params![happening.sequencer, receiver])?;
+    Ok(new > 0)
 }
 
-/// Builds the event as S3 sends it to a function.
+const INSERT: &str = "INSERT INTO outbox
+    (bucket, key, sequencer, event_name, event, function, configuration_id, next_attempt_ms, created_ms, away)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)";
+
+fn insert(transaction: &Transaction<'_>, happening: &Happening<'_>, id: &str, receiver: &str) -> Result<()> {
+    transaction.prepare_cached(INSERT)?.execute(params![
+        happening.bucket,
+        happening.key,
+        happening.sequencer,
+        happening.event_name,
+        document(happening, id).to_string(),
+        receiver,
+        id,
+        now_ms(),
+        Receiver::of(receiver).is_away(),
+    ])?;
+    Ok(())
+}
+
+/// Queues the event with which S3 tries a new queue or topic.
+pub(crate) fn insert_test(transaction: &Transaction<'_>, bucket: &str, rule: &BucketRule) -> Result<()> {
+    let event = json!({
+        "Service": "Amazon S3",
+        "Event": TEST_EVENT,
+        "Time": iso_time(now_ms()),
+        "Bucket": bucket,
+        "RequestId": unique_id()[..16].to_ascii_uppercase(),
+        "HostId": unique_id(),
+    });
+    let columns =
+        params![bucket, "", "", TEST_EVENT, event.to_string(), rule.function, rule.id, now_ms(), true];
+    transaction.prepare_cached(INSERT)?.execute(columns)?;
+    Ok(())
+}
+
+const TEST_EVENT: &str = "s3:TestEvent";
+
+/// Builds the event of a new object as S3 sends it.
 pub(crate) fn event(created: &Created<'_>, configuration_id: &str) -> Value {
+    document(&created.happening(), configuration_id)
+}
+
+/// Builds an event as S3 sends it.
+fn document(happening: &Happening<'_>, configuration_id: &str) -> Value {
+    let mut object = json!({
+        "key": utf8_percent_encode(happening.key, KEY_KEPT).to_string().replace("%20", "+"),
+    });
+    if let Some((size, etag)) = happening.facts {
+        object["size"] = size.into();
+        object["eTag"] = etag.into();
+    }
+    object["sequencer"] = happening.sequencer.into();
+    let (version, who, whence) = match happening.event_name {
+        LIFECYCLE_EVENT => ("2.3", "s3.amazonaws.com", "s3.amazonaws.com"),
+        _ => ("2.1", "abanico", "127.0.0.1"),
+    };
     json!({"Records": [{
-        "eventVersion": "2.1",
+        "eventVersion": version,
         "eventSource": "aws:s3",
-        "awsRegion": created.region,
-        "eventTime": iso_time(created.time_ms),
-        "eventName": created.event_name,
-        "userIdentity": {"principalId": "abanico"},
-        "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+        "awsRegion": happening.region,
+        "eventTime": iso_time(happening.time_ms),
+        "eventName": happening.event_name,
+        "userIdentity": {"principalId": who},
+        "requestParameters": {"sourceIPAddress": whence},
         "responseElements": {
             "x-amz-request-id": unique_id()[..16].to_ascii_uppercase(),
             "x-amz-id-2": unique_id(),
@@ -153,16 +310,11 @@ pub(crate) fn event(created: &Created<'_>, configuration_id: &str) -> Value {
             "s3SchemaVersion": "1.0",
             "configurationId": configuration_id,
             "bucket": {
-                "name": created.bucket,
+                "name": happening.bucket,
                 "ownerIdentity": {"principalId": "abanico"},
-                "arn": format!("arn:aws:s3:::{}", created.bucket),
+                "arn": format!("arn:aws:s3:::{}", happening.bucket),
             },
-            "object": {
-                "key": utf8_percent_encode(created.key, KEY_KEPT).to_string().replace("%20", "+"),
-                "size": created.size,
-                "eTag": created.etag,
-                "sequencer": created.sequencer,
-            },
+            "object": object,
         },
     }]})
 }

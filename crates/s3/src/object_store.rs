@@ -88,7 +88,7 @@ fn unreadable(error: std::io::Error) -> Error {
 
 /// Takes in a file as a blob and computes its checksums. Blocking.
 pub(crate) fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
-    let blob = blobs.adopt(source)?;
+    let (blob, bytes) = blobs.adopt(source)?;
     let length = std::fs::metadata(blobs.path(&blob))?.len();
     let piece = Piece { blob, offset: 0, length };
     let mut parts = BodyParts::new(blobs.clone(), vec![piece.clone()], blobs.hold(std::iter::empty()));
@@ -97,7 +97,7 @@ pub(crate) fn take_file(blobs: &Blobs, source: &Path) -> Result<Received> {
         digester.update(&chunk);
     }
     let (md5, checksums) = digester.finish();
-    Ok(Received { piece, md5, checksums })
+    Ok(Received { piece, bytes, md5, checksums })
 }
 
 fn stored(attributes: &ObjectAttributes) -> Attributes {
@@ -148,6 +148,7 @@ impl LocalS3 {
             },
             event_name: "ObjectCreated:Put".to_owned(),
             upload: None,
+            bytes: Some(received.bytes),
         };
         Ok(self.commit(new, WriteConditions::default()).await?.object)
     }

@@ -77,6 +77,7 @@ impl LocalS3 {
             blobs,
             index,
             changed: Notify::new(),
+            changed_away: Notify::new(),
             folder,
             serials: AtomicI64::new(serial),
             keys: KeyLocks::default(),

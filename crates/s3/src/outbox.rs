@@ -1,7 +1,9 @@
-//! The outbox: events that wait for delivery to their function.
+//! The outbox: events that wait for delivery to their function, or to a receiver outside this process.
 //!
-//! Commits insert the rows. The deliverer reads the due entries and records the outcome. A row is removed only after
-//! its event was delivered, so no event is lost.
+//! Commits insert the rows. The deliverers read the entries and record the outcome. A row is removed only after its event
+//! was delivered, so no event is lost. `outbox/receivers.rs` reads what waits for receivers outside.
+
+mod receivers;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
@@ -9,18 +11,30 @@ use serde_json::Value;
 use crate::LocalS3;
 use crate::error::{Error, Result};
 use crate::index::now_ms;
-use crate::notifications::{Created, event, notify};
+use crate::notifications::{Created, event, notify_functions};
 use crate::record::from_text;
+
+pub use receivers::Backlog;
 
 /// Number of objects that one transaction of [`Outbox::reconcile`] checks.
 const RECONCILE_BATCH: usize = 500;
 /// A delivery that is due later than this was not put off so long by anybody: the clock was set back since.
-const LATEST_MS: i64 = 3_600_000;
+pub(crate) const LATEST_MS: i64 = 3_600_000;
 const COLUMNS: &str =
     "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
-    next_attempt_ms";
+    next_attempt_ms, created_ms";
 
-/// An event that waits for its function, or a dead letter.
+/// The columns of receivers outside this process, and the indexes that keep what waits for them apart from what waits for
+/// functions.
+pub(crate) const RECEIVERS: &str = "
+ALTER TABLE outbox ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN away INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX outbox_of_functions ON outbox (dead, next_attempt_ms, id) WHERE away = 0;
+CREATE INDEX outbox_of_receivers ON outbox (function, dead, id) WHERE away = 1;
+ALTER TABLE triggers ADD COLUMN events TEXT NOT NULL DEFAULT 's3:ObjectCreated:*';
+";
+
+/// An event that waits for its receiver, or a dead letter.
 #[derive(Clone, PartialEq, Debug)]
 pub struct OutboxEntry {
     /// Id of the entry; newer entries have greater ids.
@@ -29,13 +43,13 @@ pub struct OutboxEntry {
     pub bucket: String,
     /// The object's key, not encoded.
     pub key: String,
-    /// 18 hexadecimal digits that grow with every object stored.
+    /// 18 hexadecimal digits that grow with every object stored; one digit more for its removal.
     pub sequencer: String,
     /// Name of the event, such as `ObjectCreated:Put`.
     pub event_name: String,
     /// The event as S3 sends it: `{"Records": [...]}`.
     pub event: Value,
-    /// The function that receives the event.
+    /// The function that receives the event, or the name of another [`Receiver`](crate::Receiver).
     pub function: String,
     /// Id of the rule that asked for the event.
     pub configuration_id: String,
@@ -45,6 +59,8 @@ pub struct OutboxEntry {
     pub last_error: Option<String>,
     /// When the next delivery is due, in milliseconds since 1970.
     pub next_attempt_ms: i64,
+    /// When it was queued, in milliseconds since 1970; 0 if an older version did that.
+    pub created_ms: i64,
 }
 
 impl OutboxEntry {
@@ -61,6 +77,7 @@ impl OutboxEntry {
             attempts: row.get(8)?,
             last_error: row.get(9)?,
             next_attempt_ms: row.get(10)?,
+            created_ms: row.get(11)?,
         })
     }
 }
@@ -79,7 +96,8 @@ impl LocalS3 {
 }
 
 impl Outbox {
-    /// Returns up to `limit` entries that are due at `now_ms`, earliest first. They stay until [`Self::delivered`].
+    /// Returns up to `limit` entries of functions that are due at `now_ms`, earliest first. They stay until
+    /// [`Self::delivered`].
     ///
     /// # Errors
     /// Fails on a disk error.
@@ -87,7 +105,7 @@ impl Outbox {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = format!(
             "SELECT {COLUMNS} FROM outbox
-             WHERE dead = 0 AND (next_attempt_ms <= {now_ms} OR next_attempt_ms > {})
+             WHERE away = 0 AND dead = 0 AND (next_attempt_ms <= {now_ms} OR next_attempt_ms > {})
              ORDER BY next_attempt_ms, id LIMIT {limit}",
             now_ms.saturating_add(LATEST_MS)
         );
@@ -156,7 +174,7 @@ impl Outbox {
             };
             self.s3.inner.index.write(mend).await?;
             // A mended entry may be due.
-            self.s3.inner.changed.notify_one();
+            self.s3.wake_outbox();
         }
         Ok(entries)
     }
@@ -166,19 +184,18 @@ impl Outbox {
     /// # Errors
     /// Returns [`crate::ErrorKind::NotFound`] if there is no such entry. Fails on a disk error.
     pub async fn replay(&self, id: i64) -> Result<(), Error> {
-        let sql =
-            "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2 WHERE id = ?1 AND ?3 IS NULL";
+        let sql = "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2, created_ms = ?2 WHERE id = ?1 AND ?3 IS NULL";
         self.change_one(sql, id, Some(now_ms()), None).await?;
-        self.s3.inner.changed.notify_one();
+        self.s3.wake_outbox();
         Ok(())
     }
 
-    /// Returns when the next entry is due, in milliseconds since 1970; `None` if no entry waits.
+    /// Returns when the next entry of a function is due, in milliseconds since 1970; `None` if none waits.
     ///
     /// # Errors
     /// Fails on a disk error.
     pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
-        let sql = "SELECT MIN(next_attempt_ms) FROM outbox WHERE dead = 0";
+        let sql = "SELECT MIN(next_attempt_ms) FROM outbox WHERE away = 0 AND dead = 0";
         let read = self
             .s3
             .inner
@@ -193,8 +210,8 @@ impl Outbox {
         self.s3.inner.changed.notified().await;
     }
 
-    /// Inserts an entry for each existing object that matches a rule, unless the rule's function already had one for
-    /// this version of the object. Objects that were stored before the rule get one too. Returns the number of new
+    /// Inserts an entry for each existing object that matches a rule of a function, unless the function already had one
+    /// for this version of the object. Objects that were stored before the rule get one too. Returns the number of new
     /// entries.
     ///
     /// # Errors
@@ -208,7 +225,7 @@ impl Outbox {
                 let objects = objects_after(transaction, &from)?;
                 let mut count = 0;
                 for object in &objects {
-                    match notify(transaction, &object.created(&region)) {
+                    match notify_functions(transaction, &object.created(&region)) {
                         Ok(inserted) => count += inserted,
                         // The rules of one bucket must not keep the server from starting.
                         Err(error) if error.is_of_an_unreadable_record() => {
@@ -228,7 +245,7 @@ impl Outbox {
             }
         }
         if inserted > 0 {
-            self.s3.inner.changed.notify_one();
+            self.s3.wake_outbox();
         }
         Ok(inserted)
     }
@@ -254,7 +271,7 @@ impl Outbox {
         error: Option<&str>,
     ) -> Result<usize> {
         let error = error.map(str::to_owned);
-        let write = self.s3.inner.index.write(move |transaction| {
+        let write = self.s3.inner.index.write_with_others(move |transaction| {
             Ok(transaction.prepare_cached(sql)?.execute(params![id, when, error])?)
         });
         write.await

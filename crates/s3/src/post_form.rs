@@ -255,6 +255,7 @@ impl LocalS3 {
             },
             event_name: "ObjectCreated:Post".to_owned(),
             upload: None,
+            bytes: Some(received.bytes),
         };
         let etag = self.commit(new, WriteConditions::default()).await?.object.etag;
         let place = address_of(headers, &self.inner.options.base_domains, &bucket, &key);

@@ -105,9 +105,9 @@ impl LocalS3 {
         }
         let received = take_file(blobs, &file.source)?;
         let pieces = vec![received.piece.clone()];
-        // A staged object has no label, which would make the name durable.
-        let synced = blobs.sync_name(&received.piece.blob).map_err(Error::from);
-        let staged = synced
+        // A staged object has no label, which would make the blob durable.
+        let flushed = blobs.flush(&received.piece.blob, &received.bytes).map_err(Error::from);
+        let staged = flushed
             .and_then(|()| index.write_now(|transaction| insert_staged(transaction, id, &file, received)));
         if staged.is_err() {
             blobs.discard(index, &pieces)?;
@@ -122,7 +122,7 @@ impl LocalS3 {
             let mut tries = (0..TRIES).map(|_| s3.switch_once(&id));
             let switched = tries.find_map(Result::transpose).unwrap_or_else(|| Err(changed_too_often()))?;
             if switched {
-                s3.inner.changed.notify_one();
+                s3.wake_outbox();
             }
             Ok(())
         });
@@ -146,7 +146,7 @@ impl LocalS3 {
         let labelled = staged.into_iter().try_for_each(|one| {
             let serial = first + one.position;
             let object = StoredObject { sequencer: sequencer(serial), ..one.object };
-            let object = self.labelled(serial, &one.bucket, &one.key, object, None)?;
+            let object = self.labelled(serial, (&one.bucket, &one.key), object, None, None)?;
             objects.push(Staged { object, ..one });
             Ok(())
         });

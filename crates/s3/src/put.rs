@@ -12,9 +12,10 @@ use s3s::dto::{
 use s3s::{S3ErrorCode, S3Request};
 
 use crate::checksums::{Algorithm, Checksums, hex, wanted};
-use crate::commit::{Committed, NewObject, remove};
+use crate::commit::{Committed, NewObject, Removed, remove};
 use crate::conditions::{DeleteConditions, WriteConditions};
 use crate::error::{Error, Result};
+use crate::notifications::Removal;
 use crate::receive::{Claims, receive};
 use crate::record::{Attributes, ObjectRecord, find_object, require_bucket};
 
@@ -123,6 +124,7 @@ impl LocalS3 {
             },
             event_name: "ObjectCreated:Put".to_owned(),
             upload: None,
+            bytes: Some(received.bytes),
         };
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;
@@ -142,18 +144,25 @@ impl LocalS3 {
 
     /// Removes objects in one transaction. Keys that do not exist count as removed.
     pub(crate) async fn delete_keys(&self, bucket: String, keys: Vec<String>) -> Result<()> {
-        let write = self.inner.index.write(move |transaction| {
+        let region = self.inner.options.region.clone();
+        let write = self.inner.index.write_with_others(move |transaction| {
             require_bucket(transaction, &bucket)?;
-            let mut removed = false;
-            for key in &keys {
-                removed |= remove(transaction, &bucket, key)?;
-            }
-            Ok(removed)
+            let remove = |key: &String| remove(transaction, &bucket, key, Removal::Request, &region);
+            keys.iter().map(remove).collect::<Result<Vec<_>>>()
         });
-        if write.await? {
+        let removed = write.await?;
+        self.tell_of_removals(removed.into_iter()).await;
+        Ok(())
+    }
+
+    /// Wakes the outbox's readers and sweeps, as far as removals need it.
+    pub(crate) async fn tell_of_removals(&self, removals: impl Iterator<Item = Removed> + Clone) {
+        if removals.clone().any(|removed| removed.is_notified) {
+            self.wake_outbox();
+        }
+        if removals.clone().any(|removed| removed.existed) {
             self.sweep_quietly().await;
         }
-        Ok(())
     }
 
     pub(crate) async fn delete_one(&self, input: DeleteObjectInput) -> Result<DeleteObjectOutput> {
@@ -170,24 +179,25 @@ impl LocalS3 {
         Ok(DeleteObjectOutput { version_id: input.version_id, ..DeleteObjectOutput::default() })
     }
 
-    /// Removes the objects whose conditions hold, in one transaction. Returns for each key whether it existed, or why it
+    /// Removes the objects whose conditions hold, in one transaction. Returns for each key what was done, or why it
     /// stays. If the disk or the index fails, nothing is removed.
-    async fn delete_wished(&self, bucket: String, wishes: Vec<Wish>) -> Result<Vec<(Wish, Result<bool>)>> {
-        let write = self.inner.index.write(move |transaction| {
+    async fn delete_wished(&self, bucket: String, wishes: Vec<Wish>) -> Result<Vec<(Wish, Result<Removed>)>> {
+        let region = self.inner.options.region.clone();
+        let write = self.inner.index.write_with_others(move |transaction| {
             require_bucket(transaction, &bucket)?;
-            let delete = |wish: Wish| {
-                let deleted = wish.delete(transaction, &bucket);
+            let delete = |wish: &Wish| {
+                let deleted = wish.delete(transaction, &bucket, &region);
                 match deleted {
                     Err(error) if !error.is_refusal() => Err(error),
-                    answer => Ok((wish, answer)),
+                    answer => Ok((wish.clone(), answer)),
                 }
             };
-            wishes.into_iter().map(delete).collect::<Result<Vec<_>>>()
+            wishes.iter().map(delete).collect::<Result<Vec<_>>>()
         });
         let deleted = write.await?;
-        if deleted.iter().any(|(_, outcome)| matches!(outcome, Ok(true))) {
-            self.sweep_quietly().await;
-        }
+        let removals: Vec<Removed> =
+            deleted.iter().filter_map(|(_, outcome)| outcome.as_ref().ok()).copied().collect();
+        self.tell_of_removals(removals.into_iter()).await;
         Ok(deleted)
     }
 
@@ -232,7 +242,7 @@ impl LocalS3 {
 }
 
 /// A client's wish to delete an object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Wish {
     key: String,
     conditions: DeleteConditions,
@@ -240,8 +250,8 @@ struct Wish {
 }
 
 impl Wish {
-    /// Removes the object if it is what the client means. Returns whether it existed.
-    fn delete(&self, transaction: &Transaction<'_>, bucket: &str) -> Result<bool> {
+    /// Removes the object if it is what the client means.
+    fn delete(&self, transaction: &Transaction<'_>, bucket: &str, region: &str) -> Result<Removed> {
         check_key(&self.key)?;
         // The version of an object without versions is called `null`.
         if self.version.as_ref().is_some_and(|version| version != "null") {
@@ -249,7 +259,7 @@ impl Wish {
         }
         let found = find_object(transaction, bucket, &self.key)?;
         self.conditions.check(&self.key, found.as_ref())?;
-        remove(transaction, bucket, &self.key)
+        remove(transaction, bucket, &self.key, Removal::Request, region)
     }
 }
 

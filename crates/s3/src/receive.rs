@@ -1,4 +1,4 @@
-//! Receives a request body into a durable blob and compares it with the length and checksums that the client claims.
+//! Receives a request body into a blob, which its label will make durable, and compares it with the length and checksums that the client claims.
 //!
 //! Only a few chunks are in memory at once. If anything goes wrong, no blob is left behind.
 
@@ -8,7 +8,7 @@ use s3s::dto::StreamingBlob;
 use s3s::{S3ErrorCode, TrailingHeaders};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::blobs::{Blobs, IncomingBlob};
+use crate::blobs::{Blobs, IncomingBlob, Unflushed};
 use crate::checksums::{Algorithm, Checksums, Digester, verify_md5};
 use crate::error::{Error, Result};
 use crate::index::blocking;
@@ -30,6 +30,8 @@ pub(crate) struct Claims {
 /// A received body.
 pub(crate) struct Received {
     pub piece: Piece,
+    /// To flush before anything refers to the piece.
+    pub bytes: Unflushed,
     pub md5: [u8; 16],
     pub checksums: Checksums,
 }
@@ -138,11 +140,8 @@ impl Sink {
         }
         verify_md5(&md5, claims.md5.as_deref())?;
         checksums.verify(&claims.checksums)?;
-        Ok(Received {
-            piece: Piece { blob: self.blob.keep()?, offset: 0, length: self.length },
-            md5,
-            checksums,
-        })
+        let (blob, bytes) = self.blob.keep()?;
+        Ok(Received { piece: Piece { blob, offset: 0, length: self.length }, bytes, md5, checksums })
     }
 }
 

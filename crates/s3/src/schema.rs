@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// The migrations, in order. A database that has had the first n has `user_version` n.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
@@ -106,12 +106,36 @@ ALTER TABLE parts ADD COLUMN label TEXT;
 -- Tags, policy, public-access block and lifecycle of a bucket as JSON.
 ALTER TABLE buckets ADD COLUMN settings TEXT;
 ",
+    crate::outbox::RECEIVERS,
 ];
 
 /// Returns the number of migrations that a database has had.
 pub(crate) fn version(connection: &Connection) -> Result<usize> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Returns whether the tables of a database are those of its version. A flipped bit may rename a column, which no check of
+/// SQLite notices.
+pub(crate) fn is_intact(connection: &Connection) -> Result<bool> {
+    let version = version(connection)?;
+    if version == 0 || version > MIGRATIONS.len() {
+        return Ok(true);
+    }
+    let fresh = Connection::open_in_memory()?;
+    MIGRATIONS[..version].iter().try_for_each(|step| fresh.execute_batch(step))?;
+    Ok(columns(connection)? == columns(&fresh)?)
+}
+
+/// Returns the columns of all tables, each as one line.
+fn columns(connection: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT tables.name || '.' || columns.name || ' ' || columns.type || ' ' || columns.\"notnull\" || ' '
+            || columns.pk || ' ' || COALESCE(columns.dflt_value, '')
+        FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns
+        WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%' ORDER BY tables.name, columns.cid";
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.query_map([], |row| row.get(0))?;
+    Ok(columns.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Brings the database up to date.
@@ -140,6 +164,19 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
 mod tests {
     use super::*;
     use crate::ErrorKind;
+
+    #[test]
+    fn renamed_column_is_noticed_in_each_version() {
+        for version in 1..=MIGRATIONS.len() {
+            let connection = Connection::open_in_memory().unwrap();
+            assert!(is_intact(&connection).unwrap(), "an empty database has no version");
+            MIGRATIONS[..version].iter().for_each(|step| connection.execute_batch(step).unwrap());
+            connection.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            assert!(is_intact(&connection).unwrap(), "{version}");
+            connection.execute_batch("ALTER TABLE buckets RENAME COLUMN cors TO cnrs").unwrap();
+            assert!(!is_intact(&connection).unwrap(), "{version}");
+        }
+    }
 
     #[test]
     fn migrates_once_and_refuses_a_newer_schema() {

@@ -39,6 +39,7 @@ async fn serve(folder: &Path) -> Served {
 
 fn trigger(suffix: &str, function: &str) -> Trigger {
     Trigger {
+        events: Vec::new(),
         id: format!("rule-{function}"),
         bucket: "media".to_owned(),
         prefix: "in/".to_owned(),

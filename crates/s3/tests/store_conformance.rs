@@ -28,6 +28,7 @@ async fn publishing_notifies_like_a_put() {
         prefix: String::new(),
         suffix: ".bin".to_owned(),
         function: "f".to_owned(),
+        events: Vec::new(),
     };
     s3.set_triggers(vec![trigger]).await.unwrap();
     let source = folder.path().join("source");

@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::authentication::Credentials;
 use crate::guesses::Guesses;
 use crate::metrics::Counters;
+use crate::receivers::Receivers;
 use crate::sessions::Sessions;
 use crate::upload_outbox::UploadOutbox;
 
@@ -37,10 +38,12 @@ pub struct ServerParts {
     pub metrics_token: Option<String>,
     /// The S3 endpoint; make it with [`s3_fallback`].
     pub s3: S3Fallback,
-    /// The queue of upload events.
+    /// The queue of the events of objects.
     pub outbox: Arc<dyn UploadOutbox>,
     /// What keeps the objects of local buckets, for telling what takes room; `None` if there are none.
     pub objects: Option<LocalS3>,
+    /// Who receives events outside this process.
+    pub receivers: Arc<Receivers>,
     /// What is weak about this server, one sentence each; `/readyz` shows it.
     pub warnings: Vec<String>,
     /// Cancelled once the server takes no new jobs and is about to stop. `/readyz` tells it.
@@ -72,6 +75,7 @@ pub(crate) struct Edge {
     pub(crate) s3: S3Fallback,
     pub(crate) outbox: Arc<dyn UploadOutbox>,
     pub(crate) objects: Option<LocalS3>,
+    pub(crate) receivers: Arc<Receivers>,
     pub(crate) warnings: Arc<[String]>,
     pub(crate) draining: CancellationToken,
     pub(crate) stop: CancellationToken,
@@ -80,7 +84,9 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn new(parts: ServerParts) -> Self {
-        let ServerParts { engine, credentials, access, metrics_token, s3, outbox, objects, .. } = parts;
+        let ServerParts {
+            engine, credentials, access, metrics_token, s3, outbox, objects, receivers, ..
+        } = parts;
         let (warnings, draining, stop) = (parts.warnings, parts.draining, parts.stop);
         Self {
             engine,
@@ -92,6 +98,7 @@ impl Edge {
             s3,
             outbox,
             objects,
+            receivers,
             warnings: warnings.into(),
             draining,
             stop,

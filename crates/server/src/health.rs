@@ -13,6 +13,8 @@ use abanico_engine::{DiskOutlook, Troubles};
 use crate::authentication::operator;
 use crate::edge::Edge;
 use crate::metrics::is_from_here;
+use crate::receivers::Standing;
+use crate::redelivery;
 
 /// Header of answers that may be incomplete, because records cannot be read.
 pub(crate) const WARNING: HeaderName = HeaderName::from_static("x-abanico-warning");
@@ -32,7 +34,9 @@ pub(crate) async fn ready(State(edge): State<Edge>, request: Request) -> Respons
         Ok(troubles) => {
             let uploads = edge.outbox.put_aside().await.unwrap_or_default();
             let disk = edge.engine.disk_outlook().await.ok();
-            report(&troubles, &uploads, &edge.warnings, disk.as_ref(), is_told).into_response()
+            let behind = redelivery::standings(&edge).await.unwrap_or_default();
+            let behind: Vec<String> = behind.iter().filter_map(Standing::trouble).collect();
+            report(&troubles, &uploads, &edge.warnings, &behind, disk.as_ref(), is_told).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "not ready");
@@ -46,6 +50,7 @@ fn report(
     troubles: &Troubles,
     uploads: &[String],
     weaknesses: &[String],
+    behind: &[String],
     disk: Option<&DiskOutlook>,
     is_told: bool,
 ) -> String {
@@ -58,12 +63,16 @@ fn report(
         );
         lines.extend(troubles.damage.iter().cloned());
         lines.extend(weaknesses.iter().cloned());
+        lines.extend(behind.iter().cloned());
     } else {
         if !records.is_empty() {
             lines.push(format!("records put aside: {}", records.len()));
         }
         lines.extend(troubles.damage.first().map(|_| "a database is damaged".to_owned()));
         lines.extend(weaknesses.first().map(|_| "the sandbox is not whole".to_owned()));
+        if !behind.is_empty() {
+            lines.push(format!("receivers of events that are behind: {}", behind.len()));
+        }
     }
     if let Some(free_bytes) = troubles.low_disk_bytes {
         let free = free_bytes >> 20;
@@ -148,7 +157,7 @@ mod tests {
     #[test]
     fn sound_server_is_only_ready() {
         let roomy = DiskOutlook { free_bytes: 1, full_in: Some(2 * SOON), ..DiskOutlook::default() };
-        assert_eq!(report(&Troubles::default(), &[], &[], Some(&roomy), true), "ready\n");
+        assert_eq!(report(&Troubles::default(), &[], &[], &[], Some(&roomy), true), "ready\n");
         assert_eq!(warning(&Troubles::default()), None);
     }
 
@@ -160,7 +169,7 @@ mod tests {
             needed_bytes: 7 << 20,
             full_in: Some(Duration::from_secs(150)),
         };
-        let text = report(&Troubles::default(), &[], &[], Some(&disk), false);
+        let text = report(&Troubles::default(), &[], &[], &[], Some(&disk), false);
         let (first, rest) = text.split_once('\n').unwrap();
         assert_eq!(first, "ready, but degraded");
         assert!(rest.contains("need about 7 MiB, 3 MiB are free; see `abanico gc`"), "{rest}");
@@ -175,17 +184,24 @@ mod tests {
             ..troubles(&["1-a"])
         };
         let (uploads, weak) = (["`outbox/7` (no)".to_owned()], ["this kernel has no Landlock".to_owned()]);
-        let told = report(&all, &uploads, &weak, None, true);
+        let behind = ["http://hook is behind: 3 events wait".to_owned()];
+        let told = report(&all, &uploads, &weak, &behind, None, true);
         assert!(told.starts_with("ready, but degraded\n"), "{told}");
-        for part in
-            ["jobs/1-a", "its checksum is wrong", "outbox/7", "`x` is damaged", "no Landlock", "5 MiB"]
-        {
+        for part in [
+            "jobs/1-a",
+            "its checksum is wrong",
+            "outbox/7",
+            "`x` is damaged",
+            "no Landlock",
+            "5 MiB",
+            "http://hook",
+        ] {
             assert!(told.contains(part), "{part} is not in {told}");
         }
-        let others = report(&all, &uploads, &weak, None, false);
+        let others = report(&all, &uploads, &weak, &behind, None, false);
         assert_eq!(
             others,
-            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nlow disk space: 5 MiB free on the disk of the data folder; see `abanico gc`\n"
+            "ready, but degraded\nrecords put aside: 2\na database is damaged\nthe sandbox is not whole\nreceivers of events that are behind: 1\nlow disk space: 5 MiB free on the disk of the data folder; see `abanico gc`\n"
         );
     }
 

@@ -3,12 +3,12 @@
 use abanico_s3::{ErrorKind, Outbox, OutboxEntry};
 use async_trait::async_trait;
 
-use crate::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
+use crate::upload_outbox::{Backlog, OutboxError, UploadEntry, UploadOutbox};
 
 impl From<OutboxEntry> for UploadEntry {
     fn from(entry: OutboxEntry) -> Self {
-        let OutboxEntry { id, bucket, key, event, function, attempts, last_error, .. } = entry;
-        Self { id, bucket, key, event, function, attempts, last_error }
+        let OutboxEntry { id, bucket, key, event, function, attempts, last_error, created_ms, .. } = entry;
+        Self { id, bucket, key, event, function, attempts, last_error, created_ms }
     }
 }
 
@@ -58,6 +58,35 @@ impl UploadOutbox for Outbox {
     async fn changed(&self) {
         Self::changed(self).await;
     }
+
+    async fn backlogs(&self) -> Result<Vec<Backlog>, OutboxError> {
+        let ours = |one: abanico_s3::Backlog| Backlog {
+            receiver: one.receiver,
+            waiting: one.waiting,
+            dead_letters: one.dead_letters,
+            oldest_ms: one.oldest_ms,
+            due_ms: one.due_ms,
+            attempts: one.attempts,
+            last_error: one.last_error,
+        };
+        Ok(Self::backlogs(self).await?.into_iter().map(ours).collect())
+    }
+
+    async fn waiting_for(&self, receiver: &str, limit: usize) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(ours(Self::waiting_for(self, receiver, limit).await?))
+    }
+
+    async fn redeliver(&self, receiver: &str) -> Result<u64, OutboxError> {
+        Ok(Self::redeliver(self, receiver).await?)
+    }
+
+    async fn bound(&self, receiver: &str, most: u32, reason: &str) -> Result<(u64, u64), OutboxError> {
+        Ok(Self::bound(self, receiver, most, reason).await?)
+    }
+
+    async fn changed_away(&self) {
+        Self::changed_away(self).await;
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +116,7 @@ mod tests {
             prefix: String::new(),
             suffix: String::new(),
             function: "transcode-video".to_owned(),
+            events: Vec::new(),
         };
         s3.set_triggers(vec![trigger]).await.unwrap();
         let file = folder.path().join("a b.mp4");
@@ -123,6 +153,7 @@ mod tests {
             s3: s3_fallback(s3.service(pairs())),
             outbox,
             objects: Some(s3.clone()),
+            receivers: Arc::default(),
             warnings: Vec::new(),
             draining: CancellationToken::new(),
             stop,

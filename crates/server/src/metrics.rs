@@ -28,6 +28,7 @@ pub(crate) use self::text::Text;
 use self::disk::{Buckets, write_buckets, write_disk};
 use self::http::HttpCounters;
 use self::jobs::{Jobs, write_figures, write_jobs, write_tallies};
+use crate::{receiver_metrics, redelivery};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Largest number of running jobs whose progress is summed up.
@@ -78,6 +79,7 @@ async fn measure(edge: &Edge) -> Result<Response, Error> {
     measure_jobs(&mut text, edge).await?;
     measure_storage(&mut text, edge).await?;
     measure_troubles(&mut text, edge).await?;
+    receiver_metrics::write(&mut text, &redelivery::standings(edge).await?);
     edge.counters.http.write(&mut text);
     process::write(&mut text, edge.counters.began);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text.0).into_response())

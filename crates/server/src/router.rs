@@ -20,7 +20,7 @@ use crate::operations::{
 use crate::same_origin::require_same_origin;
 use crate::security_headers::add_security_headers;
 use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, download, events_stream, health, metrics, storage, sts};
+use crate::{console, dead_letters, download, events_stream, health, metrics, redelivery, storage, sts};
 
 /// The server's routes.
 pub struct Server;
@@ -116,6 +116,8 @@ fn console_routes(edge: &Edge) -> Router<Edge> {
         .route("/_abanico/dead-letters/{id}/replay", post(dead_letters::replay))
         .route("/_abanico/storage", get(storage::show))
         .route("/_abanico/storage/free", post(storage::free_now))
+        .route("/_abanico/receivers", get(redelivery::list))
+        .route("/_abanico/receivers/{id}/redeliver", post(redelivery::redeliver))
         .route("/_abanico/{*rest}", any(no_such_page))
         .layer(from_fn_with_state(edge.clone(), require_operator));
     let interface = Router::new()

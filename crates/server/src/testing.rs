@@ -6,6 +6,8 @@ use abanico_engine::{Engine, EngineOptions, JobId, Sandboxing, submission};
 use abanico_ffmpeg::Tools;
 use serde_json::{Value, json};
 
+use crate::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
+
 pub(crate) struct TestEngine {
     pub(crate) engine: Engine,
     _folder: tempfile::TempDir,
@@ -50,5 +52,36 @@ impl TestEngine {
             changes.changed().await.unwrap();
         }
         id
+    }
+}
+
+/// A queue in which nothing waits.
+pub(crate) struct NoOutbox;
+
+#[async_trait::async_trait]
+impl UploadOutbox for NoOutbox {
+    async fn due(&self, _: i64, _: usize) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(Vec::new())
+    }
+    async fn delivered(&self, _: i64) -> Result<(), OutboxError> {
+        Ok(())
+    }
+    async fn retry_at(&self, _: i64, _: i64, _: &str) -> Result<(), OutboxError> {
+        Ok(())
+    }
+    async fn dead_letter(&self, _: i64, _: &str) -> Result<(), OutboxError> {
+        Ok(())
+    }
+    async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(Vec::new())
+    }
+    async fn replay(&self, _: i64) -> Result<bool, OutboxError> {
+        Ok(false)
+    }
+    async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError> {
+        Ok(None)
+    }
+    async fn changed(&self) {
+        std::future::pending().await
     }
 }

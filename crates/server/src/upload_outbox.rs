@@ -1,4 +1,4 @@
-//! Defines what this crate needs from the queue of upload events. The S3 endpoint's outbox implements it.
+//! Defines what this crate needs from the queue of the events of objects. The S3 endpoint's outbox implements it.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 /// An error of a queue.
 pub type OutboxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An upload event that waits for its job, or a dead letter.
+/// An event that waits for its function or receiver, or a dead letter.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UploadEntry {
     /// The entry's id.
@@ -17,18 +17,39 @@ pub struct UploadEntry {
     pub key: String,
     /// The event in the form that S3 sends: `{"Records": [...]}`.
     pub event: Value,
-    /// The function to call with the event.
+    /// The function to call with the event, or the name of another receiver.
     pub function: String,
     /// Number of failed deliveries.
     pub attempts: u32,
     /// Why the last delivery failed.
     pub last_error: Option<String>,
+    /// When it was queued, in milliseconds since 1970; 0 if that is not known.
+    pub created_ms: i64,
 }
 
-/// A durable queue of upload events, each delivered at least once.
+/// What waits for one receiver outside this process.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Backlog {
+    /// The receiver's name in the outbox.
+    pub receiver: String,
+    /// Number of events that wait.
+    pub waiting: u64,
+    /// Number of dead letters.
+    pub dead_letters: u64,
+    /// When the event that waits longest was queued, in milliseconds since 1970.
+    pub oldest_ms: Option<i64>,
+    /// When that event is due, in milliseconds since 1970.
+    pub due_ms: Option<i64>,
+    /// Number of its failed deliveries.
+    pub attempts: u32,
+    /// Why its last delivery failed.
+    pub last_error: Option<String>,
+}
+
+/// A durable queue of events, each delivered at least once.
 #[async_trait]
 pub trait UploadOutbox: Send + Sync {
-    /// Returns up to `limit` entries that are due at `now_ms` (since 1970), oldest first. They stay until
+    /// Returns up to `limit` entries of functions that are due at `now_ms` (since 1970), oldest first. They stay until
     /// [`Self::delivered`].
     async fn due(&self, now_ms: i64, limit: usize) -> Result<Vec<UploadEntry>, OutboxError>;
     /// Removes a delivered entry.
@@ -41,7 +62,7 @@ pub trait UploadOutbox: Send + Sync {
     async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError>;
     /// Makes a dead letter due now. Returns `false` if there is none with this id.
     async fn replay(&self, id: i64) -> Result<bool, OutboxError>;
-    /// Returns when the next entry is due, in milliseconds since 1970, or `None` if no entry waits.
+    /// Returns when the next entry of a function is due, in milliseconds since 1970, or `None` if no entry waits.
     async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError>;
     /// Returns the entries that cannot be read, each with the reason.
     async fn put_aside(&self) -> Result<Vec<String>, OutboxError> {
@@ -50,4 +71,26 @@ pub trait UploadOutbox: Send + Sync {
     /// Waits for new entries or a replay. If a change happens while no task waits, the next wait ends at
     /// once.
     async fn changed(&self);
+    /// Returns the receivers outside this process for which events wait or are dead letters.
+    async fn backlogs(&self) -> Result<Vec<Backlog>, OutboxError> {
+        Ok(Vec::new())
+    }
+    /// Returns up to `limit` entries that wait for a receiver, in the order in which they were queued, whether they are
+    /// due or not.
+    async fn waiting_for(&self, _receiver: &str, _limit: usize) -> Result<Vec<UploadEntry>, OutboxError> {
+        Ok(Vec::new())
+    }
+    /// Makes everything due that waits for a receiver, and its dead letters too. Returns how many there are.
+    async fn redeliver(&self, _receiver: &str) -> Result<u64, OutboxError> {
+        Ok(0)
+    }
+    /// Lets at most `most` events wait for a receiver: older ones become dead letters, of which the newest `most` stay.
+    /// Returns how many became dead letters, and how many were dropped.
+    async fn bound(&self, _receiver: &str, _most: u32, _reason: &str) -> Result<(u64, u64), OutboxError> {
+        Ok((0, 0))
+    }
+    /// As [`Self::changed`], for the deliverer to receivers outside this process.
+    async fn changed_away(&self) {
+        std::future::pending().await
+    }
 }

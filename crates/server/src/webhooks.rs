@@ -1,5 +1,6 @@
-//! Sends the engine's stored events to the user's servers as signed POST requests in the form of Standard Webhooks,
-//! in order and at least once. Each webhook has its own durable cursor. Never follows a redirect or logs a secret.
+//! Sends events to the user's servers as signed POST requests in the form of Standard Webhooks. The events of jobs come
+//! in order and at least once, from the webhook's own durable cursor; `object_events.rs` brings those of objects. Never
+//! follows a redirect or logs a secret.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use crate::event_delivery::{EventSink, with_causes};
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that gets job events.
+/// A server that gets the events of jobs or objects.
 #[derive(Clone)]
 pub struct Webhook {
     url: reqwest::Url,
@@ -27,6 +28,14 @@ impl std::fmt::Debug for Webhook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Webhook").field("url", &self.address()).finish_non_exhaustive()
     }
+}
+
+/// Why a document was not accepted.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) reason: String,
+    /// Whether the receiver refuses this very document.
+    pub(crate) is_refusal: bool,
 }
 
 /// Why a webhook cannot be used.
@@ -74,7 +83,7 @@ impl Webhook {
     }
 
     /// Returns the address without user, password and query, which may be secret.
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!(
             "{}://{}{port}{}",
@@ -82,6 +91,35 @@ impl Webhook {
             self.url.host_str().unwrap_or_default(),
             self.url.path()
         )
+    }
+
+    /// Returns a short name that is the same for the same address.
+    pub fn id(&self) -> String {
+        let digest = Sha256::digest(self.url.as_str());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Sends a signed document. `id` is the same for every attempt, so that receivers can detect duplicates.
+    pub(crate) async fn post(&self, id: &str, body: String) -> Result<(), Unsent> {
+        let timestamp_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header("content-type", "application/json")
+            .header("user-agent", concat!("abanico/", env!("CARGO_PKG_VERSION")))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp_s)
+            .header("webhook-signature", self.signature(id, timestamp_s, &body))
+            .body(body);
+        // Leaves out the address: its query may hold a secret.
+        let unreachable =
+            |error: reqwest::Error| Unsent { reason: with_causes(&error.without_url()), is_refusal: false };
+        let status = request.send().await.map_err(unreachable)?.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let is_refusal = status.is_client_error() && !matches!(status.as_u16(), 408 | 429);
+        Err(Unsent { reason: format!("the webhook's server answered `{status}`"), is_refusal })
     }
 
     fn signature(&self, id: &str, timestamp_s: u64, body: &str) -> String {
@@ -98,28 +136,12 @@ impl EventSink for Webhook {
     }
 
     fn reader(&self) -> String {
-        let digest = Sha256::digest(self.url.as_str());
-        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        format!("webhook-{hex}")
+        format!("webhook-{}", self.id())
     }
 
     async fn send(&self, event: &StoredEvent) -> Result<(), String> {
-        let body = event.body.to_string();
-        let id = message_id(event);
-        let timestamp_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let request = self
-            .client
-            .post(self.url.clone())
-            .header("content-type", "application/json")
-            .header("user-agent", concat!("abanico/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-id", &id)
-            .header("webhook-timestamp", timestamp_s)
-            .header("webhook-signature", self.signature(&id, timestamp_s, &body))
-            .body(body);
-        // Leaves out the address: its query may hold a secret.
-        let answer = request.send().await.map_err(|error| with_causes(&error.without_url()))?;
-        let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("the webhook's server answered `{status}`")) }
+        let sent = self.post(&message_id(event), event.body.to_string()).await;
+        sent.map_err(|unsent| unsent.reason)
     }
 }
 

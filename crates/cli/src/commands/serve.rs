@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abanico_engine::{Engine, EngineOptions, Forwarding};
-use abanico_s3::{LocalS3, Options, Trigger};
+use abanico_s3::{EVENT_BUS, LocalS3, Options, Trigger, WEBHOOK};
 use abanico_server::{
-    Access, Credentials, EngineSubmitter, EventBus, HttpRouter, MediaConvertJobs, RetryPolicy, ServeLimits,
-    Server, ServerParts, Webhook, deliver_events, run_triggers, s3_fallback,
+    Access, Credentials, EngineSubmitter, EventBus, EventSink as _, HttpRouter, MediaConvertJobs, Receivers,
+    RetryPolicy, ServeLimits, Server, ServerParts, deliver_events, deliver_object_events, run_triggers,
+    s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -27,7 +28,7 @@ use super::client_command;
 use super::local::{cores, results, toolbox};
 use super::own_user::become_user;
 use crate::arguments::{Chunks, Serve};
-use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig};
+use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig, WebhookConfig};
 use crate::credentials::{self, KeyPair};
 use crate::descriptors;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
@@ -176,6 +177,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
     let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
     let outbox = Arc::new(s3.outbox());
+    let mut tasks = JoinSet::new();
+    let receivers = receivers(config, &engine, &mut tasks, &stop)?;
+    let destinations = config.notifications.open(&config.region, &config.webhooks)?;
+    tasks.spawn(deliver_object_events(outbox.clone(), destinations, stop.clone()));
     let parts = ServerParts {
         engine: engine.clone(),
         credentials: Credentials::new([pair.clone()]),
@@ -188,20 +193,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         s3: s3_fallback(s3.service(vec![pair])),
         outbox: outbox.clone(),
         objects: Some(s3.clone()),
+        receivers: Arc::new(receivers),
         warnings: toolbox.weaknesses.clone(),
         draining: draining.clone(),
         stop: stop.clone(),
     };
-    let mut tasks = JoinSet::new();
-    for hook in &config.webhooks {
-        let hook =
-            Webhook::new(&hook.url, &hook.secret).with_context(|| format!("webhook `{}`", hook.url))?;
-        tasks.spawn(deliver_events(engine.clone(), hook, RetryPolicy::default(), stop.clone()));
-    }
-    for bus in &config.event_buses {
-        let sink = event_bus(bus, &config.region).with_context(|| format!("event bus `{}`", bus.name))?;
-        tasks.spawn(deliver_events(engine.clone(), sink, RetryPolicy::default(), stop.clone()));
-    }
     let submitter = Arc::new(EngineSubmitter::new(engine.clone()));
     tasks.spawn(run_triggers(outbox, functions, submitter, draining.clone()));
     let (upkeep, until) = (upkeep::keep_in_order(s3.clone(), engine.clone()), stop.clone());
@@ -219,6 +215,35 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let region = config.region.clone();
     let _announcement = Announcement::write(&data, address)?;
     Ok(Running { address, keys, region, engine, s3, jobs, draining, stop, tasks, _announcement })
+}
+
+/// Starts the delivery of the events of jobs, and returns all configured receivers.
+fn receivers(
+    config: &Config,
+    engine: &Engine,
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Receivers> {
+    let mut receivers = Receivers::default();
+    let policy = RetryPolicy::default();
+    for hook in config.webhooks.iter().filter(|hook| hook.jobs) {
+        let hook = hook.open()?;
+        let seat = receivers.add(&hook);
+        tasks.spawn(deliver_events(engine.clone(), hook, policy, seat, stop.clone()));
+    }
+    for bus in &config.event_buses {
+        let sink = event_bus(bus, &config.region).with_context(|| format!("event bus `{}`", bus.name))?;
+        let seat = receivers.add(&sink);
+        tasks.spawn(deliver_events(engine.clone(), sink, policy, seat, stop.clone()));
+    }
+    for hook in config.webhooks.iter().filter(|hook| !hook.objects.is_empty()) {
+        let hook = hook.open()?;
+        receivers.call(format!("{WEBHOOK}{}", hook.id()), hook.name());
+    }
+    if let Some(endpoint) = &config.notifications.events_endpoint {
+        receivers.call(EVENT_BUS, format!("event bus {} at {endpoint}", config.notifications.event_bus));
+    }
+    Ok(receivers)
 }
 
 async fn bound(address: SocketAddr, hint: &str) -> anyhow::Result<TcpListener> {
@@ -259,6 +284,7 @@ async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<
         quarantine_days: config.quarantine_days,
         base_domains: config.s3.domains(&config.hosts)?,
         upload_days: config.retention.upload_days,
+        destinations: config.notifications.allowed(),
     };
     let s3 =
         tokio::task::spawn_blocking(move || LocalS3::open(&folder, options)).await?.map_err(|error| {
@@ -288,13 +314,28 @@ async fn open_s3(config: &Config, folder: std::path::PathBuf) -> anyhow::Result<
         // The function looks at suffixes: it takes several, in any case, and tells in the log what it skips.
         suffix: String::new(),
         function: trigger.id.clone(),
+        events: Vec::new(),
     };
-    s3.set_triggers(config.triggers.iter().map(trigger).collect()).await?;
+    let triggers = config.triggers.iter().map(trigger);
+    let hooks = config.webhooks.iter().filter(|hook| !hook.objects.is_empty()).map(hook_trigger);
+    s3.set_triggers(triggers.map(Ok).chain(hooks).collect::<anyhow::Result<_>>()?).await?;
     let found = s3.outbox().reconcile().await?;
     if found > 0 {
         tracing::info!(uploads = found, "found uploads without a job: delivering their events now");
     }
     Ok(s3)
+}
+
+/// Returns the rule by which a webhook hears of objects.
+fn hook_trigger(hook: &WebhookConfig) -> anyhow::Result<Trigger> {
+    Ok(Trigger {
+        id: "webhook".to_owned(),
+        bucket: hook.bucket.clone(),
+        prefix: hook.prefix.clone(),
+        suffix: hook.suffix.clone(),
+        function: format!("{WEBHOOK}{}", hook.open()?.id()),
+        events: hook.objects.clone(),
+    })
 }
 
 /// Routes remote buckets to their S3 and all other buckets to the local one.

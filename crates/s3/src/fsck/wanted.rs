@@ -4,7 +4,7 @@
 //! object the newer one, and the old index adds only objects without a label. If that index is not current, an object
 //! whose label is gone was removed since, unless its bytes are there for no other object.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -28,15 +28,17 @@ pub(super) struct Wanted {
     /// The greatest serial number of a label's file.
     pub serial: i64,
     blobs: PathBuf,
+    /// The newest version of each object whose bytes are not all there, with its age.
+    broken: HashMap<(String, String), (i64, Problem, String)>,
 }
 
 /// Tables that are copied as they are, with their columns.
 const COPIED: [(&str, &str); 3] = [
-    ("triggers", "id, bucket, prefix, suffix, function"),
+    ("triggers", "id, bucket, prefix, suffix, function, events"),
     (
         "outbox",
         "id, bucket, key, sequencer, event_name, event, function, configuration_id, attempts, last_error,
-         next_attempt_ms, dead",
+         next_attempt_ms, dead, created_ms, away",
     ),
     ("notified", "sequencer, function"),
 ];
@@ -104,7 +106,7 @@ impl Wanted {
         }
         let folder = database.query_row("SELECT folder FROM identity", [], |row| row.get(0))?;
         database.execute_batch("CREATE TEMP TABLE completed (upload TEXT PRIMARY KEY); BEGIN")?;
-        Ok(Self { database, folder, serial: 0, blobs: blobs.to_owned() })
+        Ok(Self { database, folder, serial: 0, blobs: blobs.to_owned(), broken: HashMap::new() })
     }
 
     /// Takes the objects and parts of a trusted index whose bytes are there.
@@ -208,7 +210,7 @@ impl Wanted {
                 Labelled::Part(part) => parts.push((*part, label.serial, name)),
             }
         }
-        self.drop_incomplete(report)?;
+        self.tell_broken(report)?;
         parts.sort_by_key(|(_, serial, _)| *serial);
         for (part, _, name) in parts {
             self.take_part(part, name, report)?;
@@ -216,12 +218,20 @@ impl Wanted {
         Ok(())
     }
 
-    /// Takes an object, unless a newer one with its key is there.
-    fn take_object(&self, object: LabelledObject, label: String) -> Result<()> {
+    /// Takes an object whose bytes are there, unless a newer one with its key is there. A power cut may leave the label of
+    /// an upload that was never acknowledged without its bytes: then what stood there before still stands.
+    fn take_object(&mut self, object: LabelledObject, label: String) -> Result<()> {
         if let Some(upload) = &object.upload {
             self.database.execute("INSERT OR IGNORE INTO completed VALUES (?1)", [upload])?;
         }
         let (bucket, key, object) = object.stored(label);
+        if let Some((problem, detail)) = missing(&self.blobs, &object.record.pieces)? {
+            let newest = self.broken.entry((bucket, key)).or_insert((i64::MIN, problem, String::new()));
+            if newest.0 < age(&object) {
+                *newest = (age(&object), problem, detail);
+            }
+            return Ok(());
+        }
         let there = find_object(&self.database, &bucket, &key)?;
         if there.is_none_or(|there| age(&there) < age(&object)) {
             object.write(&self.database, &bucket, &key)?;
@@ -229,15 +239,18 @@ impl Wanted {
         Ok(())
     }
 
-    /// Removes the objects whose bytes are not all there.
-    fn drop_incomplete(&self, report: &mut FsckReport) -> Result<()> {
-        let keys = self.keys()?;
-        for (bucket, key) in keys {
-            let Some(object) = find_object(&self.database, &bucket, &key)? else { continue };
+    /// Tells of the objects whose newest version has not all its bytes.
+    fn tell_broken(&mut self, report: &mut FsckReport) -> Result<()> {
+        let mut broken: Vec<_> = std::mem::take(&mut self.broken).into_iter().collect();
+        broken.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for ((bucket, key), (newest, problem, detail)) in broken {
             let name = format!("{bucket}/{key}");
-            if let Some((problem, detail)) = missing(&self.blobs, &object.record.pieces)? {
-                report.add(problem, name, lost(&detail));
-                self.database.execute("DELETE FROM objects WHERE bucket = ?1 AND key = ?2", [bucket, key])?;
+            match find_object(&self.database, &bucket, &key)? {
+                Some(there) if age(&there) > newest => {}
+                Some(_) => {
+                    report.add(problem, name, format!("{detail}; a repair takes the version before it"))
+                }
+                None => report.add(problem, name, lost(&detail)),
             }
         }
         Ok(())

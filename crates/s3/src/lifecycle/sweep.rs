@@ -10,11 +10,12 @@ use rusqlite::{Connection, Transaction, params};
 use super::{Facts, Lifecycle};
 use crate::LocalS3;
 use crate::bucket_settings::stored;
-use crate::commit::remove;
+use crate::commit::{Removed, remove};
 use crate::error::Result;
 use crate::index::{blocking, now_ms};
 use crate::list::after_prefix;
 use crate::multipart::remove_parts;
+use crate::notifications::Removal;
 use crate::record::find_object;
 
 /// How many keys or uploads one step looks at.
@@ -126,8 +127,14 @@ impl LocalS3 {
         })?;
         let mut gone = 0;
         if !due.is_empty() {
-            gone =
-                index.write_now(|transaction| Self::remove_due(transaction, lifecycle, bucket, &due, now))?;
+            let region = &self.inner.options.region;
+            let removed = index.write_now(|transaction| {
+                Self::remove_due(transaction, lifecycle, bucket, &due, now, region)
+            })?;
+            if removed.iter().any(|removed| removed.is_notified) {
+                self.wake_outbox();
+            }
+            gone = removed.len() as u64;
             self.inner.counts.expired.fetch_add(gone, Ordering::Relaxed);
         }
         // The first text after a key is the key with a zero byte.
@@ -141,16 +148,21 @@ impl LocalS3 {
         bucket: &str,
         due: &[String],
         now: i64,
-    ) -> Result<u64> {
+        region: &str,
+    ) -> Result<Vec<Removed>> {
+        let mut gone = Vec::new();
         if !is_current(transaction, bucket, lifecycle)? {
-            return Ok(0);
+            return Ok(gone);
         }
-        let mut gone = 0;
         for key in due {
             // It may have been replaced meanwhile.
-            if is_due(lifecycle, transaction, bucket, key, now)? && remove(transaction, bucket, key)? {
+            if !is_due(lifecycle, transaction, bucket, key, now)? {
+                continue;
+            }
+            let removed = remove(transaction, bucket, key, Removal::Lifecycle, region)?;
+            if removed.existed {
                 tracing::debug!(bucket, key, "an object has expired");
-                gone += 1;
+                gone.push(removed);
             }
         }
         Ok(gone)

@@ -11,6 +11,7 @@ mod notices;
 mod publications;
 mod puts;
 mod reading;
+mod receivers;
 mod settings;
 mod storage;
 
@@ -28,7 +29,7 @@ use s3s::dto::{
 
 use crate::conditions::WriteConditions;
 use crate::error::Result;
-use crate::{LocalS3, Options, Trigger};
+use crate::{Destinations, LocalS3, Options, Trigger};
 
 const BUCKET: &str = "media";
 
@@ -46,7 +47,11 @@ async fn fixture() -> Fixture {
 }
 
 fn open(folder: &Path) -> LocalS3 {
-    let options = Options { functions: vec!["encode".to_owned(), "audit".to_owned()], ..Options::default() };
+    let options = Options {
+        functions: vec!["encode".to_owned(), "audit".to_owned()],
+        destinations: Destinations { queues: true, topics: true, event_bus: true },
+        ..Options::default()
+    };
     LocalS3::open(folder, options).unwrap()
 }
 
@@ -80,7 +85,7 @@ fn code<T>(result: Result<T>) -> String {
 fn trigger(id: &str, prefix: &str, suffix: &str, function: &str) -> Trigger {
     let [id, bucket, prefix, suffix, function] =
         [id, BUCKET, prefix, suffix, function].map(ToOwned::to_owned);
-    Trigger { id, bucket, prefix, suffix, function }
+    Trigger { id, bucket, prefix, suffix, function, events: Vec::new() }
 }
 
 fn copy_input(from: &str, to: &str) -> CopyObjectInput {

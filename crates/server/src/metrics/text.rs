@@ -35,6 +35,12 @@ impl Text {
         self.line(format_args!("{name}_count{outer} {count}\n"));
     }
 
+    /// Returns what was written.
+    #[cfg(test)]
+    pub(crate) fn shown(&self) -> &str {
+        &self.0
+    }
+
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         self.0.write_fmt(line).expect("writing to a `String` cannot fail");
     }

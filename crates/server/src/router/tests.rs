@@ -43,6 +43,7 @@ impl UploadOutbox for Dead {
             function: function.clone(),
             attempts: 10,
             last_error: Some("no".to_owned()),
+            created_ms: 0,
         };
         Ok(self.0.lock().unwrap().iter().map(entry).collect())
     }
@@ -81,6 +82,7 @@ async fn fixture() -> Fixture {
         s3: crate::s3_fallback(s3),
         outbox: Arc::new(Dead(Mutex::new(vec![7]))),
         objects: None,
+        receivers: Arc::default(),
         warnings: Vec::new(),
         draining: draining.clone(),
         stop: stop.clone(),
@@ -353,7 +355,7 @@ async fn console_api_needs_login_bearer_or_signature() {
 }
 
 /// All routes of the console's API.
-const CONSOLE_API: [(&str, &str); 9] = [
+const CONSOLE_API: [(&str, &str); 11] = [
     ("POST", "/_abanico/login"),
     ("POST", "/_abanico/logout"),
     ("GET", "/_abanico/jobs"),
@@ -363,6 +365,8 @@ const CONSOLE_API: [(&str, &str); 9] = [
     ("GET", "/_abanico/download?url=s3://uploads/a.mp4"),
     ("GET", "/_abanico/dead-letters"),
     ("POST", "/_abanico/dead-letters/7/replay"),
+    ("GET", "/_abanico/receivers"),
+    ("POST", "/_abanico/receivers/webhook-1/redeliver"),
 ];
 
 #[tokio::test]

@@ -94,7 +94,7 @@ fn entry(id: i64, key: &str, attempts: u32) -> UploadEntry {
         "s3": {"bucket": {"name": "uploads"}, "object": {"key": key, "size": 1, "sequencer": "01"}},
     }]});
     let (bucket, key, function) = ("uploads".to_owned(), key.to_owned(), "transcode-video".to_owned());
-    UploadEntry { id, bucket, key, event, function, attempts, last_error: None }
+    UploadEntry { id, bucket, key, event, function, attempts, last_error: None, created_ms: 0 }
 }
 
 fn functions() -> BTreeMap<String, TriggerConfig> {

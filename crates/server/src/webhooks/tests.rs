@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::event_delivery::{RetryPolicy, deliver_events};
+use crate::receivers::{Receivers, Seat};
 use crate::testing;
 
 type Request = (HeaderMap, String, StatusCode);
@@ -57,7 +58,11 @@ async fn next(requests: &mut mpsc::UnboundedReceiver<Request>) -> Request {
 
 fn quick() -> RetryPolicy {
     let (first_wait, longest_wait) = (Duration::from_millis(1), Duration::from_millis(4));
-    RetryPolicy { first_wait, longest_wait, give_up_after: Duration::from_secs(600) }
+    RetryPolicy { first_wait, longest_wait, give_up_after: Duration::from_secs(600), least_failures: 1 }
+}
+
+fn seat(hook: &Webhook) -> Arc<Seat> {
+    Receivers::default().add(hook)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -76,7 +81,8 @@ async fn events_arrive_signed_in_order_despite_failures() {
         test.engine.events_after(0, 100).await.unwrap().into_iter().map(|event| event.body).collect();
     assert!(expected.len() >= 2, "{expected:?}");
     let stop = CancellationToken::new();
-    let run = tokio::spawn(deliver_events(test.engine.clone(), hook.clone(), quick(), stop.clone()));
+    let run =
+        tokio::spawn(deliver_events(test.engine.clone(), hook.clone(), quick(), seat(&hook), stop.clone()));
 
     let mut bodies = Vec::new();
     for _ in 0..expected.len() + 2 {
@@ -107,14 +113,21 @@ async fn new_hook_starts_with_next_event_and_resumes() {
     let (url, mut requests) = receiver(Vec::new()).await;
     let hook = Webhook::new(&url, "text secret").unwrap();
     let stop = CancellationToken::new();
-    let run = tokio::spawn(deliver_events(test.engine.clone(), hook.clone(), quick(), stop.clone()));
+    let run =
+        tokio::spawn(deliver_events(test.engine.clone(), hook.clone(), quick(), seat(&hook), stop.clone()));
     while test.engine.cursor(&hook.reader()).await.unwrap().is_none() {
         tokio::task::yield_now().await;
     }
     stop.cancel();
     run.await.unwrap();
     let missed = test.run_failing_job().await;
-    let run = tokio::spawn(deliver_events(test.engine.clone(), hook, quick(), CancellationToken::new()));
+    let run = tokio::spawn(deliver_events(
+        test.engine.clone(),
+        hook.clone(),
+        quick(),
+        seat(&hook),
+        CancellationToken::new(),
+    ));
     let (_, body, _) = next(&mut requests).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["detail"]["jobId"], missed.as_str());
@@ -129,7 +142,13 @@ async fn too_old_event_is_skipped() {
     test.engine.set_cursor(&hook.reader(), 0).await.unwrap();
     test.run_failing_job().await;
     let policy = RetryPolicy { give_up_after: Duration::ZERO, ..quick() };
-    let run = tokio::spawn(deliver_events(test.engine.clone(), hook, policy, CancellationToken::new()));
+    let run = tokio::spawn(deliver_events(
+        test.engine.clone(),
+        hook.clone(),
+        policy,
+        seat(&hook),
+        CancellationToken::new(),
+    ));
     let (first, second) = (next(&mut requests).await, next(&mut requests).await);
     assert_eq!(first.2, StatusCode::GONE);
     assert_ne!(text(&first.0, "webhook-id"), text(&second.0, "webhook-id"));
@@ -145,4 +164,56 @@ fn bad_hooks_are_refused_and_secrets_hidden() {
     assert_eq!(Webhook::new("http://a/", "whsec_%").unwrap_err(), WebhookError::Secret);
     let shown = format!("{:?}", Webhook::new("https://me:pass@host:8443/hook?key=hidden", "word").unwrap());
     assert_eq!(shown, r#"Webhook { url: "https://host:8443/hook", .. }"#);
+}
+
+#[tokio::test]
+async fn backlog_is_told_and_sent_again_by_hand() {
+    let test = testing::engine().await;
+    let (url, mut requests) = receiver(vec![StatusCode::BAD_GATEWAY]).await;
+    let hook = Webhook::new(&url, "s").unwrap();
+    test.engine.set_cursor(&hook.reader(), 0).await.unwrap();
+    test.run_failing_job().await;
+    let events = test.engine.events_after(0, 100).await.unwrap();
+    let mut receivers = Receivers::default();
+    let seat = receivers.add(&hook);
+    let outbox = testing::NoOutbox;
+    // Only a wish wakes it before the test ends.
+    let policy = RetryPolicy { first_wait: Duration::from_secs(600), ..RetryPolicy::default() };
+    let run = tokio::spawn(deliver_events(
+        test.engine.clone(),
+        hook.clone(),
+        policy,
+        seat,
+        CancellationToken::new(),
+    ));
+    let id = |headers: &HeaderMap| text(headers, "webhook-id").to_owned();
+    let refused = next(&mut requests).await;
+    let mut standing = receivers.standings(&test.engine, &outbox).await.unwrap().remove(0);
+    while standing.failures == 0 {
+        tokio::task::yield_now().await;
+        standing = receivers.standings(&test.engine, &outbox).await.unwrap().remove(0);
+    }
+    assert_eq!((standing.id.as_str(), standing.name.as_str()), (hook.reader().as_str(), url.as_str()));
+    assert_eq!((standing.waiting, standing.next), (events.len() as u64, Some(events[0].seq)));
+    let trouble = standing.trouble().unwrap();
+    assert!(
+        trouble.contains(&format!("{} events wait", events.len())) && trouble.contains("502"),
+        "{trouble}"
+    );
+
+    assert!(receivers.redeliver_jobs(&standing.id, None));
+    assert_eq!(id(&next(&mut requests).await.0), id(&refused.0), "it is tried at once");
+    for _ in &events[1..] {
+        next(&mut requests).await;
+    }
+    while standing.waiting > 0 {
+        tokio::task::yield_now().await;
+        standing = receivers.standings(&test.engine, &outbox).await.unwrap().remove(0);
+    }
+    assert_eq!((standing.failures, standing.last_error), (0, None));
+    let last = events.last().unwrap();
+    assert!(receivers.redeliver_jobs(&standing.id, Some(last.seq)));
+    assert_eq!(id(&next(&mut requests).await.0), last.body["id"].as_str().unwrap(), "an event that it had");
+    assert!(!receivers.redeliver_jobs("webhook-none", None));
+    run.abort();
 }
