@@ -206,10 +206,10 @@ def odd_sources(folder: Path) -> dict[str, Path]:
     varying = ["-vf", "select='not(between(mod(n,50),20,37))*not(between(t,9,12))'", "-fps_mode", "vfr"]
     fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]
     return {
-        "varying": film(folder / "varying.mp4", *varying, "-bf", "2", seconds=20, width=SMALL),
-        "fields": film(folder / "fields.mp4", *fields, rate="50", seconds=20, width=SMALL),
-        "twice": film(folder / "twice.mkv", rate="60", seconds=20, width=SMALL),
-        "ntsc": film(folder / "ntsc.mkv", "-bf", "3", rate="30000/1001", seconds=20, width=SMALL),
+        "varying": film(folder / "varying.mp4", *varying, "-bf", "2", seconds=20, width=320),
+        "fields": film(folder / "fields.mp4", *fields, rate="50", seconds=20, width=320),
+        "twice": film(folder / "twice.mkv", rate="60", seconds=20, width=320),
+        "ntsc": film(folder / "ntsc.mkv", "-bf", "3", rate="30000/1001", seconds=20, width=320),
     }
 
 

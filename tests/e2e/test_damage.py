@@ -38,7 +38,7 @@ CONFIG = "[engine]\ncores = 1\n"
 QUIET = {"RUST_LOG": "abanico=info,warn"}
 PART = 5 << 20
 FILM = Clip(width=320, height=180, frames=25)
-LONG = Clip(width=640, height=360, frames=120)
+LONG = Clip(width=640, height=360, frames=75)
 #: What a refused start tells to do, one of these.
 REMEDIES = ("abanico s3 fsck", "abanico restore", ".recover", "remove it", "docs/BACKUP.md")
 

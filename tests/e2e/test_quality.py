@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_chunks import probe, rung, transcode
 
-PART_SECONDS = 6
+PART_SECONDS = 5
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from harness import FINAL, Server, eventually
 from outputs import ROLE, h264, output, settings, upload
 
 SEED = 20_261_130
-TRIES = 30
+TRIES = 18
 KILLS = 8
 # Many small files take long to publish, compared with their encode.
-SOURCE = Clip(width=320, height=180, frames=150)
+SOURCE = Clip(width=160, height=90, frames=150)
 PLACE = "taken/back/film"
 
 
@@ -183,6 +183,8 @@ def test_outputs_on_a_remote_s3_are_taken_back(remote: Server, tmp_path: Path, c
     config = f"""
 [[bucket]]
 name = "uploads"
+[[bucket]]
+name = "renditions"
 
 [[bucket]]
 name = "masters"
@@ -280,6 +282,8 @@ def test_remote_destination_is_refused_without_bucket_or_credentials(remote: Ser
         config = f"""
 [[bucket]]
 name = "uploads"
+[[bucket]]
+name = "renditions"
 
 [[bucket]]
 name = "masters"

@@ -12,7 +12,7 @@ from harness import Server, all_jobs, eventually
 from media_facts import facts
 from transcoding import Expected, check_rendition
 
-HD = Clip(width=1920, height=1080, rate="30000/1001", frames=90)
+HD = Clip(width=1920, height=1080, rate="30000/1001", frames=45)
 TINY = Clip(width=320, height=180, frames=25)
 
 

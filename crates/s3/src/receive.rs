@@ -1,4 +1,5 @@
-//! Receives a request body into a blob, which its label will make durable, and compares it with the length and checksums that the client claims.
+//! Receives a request body into a blob, which its label will make durable, and compares it with the length and checksums
+//! that the client claims.
 //!
 //! Only a few chunks are in memory at once. If anything goes wrong, no blob is left behind.
 
