@@ -60,16 +60,7 @@ impl UploadOutbox for Outbox {
     }
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, OutboxError> {
-        let ours = |one: abanico_s3::Backlog| Backlog {
-            receiver: one.receiver,
-            waiting: one.waiting,
-            dead_letters: one.dead_letters,
-            oldest_ms: one.oldest_ms,
-            due_ms: one.due_ms,
-            attempts: one.attempts,
-            last_error: one.last_error,
-        };
-        Ok(Self::backlogs(self).await?.into_iter().map(ours).collect())
+        Ok(Self::backlogs(self).await?)
     }
 
     async fn waiting_for(&self, receiver: &str, limit: usize) -> Result<Vec<UploadEntry>, OutboxError> {

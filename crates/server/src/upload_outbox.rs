@@ -1,5 +1,6 @@
 //! Defines what this crate needs from the queue of the events of objects. The S3 endpoint's outbox implements it.
 
+pub use abanico_s3::Backlog;
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -25,25 +26,6 @@ pub struct UploadEntry {
     pub last_error: Option<String>,
     /// When it was queued, in milliseconds since 1970; 0 if that is not known.
     pub created_ms: i64,
-}
-
-/// What waits for one receiver outside this process.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Backlog {
-    /// The receiver's name in the outbox.
-    pub receiver: String,
-    /// Number of events that wait.
-    pub waiting: u64,
-    /// Number of dead letters.
-    pub dead_letters: u64,
-    /// When the event that waits longest was queued, in milliseconds since 1970.
-    pub oldest_ms: Option<i64>,
-    /// When that event is due, in milliseconds since 1970.
-    pub due_ms: Option<i64>,
-    /// Number of its failed deliveries.
-    pub attempts: u32,
-    /// Why its last delivery failed.
-    pub last_error: Option<String>,
 }
 
 /// A durable queue of events, each delivered at least once.

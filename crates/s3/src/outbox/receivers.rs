@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::index::now_ms;
 
 /// What waits for one receiver.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Backlog {
     /// Name of the receiver; see [`Receiver::of`](crate::Receiver::of).
     pub receiver: String,
