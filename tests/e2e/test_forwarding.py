@@ -17,7 +17,7 @@ from transcoding import Expected, check_rendition
 from web_server import WebServer
 
 FILM = Clip(width=640, height=360, frames=50)
-LONG = Clip(width=1280, height=720, rate="30", frames=900)
+LONG = Clip(width=640, height=360, rate="30", frames=600)
 REMOTE_KEYS = ("AKIAREMOTEREMOTE1234", "the-secret-of-the-other-service")
 
 
