@@ -5,6 +5,7 @@
 
 use abanico_ffmpeg::ErrorKind as MediaErrorKind;
 use abanico_ffmpeg::{RunError, RunErrorKind};
+use abanico_media::ExactTime;
 use abanico_plan::ErrorKind as PlanErrorKind;
 use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind, without_secrets};
 
@@ -113,6 +114,15 @@ fn web_code(kind: WebErrorKind) -> u32 {
 pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
     let message =
         format!("output `{url}` differs from the plan and was not published: {}", differences.join("; "));
+    Failure { code: UNKNOWN, message, is_retryable: false }
+}
+
+/// Describes a place where two chunks of a film do not show what the source shows.
+pub(crate) fn from_joint(url: &str, time: ExactTime, fault: &str) -> Failure {
+    let message = format!(
+        "the encode of `{url}` differs from its source at {time} s, where two chunks meet: {fault}; \
+         nothing was published; please report it, and set `chunks` to off in the engine's settings for now"
+    );
     Failure { code: UNKNOWN, message, is_retryable: false }
 }
 

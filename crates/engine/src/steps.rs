@@ -9,6 +9,7 @@ pub(crate) mod budgets;
 pub(crate) mod captions;
 pub(crate) mod capture;
 pub(crate) mod encode;
+mod joints;
 mod made_files;
 pub(crate) mod manifests;
 pub(crate) mod meter;

@@ -18,6 +18,9 @@ use crate::filter_graph::{capture_graph, video_graph};
 use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
 
+mod joints;
+
+pub use self::joints::{JOINT_PICTURE, joint_files, show_joint};
 pub use crate::audio_graph::Gain;
 
 /// An argument list under construction.

@@ -73,7 +73,7 @@ impl Error {
     /// The file ends within a box that, by its own header, is longer.
     pub fn cut_off(file: &Path) -> Self {
         let message = format!(
-            "`{}` is cut off: its last box runs past the end of the file; upload it again",
+            "`{}` is cut off or damaged: its last box runs past the end of the file; upload it again",
             file.display()
         );
         Self::new(ErrorKind::Truncated, message)

@@ -4,7 +4,9 @@
 //! the given one.
 
 mod cadence;
+mod first_frame;
 pub(crate) mod header;
+mod magic;
 pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
@@ -30,8 +32,9 @@ const LONGEST_SIDE: u32 = 8192;
 
 /// Measures `file` from its header and all of its packets.
 ///
-/// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet. Runs
-/// ffprobe once, and a second time for PQ video, each time for at most ten minutes. Memory use stays small
+/// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet, or before the
+/// first frame that a decoder shows if the video does not begin with a key packet. Runs ffprobe once, a second time for
+/// PQ video, and two more times for video that does not begin with a key packet, each time for at most ten minutes. Memory use stays small
 /// however long the file is.
 ///
 /// # Errors
@@ -43,13 +46,19 @@ const LONGEST_SIDE: u32 = 8192;
 pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
     let size_bytes = size_of(file)?;
     let scanned = packets::scan(tools, file, BeforeFirstKey::Hidden, cancel).await;
-    let (header, packets) = match scanned {
+    let (header, mut packets) = match scanned {
         Err(error) if error.kind() == ErrorKind::NotMedia && is_cut_mp4(file)? => {
             return Err(Error::cut_off(file));
         }
         other => other?,
     };
     refuse_unusable(file, &header)?;
+    if let Some(stream) = without_a_start(&header, &packets)
+        && let Some(tick) = first_frame::read(tools, file, stream, cancel).await?
+    {
+        let before_key = BeforeFirstKey::HiddenUntil { stream, tick };
+        packets = packets::scan(tools, file, before_key, cancel).await?.1;
+    }
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
         if matches!(video.pixel_format.as_str(), "" | "unknown") {
@@ -115,6 +124,12 @@ fn refuse_size(file: &Path, stream: &Stream) -> Result<(), Error> {
         return Err(Error::unsupported(file, &why));
     }
     Ok(())
+}
+
+/// Returns the first real video stream, if it does not begin with a key packet.
+fn without_a_start(header: &Header, packets: &BTreeMap<u32, Packets>) -> Option<u32> {
+    let stream = header.streams.iter().find(|stream| stream.is_real_video() && stream.width > 0)?;
+    packets.get(&stream.index).filter(|packets| !packets.first_is_key).map(|_| stream.index)
 }
 
 /// Returns the first real video stream that has a shown frame.

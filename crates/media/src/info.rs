@@ -120,8 +120,15 @@ impl EntryPoints {
 
     /// Returns the last entry point at or before `time`.
     pub fn at_or_before(&self, time: ExactTime) -> Option<ExactTime> {
+        self.places_before(time, 0)
+    }
+
+    /// Returns the entry point that lies `places` before the last one at or before `time`; the first one if there
+    /// are fewer.
+    pub fn places_before(&self, time: ExactTime, places: usize) -> Option<ExactTime> {
         let behind = self.ticks.partition_point(|ticks| ExactTime::from_ticks(*ticks, self.tick) <= time);
-        Some(ExactTime::from_ticks(*self.ticks.get(behind.checked_sub(1)?)?, self.tick))
+        let last = behind.checked_sub(1)?;
+        Some(ExactTime::from_ticks(*self.ticks.get(last.saturating_sub(places))?, self.tick))
     }
 }
 
@@ -245,6 +252,11 @@ mod tests {
         let points = EntryPoints { tick: Rational::new(1, 10), ticks: vec![5, 20, 40] };
         let at = |millis: i64| points.at_or_before(ExactTime::from_millis(millis)).map(ExactTime::millis);
         assert_eq!([499, 500, 3999, 9000].map(at), [None, Some(500), Some(2000), Some(4000)]);
+        let earlier = |places: usize| points.places_before(ExactTime::from_millis(4500), places);
+        assert_eq!(
+            [1, 2, 9].map(earlier).map(|time| time.map(ExactTime::millis)),
+            [Some(2000), Some(500), Some(500)]
+        );
         let between = |from: i64, to: i64| -> Vec<(i64, i64)> {
             let pairs = points.between(ExactTime::from_millis(from), ExactTime::from_millis(to));
             pairs.map(|(before, time)| (before.millis(), time.millis())).collect()

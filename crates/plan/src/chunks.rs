@@ -7,7 +7,7 @@
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, VideoTrack};
 use serde::{Deserialize, Serialize};
 
-use crate::{CodecSettings, NoiseReducer, Pass, RateBranch, RateControl, VideoEncode, VideoRendition};
+use crate::{CodecSettings, Joint, NoiseReducer, Pass, RateBranch, RateControl, VideoEncode, VideoRendition};
 
 /// Whether films are cut into chunks, and for how many parallel encoders.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +41,11 @@ const MOST_ROUNDS: i64 = 3;
 /// A cut must lie on a tick of the source's clock. This is the most frames between two such cuts.
 const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
 
+/// How many entry points before that of its chunk a joint is read from. A film that refreshes its pictures bit by bit
+/// has whole ones only after a full round, which ends at the next entry point at the latest; one more place covers an
+/// entry point that is not one at all.
+const PLACES_BEFORE_JOINT: usize = 2;
+
 /// Returns the shortest chunk in seconds, and the number of parts per encoder into which the rest of a film
 /// is cut. The last chunks are short, so that all encoders end at about the same time (guided
 /// self-scheduling).
@@ -57,6 +62,15 @@ fn shortest_and_parts(encoders: i64) -> (i64, i64) {
     }
 }
 
+/// A film in chunks.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// One encode for each chunk.
+    pub chunks: Vec<VideoEncode>,
+    /// Each chunk's joint with the one before it, from the second chunk on.
+    pub joints: Vec<Joint>,
+}
+
 /// Cuts an encode into chunks.
 ///
 /// # Errors
@@ -66,7 +80,7 @@ pub(crate) fn chunks(
     encode: &VideoEncode,
     source: &Entered<'_>,
     chunking: Chunking,
-) -> Result<Vec<VideoEncode>, Option<&'static str>> {
+) -> Result<Cut, Option<&'static str>> {
     let Chunking::For(encoders) = chunking else { return Err(None) };
     let Some((clip, first)) = encode.clips.first().zip(encode.branches.first()) else { return Err(None) };
     let length = ExactTime::of_frames(first.frames, first.rate).seconds();
@@ -88,12 +102,10 @@ pub(crate) fn chunks(
         return Err(Some("the job allows no cut at any frame of the source"));
     }
     let ends = starts[1..].iter().copied().chain([first.frames]);
-    Ok(starts
-        .iter()
-        .zip(ends)
-        .enumerate()
-        .map(|(number, (from, to))| grid.chunk(number, *from, to))
-        .collect())
+    let runs = starts.iter().zip(ends).enumerate();
+    let chunks: Vec<VideoEncode> = runs.map(|(number, (from, to))| grid.chunk(number, *from, to)).collect();
+    let joints = chunks[1..].iter().map(|chunk| grid.joint(chunk)).collect();
+    Ok(Cut { chunks, joints })
 }
 
 /// The lengths that chunks should have.
@@ -279,18 +291,31 @@ impl Grid<'_> {
             branch.frames = ends - begins;
             branch.clip_frames = vec![branch.frames];
         }
+        if let Some(seek) = self.seek(&chunk, 0) {
+            chunk.clips.iter_mut().for_each(|clip| clip.seek = clip.seek.max(seek));
+        }
+        chunk
+    }
+
+    /// Returns where reading may begin for a chunk: at the entry point that lies `places` before the last one that is
+    /// early enough. Returns `None` if reading must begin where it does for the whole film.
+    fn seek(&self, chunk: &VideoEncode, places: usize) -> Option<ExactTime> {
         let earliest = chunk.branches.iter().filter_map(|branch| {
             let run = branch.run?;
             Some(ExactTime::of_frames(run.first - run.lead, branch.rate))
         });
-        let earliest = earliest.min().unwrap_or(ExactTime::ZERO);
-        for clip in &mut chunk.clips {
-            let entered = self.source.track.entry_points.at_or_before(clip.start + earliest);
-            if let Some(time) = entered.filter(|_| earliest > ExactTime::ZERO) {
-                clip.seek = clip.seek.max(time - self.source.clock_start);
-            }
-        }
-        chunk
+        let earliest = earliest.min().filter(|earliest| *earliest > ExactTime::ZERO)?;
+        let entered = self.source.track.entry_points.places_before(self.start + earliest, places)?;
+        Some(entered - self.source.clock_start)
+    }
+
+    /// Returns the joint of a chunk with the one before it.
+    fn joint(&self, chunk: &VideoEncode) -> Joint {
+        let whole = self.encode.clips.first().map_or(ExactTime::ZERO, |clip| clip.seek);
+        let around = Joint { seek: whole }.around(chunk);
+        // Where each frame is an entry point, the frames before the joint lie farther back than its places.
+        let seek = self.seek(&around, 0).zip(self.seek(chunk, PLACES_BEFORE_JOINT));
+        Joint { seek: seek.map_or(whole, |(nearest, farther)| nearest.min(farther).max(whole)) }
     }
 }
 

@@ -28,7 +28,12 @@ pub struct Error {
 impl Error {
     /// The input has no video.
     pub(crate) fn input_has_no_video(input: &str) -> Self {
-        Self::new(ErrorKind::NoVideo, None, format!("input `{input}` has no video")).of_input()
+        Self::new(
+            ErrorKind::NoVideo,
+            None,
+            format!("input `{input}` has no video; a job takes it if all of its outputs have sound alone"),
+        )
+        .of_input()
     }
 
     /// A setting that the planner cannot carry out. `pointer` is its JSON pointer in the job's settings.

@@ -7,7 +7,7 @@ use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AudioCoding, AudioEncode, CaptionFile, CaptionTask, Container, FrameCapture, GroupManifests,
+    AudioCoding, AudioEncode, CaptionFile, CaptionTask, Container, FrameCapture, GroupManifests, Joint,
     SegmentedOutput, VideoEncode,
 };
 
@@ -196,6 +196,10 @@ pub struct VideoStitch {
     pub chunks: u32,
     /// The renditions to join.
     pub renditions: Vec<StitchedRendition>,
+    /// Each chunk's joint with the one before it, from the second chunk on. Older plans lack the member; their joints
+    /// are not compared.
+    #[serde(default)]
+    pub joints: Vec<Joint>,
 }
 
 /// One rendition that was encoded in chunks.

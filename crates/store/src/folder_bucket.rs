@@ -15,6 +15,8 @@ use crate::{
 pub struct FolderBucket {
     root: PathBuf,
     files: FolderStore,
+    /// A key that stands for a file with another name, and that name.
+    alias: Option<(String, PathBuf)>,
 }
 
 impl FolderBucket {
@@ -24,7 +26,7 @@ impl FolderBucket {
     /// Fails if the folder does not exist.
     pub fn new(root: &Path) -> std::io::Result<Self> {
         let root = root.canonicalize()?;
-        Ok(Self { files: FolderStore::new([root.clone()])?, root })
+        Ok(Self { files: FolderStore::new([root.clone()])?, root, alias: None })
     }
 
     /// Like [`FolderStore::with_staging`].
@@ -34,8 +36,19 @@ impl FolderBucket {
         self
     }
 
+    /// Lets the key `alias` stand for the file `name` of the folder, as a symbolic link from elsewhere does.
+    #[must_use]
+    pub fn with_alias(mut self, alias: &str, name: impl Into<PathBuf>) -> Self {
+        self.alias = Some((alias.to_owned(), name.into()));
+        self
+    }
+
     fn file(&self, url: &ObjectUrl) -> Result<ObjectUrl, Error> {
         let ObjectUrl::S3 { key, .. } = url else { return Err(Error::place_not_served(url)) };
+        let alias = self.alias.as_ref().filter(|(alias, _)| alias == key);
+        if let Some((_, name)) = alias {
+            return Ok(ObjectUrl::File(self.root.join(name)));
+        }
         let path = Path::new(key);
         if path.components().all(|part| matches!(part, Component::Normal(_))) {
             Ok(ObjectUrl::File(self.root.join(path)))
@@ -94,6 +107,19 @@ impl ObjectStore for FolderBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn alias_stands_for_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("0815.bin"), "film").unwrap();
+        let bucket = FolderBucket::new(folder.path()).unwrap().with_alias("film.mp4", "0815.bin");
+        let size =
+            async |key: &str| bucket.stat(&ObjectUrl::s3("b", key)).await.map(|meta| meta.size_bytes).ok();
+        assert_eq!(
+            (size("film.mp4").await, size("0815.bin").await, size("film").await),
+            (Some(4), Some(4), None)
+        );
+    }
 
     #[tokio::test]
     async fn key_that_leaves_the_folder_is_denied() {

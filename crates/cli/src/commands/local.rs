@@ -3,6 +3,7 @@
 //! ffmpeg runs in the sandbox unless the configuration turns it off. `weaknesses` says which parts this machine lacks.
 
 use std::fmt::Display;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use abanico_engine::{ResultsOptions, Sandboxing};
@@ -12,7 +13,7 @@ use abanico_process::{WorkFolder, WorkPlace};
 use anyhow::Context;
 
 use crate::config::SandboxMode;
-use crate::failure::{Hinted, MISSING_HERE};
+use crate::failure::{Hinted, MISSING_HERE, WRONG_USAGE};
 use crate::signals::Ending;
 
 /// Free disk space in bytes below which jobs are likely to fail.
@@ -76,6 +77,29 @@ fn weaknesses(mode: SandboxMode, lacks: Vec<String>) -> anyhow::Result<Vec<Strin
         }
         SandboxMode::Required | SandboxMode::BestEffort => Ok(lacks),
     }
+}
+
+/// Returns the real path of a file that a user named.
+///
+/// # Errors
+/// Fails if there is none, with `hint`, or if what is there is no file: a folder, a pipe or a device.
+pub fn existing_file(path: &Path, hint: &str) -> anyhow::Result<PathBuf> {
+    let name = path.display();
+    let found = path.canonicalize().and_then(|real| Ok((real.metadata()?.file_type(), real)));
+    let (kind, real) = found.map_err(|error| {
+        let said = Hinted::new(WRONG_USAGE, format!("cannot find `{name}`"), hint);
+        anyhow::Error::new(error).context(said)
+    })?;
+    let (what, remedy) = if kind.is_file() {
+        return Ok(real);
+    } else if kind.is_dir() {
+        ("a folder", format!("name the files in it, such as {name}/*.mp4"))
+    } else if kind.is_fifo() || kind.is_socket() {
+        ("a pipe", "save what comes out of it as a file: a film is read more than once".to_owned())
+    } else {
+        ("a device", "name a file".to_owned())
+    };
+    Err(Hinted::new(WRONG_USAGE, format!("`{name}` is {what}, not a file"), &remedy).into())
 }
 
 /// Returns the number of processors of this machine, at least 1.

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use abanico_media::MediaInfo;
 use tokio_util::sync::CancellationToken;
 
-use super::local::{Toolbox, toolbox};
+use super::local::{Toolbox, existing_file, toolbox};
 use crate::arguments::Probe;
 use crate::config::SandboxMode;
-use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
+use crate::failure::{Hinted, WORK_FAILED};
 use crate::output;
 
 /// Prints a file's facts.
@@ -20,13 +20,7 @@ pub async fn run(arguments: Probe) -> anyhow::Result<ExitCode> {
 
 /// Probes a file and returns its facts.
 pub async fn facts(toolbox: &Toolbox, file: &std::path::Path) -> anyhow::Result<MediaInfo> {
-    let real = file.canonicalize().map_err(|error| {
-        anyhow::Error::new(error).context(Hinted::new(
-            WRONG_USAGE,
-            format!("cannot find `{}`", file.display()),
-            "check the path and its permissions",
-        ))
-    })?;
+    let real = existing_file(file, "check the path and its permissions")?;
     let probed = abanico_ffmpeg::probe(&toolbox.tools, &real, &CancellationToken::new()).await;
     probed.map_err(|error| {
         let hint = "check that it plays; `abanico doctor` checks this machine";

@@ -151,7 +151,7 @@ async fn transcode_all(
 
 fn print_people(places: &Places, name: &str, record: &JobRecord) {
     for message in record.messages() {
-        output::note(format!("{name}: {message}"));
+        output::note(format!("{name}: {}", places.readable(message)));
     }
     if let Some(failure) = record.machine.failure() {
         output::note(format!("{name}: error {}: {}", failure.code, places.readable(&failure.message)));
@@ -170,7 +170,7 @@ fn print_people(places: &Places, name: &str, record: &JobRecord) {
 }
 
 fn print_json(places: &Places, name: &str, record: &JobRecord) -> anyhow::Result<()> {
-    let messages: Vec<&str> = record.messages().collect();
+    let messages: Vec<String> = record.messages().map(|message| places.readable(message)).collect();
     if let Some(failure) = record.machine.failure() {
         let message = places.readable(&failure.message);
         return output::json_line(

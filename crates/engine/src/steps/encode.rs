@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use abanico_ffmpeg::command::Gain;
 use abanico_ffmpeg::{Finished, RunErrorKind, command, run};
-use abanico_plan::{AudioEncode, Loudness, Plan, Streams, TaskId, TaskKind, VideoEncode};
+use abanico_plan::{AudioEncode, Joint, Loudness, Plan, Streams, TaskId, TaskKind, VideoEncode};
 
 use self::encoding::{Encoding, Place};
 use super::JobContext;
@@ -84,6 +84,8 @@ pub(super) struct Again {
     pub attempt: u32,
     /// Fullness of the decoder's buffer where the chunk begins, in percent.
     pub fill_percent: u8,
+    /// Whether its source is read from farther back.
+    pub farther_back: Option<Joint>,
 }
 
 /// Encodes one rendition of a chunk again, with the measured fullness of the decoder's buffer at its start. Returns its
@@ -93,11 +95,9 @@ pub(super) async fn encode_again(
     plan: &Plan,
     again: Again,
 ) -> Result<(PathBuf, u64), Failure> {
-    let chunk = plan.task(&TaskId::chunk(again.chunk));
-    let Some(TaskKind::EncodeVideo(encode)) = chunk.map(|task| &task.kind) else {
-        return Err(failure::broken("the plan has no such chunk"));
-    };
-    let mut own = with_budgets(context, plan, encode)?.only(&[again.rendition]);
+    let encode = chunk_of(plan, again.chunk)?;
+    let encode = again.farther_back.map_or_else(|| encode.clone(), |joint| joint.farther_back(encode));
+    let mut own = with_budgets(context, plan, &encode)?.only(&[again.rendition]);
     for rendition in own.branches.iter_mut().flat_map(|branch| &mut branch.renditions) {
         rendition.coding.buffer_fill_percent = Some(again.fill_percent);
     }
@@ -105,6 +105,29 @@ pub(super) async fn encode_again(
     let finished = encode_into(context, plan, &id, &own).await?;
     let file = context.work.task(&id).join(command::video_file_name(again.rendition));
     Ok((file, finished.user_cpu_ms + finished.system_cpu_ms))
+}
+
+/// Encodes all renditions of a chunk again, with the source read from farther back. Returns the task whose files they
+/// are, and the CPU time of child processes in milliseconds.
+pub(super) async fn encode_farther_back(
+    context: &JobContext,
+    plan: &Plan,
+    chunk: u32,
+    joint: Joint,
+) -> Result<(TaskId, u64), Failure> {
+    let encode = joint.farther_back(chunk_of(plan, chunk)?);
+    let own = with_budgets(context, plan, &encode)?;
+    let id = TaskId::new(format!("chunk-{chunk:04}-farther-back"));
+    let finished = encode_into(context, plan, &id, &own).await?;
+    Ok((id, finished.user_cpu_ms + finished.system_cpu_ms))
+}
+
+/// Returns the encode of a chunk.
+pub(super) fn chunk_of(plan: &Plan, number: u32) -> Result<&VideoEncode, Failure> {
+    match plan.task(&TaskId::chunk(number)).map(|task| &task.kind) {
+        Some(TaskKind::EncodeVideo(encode)) => Ok(encode),
+        _ => Err(failure::broken("the plan has no such chunk")),
+    }
 }
 
 /// Encodes one audio track.

@@ -1,6 +1,8 @@
 //! The stitch step: joins the encoded chunks of each rendition into one file. Copies bytes without changing them,
-//! refuses a chunk that does not fit, and encodes a chunk again if it would empty the decoder's buffer.
+//! refuses a chunk that does not fit, and encodes a chunk again if it would empty the decoder's buffer, or if it does not
+//! show what the source shows where it meets the chunk before it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -8,10 +10,11 @@ use std::path::{Path, PathBuf};
 use abanico_ffmpeg::{Buffer, BufferModel, command};
 use abanico_media::{ExactTime, Rational};
 use abanico_package::{Mp4Track, StitchedTrack, stitch};
-use abanico_plan::{Plan, StitchedRendition, TaskId, VideoStitch};
+use abanico_plan::{Joint, Plan, StitchedRendition, TaskId, VideoStitch};
 
 use super::JobContext;
-use super::encode::{Again, begin, complete, encode_again, light};
+use super::encode::{Again, begin, complete, encode_again, encode_farther_back, light};
+use super::joints::{BrokenJoint, broken_joints};
 use crate::codec_names::moov;
 use crate::failure;
 use crate::job_machine::Failure;
@@ -39,35 +42,111 @@ pub(crate) async fn stitch_video(
     if context.work.task(task).exists() && !(0..video.chunks).all(is_there) {
         return Ok(0);
     }
+    let (mut cpu_ms, mut sources) = (0, Sources::default());
+    loop {
+        let (folder, joining_ms) = join_all(context, plan, task, video, &sources).await?;
+        let (broken, comparing_ms) = broken_joints(context, plan, video, &folder).await?;
+        cpu_ms += joining_ms + comparing_ms;
+        match read_farther_back(context, plan, video, &broken, &mut sources).await? {
+            Some(again_ms) => cpu_ms += again_ms,
+            None => break,
+        }
+    }
+    complete(context, task).await?;
+    // The chunks take as much space as the joined files.
+    for id in (0..video.chunks).map(TaskId::chunk).chain(sources.0.into_values().map(|(id, _)| id)) {
+        if let Err(error) = context.work.empty(&id) {
+            tracing::warn!(task = %id, %error, "cannot remove a chunk that was joined");
+        }
+    }
+    Ok(cpu_ms)
+}
+
+/// The chunks that were encoded again with their source read from farther back: by number, the task with their files,
+/// and from where it was read.
+#[derive(Default)]
+struct Sources(BTreeMap<u32, (TaskId, Joint)>);
+
+impl Sources {
+    /// Returns the task with the files of a chunk.
+    fn task(&self, chunk: u32) -> TaskId {
+        self.0.get(&chunk).map_or_else(|| TaskId::chunk(chunk), |(id, _)| id.clone())
+    }
+
+    /// Returns from where the source of a chunk is read, if that is not where its plan says.
+    fn joint(&self, chunk: u32) -> Option<Joint> {
+        self.0.get(&chunk).map(|(_, joint)| *joint)
+    }
+}
+
+/// Joins the chunks of all renditions into files of the unfinished task. Returns their folder, and the CPU time of
+/// child processes in milliseconds.
+async fn join_all(
+    context: &JobContext,
+    plan: &Plan,
+    task: &TaskId,
+    video: &VideoStitch,
+    sources: &Sources,
+) -> Result<(PathBuf, u64), Failure> {
     let mut cpu_ms = 0;
     let mut joined = Vec::with_capacity(video.renditions.len());
     for rendition in &video.renditions {
-        let chunks = (0..video.chunks).map(|number| {
-            context.work.task(&TaskId::chunk(number)).join(command::video_file_name(rendition.index))
-        });
+        let name = command::video_file_name(rendition.index);
+        let chunks = (0..video.chunks).map(|number| context.work.task(&sources.task(number)).join(&name));
         let mut files: Vec<PathBuf> = chunks.collect();
         if rendition.keeps_buffer {
-            cpu_ms += keep_buffer(context, plan, rendition, &mut files).await?;
+            cpu_ms += keep_buffer(context, plan, rendition, &mut files, sources).await?;
         }
         joined.push((rendition.clone(), files));
     }
     let _permit = light(context).await?;
     let folder = begin(context, task)?;
+    let into = folder.clone();
     let written = tokio::task::spawn_blocking(move || {
         joined.iter().try_for_each(|(rendition, files)| {
-            join(files, &rendition.frames, &folder.join(command::video_file_name(rendition.index)))
+            join(files, &rendition.frames, &into.join(command::video_file_name(rendition.index)))
         })
     });
     let written = written.await.map_err(|_| failure::broken("stitching ended early"))?;
     written.map_err(from_stitching)?;
-    complete(context, task).await?;
-    // The chunks take as much space as the joined files.
-    for number in 0..video.chunks {
-        if let Err(error) = context.work.empty(&TaskId::chunk(number)) {
-            tracing::warn!(number, %error, "cannot remove a chunk that was joined");
-        }
+    Ok((folder, cpu_ms))
+}
+
+/// Encodes the chunks at broken joints again, with the source read from farther back: decoding may not start where the
+/// source says it may. Returns the CPU time of child processes in milliseconds; `None` if all was done that can be.
+///
+/// # Errors
+/// Fails if a chunk that was encoded again still begins with something else for certain. Small differences, and what
+/// only the end of a chunk shows, are accepted then: an encoder without bits smears there or repeats itself.
+async fn read_farther_back(
+    context: &JobContext,
+    plan: &Plan,
+    video: &VideoStitch,
+    broken: &[BrokenJoint],
+    sources: &mut Sources,
+) -> Result<Option<u64>, Failure> {
+    let mut cpu_ms = 0;
+    let mut is_new = false;
+    for BrokenJoint { chunk, rendition, time, fault, .. } in broken {
+        // The first chunk has no joint before it: it is read from the start.
+        let place = usize::try_from(*chunk).ok().and_then(|chunk| chunk.checked_sub(1));
+        let joint = place.and_then(|place| video.joints.get(place));
+        let Some(joint) = joint.filter(|_| !sources.0.contains_key(chunk)) else { continue };
+        tracing::warn!(
+            job.id = %context.work.job(), chunk, rendition, time = %time, fault = %fault,
+            "a chunk does not show what its source shows: encoding it again, with the source read from farther back"
+        );
+        let (id, took_ms) = encode_farther_back(context, plan, *chunk, *joint).await?;
+        sources.0.insert(*chunk, (id, *joint));
+        cpu_ms += took_ms;
+        is_new = true;
     }
-    Ok(cpu_ms)
+    match broken.iter().find(|joint| !joint.is_end && joint.fault.is_certain()) {
+        Some(BrokenJoint { time, fault, .. }) if !is_new => {
+            Err(failure::from_joint(context.first_input_url(), *time, &fault.to_string()))
+        }
+        _ => Ok(is_new.then_some(cpu_ms)),
+    }
 }
 
 fn from_stitching(error: io::Error) -> Failure {
@@ -85,6 +164,7 @@ async fn keep_buffer(
     plan: &Plan,
     rendition: &StitchedRendition,
     files: &mut [PathBuf],
+    sources: &Sources,
 ) -> Result<u64, Failure> {
     let mut cpu_ms = 0;
     let mut buffer = Buffer::new(BufferModel {
@@ -111,7 +191,14 @@ async fn keep_buffer(
                 "a chunk empties the buffer: encoding it again"
             );
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let again = Again { chunk: number, rendition: rendition.index, attempt: tries, fill_percent };
+            let farther_back = sources.joint(number);
+            let again = Again {
+                chunk: number,
+                rendition: rendition.index,
+                attempt: tries,
+                fill_percent,
+                farther_back,
+            };
             let (made, took_ms) = encode_again(context, plan, again).await?;
             *file = made;
             cpu_ms += took_ms;

@@ -7,6 +7,7 @@ use abanico_process::Exit;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use super::magic;
 use super::reader::{self, Ended};
 use crate::{Error, ErrorKind, Tools};
 
@@ -117,12 +118,12 @@ impl Answer {
     pub fn header(self, ended: Ended, file: &Path) -> Result<Header, Error> {
         if ended.exit == Exit::Code(1) {
             let refused = ended.stderr.contains("not on whitelist");
-            let why = if refused {
+            let otherwise = if refused {
                 "it is a playlist or another format that is not supported"
             } else {
                 ended.last_words()
             };
-            return Err(Error::not_media(file, why));
+            return Err(Error::not_media(file, magic::explanation(file).unwrap_or(otherwise)));
         }
         ended.check(file)?;
         serde_json::from_str(&self.0).map_err(|cause| {

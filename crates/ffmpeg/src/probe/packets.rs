@@ -65,6 +65,8 @@ pub(crate) enum BeforeFirstKey {
     Shown,
     /// As hidden.
     Hidden,
+    /// As hidden, but in this stream, where decoding starts without a key packet, only those before this tick.
+    HiddenUntil { stream: u32, tick: i64 },
 }
 
 /// Reads the header and all packets of `file` with one run of ffprobe.
@@ -83,8 +85,12 @@ pub(crate) async fn scan(
         true if LIST_ENDS.contains(&line) => in_list = false,
         true => {
             let Some(packet) = parse(line) else { return };
-            let hides = packet.is_picture && before_key == BeforeFirstKey::Hidden;
-            streams.entry(packet.stream).or_insert_with(|| Tally::new(hides)).take(packet);
+            let tally = || match before_key {
+                BeforeFirstKey::HiddenUntil { stream, tick } if stream == packet.stream => Tally::from(tick),
+                BeforeFirstKey::Shown => Tally::new(false),
+                _ => Tally::new(packet.is_picture),
+            };
+            streams.entry(packet.stream).or_insert_with(tally).take(packet);
         }
         false if line == LIST_BEGINS => in_list = true,
         false => rest.push(line),
@@ -121,6 +127,7 @@ fn parse(line: &str) -> Option<Packet> {
 struct Tally {
     is_picture: bool,
     waits_for_key: bool,
+    first_tick: Option<i64>,
     all: u64,
     shown: u64,
     keys: u64,
@@ -137,6 +144,10 @@ impl Tally {
         Self { waits_for_key, is_picture: waits_for_key, ..Self::default() }
     }
 
+    fn from(tick: i64) -> Self {
+        Self { first_tick: Some(tick), is_picture: true, ..Self::default() }
+    }
+
     fn take(&mut self, packet: Packet) {
         if self.all == 0 {
             self.first_is_key = packet.is_key;
@@ -144,7 +155,8 @@ impl Tally {
         self.all += 1;
         self.bytes += packet.size_bytes;
         self.waits_for_key &= !packet.is_key;
-        if self.waits_for_key || packet.is_hidden {
+        let is_early = self.first_tick.is_some_and(|first| packet.pts.is_some_and(|pts| pts < first));
+        if self.waits_for_key || packet.is_hidden || is_early {
             return;
         }
         self.shown += 1;
@@ -239,6 +251,16 @@ mod tests {
         let video = tally(&lines, true);
         assert_eq!((video.shown, video.rhythm.first, video.first_is_key), (2, Some(20), false));
         assert_eq!(tally(&lines, false).shown, 4);
+    }
+
+    #[test]
+    fn video_without_a_key_packet_starts_where_decoding_does() {
+        let mut tally = Tally::from(20);
+        for line in ["0,0,0,10,1,__", "0,30,10,10,1,__", "0,20,20,10,1,__", "0,40,30,10,1,K_"] {
+            tally.take(parse(&as_written(line)).unwrap());
+        }
+        let video = tally.finish();
+        assert_eq!((video.shown, video.rhythm.first, video.entry_points), (3, Some(20), vec![40]));
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::{Error, ErrorKind, Tools};
 
 /// Demuxers that may open a file: containers that hold their own media. Those that read other files or
 /// addresses (hls, dash, concat, image2, sdp) are left out.
-pub(crate) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,ivf,nut,\
-                       mp3,wav,aac,flac,ac3,eac3,aiff,w64";
+pub(crate) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,ivf,nut,gif,\
+                       apng,mp3,wav,aac,flac,ac3,eac3,aiff,w64";
 /// Time limit of one run.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Maximum length of a line; ffprobe writes none that is longer.
@@ -56,7 +56,7 @@ impl Ended {
 /// end by itself, even if this future is dropped.
 ///
 /// # Errors
-/// Fails if the file's tables are absurd, if ffprobe cannot be started, needs more memory or processor time than it
+/// Fails if the file's tables are absurd or its samples encrypted, if ffprobe cannot be started, needs more memory or processor time than it
 /// may have, or does not end within ten minutes, or if `cancel` comes first. A non-zero exit status is not an error
 /// here: the caller knows what it means.
 pub(crate) async fn run(
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),
 ) -> Result<Ended, Error> {
-    refuse_absurd_tables(file).await?;
+    refuse_bad_tables(file).await?;
     let began = Instant::now();
     let mut command = tools.ffprobe_command(&[file]);
     command.args(["-v", "error", "-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
@@ -101,15 +101,13 @@ pub(crate) async fn run(
     refuse_greed(file, ended, began.elapsed())
 }
 
-/// Refuses an MP4 file that claims more samples than it can have.
-async fn refuse_absurd_tables(file: &Path) -> Result<(), Error> {
+/// Refuses an MP4 file that claims more samples than it can have, or whose samples are encrypted.
+async fn refuse_bad_tables(file: &Path) -> Result<(), Error> {
     let path = file.to_owned();
-    let looked = tokio::task::spawn_blocking(move || tables::absurdity(&path)).await;
+    let looked = tokio::task::spawn_blocking(move || tables::objection(&path)).await;
     // A file that cannot be read here cannot be read by ffprobe either, whose message is better known.
     match looked.ok().and_then(Result::ok).flatten() {
-        Some(why) => {
-            Err(Error::unsupported(file, &format!("{why}; make the file again with another program")))
-        }
+        Some(why) => Err(Error::unsupported(file, &why)),
         None => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! Refuses an MP4 file whose tables promise more than the file can hold, before ffprobe reads it.
+//! Refuses an MP4 file whose tables promise more than the file can hold, or whose samples are encrypted, before ffprobe
+//! reads it.
 //!
 //! ffprobe keeps an entry in memory for each sample that a file claims to have. A table can claim billions of samples
 //! in a few bytes, one for each track, so a file of some kilobytes would take gigabytes. Only box headers and the
@@ -16,28 +17,33 @@ const SAMPLES_PER_BYTE: u64 = 64;
 /// How often the tracks of a file may share the same bytes.
 const SHARED: u64 = 2;
 
+/// What to do about absurd tables.
+const MAKE_AGAIN: &str = "make the file again with another program";
+/// Types of the sample entries of encrypted samples: Common Encryption's (ISO/IEC 14496-12, 8.12) and Apple's older ones.
+const ENCRYPTED: [&[u8; 4]; 4] = [b"encv", b"enca", b"drmi", b"drms"];
+
 /// Boxes that hold the boxes to look at.
 const HOLDERS: [&[u8; 4]; 7] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"];
 
-/// Returns what is absurd about the tables of `file`; `None` if nothing is, or if it is no MP4 file.
+/// Returns why `file` must not be read, and what to do; `None` if it may be, or if it is no MP4 file.
 ///
 /// # Errors
 /// Fails if the file cannot be read.
-pub(super) fn absurdity(file: &Path) -> io::Result<Option<String>> {
+pub(super) fn objection(file: &Path) -> io::Result<Option<String>> {
     let file = File::open(file)?;
     let metadata = file.metadata()?;
     // A pipe would be read for ever.
     if !metadata.is_file() {
         return Ok(None);
     }
-    absurdity_in(&mut BufReader::with_capacity(512, file), metadata.len())
+    objection_in(&mut BufReader::with_capacity(512, file), metadata.len())
 }
 
-fn absurdity_in(source: &mut (impl Read + Seek), length: u64) -> io::Result<Option<String>> {
+fn objection_in(source: &mut (impl Read + Seek), length: u64) -> io::Result<Option<String>> {
     let mut look = Look { source, length, boxes: 0, samples: 0, sample_bytes: 0 };
     match look.boxes_until(0, length) {
         Ok(()) => Ok(None),
-        Err(Stop::Absurd(why)) => Ok(Some(why)),
+        Err(Stop::Refused(why)) => Ok(Some(why)),
         // The file ends within a box. What follows from that is not decided here.
         Err(Stop::Io(error)) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
         Err(Stop::Io(error)) => Err(error),
@@ -46,7 +52,7 @@ fn absurdity_in(source: &mut (impl Read + Seek), length: u64) -> io::Result<Opti
 
 /// Why a look ends early.
 enum Stop {
-    Absurd(String),
+    Refused(String),
     Io(io::Error),
 }
 
@@ -101,12 +107,26 @@ impl<S: Read + Seek> Look<'_, S> {
             b"stts" | b"ctts" | b"co64" => 8,
             b"stsc" => 12,
             b"stco" | b"stss" => 4,
+            b"stsd" => return self.sample_entry(body),
             b"stsz" => return self.sample_sizes(body),
             b"trun" => return self.run(body),
             _ => return Ok(()),
         };
         let [_, entries] = [self.word()?, self.word()?];
         self.fits(kind, entries, entry_bytes, body.saturating_sub(8))
+    }
+
+    /// `stsd`: the first sample entry, whose type says whether the samples are encrypted. ffprobe would show the type of
+    /// what is encrypted instead.
+    fn sample_entry(&mut self, body: u64) -> Result<(), Stop> {
+        if body < 16 {
+            return Ok(());
+        }
+        let [_, _, _, kind] = [self.word()?, self.word()?, self.word()?, self.word()?];
+        if ENCRYPTED.contains(&&kind.to_be_bytes()) {
+            return Err(Stop::Refused("it is encrypted; upload it without encryption".to_owned()));
+        }
+        Ok(())
     }
 
     /// `stsz`: one size for all samples, or a table of sizes.
@@ -131,7 +151,9 @@ impl<S: Read + Seek> Look<'_, S> {
             return Ok(());
         }
         let kind = String::from_utf8_lossy(&kind).into_owned();
-        Err(Stop::Absurd(format!("its table `{kind}` claims {entries} entries in {bytes} bytes")))
+        Err(Stop::Refused(format!(
+            "its table `{kind}` claims {entries} entries in {bytes} bytes; {MAKE_AGAIN}"
+        )))
     }
 
     /// Adds samples of one size; 0 if it is not known.
@@ -143,9 +165,10 @@ impl<S: Read + Seek> Look<'_, S> {
         }
         let (length, samples, bytes) = (self.length, self.samples, self.sample_bytes);
         if samples > length.saturating_mul(SAMPLES_PER_BYTE) || bytes > length.saturating_mul(SHARED) {
-            let why =
-                format!("its tables claim {samples} samples with {bytes} bytes, but it has {length} bytes");
-            return Err(Stop::Absurd(why));
+            let why = format!(
+                "its tables claim {samples} samples with {bytes} bytes, but it has {length} bytes; {MAKE_AGAIN}"
+            );
+            return Err(Stop::Refused(why));
         }
         Ok(())
     }
@@ -178,7 +201,7 @@ mod tests {
     }
 
     fn look(bytes: &[u8]) -> Option<String> {
-        absurdity_in(&mut io::Cursor::new(bytes), bytes.len() as u64).unwrap()
+        objection_in(&mut io::Cursor::new(bytes), bytes.len() as u64).unwrap()
     }
 
     #[test]
@@ -203,6 +226,17 @@ mod tests {
         assert!(look(&film(40, &some, 1000)).is_some(), "the tracks together are too many");
         let large = boxed(b"stsz", &words(&[0, 1000, 5000]));
         assert!(look(&film(1, &large, 1000)).unwrap().contains("5000000 bytes"));
+    }
+
+    #[test]
+    fn encrypted_samples_are_refused() {
+        let entry =
+            |kind: &[u8; 4]| film(1, &boxed(b"stsd", &[&words(&[0, 1, 100]), &kind[..]].concat()), 1000);
+        assert_eq!(look(&entry(b"avc1")), None);
+        for kind in ENCRYPTED {
+            assert!(look(&entry(kind)).unwrap().contains("encrypted"), "{kind:?}");
+        }
+        assert_eq!(look(&film(1, &boxed(b"stsd", &words(&[0, 0])), 1000)), None);
     }
 
     #[test]

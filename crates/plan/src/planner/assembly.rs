@@ -8,13 +8,13 @@ use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Si
 
 use super::analyses::{analysis, of_one_encode};
 use super::{Draft, Packaging, count, position_or_push};
-use crate::chunks::{Entered, chunks};
+use crate::chunks::{Cut, Entered, chunks};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
-    CaptionDelivery, Error, GroupManifests, Overlay, Pass, Plan, QualityMetric, RateBranch, ScaleSource,
-    SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoCodec, VideoEncode,
-    VideoRendition, VideoStitch,
+    CaptionDelivery, Error, GroupManifests, Joint, Overlay, Pass, Plan, QualityMetric, RateBranch,
+    ScaleSource, SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoCodec,
+    VideoEncode, VideoRendition, VideoStitch,
 };
 
 /// A clip that begins this long after its file does is reached by seeking.
@@ -71,6 +71,7 @@ impl Draft<'_> {
         let metric = if has_vmaf { QualityMetric::Vmaf } else { QualityMetric::Ssim };
         let analysis = analysis(&mut video, metric);
         let cut = self.chunks_of(&video);
+        let (cut, joints) = cut.map_or_else(Default::default, |cut| (cut.chunks, cut.joints));
         let first_passes: Vec<VideoEncode> = match analysis {
             Some(analysis) if cut.is_empty() => vec![of_one_encode(analysis)],
             Some(analysis) => cut.iter().map(|chunk| of_same_frames(analysis.clone(), chunk)).collect(),
@@ -93,7 +94,7 @@ impl Draft<'_> {
             tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
             return tasks;
         }
-        let stitch = stitched(&cut);
+        let stitch = stitched(&cut, joints);
         for (number, chunk) in cut.into_iter().enumerate() {
             let (id, after) = (TaskId::chunk(count(number)), after.clone());
             tasks.push(Task { id, kind: TaskKind::EncodeVideo(chunk), after });
@@ -104,17 +105,17 @@ impl Draft<'_> {
     }
 
     /// Returns the chunks of a film; none if it stays whole.
-    fn chunks_of(&mut self, video: &VideoEncode) -> Vec<VideoEncode> {
-        let Some((clip, track)) = self.clips.first().zip(self.first_track().ok()) else { return Vec::new() };
+    fn chunks_of(&mut self, video: &VideoEncode) -> Option<Cut> {
+        let (clip, track) = self.clips.first().zip(self.first_track().ok())?;
         let info = &self.request.inputs[clip.input];
         let source = Entered { track, has_index: has_index(info), clock_start: info.clock_start };
         match chunks(video, &source, self.request.chunking) {
-            Ok(chunks) => chunks,
+            Ok(cut) => Some(cut),
             Err(why) => {
                 if let Some(why) = why {
                     self.note(format!("the film is not cut into chunks: {why}"));
                 }
-                Vec::new()
+                None
             }
         }
     }
@@ -257,7 +258,7 @@ fn of_same_frames(whole: VideoEncode, chunk: &VideoEncode) -> VideoEncode {
 }
 
 /// Returns the task that joins these chunks.
-fn stitched(chunks: &[VideoEncode]) -> VideoStitch {
+fn stitched(chunks: &[VideoEncode], joints: Vec<Joint>) -> VideoStitch {
     let first = chunks.first().map_or(&[][..], |chunk| &chunk.branches);
     let mut renditions = Vec::new();
     for (place, branch) in first.iter().enumerate() {
@@ -272,7 +273,7 @@ fn stitched(chunks: &[VideoEncode]) -> VideoStitch {
             keeps_buffer: rendition.coding.codec() != VideoCodec::Av1,
         }));
     }
-    VideoStitch { chunks: count(chunks.len()), renditions }
+    VideoStitch { chunks: count(chunks.len()), renditions, joints }
 }
 
 fn area(decision: &Decision) -> u64 {

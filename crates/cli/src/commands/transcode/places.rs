@@ -9,7 +9,7 @@ use abanico_store::{FolderBucket, RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
 
 use crate::arguments::Transcode;
-use crate::commands::local::work_folder;
+use crate::commands::local::{existing_file, work_folder};
 use crate::failure::{Hinted, WRONG_USAGE};
 
 /// How the names of work folders beside outputs begin.
@@ -43,16 +43,10 @@ impl Places {
                 inputs.push(Input { url: text.clone(), file: None });
                 continue;
             }
-            let file = PathBuf::from(text).canonicalize().map_err(|error| {
-                let hint = "check the path; write S3 objects as s3://bucket/key";
-                anyhow::Error::new(error).context(Hinted::new(
-                    WRONG_USAGE,
-                    format!("cannot find `{text}`"),
-                    hint,
-                ))
-            })?;
-            let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str()))
-            else {
+            let file = existing_file(Path::new(text), "check the path; write S3 objects as s3://bucket/key")?;
+            // A symbolic link has a name of its own, which the outputs get.
+            let name = Path::new(text).file_name().and_then(|name| name.to_str());
+            let (Some(folder), Some(real), Some(name)) = (file.parent(), file.file_name(), name) else {
                 return Err(Hinted::new(
                     WRONG_USAGE,
                     format!("`{text}` is not a file with a UTF-8 name"),
@@ -61,7 +55,8 @@ impl Places {
                 .into());
             };
             let bucket = format!("input-{index}");
-            router = router.with_bucket(bucket.clone(), Arc::new(FolderBucket::new(folder)?));
+            let films = FolderBucket::new(folder)?.with_alias(name, real);
+            router = router.with_bucket(bucket.clone(), Arc::new(films));
             inputs.push(Input { url: format!("s3://{bucket}/{name}"), file: Some(file.clone()) });
         }
         if arguments.out.starts_with("s3://") {
