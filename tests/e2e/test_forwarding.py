@@ -3,6 +3,8 @@ The other service is a second abanico with its own S3."""
 
 from __future__ import annotations
 
+import re
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -89,6 +91,20 @@ def test_other_service_runs_the_job_and_returns_outputs(pair: Pair, clips: Clips
     assert keys == pair.far.keys(bucket="far-renditions", prefix=f"{key}/")
     file = pair.near.download(next(name for name in keys if name.endswith("_480p.mp4") or len(keys) == 1), tmp_path / "x")
     check_rendition(file, (640, 360), Expected(sizes={}, rate=Fraction(FILM.rate), frames=50, has_sound=True))
+
+
+def complete_jobs(server: Server) -> float:
+    """Returns how many complete jobs a server's metrics have counted."""
+    with urllib.request.urlopen(server.endpoint + "/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return float(re.search(r'^abanico_job_duration_seconds_count\{result="complete"\} (\S+)$', text, re.M)[1])
+
+
+def test_forwarded_job_is_counted(pair: Pair, clips: Clips) -> None:
+    before = complete_jobs(pair.near)
+    pair.upload(clips.file(FILM), "counted.mp4")
+    assert pair.near.wait_job("counted.mp4")["Status"] == "COMPLETE"
+    eventually(lambda: complete_jobs(pair.near) == before + 1, 10, "the job is counted")
 
 
 def test_web_input_is_read_by_the_other_service(pair: Pair, web: WebServer, clips: Clips) -> None:

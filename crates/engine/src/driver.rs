@@ -343,7 +343,7 @@ impl Driver {
         let announced =
             if before == after { Vec::new() } else { events::entered(&self.record, before, now_ms) };
         self.store(announced).await?;
-        self.count(before);
+        self.context.workshop.tallies.note_move(before, &self.record);
         let mut ended = false;
         // All steps that start now share one copy: the plan of a long input takes megabytes, and hundreds of steps
         // start at once.
@@ -376,16 +376,6 @@ impl Driver {
         }
         (self.context.changed)();
         Ok(())
-    }
-
-    /// Counts a job that has left the stage `before`.
-    fn count(&self, before: Stage) {
-        let (tallies, stage) = (&self.context.workshop.tallies, self.record.stage());
-        if before == Stage::Submitted && stage == Stage::Probing {
-            tallies.note_start(&self.record);
-        } else if stage.is_final() && !before.is_final() {
-            tallies.note_end(&self.record);
-        }
     }
 
     fn log_states(&self, events: &[Value]) {

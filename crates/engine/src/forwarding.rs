@@ -400,7 +400,9 @@ impl Forwarder {
             self.record.times.finished_ms.get_or_insert(now_ms);
         }
         let announced = events::entered(&self.record, before, now_ms);
-        self.store(announced).await
+        self.store(announced).await?;
+        self.context.workshop.tallies.note_move(before, &self.record);
+        Ok(())
     }
 
     async fn store(&mut self, events: Vec<Value>) -> Result<(), Error> {

@@ -95,14 +95,25 @@ impl Tallies {
         failures.iter().map(|((step, code), count)| (step.clone(), *code, *count)).collect()
     }
 
-    pub(crate) fn note_start(&self, record: &JobRecord) {
+    /// Counts a job that has left the stage `before`.
+    pub(crate) fn note_move(&self, before: Stage, record: &JobRecord) {
+        let stage = record.stage();
+        if before == Stage::Submitted && stage != before {
+            self.note_start(record);
+        }
+        if stage.is_final() && !before.is_final() {
+            self.note_end(record);
+        }
+    }
+
+    fn note_start(&self, record: &JobRecord) {
         let times = record.times.in_order();
         if let Some(started_ms) = times.started_ms {
             self.queue_wait.note(started_ms.saturating_sub(times.submitted_ms).unsigned_abs());
         }
     }
 
-    pub(crate) fn note_end(&self, record: &JobRecord) {
+    fn note_end(&self, record: &JobRecord) {
         let times = record.times.in_order();
         let (Some(started_ms), Some(finished_ms)) = (times.started_ms, times.finished_ms) else { return };
         if let Some((_, histogram)) = self.durations().find(|(stage, _)| *stage == record.stage()) {
