@@ -23,7 +23,7 @@ STRANGERS ?= 2000
 SEED ?= $(shell date +%s)
 FUZZER ?=
 
-.PHONY: help setup setup-test build-debug rust-client demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table clean clients node attack fuzz
+.PHONY: help setup setup-test build-debug rust-client demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table films clean clients node attack fuzz
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -129,6 +129,10 @@ quality: setup $(VENV)/ready ## Compare three renditions with hand-typed ffmpeg 
 
 table: build-debug $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/media_table
+
+films: build-debug $(VENV)/ready ## Make films of many conditions, judge what is made of them, and write docs/FILM_RESULTS.md
+	@echo "==> making, transcoding and judging films (about 4 minutes)" >&2
+	@ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/film_table
 
 clients: build-debug $(VENV)/ready ## Try public S3 clients and write docs/CLIENTS.md
 	@scripts/install_packages clients

@@ -45,7 +45,7 @@ class _Handler(SimpleHTTPRequestHandler):
     results: queue.Queue[dict]
 
     def translate_path(self, path: str) -> str:
-        own = {f"/{page}.html": FOLDER / f"{page}.html" for page in ("player", "dash_player", "film")}
+        own = {f"/{page}.html": FOLDER / f"{page}.html" for page in ("player", "dash_player", "film", "colour")}
         own["/hls.js"] = FOLDER / "node_modules/hls.js/dist/hls.js"
         own["/dash.js"] = FOLDER / "node_modules/dashjs/dist/modern/umd/dash.all.min.js"
         return str(own.get(path.split("?")[0], super().translate_path(path)))
@@ -88,6 +88,14 @@ def play_film(url: str, profile: Path) -> dict:
     """Plays the film at a URL to its end, in a page with a plain video element."""
     profile.mkdir(parents=True, exist_ok=True)
     return _visit(chromium(), profile, f"film.html?film={quote(url, safe='')}", profile)
+
+
+def colours_of(films: list[Path], profile: Path) -> dict[str, tuple[int, int, int]]:
+    """Returns the colour in the middle of each film as the browser shows it, by the film's name. All are in one folder."""
+    profile.mkdir(parents=True, exist_ok=True)
+    named = quote(json.dumps([f"/{quote(film.name)}" for film in films]), safe="")
+    seen = _visit(chromium(), films[0].parent, f"colour.html?films={named}", profile)
+    return {film.name: tuple(seen[f"/{quote(film.name)}"]) for film in films}
 
 
 def _visit(program: str, folder: Path, page: str, profile: Path) -> dict:

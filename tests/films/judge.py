@@ -1,0 +1,141 @@
+"""Compares what was made of a film with what a viewer should see and hear. It knows nothing of abanico: pictures are matched
+with pictures, sound with sound, and colours are read where a browser shows them.
+
+The truth is a clean film that plays everywhere: the same pictures at a constant rate, the same sound from the first picture on.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+WIDTH, HEIGHT = 64, 36
+# Grey levels per pixel: how much worse the nearest picture in time may fit than the best of its neighbours, and how far from it
+# a picture may be at all. Encoding changes less: see tests/e2e/test_judge.py for what each fault changes.
+WORSE_LEVELS = 1.5
+FAR_LEVELS = 10.0
+NEIGHBOURS = 4
+SAMPLES = 8000
+SOUND_PLACES = 5
+PIECE_SECONDS = 0.5
+SEARCH_SECONDS = 0.3
+MOST_SOUND_OFFSET_SECONDS = 0.03
+LEAST_LIKENESS = 0.8
+COLOUR_LEVELS = 6
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A film's pictures, small and grey, with their times in seconds from the first one."""
+
+    frames: np.ndarray
+    times: np.ndarray
+
+    @property
+    def step(self) -> float:
+        """The usual time from a picture to the next, in seconds."""
+        return float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
+
+    @property
+    def end(self) -> float:
+        """When the last picture ends, if it lasts as long as usual."""
+        return float(self.times[-1]) + self.step
+
+
+def tool(*words: str | Path) -> bytes:
+    """Runs ffmpeg or ffprobe and returns what it writes."""
+    return subprocess.run([*map(str, words)], check=True, capture_output=True, timeout=300).stdout
+
+
+def pictures(file: Path, filters: str = "") -> Pictures:
+    """Decodes a film's pictures, upright as players show them, after these filters."""
+    entries = ["-show_entries", "frame=best_effort_timestamp_time", "-of", "json"]
+    found = json.loads(tool("ffprobe", "-v", "error", "-select_streams", "v:0", *entries, file))["frames"]
+    times = np.array([float(frame["best_effort_timestamp_time"]) for frame in found])
+    chain = f"{filters + ',' if filters else ''}scale={WIDTH}:{HEIGHT}:flags=area,format=gray"
+    raw = tool("ffmpeg", "-v", "error", "-i", file, "-map", "0:v:0", "-vf", chain, "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    frames = np.frombuffer(raw, np.uint8).reshape(-1, HEIGHT, WIDTH).astype(np.int16)
+    assert len(frames) == len(times), f"{len(frames)} pictures and {len(times)} times"
+    return Pictures(frames, times - times[0])
+
+
+def sound(file: Path) -> np.ndarray | None:
+    """Decodes a film's sound to one channel, from its first picture on; `None` if it has none. Time stamps decide where each
+    packet is heard, as in a player."""
+    streams = json.loads(tool("ffprobe", "-v", "error", "-show_entries", "stream=codec_type,start_time", "-of", "json", file))["streams"]
+    start = {stream["codec_type"]: float(stream.get("start_time", 0)) for stream in reversed(streams)}
+    if "audio" not in start:
+        return None
+    words = ["-v", "error", "-copyts", "-i", file, "-map", "0:a:0", "-af", f"aresample={SAMPLES},aformat=channel_layouts=mono"]
+    raw = tool("ffmpeg", *words, "-f", "s16le", "-")
+    heard = np.frombuffer(raw, np.int16).astype(np.float64)
+    late = round((start["audio"] - start.get("video", start["audio"])) * SAMPLES)
+    return np.concatenate([np.zeros(late), heard]) if late >= 0 else heard[-late:]
+
+
+def picture_faults(made: Pictures, truth: Pictures) -> list[str]:
+    """Returns what is wrong with the pictures, a phrase each."""
+    faults = []
+    if abs(made.end - truth.end) > 1.01 * max(made.step, truth.step):
+        faults.append(f"lasts {made.end:.3f} s instead of {truth.end:.3f} s")
+    misplaced, unlike = [], []
+    for number, (frame, time) in enumerate(zip(made.frames, made.times, strict=True)):
+        nearest = int(np.argmin(np.abs(truth.times - time)))
+        around = range(max(nearest - NEIGHBOURS, 0), min(nearest + NEIGHBOURS + 1, len(truth.times)))
+        apart = {place: float(np.abs(truth.frames[place] - frame).mean()) for place in around}
+        allowed = [place for place in around if abs(truth.times[place] - time) <= max(made.step, truth.step) * 0.51 + 1e-3]
+        own = min((apart[place] for place in allowed), default=apart[nearest])
+        if own > min(apart.values()) + WORSE_LEVELS:
+            misplaced.append(number)
+        if own > FAR_LEVELS:
+            unlike.append(number)
+    for what, numbers in (("out of place", misplaced), ("unlike the source", unlike)):
+        if numbers:
+            faults.append(f"{len(numbers)} of {len(made.times)} pictures {what}, first {numbers[0]}")
+    return faults
+
+
+def sound_faults(made: np.ndarray | None, truth: np.ndarray | None, places: list[float] | None = None) -> list[str]:
+    """Returns what is wrong with the sound, a phrase each. It is compared at these seconds, or at five places."""
+    if made is None or truth is None:
+        return [] if made is truth else ["has no sound" if made is None else "has sound that nobody made"]
+    length = len(truth) / SAMPLES
+    faults = []
+    if abs(len(made) / SAMPLES - length) > 0.1:
+        faults.append(f"sound lasts {len(made) / SAMPLES:.3f} s instead of {length:.3f} s")
+    for place in places or [length * (2 * number + 1) / (2 * SOUND_PLACES) for number in range(SOUND_PLACES)]:
+        at, size, reach = (round(seconds * SAMPLES) for seconds in (place, PIECE_SECONDS, SEARCH_SECONDS))
+        piece, wide = truth[at : at + size], made[max(at - reach, 0) : at + size + reach]
+        if len(piece) < size // 2 or len(wide) < len(piece) or not piece.any():
+            continue
+        energy = np.sqrt(np.convolve(wide**2, np.ones(len(piece)), "valid")) * np.sqrt((piece**2).sum()) + 1.0
+        likeness = np.correlate(wide, piece, "valid") / energy
+        best = int(np.argmax(likeness))
+        offset = (best - min(at, reach)) / SAMPLES
+        if likeness[best] < LEAST_LIKENESS:
+            faults.append(f"sound at {place:.1f} s is another ({likeness[best]:.2f})")
+        elif abs(offset) > MOST_SOUND_OFFSET_SECONDS:
+            faults.append(f"sound at {place:.1f} s is off by {offset * 1000:.0f} ms")
+    return faults
+
+
+def stamp_faults(file: Path) -> list[str]:
+    """Returns what is wrong with the time stamps of the sound's packets: players stop where they are uneven."""
+    packets = tool("ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "packet=pts_time,duration_time", "-of", "json", file)
+    found = [packet for packet in json.loads(packets)["packets"] if "duration_time" in packet]
+    usual = float(np.median([float(packet["duration_time"]) for packet in found])) if found else 0.0
+    uneven = 0
+    for one, other in zip(found, found[1:], strict=False):
+        apart, lasts = float(other["pts_time"]) - float(one["pts_time"]), float(one["duration_time"])
+        uneven += abs(apart - lasts) > 0.002 or abs(lasts - usual) > 0.002
+    return [f"{uneven} of {len(found)} sound packets at uneven times"] if uneven else []
+
+
+def colour_fault(shown: tuple[int, int, int], wanted: tuple[int, int, int]) -> str | None:
+    """Compares a colour that a browser showed with the one that it should show."""
+    off = max(abs(one - other) for one, other in zip(shown, wanted, strict=True))
+    return f"shows {shown} instead of {wanted}" if off > COLOUR_LEVELS else None
