@@ -103,7 +103,7 @@ def test_chunk_with_a_fault_is_encoded_again(fault: str, source: Path, tmp_path:
     done = encode(source, tmp_path / "made", program)
     assert done.returncode == 0, done.stderr
     [told] = [line for line in done.stderr.splitlines() if BACK in line]
-    assert "chunk=2" in told, told
+    assert "number=2" in told, told
     assert is_every_frame_in_place(tmp_path / "made" / "out" / "film_a.mp4", source)
 
 

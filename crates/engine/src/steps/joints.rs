@@ -162,12 +162,7 @@ fn compared(
         let (source, made) = (read(source)?, read(made)?);
         let pairs = source.chunks_exact(FRAME_BYTES).zip(made.chunks_exact(FRAME_BYTES));
         let cells = pairs.map(|(one, other)| cells_off(one, other)).max();
-        tracing::debug!(
-            chunk = number,
-            rendition = rendition.index,
-            cells,
-            "compared a joint with the source"
-        );
+        tracing::debug!(number, rendition = rendition.index, cells, "compared a joint with the source");
         if let Some((is_before, fault)) = fault(&source, &made, before) {
             broken.push(BrokenJoint {
                 chunk: number - u32::from(is_before),

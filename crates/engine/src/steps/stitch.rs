@@ -133,7 +133,7 @@ async fn read_farther_back(
         let joint = place.and_then(|place| video.joints.get(place));
         let Some(joint) = joint.filter(|_| !sources.0.contains_key(chunk)) else { continue };
         tracing::warn!(
-            job.id = %context.work.job(), chunk, rendition, time = %time, fault = %fault,
+            job.id = %context.work.job(), number = chunk, rendition, time = %time, fault = %fault,
             "a chunk does not show what its source shows: encoding it again, with the source read from farther back"
         );
         let (id, took_ms) = encode_farther_back(context, plan, *chunk, *joint).await?;
