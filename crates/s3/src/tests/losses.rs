@@ -507,6 +507,8 @@ async fn folder_of_an_older_version_gets_its_labels() {
              ALTER TABLE triggers DROP COLUMN events;
              ALTER TABLE objects DROP COLUMN label; ALTER TABLE objects DROP COLUMN sum;
              ALTER TABLE parts DROP COLUMN label; ALTER TABLE buckets DROP COLUMN settings;
+             ALTER TABLE buckets DROP COLUMN cors_sum; ALTER TABLE buckets DROP COLUMN notifications_sum;
+             ALTER TABLE buckets DROP COLUMN settings_sum; DROP TABLE clock;
              PRAGMA user_version = 1;",
         )
         .unwrap();
