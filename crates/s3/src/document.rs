@@ -267,9 +267,8 @@ mod tests {
 
     #[tokio::test]
     async fn element_that_is_not_served_is_refused() {
-        let tags =
-            "<CreateBucketConfiguration><Tags><Tag><Key>a</Key></Tag></Tags></CreateBucketConfiguration>";
-        assert_eq!(refused("PUT", "/b", &[], tags).await.as_deref(), Some("NotImplemented"));
+        let zone = "<CreateBucketConfiguration><Location><Name>a</Name></Location></CreateBucketConfiguration>";
+        assert_eq!(refused("PUT", "/b", &[], zone).await.as_deref(), Some("NotImplemented"));
         let sum = "<CompleteMultipartUpload><Part><ChecksumSHA512/></Part></CompleteMultipartUpload>";
         assert_eq!(refused("POST", "/b/k?uploadId=x", &[], sum).await.as_deref(), Some("NotImplemented"));
         assert_eq!(refused("PUT", "/b/k", &[], sum).await, None, "an object, not a document");
