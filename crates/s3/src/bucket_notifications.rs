@@ -128,8 +128,7 @@ fn check_overlaps(rules: &[BucketRule]) -> Result<()> {
     let rules: Vec<&BucketRule> = rules.iter().filter(|rule| rule.function != EVENT_BUS).collect();
     for (number, one) in rules.iter().enumerate() {
         for other in &rules[number + 1..] {
-            let has_common_event =
-                one.events.iter().any(|a| other.events.iter().any(|b| share_events(a, b)));
+            let has_common_event = one.events.iter().any(|a| other.events.iter().any(|b| share_events(a, b)));
             let may_begin_alike =
                 one.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&one.prefix);
             let may_end_alike = one.suffix.ends_with(&other.suffix) || other.suffix.ends_with(&one.suffix);
@@ -280,7 +279,9 @@ mod tests {
             for pair in [[first.clone(), other.clone()], [other.clone(), first.clone()]] {
                 let found = check_overlaps(&pair).err();
                 assert_eq!(found.is_some(), overlaps, "{other:?}");
-                assert!(found.is_none_or(|error| error.to_string().starts_with("Configuration is ambiguously")));
+                assert!(
+                    found.is_none_or(|error| error.to_string().starts_with("Configuration is ambiguously"))
+                );
             }
         }
         let unfiltered = check_overlaps(&[stored(all, "", "", "a"), stored(put, "", "", "b")]).unwrap_err();

@@ -26,7 +26,9 @@ fn is_credible(reader: &Connection, now_ms: i64, even: Duration) -> Result<bool>
     match seen {
         Some(seen_ms) => Ok(now_ms.saturating_sub(seen_ms) <= LEAP_MS),
         // An older version noted no time. In an empty folder, there is nothing to lose.
-        None => Ok(!reader.prepare("SELECT 1 FROM objects UNION ALL SELECT 1 FROM uploads LIMIT 1")?.exists([])?),
+        None => {
+            Ok(!reader.prepare("SELECT 1 FROM objects UNION ALL SELECT 1 FROM uploads LIMIT 1")?.exists([])?)
+        }
     }
 }
 

@@ -46,8 +46,7 @@ impl NewObject {
     ) -> Self {
         let Received { piece, bytes, md5, checksums } = received;
         let size = piece.length;
-        let record =
-            ObjectRecord { attributes, checksums, pieces: vec![piece], ..ObjectRecord::default() };
+        let record = ObjectRecord { attributes, checksums, pieces: vec![piece], ..ObjectRecord::default() };
         let (etag, event_name) = (hex(&md5), event_name.to_owned());
         Self { bucket, key, size, etag, record, event_name, upload: None, bytes: Some(bytes) }
     }

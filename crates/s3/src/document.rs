@@ -267,7 +267,8 @@ mod tests {
 
     #[tokio::test]
     async fn element_that_is_not_served_is_refused() {
-        let zone = "<CreateBucketConfiguration><Location><Name>a</Name></Location></CreateBucketConfiguration>";
+        let zone =
+            "<CreateBucketConfiguration><Location><Name>a</Name></Location></CreateBucketConfiguration>";
         assert_eq!(refused("PUT", "/b", &[], zone).await.as_deref(), Some("NotImplemented"));
         let sum = "<CompleteMultipartUpload><Part><ChecksumSHA512/></Part></CompleteMultipartUpload>";
         assert_eq!(refused("POST", "/b/k?uploadId=x", &[], sum).await.as_deref(), Some("NotImplemented"));

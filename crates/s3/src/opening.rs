@@ -17,7 +17,9 @@ use crate::index::{Index, blocking, checkpoint};
 use crate::judgement::{Claim, Lost, claim, compare, damage, has_blobs};
 use crate::key_locks::KeyLocks;
 use crate::record::find_object;
-use crate::{ErrorKind, Inner, LocalS3, Options, bucket_rules, clock, quarantine, saved_buckets, stocktaking};
+use crate::{
+    ErrorKind, Inner, LocalS3, Options, bucket_rules, clock, quarantine, saved_buckets, stocktaking,
+};
 
 /// Number of objects that get labels before other work may go on.
 const LABEL_BATCH: i64 = 100;

@@ -112,8 +112,7 @@ impl LocalS3 {
         }
         let received = receive(&self.inner.blobs, input.body, &algorithms, claims).await?;
         let (bucket, key) = (input.bucket, input.key);
-        let new =
-            NewObject::received(bucket.clone(), key.clone(), attributes, received, "ObjectCreated:Put");
+        let new = NewObject::received(bucket.clone(), key.clone(), attributes, received, "ObjectCreated:Put");
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;
         Ok(PutObjectOutput {

@@ -12,8 +12,8 @@ use crate::index::Index;
 use crate::label::serial_of;
 use crate::multipart::PartContent;
 use crate::quarantine::Quarantine;
-use crate::saved_buckets;
 use crate::record::{OBJECT_COLUMNS, ObjectRecord, Piece, StoredObject, from_text};
+use crate::saved_buckets;
 
 /// How many names a log line has.
 const NAMES_TOLD: usize = 10;

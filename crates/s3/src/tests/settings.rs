@@ -1,9 +1,9 @@
 //! Tests of what is set about buckets: lifecycles remove what is due and nothing else, and settings outlive the index.
 
 use s3s::dto::{
-    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, DeletePublicAccessBlockInput, ExpirationStatus,
-    GetBucketPolicyInput, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter, PutBucketLifecycleConfigurationInput,
-    PutBucketPolicyInput, Tag,
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, DeletePublicAccessBlockInput,
+    ExpirationStatus, GetBucketPolicyInput, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter,
+    PutBucketLifecycleConfigurationInput, PutBucketPolicyInput, Tag,
 };
 
 use std::time::Duration;
