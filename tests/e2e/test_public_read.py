@@ -175,7 +175,7 @@ def test_new_bucket_takes_no_policy_while_it_is_blocked(fresh_server: Server, bu
     blocks = {**BLOCKS, "RestrictPublicBuckets": True}
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=blocks)
     fresh_server.stop()
-    fresh_server.start()
+    s3 = fresh_server.start().s3
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == blocks
     s3.put_bucket_policy(Bucket=bucket, Policy=policy)
 
