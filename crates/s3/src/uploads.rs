@@ -127,7 +127,6 @@ impl LocalS3 {
                     owner: Some(owner()),
                     initiator: Some(initiator()),
                     storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
-                    ..MultipartUpload::default()
                 }),
             }
         }
