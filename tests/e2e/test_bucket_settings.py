@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 from harness import Server, eventually
+from plain_http import Answer, form, send
 from test_s3_refusals import code
 
 KEYS = ["a", "b/1", "b/2", "b/c/3", "día/x y", "z"]
@@ -89,7 +90,6 @@ ABSENT = {
     "get_bucket_policy": "NoSuchBucketPolicy",
     "get_bucket_policy_status": "NoSuchBucketPolicy",
     "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
-    "get_public_access_block": "NoSuchPublicAccessBlockConfiguration",
     "get_bucket_encryption": "ServerSideEncryptionConfigurationNotFoundError",
     "get_bucket_website": "NoSuchWebsiteConfiguration",
     "get_bucket_replication": "ReplicationConfigurationNotFoundError",
@@ -139,7 +139,70 @@ def test_deleting_what_was_never_set_changes_nothing(stocked: Server) -> None:
     assert stocked.keys("settings") == KEYS
 
 
+# ---- what every new bucket has
+
+
+def test_access_block_of_a_new_bucket_can_be_deleted(stocked: Server, bucket: str) -> None:
+    s3 = stocked.s3
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == dict.fromkeys(names, True)
+    s3.delete_public_access_block(Bucket=bucket)
+    with pytest.raises(ClientError) as refusal:
+        s3.get_public_access_block(Bucket=bucket)
+    answer = refusal.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == ("NoSuchPublicAccessBlockConfiguration", 404)
+    s3.create_bucket(Bucket=bucket)
+    assert code(s3.get_public_access_block, Bucket=bucket) == "NoSuchPublicAccessBlockConfiguration", "it is no new bucket"
+
+
+def test_owner_owns_all_objects(stocked: Server, bucket: str) -> None:
+    s3, enforced = stocked.s3, {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    for kind, expected in (("BucketOwnerPreferred", "NotImplemented"), ("ObjectWriter", "NotImplemented"), ("Nobody", "MalformedXML")):
+        controls = {"Rules": [{"ObjectOwnership": kind}]}
+        assert code(s3.put_bucket_ownership_controls, Bucket=bucket, OwnershipControls=controls) == expected, kind
+    assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == enforced
+    s3.delete_bucket_ownership_controls(Bucket=bucket)
+    assert code(s3.get_bucket_ownership_controls, Bucket=bucket) == "OwnershipControlsNotFoundError"
+    assert code(s3.put_bucket_acl, Bucket=bucket, ACL="public-read") == "AccessControlListNotSupported"
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=enforced)
+    assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == enforced
+    for ask in (s3.get_bucket_ownership_controls, s3.delete_bucket_ownership_controls):
+        assert code(ask, Bucket="missing") == "NoSuchBucket"
+    assert code(s3.put_bucket_ownership_controls, Bucket="missing", OwnershipControls=enforced) == "NoSuchBucket"
+
+
 # ---- what can be set
+
+
+def test_versioning_can_be_suspended_and_not_enabled(stocked: Server, bucket: str) -> None:
+    s3 = stocked.s3
+    for wrong, expected in (
+        ({"Status": "Enabled"}, "NotImplemented"),
+        ({"Status": "Suspended", "MFADelete": "Enabled"}, "NotImplemented"),
+        ({"Status": "suspended"}, "MalformedXML"),
+        ({"MFADelete": "Disabled"}, "IllegalVersioningConfigurationException"),
+    ):
+        assert code(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration=wrong) == expected, wrong
+        assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Suspended"
+    assert code(s3.put_bucket_versioning, Bucket="missing", VersioningConfiguration={"Status": "Suspended"}) == "NoSuchBucket"
+    assert code(s3.get_bucket_versioning, Bucket="missing") == "NoSuchBucket"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    s3.delete_object(Bucket=bucket, Key="k")
+    assert not {"Versions", "DeleteMarkers"} & set(s3.list_object_versions(Bucket=bucket))
+
+
+def test_bucket_is_created_with_tags(stocked: Server) -> None:
+    s3, tags = stocked.s3, [{"Key": "team & co", "Value": "<films>"}, {"Key": "empty", "Value": ""}]
+    s3.create_bucket(Bucket="tagged-when-new", CreateBucketConfiguration={"Tags": tags})
+    assert s3.get_bucket_tagging(Bucket="tagged-when-new")["TagSet"] == tags
+    other = {"Tags": [{"Key": "other", "Value": "x"}]}
+    s3.create_bucket(Bucket="tagged-when-new", CreateBucketConfiguration=other)
+    assert s3.get_bucket_tagging(Bucket="tagged-when-new")["TagSet"] == tags, "it is no new bucket"
+    twice = {"Tags": [tags[0], tags[0]]}
+    assert code(s3.create_bucket, Bucket="tagged-twice", CreateBucketConfiguration=twice) == "InvalidTag"
+    assert code(s3.head_bucket, Bucket="tagged-twice") == "404"
 
 
 def test_tags_of_a_bucket_are_stored(stocked: Server, bucket: str) -> None:
@@ -224,6 +287,12 @@ def test_lifecycle_that_cannot_be_done_is_refused(stocked: Server, wrong: list[d
     assert code(stocked.s3.get_bucket_lifecycle_configuration, Bucket="settings") == "NoSuchLifecycleConfiguration"
 
 
+def form_answer(server: Server, bucket: str, key: str) -> Answer:
+    """The answer to an upload by a browser's form."""
+    made = server.s3.generate_presigned_post(bucket, key)
+    return send(server, "POST", made["url"], *form(made["fields"], b"x"))
+
+
 def test_answers_tell_when_an_object_expires(stocked: Server, bucket: str) -> None:
     s3, place = stocked.s3, {"Bucket": bucket, "Key": "tmp/a"}
     s3.put_bucket_lifecycle_configuration(
@@ -235,6 +304,17 @@ def test_answers_tell_when_an_object_expires(stocked: Server, bucket: str) -> No
     assert put["Expiration"] in [f'expiry-date="{day}", rule-id="tmp%20files"' for day in days]
     assert s3.head_object(**place)["Expiration"] == s3.get_object(**place)["Expiration"] == put["Expiration"]
     assert "Expiration" not in s3.put_object(Bucket=bucket, Key="kept", Body=b"x")
+    copied = {"CopySource": {"Bucket": bucket, "Key": "kept"}}
+    assert s3.copy_object(**place, **copied)["Expiration"] == put["Expiration"]
+    assert "Expiration" not in s3.copy_object(Bucket=bucket, Key="kept too", **copied)
+    for key in ("tmp/parts", "kept in parts"):
+        upload = {"Bucket": bucket, "Key": key, "UploadId": s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]}
+        etag = s3.upload_part(**upload, PartNumber=1, Body=b"x")["ETag"]
+        parts = {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
+        for _ in range(2):
+            assert s3.complete_multipart_upload(**upload, **parts).get("Expiration") == (put["Expiration"] if key == "tmp/parts" else None)
+    assert form_answer(stocked, bucket, "tmp/form").headers["x-amz-expiration"] == put["Expiration"]
+    assert "x-amz-expiration" not in form_answer(stocked, bucket, "kept form").headers
     upload = s3.create_multipart_upload(**place)
     assert upload["AbortRuleId"] == "tmp files" and upload["AbortDate"] - today >= datetime.timedelta(days=2)
 

@@ -171,6 +171,34 @@ def test_only_what_the_operator_configured_is_reached(notifying: Server, server:
 BUCKETS = {False: "media", True: "uploads"}
 
 
+def test_no_event_fits_two_rules_of_a_client(notifying: Server) -> None:
+    def rule(name: str, event: str, prefix: str, suffix: str) -> dict:
+        filters = [{"Name": "prefix", "Value": prefix}, {"Name": "suffix", "Value": suffix}]
+        return {name: ARNS[name], "Events": [event], "Filter": {"Key": {"FilterRules": [one for one in filters if one["Value"]]}}}
+
+    def put(queue: tuple[str, str, str], topic: tuple[str, str, str]) -> str:
+        rules = {"QueueConfigurations": [rule("QueueArn", *queue)], "TopicConfigurations": [rule("TopicArn", *topic)]}
+        try:
+            notifying.s3.put_bucket_notification_configuration(Bucket="media", NotificationConfiguration=rules)
+        except botocore.exceptions.ClientError as error:
+            assert error.response["Error"]["Code"] == "InvalidArgument"
+            return error.response["Error"]["Message"].split(".")[0]
+        return "taken"
+
+    created, removed = "s3:ObjectCreated:*", "s3:ObjectRemoved:*"
+    overlap, ambiguous = "Configurations overlap", "Configuration is ambiguously defined"
+    assert put((created, "a/", ".mp4"), (created, "b/", ".mp4")) == "taken"
+    assert put((created, "a/", ".mp4"), (created, "a/", ".mov")) == "taken"
+    assert put((created, "", ""), (removed, "", "")) == "taken"
+    assert put((created, "", ""), ("s3:ObjectCreated:Copy", "", "")) == overlap
+    assert put((created, "a/", ""), (created, "a/b/", ".mp4")) == ambiguous
+    assert put((created, "", "p4"), (created, "a/", ".mp4")) == ambiguous
+    notifying.s3.put_bucket_notification_configuration(Bucket="media", NotificationConfiguration={})
+
+
+ARNS = {"QueueArn": QUEUE, "TopicArn": TOPIC}
+
+
 def test_webhook_backlog_is_seen_and_sent_again_by_hand(notifying: Server, stand_in: StandIn) -> None:
     stand_in.down = {"hook"}
     for number in range(3):

@@ -19,6 +19,7 @@ BLOCKS = {"BlockPublicAcls": False, "IgnorePublicAcls": False, "BlockPublicPolic
 def stocked(server: Server) -> Server:
     for bucket in (BUCKET, CLOSED):
         server.s3.create_bucket(Bucket=bucket)
+        server.s3.delete_public_access_block(Bucket=bucket)
         server.s3.put_object(Bucket=bucket, Key="hls/a b.m3u8", Body=b"#EXTM3U", ContentType="application/vnd.apple.mpegurl", Tagging="a=b")
         server.s3.put_object(Bucket=bucket, Key="private", Body=b"secret")
     return server
@@ -162,8 +163,26 @@ def test_access_block_closes_and_refuses(stocked: Server) -> None:
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy)
 
 
+@pytest.mark.parametrize("bucket", ["new", "uploads"])
+def test_new_bucket_takes_no_policy_while_it_is_blocked(fresh_server: Server, bucket: str) -> None:
+    """Whether a client made it or the configuration: as on AWS, where it is so for all new buckets."""
+    s3 = fresh_server.start().s3
+    if bucket == "new":
+        s3.create_bucket(Bucket=bucket)
+    assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": {**OPEN, "Resource": f"arn:aws:s3:::{bucket}/*"}})
+    assert code(s3.put_bucket_policy, Bucket=bucket, Policy=policy) == "AccessDenied"
+    blocks = {**BLOCKS, "RestrictPublicBuckets": True}
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=blocks)
+    fresh_server.stop()
+    s3 = fresh_server.start().s3
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == blocks
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
 def test_policy_survives_a_restart(fresh_server: Server) -> None:
     s3 = fresh_server.start().s3
+    s3.delete_public_access_block(Bucket="renditions")
     s3.put_object(Bucket="renditions", Key="a", Body=b"open")
     policy = {"Version": "2012-10-17", "Statement": {**OPEN, "Resource": "arn:aws:s3:::renditions/*"}}
     s3.put_bucket_policy(Bucket="renditions", Policy=json.dumps(policy))

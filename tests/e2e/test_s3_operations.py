@@ -40,7 +40,9 @@ def value(shape: Shape, name: str = "") -> object:
         return kinds[shape.type_name]
     if shape.type_name in ("integer", "long", "float", "double"):
         return 1
-    return {"CopySource": "kept/kept", "RenameSource": "/kept/kept"}.get(name) or (shape.enum or ["x" * shape.metadata.get("min", 1)])[0]
+    # Of these values, only one is served.
+    served = {"ObjectOwnership": "BucketOwnerEnforced"}
+    return {"CopySource": "kept/kept", "RenameSource": "/kept/kept", **served}.get(name) or (shape.enum or ["x" * shape.metadata.get("min", 1)])[0]
 
 
 def arguments(operation: OperationModel, bucket: str) -> dict[str, object]:

@@ -131,7 +131,6 @@ def test_bucket_of_another_account_is_not_this_one(stocked: Server) -> None:
         ({"ACL": "public-read"}, "InvalidBucketAclWithObjectOwnership"),
         ({"GrantRead": "id=other"}, "InvalidBucketAclWithObjectOwnership"),
         ({"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}, "IllegalLocationConstraintException"),
-        ({"CreateBucketConfiguration": {"Tags": [{"Key": "a", "Value": "b"}]}}, "NotImplemented"),
         ({"CreateBucketConfiguration": {"Location": {"Type": "AvailabilityZone", "Name": "a"}}}, "NotImplemented"),
         ({"ObjectLockEnabledForBucket": True}, "NotImplemented"),
         ({"ObjectOwnership": "ObjectWriter"}, "NotImplemented"),

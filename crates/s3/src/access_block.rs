@@ -24,6 +24,14 @@ pub(crate) struct AccessBlock {
 }
 
 impl AccessBlock {
+    /// The block that every new bucket has, as on AWS: all of it.
+    pub(crate) const NEW: Self = Self {
+        block_public_acls: true,
+        ignore_public_acls: true,
+        block_public_policy: true,
+        restrict_public_buckets: true,
+    };
+
     /// Whether public policies are refused.
     pub(crate) fn blocks_policies(&self) -> bool {
         self.block_public_policy

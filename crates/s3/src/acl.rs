@@ -103,6 +103,11 @@ mod tests {
         assert_eq!(code(false, list(|grantee| grantee.id = Some("other".to_owned()))), refused);
         assert_eq!(code(false, list(|grantee| grantee.uri = Some("AllUsers".to_owned()))), refused);
         assert_eq!(code(false, Some(AccessControlPolicy { grants: None, owner: Some(owner()) })), refused);
+        let mut more = list(|_| {}).unwrap();
+        let mut other = grants().unwrap().remove(0);
+        other.grantee.as_mut().unwrap().id = Some("other".to_owned());
+        more.grants.as_mut().unwrap().push(other);
+        assert_eq!(code(false, Some(more)), refused, "the owner's own grant does not excuse another");
         let mut less = list(|_| {}).unwrap();
         less.grants.as_mut().unwrap()[0].permission = Some(Permission::from_static(Permission::READ));
         assert_eq!(code(false, Some(less)), refused);

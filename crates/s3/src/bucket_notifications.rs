@@ -3,7 +3,6 @@
 //! It refuses a rule for a function that the endpoint does not know, and for a service that the operator did not
 //! configure. It sends nothing.
 
-use rusqlite::params;
 use s3s::S3ErrorCode;
 use s3s::dto::{
     Event, EventBridgeConfiguration, FilterRule, FilterRuleName, GetBucketNotificationConfigurationInput,
@@ -13,6 +12,7 @@ use s3s::dto::{
 };
 
 use crate::blobs::unique_id;
+use crate::bucket_rules::Rules;
 use crate::error::{Error, Result};
 use crate::notifications::{BucketRule, bucket_rules, insert_test};
 use crate::receiver::{EVENT_BUS, Receiver, is_only_aws, is_sent};
@@ -114,6 +114,38 @@ fn rule(configuration: Configuration, function: String) -> Result<BucketRule> {
     })
 }
 
+/// Whether an event may be of both kinds, such as `s3:ObjectCreated:*` and `s3:ObjectCreated:Put`.
+fn share_events(one: &str, other: &str) -> bool {
+    let covers = |wide: &str, narrow: &str| {
+        wide == narrow || wide.strip_suffix('*').is_some_and(|family| narrow.starts_with(family))
+    };
+    covers(one, other) || covers(other, one)
+}
+
+/// Refuses two rules that a key and an event may both fit, as AWS does. The event bus gets everything and counts as none.
+fn check_overlaps(rules: &[BucketRule]) -> Result<()> {
+    let is_filtered = |rule: &BucketRule| !rule.prefix.is_empty() || !rule.suffix.is_empty();
+    let rules: Vec<&BucketRule> = rules.iter().filter(|rule| rule.function != EVENT_BUS).collect();
+    for (number, one) in rules.iter().enumerate() {
+        for other in &rules[number + 1..] {
+            let has_common_event = one.events.iter().any(|a| other.events.iter().any(|b| share_events(a, b)));
+            let may_begin_alike =
+                one.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&one.prefix);
+            let may_end_alike = one.suffix.ends_with(&other.suffix) || other.suffix.ends_with(&one.suffix);
+            if !has_common_event || !may_begin_alike || !may_end_alike {
+                continue;
+            }
+            return Err(wrong(if is_filtered(one) || is_filtered(other) {
+                "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes \
+                 are overlapping for the same event type."
+            } else {
+                "Configurations overlap. Configurations on the same bucket cannot share a common event type."
+            }));
+        }
+    }
+    Ok(())
+}
+
 /// Returns the rules of a configuration.
 fn rules(given: NotificationConfiguration, options: &Options) -> Result<Vec<BucketRule>> {
     let mut rules = Vec::new();
@@ -141,6 +173,7 @@ fn rules(given: NotificationConfiguration, options: &Options) -> Result<Vec<Buck
         let all = Configuration { id: None, events, filter: None, arn: String::new() };
         rules.push(rule(all, EVENT_BUS.to_owned())?);
     }
+    check_overlaps(&rules)?;
     if rules.len() > RULES_MAX {
         return Err(wrong(format!("a bucket has {RULES_MAX} notification configurations at most")));
     }
@@ -192,8 +225,7 @@ impl LocalS3 {
             // Rules that cannot be read are replaced all the same.
             let known = bucket_rules(transaction, &input.bucket).unwrap_or_default();
             let text = (!rules.is_empty()).then(|| to_text(&rules));
-            let sql = "UPDATE buckets SET notifications = ?2 WHERE name = ?1";
-            transaction.execute(sql, params![input.bucket, text])?;
+            Rules::Notifications.write(transaction, &input.bucket, text.as_deref())?;
             let is_new = |rule: &&BucketRule| known.iter().all(|known| known.function != rule.function);
             for rule in rules.iter().filter(is_new).filter(|_| tests) {
                 if matches!(Receiver::of(&rule.function), Receiver::Queue(_) | Receiver::Topic(_)) {
@@ -224,6 +256,38 @@ impl LocalS3 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn stored(event: &str, prefix: &str, suffix: &str, function: &str) -> BucketRule {
+        let [id, prefix, suffix, arn, function] = ["x", prefix, suffix, "", function].map(str::to_owned);
+        BucketRule { id, events: vec![event.to_owned()], prefix, suffix, arn, function }
+    }
+
+    #[test]
+    fn two_rules_that_one_event_fits_are_refused() {
+        let (all, put, gone) = ("s3:ObjectCreated:*", "s3:ObjectCreated:Put", "s3:ObjectRemoved:*");
+        let first = stored(all, "in/", ".mp4", "a");
+        for (other, overlaps) in [
+            (stored(all, "in/", ".mp4", "b"), true),
+            (stored(put, "in/", ".mp4", "a"), true),
+            (stored(put, "", "", "b"), true),
+            (stored(all, "in/films/", "4", "b"), true),
+            (stored(gone, "in/", ".mp4", "b"), false),
+            (stored(all, "out/", ".mp4", "b"), false),
+            (stored(all, "in/", ".mov", "b"), false),
+            (stored(all, "in", "", EVENT_BUS), false),
+        ] {
+            for pair in [[first.clone(), other.clone()], [other.clone(), first.clone()]] {
+                let found = check_overlaps(&pair).err();
+                assert_eq!(found.is_some(), overlaps, "{other:?}");
+                assert!(
+                    found.is_none_or(|error| error.to_string().starts_with("Configuration is ambiguously"))
+                );
+            }
+        }
+        let unfiltered = check_overlaps(&[stored(all, "", "", "a"), stored(put, "", "", "b")]).unwrap_err();
+        assert_eq!(unfiltered.s3_code(), "InvalidArgument");
+        assert!(unfiltered.to_string().starts_with("Configurations overlap."));
+    }
 
     #[test]
     fn function_is_found_by_name_or_arn() {

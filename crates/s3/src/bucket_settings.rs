@@ -1,16 +1,17 @@
-//! What is set about a bucket besides its CORS and notification rules: tags, a policy, public-access blocks and a
-//! lifecycle. It keeps a copy in memory, so that requests for objects need not ask the index.
+//! What is set about a bucket besides its CORS and notification rules: tags, a policy, public-access blocks, a
+//! lifecycle and the like. It keeps a copy in memory, so that requests for objects need not ask the index.
 //!
 //! It decides nothing: what the settings mean is in their own files.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
 use crate::access_block::AccessBlock;
+use crate::bucket_rules::Rules;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::lifecycle::Lifecycle;
@@ -29,6 +30,12 @@ pub(crate) struct Settings {
     pub access_block: Option<AccessBlock>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<Lifecycle>,
+    /// Whether the ownership controls, which every new bucket has, were deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_no_ownership_controls: bool,
+    /// Whether a client has suspended versions, of which there are none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_suspended_versions: bool,
 }
 
 /// The settings of all buckets that have some.
@@ -40,15 +47,19 @@ impl KnownSettings {
     pub(crate) fn read(&self, index: &Index) -> Result<()> {
         // Held while the index is read: of two changes at once, the one that reads later also stays.
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let rows: Vec<(String, String)> = index.read_now(|reader| {
-            let sql = "SELECT name, settings FROM buckets WHERE settings IS NOT NULL";
+        let rows: Vec<(String, rusqlite::Result<Option<String>>)> = index.read_now(|reader| {
+            let sql = "SELECT name, settings, settings_sum FROM buckets WHERE settings IS NOT NULL";
             let mut statement = reader.prepare_cached(sql)?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows = statement.query_map([], |row| {
+                let bucket: String = row.get(0)?;
+                let text = Rules::Settings.read(&bucket, row, 1);
+                Ok((bucket, text))
+            })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })?;
         let mut known = BTreeMap::new();
         for (bucket, text) in rows {
-            match from_text::<Settings>(&text) {
+            match text.and_then(|text| from_text::<Settings>(&text.unwrap_or_default())) {
                 Ok(settings) => drop(known.insert(bucket, Arc::new(settings))),
                 Err(error) => tracing::warn!(
                     bucket,
@@ -74,10 +85,14 @@ impl KnownSettings {
 
 /// Reads the settings of a bucket. Fails if it does not exist.
 pub(crate) fn stored(connection: &Connection, bucket: &str) -> Result<Settings> {
-    let mut statement = connection.prepare_cached("SELECT settings FROM buckets WHERE name = ?1")?;
-    let text: Option<Option<String>> = statement.query_row([bucket], |row| row.get(0)).optional()?;
-    let text = text.ok_or_else(|| Error::no_such_bucket(bucket))?;
+    let text = Rules::Settings.of(connection, bucket)?.ok_or_else(|| Error::no_such_bucket(bucket))?;
     Ok(text.map(|text| from_text(&text)).transpose()?.unwrap_or_default())
+}
+
+/// Writes the settings of a bucket, in place of what there is.
+pub(crate) fn write(connection: &Connection, bucket: &str, settings: &Settings) -> Result<()> {
+    let text = (*settings != Settings::default()).then(|| to_text(settings));
+    Rules::Settings.write(connection, bucket, text.as_deref())
 }
 
 impl LocalS3 {
@@ -95,10 +110,7 @@ impl LocalS3 {
         let write = self.change_buckets(move |transaction| {
             let mut settings = stored(transaction, &bucket)?;
             change(&mut settings)?;
-            let text = (settings != Settings::default()).then(|| to_text(&settings));
-            let sql = "UPDATE buckets SET settings = ?2 WHERE name = ?1";
-            transaction.execute(sql, params![bucket, text])?;
-            Ok(())
+            write(transaction, &bucket, &settings)
         });
         write.await
     }

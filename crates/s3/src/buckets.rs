@@ -10,11 +10,15 @@ use s3s::dto::{
 };
 
 use crate::LocalS3;
+use crate::access_block::AccessBlock;
+use crate::bucket_settings::{Settings, write};
+use crate::bucket_tagging::new_tags;
 use crate::error::{Error, Result};
 use crate::get::timestamp;
 use crate::index::now_ms;
 use crate::list::{owner, token_key, token_of};
 use crate::record::require_bucket;
+use crate::tagging::Tags;
 
 /// The first region of S3, for which S3 returns no location constraint.
 const FIRST_REGION: &str = "us-east-1";
@@ -48,6 +52,11 @@ impl LocalS3 {
     /// # Errors
     /// Fails if S3 does not allow the name, or on a disk error.
     pub async fn ensure_bucket(&self, name: &str) -> Result<(), Error> {
+        self.ensure_bucket_with(name, Tags::new()).await
+    }
+
+    /// Creates a bucket if it does not exist. A new one gets the tags, and a public-access block.
+    async fn ensure_bucket_with(&self, name: &str, tags: Tags) -> Result<()> {
         if !s3s::path::check_bucket_name(name) {
             return Err(Error::refused(
                 S3ErrorCode::InvalidBucketName,
@@ -57,7 +66,10 @@ impl LocalS3 {
         let name = name.to_owned();
         let write = self.change_buckets(move |transaction| {
             let sql = "INSERT OR IGNORE INTO buckets (name, created_ms) VALUES (?1, ?2)";
-            transaction.execute(sql, params![name, now_ms()])?;
+            if transaction.execute(sql, params![name, now_ms()])? > 0 {
+                let access_block = Some(AccessBlock::NEW);
+                write(transaction, &name, &Settings { tags, access_block, ..Settings::default() })?;
+            }
             Ok(())
         });
         write.await
@@ -76,7 +88,12 @@ impl LocalS3 {
         read.await
     }
 
-    pub(crate) async fn make_bucket(&self, input: CreateBucketInput) -> Result<CreateBucketOutput> {
+    /// Creates a bucket. `document` is the request's body, which may have tags.
+    pub(crate) async fn make_bucket(
+        &self,
+        input: CreateBucketInput,
+        document: &[u8],
+    ) -> Result<CreateBucketOutput> {
         let region = &self.inner.options.region;
         if let Some(configuration) = &input.create_bucket_configuration {
             check_configuration(configuration, region)?;
@@ -84,7 +101,7 @@ impl LocalS3 {
         if self.has_bucket(&input.bucket).await? && region != FIRST_REGION {
             return Err(Error::refused(S3ErrorCode::BucketAlreadyOwnedByYou, "you already own the bucket"));
         }
-        self.ensure_bucket(&input.bucket).await?;
+        self.ensure_bucket_with(&input.bucket, new_tags(document)?).await?;
         Ok(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) })
     }
 

@@ -7,12 +7,14 @@ use rusqlite::{Transaction, params};
 
 use crate::LocalS3;
 use crate::blobs::{Unflushed, unique_id};
+use crate::checksums::hex;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
 use crate::index::{blocking, now_ms};
 use crate::label::{Label, Labelled, LabelledObject};
 use crate::notifications::{Created, Removal, notify, notify_removal, sequencer};
-use crate::record::{ObjectRecord, Piece, StoredObject, find_object, require_bucket};
+use crate::receive::Received;
+use crate::record::{Attributes, ObjectRecord, Piece, StoredObject, find_object, require_bucket};
 
 /// How often a write starts again because another one changed what it had read.
 pub(crate) const TRIES: usize = 100;
@@ -31,6 +33,23 @@ pub(crate) struct NewObject {
     pub upload: Option<String>,
     /// The bytes of its only blob, if they may not be on the disk yet.
     pub bytes: Option<Unflushed>,
+}
+
+impl NewObject {
+    /// Makes an object of a body that was received as one blob.
+    pub(crate) fn received(
+        bucket: String,
+        key: String,
+        attributes: Attributes,
+        received: Received,
+        event_name: &str,
+    ) -> Self {
+        let Received { piece, bytes, md5, checksums } = received;
+        let size = piece.length;
+        let record = ObjectRecord { attributes, checksums, pieces: vec![piece], ..ObjectRecord::default() };
+        let (etag, event_name) = (hex(&md5), event_name.to_owned());
+        Self { bucket, key, size, etag, record, event_name, upload: None, bytes: Some(bytes) }
+    }
 }
 
 /// An object whose label is durable.
@@ -212,24 +231,36 @@ impl Prepared {
         conditions.check(key, old.as_ref().map(|old| old.etag.as_str()))?;
         // Count the new pieces before releasing the old ones: they may be in the same blobs.
         retain(transaction, &object.record.pieces)?;
-        use_label(transaction, object.label.as_deref())?;
         if let Some(old) = &old {
             forget(transaction, old)?;
         }
-        object.write(transaction, bucket, key)?;
-        let created = Created {
-            bucket,
-            key,
-            size: object.size,
-            etag: &object.etag,
-            sequencer: &object.sequencer,
-            event_name: &object.event_name,
-            time_ms: object.modified_ms,
-            region,
-        };
-        let is_notified = notify(transaction, &created)? > 0;
+        let is_notified = show(transaction, bucket, key, object, region)? > 0;
         Ok(Committed { object: object.clone(), is_notified, has_replaced: old.is_some() })
     }
+}
+
+/// Writes the row of an object, which makes it visible, and queues its events. Returns their number. The references to
+/// its blobs are counted by whoever calls.
+pub(crate) fn show(
+    transaction: &Transaction<'_>,
+    bucket: &str,
+    key: &str,
+    object: &StoredObject,
+    region: &str,
+) -> Result<usize> {
+    use_label(transaction, object.label.as_deref())?;
+    object.write(transaction, bucket, key)?;
+    let created = Created {
+        bucket,
+        key,
+        size: object.size,
+        etag: &object.etag,
+        sequencer: &object.sequencer,
+        event_name: &object.event_name,
+        time_ms: object.modified_ms,
+        region,
+    };
+    notify(transaction, &created)
 }
 
 /// What a removal did.

@@ -254,9 +254,11 @@ impl LocalS3 {
             conditions: WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match },
         };
         let answer = self.complete_by(wish).await?;
+        let expiration = self.expiration_of(&input.bucket, &input.key, &answer.etag).await?;
         let kind = if answer.is_composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
         Ok(CompleteMultipartUploadOutput {
             location: Some(place),
+            expiration,
             server_side_encryption: answer
                 .asks_for_encryption
                 .then(|| ServerSideEncryption::from_static(ServerSideEncryption::AES256)),

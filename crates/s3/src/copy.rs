@@ -84,7 +84,7 @@ impl LocalS3 {
                 "a copy of an object onto itself must replace its metadata or its tags",
             ));
         }
-        let s3 = self.clone();
+        let (s3, place) = (self.clone(), (input.bucket.clone(), input.key.clone()));
         let run = blocking(move || {
             // Reading takes long, so it comes before the key is held.
             let mut sums = match algorithm {
@@ -135,6 +135,7 @@ impl LocalS3 {
             Ok(committed)
         });
         let copied = run.await?.object;
+        let expiration = self.expiration(&place.0, &place.1, &copied);
         let sums = &copied.record.checksums;
         let result = CopyObjectResult {
             e_tag: Some(ETag::Strong(copied.etag)),
@@ -147,6 +148,7 @@ impl LocalS3 {
             checksum_type: Some(checksum_type(&copied.record)),
         };
         Ok(CopyObjectOutput {
+            expiration,
             server_side_encryption: copied.record.attributes.encryption(),
             copy_object_result: Some(result),
             ..CopyObjectOutput::default()

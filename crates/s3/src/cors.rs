@@ -9,7 +9,6 @@ use http::header::{
     ORIGIN, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
-use rusqlite::{OptionalExtension, params};
 use s3s::dto::{
     CORSRule, DeleteBucketCorsInput, DeleteBucketCorsOutput, GetBucketCorsInput, GetBucketCorsOutput,
     PutBucketCorsInput, PutBucketCorsOutput,
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
 use crate::base_domains::BaseDomains;
+use crate::bucket_rules::Rules;
 use crate::error::{Error, Result};
 use crate::record::{from_text, require_bucket, to_text};
 
@@ -199,9 +199,7 @@ impl LocalS3 {
     async fn cors_rules(&self, bucket: &str) -> Result<Option<Vec<Rule>>> {
         let bucket = bucket.to_owned();
         let read = self.inner.index.read(move |reader| {
-            let mut statement = reader.prepare_cached("SELECT cors FROM buckets WHERE name = ?1")?;
-            let text: Option<Option<String>> = statement.query_row([&bucket], |row| row.get(0)).optional()?;
-            let text = text.ok_or_else(|| Error::no_such_bucket(&bucket))?;
+            let text = Rules::Cors.of(reader, &bucket)?.ok_or_else(|| Error::no_such_bucket(&bucket))?;
             Ok(text.map(|text| from_text(&text)).transpose()?)
         });
         read.await
@@ -240,8 +238,7 @@ impl LocalS3 {
     async fn set_cors(&self, bucket: String, text: Option<String>) -> Result<()> {
         let write = self.change_buckets(move |transaction| {
             require_bucket(transaction, &bucket)?;
-            transaction.execute("UPDATE buckets SET cors = ?2 WHERE name = ?1", params![bucket, text])?;
-            Ok(())
+            Rules::Cors.write(transaction, &bucket, text.as_deref())
         });
         write.await
     }

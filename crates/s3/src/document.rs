@@ -19,6 +19,19 @@ use crate::error::{Error, Result};
 use crate::service::DOCUMENT_MAX_BYTES;
 use crate::sieve::{is_subresource, sieve_element};
 
+/// The text of a document, once it was read and found good. Requests that may have a document carry it among their
+/// extensions.
+#[derive(Clone, Default)]
+pub(crate) struct DocumentText(Arc<Mutex<Vec<u8>>>);
+
+impl DocumentText {
+    /// Takes the text of a request's document; empty if there is none.
+    pub(crate) fn take(extensions: &http::Extensions) -> Vec<u8> {
+        let Some(Self(text)) = extensions.get() else { return Vec::new() };
+        std::mem::take(&mut text.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Says why a document was refused, once it was read.
@@ -37,9 +50,11 @@ impl Verdict {
 pub(crate) fn judged(request: Request<Body>, domains: &BaseDomains) -> (Request<Body>, Verdict) {
     let verdict = Verdict::default();
     let Some(document) = Document::of(&request, domains) else { return (request, verdict) };
-    let seen = verdict.clone();
+    let (seen, text) = (verdict.clone(), DocumentText::default());
+    let mut request = request;
+    request.extensions_mut().insert(text.clone());
     let request = request
-        .map(|inner| Body::http_body_unsync(Judged { inner, document: Some(document), verdict: seen }));
+        .map(|inner| Body::http_body_unsync(Judged { inner, document: Some(document), verdict: seen, text }));
     (request, verdict)
 }
 
@@ -136,6 +151,7 @@ struct Judged {
     /// `None` once it was judged.
     document: Option<Document>,
     verdict: Verdict,
+    text: DocumentText,
 }
 
 impl http_body::Body for Judged {
@@ -156,8 +172,11 @@ impl http_body::Body for Judged {
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
             None => {
-                let judged = self.document.take().map_or(Ok(()), |document| document.judge());
-                let Err(error) = judged else { return Poll::Ready(None) };
+                let Some(document) = self.document.take() else { return Poll::Ready(None) };
+                let Err(error) = document.judge() else {
+                    *self.text.0.lock().unwrap_or_else(PoisonError::into_inner) = document.text;
+                    return Poll::Ready(None);
+                };
                 let told = error.to_string();
                 *self.verdict.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 Poll::Ready(Some(Err(told.into())))
@@ -248,9 +267,9 @@ mod tests {
 
     #[tokio::test]
     async fn element_that_is_not_served_is_refused() {
-        let tags =
-            "<CreateBucketConfiguration><Tags><Tag><Key>a</Key></Tag></Tags></CreateBucketConfiguration>";
-        assert_eq!(refused("PUT", "/b", &[], tags).await.as_deref(), Some("NotImplemented"));
+        let zone =
+            "<CreateBucketConfiguration><Location><Name>a</Name></Location></CreateBucketConfiguration>";
+        assert_eq!(refused("PUT", "/b", &[], zone).await.as_deref(), Some("NotImplemented"));
         let sum = "<CompleteMultipartUpload><Part><ChecksumSHA512/></Part></CompleteMultipartUpload>";
         assert_eq!(refused("POST", "/b/k?uploadId=x", &[], sum).await.as_deref(), Some("NotImplemented"));
         assert_eq!(refused("PUT", "/b/k", &[], sum).await, None, "an object, not a document");

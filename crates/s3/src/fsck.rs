@@ -180,12 +180,13 @@ pub fn fsck(dir: &Path, options: FsckOptions) -> Result<FsckReport, Error> {
     let old = OldIndex::open(dir, &workplace.0, &found, &mut report)?;
     let wanted_path = workplace.0.join("wanted.db");
     let mut wanted = Wanted::create(&wanted_path, &blobs, folder_id(&found, &old, &blobs)?)?;
+    let saved = saved_buckets::read(dir)?.unwrap_or_default();
     if old.is_trusted() {
-        wanted.take_rows(&old, &mut report)?;
+        wanted.take_rows(&old, &saved, &mut report)?;
     } else {
         wanted.take_labels(&mut report)?;
         wanted.add_rows(&old, &mut report)?;
-        wanted.take_buckets(saved_buckets::read(dir)?.unwrap_or_default())?;
+        wanted.take_buckets(saved)?;
     }
     wanted.finish()?;
     let orphans = orphans(&wanted.database, &blobs, &old)?;

@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
 use crate::answers::IN_PATH;
+use crate::error::Result;
 use crate::get::timestamp;
 use crate::index::now_ms;
 use crate::put::expires_text;
-use crate::record::StoredObject;
+use crate::record::{StoredObject, find_object};
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -165,6 +166,16 @@ impl LocalS3 {
         let settings = self.inner.settings.of(bucket)?;
         let (due_ms, rule) = settings.lifecycle.as_ref()?.abortion(key, now_ms())?;
         Some((timestamp(due_ms), rule.to_owned()))
+    }
+
+    /// Returns the header that tells when the object that stands at a key expires, if it is the one with this ETag.
+    pub(crate) async fn expiration_of(&self, bucket: &str, key: &str, etag: &str) -> Result<Option<String>> {
+        if self.inner.settings.of(bucket).is_none_or(|settings| settings.lifecycle.is_none()) {
+            return Ok(None);
+        }
+        let place = (bucket.to_owned(), key.to_owned());
+        let found = self.inner.index.read(move |reader| find_object(reader, &place.0, &place.1)).await?;
+        Ok(found.filter(|it| it.etag == etag).and_then(|it| self.expiration(bucket, key, &it)))
     }
 
     /// Returns the header that tells when an object expires, if it does.

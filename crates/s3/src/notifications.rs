@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::blobs::unique_id;
+use crate::bucket_rules::Rules;
 use crate::error::Result;
 use crate::index::now_ms;
 use crate::receiver::Receiver;
@@ -120,8 +121,7 @@ pub(crate) fn sequencer(serial: i64) -> String {
 
 /// Returns the notification rules that a client put on `bucket`.
 pub(crate) fn bucket_rules(connection: &Connection, bucket: &str) -> Result<Vec<BucketRule>> {
-    let mut statement = connection.prepare_cached("SELECT notifications FROM buckets WHERE name = ?1")?;
-    let text: Option<String> = statement.query_row([bucket], |row| row.get(0)).optional()?.flatten();
+    let text = Rules::Notifications.of(connection, bucket)?.flatten();
     Ok(text.map_or(Ok(Vec::new()), |text| from_text(&text))?)
 }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::LocalS3;
 use crate::blobs::Blobs;
 use crate::checked::Check;
-use crate::checksums::{Algorithm, Digester, hex};
+use crate::checksums::{Algorithm, Digester};
 use crate::commit::NewObject;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,7 +23,7 @@ use crate::index::blocking;
 use crate::publication::NewObjectFile;
 use crate::put::check_key;
 use crate::receive::Received;
-use crate::record::{Attributes, ObjectRecord, Piece, StoredObject, object, require_bucket};
+use crate::record::{Attributes, Piece, StoredObject, object, require_bucket};
 
 type StoreResult<T> = std::result::Result<T, StoreError>;
 
@@ -134,22 +134,7 @@ impl LocalS3 {
             take_file(&blobs, &source)
         });
         let received = taken.await?;
-        let attributes = stored(attributes);
-        let new = NewObject {
-            bucket,
-            key,
-            size: received.piece.length,
-            etag: hex(&received.md5),
-            record: ObjectRecord {
-                attributes,
-                checksums: received.checksums,
-                pieces: vec![received.piece],
-                ..ObjectRecord::default()
-            },
-            event_name: "ObjectCreated:Put".to_owned(),
-            upload: None,
-            bytes: Some(received.bytes),
-        };
+        let new = NewObject::received(bucket, key, stored(attributes), received, "ObjectCreated:Put");
         Ok(self.commit(new, WriteConditions::default()).await?.object)
     }
 }

@@ -17,7 +17,9 @@ use crate::index::{Index, blocking, checkpoint};
 use crate::judgement::{Claim, Lost, claim, compare, damage, has_blobs};
 use crate::key_locks::KeyLocks;
 use crate::record::find_object;
-use crate::{ErrorKind, Inner, LocalS3, Options, quarantine, saved_buckets, stocktaking};
+use crate::{
+    ErrorKind, Inner, LocalS3, Options, bucket_rules, clock, quarantine, saved_buckets, stocktaking,
+};
 
 /// Number of objects that get labels before other work may go on.
 const LABEL_BATCH: i64 = 100;
@@ -70,6 +72,7 @@ impl LocalS3 {
             );
         }
         stock.forget_lost_labels(&index)?;
+        bucket_rules::write_missing_sums(&index)?;
         let settings = KnownSettings::default();
         settings.read(&index)?;
         let inner = Inner {
@@ -88,7 +91,9 @@ impl LocalS3 {
         };
         let s3 = Self { inner: Arc::new(inner) };
         s3.sweep_quietly_now();
-        if let Err(error) = s3.purge_quarantine_now() {
+        if !clock::is_credible_at_start(&s3.inner.index)? {
+            tracing::debug!("the quarantine stays as it is until the clock can be believed");
+        } else if let Err(error) = s3.purge_quarantine_now() {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot empty the quarantine");
         }
         Ok(s3)

@@ -77,9 +77,11 @@ impl Policy {
     /// Adds what a statement allows.
     fn take(&mut self, bucket: &str, statement: &Value) -> Result<()> {
         let Value::Object(statement) = statement else { return Err(malformed("Invalid policy syntax.")) };
-        only(statement, &["Sid", "Effect", "Principal", "Action", "Resource"])?;
         match statement.get("Effect").and_then(Value::as_str) {
-            Some("Allow") => {}
+            Some("Allow") if statement.contains_key("NotPrincipal") => {
+                return Err(malformed("Allow with NotPrincipal is not allowed"));
+            }
+            Some("Allow") => only(statement, &["Sid", "Effect", "Principal", "Action", "Resource"])?,
             Some("Deny") => return Err(unserved("a statement with `\"Effect\": \"Deny\"`")),
             Some(_) => return Err(malformed("Invalid effect")),
             None => return Err(malformed("Missing required field Effect")),
@@ -87,6 +89,9 @@ impl Policy {
         check_principal(statement.get("Principal"))?;
         let actions = texts(statement, "Action")?;
         let resources = texts(statement, "Resource")?;
+        if !actions.iter().all(|action| is_action(action)) {
+            return Err(malformed("Policy has invalid action"));
+        }
         if let Some(other) = actions.iter().find(|action| ![GET, LIST].contains(action)) {
             return Err(unserved(&format!(
                 "the action `{other}`: everyone may be allowed {GET} and {LIST} only"
@@ -147,19 +152,41 @@ fn only(members: &Map<String, Value>, known: &[&str]) -> Result<()> {
     }
 }
 
+/// Whether an action of a policy is one of S3 by its form.
+fn is_action(action: &str) -> bool {
+    let Some(name) = action.strip_prefix("s3:") else { return action == "*" };
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'?'))
+}
+
+/// Whether a name is a principal of AWS by its form: an account, a user, a role or everyone.
+fn is_principal(kind: &str, name: &str) -> bool {
+    let is_account = name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit());
+    match kind {
+        "AWS" => name == "*" || is_account || name.starts_with("arn:aws:"),
+        "Service" | "Federated" | "CanonicalUser" => !name.is_empty(),
+        _ => false,
+    }
+}
+
 /// Refuses a principal that is not everyone.
 fn check_principal(principal: Option<&Value>) -> Result<()> {
-    let is_everyone = |value: &Value| value.as_str() == Some("*");
-    match principal {
-        None => Err(malformed("Missing required field Principal")),
-        Some(value) if is_everyone(value) => Ok(()),
-        Some(Value::Object(members)) if members.keys().eq(["AWS"]) => match &members["AWS"] {
-            Value::Array(all) if !all.is_empty() && all.iter().all(is_everyone) => Ok(()),
-            value if is_everyone(value) => Ok(()),
-            _ => Err(unserved("a principal other than \"*\"")),
-        },
-        Some(_) => Err(unserved("a principal other than \"*\"")),
+    let invalid = || malformed("Invalid principal in policy");
+    let members = match principal {
+        None => return Err(malformed("Missing required field Principal")),
+        Some(Value::String(everyone)) if everyone == "*" => return Ok(()),
+        Some(Value::Object(members)) if !members.is_empty() => members,
+        Some(_) => return Err(invalid()),
+    };
+    let mut is_everyone = true;
+    for kind in members.keys() {
+        for name in texts(members, kind).map_err(|_| invalid())? {
+            if !is_principal(kind, name) {
+                return Err(invalid());
+            }
+            is_everyone &= kind == "AWS" && name == "*";
+        }
     }
+    if is_everyone { Ok(()) } else { Err(unserved("a principal other than \"*\"")) }
 }
 
 /// Returns the texts of a member that is one text or several.
@@ -318,16 +345,24 @@ mod tests {
         for (name, value, expected) in [
             ("Effect", json("\"Deny\""), "NotImplemented"),
             ("Effect", json("\"allow\""), "MalformedPolicy"),
-            ("Principal", json("\"arn:aws:iam::111122223333:root\""), "NotImplemented"),
+            ("Principal", json("\"arn:aws:iam::111122223333:root\""), "MalformedPolicy"),
+            ("Principal", json("{\"AWS\": \"arn:aws:iam::111122223333:root\"}"), "NotImplemented"),
+            ("Principal", json("{\"AWS\": \"somebody\"}"), "MalformedPolicy"),
+            ("Principal", json("{\"aws\": \"*\"}"), "MalformedPolicy"),
+            ("Principal", json("{}"), "MalformedPolicy"),
             ("Principal", json("{\"AWS\": [\"*\", \"111122223333\"]}"), "NotImplemented"),
             ("Principal", json("{\"Service\": \"*\"}"), "NotImplemented"),
             ("Principal", json("{\"AWS\": \"*\", \"Service\": \"x\"}"), "NotImplemented"),
-            ("Principal", json("{\"AWS\": []}"), "NotImplemented"),
+            ("Principal", json("{\"AWS\": []}"), "MalformedPolicy"),
             ("Action", json("\"s3:*\""), "NotImplemented"),
             ("Action", json("\"s3:Get*\""), "NotImplemented"),
             ("Action", json("\"s3:PutObject\""), "NotImplemented"),
             ("Action", json("[\"s3:GetObject\", \"s3:DeleteObject\"]"), "NotImplemented"),
+            ("Action", json("\"*\""), "NotImplemented"),
             ("Action", json("[]"), "MalformedPolicy"),
+            ("Action", json("\"GetObject\""), "MalformedPolicy"),
+            ("Action", json("\"sqs:SendMessage\""), "MalformedPolicy"),
+            ("Action", json("\"s3:Get Object\""), "MalformedPolicy"),
             ("Resource", json("\"*\""), "MalformedPolicy"),
             ("Resource", json("\"arn:aws:s3:::*\""), "MalformedPolicy"),
             ("Resource", json("\"arn:aws:s3:::other/*\""), "MalformedPolicy"),
@@ -338,7 +373,7 @@ mod tests {
             ("Resource", json("\"arn:aws:s3:::media/${aws:username}/*\""), "NotImplemented"),
             ("Condition", json("{}"), "NotImplemented"),
             ("NotAction", json("\"s3:GetObject\""), "NotImplemented"),
-            ("NotPrincipal", json("\"*\""), "NotImplemented"),
+            ("NotPrincipal", json("\"*\""), "MalformedPolicy"),
             ("Unheard", json("1"), "MalformedPolicy"),
         ] {
             assert_eq!(code(&set(name, value.clone())), expected, "{name}: {value}");

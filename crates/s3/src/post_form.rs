@@ -20,13 +20,13 @@ use s3s::{Body, S3ErrorCode};
 use time::OffsetDateTime;
 
 use crate::answers::{IN_PATH, address_of};
-use crate::checksums::{Checksums, hex, wanted};
+use crate::checksums::{Checksums, wanted};
 use crate::commit::NewObject;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
 use crate::put::{check_key, checked_metadata, without_chunking};
 use crate::receive::{Claims, receive};
-use crate::record::{Attributes, ObjectRecord, require_bucket};
+use crate::record::{Attributes, require_bucket};
 use crate::sieve::sieve_field;
 use crate::{ACCOUNT, LocalS3};
 
@@ -242,24 +242,16 @@ impl LocalS3 {
         };
         let stream = StreamingBlob::wrap(limited(content, size));
         let received = receive(&self.inner.blobs, Some(stream), &wanted(&sums)?, claims).await?;
-        let new = NewObject {
-            bucket: bucket.clone(),
-            key: key.clone(),
-            size: received.piece.length,
-            etag: hex(&received.md5),
-            record: ObjectRecord {
-                attributes,
-                checksums: received.checksums,
-                pieces: vec![received.piece],
-                ..ObjectRecord::default()
-            },
-            event_name: "ObjectCreated:Post".to_owned(),
-            upload: None,
-            bytes: Some(received.bytes),
-        };
-        let etag = self.commit(new, WriteConditions::default()).await?.object.etag;
+        let new =
+            NewObject::received(bucket.clone(), key.clone(), attributes, received, "ObjectCreated:Post");
+        let object = self.commit(new, WriteConditions::default()).await?.object;
         let place = address_of(headers, &self.inner.options.base_domains, &bucket, &key);
-        Ok(answer(&fields, &place, &bucket, &key, &etag))
+        let mut response = answer(&fields, &place, &bucket, &key, &object.etag);
+        let expiration = self.expiration(&bucket, &key, &object);
+        if let Some(expiration) = expiration.and_then(|it| HeaderValue::from_str(&it).ok()) {
+            response.headers_mut().insert(HeaderName::from_static("x-amz-expiration"), expiration);
+        }
+        Ok(response)
     }
 }
 

@@ -10,10 +10,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::LocalS3;
 use crate::checksums::hex;
-use crate::commit::{TRIES, changed_too_often, note_serial, release, release_label, retain, use_label};
+use crate::commit::{TRIES, changed_too_often, note_serial, release, release_label, retain, show};
 use crate::error::{Error, Result};
 use crate::index::{blocking, now_ms};
-use crate::notifications::{Created, notify, sequencer};
+use crate::notifications::sequencer;
 use crate::object_store::take_file;
 use crate::put::check_key;
 use crate::receive::Received;
@@ -285,19 +285,7 @@ fn switch(
         require_bucket(transaction, bucket)?;
         transaction.prepare_cached(&keep)?.execute(params![id, bucket, key])?;
         // The references to its blobs were counted when it was staged.
-        object.write(transaction, bucket, key)?;
-        use_label(transaction, object.label.as_deref())?;
-        let created = Created {
-            bucket,
-            key,
-            size: object.size,
-            etag: &object.etag,
-            sequencer: &object.sequencer,
-            event_name: &object.event_name,
-            time_ms: object.modified_ms,
-            region,
-        };
-        notified += notify(transaction, &created)?;
+        notified += show(transaction, bucket, key, object, region)?;
     }
     note_serial(transaction, first + last)?;
     transaction.execute("UPDATE publications SET first = ?2 WHERE id = ?1", params![id, first])?;

@@ -11,15 +11,16 @@ use s3s::dto::{
 };
 use s3s::{S3ErrorCode, S3Request};
 
-use crate::checksums::{Algorithm, Checksums, hex, wanted};
+use crate::checksums::{Algorithm, Checksums, wanted};
 use crate::commit::{Committed, NewObject, Removed, remove};
 use crate::conditions::{DeleteConditions, WriteConditions};
 use crate::error::{Error, Result};
 use crate::notifications::Removal;
 use crate::receive::{Claims, receive};
-use crate::record::{Attributes, ObjectRecord, find_object, require_bucket};
+use crate::record::{Attributes, find_object, require_bucket};
 
 use crate::LocalS3;
+use crate::tagging::malformed;
 
 /// S3's limit on the keys of one DeleteObjects.
 const DELETED_MAX: usize = 1_000;
@@ -111,21 +112,7 @@ impl LocalS3 {
         }
         let received = receive(&self.inner.blobs, input.body, &algorithms, claims).await?;
         let (bucket, key) = (input.bucket, input.key);
-        let new = NewObject {
-            bucket: bucket.clone(),
-            key: key.clone(),
-            size: received.piece.length,
-            etag: hex(&received.md5),
-            record: ObjectRecord {
-                attributes,
-                checksums: received.checksums,
-                pieces: vec![received.piece],
-                ..ObjectRecord::default()
-            },
-            event_name: "ObjectCreated:Put".to_owned(),
-            upload: None,
-            bytes: Some(received.bytes),
-        };
+        let new = NewObject::received(bucket.clone(), key.clone(), attributes, received, "ObjectCreated:Put");
         let Committed { object, .. } = self.commit(new, conditions).await?;
         let sums = &object.record.checksums;
         Ok(PutObjectOutput {
@@ -203,9 +190,7 @@ impl LocalS3 {
 
     pub(crate) async fn delete_many(&self, input: DeleteObjectsInput) -> Result<DeleteObjectsOutput> {
         if input.delete.objects.is_empty() || input.delete.objects.len() > DELETED_MAX {
-            let message =
-                "The XML you provided was not well-formed or did not validate against our published schema";
-            return Err(Error::refused(S3ErrorCode::MalformedXML, message));
+            return Err(malformed());
         }
         let is_quiet = input.delete.quiet.unwrap_or(false);
         let wishes = input.delete.objects.into_iter().map(|object| Wish {

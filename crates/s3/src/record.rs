@@ -115,13 +115,7 @@ impl StoredObject {
     fn sum(&self, bucket: &str, key: &str, text: &str) -> i64 {
         let (size, modified) = (self.size.to_be_bytes(), self.modified_ms.to_be_bytes());
         let fields = [bucket, key, &self.etag, &self.sequencer, &self.event_name, text].map(str::as_bytes);
-        let mut bytes = Vec::with_capacity(text.len() + 256);
-        for field in fields.into_iter().chain([&size[..], &modified[..]]) {
-            // The length keeps `ab`+`c` apart from `a`+`bc`.
-            bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(field);
-        }
-        checksum(&bytes).cast_signed()
+        sum_of(fields.into_iter().chain([&size[..], &modified[..]]))
     }
 
     /// Writes the object's row, in place of an existing one.
@@ -144,6 +138,17 @@ impl StoredObject {
         ])?;
         Ok(())
     }
+}
+
+/// Returns the checksum of the fields of a row.
+pub(crate) fn sum_of<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> i64 {
+    let mut bytes = Vec::with_capacity(1_024);
+    for field in fields {
+        // The length keeps `ab`+`c` apart from `a`+`bc`.
+        bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(field);
+    }
+    checksum(&bytes).cast_signed()
 }
 
 /// Reads an object. Returns `None` if it does not exist.

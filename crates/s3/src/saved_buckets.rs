@@ -10,6 +10,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
+use crate::bucket_rules::Rules;
 use crate::error::Result;
 use crate::index::{Index, blocking};
 use crate::label::{seal, unseal};
@@ -31,29 +32,81 @@ pub(crate) fn path(root: &Path) -> PathBuf {
     root.join("blobs").join("buckets")
 }
 
+impl SavedBucket {
+    fn rules(&self, rules: Rules) -> Option<&str> {
+        let text = match rules {
+            Rules::Cors => &self.cors,
+            Rules::Notifications => &self.notifications,
+            Rules::Settings => &self.settings,
+        };
+        text.as_deref()
+    }
+
+    fn rules_mut(&mut self, rules: Rules) -> &mut Option<String> {
+        match rules {
+            Rules::Cors => &mut self.cors,
+            Rules::Notifications => &mut self.notifications,
+            Rules::Settings => &mut self.settings,
+        }
+    }
+}
+
+/// The buckets of an index.
+#[derive(Default)]
+pub(crate) struct Listed {
+    /// All buckets, without the rules that are damaged.
+    pub buckets: Vec<SavedBucket>,
+    /// Which rules of which buckets are not what was written.
+    pub damaged: Vec<(String, Rules)>,
+}
+
+impl Listed {
+    /// Returns the buckets, with the saved rules in the place of those that are damaged.
+    pub(crate) fn mended(mut self, saved: &[SavedBucket]) -> Vec<SavedBucket> {
+        for (name, rules) in &self.damaged {
+            let saved = saved.iter().find(|bucket| bucket.name == *name);
+            let text = saved.and_then(|bucket| bucket.rules(*rules)).map(str::to_owned);
+            if let Some(bucket) = self.buckets.iter_mut().find(|bucket| bucket.name == *name) {
+                *bucket.rules_mut(*rules) = text;
+            }
+        }
+        self.buckets
+    }
+}
+
 /// Reads the buckets of an index.
-pub(crate) fn of_index(connection: &Connection) -> Result<Vec<SavedBucket>> {
+pub(crate) fn of_index(connection: &Connection) -> Result<Listed> {
     // A backup may be of a folder that an older version used last.
-    let is_new = "SELECT 1 FROM pragma_table_info('buckets') WHERE name = 'settings'";
-    let settings = if connection.prepare(is_new)?.exists([])? { "settings" } else { "NULL" };
-    let sql = format!("SELECT name, created_ms, cors, notifications, {settings} FROM buckets ORDER BY name");
+    let mut is_known = connection.prepare("SELECT 1 FROM pragma_table_info('buckets') WHERE name = ?1")?;
+    let mut columns = vec!["name".to_owned(), "created_ms".to_owned()];
+    for rules in Rules::ALL {
+        for column in [rules.column().to_owned(), format!("{}_sum", rules.column())] {
+            columns.push(if is_known.exists([&column])? { column } else { "NULL".to_owned() });
+        }
+    }
+    let sql = format!("SELECT {} FROM buckets ORDER BY name", columns.join(", "));
     let mut statement = connection.prepare(&sql)?;
-    let buckets = statement.query_map([], |row| {
-        let (name, created_ms) = (row.get(0)?, row.get(1)?);
-        let (cors, notifications, settings) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok(SavedBucket { name, created_ms, cors, notifications, settings })
-    })?;
-    Ok(buckets.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query([])?;
+    let mut listed = Listed::default();
+    while let Some(row) = rows.next()? {
+        let (name, created_ms): (String, i64) = (row.get(0)?, row.get(1)?);
+        let mut bucket = SavedBucket { name, created_ms, cors: None, notifications: None, settings: None };
+        for (place, rules) in Rules::ALL.into_iter().enumerate() {
+            match rules.read(&bucket.name, row, 2 + 2 * place) {
+                Ok(text) => *bucket.rules_mut(rules) = text,
+                Err(_) => listed.damaged.push((bucket.name.clone(), rules)),
+            }
+        }
+        listed.buckets.push(bucket);
+    }
+    Ok(listed)
 }
 
 /// Writes a bucket into an index, in place of an existing one.
 pub(crate) fn insert(connection: &Connection, bucket: &SavedBucket) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO buckets (name, created_ms, cors, notifications, settings)
-        VALUES (?1, ?2, ?3, ?4, ?5)";
-    let SavedBucket { name, created_ms, cors, notifications, settings } = bucket;
-    let columns = params![name, created_ms, cors, notifications, settings];
-    connection.prepare_cached(sql)?.execute(columns)?;
-    Ok(())
+    let sql = "INSERT OR REPLACE INTO buckets (name, created_ms) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![bucket.name, bucket.created_ms])?;
+    Rules::ALL.into_iter().try_for_each(|rules| rules.write(connection, &bucket.name, bucket.rules(rules)))
 }
 
 /// Reads the file. Returns `None` if it does not exist or is damaged.
@@ -67,7 +120,10 @@ pub(crate) fn read(root: &Path) -> io::Result<Option<Vec<SavedBucket>>> {
 
 /// Writes the buckets of the index to the file, durably, unless it has them already.
 pub(crate) fn save(connection: &Connection, root: &Path) -> Result<()> {
-    let content = seal(&to_text(&of_index(connection)?));
+    let listed = of_index(connection)?;
+    // What is damaged in the index may still be whole here.
+    let saved = if listed.damaged.is_empty() { None } else { read(root)? };
+    let content = seal(&to_text(&listed.mended(&saved.unwrap_or_default())));
     let path = path(root);
     if std::fs::read(&path).is_ok_and(|there| there == content) {
         return Ok(());
@@ -85,7 +141,7 @@ pub(crate) fn save(connection: &Connection, root: &Path) -> Result<()> {
 /// change either.
 pub(crate) fn tell_differences(index: &Index, root: &Path) -> Result<()> {
     let Some(saved) = read(root)? else { return Ok(()) };
-    let known = index.read_now(of_index)?;
+    let known = index.read_now(of_index)?.buckets;
     let differs = |one: &[SavedBucket], other: &[SavedBucket]| -> Vec<String> {
         one.iter().filter(|bucket| !other.contains(bucket)).map(|bucket| bucket.name.clone()).collect()
     };

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// The migrations, in order. A database that has had the first n has `user_version` n.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY,
@@ -107,6 +107,15 @@ ALTER TABLE parts ADD COLUMN label TEXT;
 ALTER TABLE buckets ADD COLUMN settings TEXT;
 ",
     crate::outbox::RECEIVERS,
+    "
+-- Checksums of the columns with rules, each with the bucket's name. NULL without rules, and until the next start after
+-- an older version.
+ALTER TABLE buckets ADD COLUMN cors_sum INTEGER;
+ALTER TABLE buckets ADD COLUMN notifications_sum INTEGER;
+ALTER TABLE buckets ADD COLUMN settings_sum INTEGER;
+-- The last time by which lifecycles were applied, in milliseconds since 1970.
+CREATE TABLE clock (seen_ms INTEGER NOT NULL);
+",
 ];
 
 /// Returns the number of migrations that a database has had.

@@ -26,7 +26,7 @@ use crate::browser::{disarm, is_navigation};
 use crate::conditions::WriteConditions;
 use crate::copy::with_spaces;
 use crate::cors::{CrossOrigin, no_preflight};
-use crate::document::{Verdict, judged};
+use crate::document::{DocumentText, Verdict, judged};
 use crate::door::{Door, Refusal, door, query_names};
 use crate::guests::{denied, drop_odd_range};
 use crate::post_form::escaped;
@@ -50,6 +50,14 @@ macro_rules! operations {
             $(async fn $silent(&self, request: S3Request<$asked>) -> S3Result<S3Response<$nothing>> {
                 Ok(S3Response::with_status(self.$quiet(request.input).await?, StatusCode::NO_CONTENT))
             })*
+
+            async fn create_bucket(
+                &self,
+                request: S3Request<CreateBucketInput>,
+            ) -> S3Result<S3Response<CreateBucketOutput>> {
+                let document = DocumentText::take(&request.extensions);
+                Ok(S3Response::new(self.make_bucket(request.input, &document).await?))
+            }
 
             async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
                 let target = target_conditions(&request.headers)?;
@@ -140,8 +148,7 @@ macro_rules! operations {
                 &self,
                 request: S3Request<GetBucketVersioningInput>,
             ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-                self.require_bucket(&request.input.bucket).await?;
-                Ok(S3Response::new(GetBucketVersioningOutput::default()))
+                Ok(S3Response::new(self.versioning(request.input.bucket).await?))
             }
         }
     };
@@ -158,7 +165,6 @@ operations! { {
         -> GetBucketNotificationConfigurationOutput => get_notifications;
     put_bucket_notification_configuration(PutBucketNotificationConfigurationInput)
         -> PutBucketNotificationConfigurationOutput => put_notifications;
-    create_bucket(CreateBucketInput) -> CreateBucketOutput => make_bucket;
     list_buckets(ListBucketsInput) -> ListBucketsOutput => all_buckets;
     list_objects(ListObjectsInput) -> ListObjectsOutput => list_v1;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output => list_v2;
@@ -190,7 +196,7 @@ operations! { {
         -> GetBucketAccelerateConfigurationOutput => no_acceleration;
     get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput => owner_pays;
     get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
-        -> GetBucketOwnershipControlsOutput => owner_owns;
+        -> GetBucketOwnershipControlsOutput => ownership;
     get_object_lock_configuration(GetObjectLockConfigurationInput)
         -> GetObjectLockConfigurationOutput => no_lock;
     get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput => no_retention;
@@ -211,13 +217,17 @@ operations! { {
         -> ListBucketInventoryConfigurationsOutput => list_no_inventory;
     list_bucket_metrics_configurations(ListBucketMetricsConfigurationsInput)
         -> ListBucketMetricsConfigurationsOutput => list_no_metrics;
-
+    put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
+        -> PutBucketOwnershipControlsOutput => put_ownership;
+    put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput => put_versioning;
 } without content {
     abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput => abort;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput => delete_one;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput => delete_cors;
     delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput => delete_bucket_tags;
     delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput => delete_policy;
+    delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput)
+        -> DeleteBucketOwnershipControlsOutput => delete_ownership;
     delete_public_access_block(DeletePublicAccessBlockInput)
         -> DeletePublicAccessBlockOutput => delete_access_block;
     delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput => delete_lifecycle;

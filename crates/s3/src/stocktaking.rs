@@ -13,6 +13,7 @@ use crate::label::serial_of;
 use crate::multipart::PartContent;
 use crate::quarantine::Quarantine;
 use crate::record::{OBJECT_COLUMNS, ObjectRecord, Piece, StoredObject, from_text};
+use crate::saved_buckets;
 
 /// How many names a log line has.
 const NAMES_TOLD: usize = 10;
@@ -125,6 +126,9 @@ impl Stock {
             }
         }
         self.damaged.extend(missing_buckets(reader)?.into_iter().map(|name| format!("bucket {name}")));
+        let rules = saved_buckets::of_index(reader)?.damaged;
+        self.damaged
+            .extend(rules.into_iter().map(|(name, rules)| format!("{} of bucket {name}", rules.column())));
         let mut statement = reader.prepare("SELECT upload, number, record FROM parts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

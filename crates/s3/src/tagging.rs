@@ -40,16 +40,20 @@ pub(crate) fn parse_tags(header: Option<&str>) -> Result<Tags> {
 
 /// Parses the document with tags that a form may have.
 pub(crate) fn parse_tag_document(text: &str) -> Result<Tags> {
-    let malformed = || {
-        let message =
-            "The XML you provided was not well-formed or did not validate against our published schema";
-        Error::refused(S3ErrorCode::MalformedXML, message)
-    };
     let mut document = Deserializer::new(text.as_bytes());
     let tagging = Tagging::deserialize(&mut document).map_err(|_| malformed())?;
-    let tags = tagging.tag_set.into_iter();
-    let tags = tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
-    checked(tags.collect(), TAGS_MAX)
+    checked(pairs(tagging.tag_set), TAGS_MAX)
+}
+
+/// Returns the keys and values of tags.
+pub(crate) fn pairs(tags: Vec<Tag>) -> Tags {
+    tags.into_iter().map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect()
+}
+
+/// Refuses a document in AWS's words.
+pub(crate) fn malformed() -> Error {
+    let message = "The XML you provided was not well-formed or did not validate against our published schema";
+    Error::refused(S3ErrorCode::MalformedXML, message)
 }
 
 /// Refuses tags beyond S3's limits. `most` is how many there may be.
@@ -80,9 +84,7 @@ impl LocalS3 {
     }
 
     pub(crate) async fn put_tags(&self, input: PutObjectTaggingInput) -> Result<PutObjectTaggingOutput> {
-        let tags = input.tagging.tag_set.into_iter();
-        let tags = tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
-        let tags = checked(tags.collect(), TAGS_MAX)?;
+        let tags = checked(pairs(input.tagging.tag_set), TAGS_MAX)?;
         self.set_tags(input.bucket, input.key, tags).await?;
         Ok(PutObjectTaggingOutput { version_id: input.version_id })
     }

@@ -66,11 +66,6 @@ answered! {
         GetBucketAccelerateConfigurationOutput::default();
     owner_pays(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput:
         GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
-    owner_owns(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput: {
-        let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
-        let rules = vec![OwnershipControlsRule { object_ownership }];
-        GetBucketOwnershipControlsOutput { ownership_controls: Some(OwnershipControls { rules }) }
-    };
     list_no_analytics(ListBucketAnalyticsConfigurationsInput) -> ListBucketAnalyticsConfigurationsOutput:
         ListBucketAnalyticsConfigurationsOutput { is_truncated: Some(false), ..Default::default() };
     list_no_tiering(ListBucketIntelligentTieringConfigurationsInput)

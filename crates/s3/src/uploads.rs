@@ -4,7 +4,7 @@ use rusqlite::params;
 use s3s::S3ErrorCode;
 use s3s::dto::{
     Checksum, ChecksumAlgorithm, ChecksumType, CommonPrefix, ETag, GetObjectAttributesInput,
-    GetObjectAttributesOutput, GetObjectAttributesParts, ListMultipartUploadsInput,
+    GetObjectAttributesOutput, GetObjectAttributesParts, Initiator, ListMultipartUploadsInput,
     ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, ObjectAttributes,
     ObjectPart, Part, StorageClass,
 };
@@ -34,6 +34,12 @@ fn kind(record: &UploadRecord) -> Option<ChecksumType> {
 
 fn algorithm(record: &UploadRecord) -> Option<ChecksumAlgorithm> {
     record.is_named.then(|| ChecksumAlgorithm::from_static(record.algorithm.name()))
+}
+
+/// Returns who began all uploads: the owner, as there is nobody else.
+fn initiator() -> Initiator {
+    let owner = owner();
+    Initiator { display_name: owner.display_name, id: owner.id }
 }
 
 /// One row in the list of uploads.
@@ -81,6 +87,7 @@ impl LocalS3 {
             is_truncated: Some(is_truncated),
             next_part_number_marker: last.filter(|_| is_truncated),
             owner: Some(owner()),
+            initiator: Some(initiator()),
             checksum_algorithm: algorithm(&record),
             checksum_type: kind(&record),
             storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
@@ -118,8 +125,8 @@ impl LocalS3 {
                     key: Some(encoder.encode(upload.key)),
                     upload_id: Some(upload.id),
                     owner: Some(owner()),
+                    initiator: Some(initiator()),
                     storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
-                    ..MultipartUpload::default()
                 }),
             }
         }

@@ -13,6 +13,7 @@ use crate::judgement::{Claim, Lost, claim, compare, damage};
 use crate::label::serial_of;
 use crate::multipart::PartContent;
 use crate::record::{OBJECT_COLUMNS, StoredObject, from_text};
+use crate::saved_buckets;
 use crate::schema::migrate;
 use crate::stocktaking::missing_buckets;
 
@@ -100,6 +101,12 @@ impl OldIndex {
             damaged += 1;
             let detail = "the bucket has objects and no row; a repair takes it from `blobs/buckets`";
             report.add(Problem::DamagedRow, format!("bucket {name}"), detail);
+        }
+        if let Some(database) = self.database.as_ref().filter(|_| self.is_trusted) {
+            for (name, rules) in saved_buckets::of_index(database)?.damaged {
+                let detail = "the rules are not what was written; a repair takes them from `blobs/buckets`";
+                report.add(Problem::DamagedRow, format!("{} of bucket {name}", rules.column()), detail);
+            }
         }
         for name in self.damaged_parts()? {
             damaged += 1;

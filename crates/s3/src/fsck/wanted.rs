@@ -33,7 +33,7 @@ pub(super) struct Wanted {
 }
 
 /// Tables that are copied as they are, with their columns.
-const COPIED: [(&str, &str); 3] = [
+const COPIED: [(&str, &str); 4] = [
     ("triggers", "id, bucket, prefix, suffix, function, events"),
     (
         "outbox",
@@ -41,6 +41,7 @@ const COPIED: [(&str, &str); 3] = [
          next_attempt_ms, dead, created_ms, away",
     ),
     ("notified", "sequencer, function"),
+    ("clock", "seen_ms"),
 ];
 
 /// Returns the data folder that the newest label names.
@@ -110,7 +111,13 @@ impl Wanted {
     }
 
     /// Takes the objects and parts of a trusted index whose bytes are there.
-    pub(super) fn take_rows(&mut self, old: &OldIndex, report: &mut FsckReport) -> Result<()> {
+    /// `saved` are the buckets as their file lists them.
+    pub(super) fn take_rows(
+        &mut self,
+        old: &OldIndex,
+        saved: &[SavedBucket],
+        report: &mut FsckReport,
+    ) -> Result<()> {
         for name in label_names(&self.blobs)? {
             self.serial = self.serial.max(serial_of(&name).unwrap_or(0));
         }
@@ -125,7 +132,7 @@ impl Wanted {
             object.write(&self.database, &bucket, &key)
         })?;
         let Some(database) = &old.database else { return Ok(()) };
-        self.take_buckets(saved_buckets::of_index(database)?)?;
+        self.take_buckets(saved_buckets::of_index(database)?.mended(saved))?;
         self.copy(database, "uploads", "id, bucket, key, created_ms, record, completed")?;
         for (table, columns) in COPIED {
             self.copy(database, table, columns)?;
@@ -341,7 +348,7 @@ impl Wanted {
         let Some(database) = &old.database else { return Ok(()) };
         // What cannot be read is left out: labels have the objects, and the events are found again at the start.
         if let Ok(buckets) = saved_buckets::of_index(database) {
-            self.take_buckets(buckets)?;
+            self.take_buckets(buckets.buckets)?;
         }
         for (table, columns) in COPIED {
             if self.copy(database, table, columns).is_err() {

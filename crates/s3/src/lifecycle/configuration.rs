@@ -19,6 +19,7 @@ use crate::LocalS3;
 use crate::blobs::unique_id;
 use crate::error::{Error, Result};
 use crate::get::timestamp;
+use crate::tagging::malformed;
 
 /// S3's limits.
 const RULES_MAX: usize = 1_000;
@@ -26,11 +27,6 @@ const ID_MAX_BYTES: usize = 255;
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::refused(S3ErrorCode::InvalidArgument, message)
-}
-
-fn malformed() -> Error {
-    let message = "The XML you provided was not well-formed or did not validate against our published schema";
-    Error::refused(S3ErrorCode::MalformedXML, message)
 }
 
 fn positive(days: i32, action: &str) -> Result<i32> {

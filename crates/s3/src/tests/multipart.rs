@@ -250,3 +250,22 @@ async fn part_pages_have_no_gap_or_overlap() {
     }
     assert_eq!(told, [vec![2, 4], vec![5, 7], vec![9]]);
 }
+
+#[tokio::test]
+async fn lists_tell_who_began_an_upload() {
+    let fixture = fixture().await;
+    let id = fixture.begin("k").await;
+    let owner = crate::list::owner().id;
+    let all = ListMultipartUploadsInput { bucket: BUCKET.to_owned(), ..Default::default() };
+    let upload = fixture.s3.uploads(all).await.unwrap().uploads.unwrap().remove(0);
+    assert_eq!(upload.initiator.unwrap().id, owner);
+    assert_eq!(upload.owner.unwrap().id, owner);
+    let parts = ListPartsInput {
+        bucket: BUCKET.to_owned(),
+        key: "k".to_owned(),
+        upload_id: id,
+        ..Default::default()
+    };
+    let parts = fixture.s3.upload_parts(parts).await.unwrap();
+    assert_eq!((parts.initiator.unwrap().id, parts.owner.unwrap().id), (owner.clone(), owner));
+}

@@ -1,10 +1,12 @@
 //! Tests of what is set about buckets: lifecycles remove what is due and nothing else, and settings outlive the index.
 
 use s3s::dto::{
-    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, GetBucketPolicyInput,
-    LifecycleExpiration, LifecycleRule, LifecycleRuleFilter, PutBucketLifecycleConfigurationInput,
-    PutBucketPolicyInput, Tag,
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, DeletePublicAccessBlockInput,
+    ExpirationStatus, GetBucketPolicyInput, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter,
+    PutBucketLifecycleConfigurationInput, PutBucketPolicyInput, Tag,
 };
+
+use std::time::Duration;
 
 use super::*;
 use crate::index::now_ms;
@@ -41,7 +43,14 @@ impl Fixture {
         self.s3.put_lifecycle(input).await.unwrap();
     }
 
+    /// Removes the public-access block that every new bucket has.
+    async fn unblock(&self) {
+        let input = DeletePublicAccessBlockInput { bucket: BUCKET.to_owned(), ..Default::default() };
+        self.s3.delete_access_block(input).await.unwrap();
+    }
+
     async fn set_policy(&self) {
+        self.unblock().await;
         let mut input = PutBucketPolicyInput::builder();
         input.set_bucket(BUCKET.to_owned());
         input.set_policy(POLICY.to_owned());
@@ -180,4 +189,101 @@ async fn removed_bucket_takes_its_settings_along() {
         .unwrap();
     fixture.s3.ensure_bucket(BUCKET).await.unwrap();
     assert!(!fixture.s3.is_open(BUCKET));
+}
+
+#[tokio::test]
+async fn new_bucket_is_blocked_until_its_owner_says_otherwise() {
+    let fixture = fixture().await;
+    let put = async || {
+        let mut input = PutBucketPolicyInput::builder();
+        input.set_bucket(BUCKET.to_owned());
+        input.set_policy(POLICY.to_owned());
+        code(fixture.s3.put_policy(input.build().unwrap()).await)
+    };
+    assert_eq!(put().await, "AccessDenied");
+    fixture.s3.ensure_bucket(BUCKET).await.unwrap();
+    fixture.unblock().await;
+    assert_eq!(put().await, "success");
+    fixture.s3.ensure_bucket(BUCKET).await.unwrap();
+    assert_eq!(put().await, "success", "a bucket that exists stays as it is");
+}
+
+/// One flipped bit in a text of the index.
+fn flip(folder: &Path, column: &str, from: &str, to: &str) {
+    let index = rusqlite::Connection::open(folder.join("index.db")).unwrap();
+    let sql = format!("UPDATE buckets SET {column} = REPLACE({column}, ?1, ?2)");
+    assert_eq!(index.execute(&sql, [from, to]).unwrap(), 1);
+    let text: String =
+        index.query_row(&format!("SELECT {column} FROM buckets"), [], |row| row.get(0)).unwrap();
+    assert!(text.contains(to), "{text}");
+}
+
+#[tokio::test]
+async fn changed_rules_have_no_effect_until_they_are_repaired() {
+    let fixture = fixture().await;
+    fixture.put("shut/a", "x").await;
+    fixture.set_policy().await;
+    fixture.set_lifecycle(vec![rule(under("tmp/"), 9)]).await;
+    let Fixture { s3, folder } = fixture;
+    let before = s3.settings(BUCKET.to_owned()).await.unwrap();
+    s3.close().await.unwrap();
+    drop(s3);
+    // Readable rules all the same, which would open other keys.
+    flip(folder.path(), "settings", "\"prefix\":\"open/\"", "\"prefix\":\"shut/\"");
+    let s3 = open(folder.path());
+    assert!(!s3.is_open(BUCKET));
+    assert!(s3.settings(BUCKET.to_owned()).await.is_err());
+    assert_eq!(s3.apply_lifecycles_at(now_ms() + 99 * DAY_MS).await.unwrap(), (0, 0));
+    s3.close().await.unwrap();
+    drop(s3);
+    let options = crate::FsckOptions { repair: true, verify: false };
+    let found = crate::fsck(folder.path(), options).unwrap();
+    assert_eq!(found.count(crate::Problem::DamagedRow), 1, "{found:?}");
+    let s3 = open(folder.path());
+    assert_eq!(s3.settings(BUCKET.to_owned()).await.unwrap(), before);
+    assert!(s3.is_open(BUCKET));
+}
+
+#[tokio::test]
+async fn rules_of_an_older_version_get_checksums_at_the_start() {
+    let fixture = fixture().await;
+    fixture.set_lifecycle(vec![rule(under("tmp/"), 9)]).await;
+    let Fixture { s3, folder } = fixture;
+    s3.close().await.unwrap();
+    drop(s3);
+    let index = rusqlite::Connection::open(folder.path().join("index.db")).unwrap();
+    index.execute("UPDATE buckets SET settings_sum = NULL", []).unwrap();
+    drop(index);
+    let s3 = open(folder.path());
+    assert!(s3.settings(BUCKET.to_owned()).await.unwrap().lifecycle.is_some());
+    s3.close().await.unwrap();
+    drop(s3);
+    flip(folder.path(), "settings", "tmp/", "tmq/");
+    assert!(open(folder.path()).settings(BUCKET.to_owned()).await.is_err());
+}
+
+#[tokio::test]
+async fn clock_far_ahead_counts_once_it_has_gone_evenly() {
+    let fixture = fixture().await;
+    let (zero, hour) = (Duration::ZERO, Duration::from_secs(3_600));
+    let trusts = async |now, even| fixture.s3.trusts_clock_at(now, even).await.unwrap();
+    let now = now_ms();
+    assert!(trusts(now, zero).await, "an empty folder has nothing to lose");
+    fixture.put("a", "x").await;
+    assert!(trusts(now + DAY_MS, zero).await, "a day is no leap");
+    let far = now + 400 * DAY_MS;
+    assert!(!trusts(far, zero).await && !trusts(far, hour / 2).await);
+    assert!(!trusts(far, zero).await, "what is not believed is not noted");
+    assert!(trusts(now + DAY_MS, zero).await, "the clock was set right");
+    assert!(trusts(far, hour).await);
+    assert!(trusts(far, zero).await);
+    assert!(trusts(now, zero).await, "a clock that is set back deletes nothing too early");
+}
+
+#[tokio::test]
+async fn folder_that_never_knew_the_time_waits() {
+    let fixture = fixture().await;
+    fixture.put("a", "x").await;
+    assert!(!fixture.s3.trusts_clock(Duration::ZERO).await.unwrap());
+    assert!(fixture.s3.trusts_clock(Duration::from_secs(3_600)).await.unwrap());
 }

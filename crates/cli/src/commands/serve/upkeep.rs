@@ -1,5 +1,5 @@
 //! Keeps the data folder in order while the server runs: gives labels to objects of an older version, and sweeps out once
-//! an hour what was kept long enough. A clock that jumps makes it wait for the next hour.
+//! an hour what was kept long enough. A clock that jumps, or that is far ahead at the start, makes it wait.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,17 +25,44 @@ pub(super) async fn keep_in_order(s3: LocalS3, engine: Engine) {
             );
         }
     }
-    apply_lifecycles(&s3).await;
+    if trusts_clock(&s3, Duration::ZERO).await {
+        apply_lifecycles(&s3).await;
+    }
     let mut pause = FIRST_PAUSE;
+    let mut even = Duration::ZERO;
     loop {
         let (began, clock) = (Instant::now(), SystemTime::now());
         tokio::time::sleep(pause).await;
         pause = PAUSE;
-        if has_jumped(SystemTime::now().duration_since(clock).unwrap_or_default(), began.elapsed()) {
+        let passed = began.elapsed();
+        if has_jumped(SystemTime::now().duration_since(clock).unwrap_or_default(), passed) {
             tracing::warn!("the clock has jumped forward: deleting nothing for an hour");
+            even = Duration::ZERO;
             continue;
         }
-        sweep(&s3, &engine).await;
+        even = even.saturating_add(passed);
+        if trusts_clock(&s3, even).await {
+            sweep(&s3, &engine).await;
+        }
+    }
+}
+
+/// Whether what is old by the clock may be deleted. `even` is how long the clock has gone as time does.
+async fn trusts_clock(s3: &LocalS3, even: Duration) -> bool {
+    match s3.trusts_clock(even).await {
+        Ok(true) => true,
+        Ok(false) => {
+            tracing::warn!(
+                "the clock is far ahead of the last time that this data folder knows: deleting nothing until the \
+                 server has run for an hour"
+            );
+            false
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "cannot tell whether the clock is right; trying again in an hour");
+            false
+        }
     }
 }
 
