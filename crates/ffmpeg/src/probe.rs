@@ -4,7 +4,9 @@
 //! the given one.
 
 mod cadence;
+mod frames;
 pub(crate) mod header;
+mod matroska;
 pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
@@ -31,7 +33,8 @@ const LONGEST_SIDE: u32 = 8192;
 /// Measures `file` from its header and all of its packets.
 ///
 /// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet. Runs
-/// ffprobe once, and a second time for PQ video, each time for at most ten minutes. Memory use stays small
+/// ffprobe once, again to look at some frames if there is more than one key frame or the field order is in doubt,
+/// and again for PQ video, each time for at most ten minutes. Memory use stays small
 /// however long the file is.
 ///
 /// # Errors
@@ -57,6 +60,12 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         }
         refuse_missing_frames(file, &header, &packets, video)?;
         video.timecode = header.timecode();
+        if let Some(stream) = header.streams.iter().find(|stream| stream.index == video.stream_index) {
+            frames::look(tools, file, stream, video, cancel).await?;
+        }
+        if header.format.format_name.contains("matroska") {
+            matroska::crop(file, &header, video);
+        }
         if video.colour.dynamic_range() == DynamicRange::Pq {
             video.colour.static_hdr = static_hdr::read(tools, file, video.stream_index, cancel).await?;
         }
