@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,25 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> StandIns:
     """Small synthetic files, one for each kind of real file, each made once per run."""
     return StandIns(shared_folder(tmp_path_factory, "stand-ins"))
+
+
+@pytest.fixture
+def disturbed_ffmpeg(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Makes a stand-in for ffmpeg that replaces some words in its arguments: a planted fault."""
+
+    def make(old: str, new: str) -> Path:
+        program = tmp_path / "ffmpeg"
+        script = f"""#!/bin/bash
+args=()
+old={shlex.quote(old)}
+for arg in "$@"; do args+=("${{arg//"$old"/{shlex.quote(new)}}}"); done
+exec {shutil.which("ffmpeg")} "${{args[@]}}"
+"""
+        program.write_text(script)
+        program.chmod(0o755)
+        return program
+
+    return make
 
 
 def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:

@@ -298,10 +298,10 @@ fn input(inputs: &[PathBuf], index: u32) -> &Path {
 }
 
 /// Keeps the filter graph when the frame size changes within the stream. By default ffmpeg would rebuild the
-/// graph, which would restart frame counting; the scale filter takes frames of any size. Interlaced video
-/// never changes size, and the deinterlacer could not handle it.
+/// graph, which would restart frame counting; the scale filter takes frames of any size. The deinterlacer does
+/// not, so interlaced video keeps its graph only if a scale filter comes first.
 fn keep_going_over_size_changes(args: &mut Args, source: &SourceVideo) {
-    if source.deinterlace == abanico_media::FieldOrder::Progressive {
+    if source.deinterlace == abanico_media::FieldOrder::Progressive || source.changes_shape {
         args.all(["-reinit_filter", "0"]);
     }
 }

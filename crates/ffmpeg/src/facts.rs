@@ -6,7 +6,7 @@ pub(crate) mod boxes;
 
 use std::path::Path;
 
-use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
+use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Rational, Size};
 use tokio_util::sync::CancellationToken;
 
 use self::boxes::Layout;
@@ -44,6 +44,8 @@ pub struct VideoFacts {
     pub sample_aspect: Rational,
     /// Field order.
     pub fields: FieldOrder,
+    /// Colour description.
+    pub colour: Colour,
     /// Number of shown frames.
     pub frames: u64,
     /// Frame rate by the mean distance of all frames, exact and not rounded to a customary rate. For a single
@@ -132,6 +134,7 @@ fn video_facts(stream: &Stream, packets: &Packets) -> Option<VideoFacts> {
         pixel_format: track.pixel_format,
         size: track.size,
         sample_aspect: track.sample_aspect,
+        colour: track.colour,
     })
 }
 

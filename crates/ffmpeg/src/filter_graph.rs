@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use abanico_media::{ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
+use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Shape, Size, Window};
 use abanico_plan::{
     FrameCapture, FrameRun, NoiseReducer, Pass, Picture, RateBranch, Sampling, ScaleSource, SourceVideo,
     ToneMap, VideoEncode, VideoRendition,
@@ -34,7 +34,8 @@ pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String 
     }
     let mut next_input = clips;
     for (branch, rendition) in encode.encoded().filter(|(_, rendition)| !rendition.overlays.is_empty()) {
-        let drawing = Drawing { rate: branch.rate, rendition, captions, first_input: next_input };
+        let matrix = scale_matrix(branch.colour.as_ref());
+        let drawing = Drawing { rate: branch.rate, matrix, rendition, captions, first_input: next_input };
         next_input += overlay_images(&rendition.overlays).count();
         chains.extend(drawing.chains(&finished(rendition)));
     }
@@ -103,10 +104,13 @@ fn clip_chains(
     }
 }
 
-/// Returns the filters that run once for all renditions: time stamps, deinterlacing and rotation. With
-/// `in_fields`, an interlaced source yields one frame per field.
+/// Returns the filters that run once for all renditions: time stamps, one shape for all frames, deinterlacing, the part
+/// that is shown, and rotation. With `in_fields`, an interlaced source yields one frame per field.
 fn prepared(source: &SourceVideo, number: usize, in_fields: bool) -> String {
     let mut filters = vec![format!("setpts={}", moved_to_zero(source.start))];
+    if source.changes_shape {
+        filters.push(fitted(source));
+    }
     match source.deinterlace {
         FieldOrder::Progressive => {}
         order => {
@@ -115,8 +119,30 @@ fn prepared(source: &SourceVideo, number: usize, in_fields: bool) -> String {
             filters.push(format!("bwdif=mode={mode}:parity={parity}:deint=all"));
         }
     }
+    if let Some(Window { x, y, .. }) = source.window {
+        filters.push(format!("crop={}:{}:{x}:{y}:exact=1", source.size.width, source.size.height));
+    }
     filters.extend(turned(source.orientation).iter().map(|filter| (*filter).to_owned()));
     format!("[{number}:{}]{}", source.stream_index, filters.join(","))
+}
+
+/// Returns the filters that fit frames of any shape into the first frame's, with bars. The scale filter evaluates its
+/// expressions again whenever the frames change. A difference of one percent is rounding, and gets no bars.
+fn fitted(source: &SourceVideo) -> String {
+    let own = Shape { size: source.size, sample_aspect: source.sample_aspect };
+    let first = source.window.map_or(own, |window| window.stored);
+    let (aspect, Size { width, height }) = (first.display_aspect(), first.size);
+    let wider = format!("dar*{}/{}", aspect.den(), aspect.num());
+    let side = |length: u32, share: &str| {
+        format!("'if(between({wider},0.99,1.01),{length},max(2,2*round({length}*min(1,{share})/2)))'")
+    };
+    // Lines of two fields must not be mixed.
+    let by_field = if source.deinterlace == FieldOrder::Progressive { "" } else { ":interl=1" };
+    format!(
+        "scale=w={}:h={}:flags=bicubic{by_field}:eval=frame,pad={width}:{height}:(ow-iw)/2:(oh-ih)/2:black:eval=frame",
+        side(width, &wider),
+        side(height, &format!("1/({wider})"))
+    )
 }
 
 /// Returns the graph from the decoded video to the images of a frame capture, labelled `[images]`.
@@ -130,11 +156,12 @@ pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
         let map = (clip.tone_map == ToneMap::Hable).then(|| tone_mapped(clip, largest));
         let map = map.map(|map| format!(",{map}")).unwrap_or_default();
         let Size { width, height } = picture.size;
-        // JPEG needs full range.
+        // JPEG needs full range and the matrix of BT.601.
         format!(
-            "{}{map},{head}{}scale={width}:{height}:flags=bicubic:out_range=pc,format=yuvj420p,{}setsar=1",
+            "{}{map},{head}{}scale={width}:{height}:flags=bicubic{}:out_range=pc,format=yuvj420p,{}setsar=1",
             prepared(clip, number, false),
             cropped(picture, clip),
+            converted(decoded_matrix(clip, false), Some("smpte170m")),
             framed(picture, capture.frame)
         )
     };
@@ -144,7 +171,10 @@ pub(crate) fn capture_graph(capture: &FrameCapture) -> String {
     let mut chains = Vec::new();
     let mut parts = String::new();
     for (number, frames) in frames.iter().enumerate() {
-        chains.push(format!("{}[c{number}]", of_clip(number, &format!("{},", timed(*rate, *frames)))));
+        chains.push(format!(
+            "{}[c{number}]",
+            of_clip(number, &format!("{},", timed(*rate, *frames, capture.clips[number].is_uneven)))
+        ));
         parts.push_str(&format!("[c{number}]"));
     }
     chains.push(format!("{parts}concat=n={}:v=1:a=0,{select}[images]", frames.len()));
@@ -186,20 +216,24 @@ fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
 }
 
 /// Returns the filters that give each tick the frame nearest in time (filling gaps and thinning bursts) and make
-/// the number of frames exact.
-fn timed(rate: FrameRate, frames: u64) -> String {
+/// the number of frames exact. `pass` keeps the last frame if it comes late; it would be lost otherwise. If frames come
+/// at uneven times, it may also be too early and too short to be kept, so it stays for the length of a tick.
+fn timed(rate: FrameRate, frames: u64, is_uneven: bool) -> String {
+    let tick = rate.frame_duration().decimal();
+    let stays = if is_uneven { format!("tpad=stop_duration={tick}:stop_mode=clone,") } else { String::new() };
     format!(
-        "fps=fps={rate}:start_time=0:round=near,tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={frames}"
+        "{stays}fps=fps={rate}:start_time=0:round=near:eof_action=pass,\
+         tpad=stop={REPEATED_AT_END}:stop_mode=clone,trim=end_frame={frames}"
     )
 }
 
 /// Returns the filters that select the frames of a chunk, counted from the chunk's own zero. They shift time so
 /// that no frames are repeated before the chunk's first frame, and drop the lead frames, which only fill the
 /// memory of other filters.
-fn of_run(run: FrameRun, rate: FrameRate, frames: u64) -> String {
+fn of_run(run: FrameRun, rate: FrameRate, frames: u64, is_uneven: bool) -> String {
     let begins = ExactTime::of_frames(run.first - run.lead, rate);
     let (lead, end) = (run.lead, run.lead + frames);
-    let moved = format!("setpts={},{}", moved_to_zero(begins), timed(rate, end));
+    let moved = format!("setpts={},{}", moved_to_zero(begins), timed(rate, end, is_uneven));
     if lead == 0 { moved } else { format!("{moved},trim=start_frame={lead},setpts=PTS-{lead}") }
 }
 
@@ -235,9 +269,12 @@ fn branch_chains(
     let heads: Vec<String> = roots.iter().map(|root| labels.name("s", root.index)).collect();
     let map = map.map(|map| format!(",{map}")).unwrap_or_default();
     let frames = branch.clip_frames[number];
-    let timed =
-        if branch.from_fields { timed(twice(branch.rate), 2 * frames) } else { timed(branch.rate, frames) };
-    let timed = branch.run.map_or(timed, |run| of_run(run, branch.rate, frames));
+    let (rate, pictures) =
+        if branch.from_fields { (twice(branch.rate), 2 * frames) } else { (branch.rate, frames) };
+    let timed = branch.run.map_or_else(
+        || timed(rate, pictures, clip.is_uneven),
+        |run| of_run(run, branch.rate, frames, clip.is_uneven),
+    );
     chains.push(format!("{from}{timed}{map}{}", fan_out(&heads)));
     for rendition in &branch.renditions {
         scaled(chains, (clip, number, labels), branch, rendition);
@@ -259,21 +296,20 @@ fn scaled(
     heads.extend(children.map(|child| labels.name("s", child.index)));
     let picture = &rendition.pictures[number];
     let Size { width, height } = picture.size;
-    // RGB has no matrix to keep; YUV keeps its own. Full range becomes limited range, which every player
-    // expects.
-    let is_rgb = ["rgb", "bgr", "gbr", "pal", "argb", "abgr", "0rgb", "0bgr"]
-        .iter()
-        .any(|rgb| clip.pixel_format.starts_with(rgb));
-    let matrix = if is_rgb { ":out_color_matrix=bt709" } else { "" };
-    // A rendition that is scaled from another one is already cropped.
-    let crop =
-        if rendition.scale_from == ScaleSource::Source { cropped(picture, clip) } else { String::new() };
+    // A rendition that is scaled from another one is already cropped, and its colours are already converted. Full
+    // range becomes limited range, which every player expects.
+    let is_first = rendition.scale_from == ScaleSource::Source;
+    let crop = if is_first { cropped(picture, clip) } else { String::new() };
+    let written = scale_matrix(branch.colour.as_ref());
+    let read = if is_first { decoded_matrix(clip, branch.keeps_range) } else { written };
     let sampled = sampled(branch, rendition);
     chains.push(format!(
-        "{}{sampled}{crop}scale={width}:{height}:flags={}:out_range=tv{matrix},format={}{}",
+        "{}{sampled}{crop}scale={width}:{height}:flags={}{}:out_range=tv,format={}{}{}",
         labels.name("s", rendition.index),
         scaler(picture, clip),
+        converted(read, written),
         branch_format(branch),
+        described(branch.colour.as_ref()),
         fan_out(&heads)
     ));
     if rendition.only_scaled {
@@ -291,6 +327,49 @@ fn scaled(
         interlaced(rendition, clip),
         if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }
     ));
+}
+
+/// Returns the matrix of a clip's frames before they are scaled, in the scale filter's words.
+fn decoded_matrix(clip: &SourceVideo, keeps_range: bool) -> Option<&'static str> {
+    if clip.tone_map == ToneMap::Hable && !keeps_range {
+        return Some("bt709");
+    }
+    scale_matrix(Some(&clip.colour))
+}
+
+/// Returns the scale filter's name of a matrix; `None` for one that it does not know. It leaves such frames as they
+/// are.
+fn scale_matrix(colour: Option<&Colour>) -> Option<&'static str> {
+    match colour?.matrix.as_deref()? {
+        "bt709" => Some("bt709"),
+        // The same coefficients.
+        "smpte170m" | "bt470bg" => Some("smpte170m"),
+        "bt2020nc" => Some("bt2020"),
+        "fcc" => Some("fcc"),
+        "smpte240m" => Some("smpte240m"),
+        _ => None,
+    }
+}
+
+/// Returns the scale filter's options that convert one matrix to another. Both are always named: the filter takes a
+/// frame that does not say which it has for BT.601, and it does not note the matrix that it has converted to.
+fn converted(from: Option<&str>, to: Option<&str>) -> String {
+    from.zip(to)
+        .map(|(from, to)| format!(":in_color_matrix={from}:out_color_matrix={to}"))
+        .unwrap_or_default()
+}
+
+/// Returns the filter that describes the colours of frames. The encoder copies the description into the stream.
+fn described(colour: Option<&Colour>) -> String {
+    let told = |option: &str, name: &Option<String>| {
+        name.as_ref().map(|name| format!(":{option}={name}")).unwrap_or_default()
+    };
+    let of = |colour: &Colour| {
+        let (primaries, transfer) =
+            (told("color_primaries", &colour.primaries), told("color_trc", &colour.transfer));
+        format!(",setparams=range=tv{primaries}{transfer}{}", told("colorspace", &colour.matrix))
+    };
+    colour.map(of).unwrap_or_default()
 }
 
 /// Returns the filters that select the frames of a sample and close the gaps between them.

@@ -4,20 +4,20 @@
 
 use std::path::{Path, PathBuf};
 
-use abanico_media::{ExactTime, FrameRate, Rational, Size};
+use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{ColourCorrection, InsertedImage, Overlay, TimecodeStamp, VideoRendition};
 
 use crate::graph_text::escaped;
 
 /// Distance between a timecode and the frame's edge: a twentieth of the frame's height.
 const MARGIN: &str = "h/20";
-/// Frame height from which colours default to BT.709, in lines.
-const HD_LINES: u32 = 720;
 
 /// Everything needed to draw over one rendition.
 pub(crate) struct Drawing<'a> {
     /// Frames per second.
     pub rate: FrameRate,
+    /// Matrix of the rendition's frames in the scale filter's words; `None` if unknown.
+    pub matrix: Option<&'a str>,
     /// The rendition to draw over.
     pub rendition: &'a VideoRendition,
     /// Caption scripts, by the index that overlays refer to.
@@ -70,8 +70,7 @@ impl Drawing<'_> {
         let side = |pixels: Option<u32>, own: &str, factor: Option<Rational>| {
             pixels.map_or_else(|| scaled(own, factor), |pixels| pixels.to_string())
         };
-        let Size { height, .. } = self.rendition.frame;
-        let matrix = if height >= HD_LINES { "bt709" } else { "bt601" };
+        let matrix = self.matrix.unwrap_or("bt709");
         let mut filters = vec!["format=rgba".to_owned()];
         if image.opacity_percent < 100 {
             filters.push(format!("colorchannelmixer=aa={}", hundredths(image.opacity_percent)));

@@ -5,8 +5,10 @@
 
 mod cadence;
 mod first_frame;
+mod frames;
 pub(crate) mod header;
 mod magic;
+mod matroska;
 pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
@@ -33,8 +35,9 @@ const LONGEST_SIDE: u32 = 8192;
 /// Measures `file` from its header and all of its packets.
 ///
 /// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet, or before the
-/// first frame that a decoder shows if the video does not begin with a key packet. Runs ffprobe once, a second time for
-/// PQ video, and two more times for video that does not begin with a key packet, each time for at most ten minutes. Memory use stays small
+/// first frame that a decoder shows if the video does not begin with a key packet. Runs ffprobe once, again to look at
+/// some frames if there is more than one key frame or the field order is in doubt, again for PQ video, and two more
+/// times for video that does not begin with a key packet, each time for at most ten minutes. Memory use stays small
 /// however long the file is.
 ///
 /// # Errors
@@ -66,6 +69,12 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         }
         refuse_missing_frames(file, &header, &packets, video)?;
         video.timecode = header.timecode();
+        if let Some(stream) = header.streams.iter().find(|stream| stream.index == video.stream_index) {
+            frames::look(tools, file, stream, video, cancel).await?;
+        }
+        if header.format.format_name.contains("matroska") {
+            matroska::crop(file, &header, video);
+        }
         if video.colour.dynamic_range() == DynamicRange::Pq {
             video.colour.static_hdr = static_hdr::read(tools, file, video.stream_index, cancel).await?;
         }

@@ -49,7 +49,7 @@ impl Tools {
         Self { ffmpeg, ffprobe, launcher: Arc::new(|program, _| Command::new(program)) }
     }
 
-    /// Starts ffprobe through `launcher` from now on, for example one that enters a sandbox first.
+    /// Starts programs that look at files through `launcher` from now on, for example one that enters a sandbox first.
     #[must_use]
     pub fn with_launcher(mut self, launcher: Launcher) -> Self {
         self.launcher = launcher;
@@ -70,6 +70,11 @@ impl Tools {
     /// adds the arguments and starts it as a tool of [`abanico_process`].
     pub fn ffprobe_command(&self, readable: &[&Path]) -> Command {
         (self.launcher)(&self.ffprobe, readable)
+    }
+
+    /// Returns a command for ffmpeg that only looks at files, as [`Tools::ffprobe_command`] does.
+    pub(crate) fn ffmpeg_command(&self, readable: &[&Path]) -> Command {
+        (self.launcher)(&self.ffmpeg, readable)
     }
 
     /// Returns a command that asks ffmpeg about itself; it reads no files.

@@ -1,6 +1,8 @@
 //! `MediaInfo`, the result of the probe stage: the facts about an input that planning needs. Where a file's
 //! header contradicts its packets, the packets win.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Colour, ExactTime, FrameRate, Orientation, Rational, Size};
@@ -48,6 +50,50 @@ pub enum FieldOrder {
     BottomFirst,
 }
 
+/// Size and shape of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Shape {
+    /// Stored size.
+    pub size: Size,
+    /// Sample aspect ratio, width over height.
+    pub sample_aspect: Rational,
+}
+
+impl Shape {
+    /// Returns width over height on a screen with square pixels.
+    pub fn display_aspect(self) -> Rational {
+        self.size.aspect() * self.sample_aspect
+    }
+
+    /// Returns whether frames of both shapes fill the same screen, but for one percent: rounded sides are no change.
+    pub fn looks_like(self, other: Self) -> bool {
+        let off = (self.display_aspect() / other.display_aspect() - Rational::ONE).abs();
+        off <= Rational::new(1, 100)
+    }
+}
+
+impl fmt::Display for Shape {
+    /// Writes `720x576`, and the aspect ratio of a sample if it is not square: `720x576 (16:15)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let aspect = self.sample_aspect;
+        match aspect == Rational::ONE {
+            true => write!(f, "{}", self.size),
+            false => write!(f, "{} ({}:{})", self.size, aspect.num(), aspect.den()),
+        }
+    }
+}
+
+/// The part of stored frames that is shown, where the container crops them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Window {
+    /// Stored size, and the sample aspect ratio that decoded frames have.
+    pub stored: Shape,
+    /// Pixels to the left of the part.
+    pub x: u32,
+    /// Pixels above the part.
+    pub y: u32,
+}
+
 /// The video track of an input.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct VideoTrack {
@@ -61,7 +107,7 @@ pub struct VideoTrack {
     pub pixel_format: String,
     /// Bits per sample.
     pub bit_depth: u8,
-    /// Stored size, before rotation and before the sample aspect ratio is applied.
+    /// Stored size of what is shown, before rotation and before the sample aspect ratio is applied.
     pub size: Size,
     /// Sample aspect ratio, width over height; 1 when the stream does not say.
     pub sample_aspect: Rational,
@@ -81,6 +127,12 @@ pub struct VideoTrack {
     pub field_order: FieldOrder,
     /// Colour description.
     pub colour: Colour,
+    /// Where the shown part lies in the stored frame; `None` if the whole frame is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Shapes of the stored frames, in the order in which they were seen in a sample; empty if all look like the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shapes: Vec<Shape>,
     /// Bit rate of the track's packets in bits per second, rounded.
     pub bit_rate_bps: u64,
     /// Timecode of the first frame, such as `01:00:00:00`, if the file has one.
@@ -133,6 +185,12 @@ impl EntryPoints {
 }
 
 impl VideoTrack {
+    /// Returns the shape of the stored frames at the start.
+    pub fn stored(&self) -> Shape {
+        let shown = Shape { size: self.size, sample_aspect: self.sample_aspect };
+        self.window.map_or(shown, |window| window.stored)
+    }
+
     /// Returns the time from the start of the first frame to the end of the last.
     pub fn duration(&self) -> ExactTime {
         self.end - self.start
@@ -204,6 +262,8 @@ mod tests {
             end: ExactTime::from_millis(3459),
             field_order: FieldOrder::Progressive,
             colour: Colour::default(),
+            window: None,
+            shapes: Vec::new(),
             bit_rate_bps: 1_000_000,
             timecode: None,
             entry_points: EntryPoints::default(),
@@ -245,6 +305,22 @@ mod tests {
         };
         assert_eq!(info.duration().millis(), 2059);
         assert_eq!(MediaInfo { video: None, audio: vec![], ..info }.duration(), ExactTime::ZERO);
+    }
+
+    #[test]
+    fn shapes_look_alike_but_for_one_percent() {
+        let shape = |width, height, num, den| Shape {
+            size: Size::new(width, height),
+            sample_aspect: Rational::new(num, den),
+        };
+        let wide = shape(1920, 1080, 1, 1);
+        assert!(wide.looks_like(shape(1280, 720, 1, 1)) && wide.looks_like(shape(720, 576, 64, 45)));
+        assert!(wide.looks_like(shape(1920, 1088, 1, 1)), "padded to whole blocks");
+        assert!(!wide.looks_like(shape(720, 576, 16, 15)) && !wide.looks_like(shape(1080, 1920, 1, 1)));
+        assert_eq!(
+            wide.to_string() + " " + &shape(720, 576, 16, 15).to_string(),
+            "1920x1080 720x576 (16:15)"
+        );
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl FrameRate {
             .map_or(self, Self)
     }
 
+    /// Returns all customary rates, from the lowest to the highest.
+    pub fn all_customary() -> impl Iterator<Item = Self> {
+        CUSTOMARY.iter().map(|&(num, den)| Self(Rational::new(num, den)))
+    }
+
     /// Returns the number of frames in `time`, rounded, at least 1. For GOP lengths given in seconds.
     pub fn frames_in(self, time: ExactTime) -> u32 {
         u32::try_from(time.frames(self)).unwrap_or(u32::MAX).max(1)

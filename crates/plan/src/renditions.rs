@@ -33,6 +33,13 @@ pub(crate) struct Decision {
     pub coding: VideoCoding,
 }
 
+impl Decision {
+    /// Returns whether the source's high dynamic range is kept rather than mapped to standard.
+    pub fn keeps_range(&self) -> bool {
+        self.coding.bit_depth > 8
+    }
+}
+
 /// The video of a clip, with the orientation that the job asks for.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {

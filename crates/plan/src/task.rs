@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size};
+use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -38,8 +38,9 @@ pub struct Plan {
     pub is_cut: bool,
 }
 
+/// Leaves a member that is usually false out of what is stored.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
+pub(crate) fn is_false(value: &bool) -> bool {
     !*value
 }
 
@@ -355,6 +356,9 @@ pub struct PlannedVideo {
     pub frames: u64,
     /// Target bit rate (the maximum for QVBR).
     pub bit_rate_bps: u64,
+    /// Colour description; `None` if any will do.
+    #[serde(default)]
+    pub colour: Option<Colour>,
 }
 
 /// Expected facts of an audio stream.

@@ -1,12 +1,13 @@
 //! The types that describe how video is decoded, filtered and encoded. They hold no ffmpeg arguments; crate
 //! `ffmpeg` turns them into a command.
 
-use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size};
+use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::VideoCoding;
 use crate::chunks::FrameRun;
 use crate::scaling::Rectangle;
+use crate::task::is_false;
 
 /// One decode of the inputs' video, which feeds every rendition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -75,21 +76,30 @@ pub struct SourceVideo {
     pub stream_index: u32,
     /// Presentation time of the clip's first frame on the file's own clock. It becomes the clip's zero.
     pub start: ExactTime,
-    /// Stored size.
+    /// Stored size of what is shown.
     pub size: Size,
     /// Aspect ratio of one stored sample.
     pub sample_aspect: Rational,
+    /// Where the shown part lies in the stored frame; `None` if the whole frame is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Whether later frames have another shape than the first ones. They are fitted into it, with bars.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub changes_shape: bool,
     /// The rotation and mirroring to apply. Upright if the job asks for none, whatever the file says.
     pub orientation: Orientation,
     /// Field order if the source must be deinterlaced, otherwise progressive.
     pub deinterlace: FieldOrder,
     /// Whether it has more than 32 frames a second, about as many as interlaced video has fields.
     pub is_fast: bool,
+    /// Whether its frames come at uneven times.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_uneven: bool,
     /// How high dynamic range is mapped to standard, if the source has it.
     pub tone_map: ToneMap,
     /// ffprobe's name of the source's pixel format.
     pub pixel_format: String,
-    /// Colour description of the source.
+    /// Colour description of the source, with the likely value where it does not say.
     pub colour: Colour,
 }
 
@@ -122,6 +132,9 @@ pub struct RateBranch {
     pub from_fields: bool,
     /// Whether the source's high dynamic range is kept rather than mapped to standard.
     pub keeps_range: bool,
+    /// Colour description of all renditions. Older plans lack it; their streams have the source's.
+    #[serde(default)]
+    pub colour: Option<Colour>,
     /// Renditions, each after the one that its [`ScaleSource::Rendition`] names.
     pub renditions: Vec<VideoRendition>,
 }

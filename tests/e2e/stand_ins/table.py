@@ -15,8 +15,6 @@ from stand_ins.row import StandIn, becomes, small
 from transcoding import Expected, Refusal
 
 NTSC_30 = "30000/1001"
-# The mean rate of the 24 frame intervals of `phones.upside_down`, which are in ticks of 90 kHz. It keeps every frame.
-SWINGING_RATE = Fraction(24 * 90_000, sum(phones.SWINGING))
 # In `phones.screen_recording`, each frame lasts 1000 ticks and one lasts 198,000. A variable rate becomes at most 60
 # frames per second.
 RECORDED_FRAMES = round(Fraction(45_000 + 198_000 + 45_000, 90_000) * 60)
@@ -128,7 +126,7 @@ ODD = (
     ),
     StandIn(
         "upside_down_varying.mp4", "upside down, frames of different duration", ("phone_rotate180_vfr.mp4",),
-        phones.upside_down, small(320, 180, SWINGING_RATE, 25), upright=(320, 180),
+        phones.upside_down, small(320, 180, 12, 27), upright=(320, 180),
     ),
     StandIn(
         "turned_with_data.mov", "rotated, data tracks, mono", ("phone_rotate90_ios9.mov",),

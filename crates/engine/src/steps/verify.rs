@@ -169,6 +169,12 @@ fn check_video(planned: &PlannedVideo, video: &VideoFacts, check: &mut impl FnMu
         video.fields == planned.fields,
         format!("field order {:?} instead of {:?}", video.fields, planned.fields),
     );
+    if let Some(colour) = &planned.colour {
+        let is_right =
+            (&video.colour.primaries, &video.colour.transfer, &video.colour.matrix, video.colour.range)
+                == (&colour.primaries, &colour.transfer, &colour.matrix, colour.range);
+        check(is_right, format!("colours {} instead of {colour}", video.colour));
+    }
     check(!video.rotated, "the video is marked as rotated".to_owned());
     check(video.frames == planned.frames, format!("{} frames instead of {}", video.frames, planned.frames));
     let rate_is_right = planned.frames == 1 || has_rate(video, planned.rate);

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, StaticHdr};
+use abanico_media::{
+    Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Shape, Size, StaticHdr, Window,
+};
 use abanico_plan::{
     AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, FrameRun, Gop, H264Level,
     H264Profile, H264Settings, Overlay, Pass, Picture, QualityMetric, RateBranch, RateControl, Rectangle,
@@ -23,12 +25,15 @@ fn source() -> SourceVideo {
         start: ExactTime::from_ticks(5310, Rational::new(1, 90_000)),
         size: Size::new(1920, 1080),
         sample_aspect: Rational::ONE,
+        window: None,
+        changes_shape: false,
         orientation: Orientation::UPRIGHT,
         deinterlace: FieldOrder::Progressive,
         is_fast: false,
+        is_uneven: false,
         tone_map: ToneMap::None,
         pixel_format: "yuv420p".into(),
-        colour: Colour::default(),
+        colour: Colour::bt709(),
     }
 }
 
@@ -85,6 +90,7 @@ fn three(source: SourceVideo) -> VideoEncode {
         run: None,
         from_fields: false,
         keeps_range: false,
+        colour: Some(Colour::bt709()),
         renditions,
     };
     VideoEncode { clips: vec![source], branches: vec![branch], chunk: None }
@@ -116,6 +122,88 @@ fn rotated_interlaced_hdr_filters_are_in_order() {
     let (graph, _) = command.split_once("[prepared]").unwrap();
     insta::assert_snapshot!(graph);
     assert!(!command.contains("-reinit_filter"), "a size change must not mix fields");
+}
+
+#[test]
+fn other_shapes_get_bars_before_anything_else() {
+    let mut odd = source();
+    (odd.changes_shape, odd.deinterlace) = (true, FieldOrder::TopFirst);
+    (odd.size, odd.sample_aspect) = (Size::new(720, 576), Rational::new(16, 15));
+    odd.orientation = Orientation::turned(1);
+    let command = line(encode_video(
+        &three(odd),
+        EncodedFrom { inputs: &["/w/i".into()], captions: &[], images: &[], analysis: None },
+        Path::new("/w"),
+        None,
+    ));
+    let (graph, _) = command.split_once("[prepared]").unwrap();
+    insta::assert_snapshot!(graph);
+}
+
+#[test]
+fn last_of_uneven_frames_stays() {
+    let mut uneven = source();
+    uneven.is_uneven = true;
+    let graph = video_graph(&three(uneven), &[]);
+    let kept = "[prepared]tpad=stop_duration=0.041708:stop_mode=clone,fps=fps=24000/1001:";
+    assert!(graph.contains(kept), "{graph}");
+    assert!(!video_graph(&three(source()), &[]).contains("stop_duration"));
+}
+
+#[test]
+fn shown_part_is_cut_out_before_rotation() {
+    let mut cropped = source();
+    let stored = Shape { size: Size::new(1920, 1088), sample_aspect: Rational::ONE };
+    cropped.window = Some(Window { stored, x: 0, y: 4 });
+    cropped.orientation = Orientation::turned(1);
+    let graph = video_graph(&three(cropped), &[]);
+    assert!(graph.contains("/TB),crop=1920:1080:0:4:exact=1,transpose=clock[prepared]"), "{graph}");
+}
+
+/// Returns the scale filters of an encode with their colour options, and what describes their frames.
+fn colours(encode: &VideoEncode) -> Vec<(String, String)> {
+    let graph = video_graph(encode, &[]);
+    let of = |chain: &str| {
+        let scaled = chain.split_once(":flags=")?.1;
+        let (options, rest) = scaled.split_once(",format=")?;
+        let told = rest.split_once("setparams=").map_or("", |(_, told)| told);
+        let told = told.split([',', '[']).next().unwrap_or_default();
+        Some((options.split_once(':')?.1.to_owned(), told.to_owned()))
+    };
+    graph.split(';').filter_map(of).collect()
+}
+
+#[test]
+fn colours_are_converted_once_and_described() {
+    let described = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
+    let same = ("in_color_matrix=bt709:out_color_matrix=bt709:out_range=tv".to_owned(), described.to_owned());
+    assert_eq!(colours(&three(source())), [same.clone(), same.clone(), same.clone()]);
+    let mut rgb = source();
+    rgb.pixel_format = "rgb24".into();
+    assert_eq!(colours(&three(rgb)), [same.clone(), same.clone(), same.clone()]);
+    let mut old = source();
+    old.colour.matrix = Some("bt470bg".into());
+    let converted = "in_color_matrix=smpte170m:out_color_matrix=bt709:out_range=tv".to_owned();
+    assert_eq!(colours(&three(old)), [(converted, described.to_owned()), same.clone(), same.clone()]);
+    let mut high = source();
+    (high.colour.matrix, high.tone_map) = (Some("bt2020nc".into()), ToneMap::Hable);
+    let [first, second, _] = <[_; 3]>::try_from(colours(&three(high.clone()))).unwrap();
+    assert_eq!((first, second), (same.clone(), same.clone()), "tone mapping has converted it");
+    let mut kept = three(high);
+    kept.branches[0].keeps_range = true;
+    kept.branches[0].colour = Some(kept.clips[0].colour.clone());
+    assert!(colours(&kept)[0].0.starts_with("in_color_matrix=bt2020:out_color_matrix=bt2020:"));
+}
+
+#[test]
+fn unknown_matrix_is_left_alone() {
+    let mut odd = three(source());
+    odd.clips[0].colour.matrix = Some("ycgco".into());
+    odd.branches[0].colour = Some(odd.clips[0].colour.clone());
+    for (options, told) in colours(&odd) {
+        assert_eq!(options, "out_range=tv");
+        assert!(told.ends_with("colorspace=ycgco"), "{told}");
+    }
 }
 
 #[test]
@@ -372,7 +460,7 @@ fn chunk_has_exact_frames_and_stitchable_parameters() {
     let command = line(encode_video(&chunk, from, Path::new("/w"), Some(1)));
     for part in [
         // The time of frame 468 at 24000/1001.
-        "setpts=round(PTS-(39039)/(2000)/TB),fps=fps=24000/1001:start_time=0:round=near,",
+        "setpts=round(PTS-(39039)/(2000)/TB),fps=fps=24000/1001:start_time=0:round=near:eof_action=pass,",
         "trim=end_frame=252,trim=start_frame=12,setpts=PTS-12[s0]",
         // Frame 480 is the first after 20 s, the sixth forced key frame: five came before.
         "-force_key_frames expr:gte(t+1001/50+0.000001,(n_forced+5)*4/1)",
@@ -390,9 +478,6 @@ fn intermediate_scales_are_not_encoded() {
     assert_eq!(scaled, [true, true, false]);
     let from = EncodedFrom { inputs: &["/w/i".into()], ..EncodedFrom::default() };
     let command = line(encode_video(&encode, from, Path::new("/w"), None));
-    assert!(
-        command.contains("[s0]scale=1920:1080") && command.contains("yuv420p[s1];[s1]scale="),
-        "{command}"
-    );
+    assert!(command.contains("[s0]scale=1920:1080") && command.contains("bt709[s1];[s1]scale="), "{command}");
     assert_eq!((command.matches("-map [v").count(), command.contains("[p0]")), (1, false), "{command}");
 }

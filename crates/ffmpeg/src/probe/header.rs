@@ -14,6 +14,32 @@ use crate::{Error, ErrorKind, Tools};
 /// Maximum length of a sensible file's header in JSON.
 const LONGEST_HEADER_BYTES: usize = 8 << 20;
 
+/// Codecs of interlaced video. All others have whole frames only.
+const MAY_BE_INTERLACED: [&str; 22] = [
+    "cfhd",
+    "dnxhd",
+    "dvvideo",
+    "ffv1",
+    "ffvhuff",
+    "h264",
+    "hevc",
+    "huffyuv",
+    "jpeg2000",
+    "lagarith",
+    "magicyuv",
+    "mjpeg",
+    "mpeg1video",
+    "mpeg2video",
+    "mpeg4",
+    "prores",
+    "rawvideo",
+    "utvideo",
+    "v210",
+    "v410",
+    "vc1",
+    "wmv3",
+];
+
 /// The entries that ffprobe is asked to print.
 pub(crate) const ENTRIES: &str = "format=format_name,start_time:format_tags=timecode:\
     stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
@@ -200,13 +226,23 @@ impl Stream {
             .unwrap_or_else(|| named_depth(self.pix_fmt.as_deref().unwrap_or_default()))
     }
 
-    /// Returns the order in which fields are shown.
+    /// Returns the order in which fields are shown, as the header states it. `tb` and `bt` are frames with their fields
+    /// interleaved, which begin with the field of the first letter: 9 and 14 in Matroska's specification and in
+    /// Apple's TN2162. (ffmpeg's own comment on the names says the opposite, but it writes them like this.)
     pub fn field_order(&self) -> FieldOrder {
         match self.field_order.as_deref() {
-            Some("tt" | "bt") => FieldOrder::TopFirst,
-            Some("bb" | "tb") => FieldOrder::BottomFirst,
+            Some("tt" | "tb") => FieldOrder::TopFirst,
+            Some("bb" | "bt") => FieldOrder::BottomFirst,
             _ => FieldOrder::Progressive,
         }
+    }
+
+    /// Whether only the frames themselves can tell the field order: the header says nothing, or says it with a name
+    /// that programs use both ways.
+    pub fn has_doubtful_fields(&self) -> bool {
+        let codec = self.codec_name.as_deref().unwrap_or_default();
+        let is_told = matches!(self.field_order.as_deref(), Some("progressive" | "tt" | "bb"));
+        !is_told && MAY_BE_INTERLACED.contains(&codec)
     }
 
     /// Returns the rotation and mirroring that make the picture upright, from the display matrix.
@@ -327,9 +363,23 @@ mod tests {
     #[test]
     fn field_order_is_the_display_order() {
         let order = |name: &str| stream(&format!("{{\"field_order\":\"{name}\"}}")).field_order();
-        assert_eq!((order("tt"), order("bt")), (FieldOrder::TopFirst, FieldOrder::TopFirst));
-        assert_eq!((order("bb"), order("tb")), (FieldOrder::BottomFirst, FieldOrder::BottomFirst));
+        assert_eq!((order("tt"), order("tb")), (FieldOrder::TopFirst, FieldOrder::TopFirst));
+        assert_eq!((order("bb"), order("bt")), (FieldOrder::BottomFirst, FieldOrder::BottomFirst));
         assert_eq!(order("unknown"), FieldOrder::Progressive);
+    }
+
+    #[test]
+    fn only_silent_headers_are_doubted() {
+        let doubted = |codec: &str, order: &str| {
+            stream(&format!("{{\"codec_name\":\"{codec}\",\"field_order\":\"{order}\"}}"))
+                .has_doubtful_fields()
+        };
+        assert!(doubted("dvvideo", "unknown") && doubted("h264", "tb") && doubted("ffv1", "bt"));
+        assert!(
+            !doubted("h264", "progressive") && !doubted("mpeg2video", "tt") && !doubted("vp9", "unknown")
+        );
+        assert!(stream("{\"codec_name\":\"mpeg4\"}").has_doubtful_fields());
+        assert!(!stream("{}").has_doubtful_fields());
     }
 
     #[test]

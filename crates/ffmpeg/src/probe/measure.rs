@@ -4,12 +4,14 @@
 
 use abanico_media::{AudioTrack, EntryPoints, ExactTime, FrameRate, Rational, Size, VideoTrack};
 
-use super::cadence::{Rhythm, Typical};
+use super::cadence::{OnTicks, PHASES, Rhythm, Typical};
 use super::header::Stream;
 use super::packets::Packets;
 
 /// Frame rate to assume if neither the packets nor the header give one.
 const FALLBACK_RATE: (i64, i64) = (25, 1);
+/// Cost of a repeated frame, where one that is moved by a whole tick costs a million.
+const REPEAT_COST: i64 = 4_000_000;
 /// Maximum rate of a track with a variable frame rate.
 const HIGHEST_VARIABLE_RATE: (i64, i64) = (60, 1);
 
@@ -17,9 +19,16 @@ const HIGHEST_VARIABLE_RATE: (i64, i64) = (60, 1);
 pub(crate) fn video_track(stream: &Stream, packets: &Packets) -> Option<VideoTrack> {
     let base = stream.time_base()?;
     let (first, last) = (packets.rhythm.first?, packets.rhythm.last?);
-    let (frame_rate, variable_frame_rate) = rate(stream, packets, base);
-    let start = ExactTime::from_ticks(first, base);
-    let end = ExactTime::from_ticks(last, base) + last_frame(packets, base, frame_rate);
+    let Chosen { rate: frame_rate, varies: variable_frame_rate, on_ticks } = rate(stream, packets, base);
+    let mut start = ExactTime::from_ticks(first, base);
+    let mut end = ExactTime::from_ticks(last, base) + last_frame(packets, base, frame_rate);
+    if let Some(OnTicks { phase, ticks, .. }) = on_ticks {
+        let sixteenth = frame_rate.frame_duration().seconds() / Rational::from(16);
+        start = start + ExactTime::from_seconds(sixteenth * Rational::from(i64::from(phase)));
+        // The nearest tick may lie behind a short last frame, which would be lost.
+        let ticks = ExactTime::of_frames(u64::try_from(ticks).unwrap_or(0), frame_rate);
+        end = end.max(start + ticks);
+    }
     Some(VideoTrack {
         stream_index: stream.index,
         codec: stream.codec_name.clone().unwrap_or_default(),
@@ -36,6 +45,8 @@ pub(crate) fn video_track(stream: &Stream, packets: &Packets) -> Option<VideoTra
         end,
         field_order: stream.field_order(),
         colour: stream.colour(),
+        window: None,
+        shapes: Vec::new(),
         bit_rate_bps: bit_rate_bps(packets.bytes, end - start),
         timecode: stream.timecode(),
         entry_points: EntryPoints { tick: base, ticks: packets.entry_points.clone() },
@@ -81,14 +92,86 @@ pub(crate) fn last_frame(packets: &Packets, base: Rational, rate: FrameRate) -> 
     if stated + stated < typical { typical } else { stated }
 }
 
-/// Returns the constant rate that represents the track, and whether its frame rate varies.
-fn rate(stream: &Stream, packets: &Packets, base: Rational) -> (FrameRate, bool) {
-    let Some(typical) = packets.rhythm.typical() else { return (rate_of_one(stream, packets, base), false) };
-    let measured = grid_rate(stream, base).or_else(|| measured_rate(stream, typical, base));
-    let rate = measured.unwrap_or_else(fallback);
-    let varies = varies(&packets.rhythm, base, rate);
-    let highest = FrameRate::new(HIGHEST_VARIABLE_RATE.0, HIGHEST_VARIABLE_RATE.1).unwrap_or(rate);
-    if varies && rate > highest { (highest, true) } else { (rate, varies) }
+/// The constant rate that represents a track.
+struct Chosen {
+    rate: FrameRate,
+    /// Whether frames are not simply one tick apart.
+    varies: bool,
+    /// How frames are moved to the nearest tick, if they come at uneven times.
+    on_ticks: Option<OnTicks>,
+}
+
+/// Returns the constant rate that represents the track.
+fn rate(stream: &Stream, packets: &Packets, base: Rational) -> Chosen {
+    let Some(typical) = packets.rhythm.typical() else {
+        return Chosen { rate: rate_of_one(stream, packets, base), varies: false, on_ticks: None };
+    };
+    let grid = grid_rate(stream, base);
+    let measured = grid.or_else(|| measured_rate(stream, typical, base)).unwrap_or_else(fallback);
+    let varies = varies(&packets.rhythm, base, measured);
+    if grid.is_none()
+        && !packets.rhythm.is_steady(rounding(base))
+        && let Some(chosen) = standard_rate(&packets.rhythm, base, measured)
+    {
+        return chosen;
+    }
+    let highest = highest_variable_rate();
+    let rate = if varies && measured > highest { highest } else { measured };
+    Chosen { rate, varies, on_ticks: None }
+}
+
+/// Returns the rate for frames that come at uneven times (jitter, a rate that changes, soft telecine, holes): of the
+/// rates that lose the fewest frames, the one that repeats few and fits best. Besides the customary rates, the
+/// `measured` one takes part if it is the track's real one, with holes in it. `None` if the track is too fast for all of
+/// them, or if the distances were not kept.
+fn standard_rate(rhythm: &Rhythm, base: Rational, measured: FrameRate) -> Option<Chosen> {
+    if measured > highest_variable_rate() {
+        return None;
+    }
+    let is_real = rhythm.is_mostly_steady(rounding(base));
+    let mut tried = Vec::new();
+    for rate in FrameRate::all_customary().chain(is_real.then_some(measured)) {
+        for phase in PHASES {
+            tried.push((rate, rhythm.on_ticks(rate.frame_duration().seconds() / base, phase)?));
+        }
+    }
+    let fewest = tried.iter().map(|(_, found)| found.lost).min()?;
+    // One frame in a thousand may go: no customary rate is so exact that a long film at 29.98 frames a second loses
+    // none, and twice the frames would be no better.
+    let allowed = fewest + rhythm.count() / 1000;
+    let kept = || tried.iter().filter(|(_, found)| found.lost <= allowed);
+    let (mut rate, mut best) = *kept().min_by_key(|(_, found)| cost(found))?;
+    // The usual distance tells rates apart that are all but equal, such as 30 and 30000/1001.
+    let usual = kept().filter(|(rate, _)| *rate == measured).min_by_key(|(_, found)| cost(found));
+    if let Some((_, usual)) = usual
+        && cost(usual) <= cost(&best).saturating_add(cost(&best) / 4)
+    {
+        (rate, best) = (measured, *usual);
+    }
+    // If the first frame can be on time as well, it is.
+    let is_as_good =
+        |found: &OnTicks| found.phase == 0 && found.lost <= best.lost && found.repeated <= best.repeated;
+    let punctual = kept().find(|(other, found)| *other == rate && is_as_good(found));
+    let found = punctual.map_or(best, |(_, found)| *found);
+    let varies = found.lost + found.repeated > 0 || varies(rhythm, base, rate);
+    Some(Chosen { rate, varies, on_ticks: Some(found) })
+}
+
+/// Weighs repeated frames against an uneven rhythm. Without the latter, a wrong rate would win that saves a single
+/// repeated frame by moving all others.
+fn cost(found: &OnTicks) -> i64 {
+    found.repeated.saturating_mul(REPEAT_COST).saturating_add(found.unevenness)
+}
+
+/// Returns how many ticks apart equal distances may be because times were rounded, often to milliseconds before they
+/// got a finer clock.
+fn rounding(base: Rational) -> i64 {
+    (Rational::new(1, 1000) / base).ceil().max(1) + 1
+}
+
+fn highest_variable_rate() -> FrameRate {
+    FrameRate::new(HIGHEST_VARIABLE_RATE.0, HIGHEST_VARIABLE_RATE.1)
+        .expect("60 frames a second are above zero")
 }
 
 /// Returns the rate of a file whose clock ticks once per frame (AVI). There, a distance of several ticks
@@ -188,6 +271,69 @@ mod tests {
         assert_eq!(track(MILLIS, holed).frame_rate.to_string(), "60");
         let constant = track(MILLIS, fast);
         assert_eq!((constant.frame_rate.to_string().as_str(), constant.variable_frame_rate), ("125", false));
+    }
+
+    /// Returns the rate of frames at these times in ticks of 1/90000 s, and whether it varies.
+    fn chosen(times: impl IntoIterator<Item = i64>) -> (String, bool) {
+        let clock = r#"{"time_base":"1/90000","r_frame_rate":"90000/1","avg_frame_rate":"90000/1"}"#;
+        let track = track(clock, times.into_iter().map(|pts| (pts, 0)));
+        (track.frame_rate.to_string(), track.variable_frame_rate)
+    }
+
+    /// A number from -1000 to 1000 that looks random.
+    fn wobble(index: i64) -> i64 {
+        (index * 7919 + index * index * 104_729) % 2001 - 1000
+    }
+
+    #[test]
+    fn jitter_below_half_a_frame_loses_nothing() {
+        // Off by up to 18 ms at 25 and up to 14 ms at 30 frames a second.
+        let jittered = |frame: i64| 3600 * frame + wobble(frame) * 1620 / 1000;
+        assert_eq!(chosen((0..200).map(jittered)), ("25".into(), true));
+        let jittered = |frame: i64| 3000 * frame + wobble(frame) * 1260 / 1000;
+        assert_eq!(chosen((0..300).map(jittered)), ("30".into(), true));
+        let slight = |frame: i64| 3003 * frame + wobble(frame) * 200 / 1000;
+        assert_eq!(chosen((0..300).map(slight)), ("30000/1001".into(), false));
+    }
+
+    #[test]
+    fn soft_telecine_is_film() {
+        // Three fields, then two, at 60000/1001 fields a second.
+        let field = |fields: i64| (fields * 3003 + 1) / 2;
+        let film = |first: i64| {
+            (0..240).map(move |frame| field(5 * (frame / 2) + if frame % 2 == 1 { first } else { 0 }))
+        };
+        assert_eq!(chosen(film(3)), ("24000/1001".into(), false));
+        assert_eq!(chosen(film(2)), ("24000/1001".into(), false));
+        let video = (0..3000).map(|frame| field(2 * frame) + field(5 * 120));
+        assert_eq!(chosen(film(3).chain(video)).0, "30000/1001", "most of it is video");
+    }
+
+    #[test]
+    fn rate_that_changes_is_the_faster_one() {
+        let two = (0..100).map(|frame| 6000 * frame).chain((0..100).map(|frame| 600_000 + 3600 * frame));
+        assert_eq!(chosen(two), ("25".into(), true), "15, then 25");
+    }
+
+    #[test]
+    fn holes_keep_an_uncustomary_rate() {
+        let holed = (0..60).chain(64..130).chain(150..200).map(|frame| 5625 * frame);
+        assert_eq!(chosen(holed), ("16".into(), true));
+        let ntsc = (0..60).chain(64..130).map(|frame| 3003 * frame);
+        assert_eq!(chosen(ntsc), ("30000/1001".into(), true));
+    }
+
+    #[test]
+    fn short_last_frame_is_not_lost() {
+        // The last frame is 17 ms late at 25 frames a second, and lasts 21 ms.
+        let frames = (0..50).map(|frame| (3600 * frame + wobble(frame) * 1530 / 1000, 3600));
+        let frames = frames.chain([(3600 * 50 + 1710, 1890)]);
+        let track = track(r#"{"time_base":"1/90000"}"#, frames);
+        let start = track.start;
+        assert_eq!(
+            (track.frame_rate.to_string().as_str(), (track.end - start).frames(track.frame_rate) >= 51),
+            ("25", true)
+        );
     }
 
     #[test]

@@ -141,7 +141,8 @@ struct Tally {
 
 impl Tally {
     fn new(waits_for_key: bool) -> Self {
-        Self { waits_for_key, is_picture: waits_for_key, ..Self::default() }
+        let cadence = if waits_for_key { Cadence::of_pictures() } else { Cadence::default() };
+        Self { waits_for_key, is_picture: waits_for_key, cadence, ..Self::default() }
     }
 
     fn from(tick: i64) -> Self {

@@ -1,10 +1,11 @@
-//! Runs ffprobe on one file and passes on its output line by line.
+//! Runs ffprobe or ffmpeg on one file and passes on its output line by line.
 //!
-//! It holds at most one line in memory, and it never lets ffprobe open a playlist or use a protocol other
-//! than `file`. It refuses a file that would take ffprobe too much memory or time.
+//! It holds at most one line in memory, and it never lets them open a playlist or use a protocol other
+//! than `file`. It refuses a file that would take them too much memory or time.
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use abanico_process::{Exit, Kind, Started, Tail, flattened, start};
@@ -66,15 +67,44 @@ pub(crate) async fn run(
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),
 ) -> Result<Ended, Error> {
+    let mut command = tools.ffprobe_command(&[file]);
+    command.args(["-v", "error"]);
+    run_on(tools.ffprobe(), command, file, (options, &[]), cancel, on_line).await
+}
+
+/// Runs ffmpeg like [`run`], with options before and after its input.
+///
+/// # Errors
+/// Fails like [`run`].
+pub(crate) async fn run_ffmpeg(
+    tools: &Tools,
+    file: &Path,
+    (before, after): (&[&str], &[&str]),
+    cancel: &CancellationToken,
+    on_line: impl FnMut(&str),
+) -> Result<Ended, Error> {
+    let mut command = tools.ffmpeg_command(&[file]);
+    command.args(["-hide_banner", "-nostdin", "-v", "error"]);
+    run_on(tools.ffmpeg(), command, file, (before, after), cancel, on_line).await
+}
+
+async fn run_on(
+    program: &Path,
+    mut command: Command,
+    file: &Path,
+    (before, after): (&[&str], &[&str]),
+    cancel: &CancellationToken,
+    on_line: impl FnMut(&str),
+) -> Result<Ended, Error> {
     refuse_bad_tables(file).await?;
     let began = Instant::now();
-    let mut command = tools.ffprobe_command(&[file]);
-    command.args(["-v", "error", "-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
+    command.args(["-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
     let mut url = OsString::from("file:");
     url.push(file);
-    command.args(options).arg("-i").arg(url);
-    let program = tools.ffprobe().display();
-    let io_error = |cause| Error::io(format!("read ffprobe's output for `{}`", file.display()), cause);
+    command.args(before).arg("-i").arg(url).args(after);
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let program = program.display();
+    let io_error = |cause| Error::io(format!("read the output of {name} for `{}`", file.display()), cause);
     let Started { stdout, stderr, group, mut ended } = start(command, Kind::Tool).await.map_err(|cause| {
         Error::new(ErrorKind::Tool, format!("cannot start `{program}`: {cause}; {}", crate::tools::REMEDY))
     })?;
@@ -85,7 +115,7 @@ pub(crate) async fn run(
         biased;
         () = cancel.cancelled() => Err(Error::cancelled(&format!("the probe of `{}`", file.display()))),
         () = tokio::time::sleep(LIMIT) => {
-            let message = format!("ffprobe did not finish `{}` within {} s", file.display(), LIMIT.as_secs());
+            let message = format!("{name} did not finish `{}` within {} s", file.display(), LIMIT.as_secs());
             Err(Error::new(ErrorKind::TimedOut, message))
         }
         end = async {
@@ -166,7 +196,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         // Starts the script through the shell: a script that was just written could be "busy".
         let launcher = Arc::new(|program: &Path, _: &[&Path]| {
-            let mut command = std::process::Command::new("/bin/sh");
+            let mut command = Command::new("/bin/sh");
             command.arg(program);
             command
         });

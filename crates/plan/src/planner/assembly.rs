@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use abanico_media::{DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
+use abanico_media::{Colour, DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
 use super::analyses::{analysis, of_one_encode};
 use super::{Draft, Packaging, count, position_or_push};
@@ -121,6 +121,17 @@ impl Draft<'_> {
     }
 
     fn note_about_pictures(&mut self, video: &VideoEncode) {
+        for input in video.clips.iter().map(|clip| clip.input as usize) {
+            let shapes = self.tracks[input].iter().flat_map(|track| &track.shapes);
+            let shapes: Vec<String> = shapes.map(ToString::to_string).collect();
+            if !shapes.is_empty() {
+                let url = self.inputs[input].file_input.as_deref().unwrap_or_default();
+                self.note(format!(
+                    "the frames of `{url}` change their shape ({}): all are fitted into the first one, with bars",
+                    shapes.join(", ")
+                ));
+            }
+        }
         if video.clips.iter().any(|clip| clip.deinterlace != FieldOrder::Progressive) {
             self.note("the source is interlaced: it is deinterlaced for progressive outputs".to_owned());
         }
@@ -153,13 +164,25 @@ impl Draft<'_> {
             start: clip.start,
             size: track.size,
             sample_aspect: track.sample_aspect,
+            window: track.window,
+            changes_shape: !track.shapes.is_empty(),
             orientation: track.orientation,
             deinterlace: track.field_order,
             is_fast: track.frame_rate.per_second() > Rational::from(32),
+            is_uneven: track.variable_frame_rate,
             tone_map: self.tone_map(track),
             pixel_format: track.pixel_format.clone(),
-            colour: track.colour.clone(),
+            colour: track.colour.completed(track.size, &track.pixel_format),
         }
+    }
+
+    /// Returns the colours of finished streams: as the first clip's, or BT.709 where a high dynamic range is mapped.
+    pub(super) fn colour(&self, keeps_range: bool) -> Option<Colour> {
+        let track = self.first_track().ok()?;
+        if !keeps_range && self.tone_map(track) == ToneMap::Hable {
+            return Some(Colour::bt709());
+        }
+        Some(track.colour.completed(track.size, &track.pixel_format).delivered(track.size))
     }
 
     fn tone_map(&self, track: &VideoTrack) -> ToneMap {
@@ -195,17 +218,16 @@ impl Draft<'_> {
     /// Groups renditions by frame rate, dynamic range and interlacing, and scales each from the next larger
     /// one.
     fn branches(&self) -> Vec<RateBranch> {
-        let keeps_range = |decision: &Decision| decision.coding.bit_depth > 8;
         let has_fields = |decision: &Decision| decision.coding.fields != FieldOrder::Progressive;
         let mut kinds = Vec::new();
         for decision in &self.renditions {
-            position_or_push(&mut kinds, (decision.rate, keeps_range(decision), has_fields(decision)));
+            position_or_push(&mut kinds, (decision.rate, decision.keeps_range(), has_fields(decision)));
         }
         let sizes: Vec<Size> =
             self.clips.iter().filter_map(|clip| Some(self.track(clip.input).ok()?.display_size())).collect();
         let branch = |(rate, keeps, fields): (FrameRate, bool, bool)| {
             let is_of = |decision: &Decision| {
-                decision.rate == rate && keeps_range(decision) == keeps && has_fields(decision) == fields
+                decision.rate == rate && decision.keeps_range() == keeps && has_fields(decision) == fields
             };
             let mut members: Vec<(usize, &Decision)> =
                 self.renditions.iter().enumerate().filter(|(_, decision)| is_of(decision)).collect();
@@ -217,6 +239,7 @@ impl Draft<'_> {
                 from_fields: fields,
                 run: None,
                 keeps_range: keeps,
+                colour: self.colour(keeps),
                 renditions: cascade(&members, &sizes),
             }
         };

@@ -58,6 +58,8 @@ impl Draft<'_> {
             rate: wanted.rate,
             frames: wanted.captures,
             bit_rate_bps: 0,
+            // JPEG files do not say which matrix they have: it is always that of BT.601.
+            colour: None,
         };
         let planned = PlannedOutput {
             group: count(group),

@@ -296,6 +296,7 @@ impl Draft<'_> {
                 rate: decision.rate,
                 frames: self.frames(decision.rate),
                 bit_rate_bps: decision.coding.rate_control.ceiling_bps(),
+                colour: self.colour(decision.keeps_range()),
             }),
             audio: streams.audio.iter().map(sound).collect(),
             fast_start,

@@ -111,6 +111,8 @@ fn imagined(input: &Input) -> MediaInfo {
         end,
         field_order: FieldOrder::Progressive,
         colour: Colour::default(),
+        window: None,
+        shapes: Vec::new(),
         bit_rate_bps: 1,
         timecode: None,
         entry_points: EntryPoints::default(),

@@ -36,6 +36,8 @@ pub(crate) fn video(width: u32, height: u32) -> VideoTrack {
         end: ExactTime::from_millis(11_480),
         field_order: FieldOrder::Progressive,
         colour: Colour::default(),
+        window: None,
+        shapes: Vec::new(),
         bit_rate_bps: 1,
         timecode: None,
         entry_points: abanico_media::EntryPoints::default(),

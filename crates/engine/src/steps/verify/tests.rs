@@ -1,6 +1,6 @@
 //! Tests that a file with one wrong fact is refused for exactly that fact.
 
-use abanico_media::{FieldOrder, Rational, Size};
+use abanico_media::{Colour, ColourRange, FieldOrder, Rational, Size};
 
 use super::*;
 
@@ -15,6 +15,7 @@ fn planned() -> PlannedFacts {
             rate: FrameRate::new(25, 1).unwrap(),
             frames: 250,
             bit_rate_bps: 4_500_000,
+            colour: Some(Colour::bt709()),
         }),
         audio: vec![PlannedAudio {
             codec: "aac".into(),
@@ -49,6 +50,7 @@ fn found() -> OutputFacts {
             key_frames: 5,
             bit_rate_bps: 4_000_000,
             rotated: false,
+            colour: Colour::bt709(),
         }),
         audio: vec![AudioFacts {
             codec: "aac".into(),
@@ -68,7 +70,7 @@ fn correct_file_passes() {
 #[test]
 fn each_wrong_fact_is_named() {
     type Spoil = fn(&mut OutputFacts);
-    let cases: [(Spoil, &str); 14] = [
+    let cases: [(Spoil, &str); 17] = [
         (|facts| facts.fast_start = false, "moov"),
         (|facts| facts.video.as_mut().unwrap().frames = 249, "249 frames instead of 250"),
         (|facts| facts.video.as_mut().unwrap().size = Size::new(1280, 718), "1280x718 instead of 1280x720"),
@@ -83,6 +85,15 @@ fn each_wrong_fact_is_named() {
         (|facts| facts.audio[0].start = ExactTime::from_millis(12), "starts at 0.012"),
         (|facts| facts.audio[0].end = ExactTime::from_millis(9_900), "ends at 9.900"),
         (|facts| facts.audio[0].channels = 6, "6 audio channels"),
+        (
+            |facts| facts.video.as_mut().unwrap().colour.matrix = Some("smpte170m".into()),
+            "bt709/bt709/smpte170m limited instead of bt709/bt709/bt709 limited",
+        ),
+        (
+            |facts| facts.video.as_mut().unwrap().colour.matrix = None,
+            "bt709/bt709/unknown limited instead of",
+        ),
+        (|facts| facts.video.as_mut().unwrap().colour.range = ColourRange::Full, "bt709 full instead of"),
     ];
     for (spoil, expected) in cases {
         let mut facts = found();
