@@ -18,7 +18,10 @@ use crate::filter_graph::{capture_graph, video_graph};
 use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
 
+mod unbroken;
+
 pub use crate::audio_graph::Gain;
+pub use unbroken::{UNBROKEN_FILE, copy_unbroken};
 
 /// An argument list under construction.
 pub(crate) struct Args(Vec<OsString>);

@@ -4,6 +4,7 @@
 //! the given one.
 
 mod cadence;
+mod clock;
 pub(crate) mod header;
 pub(crate) mod measure;
 pub(crate) mod packets;
@@ -15,11 +16,11 @@ pub(crate) use reader::FORMATS;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use abanico_media::{DynamicRange, MediaInfo, Size, VideoTrack};
+use abanico_media::{ClockJumps, DynamicRange, MediaInfo, Rational, Size, VideoTrack};
 use tokio_util::sync::CancellationToken;
 
 use self::header::{Header, Stream};
-use self::packets::{BeforeFirstKey, Packets};
+use self::packets::{BeforeFirstKey, Packets, Scan};
 use crate::facts::boxes::Layout;
 use crate::{Error, ErrorKind, Tools};
 
@@ -31,7 +32,7 @@ const LONGEST_SIDE: u32 = 8192;
 /// Measures `file` from its header and all of its packets.
 ///
 /// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet. Runs
-/// ffprobe once, and a second time for PQ video, each time for at most ten minutes. Memory use stays small
+/// ffprobe once, and again for PQ video and for a clock that jumps, each time for at most ten minutes. Memory use stays small
 /// however long the file is.
 ///
 /// # Errors
@@ -43,12 +44,13 @@ const LONGEST_SIDE: u32 = 8192;
 pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
     let size_bytes = size_of(file)?;
     let scanned = packets::scan(tools, file, BeforeFirstKey::Hidden, cancel).await;
-    let (header, packets) = match scanned {
+    let scanned = match scanned {
         Err(error) if error.kind() == ErrorKind::NotMedia && is_cut_mp4(file)? => {
             return Err(Error::cut_off(file));
         }
         other => other?,
     };
+    let Scan { header, packets, jumps } = without_jumps(tools, file, scanned, cancel).await?;
     refuse_unusable(file, &header)?;
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
@@ -72,8 +74,34 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         size_bytes,
         video,
         audio,
+        jumps,
         container: header.format.format_name,
     })
+}
+
+/// Reads the packets again with an unbroken clock, if the file's clock jumps.
+async fn without_jumps(
+    tools: &Tools,
+    file: &Path,
+    scanned: Scan,
+    cancel: &CancellationToken,
+) -> Result<Scan, Error> {
+    if scanned.jumps.count == 0 {
+        return Ok(scanned);
+    }
+    let base = |index: u32| scanned.header.streams.iter().find(|stream| stream.index == index)?.time_base();
+    let in_ticks = |jumps: &ClockJumps| -> Vec<_> {
+        let shifts = jumps.shifts.iter();
+        shifts
+            .map(|shift| {
+                let ticks = base(shift.stream_index).and_then(Rational::inverse);
+                (*shift, ticks.map_or(0, |per_second| (shift.by.seconds() * per_second).round()))
+            })
+            .collect()
+    };
+    let shifts = in_ticks(&scanned.jumps);
+    let again = packets::scan_shifted(tools, file, (BeforeFirstKey::Hidden, &shifts), cancel).await?;
+    Ok(Scan { jumps: scanned.jumps, ..again })
 }
 
 /// Returns the size in bytes of a regular file that is not empty.

@@ -12,7 +12,7 @@ mod size;
 mod time;
 
 pub use colour::{Colour, ColourRange, ContentLight, DynamicRange, MasteringDisplay, StaticHdr};
-pub use info::{AudioTrack, EntryPoints, FieldOrder, MediaInfo, VideoTrack};
+pub use info::{AudioTrack, ClockJumps, ClockShift, EntryPoints, FieldOrder, MediaInfo, VideoTrack};
 pub use orientation::Orientation;
 pub use rate::FrameRate;
 pub use rational::{ParseRationalError, Rational};
