@@ -87,9 +87,9 @@ fn resampled(rate: u32, part: &AudioPart) -> String {
     let exact = if rate == part.sample_rate_hz { ":cutoff=1:internal_sample_fmt=fltp" } else { "" };
     // `first_pts=0` drops audio before the video's start, and adds silence if the audio starts later.
     // `async=1000` lets the resampler follow the time stamps by at most 1000 samples per second (about 2 %) instead of
-    // drifting. `min_hard_comp` (in seconds, 0.1 by default) fills a gap as short as one lost packet with silence at once:
-    // stretching it away takes two seconds, in which the pitch is audibly low. `flags=res` runs the resampler from the
-    // start: where the rates are equal, ffmpeg would start it at the first time stamp that it must follow, and the
+    // drifting. `min_hard_comp` (in seconds, 0.1 by default) fills a gap as short as one lost packet with silence at
+    // once: stretching it away takes two seconds, in which the pitch is audibly low. `flags=res` runs the resampler from
+    // the start: where the rates are equal, ffmpeg would start it at the first time stamp that it must follow, and the
     // clock would then begin at `first_pts` again (seen with 5.1.9).
     let filled = if part.is_jittery { "" } else { ":min_hard_comp=0.015" };
     format!("aresample={rate}:flags=res{exact}:async=1000{filled}:first_pts=0")

@@ -32,8 +32,8 @@ const LONGEST_SIDE: u32 = 8192;
 /// Measures `file` from its header and all of its packets.
 ///
 /// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet. Runs
-/// ffprobe once, and again for PQ video and for a clock that jumps, each time for at most ten minutes. Memory use stays small
-/// however long the file is.
+/// ffprobe once, and again for PQ video and for a clock that jumps, each time for at most ten minutes. Memory
+/// use stays small however long the file is.
 ///
 /// # Errors
 /// - The file is at fault: [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] or

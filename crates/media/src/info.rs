@@ -195,8 +195,8 @@ pub struct AudioTrack {
     /// Typical length of a packet; zero if the track has a single one.
     #[serde(default)]
     pub packet: ExactTime,
-    /// Whether many packets start far from where the one before them ends, as in live recordings. Otherwise such a packet
-    /// shows lost sound.
+    /// Whether many packets start far from where the one before them ends, as in live recordings. Otherwise such a
+    /// packet shows lost sound.
     #[serde(default)]
     pub is_jittery: bool,
     /// ISO 639-2 language code, if the file has one.

@@ -197,7 +197,8 @@ impl Draft<'_> {
                 count => format!("{count} times"),
             };
             self.note(format!(
-                "the clock of `{url}` jumps {times}, as if recordings were joined: video and audio play on there without a gap"
+                "the clock of `{url}` jumps {times}, as if recordings were joined: video and audio play on there \
+                 without a gap"
             ));
         }
     }

@@ -1,5 +1,6 @@
-//! Takes the jumps out of a fetched input's clock: replaces the file by a copy whose clock runs on. Every later step then
-//! works on one clock, so picture and sound stay together wherever the film is cut. It never changes the user's own file.
+//! Takes the jumps out of a fetched input's clock: replaces the file by a copy whose clock runs on. Every later step
+//! then works on one clock, so picture and sound stay together wherever the film is cut. It never changes the user's
+//! own file.
 
 use std::path::Path;
 
@@ -13,7 +14,8 @@ use super::encode::{Outputs, begin, ffmpeg, light};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Replaces `file` by a copy with an unbroken clock if its clock jumps. Returns the facts of the file that is there now.
+/// Replaces `file` by a copy with an unbroken clock if its clock jumps. Returns the facts of the file that is there
+/// now.
 pub(super) async fn unbroken(
     context: &JobContext,
     url: &str,

@@ -1,5 +1,5 @@
-//! Builds the command line that copies a file whose clock jumps into one whose clock runs on. It encodes nothing, and the
-//! copy holds only the tracks that a job may use.
+//! Builds the command line that copies a file whose clock jumps into one whose clock runs on. It encodes nothing, and
+//! the copy holds only the tracks that a job may use.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -22,7 +22,8 @@ pub fn copy_unbroken(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsStri
     for index in &tracks {
         args.pair("-map", format!("0:{index}"));
     }
-    // `-copyinkf` keeps packets before the first key frame, so that the packets' numbers are those that the probe counted.
+    // `-copyinkf` keeps packets before the first key frame, so that the packets' numbers are those that the probe
+    // counted.
     args.all(["-c", "copy", "-copyinkf"]);
     for (place, index) in tracks.iter().enumerate() {
         let of_stream: Vec<&ClockShift> =

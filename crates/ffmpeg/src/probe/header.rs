@@ -18,7 +18,8 @@ pub(crate) const ENTRIES: &str = "format=format_name,start_time:format_tags=time
     stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
     field_order,color_range,color_space,color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,\
     nb_frames,channels,channel_layout,sample_rate:\
-    stream_disposition=default,attached_pic,comment,hearing_impaired,visual_impaired,descriptions:stream_tags=language,timecode:stream_side_data";
+    stream_disposition=default,attached_pic,comment,hearing_impaired,visual_impaired,descriptions:\
+    stream_tags=language,timecode:stream_side_data";
 
 /// ffprobe's whole answer.
 #[derive(Debug, Default, Deserialize)]
