@@ -156,7 +156,7 @@ fn space(folder: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use abanico_media::{ExactTime, MediaInfo};
+    use abanico_media::{ClockJumps, ExactTime, MediaInfo};
 
     use super::*;
     use crate::database::sample_record;
@@ -195,7 +195,9 @@ mod tests {
         let mut record = sample_record(id, 1);
         let container = "mov".to_owned();
         let clock_start = ExactTime::ZERO;
-        record.inputs = vec![MediaInfo { container, size_bytes, clock_start, video: None, audio: vec![] }];
+        let jumps = ClockJumps::default();
+        record.inputs =
+            vec![MediaInfo { container, size_bytes, clock_start, video: None, audio: vec![], jumps }];
         record
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod reuse;
 mod run;
 pub(crate) mod segment;
 pub(crate) mod stitch;
+mod unbroken;
 pub(crate) mod verify;
 
 use std::collections::BTreeMap;

@@ -140,7 +140,7 @@ fn film_frames(plan: &Plan) -> u64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use abanico_media::{Colour, EntryPoints, ExactTime, Orientation, VideoTrack};
+    use abanico_media::{ClockJumps, Colour, EntryPoints, ExactTime, Orientation, VideoTrack};
     use abanico_plan::{Capabilities, Chunking, PlanRequest, plan};
     use serde_json::{Value, json};
 
@@ -158,7 +158,8 @@ mod tests {
         let video = VideoTrack { entry_points, ..serde_json::from_value(video).unwrap() };
         let container = "mov,mp4,m4a,3gp,3g2,mj2".to_owned();
         let clock_start = ExactTime::ZERO;
-        MediaInfo { container, size_bytes: 1, clock_start, video: Some(video), audio: vec![] }
+        let jumps = ClockJumps::default();
+        MediaInfo { container, size_bytes: 1, clock_start, video: Some(video), audio: vec![], jumps }
     }
 
     fn planned(film: &MediaInfo, chunking: Chunking) -> Plan {

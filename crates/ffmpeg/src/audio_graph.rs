@@ -14,12 +14,15 @@ pub(crate) fn audio_graph(encode: &AudioEncode, gain: Option<Gain>) -> String {
     let mut parts = String::new();
     let mut at = ExactTime::ZERO;
     for (number, part) in encode.parts.iter().enumerate() {
-        let samples = part.length.map(|length| {
-            let before = samples(at, encode.coding.sample_rate_hz);
-            at = at + length;
-            samples(at, encode.coding.sample_rate_hz) - before
-        });
-        chains.push(part_chain(encode, part, number, samples));
+        let before = samples(at, encode.coding.sample_rate_hz);
+        at = part.length.map_or(encode.end, |length| at + length);
+        let length = samples(at, encode.coding.sample_rate_hz) - before;
+        let cut = match part.length {
+            Some(_) => format!(",apad=whole_len={length},atrim=end_sample={length}"),
+            // A source's last packet may sound for longer than the source says: its encoder filled it up.
+            None => format!(",atrim=end_sample={}", length.max(1)),
+        };
+        chains.push(part_chain(encode, part, number, &cut));
         parts.push_str(&format!("[part{number}]"));
     }
     let concat = if encode.parts.len() > 1 {
@@ -51,24 +54,17 @@ impl Gain {
     }
 }
 
-fn part_chain(encode: &AudioEncode, part: &AudioPart, number: usize, samples: Option<i64>) -> String {
+fn part_chain(encode: &AudioEncode, part: &AudioPart, number: usize, cut: &str) -> String {
     let rate = encode.coding.sample_rate_hz;
     let layout = layout(encode.coding.channels);
-    let cut = samples.map(|samples| format!(",apad=whole_len={samples},atrim=end_sample={samples}"));
-    let cut = cut.unwrap_or_default();
     if part.streams.is_empty() {
         // Silence; the plan gives it a length.
         return format!("anullsrc=r={rate}:cl={layout}{cut}[part{number}]");
     }
     // Drops audio before the clip's start with sample accuracy.
     let start = if part.length.is_some() { ",atrim=start=0" } else { "" };
-    // `first_pts=0` drops audio before the video's start, and adds silence if the audio starts later.
-    // `async=1000` lets the resampler follow the time stamps by at most 1000 samples per second (about 2 %,
-    // inaudible) instead of drifting.
-    let timed = format!(
-        "asetpts={}{start},aresample={rate}:async=1000:first_pts=0",
-        moved_to_zero(part.start - part.offset)
-    );
+    let timed =
+        format!("asetpts={}{start},{}", moved_to_zero(part.start - part.offset), resampled(rate, part));
     let shaped = shaped(encode.remix.as_ref(), part, encode.coding.channels, layout.as_str());
     let [stream] = part.streams[..] else {
         let mut chain = String::new();
@@ -83,6 +79,20 @@ fn part_chain(encode: &AudioEncode, part: &AudioPart, number: usize, samples: Op
         return format!("{chain}{merged}amerge=inputs={count},{shaped}{cut}[part{number}]");
     };
     format!("[{number}:{stream}]{timed},{shaped}{cut}[part{number}]")
+}
+
+/// Returns the filter that gives audio its sampling rate and an unbroken clock from zero.
+fn resampled(rate: u32, part: &AudioPart) -> String {
+    // With equal rates, a cutoff of 1 and floating point leave the samples as they are while nothing is stretched.
+    let exact = if rate == part.sample_rate_hz { ":cutoff=1:internal_sample_fmt=fltp" } else { "" };
+    // `first_pts=0` drops audio before the video's start, and adds silence if the audio starts later.
+    // `async=1000` lets the resampler follow the time stamps by at most 1000 samples per second (about 2 %) instead of
+    // drifting. `min_hard_comp` (in seconds, 0.1 by default) fills a gap as short as one lost packet with silence at
+    // once: stretching it away takes two seconds, in which the pitch is audibly low. `flags=res` runs the resampler from
+    // the start: where the rates are equal, ffmpeg would start it at the first time stamp that it must follow, and the
+    // clock would then begin at `first_pts` again (seen with 5.1.9).
+    let filled = if part.is_jittery { "" } else { ":min_hard_comp=0.015" };
+    format!("aresample={rate}:flags=res{exact}:async=1000{filled}:first_pts=0")
 }
 
 /// Returns the filter that makes the output's channels: with the job's remix gains, from several tracks side

@@ -19,9 +19,11 @@ use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
 
 mod joints;
+mod unbroken;
 
 pub use self::joints::{JOINT_PICTURE, joint_files, show_joint};
 pub use crate::audio_graph::Gain;
+pub use unbroken::{UNBROKEN_FILE, copy_unbroken};
 
 /// An argument list under construction.
 pub(crate) struct Args(Vec<OsString>);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use self::boxes::Layout;
 use crate::probe::header::Stream;
 use crate::probe::measure;
-use crate::probe::packets::{self, BeforeFirstKey, Packets};
+use crate::probe::packets::{self, BeforeFirstKey, Packets, Scan};
 use crate::probe::size_of;
 use crate::{Error, Tools};
 
@@ -82,6 +82,16 @@ pub struct AudioFacts {
     pub start: ExactTime,
     /// Presentation time at which the last audible packet ends.
     pub end: ExactTime,
+    /// Number of audible packets.
+    pub packets: u64,
+    /// Sum of the durations that the audible packets state.
+    pub covered: ExactTime,
+    /// Shortest and longest time from the start of an audible packet to the start of the next, if there are two.
+    pub steps: Option<(ExactTime, ExactTime)>,
+    /// Longest time by which an audible packet starts before or after the stated end of the one before it.
+    pub unevenness: ExactTime,
+    /// Length of a tick of the track's clock.
+    pub tick: ExactTime,
 }
 
 /// Measures a file that abanico made.
@@ -97,7 +107,7 @@ pub async fn output_facts(
     let layout =
         Layout::read(file).map_err(|cause| Error::io(format!("read `{}`", file.display()), cause))?;
     // Frames before the first key packet count here: they are a fault that verification must see.
-    let (header, packets) = packets::scan(tools, file, BeforeFirstKey::Shown, cancel).await?;
+    let Scan { header, packets, .. } = packets::scan(tools, file, BeforeFirstKey::Shown, cancel).await?;
     let of = |stream: &Stream| packets.get(&stream.index).filter(|packets| packets.shown > 0);
     let mut videos = header.streams.iter().filter(|stream| stream.is_real_video());
     let audios = header.streams.iter().filter(|stream| stream.is_audio());
@@ -140,11 +150,18 @@ fn video_facts(stream: &Stream, packets: &Packets) -> Option<VideoFacts> {
 
 fn audio_facts(stream: &Stream, packets: &Packets) -> Option<AudioFacts> {
     let track = measure::audio_track(stream, packets)?;
+    let base = stream.time_base()?;
+    let time = |ticks: i64| ExactTime::from_ticks(ticks, base);
     Some(AudioFacts {
         codec: track.codec,
         channels: track.channels,
         sample_rate_hz: track.sample_rate_hz,
         start: track.start,
         end: track.end,
+        packets: packets.shown,
+        covered: time(packets.steps.covered),
+        steps: packets.steps.range.map(|(shortest, longest)| (time(shortest), time(longest))),
+        unevenness: time(packets.steps.unevenness),
+        tick: time(1),
     })
 }

@@ -4,6 +4,7 @@
 //! the given one.
 
 mod cadence;
+mod clock;
 mod first_frame;
 mod frames;
 pub(crate) mod header;
@@ -19,11 +20,11 @@ pub(crate) use reader::FORMATS;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use abanico_media::{DynamicRange, MediaInfo, Size, VideoTrack};
+use abanico_media::{ClockJumps, DynamicRange, MediaInfo, Rational, Size, VideoTrack};
 use tokio_util::sync::CancellationToken;
 
 use self::header::{Header, Stream};
-use self::packets::{BeforeFirstKey, Packets};
+use self::packets::{BeforeFirstKey, Packets, Scan};
 use crate::facts::boxes::Layout;
 use crate::{Error, ErrorKind, Tools};
 
@@ -36,9 +37,9 @@ const LONGEST_SIDE: u32 = 8192;
 ///
 /// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet, or before the
 /// first frame that a decoder shows if the video does not begin with a key packet. Runs ffprobe once, again to look at
-/// some frames if there is more than one key frame or the field order is in doubt, again for PQ video, and two more
-/// times for video that does not begin with a key packet, each time for at most ten minutes. Memory use stays small
-/// however long the file is.
+/// some frames if there is more than one key frame or the field order is in doubt, again for PQ video, again for a clock
+/// that jumps, and two more times for video that does not begin with a key packet, each time for at most ten minutes.
+/// Memory use stays small however long the file is.
 ///
 /// # Errors
 /// - The file is at fault: [`ErrorKind::NotMedia`], [`ErrorKind::NoVideo`], [`ErrorKind::Truncated`] or
@@ -49,19 +50,21 @@ const LONGEST_SIDE: u32 = 8192;
 pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<MediaInfo, Error> {
     let size_bytes = size_of(file)?;
     let scanned = packets::scan(tools, file, BeforeFirstKey::Hidden, cancel).await;
-    let (header, mut packets) = match scanned {
+    let mut scanned = match scanned {
         Err(error) if error.kind() == ErrorKind::NotMedia && is_cut_mp4(file)? => {
             return Err(Error::cut_off(file));
         }
         other => other?,
     };
-    refuse_unusable(file, &header)?;
-    if let Some(stream) = without_a_start(&header, &packets)
+    refuse_unusable(file, &scanned.header)?;
+    let mut before_key = BeforeFirstKey::Hidden;
+    if let Some(stream) = without_a_start(&scanned.header, &scanned.packets)
         && let Some(tick) = first_frame::read(tools, file, stream, cancel).await?
     {
-        let before_key = BeforeFirstKey::HiddenUntil { stream, tick };
-        packets = packets::scan(tools, file, before_key, cancel).await?.1;
+        before_key = BeforeFirstKey::HiddenUntil { stream, tick };
+        scanned = packets::scan(tools, file, before_key, cancel).await?;
     }
+    let Scan { header, packets, jumps } = without_jumps(tools, file, (scanned, before_key), cancel).await?;
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
         if matches!(video.pixel_format.as_str(), "" | "unknown") {
@@ -90,8 +93,34 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         size_bytes,
         video,
         audio,
+        jumps,
         container: header.format.format_name,
     })
+}
+
+/// Reads the packets again with an unbroken clock, if the file's clock jumps.
+async fn without_jumps(
+    tools: &Tools,
+    file: &Path,
+    (scanned, before_key): (Scan, BeforeFirstKey),
+    cancel: &CancellationToken,
+) -> Result<Scan, Error> {
+    if scanned.jumps.count == 0 {
+        return Ok(scanned);
+    }
+    let base = |index: u32| scanned.header.streams.iter().find(|stream| stream.index == index)?.time_base();
+    let in_ticks = |jumps: &ClockJumps| -> Vec<_> {
+        let shifts = jumps.shifts.iter();
+        shifts
+            .map(|shift| {
+                let ticks = base(shift.stream_index).and_then(Rational::inverse);
+                (*shift, ticks.map_or(0, |per_second| (shift.by.seconds() * per_second).round()))
+            })
+            .collect()
+    };
+    let shifts = in_ticks(&scanned.jumps);
+    let again = packets::scan_shifted(tools, file, (before_key, &shifts), cancel).await?;
+    Ok(Scan { jumps: scanned.jumps, ..again })
 }
 
 /// Returns the size in bytes of a regular file that is not empty.

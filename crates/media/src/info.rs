@@ -21,6 +21,31 @@ pub struct MediaInfo {
     pub video: Option<VideoTrack>,
     /// All audio tracks with at least one packet, in file order.
     pub audio: Vec<AudioTrack>,
+    /// Jumps of the file's clock. The tracks' times are those after the jumps are taken out.
+    #[serde(default)]
+    pub jumps: ClockJumps,
+}
+
+/// Jumps of a file's clock, back or ahead, where recordings were joined without new time stamps.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ClockJumps {
+    /// Number of jumps.
+    pub count: u32,
+    /// What takes the jumps out, by stream and packet. Set by the probe and never serialized; empty once the jumps are
+    /// taken out of the file.
+    #[serde(skip)]
+    pub shifts: Vec<ClockShift>,
+}
+
+/// What to add to the time stamps of a stream from one of its packets on, in place of what was added before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClockShift {
+    /// Index of the stream in the file, from 0.
+    pub stream_index: u32,
+    /// Number of the stream's first packet with this shift, from 0, in file order.
+    pub first_packet: u64,
+    /// The time to add, on the file's own clock.
+    pub by: ExactTime,
 }
 
 impl MediaInfo {
@@ -232,10 +257,21 @@ pub struct AudioTrack {
     pub start: ExactTime,
     /// End of the last packet, on the file's own clock.
     pub end: ExactTime,
+    /// Typical length of a packet; zero if the track has a single one.
+    #[serde(default)]
+    pub packet: ExactTime,
+    /// Whether many packets start far from where the one before them ends, as in live recordings. Otherwise such a
+    /// packet shows lost sound.
+    #[serde(default)]
+    pub is_jittery: bool,
     /// ISO 639-2 language code, if the file has one.
     pub language: Option<String>,
     /// Whether the file marks the track as the default.
     pub is_default: bool,
+    /// Whether the file marks the track as one beside the film's own sound: a commentary, a description of the
+    /// pictures, or speech made clear for people who hear badly.
+    #[serde(default)]
+    pub is_aside: bool,
     /// The container's own track number, such as the packet identifier in a transport stream.
     #[serde(default)]
     pub id: Option<u32>,
@@ -292,8 +328,11 @@ mod tests {
             sample_rate_hz: 48000,
             start: ExactTime::from_millis(1400),
             end: ExactTime::from_millis(3400),
+            packet: ExactTime::ZERO,
+            is_jittery: false,
             language: None,
             is_default: false,
+            is_aside: false,
             id: None,
         };
         let info = MediaInfo {
@@ -302,6 +341,7 @@ mod tests {
             clock_start: ExactTime::from_millis(1400),
             video: Some(video),
             audio: vec![audio],
+            jumps: ClockJumps::default(),
         };
         assert_eq!(info.duration().millis(), 2059);
         assert_eq!(MediaInfo { video: None, audio: vec![], ..info }.duration(), ExactTime::ZERO);

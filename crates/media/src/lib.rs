@@ -12,7 +12,9 @@ mod size;
 mod time;
 
 pub use colour::{Colour, ColourRange, ContentLight, DynamicRange, MasteringDisplay, StaticHdr};
-pub use info::{AudioTrack, EntryPoints, FieldOrder, MediaInfo, Shape, VideoTrack, Window};
+pub use info::{
+    AudioTrack, ClockJumps, ClockShift, EntryPoints, FieldOrder, MediaInfo, Shape, VideoTrack, Window,
+};
 pub use orientation::Orientation;
 pub use rate::FrameRate;
 pub use rational::{ParseRationalError, Rational};

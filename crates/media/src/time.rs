@@ -19,6 +19,13 @@ use crate::{FrameRate, Rational};
 #[serde(transparent)]
 pub struct ExactTime(Rational);
 
+impl Default for ExactTime {
+    /// Time zero.
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl ExactTime {
     /// Time zero.
     pub const ZERO: Self = Self(Rational::ZERO);

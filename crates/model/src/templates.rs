@@ -187,7 +187,7 @@ mod tests {
         let merged = merge_template(template("three-mp4").unwrap(), asked);
         assert_eq!(
             merged["inputs"][0]["audioSelectors"],
-            json!({"Audio Selector 1": {"selectorType": "TRACK", "tracks": [2, 3]}, "B": {"offset": 5}})
+            json!({"Audio Selector 1": {"defaultSelection": "DEFAULT", "tracks": [2, 3]}, "B": {"offset": 5}})
         );
     }
 
@@ -198,6 +198,6 @@ mod tests {
         let merged = merge_template(template("ladder").unwrap(), asked);
         let inputs = merged["inputs"].as_array().unwrap();
         assert_eq!(inputs.len(), 2);
-        assert_eq!(inputs[1]["audioSelectors"]["Audio Selector 1"]["tracks"], json!([1]));
+        assert_eq!(inputs[1]["audioSelectors"]["Audio Selector 1"], json!({"defaultSelection": "DEFAULT"}));
     }
 }

@@ -31,8 +31,11 @@ pub struct AudioEncode {
     pub index: u32,
     /// Audio of each clip, in order; at least one.
     pub parts: Vec<AudioPart>,
-    /// End of the audio on the output's clock.
+    /// End of the audio on the output's clock. Nothing is encoded beyond it.
     pub end: ExactTime,
+    /// Length of the source's packets where it ends. Its last one may sound for a shorter time than it states.
+    #[serde(default)]
+    pub source_packet: ExactTime,
     /// How channels are remixed; `None` converts by the number of channels alone.
     pub remix: Option<Remix>,
     /// Loudness to reach; `None` leaves it unchanged.
@@ -50,6 +53,12 @@ pub struct AudioPart {
     pub streams: Vec<u32>,
     /// Total number of channels of these streams.
     pub channels: u16,
+    /// Sampling rate of all these streams; 0 if they differ or there are none.
+    #[serde(default)]
+    pub sample_rate_hz: u32,
+    /// Whether the time stamps of these streams are rough, so that audio only follows them slowly.
+    #[serde(default)]
+    pub is_jittery: bool,
     /// The clip's zero on the file's own clock. Earlier audio is cut off; audio that starts later is preceded
     /// by silence.
     pub start: ExactTime,
@@ -97,6 +106,7 @@ pub(crate) fn decide(
 ) -> Result<AudioDecision, Error> {
     let mut parts = Vec::with_capacity(sources.clips.len());
     let (mut first, mut silence, mut end) = (None, None, ExactTime::ZERO);
+    let mut source_packet = ExactTime::ZERO;
     let mut at = ExactTime::ZERO;
     for (number, clip) in sources.clips.iter().enumerate() {
         let is_last = number + 1 == sources.clips.len();
@@ -105,6 +115,7 @@ pub(crate) fn decide(
             Ok((track, heard)) => {
                 first = first.or(Some((track, part.channels)));
                 end = at + heard;
+                source_packet = track.packet;
             }
             Err(why) => silence = silence.or(Some(why)),
         }
@@ -132,7 +143,7 @@ pub(crate) fn decide(
         fits(remix, &mut coding, &remix_pointer).map_err(|error| error.of_input_if(follows))?;
     }
     let loudness = description.audio_normalization_settings.as_ref().and_then(loudness);
-    let encode = AudioEncode { index: 0, parts, end, remix, loudness, coding };
+    let encode = AudioEncode { index: 0, parts, end, source_packet, remix, loudness, coding };
     Ok(AudioDecision::Encode(Box::new(encode), language(description, track)))
 }
 
@@ -168,7 +179,8 @@ fn passthrough(
     let rate = AudioRate::Copied(part.start - track.start);
     let (sample_rate_hz, channels) = (track.sample_rate_hz, track.channels);
     let coding = AudioCoding { codec, rate, sample_rate_hz, channels };
-    Ok(AudioEncode { index: 0, parts, end, remix: None, loudness: None, coding })
+    let source_packet = track.packet;
+    Ok(AudioEncode { index: 0, parts, end, source_packet, remix: None, loudness: None, coding })
 }
 
 /// Checks that remixing gives as many channels as the codec settings ask for.
@@ -214,6 +226,8 @@ fn part<'a>(
         input: u32::try_from(clip.input).unwrap_or(u32::MAX),
         streams: found.iter().map(|track| track.stream_index).collect(),
         channels: found.iter().map(|track| track.channels).sum(),
+        sample_rate_hz: common_rate(&found),
+        is_jittery: found.iter().any(|track| track.is_jittery),
         start: clip.start,
         offset,
         length: (!is_free).then_some(clip.length),
@@ -224,13 +238,25 @@ fn part<'a>(
     let ends = found.iter().map(|track| track.end).max().unwrap_or(track.end);
     let heard = if is_free { ends - clip.start + offset } else { clip.length };
     if heard <= ExactTime::ZERO {
-        part = AudioPart { streams: Vec::new(), channels: 0, length: Some(clip.length), ..part };
+        part = AudioPart {
+            streams: Vec::new(),
+            channels: 0,
+            sample_rate_hz: 0,
+            length: Some(clip.length),
+            ..part
+        };
         return (
             part,
             Err("the input's audio ends before its video starts, so the outputs have no audio".to_owned()),
         );
     }
     (part, Ok((track, heard)))
+}
+
+/// Returns the sampling rate of all tracks; 0 if they differ or there are none.
+fn common_rate(tracks: &[&AudioTrack]) -> u32 {
+    let rate = tracks.first().map_or(0, |track| track.sample_rate_hz);
+    if tracks.iter().all(|track| track.sample_rate_hz == rate) { rate } else { 0 }
 }
 
 /// Returns the loudness to reach, unless the description only measures it.

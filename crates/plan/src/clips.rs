@@ -147,6 +147,7 @@ mod tests {
             clock_start: ExactTime::ZERO,
             video: Some(video),
             audio: vec![],
+            jumps: abanico_media::ClockJumps::default(),
         }
     }
 

@@ -64,6 +64,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
         return Err(Error::setting("/inputs", "the inputs were not all probed"));
     }
     let mut draft = Draft::new(request, (inputs, first), clips(inputs, request.inputs)?);
+    draft.note_jumps();
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
         draft.add_group(index, group)?;
     }
@@ -184,6 +185,22 @@ impl Draft<'_> {
         }
         let mut decided = ladder::follow_source(&known, self.first_track()?.display_size()).into_iter();
         Ok(boxes.into_iter().map(|bounds| bounds.and_then(|_| decided.next())).collect())
+    }
+
+    /// Tells of inputs whose clock jumps.
+    fn note_jumps(&mut self) {
+        for (input, info) in self.inputs.iter().zip(self.request.inputs) {
+            let url = input.file_input.as_deref().unwrap_or_default();
+            let times = match info.jumps.count {
+                0 => continue,
+                1 => "once".to_owned(),
+                count => format!("{count} times"),
+            };
+            self.note(format!(
+                "the clock of `{url}` jumps {times}, as if recordings were joined: video and audio play on there \
+                 without a gap"
+            ));
+        }
     }
 
     fn note_dropped(&mut self, output: &Output) -> Result<(), Error> {

@@ -376,6 +376,15 @@ pub struct PlannedAudio {
     pub hides_lead: bool,
     /// End of the source's audio on the output's clock.
     pub end: ExactTime,
+    /// Length of the source's packets. The last one may sound for a shorter time than it states.
+    #[serde(default)]
+    pub source_packet: ExactTime,
+    /// Samples per packet, if all packets but the last one must have the same number.
+    #[serde(default)]
+    pub packet_samples: Option<u32>,
+    /// Whether the packets are the source's own, with whatever gaps they have.
+    #[serde(default)]
+    pub is_copied: bool,
 }
 
 impl PlannedVideo {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use abanico_media::{Colour, EntryPoints, ExactTime, MediaInfo, Orientation, Rational, VideoTrack};
+use abanico_media::{
+    ClockJumps, Colour, EntryPoints, ExactTime, MediaInfo, Orientation, Rational, VideoTrack,
+};
 use abanico_plan::{Capabilities, Chunking, PlanRequest, plan};
 use serde_json::json;
 
@@ -66,7 +68,9 @@ fn long_film() -> JobRecord {
     let video = VideoTrack { entry_points, ..serde_json::from_value(video).unwrap() };
     let clock_start = ExactTime::ZERO;
     let (container, size_bytes) = ("mov,mp4,m4a,3gp,3g2,mj2".to_owned(), 1);
-    job.inputs = vec![MediaInfo { container, size_bytes, clock_start, video: Some(video), audio: vec![] }];
+    let jumps = ClockJumps::default();
+    job.inputs =
+        vec![MediaInfo { container, size_bytes, clock_start, video: Some(video), audio: vec![], jumps }];
     let request = json!({"role": "r", "jobTemplate": "three-mp4", "settings": {
         "inputs": [{"fileInput": "s3://in/film.mov"}],
         "outputGroups": [{"outputGroupSettings": {"fileGroupSettings": {"destination": "s3://out/made/"}}}]}});

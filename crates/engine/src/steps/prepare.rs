@@ -12,6 +12,7 @@ use abanico_store::without_secrets;
 
 use super::JobContext;
 use super::captions;
+use super::unbroken::unbroken;
 use crate::destinations;
 use crate::failure;
 use crate::fetching::check_policy;
@@ -46,6 +47,7 @@ pub(crate) async fn prepare(
             None => {
                 fetch(context, url, file).await?;
                 let info = probe(context, url, file).await?;
+                let info = unbroken(context, url, file, info).await?;
                 looked_at.push((file.clone(), info.clone()));
                 info
             }

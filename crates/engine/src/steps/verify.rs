@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use abanico_ffmpeg::command::output_file_name;
 use abanico_ffmpeg::{AudioFacts, OutputFacts, VideoFacts, output_facts};
-use abanico_media::{ExactTime, FrameRate};
+use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{
     Plan, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentedOutput, Task,
     TaskKind,
@@ -21,9 +21,18 @@ use crate::work_folder::WorkFolder;
 
 /// How far audio may start from the video's start: a quarter of the 20 ms at which people begin to notice.
 const MAX_START_OFFSET_MS: i64 = 5;
-/// How far audio may end from where the source's audio ends: three AAC frames of 1024 samples at 48 kHz. One for the
-/// source's last packet, one for ours, one for the resampler's delay.
-const MAX_AUDIO_END_OFFSET_MS: i64 = 64;
+/// How far audio may end from where the source's audio ends: three packets of this length. One for the source's last
+/// packet, one for ours, one for the resampler's delay. Longer packets may make up for it.
+const USUAL_PACKETS: i64 = 3;
+/// Length of an AAC packet of 1024 samples at 48 kHz, in milliseconds, rounded down.
+const USUAL_PACKET_MS: i64 = 21;
+/// How far an audio packet may start from the end of the one before it, beyond two ticks of the clock. The shortest
+/// audio that an encoder or a packager can lose is longer.
+const MAX_UNEVENNESS_MS: i64 = 1;
+
+/// By how many samples the stated duration of a Vorbis packet may be wrong: the length of a packet depends on the block
+/// size of the next one, and 448 is a quarter of the difference between libvorbis's block sizes, 2048 and 256.
+const VORBIS_UNCERTAINTY: i64 = 448;
 
 /// Ticks per second of a clock that is too coarse for most frame rates.
 const COARSE_TICKS: i64 = 1000;
@@ -216,10 +225,68 @@ fn check_audio(
     // If an edit list hides the lead, a packet that is only partly hidden still counts as the first one.
     let starts_right = is_near(audio.start + planned.lead) || planned.hides_lead && is_near(audio.start);
     check(starts_right, format!("audio starts at {} s instead of with the video", audio.start - start));
+    let end = audio.end - start;
+    let (early, late) = end_offsets(planned);
     check(
-        (audio.end - start).distance(planned.end) <= ExactTime::from_millis(MAX_AUDIO_END_OFFSET_MS),
-        format!("audio ends at {} s instead of {} s", audio.end - start, planned.end),
+        end + early >= planned.end && end <= planned.end + late,
+        format!("audio ends at {end} s instead of {} s", planned.end),
     );
+    if let Some(fault) = unevenness(planned, audio) {
+        check(false, fault);
+    }
+}
+
+/// Returns how much earlier and how much later than planned audio may end. A source's last packet may hold less audio
+/// than it states, and ours may hold more than the source's audio needed.
+fn end_offsets(planned: &PlannedAudio) -> (ExactTime, ExactTime) {
+    let usual = ExactTime::from_millis(USUAL_PACKET_MS);
+    let beyond = |packet: ExactTime| packet.max(usual) - usual;
+    let late = ExactTime::from_millis(USUAL_PACKETS * USUAL_PACKET_MS + 1)
+        + beyond(own_packet(planned).unwrap_or(usual));
+    (late + beyond(planned.source_packet), late)
+}
+
+/// Returns the length of an output's audio packets, if all but the last one must be equally long.
+fn own_packet(planned: &PlannedAudio) -> Option<ExactTime> {
+    let rate = i64::from(planned.sample_rate_hz.max(1));
+    planned.packet_samples.map(|samples| ExactTime::from_ticks(samples.into(), Rational::new(1, rate)))
+}
+
+/// Returns what is wrong if audio that was encoded here has a gap, an overlap, or more or fewer samples than its time
+/// stamps cover. Copied audio has the gaps of its source.
+fn unevenness(planned: &PlannedAudio, audio: &AudioFacts) -> Option<String> {
+    if planned.is_copied {
+        return None;
+    }
+    let slack = audio.tick + audio.tick + ExactTime::from_millis(MAX_UNEVENNESS_MS);
+    let span = audio.end - audio.start;
+    let sample = Rational::new(1, i64::from(planned.sample_rate_hz.max(1)));
+    let (covered, least) = if let Some(packet) = own_packet(planned) {
+        // Stated durations are not needed here, and ffprobe gets some of them wrong at the joints of fragments.
+        if let Some((shortest, longest)) = audio.steps
+            && [shortest, longest].iter().any(|step| step.distance(packet) > slack)
+        {
+            return Some(format!("audio packets are {shortest} to {longest} s apart instead of {packet} s"));
+        }
+        let packets = Rational::from(i64::try_from(audio.packets).unwrap_or(i64::MAX));
+        let covered = ExactTime::from_seconds(packet.seconds() * packets);
+        // The file may cut the last packet short.
+        (covered, covered - packet)
+    } else {
+        let is_vorbis = planned.codec == "vorbis";
+        let uncertain = ExactTime::from_ticks(if is_vorbis { VORBIS_UNCERTAINTY } else { 0 }, sample);
+        let off = audio.unevenness;
+        if off > slack + uncertain {
+            return Some(format!("an audio packet starts {off} s from the end of the one before it"));
+        }
+        // The sum is exact only on a clock that counts samples.
+        if is_vorbis || (audio.tick.seconds() / sample).num() != 1 {
+            return None;
+        }
+        (audio.covered, audio.covered)
+    };
+    let is_whole = span <= covered + slack && least <= span + slack;
+    (!is_whole).then(|| format!("the audio packets hold {covered} s of audio for {span} s"))
 }
 
 #[cfg(test)]

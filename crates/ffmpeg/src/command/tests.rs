@@ -231,6 +231,8 @@ fn part(streams: &[u32], channels: u16, length: Option<i64>) -> AudioPart {
         input: 0,
         streams: streams.to_vec(),
         channels,
+        sample_rate_hz: 44_100,
+        is_jittery: false,
         start: ExactTime::from_millis(60),
         offset: ExactTime::from_millis(-40),
         length: length.map(ExactTime::from_millis),
@@ -240,7 +242,15 @@ fn part(streams: &[u32], channels: u16, length: Option<i64>) -> AudioPart {
 fn sound(parts: Vec<AudioPart>, channels: u16) -> AudioEncode {
     let rate = AudioRate::BitRate(160_000);
     let coding = AudioCoding { codec: AudioCodec::Aac, rate, sample_rate_hz: 48_000, channels };
-    AudioEncode { index: 2, parts, end: ExactTime::from_millis(1000), remix: None, loudness: None, coding }
+    AudioEncode {
+        index: 2,
+        parts,
+        end: ExactTime::from_millis(1000),
+        source_packet: ExactTime::ZERO,
+        remix: None,
+        loudness: None,
+        coding,
+    }
 }
 
 fn graph(encode: &AudioEncode) -> String {
@@ -267,13 +277,39 @@ fn parts_have_exact_lengths_and_missing_tracks_are_silent() {
 #[test]
 fn channels_are_combined_as_the_job_says() {
     let side_by_side = graph(&sound(vec![part(&[1, 2], 2, None)], 2));
-    assert!(side_by_side.contains("amerge=inputs=2,pan=stereo|c0=c0|c1=c1[part0]"), "{side_by_side}");
+    assert!(
+        side_by_side.contains("amerge=inputs=2,pan=stereo|c0=c0|c1=c1,atrim=end_sample=48000[part0]"),
+        "{side_by_side}"
+    );
     let mixed_down = graph(&sound(vec![part(&[1], 6, None)], 2));
-    assert!(mixed_down.contains("aformat=channel_layouts=stereo[part0]"), "{mixed_down}");
+    assert!(
+        mixed_down.contains("aformat=channel_layouts=stereo,atrim=end_sample=48000[part0]"),
+        "{mixed_down}"
+    );
     let mut remixed = sound(vec![part(&[1], 2, None)], 2);
     remixed.remix = Some(Remix { gains: vec![vec![Some(0), Some(-6000), Some(0)], vec![None, None, None]] });
     // This part has no third channel, so it is silent.
     assert!(graph(&remixed).contains("pan=stereo|c0=1.000000*c0+0.501187*c1|c1=0*c0"), "{}", graph(&remixed));
+}
+
+#[test]
+fn resampler_runs_from_the_start_and_leaves_equal_rates_alone() {
+    let filter = |part: AudioPart| {
+        let graph = graph(&sound(vec![part], 2));
+        graph.split("aresample=").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
+    };
+    let lossy = part(&[1], 2, None);
+    assert_eq!(filter(lossy.clone()), "48000:flags=res:async=1000:min_hard_comp=0.015:first_pts=0");
+    let equal = AudioPart { sample_rate_hz: 48_000, ..lossy.clone() };
+    let exact =
+        "48000:flags=res:cutoff=1:internal_sample_fmt=fltp:async=1000:min_hard_comp=0.015:first_pts=0";
+    assert_eq!(filter(equal), exact);
+    let live = AudioPart { is_jittery: true, ..lossy };
+    assert_eq!(
+        filter(live),
+        "48000:flags=res:async=1000:first_pts=0",
+        "rough time stamps are not taken for gaps"
+    );
 }
 
 #[test]

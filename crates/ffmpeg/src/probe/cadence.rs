@@ -173,6 +173,13 @@ impl Rhythm {
         Some(found)
     }
 
+    /// Returns whether more than one in a hundred distances are far from the median: shorter than half of it, or longer
+    /// than one and a half times.
+    pub fn is_jittery(&self) -> bool {
+        let near = self.typical().map_or(0, |typical| typical.count);
+        (self.count() - near).saturating_mul(100) > self.count()
+    }
+
     fn median(&self) -> Option<i64> {
         let total: u64 = self.distances.values().sum();
         let mut seen = 0;
@@ -211,6 +218,15 @@ mod tests {
         let rhythm = rhythm(holed);
         assert_eq!(rhythm.typical(), Some(Typical { sum: 148 * 40, count: 148 }));
         assert_eq!(rhythm.extremes(), Some((40, 51 * 40)));
+    }
+
+    #[test]
+    fn few_gaps_are_no_jitter() {
+        let lost = (0..500).filter(|packet| packet % 125 != 60).map(|packet| packet * 20);
+        assert!(!rhythm(lost).is_jittery());
+        let live = (0..500).map(|packet| packet * 20 + if packet % 10 == 0 { 15 } else { 0 });
+        assert!(rhythm(live).is_jittery());
+        assert!(!rhythm([]).is_jittery() && !rhythm([5]).is_jittery());
     }
 
     #[test]

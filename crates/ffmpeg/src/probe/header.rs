@@ -45,7 +45,8 @@ pub(crate) const ENTRIES: &str = "format=format_name,start_time:format_tags=time
     stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
     field_order,color_range,color_space,color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,\
     nb_frames,channels,channel_layout,sample_rate:\
-    stream_disposition=default,attached_pic:stream_tags=language,timecode:stream_side_data";
+    stream_disposition=default,attached_pic,comment,hearing_impaired,visual_impaired,descriptions:\
+    stream_tags=language,timecode:stream_side_data";
 
 /// ffprobe's whole answer.
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +103,10 @@ pub(crate) struct Stream {
 struct Disposition {
     default: u8,
     attached_pic: u8,
+    comment: u8,
+    hearing_impaired: u8,
+    visual_impaired: u8,
+    descriptions: u8,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -290,6 +295,12 @@ impl Stream {
     /// Whether the file marks the stream as default.
     pub fn is_default(&self) -> bool {
         self.disposition.default == 1
+    }
+
+    /// Whether the file marks the track as a commentary or as made for people who see or hear badly.
+    pub fn is_aside(&self) -> bool {
+        let marks = &self.disposition;
+        [marks.comment, marks.hearing_impaired, marks.visual_impaired, marks.descriptions].contains(&1)
     }
 }
 

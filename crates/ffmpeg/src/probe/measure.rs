@@ -69,8 +69,11 @@ pub(crate) fn audio_track(stream: &Stream, packets: &Packets) -> Option<AudioTra
         sample_rate_hz: stream.sample_rate_hz(),
         start: time(packets.rhythm.first?),
         end: time(end),
+        is_jittery: packets.rhythm.is_jittery(),
+        packet: time(if typical > 0 { typical } else { packets.last_duration }),
         language: stream.language(),
         is_default: stream.is_default(),
+        is_aside: stream.is_aside(),
         id: stream.container_id(),
     })
 }

@@ -8,7 +8,10 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use abanico_media::{ClockJumps, ClockShift};
+
 use super::cadence::{Cadence, Rhythm};
+use super::clock::{Clock, ClockKind};
 use super::header::{self, Header};
 use super::reader;
 use crate::{Error, Tools};
@@ -16,7 +19,7 @@ use crate::{Error, Tools};
 /// Maximum number of entry points to keep: two days' worth, at one every two seconds.
 const MOST_ENTRY_POINTS: usize = 100_000;
 
-const ENTRIES: &str = "packet=codec_type,stream_index,pts,dts,duration,size,flags";
+const ENTRIES: &str = "packet=codec_type,stream_index,pts,dts,dts_time,duration,size,flags";
 /// First and last lines of ffprobe's list of packets. It comes before everything else, with one line per
 /// packet.
 const LIST_BEGINS: &str = "    \"packets\": [";
@@ -27,11 +30,13 @@ const LIST_ENDS: [&str; 2] = ["    ],", "    ]"];
 struct Packet {
     stream: u32,
     pts: Option<i64>,
+    dts_micros: Option<i64>,
     duration: i64,
     size_bytes: u64,
     is_key: bool,
     is_hidden: bool,
     is_picture: bool,
+    is_sound: bool,
 }
 
 /// Facts about the packets of one stream. Times are in ticks.
@@ -53,9 +58,35 @@ pub(crate) struct Packets {
     pub last_duration: i64,
     /// Times and distances of the shown packets.
     pub rhythm: Rhythm,
+    /// How the shown packets follow one another in file order.
+    pub steps: Steps,
     /// Times of shown packets that start a group of pictures, ascending. Video only; at most the first
     /// hundred thousand.
     pub entry_points: Vec<i64>,
+}
+
+/// How the packets of a track follow one another in file order. Only audio packets are in the order of their times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Steps {
+    previous: Option<(i64, i64)>,
+    /// Sum of the packets' stated durations.
+    pub covered: i64,
+    /// Shortest and longest time from the start of a packet to the start of the next, if there are two.
+    pub range: Option<(i64, i64)>,
+    /// Longest time by which a packet starts before or after the stated end of the packet before it.
+    pub unevenness: i64,
+}
+
+impl Steps {
+    fn take(&mut self, pts: i64, duration: i64) {
+        self.covered = self.covered.saturating_add(duration);
+        if let Some((before, lasted)) = self.previous.replace((pts, duration)) {
+            let step = pts.saturating_sub(before);
+            let (shortest, longest) = self.range.unwrap_or((step, step));
+            self.range = Some((shortest.min(step), longest.max(step)));
+            self.unevenness = self.unevenness.max(step.saturating_sub(lasted).saturating_abs());
+        }
+    }
 }
 
 /// How to count video packets before the first key packet, which no player can show.
@@ -69,14 +100,36 @@ pub(crate) enum BeforeFirstKey {
     HiddenUntil { stream: u32, tick: i64 },
 }
 
+/// What a run of ffprobe found out about a file.
+pub(crate) struct Scan {
+    /// Its header.
+    pub header: Header,
+    /// The packets of each stream.
+    pub packets: BTreeMap<u32, Packets>,
+    /// Jumps of its clock, which the packets' times still have.
+    pub jumps: ClockJumps,
+}
+
 /// Reads the header and all packets of `file` with one run of ffprobe.
 pub(crate) async fn scan(
     tools: &Tools,
     file: &Path,
     before_key: BeforeFirstKey,
     cancel: &CancellationToken,
-) -> Result<(Header, BTreeMap<u32, Packets>), Error> {
+) -> Result<Scan, Error> {
+    scan_shifted(tools, file, (before_key, &[]), cancel).await
+}
+
+/// Like [`scan`], for a file whose clock jumps: with the times that its packets have after these shifts, in ticks of
+/// each stream's clock.
+pub(crate) async fn scan_shifted(
+    tools: &Tools,
+    file: &Path,
+    (before_key, shifts): (BeforeFirstKey, &[(ClockShift, i64)]),
+    cancel: &CancellationToken,
+) -> Result<Scan, Error> {
     let mut streams: BTreeMap<u32, Tally> = BTreeMap::new();
+    let (mut written, mut broadcast) = (Clock::new(false), Clock::new(true));
     let entries = format!("{ENTRIES}:{}", header::ENTRIES);
     let mut rest = header::Answer::default();
     let mut in_list = false;
@@ -84,20 +137,40 @@ pub(crate) async fn scan(
     let ended = reader::run(tools, file, &options, cancel, |line| match in_list {
         true if LIST_ENDS.contains(&line) => in_list = false,
         true => {
-            let Some(packet) = parse(line) else { return };
-            let tally = || match before_key {
+            let Some(mut packet) = parse(line) else { return };
+            if packet.is_picture || packet.is_sound {
+                written.take(packet.stream, packet.is_picture, packet.dts_micros);
+                broadcast.take(packet.stream, packet.is_picture, packet.dts_micros);
+            }
+            let new = || match before_key {
                 BeforeFirstKey::HiddenUntil { stream, tick } if stream == packet.stream => Tally::from(tick),
                 BeforeFirstKey::Shown => Tally::new(false),
                 _ => Tally::new(packet.is_picture),
             };
-            streams.entry(packet.stream).or_insert_with(tally).take(packet);
+            let tally = streams.entry(packet.stream).or_insert_with(new);
+            packet.pts =
+                packet.pts.map(|pts| pts.saturating_add(ticks_to_add(shifts, packet.stream, tally.all)));
+            tally.take(packet);
         }
         false if line == LIST_BEGINS => in_list = true,
         false => rest.push(line),
     })
     .await?;
     let header = rest.header(ended, file)?;
-    Ok((header, streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect()))
+    let jumps = match ClockKind::of(&header.format.format_name) {
+        ClockKind::Sure => ClockJumps::default(),
+        ClockKind::Written => written.finish(),
+        ClockKind::Broadcast => broadcast.finish(),
+    };
+    let packets = streams.into_iter().map(|(stream, tally)| (stream, tally.finish())).collect();
+    Ok(Scan { header, packets, jumps })
+}
+
+/// Returns what to add to the time of a stream's packet with this number.
+fn ticks_to_add(shifts: &[(ClockShift, i64)], stream: u32, number: u64) -> i64 {
+    let reached =
+        |shift: &&(ClockShift, i64)| shift.0.stream_index == stream && shift.0.first_packet <= number;
+    shifts.iter().filter(reached).max_by_key(|(shift, _)| shift.first_packet).map_or(0, |(_, ticks)| *ticks)
 }
 
 /// Parses one line of the list, which holds one packet. A number that ffprobe does not know is missing from
@@ -115,12 +188,24 @@ fn parse(line: &str) -> Option<Packet> {
     Some(Packet {
         stream: value("\"stream_index")?.parse().ok()?,
         pts: number("\"pts").or_else(|| number("\"dts")),
+        dts_micros: value("\"dts_time").and_then(micros),
         duration: number("\"duration").unwrap_or(0),
         size_bytes: value("\"size").and_then(|size| size.parse().ok()).unwrap_or(0),
         is_key: flags.starts_with('K'),
         is_hidden: flags.contains('D'),
         is_picture: value("\"codec_type") == Some("video"),
+        is_sound: value("\"codec_type") == Some("audio"),
     })
+}
+
+/// Parses seconds with six decimals, as ffprobe writes them.
+fn micros(text: &str) -> Option<i64> {
+    let (whole, decimals) = text.split_once('.')?;
+    let negative = whole.starts_with('-');
+    let whole: i64 = whole.trim_start_matches('-').parse().ok()?;
+    let micros =
+        whole.checked_mul(1_000_000)?.checked_add(decimals.parse().ok().filter(|_| decimals.len() == 6)?)?;
+    Some(if negative { -micros } else { micros })
 }
 
 #[derive(Default)]
@@ -136,6 +221,7 @@ struct Tally {
     end: Option<i64>,
     last: Option<(i64, i64)>,
     cadence: Cadence,
+    steps: Steps,
     entry_points: Vec<i64>,
 }
 
@@ -164,6 +250,7 @@ impl Tally {
         self.keys += u64::from(packet.is_key);
         let Some(pts) = packet.pts else { return };
         self.cadence.push(pts);
+        self.steps.take(pts, packet.duration);
         // Every audio packet is a key packet, so only the entry points of video are worth keeping.
         if packet.is_key && self.is_picture && self.entry_points.len() < MOST_ENTRY_POINTS {
             self.entry_points.push(pts);
@@ -185,6 +272,7 @@ impl Tally {
             end: self.end,
             last_duration: self.last.map_or(0, |(_, duration)| duration),
             rhythm: self.cadence.finish(),
+            steps: self.steps,
             entry_points: self.entry_points,
         }
     }
@@ -235,6 +323,10 @@ mod tests {
         let sparse = parse(&as_written("0,N/A,67,N/A,52,__")).unwrap();
         assert_eq!((sparse.pts, sparse.duration, sparse.is_key), (Some(67), 0, false));
         assert!(sparse.is_picture);
+        assert_eq!(
+            (micros("12.000340"), micros("-0.020000"), micros("N/A")),
+            (Some(12_000_340), Some(-20_000), None)
+        );
         assert_eq!((parse(""), parse("            \"side_data_list\": [")), (None, None));
     }
 
@@ -262,6 +354,20 @@ mod tests {
         }
         let video = tally.finish();
         assert_eq!((video.shown, video.rhythm.first, video.entry_points), (3, Some(20), vec![40]));
+    }
+
+    #[test]
+    fn steps_show_gaps_overlaps_and_squeezed_packets() {
+        let steps = |lines: &[&str]| tally(lines, false).steps;
+        let even = steps(&["0,0,0,10,1,K_", "0,10,10,10,1,K_", "0,20,20,4,1,K_"]);
+        assert_eq!((even.covered, even.range, even.unevenness), (24, Some((10, 10)), 0));
+        let gap = steps(&["0,0,0,10,1,K_", "0,20,20,10,1,K_", "0,30,30,10,1,K_"]);
+        assert_eq!((gap.covered, gap.range, gap.unevenness), (30, Some((10, 20)), 10));
+        let back = steps(&["0,0,0,10,1,K_", "0,10,10,1,1,K_", "0,4,4,10,1,K_"]);
+        assert_eq!((back.range, back.unevenness), (Some((-6, 10)), 7));
+        let squeezed = steps(&["0,0,0,10,1,K_", "0,10,10,1,1,K_", "0,11,11,10,1,K_"]);
+        assert_eq!((squeezed.range, squeezed.unevenness), (Some((1, 10)), 0), "the file says so itself");
+        assert_eq!(steps(&["0,0,0,10,1,K_"]).range, None);
     }
 
     #[test]

@@ -156,6 +156,16 @@ impl AudioCoding {
         ExactTime::from_ticks(self.codec.delay_samples(), Rational::new(1, rate))
     }
 
+    /// Returns the samples per packet of an encode, if all its packets have the same number.
+    pub fn packet_samples(&self) -> Option<u32> {
+        match (self.rate, self.codec) {
+            (AudioRate::Copied(_), _) => None,
+            // Layer III has half as many samples per packet at the rates of MPEG-2 (ISO/IEC 13818-3).
+            (_, AudioCodec::Mp3) if self.sample_rate_hz < 32_000 => Some(576),
+            (_, codec) => codec.frame_samples(),
+        }
+    }
+
     /// Returns ffprobe's name of the codec.
     pub fn probed_name(&self) -> &'static str {
         match (self.codec, self.rate) {

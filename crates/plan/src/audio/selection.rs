@@ -33,7 +33,7 @@ impl<'a> Selectors<'a> {
 }
 
 /// Returns the tracks that a selector names, in the order in which their channels are joined; none if one of
-/// them is missing. Without a selector it returns the default track, otherwise the first.
+/// them is missing. Without a selector it returns the default track.
 pub(crate) fn tracks<'a>(selector: Option<&AudioSelector>, all: &'a [AudioTrack]) -> Vec<&'a AudioTrack> {
     let Some(selector) = selector else { return default_track(all) };
     let found = match text(&selector.selector_type) {
@@ -60,8 +60,11 @@ pub(crate) fn tracks<'a>(selector: Option<&AudioSelector>, all: &'a [AudioTrack]
     found.unwrap_or_default()
 }
 
+/// Returns the track that players choose: the one marked as the default. If none or several are, commentaries and
+/// descriptions come last, and otherwise the file's order decides. Matroska marks every track as a default unless the
+/// file says otherwise.
 fn default_track(all: &[AudioTrack]) -> Vec<&AudioTrack> {
-    all.iter().find(|track| track.is_default).or(all.first()).into_iter().collect()
+    all.iter().min_by_key(|track| (!track.is_default, track.is_aside)).into_iter().collect()
 }
 
 /// Returns whether a track has the selector's language. AWS writes ISO 639-2 codes in capitals. Where a
@@ -142,7 +145,10 @@ mod tests {
             start: ExactTime::ZERO,
             end: ExactTime::from_millis(1000),
             language: Some(language.to_owned()),
+            packet: ExactTime::ZERO,
+            is_jittery: false,
             is_default,
+            is_aside: false,
             id: Some(0x100 + stream_index),
         }
     }
@@ -161,6 +167,27 @@ mod tests {
         assert_eq!(found(json!({"selectorType": "LANGUAGE_CODE", "languageCode": "FRA"})), [2]);
         assert_eq!(found(json!({"selectorType": "LANGUAGE_CODE", "customLanguageCode": "spa"})), [3]);
         assert_eq!(found(json!({})), [2], "the file's default track");
+    }
+
+    #[test]
+    fn commentaries_are_the_default_only_if_marked() {
+        let chosen = |marks: [(bool, bool); 3]| {
+            let all: Vec<AudioTrack> = marks
+                .iter()
+                .zip(1..)
+                .map(|((is_default, is_aside), index)| AudioTrack {
+                    is_aside: *is_aside,
+                    ..track(index, "eng", *is_default)
+                })
+                .collect();
+            default_track(&all)[0].stream_index
+        };
+        let (film, aside) = ((false, false), (false, true));
+        assert_eq!(chosen([aside, film, film]), 2, "none is marked as default");
+        assert_eq!(chosen([(true, true), (true, false), (true, false)]), 2, "all are");
+        assert_eq!(chosen([film, (true, true), film]), 2, "the commentary alone is");
+        assert_eq!(chosen([film, film, (true, false)]), 3);
+        assert_eq!(chosen([aside, aside, aside]), 1);
     }
 
     #[test]

@@ -278,13 +278,17 @@ impl Draft<'_> {
                 return PlannedFacts { video: None, audio: Vec::new(), fast_start: false };
             }
         };
+        let encode = |sound: &AudioStream| self.audio.get(sound.index as usize);
         let sound = |sound: &AudioStream| PlannedAudio {
             codec: sound.coding.probed_name().to_owned(),
             channels: sound.coding.channels,
             sample_rate_hz: sound.coding.sample_rate_hz,
             lead: sound.coding.delay(),
             hides_lead: hides_delay,
-            end: self.audio.get(sound.index as usize).map_or(ExactTime::ZERO, |audio| audio.end),
+            end: encode(sound).map_or(ExactTime::ZERO, |audio| audio.end),
+            source_packet: encode(sound).map_or(ExactTime::ZERO, |audio| audio.source_packet),
+            packet_samples: sound.coding.packet_samples(),
+            is_copied: matches!(sound.coding.rate, AudioRate::Copied(_)),
         };
         PlannedFacts {
             video: decision.map(|decision| PlannedVideo {

@@ -128,8 +128,11 @@ fn imagined(input: &Input) -> MediaInfo {
         sample_rate_hz: 48_000,
         start: ExactTime::ZERO,
         end,
+        packet: ExactTime::ZERO,
+        is_jittery: false,
         language: None,
         is_default: number == 0,
+        is_aside: false,
         id: None,
     };
     for selector in &selectors {
@@ -152,6 +155,7 @@ fn imagined(input: &Input) -> MediaInfo {
         clock_start: ExactTime::ZERO,
         video: Some(video),
         audio,
+        jumps: abanico_media::ClockJumps::default(),
     }
 }
 

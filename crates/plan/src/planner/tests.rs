@@ -53,8 +53,11 @@ fn audio(stream_index: u32, is_default: bool) -> AudioTrack {
         sample_rate_hz: 44_100,
         start: ExactTime::from_millis(1400),
         end: ExactTime::from_millis(11_500),
+        packet: ExactTime::ZERO,
+        is_jittery: false,
         language: None,
         is_default,
+        is_aside: false,
         id: None,
     }
 }
@@ -67,6 +70,7 @@ pub(crate) fn source(video: VideoTrack) -> MediaInfo {
         clock_start: ExactTime::from_millis(1400),
         video: Some(video),
         audio,
+        jumps: abanico_media::ClockJumps::default(),
     }
 }
 
