@@ -29,13 +29,22 @@ pub fn parse_srt(text: &str) -> Result<CaptionTrack, Error> {
     }
     let ends = timed.iter().skip(1).map(|&(at, ..)| before_counter(&lines, at)).chain([lines.len()]);
     let cue = |(&(at, start, end), until): (&(usize, _, _), usize)| {
-        let body = lines.get(at + 1..until).unwrap_or_default().join("\n");
+        let body = without_blank_ends(lines.get(at + 1..until).unwrap_or_default()).join("\n");
         let (lines, placement) = srt_markup::parse(&body);
         Cue { start, end, lines, placement }
     };
     let cues: Vec<Cue> = timed.iter().zip(ends).map(cue).collect();
     limits::check(CaptionFormat::SubRip, &cues)?;
     Ok(CaptionTrack::new(cues))
+}
+
+/// Returns the lines without blank ones at their ends, which part the cues and count for no limit.
+fn without_blank_ends<'a, 'b>(lines: &'b [&'a str]) -> &'b [&'a str] {
+    let has_text = |line: &&str| !line.trim().is_empty();
+    match (lines.iter().position(has_text), lines.iter().rposition(has_text)) {
+        (Some(first), Some(last)) => &lines[first..=last],
+        _ => &[],
+    }
 }
 
 type TimedLine = (usize, abanico_media::ExactTime, abanico_media::ExactTime);

@@ -144,3 +144,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn blank_lines_around_a_cue_count_for_no_limit() {
+    let text = (0..40).map(|line| format!("line {line}\n")).collect::<String>();
+    let track = parse_srt(&format!("1\n00:00:01,000 --> 00:00:02,000\n\n \n{text}\n\n\n")).unwrap();
+    assert_eq!(track.cues()[0].lines.len(), 40);
+    let again = parse_srt(&write_srt(&track, StylePassthrough::Disabled)).unwrap();
+    assert_eq!(again.cues(), track.cues());
+}

@@ -11,6 +11,8 @@ use std::path::Path;
 /// The identity matrix: 16.16 numbers, the last one 2.30.
 const UPRIGHT: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
 
+const MATRIX_BYTES: u64 = 36;
+
 /// Marks every track of `file` as upright.
 ///
 /// # Errors
@@ -24,21 +26,28 @@ pub fn mark_upright(file: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has no track header"));
     }
     let matrix: Vec<u8> = UPRIGHT.iter().flat_map(|number| number.to_be_bytes()).collect();
-    for payload in headers {
+    let mut places = Vec::with_capacity(headers.len());
+    for (payload, end) in headers {
         file.seek(SeekFrom::Start(payload))?;
         let mut version = [0];
         file.read_exact(&mut version)?;
         // Skips version and flags, times, ID and duration (longer in version 1), two reserved words, layer,
         // group and volume.
-        let offset = if version[0] == 1 { 52 } else { 40 };
-        file.seek(SeekFrom::Start(payload + offset))?;
+        let place = payload + if version[0] == 1 { 52 } else { 40 };
+        if place + MATRIX_BYTES > end {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a track header is too short"));
+        }
+        places.push(place);
+    }
+    for place in places {
+        file.seek(SeekFrom::Start(place))?;
         file.write_all(&matrix)?;
     }
     file.sync_data()
 }
 
-/// Collects the offsets of the payloads of all `tkhd` boxes between `start` and `end`.
-fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<u64>) -> io::Result<()> {
+/// Collects the payloads of all `tkhd` boxes between `start` and `end`: where each begins and ends.
+fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<(u64, u64)>) -> io::Result<()> {
     let mut at = start;
     while at + 8 <= end {
         file.seek(SeekFrom::Start(at))?;
@@ -61,7 +70,7 @@ fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<u64>) -
         }
         match &kind {
             b"moov" | b"trak" => find_headers(file, payload, at + size, headers)?,
-            b"tkhd" => headers.push(payload),
+            b"tkhd" => headers.push((payload, at + size)),
             _ => {}
         }
         at += size;
@@ -112,5 +121,21 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert!(mark_upright(&path).is_err());
         }
+    }
+
+    #[test]
+    fn short_track_header_is_refused_and_nothing_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        let track = |bytes: usize| boxed(b"moov", &boxed(b"trak", &boxed(b"tkhd", &vec![0; bytes])));
+        for before in
+            [track(0), track(20), track(75), [track(76), track(20), boxed(b"mdat", &[7; 100])].concat()]
+        {
+            std::fs::write(&path, &before).unwrap();
+            assert!(mark_upright(&path).is_err());
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
+        std::fs::write(&path, track(76)).unwrap();
+        assert!(mark_upright(&path).is_ok());
     }
 }
