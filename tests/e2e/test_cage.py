@@ -22,7 +22,7 @@ import cage_attacks
 import denying
 import pytest
 from clips import Clip, Clips
-from harness import Server, binary
+from harness import Server, binary, eventually
 
 #: Attacks that end the program instead of failing: no decoder makes these calls.
 DEADLY = {
@@ -206,6 +206,8 @@ def test_server_outlives_a_hostile_ffmpeg(tmp_path: Path, clips: Clips, attack: 
         job = server.wait_job("hostile.mp4")
         assert job["Status"] == "ERROR" and why in job["ErrorMessage"], job
 
+        # The job's end is told a moment before its work folder is gone.
+        eventually(lambda: not any((server.data / "engine" / "work").iterdir()), 30, "the work folder is removed")
         after = _tree(server.data)
         assert {name: after.get(name) for name in before} == before
         assert _all_about(server.process.pid) == about

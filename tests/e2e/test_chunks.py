@@ -243,8 +243,8 @@ def test_only_the_changed_rung_is_encoded_again(source: Path, tmp_path: Path) ->
     assert len(results) == 3 * count, "a first pass and two rungs for each chunk"
     again = transcode(source, outputs, tmp_path / "two", "--results", str(kept))
     assert entries(kept) == results
-    # Audio, packaging and verifying run again.
-    assert again["ffmpeg_cpu_ms"] < first["ffmpeg_cpu_ms"] / 4, (first, again)
+    # Audio, joints, packaging and verifying run again.
+    assert again["ffmpeg_cpu_ms"] < first["ffmpeg_cpu_ms"] / 2, (first, again)
     for name in ("a", "b"):
         assert (tmp_path / "one" / f"film_{name}.mp4").read_bytes() == (tmp_path / "two" / f"film_{name}.mp4").read_bytes()
     other = [rung("a", SMALL), rung("b", 320, 250_000)]

@@ -37,7 +37,7 @@ def combed(file: Path) -> float:
     """Returns how much more neighbouring lines differ than lines of the same field, over a second."""
     command = ["ffmpeg", "-v", "error", "-i", str(file), "-map", "0:v:0", "-frames:v", "25", "-vf", "format=gray", "-f", "rawvideo", "-"]
     raw = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
-    (width, height), near, far = (720, 576) if len(raw) % (352 * 288) else (352, 288), 0, 0
+    (width, height), near, far = (720, 576) if len(raw) % (352 * 480) else (352, 480), 0, 0
     for frame in range(0, len(raw), width * height * 6):
         for line in range(0, height - 2):
             row = [raw[frame + width * (line + down) : frame + width * (line + down + 1) : 4] for down in range(3)]
@@ -53,7 +53,7 @@ def field_order(file: Path) -> str:
 
 
 #: A bar that moves to the right by four pixels a field.
-BAR = "color=black:s=352x288:r=50:d=1.4,geq=lum='if(between(X,20+4*N,44+4*N),235,16)':cb=128:cr=128"
+BAR = "color=black:s=352x480:r=50:d=1.4,geq=lum='if(between(X,20+4*N,44+4*N),235,16)':cb=128:cr=128"
 DV = "color=black:s=720x576:r=50:d=1,geq=lum='if(between(X,20+8*N,100+8*N),235,16)':cb=128:cr=128"
 
 
@@ -80,9 +80,10 @@ def test_fields_are_found_by_looking(
 
 
 @pytest.mark.parametrize("codec", [("-c:v", "huffyuv"), ("-c:v", "mjpeg", "-q:v", "2")], ids=["huffyuv", "mjpeg"])
-def test_whole_frames_stay_as_they_are(tmp_path: Path, codec: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("picture", ["testsrc2=s=320x180:r=25:d=1", BAR.replace("r=50", "r=25")], ids=["fine pattern", "moving bar"])
+def test_whole_frames_stay_as_they_are(tmp_path: Path, picture: str, codec: tuple[str, ...]) -> None:
     source = tmp_path / "film.avi"
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=1", *codec, "-pix_fmt", "yuvj422p" if "mjpeg" in codec else "yuv422p", str(source))
+    ffmpeg("-f", "lavfi", "-i", picture, *codec, "-pix_fmt", "yuvj422p" if "mjpeg" in codec else "yuv422p", str(source))
     outcome = transcode(source, tmp_path / "out")
     assert "interlaced" not in str(outcome.done)
     assert rungs(outcome)

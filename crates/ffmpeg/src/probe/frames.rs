@@ -22,6 +22,9 @@ const PACKETS_A_PLACE: usize = 60;
 const LONG_SECONDS: i64 = 30;
 /// Frames whose fields are looked at, at each place.
 const FIELDS_A_PLACE: [&str; 2] = ["100", "40"];
+/// Lines of the formats that have fields: those of ITU-R BT.601 and BT.709, with and without the lines that recorders add
+/// or leave out. Elsewhere the detector is not asked, because fine patterns can look like fields to it.
+const LINES_WITH_FIELDS: [u32; 9] = [480, 486, 488, 512, 576, 608, 1035, 1080, 1088];
 /// Fewest frames from which the fields of a film are judged.
 const LEAST_JUDGED: u32 = 4;
 
@@ -52,7 +55,8 @@ pub(super) async fn look(
     let frames = sample(tools, file, video, cancel).await?;
     video.shapes = shapes(&frames, Shape { size: video.size, sample_aspect: video.sample_aspect });
     if is_doubtful {
-        let seen = fields(tools, file, video, cancel).await?;
+        let may_have_fields = stream.tells_fields() || LINES_WITH_FIELDS.contains(&video.size.height);
+        let seen = if may_have_fields { fields(tools, file, video, cancel).await? } else { None };
         video.field_order = seen.or_else(|| flagged(&frames)).unwrap_or(video.field_order);
     }
     Ok(())

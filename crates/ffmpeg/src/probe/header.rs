@@ -250,6 +250,11 @@ impl Stream {
         !is_told && MAY_BE_INTERLACED.contains(&codec)
     }
 
+    /// Whether the header names an order of fields, whichever it means.
+    pub fn tells_fields(&self) -> bool {
+        matches!(self.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt"))
+    }
+
     /// Returns the rotation and mirroring that make the picture upright, from the display matrix.
     pub fn orientation(&self) -> Orientation {
         let matrix = self.side_data_list.iter().find_map(|data| data.displaymatrix.as_deref());
