@@ -25,7 +25,8 @@ PIECE_SECONDS = 0.5
 SEARCH_SECONDS = 0.3
 MOST_SOUND_OFFSET_SECONDS = 0.03
 LEAST_LIKENESS = 0.8
-COLOUR_LEVELS = 6
+# Rounding to 8 bit in BT.709 moves a saturated colour by up to 9 levels, in the source too; another matrix moves it by 15 and more.
+COLOUR_LEVELS = 9
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ def sound_faults(made: np.ndarray | None, truth: np.ndarray | None, places: list
     for place in places or [length * (2 * number + 1) / (2 * SOUND_PLACES) for number in range(SOUND_PLACES)]:
         at, size, reach = (round(seconds * SAMPLES) for seconds in (place, PIECE_SECONDS, SEARCH_SECONDS))
         piece, wide = truth[at : at + size], made[max(at - reach, 0) : at + size + reach]
+        # Sound that ends a little earlier than the truth is compared to its end.
+        wide = np.concatenate([wide, np.zeros(max(min(at, reach) + len(piece) + reach - len(wide), 0))])
         if len(piece) < size // 2 or len(wide) < len(piece) or not piece.any():
             continue
         energy = np.sqrt(np.convolve(wide**2, np.ones(len(piece)), "valid")) * np.sqrt((piece**2).sum()) + 1.0
