@@ -60,7 +60,7 @@ impl Clock {
         let own = self.streams.entry(stream).or_insert_with(fresh);
         let number = own.packets;
         own.packets += 1;
-        let Some(micros) = micros else { return };
+        let Some(micros) = micros.filter(|_| self.epochs.len() <= MOST_JUMPS + 1) else { return };
         let newest = self.epochs.len() - 1;
         let in_epoch = |epochs: &[Epoch], epoch: usize| micros.saturating_add(epochs[epoch].shift);
         let is_nearer = |one: i64, other: i64| one.abs_diff(self.now) < other.abs_diff(self.now);
@@ -84,7 +84,9 @@ impl Clock {
         }
         let (epoch, at) = (own.epoch, in_epoch(&self.epochs, own.epoch));
         own.step = match own.last {
-            Some(last) if enters.is_none() && at > last && at - last < AHEAD_MICROS => at - last,
+            Some(last) if enters.is_none() && at > last && at.saturating_sub(last) < AHEAD_MICROS => {
+                at.saturating_sub(last)
+            }
             _ => own.step,
         };
         own.last = Some(at);
@@ -102,12 +104,12 @@ impl Clock {
 
     /// Moves an epoch, so that the picture plays on without a gap.
     fn correct(&mut self, epoch: usize, by: i64) {
-        self.epochs[epoch].shift += by;
+        self.epochs[epoch].shift = self.epochs[epoch].shift.saturating_add(by);
         if epoch + 1 == self.epochs.len() {
-            self.now += by;
+            self.now = self.now.saturating_add(by);
         }
         for own in self.streams.values_mut().filter(|own| own.epoch == epoch) {
-            own.last = own.last.map(|last| last + by);
+            own.last = own.last.map(|last| last.saturating_add(by));
         }
     }
 
@@ -184,6 +186,18 @@ mod tests {
         }
         let shifts = clock.finish().shifts;
         shifts.iter().map(|shift| (shift.stream_index, shift.first_packet, shift.by.millis())).collect()
+    }
+
+    #[test]
+    fn memory_is_bounded_for_a_clock_that_only_jumps() {
+        let mut clock = Clock::new(true);
+        for number in 0..100_000_i64 {
+            let at = if number % 2 == 0 { i64::MAX } else { i64::MIN } / (1 + number % 7);
+            clock.take(u32::try_from(number % 3).unwrap(), number % 3 == 0, Some(at));
+        }
+        assert!(clock.epochs.len() <= MOST_JUMPS + 2);
+        assert!(clock.streams.values().all(|own| own.entered.len() <= 2 * MOST_JUMPS + 2));
+        assert_eq!(clock.finish(), ClockJumps::default());
     }
 
     #[test]
