@@ -2,12 +2,14 @@
 //!
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use abanico_model::generated::JobSettings;
-use abanico_plan::{TaskId, TaskKind};
+use abanico_plan::{Task, TaskId, TaskKind};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -18,14 +20,14 @@ use crate::database::Database;
 use crate::events;
 use crate::failure;
 use crate::job::{JobRecord, Progress};
-use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step};
+use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step, backoff};
 use crate::room::Patience;
 use crate::steps::publish::{settle, take_back};
 use crate::steps::{JobContext, Report};
 
 mod trial;
 
-use trial::{Trial, pause_before};
+use trial::{Start, Trial};
 
 /// Maximum number of reports that wait for the driver. Steps with further reports wait.
 const REPORTS: usize = 16;
@@ -141,7 +143,7 @@ impl Driver {
             // A job whose end is decided only has to be taken back.
             _ if self.record.machine.ending().is_some() => Event::Started,
             _ if signals.cancel.is_cancelled() => Event::CancelRequested,
-            Some(failure) => Event::Failed(Step::Prepare, failure),
+            Some(failure) => Event::GivenUp(failure),
             None => Event::Started,
         };
         let mut ended = self.apply(first).await?;
@@ -190,7 +192,7 @@ impl Driver {
         let is_cancelled = self.signals.as_ref().is_some_and(|signals| signals.cancel.is_cancelled());
         self.record.machine.apply(match is_cancelled {
             true => Event::CancelRequested,
-            false => Event::Failed(Step::Prepare, failure::broken_storage(cause)),
+            false => Event::GivenUp(failure::broken_storage(cause)),
         });
         if self.record.machine.ending().is_some() {
             // If that fails, it is tried again once the job's end is stored.
@@ -233,12 +235,11 @@ impl Driver {
             }
             return;
         }
-        let is_verify = |id: &TaskId| {
-            let task = self.record.plan.as_ref().and_then(|plan| plan.task(id));
-            task.is_some_and(|task| matches!(task.kind, TaskKind::Verify { .. }))
-        };
-        let done = self.record.machine.done().iter();
-        let with_files: Vec<TaskId> = done.filter(|id| !is_verify(id)).cloned().collect();
+        let done: BTreeSet<&TaskId> = self.record.machine.done().collect();
+        let makes_files =
+            |task: &&Task| done.contains(&task.id) && !matches!(task.kind, TaskKind::Verify { .. });
+        let with_files: Vec<TaskId> =
+            self.record.tasks().iter().filter(makes_files).map(|task| task.id.clone()).collect();
         let caption_files = self.record.plan.as_ref().map_or(0, |plan| plan.caption_files.len());
         let mut read = self.context.input_files();
         read.extend((0..caption_files).map(|index| self.context.work.caption_file(index)));
@@ -273,7 +274,7 @@ impl Driver {
                 return false;
             }
             tokio::select! {
-                () = tokio::time::sleep(pause_before(attempt + 1)) => {}
+                () = tokio::time::sleep(backoff(attempt + 1)) => {}
                 () = signals.stop.cancelled() => return false,
             }
         }
@@ -306,13 +307,13 @@ impl Driver {
             }
             Report::Published => self.apply(Event::Published).await,
             Report::TakenBack => self.apply(Event::TakenBack).await,
-            Report::Failed(step, failure) => {
+            Report::Failed { step, attempt, failure } => {
                 // A step that was stopped reports that it was.
                 if self.record.machine.ending().is_none() || step == Step::TakeBack {
                     self.context.workshop.tallies.note_failure(&step, failure.code);
                     tracing::warn!(job.id = %self.record.id, ?step, code = failure.code, reason = failure.message, "a step failed");
                 }
-                self.apply(Event::Failed(step, failure)).await
+                self.apply(Event::Failed { step, attempt, failure }).await
             }
         }
     }
@@ -345,12 +346,14 @@ impl Driver {
         self.store(announced).await?;
         self.context.workshop.tallies.note_move(before, &self.record);
         let mut ended = false;
-        // All steps that start now share one copy: the plan of a long input takes megabytes, and hundreds of steps
-        // start at once.
-        let record = Arc::new(self.record.clone());
+        // All steps that start now share one copy, because hundreds start at once. They do not need the state machine.
+        let record = OnceCell::new();
         for command in commands {
             match command {
-                Command::Run { step, attempt } => self.start(step, attempt, record.clone()),
+                Command::Run { step, attempt, not_before } => {
+                    let record = record.get_or_init(|| Arc::new(self.record.for_steps())).clone();
+                    self.start(step, Start { attempt, not_before }, record);
+                }
                 Command::StopAll => self.context.cancel.cancel(),
                 Command::Finish => ended = true,
             }
@@ -386,8 +389,8 @@ impl Driver {
     }
 
     async fn update(&mut self, events: Vec<Value>) -> Result<(), crate::Error> {
-        let (database, record) = (self.database.clone(), self.record.clone());
-        let tasks_are_stored = self.tasks_are_stored;
+        let (database, tasks_are_stored) = (self.database.clone(), self.tasks_are_stored);
+        let record = if tasks_are_stored { self.record.without_tasks() } else { self.record.clone() };
         let stored = tokio::task::spawn_blocking(move || match tasks_are_stored {
             true => database.update(&record, &events),
             false => database.update_with_tasks(&record, &events),
@@ -406,14 +409,14 @@ impl Driver {
     }
 
     /// Starts a step. Its report arrives through the inbox.
-    fn start(&mut self, step: Step, attempt: u32, record: Arc<JobRecord>) {
+    fn start(&mut self, step: Step, start: Start, record: Arc<JobRecord>) {
         let (context, reports, settings) =
             (self.context.clone(), self.reports.clone(), self.settings.clone());
         // A store that does not answer must not hold up the process: the next start does these again.
         let signals = self.signals.clone().filter(|_| matches!(step, Step::Publish | Step::TakeBack));
         self.steps.spawn(async move {
             let trial = Trial { context: &context, settings: &settings, record: &record, step };
-            if let Some(report) = trial.run(attempt, signals.as_ref()).await {
+            if let Some(report) = trial.run(start, signals.as_ref()).await {
                 // Sending fails only after the job has ended, when the driver is gone.
                 let _ = reports.send(report).await;
             }

@@ -611,13 +611,12 @@ impl Engine {
         }
         let id = record.id.clone();
         let tasks = self.database(move |database| database.tasks(&id)).await?;
-        if tasks.is_empty() && matches!(record.stage(), Stage::Transcoding | Stage::Uploading) {
+        let is_missing = tasks.is_empty() && matches!(record.stage(), Stage::Transcoding | Stage::Uploading);
+        if is_missing || record.take_up(tasks).is_err() {
             tracing::warn!(job.id = %record.id, "the plan of an interrupted job is missing: starting it over");
             record.machine.start_over();
             record.outputs.clear();
             record.plan = None;
-        } else {
-            record.take_up(tasks);
         }
         Ok(())
     }

@@ -195,14 +195,42 @@ impl JobRecord {
     }
 
     /// Puts the plan's tasks back.
-    pub(crate) fn take_up(&mut self, tasks: Vec<Task>) {
+    ///
+    /// # Errors
+    /// Fails if some of the tasks could never begin.
+    pub(crate) fn take_up(&mut self, tasks: Vec<Task>) -> Result<(), String> {
+        self.machine.take_up(&tasks)?;
         self.plan = self.plan.take().map(|plan| Arc::new(Plan { tasks, ..plan.without_tasks() }));
+        Ok(())
     }
 
-    /// Returns the record without the plan's tasks.
+    /// Returns the record without the plan's tasks, neither in the plan nor in the state machine.
     pub(crate) fn without_tasks(&self) -> Self {
         let plan = self.plan.as_deref().map(|plan| Arc::new(plan.without_tasks()));
-        Self { plan, ..self.clone() }
+        Self { plan, ..self.with_machine(self.machine.without_tasks()) }
+    }
+
+    /// Returns the record as steps need it, with the plan's tasks and without the state machine, which has as many parts
+    /// as the plan.
+    pub(crate) fn for_steps(&self) -> Self {
+        self.with_machine(JobMachine::default())
+    }
+
+    /// Returns the record with another state machine.
+    fn with_machine(&self, machine: JobMachine) -> Self {
+        Self {
+            id: self.id.clone(),
+            submission: self.submission.clone(),
+            machine,
+            times: self.times,
+            progress: self.progress,
+            inputs: self.inputs.clone(),
+            plan: self.plan.clone(),
+            outputs: self.outputs.clone(),
+            child_cpu_ms: self.child_cpu_ms,
+            transitions: self.transitions.clone(),
+            forwarded: self.forwarded.clone(),
+        }
     }
 
     /// Returns the kind of an output group, or [`GroupKind::File`] if no plan contains it.

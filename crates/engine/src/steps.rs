@@ -63,8 +63,8 @@ pub(crate) enum Report {
     Published,
     /// What stood at the destinations stands there again.
     TakenBack,
-    /// A step failed.
-    Failed(Step, Failure),
+    /// An attempt at a step failed.
+    Failed { step: Step, attempt: u32, failure: Failure },
 }
 
 /// The parts that the steps of all jobs share, with the encoders as one job sees them.

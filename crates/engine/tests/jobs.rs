@@ -32,7 +32,7 @@ async fn reached(engine: &Engine, id: &JobId, is_there: impl Fn(&JobRecord) -> b
 }
 
 fn is_without_tasks(record: &JobRecord) -> bool {
-    record.machine.done().is_empty() && record.plan.as_ref().is_none_or(|plan| plan.tasks.is_empty())
+    record.machine.done().next().is_none() && record.plan.as_ref().is_none_or(|plan| plan.tasks.is_empty())
 }
 
 async fn run(bench: &Bench, engine: &Engine, name: &str, template: &str) -> JobRecord {

@@ -13,6 +13,15 @@ use crate::job_machine::{Failure, Step};
 use crate::room::Patience;
 use crate::steps::{self, JobContext, Report};
 
+/// Which attempt to start, and when, as the state machine says.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// How long to wait first.
+    pub not_before: Duration,
+}
+
 /// An attempt at a step.
 pub(super) struct Trial<'a> {
     pub context: &'a JobContext,
@@ -22,15 +31,16 @@ pub(super) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Runs the step; `attempt` counts from 1. Returns no report if the job was cancelled before the attempt began, or
-    /// `signals` ended it.
-    pub async fn run(self, attempt: u32, signals: Option<&Signals>) -> Option<Report> {
+    /// Runs the step. Returns no report if the job was cancelled before the attempt began, or `signals` ended it.
+    pub async fn run(self, start: Start, signals: Option<&Signals>) -> Option<Report> {
         let Self { context, settings, record, step } = self;
-        if attempt > 1 {
+        let Start { attempt, not_before } = start;
+        if !not_before.is_zero() {
             tokio::select! {
-                () = tokio::time::sleep(pause_before(attempt)) => {}
+                biased;
                 () = context.cancel.cancelled(), if step != Step::TakeBack => return None,
                 () = stopped(signals) => return None,
+                () = tokio::time::sleep(not_before) => {}
             }
         }
         let mut patience = None;
@@ -60,16 +70,10 @@ impl Trial<'_> {
             };
             match waited {
                 Room::Came => {}
-                Room::None(failure) => return Some(Report::Failed(step, failure)),
+                Room::None(failure) => return Some(Report::Failed { step, attempt, failure }),
             }
         }
     }
-}
-
-/// Returns how long to wait before an attempt: one second before the second, then four times as long each time, up to
-/// a minute, because a temporary fault may need a moment to clear.
-pub(super) fn pause_before(attempt: u32) -> Duration {
-    Duration::from_secs(4_u64.pow(attempt.saturating_sub(2).min(3)))
 }
 
 /// What the disk has to do with a failure.
@@ -136,5 +140,37 @@ async fn out_of_time(signals: Option<&Signals>) {
     match signals {
         Some(signals) => signals.out_of_time().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::sample_record;
+    use crate::steps::sample_context;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn attempt_begins_when_its_time_has_come_or_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = sample_record("1-a", 1);
+        let (context, settings) = (sample_context(folder.path(), &record), JobSettings::default());
+        // The record has no plan, so publishing fails as soon as it begins.
+        let run = || {
+            let step = Step::Publish;
+            let trial = Trial { context: &context, settings: &settings, record: &record, step };
+            trial.run(Start { attempt: 2, not_before: HOUR }, None)
+        };
+        let begin = Instant::now();
+        assert!(matches!(run().await, Some(Report::Failed { attempt: 2, .. })));
+        assert_eq!(begin.elapsed(), HOUR);
+        let begin = Instant::now();
+        let cancel = async {
+            tokio::time::sleep(HOUR / 60).await;
+            context.cancel.cancel();
+        };
+        let (report, ()) = tokio::join!(run(), cancel);
+        assert!(report.is_none() && begin.elapsed() == HOUR / 60, "it does not wait for an hour");
     }
 }

@@ -1,21 +1,22 @@
 //! Tests of the state machine: applies events and checks the commands that follow.
 
 use abanico_plan::TaskKind;
-use proptest::prelude::*;
 
 use super::*;
+
+mod histories;
 
 fn id(name: &str) -> TaskId {
     TaskId::new(name)
 }
 
+fn task(name: &str, after: &[&str]) -> Task {
+    let after = after.iter().map(|before| id(before)).collect();
+    Task { id: id(name), kind: TaskKind::Verify { output: 0 }, after }
+}
+
 /// Returns the tasks `audio` and `video`, then `package`, then `verify`.
 fn tasks() -> Vec<Task> {
-    let task = |name: &str, after: &[&str]| Task {
-        id: id(name),
-        kind: TaskKind::Verify { output: 0 },
-        after: after.iter().map(|before| id(before)).collect(),
-    };
     vec![
         task("audio", &[]),
         task("video", &[]),
@@ -25,7 +26,20 @@ fn tasks() -> Vec<Task> {
 }
 
 fn run(name: &str, attempt: u32) -> Command {
-    Command::Run { step: Step::Task(id(name)), attempt }
+    run_step(Step::Task(id(name)), attempt)
+}
+
+fn run_step(step: Step, attempt: u32) -> Command {
+    Command::Run { step, attempt, not_before: backoff(attempt) }
+}
+
+fn failed(step: Step, attempt: u32, is_retryable: bool) -> Event {
+    Event::Failed { step, attempt, failure: failure(is_retryable) }
+}
+
+/// Returns the machine as a driver finds it that starts after the last one was killed.
+fn restarted(machine: &JobMachine) -> JobMachine {
+    serde_json::from_str(&serde_json::to_string(machine).unwrap()).unwrap()
 }
 
 fn failure(is_retryable: bool) -> Failure {
@@ -42,16 +56,13 @@ fn transcoding() -> JobMachine {
 #[test]
 fn job_runs_from_submission_to_completion() {
     let mut machine = JobMachine::default();
-    assert_eq!(machine.apply(Event::Started), [Command::Run { step: Step::Prepare, attempt: 1 }]);
+    assert_eq!(machine.apply(Event::Started), [run_step(Step::Prepare, 1)]);
     assert_eq!(machine.stage(), Stage::Probing);
     assert_eq!(machine.apply(Event::Planned(tasks())), [run("audio", 1), run("video", 1)]);
     assert_eq!(machine.apply(Event::TaskDone(id("audio"))), []);
     assert_eq!(machine.apply(Event::TaskDone(id("video"))), [run("package", 1)]);
     assert_eq!(machine.apply(Event::TaskDone(id("package"))), [run("verify", 1)]);
-    assert_eq!(
-        machine.apply(Event::TaskDone(id("verify"))),
-        [Command::Run { step: Step::Publish, attempt: 1 }]
-    );
+    assert_eq!(machine.apply(Event::TaskDone(id("verify"))), [run_step(Step::Publish, 1)]);
     assert_eq!(machine.stage(), Stage::Uploading);
     assert_eq!(machine.apply(Event::Published), [Command::Finish]);
     assert_eq!(machine.stage(), Stage::Complete);
@@ -61,9 +72,9 @@ fn job_runs_from_submission_to_completion() {
 fn retryable_failure_is_tried_three_times() {
     let mut machine = transcoding();
     let step = Step::Task(id("video"));
-    assert_eq!(machine.apply(Event::Failed(step.clone(), failure(true))), [run("video", 2)]);
-    assert_eq!(machine.apply(Event::Failed(step.clone(), failure(true))), [run("video", 3)]);
-    assert_eq!(machine.apply(Event::Failed(step, failure(true))), [Command::StopAll, Command::Finish]);
+    assert_eq!(machine.apply(failed(step.clone(), 1, true)), [run("video", 2)]);
+    assert_eq!(machine.apply(failed(step.clone(), 2, true)), [run("video", 3)]);
+    assert_eq!(machine.apply(failed(step, 3, true)), [Command::StopAll, Command::Finish]);
     assert_eq!((machine.stage(), machine.failure().map(|failure| failure.code)), (Stage::Error, Some(1999)));
     assert_eq!(machine.retries(), 2);
 }
@@ -71,7 +82,7 @@ fn retryable_failure_is_tried_three_times() {
 #[test]
 fn permanent_failure_ends_job_at_once() {
     let mut machine = transcoding();
-    let commands = machine.apply(Event::Failed(Step::Task(id("audio")), failure(false)));
+    let commands = machine.apply(failed(Step::Task(id("audio")), 1, false));
     assert_eq!(commands, [Command::StopAll, Command::Finish]);
 }
 
@@ -80,7 +91,7 @@ fn cancelling_stops_steps_and_ignores_late_events() {
     let mut machine = transcoding();
     assert_eq!(machine.apply(Event::CancelRequested), [Command::StopAll, Command::Finish]);
     assert_eq!(machine.apply(Event::TaskDone(id("video"))), []);
-    assert_eq!(machine.apply(Event::Failed(Step::Publish, failure(true))), []);
+    assert_eq!(machine.apply(failed(Step::Publish, 1, true)), []);
     assert_eq!(machine.stage(), Stage::Canceled);
 }
 
@@ -93,24 +104,23 @@ fn uploading() -> JobMachine {
     machine
 }
 
-const fn take_back(attempt: u32) -> Command {
-    Command::Run { step: Step::TakeBack, attempt }
+fn take_back(attempt: u32) -> Command {
+    run_step(Step::TakeBack, attempt)
 }
 
 #[test]
 fn job_that_ends_while_it_publishes_is_taken_back_first() {
-    let broken = Event::Failed(Step::Publish, failure(false));
+    let broken = failed(Step::Publish, 1, false);
     for (event, ending) in [(Event::CancelRequested, Stage::Canceled), (broken, Stage::Error)] {
         let mut machine = uploading();
         let commands = machine.apply(event);
         assert_eq!(commands.last(), Some(&take_back(1)), "{ending:?}");
         assert_eq!((machine.stage(), machine.ending()), (Stage::Uploading, Some(ending)));
-        for late in [Event::Published, Event::CancelRequested, Event::Failed(Step::Publish, failure(true))] {
+        for late in [Event::Published, Event::CancelRequested, failed(Step::Publish, 1, true)] {
             assert_eq!(machine.apply(late), [], "{ending:?}");
         }
         machine.start_over();
-        let snapshot = serde_json::to_string(&machine).unwrap();
-        let mut restarted: JobMachine = serde_json::from_str(&snapshot).unwrap();
+        let mut restarted = restarted(&machine);
         assert_eq!(restarted.apply(Event::Started), [take_back(1)]);
         assert_eq!(restarted.apply(Event::TakenBack), [Command::Finish]);
         assert_eq!((restarted.stage(), restarted.ending(), restarted.retries()), (ending, None, 0));
@@ -122,25 +132,97 @@ fn job_ends_even_if_it_cannot_be_taken_back() {
     let mut machine = uploading();
     machine.apply(Event::CancelRequested);
     for attempt in 2..=MAX_TAKE_BACK_ATTEMPTS {
-        assert_eq!(machine.apply(Event::Failed(Step::TakeBack, failure(false))), [take_back(attempt)]);
+        assert_eq!(machine.apply(failed(Step::TakeBack, attempt - 1, false)), [take_back(attempt)]);
     }
-    assert_eq!(machine.apply(Event::Failed(Step::TakeBack, failure(true))), [Command::Finish]);
+    let last = failed(Step::TakeBack, MAX_TAKE_BACK_ATTEMPTS, true);
+    assert_eq!(machine.apply(last), [Command::Finish]);
     assert_eq!((machine.stage(), machine.retries()), (Stage::Canceled, 0));
 }
 
 #[test]
 fn snapshot_of_an_earlier_version_is_read() {
-    let mut snapshot = serde_json::to_value(uploading()).unwrap();
-    snapshot.as_object_mut().unwrap().remove("ending");
-    assert_eq!(serde_json::from_value::<JobMachine>(snapshot).unwrap(), uploading());
+    let snapshot = |stage: &str, done: &[&str], running: serde_json::Value, attempts: serde_json::Value| {
+        serde_json::from_value::<JobMachine>(serde_json::json!({
+            "stage": stage, "done": done, "running": running, "attempts": attempts, "failure": null,
+            "tasks": {"audio": [], "package": ["audio", "video"], "verify": ["package"], "video": []},
+        }))
+        .unwrap()
+    };
+    let all = ["audio", "package", "verify", "video"];
+    let attempts = serde_json::json!([["prepare", 1], [{"task": "audio"}, 1], ["publish", 1]]);
+    assert_eq!(snapshot("UPLOADING", &all, serde_json::json!(["publish"]), attempts), uploading());
+    let attempts = serde_json::json!([["prepare", 1], [{"task": "audio"}, 3], [{"task": "video"}, 2]]);
+    let mut machine = snapshot("TRANSCODING", &["audio"], serde_json::json!([{"task": "video"}]), attempts);
+    assert_eq!((machine.retries(), machine.apply(Event::Started)), (3, vec![run("video", 2)]));
+    assert_eq!(machine.apply(Event::TaskDone(id("video"))), [run("package", 1)]);
+    let ended = r#"{"stage": "CANCELED", "tasks": {}, "done": [], "running": [], "attempts": [["publish", 2]],
+        "failure": null, "ending": null}"#;
+    let ended: JobMachine = serde_json::from_str(ended).unwrap();
+    assert_eq!((ended.stage(), ended.retries()), (Stage::Canceled, 1));
+}
+
+#[test]
+fn tasks_may_be_kept_elsewhere() {
+    let mut machine = transcoding();
+    machine.apply(Event::TaskDone(id("video")));
+    let mut apart = restarted(&machine.without_tasks());
+    assert_eq!(apart, machine.without_tasks());
+    assert!(!serde_json::to_string(&apart).unwrap().contains("video"));
+    let mut lost = apart.clone();
+    apart.take_up(&tasks()).unwrap();
+    assert_eq!(apart, machine);
+    assert_eq!(apart.apply(Event::Started), [run("audio", 1)]);
+    assert_eq!(lost.apply(Event::Started), [run_step(Step::Prepare, 1)], "without its tasks it starts over");
+    let mut none_done = restarted(&transcoding().without_tasks());
+    none_done.take_up(&tasks()).unwrap();
+    assert_eq!(none_done.apply(Event::Started), [run("audio", 1), run("video", 1)]);
+    let mut published = restarted(&uploading().without_tasks());
+    assert_eq!(published.apply(Event::Started), [run_step(Step::Publish, 1)]);
+}
+
+#[test]
+fn plan_that_could_never_end_fails_the_job() {
+    for (wrong, why) in [
+        (vec![task("a", &["b"]), task("b", &["a"]), task("c", &[])], "task `a` waits for itself"),
+        (vec![task("a", &["b"])], "comes after `b`, which does not exist"),
+        (vec![task("a", &[]), task("a", &[])], "two tasks are called `a`"),
+    ] {
+        let mut machine = JobMachine::default();
+        machine.apply(Event::Started);
+        assert_eq!(machine.apply(Event::Planned(wrong)), [Command::Finish]);
+        let message = &machine.failure().unwrap().message;
+        assert!(machine.stage() == Stage::Error && message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn attempts_wait_longer_each_time() {
+    let waits: Vec<u64> = (1..=6).map(|attempt| backoff(attempt).as_secs()).collect();
+    assert_eq!(waits, [0, 1, 4, 16, 64, 64]);
+}
+
+#[test]
+fn report_of_an_attempt_that_does_not_run_changes_nothing() {
+    let mut machine = transcoding();
+    let video = || Step::Task(id("video"));
+    assert_eq!(machine.apply(failed(video(), 1, true)), [run("video", 2)]);
+    assert_eq!(machine.apply(failed(video(), 1, true)), [], "the same report twice");
+    assert_eq!(machine.apply(Event::TaskDone(id("verify"))), [], "it has not begun");
+    assert_eq!(machine.apply(Event::Published), []);
+    assert_eq!(machine.apply(failed(Step::Publish, 1, false)), []);
+    assert_eq!(machine.apply(Event::Started), [], "all that may run runs");
+    assert_eq!(machine.apply(Event::Planned(tasks())), []);
+    assert_eq!((machine.stage(), machine.done().count(), machine.retries()), (Stage::Transcoding, 0, 1));
+    let failure = failure(false);
+    assert_eq!(machine.apply(Event::GivenUp(failure.clone())), [Command::StopAll, Command::Finish]);
+    assert_eq!((machine.stage(), machine.failure()), (Stage::Error, Some(&failure)));
 }
 
 #[test]
 fn restart_repeats_only_unfinished_tasks() {
     let mut machine = transcoding();
     machine.apply(Event::TaskDone(id("audio")));
-    let snapshot = serde_json::to_string(&machine).unwrap();
-    let mut restarted: JobMachine = serde_json::from_str(&snapshot).unwrap();
+    let mut restarted = restarted(&machine);
     assert_eq!(restarted.apply(Event::Started), [run("video", 1)]);
     assert_eq!(restarted.apply(Event::TaskDone(id("video"))), [run("package", 1)]);
 }
@@ -150,7 +232,7 @@ fn starting_over_resets_all_but_ended_jobs() {
     let mut machine = transcoding();
     machine.apply(Event::TaskDone(id("audio")));
     machine.start_over();
-    assert_eq!((machine.stage(), machine.done().len()), (Stage::Submitted, 0));
+    assert_eq!((machine.stage(), machine.done().count()), (Stage::Submitted, 0));
     assert!(matches!(machine.apply(Event::Started)[..], [Command::Run { step: Step::Prepare, .. }]));
     machine.apply(Event::CancelRequested);
     machine.start_over();
@@ -161,41 +243,7 @@ fn starting_over_resets_all_but_ended_jobs() {
 fn crash_uses_up_no_attempts() {
     let mut machine = transcoding();
     for _ in 0..10 {
+        machine = restarted(&machine);
         assert!(machine.apply(Event::Started).contains(&run("video", 1)));
     }
-}
-
-proptest! {
-    /// However tasks end, and whenever the driver is restarted, every task is started before publishing,
-    /// none before its predecessors, and the job completes.
-    #[test]
-    fn any_order_of_endings_completes_the_job(choices in proptest::collection::vec((any::<u8>(), any::<bool>()), 40)) {
-        let mut machine = JobMachine::default();
-        machine.apply(Event::Started);
-        let mut running = commands_to_tasks(machine.apply(Event::Planned(tasks())));
-        for (choice, restart) in choices {
-            if restart {
-                machine = serde_json::from_str(&serde_json::to_string(&machine).unwrap()).unwrap();
-                running = commands_to_tasks(machine.apply(Event::Started));
-            }
-            if running.is_empty() {
-                break;
-            }
-            let ended = running.swap_remove(choice as usize % running.len());
-            for before in tasks().into_iter().find(|task| task.id == ended).unwrap().after {
-                prop_assert!(machine.done().contains(&before));
-            }
-            running.extend(commands_to_tasks(machine.apply(Event::TaskDone(ended))));
-        }
-        prop_assert_eq!(machine.stage(), Stage::Uploading);
-        prop_assert_eq!(machine.done().len(), 4);
-    }
-}
-
-fn commands_to_tasks(commands: Vec<Command>) -> Vec<TaskId> {
-    let task = |command| match command {
-        Command::Run { step: Step::Task(task), .. } => Some(task),
-        _ => None,
-    };
-    commands.into_iter().filter_map(task).collect()
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::ErrorKind;
 use crate::database::ListFilter;
 use crate::job::{JobRecord, Token};
-use crate::job_machine::{Event, Failure, Step};
+use crate::job_machine::{Event, Failure};
 use crate::kept::Kept;
 use crate::resources::Resource;
 
@@ -370,7 +370,7 @@ fn failed_job_keeps_its_checksum_right() {
     let fixture = fixture().with_jobs();
     let mut job = sample_record("1-a", 1);
     let failure = Failure { code: 1, message: "no".to_owned(), is_retryable: false };
-    job.machine.apply(Event::Failed(Step::Prepare, failure));
+    job.machine.apply(Event::GivenUp(failure));
     fixture.database.update_with_tasks(&job, &[json!({"id": "e"})]).unwrap();
     fixture.inspect_all();
     assert_eq!(fixture.aside(), []);

@@ -1,0 +1,86 @@
+//! Measures how long the state machine takes for a whole job, from its start to its end, for several shapes of plans and
+//! for 1,000 and 10,000 tasks. Ten times the tasks should take about ten times as long.
+//!
+//! Run it with `cargo bench -p abanico-engine`. Each number is the median of nine runs.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use abanico_engine::job_machine::{Command, Event, JobMachine, Stage, Step};
+use abanico_plan::{Task, TaskId, TaskKind};
+
+const RUNS: usize = 9;
+
+fn main() {
+    println!("{:<34} {:>11} {:>12} {:>6}", "shape of the plan", "1,000 tasks", "10,000 tasks", "ratio");
+    let shapes: [(&str, fn(usize) -> Vec<Task>); 3] = [
+        ("chunks: first pass, encode, stitch", chunks),
+        ("star: one task after all others", star),
+        ("chain: each task after the last", chain),
+    ];
+    for (name, shape) in shapes {
+        let [few, many] = [1_000, 10_000].map(|count| median(&shape(count)));
+        let ratio = many.as_secs_f64() / few.as_secs_f64();
+        let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+        println!("{name:<34} {:>11} {:>12} {ratio:>6.1}", ms(few), ms(many));
+    }
+}
+
+fn median(tasks: &[Task]) -> Duration {
+    let mut times: Vec<Duration> = (0..RUNS).map(|_| time_of(tasks.to_vec())).collect();
+    times.sort();
+    times[RUNS / 2]
+}
+
+/// Returns the time that the machine takes for all events of a job.
+fn time_of(tasks: Vec<Task>) -> Duration {
+    let begin = Instant::now();
+    let mut machine = JobMachine::default();
+    machine.apply(Event::Started);
+    let mut commands = VecDeque::from(machine.apply(Event::Planned(tasks)));
+    while let Some(command) = commands.pop_front() {
+        let event = match command {
+            Command::Run { step: Step::Task(task), .. } => Event::TaskDone(task),
+            Command::Run { .. } => Event::Published,
+            Command::StopAll | Command::Finish => continue,
+        };
+        commands.extend(machine.apply(event));
+    }
+    let time = begin.elapsed();
+    assert_eq!(machine.stage(), Stage::Complete);
+    time
+}
+
+fn task(id: TaskId, after: Vec<TaskId>) -> Task {
+    Task { id, kind: TaskKind::Verify { output: 0 }, after }
+}
+
+/// A long film in chunks: first passes, their sum, encodes, the stitch, packages and verifications.
+fn chunks(count: usize) -> Vec<Task> {
+    let chunks = u32::try_from((count - 8) / 2).expect("the number of chunks is small");
+    let analysis = |chunk| TaskId::analysis(Some(chunk));
+    let mut tasks: Vec<Task> = (0..chunks).map(|chunk| task(analysis(chunk), vec![])).collect();
+    tasks.push(task(TaskId::first_passes(), (0..chunks).map(analysis).collect()));
+    let of_chunk = |chunk| task(TaskId::chunk(chunk), vec![analysis(chunk), TaskId::first_passes()]);
+    tasks.extend((0..chunks).map(of_chunk));
+    tasks.push(task(TaskId::video(), (0..chunks).map(TaskId::chunk).collect()));
+    for output in 0..3 {
+        let package = TaskId::new(format!("package-{output}"));
+        tasks.push(task(package.clone(), vec![TaskId::video()]));
+        tasks.push(task(TaskId::new(format!("verify-{output}")), vec![package]));
+    }
+    tasks
+}
+
+fn star(count: usize) -> Vec<Task> {
+    let name = |place| TaskId::new(format!("point-{place}"));
+    let mut tasks: Vec<Task> = (1..count).map(|place| task(name(place), vec![])).collect();
+    tasks.push(task(TaskId::new("centre"), (1..count).map(name).collect()));
+    tasks
+}
+
+fn chain(count: usize) -> Vec<Task> {
+    let name = |place| TaskId::new(format!("link-{place}"));
+    let before = |place: usize| place.checked_sub(1).map(name).into_iter().collect();
+    (0..count).map(|place| task(name(place), before(place))).collect()
+}
