@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use abanico_lambda::{DestinationTemplate, SkipRules, Upload, client_request_token, decode_key};
+use abanico_trigger::{DestinationTemplate, SkipRules, Upload, client_request_token, decode_key};
 use abanico_model::arn::{Arn, ResourceKind, is_job_id, resource_name};
 use abanico_model::s3_event;
 use abanico_store::ObjectUrl;

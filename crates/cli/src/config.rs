@@ -224,7 +224,7 @@ pub struct EventBusConfig {
 }
 
 fn media_suffixes() -> Vec<String> {
-    abanico_lambda::MEDIA_SUFFIXES.map(str::to_owned).to_vec()
+    abanico_trigger::MEDIA_SUFFIXES.map(str::to_owned).to_vec()
 }
 
 /// Deserializes one suffix, or several as an array. An empty text means all keys.
@@ -445,8 +445,8 @@ mod tests {
             parse(&format!("[[trigger]]\nid = \"t\"\nbucket = \"uploads\"\n{line}"))
                 .map(|config| config.triggers[0].suffix.clone())
         };
-        assert_eq!(suffix("").unwrap(), abanico_lambda::MEDIA_SUFFIXES);
-        assert_eq!(Config::default().triggers[0].suffix, abanico_lambda::MEDIA_SUFFIXES);
+        assert_eq!(suffix("").unwrap(), abanico_trigger::MEDIA_SUFFIXES);
+        assert_eq!(Config::default().triggers[0].suffix, abanico_trigger::MEDIA_SUFFIXES);
         assert_eq!(suffix("suffix = \".mp4\"").unwrap(), [".mp4"]);
         assert_eq!(suffix("suffix = [\".mp4\", \".mov\"]").unwrap(), [".mp4", ".mov"]);
         for all in ["suffix = \"\"", "suffix = []", "suffix = [\".mp4\", \"\"]"] {

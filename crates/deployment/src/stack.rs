@@ -1,9 +1,10 @@
 //! Plans, executes and follows changes of one CloudFormation stack, and reads its state. Every wait has a time limit.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use abanico_aws::{Change, ChangeSetPage, CloudFormation, NewChangeSet, Parameter, StackEvent, StackState};
+use abanico_process::clock::wall_ms;
 
 use crate::stack_events::Seen;
 use crate::{Account, Error, ErrorKind, TEMPLATE, first_failure, parameters};
@@ -74,7 +75,7 @@ impl Stack {
             .filter(|_| !creates)
             .map(|state| state.parameters.into_keys().collect())
             .unwrap_or_default();
-        let name = format!("abanico-{}", now_ms());
+        let name = format!("abanico-{}", wall_ms());
         let what = format!("create a change set for the stack `{}`", self.name);
         let new = NewChangeSet {
             stack: &self.name,
@@ -174,7 +175,7 @@ impl Stack {
         change_set: &ChangeSet,
         tell: impl FnMut(&StackEvent),
     ) -> Result<StackState, Error> {
-        let since_ms = now_ms() - 1000;
+        let since_ms = wall_ms() - 1000;
         let executed = self.client.execute_change_set(&self.name, &change_set.name).await;
         executed.map_err(Error::client("execute the change set"))?;
         match self.follow(since_ms, tell).await? {
@@ -188,7 +189,7 @@ impl Stack {
     /// # Errors
     /// Fails if a resource cannot be removed; the error names the first one and why.
     pub async fn remove(&self, tell: impl FnMut(&StackEvent)) -> Result<(), Error> {
-        let since_ms = now_ms() - 1000;
+        let since_ms = wall_ms() - 1000;
         self.client.delete_stack(&self.name).await.map_err(Error::client("remove the stack"))?;
         self.follow(since_ms, tell).await.map(drop)
     }
@@ -259,11 +260,6 @@ fn wire_parameters(given: &BTreeMap<String, String>, known: &[String]) -> BTreeM
 
 fn says_nothing_to_change(reason: &str) -> bool {
     reason.contains("didn't contain changes") || reason.contains("No updates are to be performed")
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use abanico_plan::{
 use abanico_store::{ErrorKind, ObjectStore, ObjectUrl};
 use serde_json::Value;
 
+use crate::failure::codes;
 use crate::job_machine::Failure;
 
 /// S3's limit on the length of a key.
@@ -158,7 +159,7 @@ pub(crate) fn check_plan(plan: &Plan, inputs: &[String]) -> Result<(), Failure> 
 }
 
 fn refused(why: &str) -> Failure {
-    Failure { code: 1040, message: format!("/outputGroups: {why}"), is_retryable: false }
+    Failure::new(codes::SETTINGS, format!("/outputGroups: {why}"), false)
 }
 
 /// Returns one URL in each bucket that outputs go to.

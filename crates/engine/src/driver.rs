@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::database::Database;
 use crate::events;
 use crate::failure;
@@ -24,6 +23,7 @@ use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage,
 use crate::room::Patience;
 use crate::steps::publish::{settle, take_back};
 use crate::steps::{JobContext, Report};
+use abanico_process::clock;
 
 mod trial;
 

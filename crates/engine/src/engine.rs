@@ -2,7 +2,7 @@
 //!
 //! It drives at most [`EngineOptions::max_active_jobs`] jobs at once; the others wait on disk. It speaks no HTTP.
 
-mod kept_resources;
+mod stored_resources;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::claims::Claims;
-use crate::clock;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::destinations;
 use crate::driver::{Driver, Signals, shared_progress};
@@ -30,9 +29,9 @@ use crate::error::{Error, ErrorKind};
 use crate::failure;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
 use crate::hops;
+use crate::items::ItemKind;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
 use crate::job_machine::{JobMachine, Stage};
-use crate::kept::Kept;
 use crate::outlook::Outlook;
 use crate::quotas;
 use crate::resource_checks;
@@ -45,6 +44,7 @@ use crate::steps::{JobContext, Workshop};
 use crate::stragglers::Paces;
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
+use abanico_process::clock;
 
 pub use upkeep::Troubles;
 
@@ -583,7 +583,7 @@ impl Engine {
             }
         };
         let inputs = settings.inputs.iter().flatten().map(|input| input.file_input.clone());
-        let policy = match self.kept(Kept::Policy, "").await {
+        let policy = match self.item(ItemKind::Policy, "").await {
             Ok(policy) => policy,
             Err(error) if error.kind() == ErrorKind::PutAside => {
                 doomed = Some(failure::unreadable_policy(&error));

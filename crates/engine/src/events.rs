@@ -13,6 +13,7 @@ use abanico_plan::GroupKind;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::failure::codes::UNKNOWN;
 use crate::ids;
 use crate::job::{JobRecord, PublishedOutput};
 use crate::job_machine::Stage;
@@ -111,8 +112,9 @@ pub(crate) fn queue_hop(record: &JobRecord, left: &str, priority: i32, now_ms: i
 
 fn failed(record: &JobRecord) -> Status {
     let failure = record.machine.failure();
+    let code = failure.map_or(UNKNOWN, |failure| failure.code);
     Status::Error {
-        error_code: failure.and_then(|failure| u16::try_from(failure.code).ok()).unwrap_or(1999),
+        error_code: u16::try_from(code).unwrap_or(u16::MAX),
         error_message: failure.map(|failure| failure.message.clone()).unwrap_or_default(),
     }
 }

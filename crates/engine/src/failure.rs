@@ -3,52 +3,35 @@
 //!
 //! Messages never contain paths of the work folder, because users know an input by its URL.
 
-use abanico_ffmpeg::ErrorKind as MediaErrorKind;
+pub mod codes;
+
 use abanico_ffmpeg::{RunError, RunErrorKind};
 use abanico_media::ExactTime;
-use abanico_plan::ErrorKind as PlanErrorKind;
-use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind, without_secrets};
+use abanico_process::{Lack, with_causes};
+use abanico_store::without_secrets;
 
 use crate::job_machine::Failure;
 
-/// What the operating system and ffmpeg print when the disk is full.
-const NO_SPACE: &str = "No space left on device";
-/// What the operating system and SQLite say when there is no room for other reasons, or for the same.
-const OTHER_WORDS: [&str; 2] = ["Disk quota exceeded", "database or disk is full"];
-/// What to do about it.
+/// What to do about a full disk.
 const REMEDY: &str = "free space on the disk of the data folder (`abanico gc` says what takes room)";
 /// A disk with fewer free bytes counts as full.
 const FULL_BYTES: u64 = 1 << 20;
-/// What the operating system says when this process or the whole machine has too many open files.
-const NO_DESCRIPTORS: &str = "Too many open files";
-/// Code for errors without a specific code.
-const UNKNOWN: u32 = 1999;
 
 /// Describes a failure to probe the input `url`. The message must not name `path`, its local file.
 pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -> Failure {
-    let code = match error.kind() {
-        MediaErrorKind::NotMedia => 1010,
-        MediaErrorKind::NoVideo => 1020,
-        MediaErrorKind::Truncated => 1076,
-        MediaErrorKind::Unsupported => 1030,
-        _ => UNKNOWN,
-    };
+    let code = codes::of_probe(error.kind());
     let url = without_secrets(url);
-    let message = chain(error).replace(path, &url);
-    let message =
-        if code == 1010 { format!("Unable to open input file [{url}]: [{message}]") } else { message };
-    Failure { code, message, is_retryable: error.is_retryable() }
+    let message = with_causes(error).replace(path, &url);
+    let message = match code {
+        codes::NOT_READABLE => format!("Unable to open input file [{url}]: [{message}]"),
+        _ => message,
+    };
+    Failure { lack: error.lack(), ..Failure::new(code, message, error.is_retryable()) }
 }
 
 /// Describes a failure to plan the job.
 pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
-    let code = match error.kind() {
-        PlanErrorKind::NoVideo => 1020,
-        PlanErrorKind::Settings => 1040,
-        PlanErrorKind::Clipping => 1060,
-        _ => UNKNOWN,
-    };
-    Failure { code, message: error.to_string(), is_retryable: error.is_retryable() }
+    Failure::new(codes::of_plan(error.kind()), error.to_string(), error.is_retryable())
 }
 
 /// Describes a failure of ffmpeg in the step `what`. The message must not name `work`, the job's folder.
@@ -61,60 +44,46 @@ pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &Ru
     let message = message
         .replace(&format!("file:{}/", work.display()), "")
         .replace(&format!("{}/", work.display()), "");
-    let message = if message.contains(NO_SPACE) { format!("{message}; {REMEDY}") } else { message };
-    Failure { code: UNKNOWN, message, is_retryable: error.is_retryable() }
+    Failure { lack: error.lack(), ..Failure::new(codes::UNKNOWN, message, error.is_retryable()) }
 }
 
 /// Describes files of ffmpeg that are not accepted. An honest encode of an honest file leaves none.
 pub(crate) fn from_outputs(what: &str, url: &str, fault: &str) -> Failure {
     let url = without_secrets(url);
     let message = format!("{what} of `{url}` left files that are not accepted: {fault}");
-    Failure { code: UNKNOWN, message, is_retryable: false }
+    Failure::new(codes::UNKNOWN, message, false)
 }
 
 /// Describes a caption file that cannot be read.
 pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
     let url = without_secrets(url);
-    Failure {
-        code: 1010,
-        message: format!("cannot read the caption file `{url}`: {why}"),
-        is_retryable: false,
-    }
+    Failure::new(codes::NOT_READABLE, format!("cannot read the caption file `{url}`: {why}"), false)
+}
+
+/// Describes a URL that is none.
+pub(crate) fn from_url(code: u32, error: &abanico_store::ParseObjectUrlError) -> Failure {
+    Failure::new(code, error.to_string(), false)
 }
 
 /// Describes a failure to fetch an object or a web file, or to publish an object.
 pub(crate) fn from_store(error: &abanico_store::Error) -> Failure {
-    let code = match error.kind() {
-        StoreErrorKind::NotFound => 1404,
-        StoreErrorKind::Denied => 1401,
-        StoreErrorKind::Unsupported => 1010,
-        StoreErrorKind::Web(kind) => web_code(kind),
-        _ => UNKNOWN,
-    };
-    Failure { code, message: chain(error), is_retryable: error.is_retryable() }
+    let failure = Failure::new(codes::of_store(error.kind()), with_causes(error), error.is_retryable());
+    Failure { lack: lack_of(error), ..failure }
 }
 
-/// Returns MediaConvert's code for a failed http or https input.
-fn web_code(kind: WebErrorKind) -> u32 {
-    match kind {
-        WebErrorKind::Unauthenticated => 3401,
-        WebErrorKind::Refused => 3403,
-        WebErrorKind::Missing => 3404,
-        WebErrorKind::Busy | WebErrorKind::Interrupted | WebErrorKind::OverLimit | WebErrorKind::Unusable => {
-            3408
-        }
-        WebErrorKind::ServerFailed => 3450,
-        WebErrorKind::NotConnected | WebErrorKind::Untrusted => 3451,
-        WebErrorKind::Disallowed => 3457,
-        _ => 3999,
-    }
+/// Returns what the operating system had too little of, if an error or one of its causes says so.
+fn lack_of(error: &(dyn std::error::Error + 'static)) -> Option<Lack> {
+    Lack::found(error, &|error| {
+        let code = error.downcast_ref::<rusqlite::Error>()?.sqlite_error_code()?;
+        (code == rusqlite::ErrorCode::DiskFull).then_some(Lack::Room)
+    })
 }
 
 /// Describes an output that differs from the plan.
 pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
     let message =
         format!("output `{url}` differs from the plan and was not published: {}", differences.join("; "));
-    Failure { code: UNKNOWN, message, is_retryable: false }
+    Failure::new(codes::UNKNOWN, message, false)
 }
 
 /// Describes a place where two chunks of a film do not show what the source shows.
@@ -123,18 +92,19 @@ pub(crate) fn from_joint(url: &str, time: ExactTime, fault: &str) -> Failure {
         "the encode of `{url}` differs from its source at {time} s, where two chunks meet: {fault}; \
          nothing was published; please report it, and set `chunks` to off in the engine's settings for now"
     );
-    Failure { code: UNKNOWN, message, is_retryable: false }
+    Failure::new(codes::UNKNOWN, message, false)
 }
 
 /// Describes an I/O error in the work folder.
 pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
-    Failure { code: UNKNOWN, message: format!("cannot {what}: {error}"), is_retryable: true }
+    let failure = Failure::new(codes::UNKNOWN, format!("cannot {what}: {error}"), true);
+    Failure { lack: lack_of(error), ..failure }
 }
 
 /// Describes a job database that cannot store the job's state.
 pub(crate) fn broken_storage(error: &crate::Error) -> Failure {
-    let message = format!("{}: {REMEDY}, then submit the job again", chain(error));
-    Failure { code: UNKNOWN, message, is_retryable: false }
+    let message = format!("{}: {REMEDY}, then submit the job again", with_causes(error));
+    Failure::new(codes::UNKNOWN, message, false)
 }
 
 /// Describes a job that cannot start over, because what it had published cannot be taken back.
@@ -146,16 +116,10 @@ pub(crate) fn not_taken_back(failure: Failure) -> Failure {
     Failure { message, is_retryable: false, ..failure }
 }
 
-/// Returns whether a step failed because a disk was full. Failures from many crates arrive here as text, so this
-/// searches the message.
-pub(crate) fn is_of_a_full_disk(failure: &Failure) -> bool {
-    std::iter::once(&NO_SPACE).chain(&OTHER_WORDS).any(|words| failure.message.contains(words))
-}
-
 /// Describes a job whose stored settings cannot be used, such as those of another version of this program.
 pub(crate) fn unusable_settings(problems: &str) -> Failure {
     let message = format!("the job's stored settings cannot be used ({problems}): submit the job again");
-    Failure { code: 1040, message, is_retryable: false }
+    Failure::new(codes::SETTINGS, message, false)
 }
 
 /// Describes a policy on inputs that cannot be read.
@@ -163,64 +127,40 @@ pub(crate) fn unreadable_policy(error: &crate::Error) -> Failure {
     let message = format!(
         "{error}; the job was not run, because its inputs may be forbidden: put the policy again, then submit the job again"
     );
-    Failure { code: 3457, message, is_retryable: false }
+    Failure::new(codes::DISALLOWED, message, false)
 }
 
 /// Returns whether a step failed because the disk was full, or most likely so: ffmpeg does not always say why it could
 /// not write. `free_bytes` were free when it failed.
 pub(crate) fn may_be_of_a_full_disk(failure: &Failure, free_bytes: Option<u64>) -> bool {
-    is_of_a_full_disk(failure) || names_no_cause(failure) && free_bytes.is_some_and(|free| free < FULL_BYTES)
+    failure.lack == Some(Lack::Room)
+        || names_no_cause(failure) && free_bytes.is_some_and(|free| free < FULL_BYTES)
 }
 
 /// Returns whether a failure may have causes that its code does not tell.
 pub(crate) fn names_no_cause(failure: &Failure) -> bool {
-    failure.code == UNKNOWN
+    failure.code == codes::UNKNOWN
+}
+
+/// Adds what to do about a full disk.
+pub(crate) fn with_remedy(failure: Failure) -> Failure {
+    Failure { message: format!("{}; {REMEDY}", failure.message), ..failure }
 }
 
 /// Describes a step that found no room for as long as it may wait.
 pub(crate) fn without_room(failure: Failure) -> Failure {
-    let message = match failure.message.contains("free space") || failure.message.contains("free some space")
-    {
-        true => failure.message,
-        false => format!("{}; {REMEDY}", failure.message),
-    };
-    Failure { message, is_retryable: false, ..failure }
-}
-
-/// Returns whether a step failed because file descriptors ran out, which passes. Searches the message, as above.
-pub(crate) fn is_of_missing_descriptors(failure: &Failure) -> bool {
-    failure.message.contains(NO_DESCRIPTORS)
+    Failure { is_retryable: false, ..with_remedy(failure) }
 }
 
 /// Describes something that should be impossible, such as a task that is not in the plan.
 pub(crate) fn broken(what: &str) -> Failure {
-    Failure {
-        code: UNKNOWN,
-        message: format!("this is a bug in abanico, please report it: {what}"),
-        is_retryable: false,
-    }
-}
-
-/// Returns an error's message followed by its causes.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    chain(error)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
+    Failure::new(codes::UNKNOWN, format!("this is a bug in abanico, please report it: {what}"), false)
 }
 
 #[cfg(test)]
 mod tests {
+    use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind};
+
     use super::*;
 
     #[test]
@@ -237,18 +177,26 @@ mod tests {
     }
 
     #[test]
-    fn full_disk_is_noticed_in_words_or_by_measuring() {
-        let failure =
-            |code, message: &str| Failure { code, message: message.to_owned(), is_retryable: false };
-        for words in
-            ["No space left on device (os error 28)", "database or disk is full", "Disk quota exceeded"]
-        {
-            assert!(may_be_of_a_full_disk(&failure(1999, words), Some(u64::MAX)), "{words}");
+    fn full_disk_is_noticed_by_type_or_by_measuring() {
+        let full = || std::io::Error::from_raw_os_error(28);
+        let url: abanico_store::ObjectUrl = "s3://b/k".parse().unwrap();
+        let database = || {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            rusqlite::Error::SqliteFailure(code, None)
+        };
+        for failure in [
+            from_disk("write", &full()),
+            from_store(&abanico_store::Error::unavailable(&url, full())),
+            from_store(&abanico_store::Error::unavailable(&url, database())),
+            from_store(&abanico_store::Error::unavailable(&url, std::io::Error::other(full()))),
+        ] {
+            assert!(may_be_of_a_full_disk(&failure, Some(u64::MAX)), "{failure:?}");
         }
-        let silent = failure(1999, "Error initializing output stream 0:0 --");
+        let silent = Failure::new(codes::UNKNOWN, "Error initializing output stream 0:0 --", false);
         assert!(may_be_of_a_full_disk(&silent, Some(0)));
         assert!(!may_be_of_a_full_disk(&silent, Some(1 << 30)) && !may_be_of_a_full_disk(&silent, None));
-        assert!(!may_be_of_a_full_disk(&failure(1010, "no media"), Some(0)), "the input's own fault");
+        let own_fault = Failure::new(codes::NOT_READABLE, "no media: No space left on device", true);
+        assert!(!may_be_of_a_full_disk(&own_fault, Some(0)), "the input's own fault, whatever it is called");
         assert!(without_room(silent).message.ends_with(&format!("--; {REMEDY}")));
     }
 
@@ -256,9 +204,11 @@ mod tests {
     fn missing_descriptors_are_known_by_whatever_error_tells_of_them() {
         for number in [24, 23] {
             let error = std::io::Error::from_raw_os_error(number);
-            assert!(is_of_missing_descriptors(&from_disk("open the input", &error)), "{error}");
+            assert_eq!(from_disk("open the input", &error).lack, Some(Lack::Descriptors), "{error}");
+            let error = abanico_ffmpeg::Error::io("open the input", error);
+            assert_eq!(from_probe("s3://b/k", "/work", &error).lack, Some(Lack::Descriptors), "{error}");
         }
-        assert!(!is_of_missing_descriptors(&from_disk("open the input", &std::io::Error::other("disk"))));
+        assert_eq!(from_disk("open the input", &std::io::Error::other("disk")).lack, None);
     }
 
     #[test]

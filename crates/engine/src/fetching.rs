@@ -5,12 +5,10 @@ use std::path::Path;
 
 use abanico_model::problem::Problem;
 use abanico_model::s3_event::decode_key;
-use abanico_store::{
-    FetchedFile, ObjectStore, ObjectUrl, ParseObjectUrlError, WebInputs, is_web_url, without_secrets,
-};
+use abanico_store::{FetchedFile, ObjectStore, ObjectUrl, WebInputs, is_web_url, without_secrets};
 use serde_json::Value;
 
-use crate::failure;
+use crate::failure::{self, codes};
 use crate::job_machine::Failure;
 use crate::steps::Workshop;
 
@@ -22,16 +20,13 @@ impl Workshop {
         if is_web_url(url) {
             return self.web.fetch(url, destination).await.map_err(from_store);
         }
-        let object: ObjectUrl = url.parse().map_err(|error: ParseObjectUrlError| Failure {
-            code: 1010,
-            message: error.to_string(),
-            is_retryable: false,
-        })?;
+        let object: ObjectUrl =
+            url.parse().map_err(|error| failure::from_url(codes::NOT_READABLE, &error))?;
         match self.store.fetch(&object, destination).await {
             Ok(found) => Ok(FetchedFile { size_bytes: found.size_bytes, e_tag: found.e_tag }),
             Err(error) => {
                 let mut failure = from_store(error);
-                if failure.code == NOT_FOUND
+                if failure.code == codes::NOT_FOUND
                     && let Some(decoded) = decoded(self.store.as_ref(), &object).await
                 {
                     failure.message.push_str(&format!(
@@ -43,9 +38,6 @@ impl Workshop {
         }
     }
 }
-
-/// Code of a missing file or bucket.
-const NOT_FOUND: u32 = 1404;
 
 /// Returns the object whose key is that of `object`, decoded as S3 events encode keys, if it exists.
 async fn decoded(store: &dyn ObjectStore, object: &ObjectUrl) -> Option<ObjectUrl> {
@@ -70,7 +62,7 @@ pub(crate) fn check_policy(policy: &Value, url: &str) -> Result<(), Failure> {
         "the policy's {member} is DISALLOWED, so `{}` is not read: change the policy or the input",
         without_secrets(url)
     );
-    Err(Failure { code: 3457, message, is_retryable: false })
+    Err(Failure::new(codes::DISALLOWED, message, false))
 }
 
 /// Lists every web URL in a job's settings that may not be read, with its pointer, so that it can be reported before

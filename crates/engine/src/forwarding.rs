@@ -9,20 +9,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use abanico_process::clock;
 use abanico_store::{NewFile, ObjectAttributes, ObjectStore, ObjectUrl};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::Error;
 use crate::database::Database;
 use crate::driver::{Signals, conclude_in_time};
 use crate::events;
-use crate::failure;
+use crate::failure::{self, codes};
 use crate::job::JobRecord;
 use crate::job_machine::{Failure, Stage};
 use crate::steps::JobContext;
 use crate::steps::publish::{stage, switch, take_back};
-use crate::{Error, clock};
 
 /// User metadata key by which a forwarded job is found again.
 const FORWARDED_LABEL: &str = "abanico-forwarded";
@@ -197,7 +198,7 @@ impl Forwarder {
                     let message = format!(
                         "the job `{id}` at the other service does not exist any more: submit the job again"
                     );
-                    return Err(Failure { code: 1999, message, is_retryable: false }.into());
+                    return Err(Failure::new(codes::UNKNOWN, message, false).into());
                 }
                 Err(error) => self.not_reached(&error),
             }
@@ -234,7 +235,7 @@ impl Forwarder {
                 }
                 Err(error) if !error.is_retryable => {
                     let message = format!("the other service refused the job: {}", error.message);
-                    return Err(Failure { code: 1040, message, is_retryable: false }.into());
+                    return Err(Failure::new(codes::SETTINGS, message, false).into());
                 }
                 Err(error) => self.not_reached(&error),
             }
@@ -280,8 +281,8 @@ impl Forwarder {
             ("ERROR", _) => {
                 let code =
                     job.get("errorCode").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
-                let (code, message) = (code.unwrap_or(1999), text("errorMessage").to_owned());
-                Err(Failure { code, message, is_retryable: false }.into())
+                let (code, message) = (code.unwrap_or(codes::UNKNOWN), text("errorMessage").to_owned());
+                Err(Failure::new(code, message, false).into())
             }
             ("CANCELED", _) => {
                 self.enter(Stage::Canceled, None).await?;
@@ -517,15 +518,11 @@ fn rename(value: &mut Value, buckets: &BTreeMap<String, String>) {
 }
 
 fn parsed(url: &str) -> Result<ObjectUrl, Failure> {
-    url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
-        code: 1010,
-        message: error.to_string(),
-        is_retryable: false,
-    })
+    url.parse().map_err(|error| failure::from_url(codes::NOT_READABLE, &error))
 }
 
 fn copying(url: &str, reason: &str) -> Failure {
-    Failure { code: 1999, message: format!("cannot copy `{url}`: {reason}"), is_retryable: false }
+    Failure::new(codes::UNKNOWN, format!("cannot copy `{url}`: {reason}"), false)
 }
 
 #[cfg(test)]

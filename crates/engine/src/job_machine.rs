@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use abanico_plan::{Task, TaskId};
+use abanico_process::Lack;
 use serde::{Deserialize, Serialize};
 
 use crate::failure;
@@ -75,6 +76,17 @@ pub struct Failure {
     pub message: String,
     /// Whether a retry may succeed.
     pub is_retryable: bool,
+    /// What the operating system had too little of, if that is why. It is not stored: only whoever ran the step acts on
+    /// it.
+    #[serde(skip)]
+    pub lack: Option<Lack>,
+}
+
+impl Failure {
+    /// Creates a failure of which nothing else is known.
+    pub fn new(code: u32, message: impl Into<String>, is_retryable: bool) -> Self {
+        Self { code, message: message.into(), is_retryable, lack: None }
+    }
 }
 
 /// One unit of work outside the machine.

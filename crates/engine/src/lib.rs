@@ -4,7 +4,6 @@
 //! HTTP, and of AWS's wire shapes only the job settings.
 
 mod claims;
-pub mod clock;
 mod codec_names;
 mod database;
 mod destinations;
@@ -18,9 +17,9 @@ mod fetching;
 mod forwarding;
 mod hops;
 mod ids;
+mod items;
 mod job;
 pub mod job_machine;
-mod kept;
 mod outlook;
 mod probing;
 mod quotas;
@@ -41,11 +40,12 @@ mod work_folder;
 pub use database::{Database, ListFilter, Place, PutAside, StoredEvent};
 pub use engine::{Engine, EngineOptions, ResultsOptions, Troubles};
 pub use error::{Error, ErrorKind};
+pub use failure::codes;
 pub use forwarding::{Forwarded, Forwarding, RemoteError, RemoteJobs};
 pub use hops::QueueTransition;
+pub use items::ItemKind;
 pub use job::{JobId, JobRecord, JobTimes, Progress, PublishedOutput, Submission, Token};
 pub use job_machine::Stage;
-pub use kept::Kept;
 pub use outlook::DiskOutlook;
 pub use quotas::Stored;
 pub use resources::Resource;

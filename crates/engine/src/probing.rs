@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::error::ErrorKind;
-use crate::failure;
+use crate::failure::{self, codes};
 use crate::fetching::check_policy;
+use crate::items::ItemKind;
 use crate::job_machine::Failure;
-use crate::kept::Kept;
 
 /// Longest time to fetch and probe one file.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -29,7 +29,7 @@ impl Engine {
     /// # Errors
     /// Returns the failure that a job with this input would report, with MediaConvert's code.
     pub async fn probe(&self, url: &str) -> Result<(FetchedFile, MediaInfo), Failure> {
-        let policy = self.kept(Kept::Policy, "").await.map_err(|error| match error.kind() {
+        let policy = self.item(ItemKind::Policy, "").await.map_err(|error| match error.kind() {
             ErrorKind::PutAside => failure::unreadable_policy(&error),
             _ => failure::broken_storage(&error),
         })?;
@@ -54,7 +54,7 @@ impl Engine {
         tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| {
             let url = without_secrets(url);
             let message = format!("probing `{url}` took longer than {} s", LIMIT.as_secs());
-            Err(Failure { code: 1999, message, is_retryable: true })
+            Err(Failure::new(codes::UNKNOWN, message, true))
         })
     }
 }

@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::database::sample_record;
-    use crate::kept::Kept;
+    use crate::items::ItemKind;
     use crate::resources::Resource;
 
     fn database() -> (tempfile::TempDir, Database) {
@@ -123,12 +123,12 @@ mod tests {
     fn only_new_queries_are_kept() {
         let (_folder, database) = database();
         for number in 0..MOST_QUERIES + 5 {
-            database.keep(Kept::JobsQuery, &format!("{number:05}"), &json!({})).unwrap();
+            database.put_item(ItemKind::JobsQuery, &format!("{number:05}"), &json!({})).unwrap();
         }
-        database.keep(Kept::Tags, "0", &json!({})).unwrap();
+        database.put_item(ItemKind::Tags, "0", &json!({})).unwrap();
         database.forget_old_queries().unwrap();
-        let is_kept = |kind, name: &str| database.kept(kind, name).unwrap().is_some();
-        assert!(!is_kept(Kept::JobsQuery, "00004") && is_kept(Kept::JobsQuery, "00005"));
-        assert!(is_kept(Kept::Tags, "0"));
+        let is_kept = |kind, name: &str| database.item(kind, name).unwrap().is_some();
+        assert!(!is_kept(ItemKind::JobsQuery, "00004") && is_kept(ItemKind::JobsQuery, "00005"));
+        assert!(is_kept(ItemKind::Tags, "0"));
     }
 }

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use crate::clock;
 use crate::database::Expiry;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::JobId;
+use abanico_process::clock;
 
 /// Pause after each batch.
 const PAUSE: Duration = Duration::from_millis(20);

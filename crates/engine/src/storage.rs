@@ -112,7 +112,7 @@ impl EngineStorage {
 /// Fails if a folder or the job database cannot be written.
 pub fn free_stopped(folder: &Path, kept: &Path, retention: Retention) -> Result<Expired, Error> {
     let database = Database::open(&folder.join("jobs.sqlite"))?;
-    let now_ms = crate::clock::now_ms();
+    let now_ms = abanico_process::clock::now_ms();
     let mut expired = Expired::default();
     if let Some(expiry) = retention.expiry(now_ms, |most| database.beyond_newest(most))? {
         let is_done_with = |id: &JobId| !folder.join("work").join(id.as_str()).exists();

@@ -196,7 +196,9 @@ fn rule_problems(request: &Value, settings: Value) -> Vec<Problem> {
     if let Some(object) = whole.as_object_mut() {
         object.insert("settings".to_owned(), settings);
     }
-    validate::validate(&whole, "CreateJobRequest").err().map(|found| shortened(found).0).unwrap_or_default()
+    let found = validate::validate(&whole, "CreateJobRequest").err();
+    let are_settings = whole.get("settings").is_some_and(Value::is_object);
+    found.map(|found| if are_settings { shortened(found).0 } else { found.0 }).unwrap_or_default()
 }
 
 /// Returns the settings of one of the user's own presets.
@@ -254,13 +256,10 @@ fn collect_named(value: &Value, found: &mut (BTreeSet<String>, BTreeSet<String>)
     }
 }
 
-/// Shortens pointers to start below `settings`, as MediaConvert's do.
+/// Shortens pointers to start below `settings`, as MediaConvert's do. Settings that are not an object have nothing below
+/// them: their pointers stay.
 fn shortened(problems: Problems) -> Problems {
     let short = |problem: Problem| {
-        // Settings that are not an object have nothing below them.
-        if problem.pointer == "/settings" && problem.message.starts_with("Should be") {
-            return problem;
-        }
         let pointer = problem.pointer.strip_prefix("/settings").unwrap_or(&problem.pointer).to_owned();
         Problem { pointer, ..problem }
     };

@@ -98,7 +98,7 @@ async fn job_does_not_run_past_a_policy_that_cannot_be_read() {
     let bench = Bench::new();
     let engine = bench.engine().await;
     engine
-        .keep(abanico_engine::Kept::Policy, "", serde_json::json!({"s3Inputs": "DISALLOWED"}))
+        .put_item(abanico_engine::ItemKind::Policy, "", serde_json::json!({"s3Inputs": "DISALLOWED"}))
         .await
         .unwrap();
     sql(&bench, "UPDATE kept SET body = '{}'");

@@ -18,80 +18,14 @@ use crate::filter_graph::{capture_graph, video_graph};
 use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
 
+mod args;
 mod joints;
 mod unbroken;
 
+pub(crate) use self::args::Args;
 pub use self::joints::{JOINT_PICTURE, joint_files, show_joint};
 pub use crate::audio_graph::Gain;
 pub use unbroken::{UNBROKEN_FILE, copy_unbroken};
-
-/// An argument list under construction.
-pub(crate) struct Args(Vec<OsString>);
-
-impl Args {
-    /// Starts with the arguments that every ffmpeg run here shares.
-    fn new() -> Self {
-        let mut args = Self(Vec::new());
-        // Log only warnings: stderr is for people who investigate a failure. Never read from a terminal.
-        // Report progress as `key=value` lines.
-        args.all([
-            "-hide_banner",
-            "-nostdin",
-            "-loglevel",
-            "warning",
-            "-nostats",
-            "-progress",
-            "pipe:1",
-            "-y",
-        ]);
-        args
-    }
-
-    /// Like [`Args::new`], but for users' files: keeps the files' own time stamps. Without `-copyts`, ffmpeg
-    /// moves a file's start to zero, and which start it uses depends on the container and on the streams that
-    /// are read (seen with 5.1.9: in a transport stream, the video's own start when only the video is read).
-    fn of_foreign_files() -> Self {
-        let mut args = Self::new();
-        args.all(["-copyts"]);
-        args
-    }
-
-    /// Appends arguments.
-    pub(crate) fn all<const N: usize>(&mut self, words: [&str; N]) -> &mut Self {
-        self.0.extend(words.map(OsString::from));
-        self
-    }
-
-    /// Appends a flag and its value.
-    pub(crate) fn pair(&mut self, flag: &str, value: impl Into<OsString>) -> &mut Self {
-        self.0.push(flag.into());
-        self.0.push(value.into());
-        self
-    }
-
-    /// Appends a path in a form that ffmpeg cannot take for a flag or a URL.
-    fn path(&mut self, flag: Option<&str>, path: &Path) -> &mut Self {
-        self.0.extend(flag.map(OsString::from));
-        let mut url = OsString::from("file:");
-        url.push(path);
-        self.0.push(url);
-        self
-    }
-
-    /// Adds a user's file as an input. Only demuxers and protocols that cannot reach other files or hosts may
-    /// read it.
-    fn foreign_input(&mut self, path: &Path) -> &mut Self {
-        self.pair("-protocol_whitelist", "file").pair("-format_whitelist", crate::probe::FORMATS);
-        self.path(Some("-i"), path)
-    }
-
-    /// Ends an output. The file names neither its creator nor its creation time, so that equal work gives
-    /// equal bytes.
-    fn output(&mut self, format: &str, path: &Path) -> &mut Self {
-        self.all(["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-f", format]);
-        self.path(None, path)
-    }
-}
 
 /// Returns the name of a video rendition's intermediate file.
 pub fn video_file_name(rendition: u32) -> String {
@@ -225,7 +159,7 @@ pub fn encode_video(
             args.output("mp4", &folder.join(sample_file(rendition.index, "source")));
         }
     }
-    args.0
+    args.finish()
 }
 
 fn coded_file(rendition: &VideoRendition) -> String {
@@ -268,7 +202,7 @@ pub fn measure_quality(
         format!("[0:v]{numbered}[coded];[1:v]{numbered}[source];[coded][source]{measure}[measured]"),
     );
     args.all(["-map", "[measured]", "-f", "null", "-"]);
-    args.0
+    args.finish()
 }
 
 /// Forces a key frame at the first frame at or after each multiple of `distance`, counted from the start of
@@ -324,7 +258,7 @@ pub fn capture_frames(capture: &FrameCapture, inputs: &[PathBuf], folder: &Path)
     args.pair("-frames:v", capture.captures.to_string());
     args.all(["-fps_mode", "passthrough", "-fflags", "+bitexact", "-start_number", "0", "-f", "image2"]);
     args.path(None, &folder.join("image-%07d.jpg"));
-    args.0
+    args.finish()
 }
 
 /// Adds the input files of all parts of an audio track, in the order in which the filter graph numbers them.
@@ -350,13 +284,13 @@ pub fn encode_audio(
         let stream = part.streams.first().copied().unwrap_or(0);
         args.pair("-map", format!("0:{stream}")).all(["-c:a", "copy", "-strict", "-2"]);
         args.output(audio_format(encode.coding.codec), &file);
-        return args.0;
+        return args.finish();
     }
     part_inputs(&mut args, encode, inputs);
     args.pair("-filter_complex", audio_graph(encode, gain)).all(["-map", "[sound]"]);
     audio_args(&mut args, &encode.coding);
     args.output(audio_format(encode.coding.codec), &file);
-    args.0
+    args.finish()
 }
 
 /// Minimum time before a transport stream's first frame that leaves room for any reordering and priming.
@@ -377,29 +311,35 @@ pub fn measure_loudness(encode: &AudioEncode, inputs: &[PathBuf], folder: &Path)
         escaped(&file.to_string_lossy())
     );
     args.pair("-filter_complex", graph).all(["-map", "[measured]", "-f", "null", "-"]);
-    args.0
+    args.finish()
 }
 
-/// Muxes encoded streams into an output file in `folder` without re-encoding. `video` and `audio` are the
-/// intermediate files; `texts` are the files of the text streams.
-pub fn package(
-    output: &FileOutput,
-    (video, audio, texts): (Option<&Path>, &[PathBuf], &[PathBuf]),
-    folder: &Path,
-) -> Vec<OsString> {
+/// The intermediate files of an output's streams.
+#[derive(Clone, Copy, Default)]
+pub struct StreamFiles<'a> {
+    /// Its video.
+    pub video: Option<&'a Path>,
+    /// Its audio streams, in their order.
+    pub audio: &'a [PathBuf],
+    /// Its text streams, in their order; containers of segments have none.
+    pub texts: &'a [PathBuf],
+}
+
+/// Muxes encoded streams into an output file in `folder` without re-encoding.
+pub fn package(output: &FileOutput, files: StreamFiles<'_>, folder: &Path) -> Vec<OsString> {
     let mut args = Args::new();
     // All files start at the same zero. ffmpeg must not shift a file to its own first packet, which lies
     // before zero if there are B-frames or encoder priming.
     args.all(["-copyts"]);
     let is_webm = output.container == Container::WebM;
-    stream_inputs(&mut args, &output.streams, (video, audio), is_webm);
-    for text in texts {
+    stream_inputs(&mut args, &output.streams, files, is_webm);
+    for text in files.texts {
         args.all(["-f", "srt"]).path(Some("-i"), text);
     }
     streams(&mut args, &output.streams);
     text_streams(&mut args, output);
     args.all(["-c", "copy"]);
-    if !texts.is_empty() {
+    if !files.texts.is_empty() {
         args.all(["-c:s", "mov_text"]);
     }
     if output.fast_start {
@@ -427,7 +367,7 @@ pub fn package(
         args.all(["-strict", "-2"]);
     }
     args.output(format, &folder.join(output_file_name(output)));
-    args.0
+    args.finish()
 }
 
 /// Returns the muxer of a stream without a container.
@@ -446,16 +386,11 @@ fn raw_format(codec: AudioCodec) -> &'static str {
 }
 
 /// Adds the input files of an output's streams, video first.
-fn stream_inputs(
-    args: &mut Args,
-    streams: &Streams,
-    (video, audio): (Option<&Path>, &[PathBuf]),
-    is_webm: bool,
-) {
-    if let Some(video) = video {
+fn stream_inputs(args: &mut Args, streams: &Streams, files: StreamFiles<'_>, is_webm: bool) {
+    if let Some(video) = files.video {
         args.path(Some("-i"), video);
     }
-    for (sound, file) in streams.audio.iter().zip(audio) {
+    for (sound, file) in streams.audio.iter().zip(files.audio) {
         if is_webm && sound.coding.codec == AudioCodec::Opus {
             // WebM stores the encoder delay in the track header, and players subtract it from the block
             // times. ffmpeg's muxer (seen with 5.1.9) does not add it to the block times, so the audio would
@@ -532,17 +467,16 @@ pub fn segment_file_name(index: usize) -> String {
 }
 
 /// Cuts encoded streams into MPEG-2 TS segments in `folder`. Each segment begins with the tables and a key
-/// frame; together the segments form one transport stream. `video` and `audio` are the intermediate files.
+/// frame; together the segments form one transport stream.
 pub fn segment(
     output: &SegmentedOutput,
     transport: &TransportStream,
-    video: Option<&Path>,
-    audio: &[PathBuf],
+    files: StreamFiles<'_>,
     folder: &Path,
 ) -> Vec<OsString> {
     let mut args = Args::new();
     args.all(["-copyts"]);
-    stream_inputs(&mut args, &output.streams, (video, audio), false);
+    stream_inputs(&mut args, &output.streams, files, false);
     streams(&mut args, &output.streams);
     transport_args(&mut args, transport, &output.streams);
     args.all(["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]);
@@ -563,7 +497,7 @@ pub fn segment(
     );
     args.pair("-segment_format_options", format).all(["-f", "segment"]);
     args.path(None, &folder.join("segment-%05d.ts"));
-    args.0
+    args.finish()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use abanico_process::Lack;
+
 /// The kind of an [`Error`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
@@ -34,18 +36,26 @@ pub struct Error {
     message: String,
     #[source]
     source: Option<std::io::Error>,
+    lack: Option<Lack>,
 }
 
 impl Error {
     /// Creates an error of `kind`. The message is lower case, names the thing in backticks and has no full
     /// stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, lack: None }
     }
 
     /// The operating system refused an operation; `what` names it, such as ``read `a.mp4` ``.
     pub fn io(what: impl std::fmt::Display, source: std::io::Error) -> Self {
-        Self { kind: ErrorKind::Io, message: format!("cannot {what}"), source: Some(source) }
+        let lack = Lack::of_io(&source);
+        Self { kind: ErrorKind::Io, message: format!("cannot {what}"), source: Some(source), lack }
+    }
+
+    /// Says what the operating system had too little of.
+    #[must_use]
+    pub(crate) fn lacking(self, lack: Option<Lack>) -> Self {
+        Self { lack, ..self }
     }
 
     /// The file is not media, or of a kind that must not be read.
@@ -92,6 +102,11 @@ impl Error {
     /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Returns what the operating system had too little of, if that is why.
+    pub fn lack(&self) -> Option<Lack> {
+        self.lack
     }
 
     /// Whether the same work may succeed if it is retried unchanged. A tool may crash or hang because the

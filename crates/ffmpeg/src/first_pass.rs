@@ -98,18 +98,27 @@ pub fn chunk_rates(chunks: &[FirstPass], spending: Spending) -> Vec<u64> {
     rates
 }
 
-/// Predicts a film's average bit rate in bits per second at one rate factor, from a first pass at another.
-/// `area_ratio` and `frames_per_second` are as in [`Spending`].
-pub fn mean_at_rate_factor(
-    chunks: &[FirstPass],
-    (rate_factor, first_rate_factor): (f64, f64),
-    (area_ratio, frames_per_second): (f64, f64),
-) -> u64 {
+/// A film at one rate factor, and the first pass at another that predicts it.
+#[derive(Clone, Copy, Debug)]
+pub struct AtRateFactor {
+    /// The film's rate factor.
+    pub rate_factor: f64,
+    /// The first pass's rate factor.
+    pub first_rate_factor: f64,
+    /// As in [`Spending`].
+    pub area_ratio: f64,
+    /// As in [`Spending`].
+    pub frames_per_second: f64,
+}
+
+/// Predicts a film's average bit rate in bits per second.
+pub fn mean_at_rate_factor(chunks: &[FirstPass], film: AtRateFactor) -> u64 {
     // Six rate factors double a quantiser.
-    let factor = ((rate_factor - first_rate_factor) / 6.0).exp2();
-    let bits: f64 = chunks.iter().map(|chunk| chunk.bits(factor)).sum::<f64>() * area_ratio.powf(AREA_POWER);
+    let factor = ((film.rate_factor - film.first_rate_factor) / 6.0).exp2();
+    let of_all: f64 = chunks.iter().map(|chunk| chunk.bits(factor)).sum();
+    let bits = of_all * film.area_ratio.powf(AREA_POWER);
     let frames: u64 = chunks.iter().map(|chunk| chunk.frames).sum();
-    (bits * frames_per_second / frames.max(1) as f64).ceil() as u64
+    (bits * film.frames_per_second / frames.max(1) as f64).ceil() as u64
 }
 
 /// Returns how many times larger the quantisers are than in the first pass, if frames of `area_ratio` times
@@ -151,8 +160,11 @@ mod tests {
     #[test]
     fn bits_follow_rate_factor_and_area() {
         let film = [FirstPass { frames: 25, coefficient_bits: 1_000_000, ..FirstPass::default() }];
-        let mean =
-            |rate_factor, area_ratio| mean_at_rate_factor(&film, (rate_factor, 23.0), (area_ratio, 25.0));
+        let mean = |rate_factor, area_ratio| {
+            let (first_rate_factor, frames_per_second) = (23.0, 25.0);
+            let at = AtRateFactor { rate_factor, first_rate_factor, area_ratio, frames_per_second };
+            mean_at_rate_factor(&film, at)
+        };
         assert_eq!(mean(23.0, 1.0), 1_000_000);
         assert_eq!(mean(29.0, 1.0), 466_517);
         assert_eq!(mean(23.0, 4.0), 2_639_016);

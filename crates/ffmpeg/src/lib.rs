@@ -21,13 +21,14 @@ mod run;
 pub mod sandbox;
 mod tools;
 mod upright;
+mod words;
 
 pub use abanico_plan::Capabilities;
-pub use abanico_process::Exit;
+pub use abanico_process::{Exit, Lack};
 pub use capabilities::capabilities;
 pub use error::{Error, ErrorKind};
 pub use facts::{AudioFacts, OutputFacts, VideoFacts, output_facts};
-pub use first_pass::{FirstPass, Spending, chunk_rates, mean_at_rate_factor};
+pub use first_pass::{AtRateFactor, FirstPass, Spending, chunk_rates, mean_at_rate_factor};
 pub use inspect::{Buffer, BufferModel, BufferReport, CodedFrame, Groups, Inspection, inspect};
 pub use probe::probe;
 pub use progress::{Progress, ProgressParser};

@@ -67,6 +67,13 @@ pub struct Finished {
     pub system_cpu_ms: u64,
 }
 
+impl Finished {
+    /// Returns the processor time, user and system, in milliseconds.
+    pub fn cpu_ms(&self) -> u64 {
+        self.user_cpu_ms + self.system_cpu_ms
+    }
+}
+
 /// Why a child was stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stop {

@@ -15,10 +15,10 @@ use crate::bucket_settings::{Settings, write};
 use crate::bucket_tagging::new_tags;
 use crate::error::{Error, Result};
 use crate::get::timestamp;
-use crate::index::now_ms;
 use crate::list::{owner, token_key, token_of};
 use crate::record::require_bucket;
 use crate::tagging::Tags;
+use abanico_process::clock::wall_ms;
 
 /// The first region of S3, for which S3 returns no location constraint.
 const FIRST_REGION: &str = "us-east-1";
@@ -66,7 +66,7 @@ impl LocalS3 {
         let name = name.to_owned();
         let write = self.change_buckets(move |transaction| {
             let sql = "INSERT OR IGNORE INTO buckets (name, created_ms) VALUES (?1, ?2)";
-            if transaction.execute(sql, params![name, now_ms()])? > 0 {
+            if transaction.execute(sql, params![name, wall_ms()])? > 0 {
                 let access_block = Some(AccessBlock::NEW);
                 write(transaction, &name, &Settings { tags, access_block, ..Settings::default() })?;
             }

@@ -9,7 +9,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::LocalS3;
 use crate::error::{Error, Result};
-use crate::index::{Index, now_ms};
+use abanico_process::clock::wall_ms;
+
+use crate::index::Index;
 
 /// How far ahead a clock may be at once.
 const LEAP_MS: i64 = 24 * 3_600 * 1_000;
@@ -34,7 +36,7 @@ fn is_credible(reader: &Connection, now_ms: i64, even: Duration) -> Result<bool>
 
 /// Whether the clock may be believed at the start. Blocking.
 pub(crate) fn is_credible_at_start(index: &Index) -> Result<bool> {
-    index.read_now(|reader| is_credible(reader, now_ms(), Duration::ZERO))
+    index.read_now(|reader| is_credible(reader, wall_ms(), Duration::ZERO))
 }
 
 impl LocalS3 {
@@ -44,7 +46,7 @@ impl LocalS3 {
     /// # Errors
     /// Fails on a disk error.
     pub async fn trusts_clock(&self, even: Duration) -> Result<bool, Error> {
-        self.trusts_clock_at(now_ms(), even).await
+        self.trusts_clock_at(wall_ms(), even).await
     }
 
     pub(crate) async fn trusts_clock_at(&self, now_ms: i64, even: Duration) -> Result<bool> {

@@ -10,7 +10,9 @@ use crate::blobs::{Unflushed, unique_id};
 use crate::checksums::hex;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, Result};
-use crate::index::{blocking, now_ms};
+use abanico_process::clock::wall_ms;
+
+use crate::index::blocking;
 use crate::label::{Label, Labelled, LabelledObject};
 use crate::notifications::{Created, Removal, notify, notify_removal, sequencer};
 use crate::receive::Received;
@@ -113,7 +115,7 @@ impl LocalS3 {
     fn prepare(&self, new: NewObject) -> Result<Prepared> {
         let serial = self.next_serial();
         let NewObject { bucket, key, size, etag, record, event_name, upload, bytes } = new;
-        let (modified_ms, sequencer) = (now_ms(), sequencer(serial));
+        let (modified_ms, sequencer) = (wall_ms(), sequencer(serial));
         let object = StoredObject { size, etag, modified_ms, sequencer, event_name, record, label: None };
         let object = self.labelled(serial, (&bucket, &key), object, upload, bytes.as_ref())?;
         Ok(Prepared { serial, bucket, key, object, region: self.inner.options.region.clone() })

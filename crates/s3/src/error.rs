@@ -2,6 +2,7 @@
 //!
 //! A message never contains a credential.
 
+use abanico_process::Lack;
 use http::HeaderMap;
 use s3s::{S3Error, S3ErrorCode};
 
@@ -38,8 +39,8 @@ pub struct Error {
     headers: Option<Box<HeaderMap>>,
 }
 
-/// What the system answers when the process (`EMFILE`) or the machine (`ENFILE`) has too many open files. It passes.
-const NO_DESCRIPTORS: [i32; 2] = [24, 23];
+/// What a client that meets a full disk can tell its operator to do.
+const REMEDY: &str = "free some space (`abanico gc` says what takes room)";
 
 /// A `Result` with this crate's [`Error`].
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -165,14 +166,15 @@ impl From<rusqlite::Error> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        let what = match error.kind() {
-            std::io::ErrorKind::StorageFull => {
-                "store the body: the disk of the data folder is full, free some space (`abanico gc` says what takes room)"
-            }
+        let lack = Lack::of_io(&error);
+        let what = match lack {
+            Some(Lack::Room) => "store the body: the disk of the data folder is full",
             _ => "use the folder of blobs",
         };
-        let is_busy = error.raw_os_error().is_some_and(|number| NO_DESCRIPTORS.contains(&number));
-        let code = if is_busy { S3ErrorCode::SlowDown } else { S3ErrorCode::InternalError };
+        let code = match lack {
+            Some(Lack::Descriptors) => S3ErrorCode::SlowDown,
+            _ => S3ErrorCode::InternalError,
+        };
         Self { code, ..Self::unavailable(what, error) }
     }
 }
@@ -183,7 +185,11 @@ impl From<Error> for S3Error {
             // The client sees neither paths nor causes.
             tracing::error!(error = &error as &dyn std::error::Error, "an S3 request failed");
         }
-        let mut answer = Self::with_message(error.code.clone(), error.message.clone());
+        let message = match Lack::of(&error) {
+            Some(Lack::Room) => format!("{}: {REMEDY}", error.message),
+            _ => error.message.clone(),
+        };
+        let mut answer = Self::with_message(error.code.clone(), message);
         // `s3s` has no status for these codes, or another than S3.
         match error.code.as_str() {
             "NotModified" => answer.set_status_code(http::StatusCode::NOT_MODIFIED),
@@ -219,6 +225,9 @@ mod tests {
         assert!(error.is_retryable());
         let busy = S3Error::from(Error::from(std::io::Error::from_raw_os_error(24)));
         assert_eq!(busy.status_code(), Some(http::StatusCode::SERVICE_UNAVAILABLE));
+        let full = S3Error::from(Error::from(std::io::Error::from_raw_os_error(28)));
+        let expected = "cannot store the body: the disk of the data folder is full: free some space";
+        assert!(full.message().is_some_and(|message| message.starts_with(expected)), "{full:?}");
         let unchanged = S3Error::from(Error::refused(S3ErrorCode::NotModified, "unchanged"));
         assert_eq!(unchanged.status_code(), Some(http::StatusCode::NOT_MODIFIED));
     }

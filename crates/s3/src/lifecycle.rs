@@ -15,9 +15,9 @@ use crate::LocalS3;
 use crate::answers::IN_PATH;
 use crate::error::Result;
 use crate::get::timestamp;
-use crate::index::now_ms;
 use crate::put::expires_text;
 use crate::record::{StoredObject, find_object};
+use abanico_process::clock::wall_ms;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -164,7 +164,7 @@ impl LocalS3 {
     /// Returns when an upload that begins now is given up, and by which rule, if it is.
     pub(crate) fn abortion(&self, bucket: &str, key: &str) -> Option<(Timestamp, String)> {
         let settings = self.inner.settings.of(bucket)?;
-        let (due_ms, rule) = settings.lifecycle.as_ref()?.abortion(key, now_ms())?;
+        let (due_ms, rule) = settings.lifecycle.as_ref()?.abortion(key, wall_ms())?;
         Some((timestamp(due_ms), rule.to_owned()))
     }
 

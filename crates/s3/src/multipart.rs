@@ -20,7 +20,9 @@ use crate::conditions::ReadConditions;
 use crate::copy::{source_conditions, source_of};
 use crate::error::{Error, Result};
 use crate::get::{BodyParts, cut, timestamp};
-use crate::index::{blocking, now_ms};
+use abanico_process::clock::wall_ms;
+
+use crate::index::blocking;
 use crate::label::{Label, Labelled, LabelledPart};
 use crate::put::{attributes, check_key};
 use crate::receive::{Claims, receive};
@@ -84,6 +86,13 @@ pub(crate) fn upload(connection: &Connection, id: &str, bucket: &str, key: &str)
 pub(crate) fn open_upload(connection: &Connection, id: &str, bucket: &str, key: &str) -> Result<Upload> {
     let upload = upload(connection, id, bucket, key)?;
     if upload.completed.is_some() { Err(Error::no_such_upload(id)) } else { Ok(upload) }
+}
+
+/// What a request names an upload by.
+struct UploadName {
+    id: String,
+    bucket: String,
+    key: String,
 }
 
 /// Returns up to `limit` parts of an upload with numbers above `after`, in order.
@@ -208,9 +217,9 @@ impl LocalS3 {
         let write = self.inner.index.write(move |transaction| {
             require_bucket(transaction, &bucket)?;
             let forgotten = "DELETE FROM uploads WHERE completed IS NOT NULL AND created_ms < ?1";
-            transaction.prepare_cached(forgotten)?.execute([now_ms() - REMEMBERED_MS])?;
+            transaction.prepare_cached(forgotten)?.execute([wall_ms() - REMEMBERED_MS])?;
             let sql = "INSERT INTO uploads (id, bucket, key, created_ms, record) VALUES (?1, ?2, ?3, ?4, ?5)";
-            transaction.execute(sql, params![id, bucket, key, now_ms(), to_text(&record)])?;
+            transaction.execute(sql, params![id, bucket, key, wall_ms(), to_text(&record)])?;
             Ok(())
         });
         write.await?;
@@ -240,14 +249,14 @@ impl LocalS3 {
             number: input.part_number,
             size: received.piece.length,
             etag: hex(&received.md5),
-            modified_ms: now_ms(),
+            modified_ms: wall_ms(),
             content: PartContent { pieces: vec![received.piece], checksums: received.checksums },
             label: None,
         };
         let sums = part.content.checksums.clone();
         let server_side_encryption = upload.attributes.encryption();
         let e_tag = Some(ETag::Strong(part.etag.clone()));
-        self.store_part((id, bucket, key), part, Some(received.bytes)).await?;
+        self.store_part(UploadName { id, bucket, key }, part, Some(received.bytes)).await?;
         Ok(UploadPartOutput {
             server_side_encryption,
             e_tag,
@@ -285,7 +294,7 @@ impl LocalS3 {
             number: input.part_number,
             size: run.end - run.start,
             etag: hex(&md5),
-            modified_ms: now_ms(),
+            modified_ms: wall_ms(),
             content: PartContent { pieces, checksums: sums.clone() },
             label: None,
         };
@@ -298,7 +307,8 @@ impl LocalS3 {
             checksum_sha1: sums.get(Algorithm::Sha1),
             checksum_sha256: sums.get(Algorithm::Sha256),
         };
-        self.store_part((input.upload_id, input.bucket, input.key), part, None).await?;
+        let (id, bucket, key) = (input.upload_id, input.bucket, input.key);
+        self.store_part(UploadName { id, bucket, key }, part, None).await?;
         Ok(UploadPartCopyOutput {
             server_side_encryption,
             copy_part_result: Some(result),
@@ -311,18 +321,13 @@ impl LocalS3 {
         self.inner.index.read(move |reader| open_upload(reader, &id, &bucket, &key)).await
     }
 
-    /// Stores a part of the upload `(id, bucket, key)`, with the bytes of its blob if they may not be on the disk yet.
-    async fn store_part(
-        &self,
-        upload: (String, String, String),
-        part: StoredPart,
-        bytes: Option<Unflushed>,
-    ) -> Result<()> {
+    /// Stores a part of an upload, with the bytes of its blob if they may not be on the disk yet.
+    async fn store_part(&self, upload: UploadName, part: StoredPart, bytes: Option<Unflushed>) -> Result<()> {
         let s3 = self.clone();
         let run = blocking(move || {
             let stored = {
                 // Parts with the same number take turns, so that the last one stored has the last label.
-                let _turn = s3.inner.keys.hold(&upload.0, &part.number.to_string());
+                let _turn = s3.inner.keys.hold(&upload.id, &part.number.to_string());
                 let pieces = part.content.pieces.clone();
                 let stored = s3.store_part_now(upload, part, bytes.as_ref());
                 if stored.is_err() {
@@ -339,7 +344,7 @@ impl LocalS3 {
     /// Writes a part's label, then its row. Blocking.
     fn store_part_now(
         &self,
-        (id, bucket, key): (String, String, String),
+        UploadName { id, bucket, key }: UploadName,
         part: StoredPart,
         bytes: Option<&Unflushed>,
     ) -> Result<()> {

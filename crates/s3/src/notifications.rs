@@ -14,9 +14,9 @@ use time::macros::format_description;
 use crate::blobs::unique_id;
 use crate::bucket_rules::Rules;
 use crate::error::Result;
-use crate::index::now_ms;
 use crate::receiver::Receiver;
 use crate::record::{StoredObject, from_text};
+use abanico_process::clock::wall_ms;
 
 /// Characters that are percent-encoded in an event's key. A space becomes `+` instead.
 const KEY_KEPT: &AsciiSet =
@@ -176,7 +176,7 @@ pub(crate) fn notify_removal(
         facts: None,
         sequencer: &format!("{}1", old.sequencer),
         event_name: why.event_name(),
-        time_ms: now_ms(),
+        time_ms: wall_ms(),
         region,
     };
     tell(transaction, &happening, |_| true)
@@ -251,7 +251,7 @@ fn insert(transaction: &Transaction<'_>, happening: &Happening<'_>, id: &str, re
         document(happening, id).to_string(),
         receiver,
         id,
-        now_ms(),
+        wall_ms(),
         Receiver::of(receiver).is_away(),
     ])?;
     Ok(())
@@ -262,13 +262,13 @@ pub(crate) fn insert_test(transaction: &Transaction<'_>, bucket: &str, rule: &Bu
     let event = json!({
         "Service": "Amazon S3",
         "Event": TEST_EVENT,
-        "Time": iso_time(now_ms()),
+        "Time": iso_time(wall_ms()),
         "Bucket": bucket,
         "RequestId": unique_id()[..16].to_ascii_uppercase(),
         "HostId": unique_id(),
     });
     let columns =
-        params![bucket, "", "", TEST_EVENT, event.to_string(), rule.function, rule.id, now_ms(), true];
+        params![bucket, "", "", TEST_EVENT, event.to_string(), rule.function, rule.id, wall_ms(), true];
     transaction.prepare_cached(INSERT)?.execute(columns)?;
     Ok(())
 }

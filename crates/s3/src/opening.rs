@@ -179,12 +179,16 @@ fn open_index(dir: &Path, found: &Found) -> Result<Index> {
     if !is_there && (has_blobs || *found != Found::Nothing) {
         return Err(Lost::Missing.refusal(dir));
     }
+    let mut is_refused = false;
     let opened = Index::open_if(&path, |connection| match examine(connection, found, has_blobs)? {
-        Some(lost) => Err(lost.refusal(dir)),
+        Some(lost) => {
+            is_refused = true;
+            Err(lost.refusal(dir))
+        }
         None => Ok(()),
     });
     opened.map_err(|error| match error.kind() {
-        ErrorKind::Damaged if !error.to_string().contains("cannot be used") => {
+        ErrorKind::Damaged if !is_refused => {
             let cause =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             Lost::Damaged(cause).refusal(dir)

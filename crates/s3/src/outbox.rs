@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::LocalS3;
 use crate::error::{Error, Result};
-use crate::index::now_ms;
 use crate::notifications::{Created, event, notify_functions};
 use crate::record::from_text;
+use abanico_process::clock::wall_ms;
 
 pub use receivers::Backlog;
 
@@ -185,7 +185,7 @@ impl Outbox {
     /// Returns [`crate::ErrorKind::NotFound`] if there is no such entry. Fails on a disk error.
     pub async fn replay(&self, id: i64) -> Result<(), Error> {
         let sql = "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2, created_ms = ?2 WHERE id = ?1 AND ?3 IS NULL";
-        self.change_one(sql, id, Some(now_ms()), None).await?;
+        self.change_one(sql, id, Some(wall_ms()), None).await?;
         self.s3.wake_outbox();
         Ok(())
     }

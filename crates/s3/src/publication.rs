@@ -12,7 +12,9 @@ use crate::LocalS3;
 use crate::checksums::hex;
 use crate::commit::{TRIES, changed_too_often, note_serial, release, release_label, retain, show};
 use crate::error::{Error, Result};
-use crate::index::{blocking, now_ms};
+use abanico_process::clock::wall_ms;
+
+use crate::index::blocking;
 use crate::notifications::sequencer;
 use crate::object_store::take_file;
 use crate::put::check_key;
@@ -245,7 +247,7 @@ fn insert_staged(
 /// Reads the staged objects of a publication as they become visible now, without sequencer and label.
 fn read_staged(reader: &Connection, id: &str) -> Result<Vec<Staged>> {
     let sql = "SELECT position, bucket, key, size, etag, record FROM staged WHERE publication = ?1 ORDER BY position";
-    let now_ms = now_ms();
+    let now_ms = wall_ms();
     let mut statement = reader.prepare_cached(sql)?;
     let staged = statement.query_map([id], |row| {
         let object = StoredObject {

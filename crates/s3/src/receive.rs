@@ -96,6 +96,13 @@ pub(crate) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
+/// How `s3s` tells that a body is not what its sender signed. Its types are private, so only their words can be known.
+const WORDS: [(&str, S3ErrorCode); 3] = [
+    ("AwsChunkedStreamError: SignatureMismatch", S3ErrorCode::SignatureDoesNotMatch),
+    ("UploadStreamError: Sha256Mismatch", S3ErrorCode::BadDigest),
+    ("UploadStreamError: InvalidChecksum", S3ErrorCode::BadDigest),
+];
+
 /// Turns a failure to read a body into an error that the client understands.
 fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     // A body that is a form's file knows itself what is wrong.
@@ -104,11 +111,10 @@ fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
         Err(error) => error,
     };
     let text = error.to_string();
-    let code = match text.to_ascii_lowercase() {
+    let code = match WORDS.iter().find(|(words, _)| text.ends_with(words)) {
         _ if is_timeout(error.as_ref()) => S3ErrorCode::RequestTimeout,
-        text if text.contains("signature") => S3ErrorCode::SignatureDoesNotMatch,
-        text if text.contains("checksum") || text.contains("sha256mismatch") => S3ErrorCode::BadDigest,
-        _ => S3ErrorCode::IncompleteBody,
+        Some((_, code)) => code.clone(),
+        None => S3ErrorCode::IncompleteBody,
     };
     Error::refused(code, format!("cannot read the whole body: {text}"))
 }

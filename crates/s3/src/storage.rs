@@ -9,7 +9,9 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::commit::{release, release_label};
 use crate::error::{Error, Result};
-use crate::index::{blocking, now_ms};
+use abanico_process::clock::wall_ms;
+
+use crate::index::blocking;
 use crate::multipart::parts;
 use crate::{LocalS3, quarantine};
 
@@ -117,7 +119,7 @@ impl LocalS3 {
 
     fn is_stale(&self, last_ms: i64) -> bool {
         let days = i64::from(self.inner.options.upload_days);
-        days > 0 && last_ms < now_ms() - days * DAY_MS
+        days > 0 && last_ms < wall_ms() - days * DAY_MS
     }
 
     /// Aborts the uploads that got nothing for longer than the configured days. Returns how many. Does nothing while the

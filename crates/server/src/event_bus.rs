@@ -6,7 +6,9 @@ use abanico_engine::StoredEvent;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::event_delivery::{EventSink, with_causes};
+use abanico_process::with_causes;
+
+use crate::event_delivery::EventSink;
 
 /// The `source` of the events, for rules to match.
 pub const EVENT_SOURCE: &str = "abanico.mediaconvert";

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use abanico_engine::clock::now_ms;
 use abanico_engine::{Engine, StoredEvent};
+use abanico_process::clock::now_ms;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -175,10 +175,4 @@ impl<Sink: EventSink> Delivery<Sink> {
 fn age(event: &StoredEvent, started: Instant) -> Duration {
     let since_ms = happened_ms(event).map_or(0, |happened| now_ms().saturating_sub(happened));
     Duration::from_millis(u64::try_from(since_ms).unwrap_or(0)).max(started.elapsed())
-}
-
-/// Joins an error's message with those of its causes.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

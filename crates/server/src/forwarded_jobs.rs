@@ -3,6 +3,7 @@
 
 use abanico_aws::{Error, MediaConvert, S3};
 use abanico_engine::{RemoteError, RemoteJobs};
+use abanico_process::with_causes;
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -55,8 +56,7 @@ impl RemoteJobs for MediaConvertJobs {
 }
 
 fn remote(error: Error) -> RemoteError {
-    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    let message = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    let message = with_causes(&error);
     // Credentials may arrive later, as a role's do: let the job wait for them instead of failing.
     let is_retryable = error.is_retryable() || error.kind() == abanico_aws::ErrorKind::Credentials;
     RemoteError { message, is_retryable, is_not_found: error.status() == Some(404) }

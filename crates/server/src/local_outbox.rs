@@ -84,9 +84,9 @@ impl UploadOutbox for Outbox {
 mod tests {
     use std::sync::Arc;
 
-    use abanico_lambda::TriggerConfig;
     use abanico_s3::{LocalS3, Options, Trigger};
     use abanico_store::{ObjectAttributes, ObjectStore as _};
+    use abanico_trigger::TriggerConfig;
     use axum::body::Body;
     use http_body_util::BodyExt;
     use tokio_util::sync::CancellationToken;

@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use ::http::header;
-use abanico_engine::{ListFilter, Place, Stage, Troubles, clock};
+use abanico_engine::{ListFilter, Place, Stage, Troubles};
+use abanico_process::clock;
 use abanico_s3::LocalS3;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};

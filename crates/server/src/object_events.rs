@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use abanico_engine::clock::now_ms;
+use abanico_process::clock::now_ms;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;

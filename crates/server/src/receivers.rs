@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use abanico_engine::clock::now_ms;
 use abanico_engine::{Engine, StoredEvent};
+use abanico_process::clock::now_ms;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;

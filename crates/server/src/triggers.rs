@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abanico_engine::Engine;
-use abanico_engine::clock::now_ms;
-use abanico_lambda::{JobSubmitter, Outcome, RecordOutcome, SubmitError, TriggerConfig};
+use abanico_process::clock::now_ms;
+use abanico_process::with_causes;
+use abanico_trigger::{JobSubmitter, Outcome, RecordOutcome, SubmitError, TriggerConfig};
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde_json::Value;
@@ -90,7 +91,7 @@ impl Dispatcher {
                 "function `{function}` does not exist; configure a trigger with this id, then replay"
             ));
         };
-        match abanico_lambda::handle(&entry.event, config, &*self.submitter).await {
+        match abanico_trigger::handle(&entry.event, config, &*self.submitter).await {
             Ok(outcomes) => verdict(entry, &outcomes),
             Err(error) => Verdict::GiveUp(with_causes(&error)),
         }
@@ -142,7 +143,7 @@ enum Fault {
 }
 
 /// Returns whose fault a failed submission is.
-fn fault_of(error: &abanico_lambda::Error) -> Fault {
+fn fault_of(error: &abanico_trigger::Error) -> Fault {
     let refusal = std::error::Error::source(error).and_then(|source| source.downcast_ref::<SubmitError>());
     let own = ErrorKind::Internal.code_and_status().0;
     if refusal.is_some_and(|refusal| refusal.code == own) { Fault::Own } else { Fault::Other }
@@ -174,11 +175,6 @@ fn verdict(entry: &UploadEntry, outcomes: &[RecordOutcome]) -> Verdict {
         (false, Some(fault)) => Verdict::Again(failures.join(" | "), fault),
         (false, None) => Verdict::GiveUp(failures.join(" | ")),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Creates jobs in this process. The engine keeps their tokens forever, because the same upload may be reported again

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::event_delivery::{EventSink, with_causes};
+use abanico_process::with_causes;
+
+use crate::event_delivery::EventSink;
 
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -120,9 +120,3 @@ fn stack_output<'a>(state: &'a StackState, name: &str) -> anyhow::Result<&'a str
         Hinted::new(WORK_FAILED, message, "wait until the deployment has finished, or deploy again").into()
     })
 }
-
-/// Returns the time in milliseconds since 1970.
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use abanico_ffmpeg::command::EncodedFrom;
+use abanico_ffmpeg::command::{EncodedFrom, StreamFiles};
 use abanico_ffmpeg::{capabilities, command, command_line};
 use abanico_media::MediaInfo;
 use abanico_model::parse;
@@ -134,12 +134,17 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
         TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
         TaskKind::Package(file) => {
             let (video, audio) = stream_files(&file.streams);
-            command::package(file, (video.as_deref(), &audio, &[]), here)
+            command::package(file, StreamFiles { video: video.as_deref(), audio: &audio, texts: &[] }, here)
         }
         TaskKind::Segment(cut) => match &cut.format {
             SegmentFormat::TransportStream(numbers) => {
                 let (video, audio) = stream_files(&cut.streams);
-                command::segment(cut, numbers, video.as_deref(), &audio, here)
+                command::segment(
+                    cut,
+                    numbers,
+                    StreamFiles { video: video.as_deref(), audio: &audio, texts: &[] },
+                    here,
+                )
             }
             SegmentFormat::Fragmented(_) => {
                 return format!(

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Database;
 use super::sealed::{Opened, Place, Unreadable, checksum, opened_as, opened_cursor, opened_job};
-use crate::clock;
 use crate::error::Error;
 use crate::job::JobId;
+use abanico_process::clock;
 
 /// Creates the list of what was put aside.
 pub(super) const SCHEMA: &str = "
@@ -338,7 +338,7 @@ fn readable(place: Place, row: &rusqlite::Row<'_>) -> rusqlite::Result<Opened<()
         Place::Tasks => opened_as::<Vec<abanico_plan::Task>>(place, row)?.map(drop),
         Place::Events => opened_as::<serde_json::Value>(place, row)?.map(drop),
         Place::Resources => crate::resources::opened_resource(row)?.map(drop),
-        Place::Kept => opened_as::<serde_json::Value>(place, row)?.map(drop),
+        Place::Items => opened_as::<serde_json::Value>(place, row)?.map(drop),
         Place::Cursors => opened_cursor(row)?.map(drop),
     })
 }

@@ -20,7 +20,7 @@ pub enum Place {
     /// The user's presets, job templates and queues, by kind and name.
     Resources,
     /// Tags, the policy on inputs and other small items, by kind and name.
-    Kept,
+    Items,
     /// How far readers of events have read, by reader.
     Cursors,
 }
@@ -28,7 +28,7 @@ pub enum Place {
 impl Place {
     /// Every place.
     pub const ALL: [Self; 6] =
-        [Self::Jobs, Self::Tasks, Self::Events, Self::Resources, Self::Kept, Self::Cursors];
+        [Self::Jobs, Self::Tasks, Self::Events, Self::Resources, Self::Items, Self::Cursors];
 
     /// Returns the name of the table.
     pub fn table(self) -> &'static str {
@@ -37,7 +37,7 @@ impl Place {
             Self::Tasks => "tasks",
             Self::Events => "events",
             Self::Resources => "resources",
-            Self::Kept => "kept",
+            Self::Items => "kept",
             Self::Cursors => "cursors",
         }
     }
@@ -54,7 +54,7 @@ impl Place {
             Self::Tasks => "rowid, job, body, checksum",
             Self::Events => "rowid, seq, body, checksum, job",
             Self::Resources => "rowid, kind || '/' || name, body, checksum, name, created_ms, updated_ms",
-            Self::Kept => "rowid, kind || '/' || name, body, checksum",
+            Self::Items => "rowid, kind || '/' || name, body, checksum",
             Self::Cursors => "rowid, reader, seq, NULL",
         }
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use abanico_model::generated::JobSettings;
+use abanico_process::Lack;
 use tokio::time::Instant;
 
 use super::Signals;
@@ -63,7 +64,7 @@ impl Trial<'_> {
                 DiskFault::Full => with_room(context, failure, &mut patience).await,
                 DiskFault::Over => Room::Came,
                 // File descriptors are free again after a while.
-                DiskFault::None if failure::is_of_missing_descriptors(&failure) => {
+                DiskFault::None if failure.lack == Some(Lack::Descriptors) => {
                     Room::None(Failure { is_retryable: true, ..failure })
                 }
                 DiskFault::None => Room::None(failure),
@@ -116,7 +117,7 @@ async fn with_room(context: &JobContext, failure: Failure, patience: &mut Option
     }
     let longest = context.workshop.room_patience;
     if longest.is_zero() {
-        return Room::None(failure);
+        return Room::None(failure::with_remedy(failure));
     }
     tracing::warn!(job.id = %context.work.job(), reason = failure.message, "the disk is full: the job waits for room");
     let patience = patience.get_or_insert_with(|| Patience::of(longest));

@@ -12,10 +12,10 @@ use super::Engine;
 use crate::database::{Database, Place, PutAside};
 use crate::driver::conclude;
 use crate::error::{Error, ErrorKind};
-use crate::failure::with_causes;
 use crate::job::{JobId, JobRecord, Progress};
 use crate::results::free_bytes;
 use crate::work_folder::WorkFolder;
+use abanico_process::with_causes;
 
 /// Pauses between two attempts to go on with a job that could not be stored.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -43,7 +43,7 @@ fn restarted(machine: &JobMachine) -> JobMachine {
 }
 
 fn failure(is_retryable: bool) -> Failure {
-    Failure { code: 1999, message: "it broke".into(), is_retryable }
+    Failure::new(1999, "it broke", is_retryable)
 }
 
 fn transcoding() -> JobMachine {

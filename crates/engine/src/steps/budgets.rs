@@ -7,7 +7,8 @@ use std::io;
 use std::path::PathBuf;
 
 use abanico_ffmpeg::{
-    FirstPass, Levels, Spending, chunk_rates, command, mean_at_rate_factor, read_qualities, stretch_frames,
+    AtRateFactor, FirstPass, Levels, Spending, chunk_rates, command, mean_at_rate_factor, read_qualities,
+    stretch_frames,
 };
 use abanico_plan::{
     Pass, Plan, RateBranch, RateControl, TaskId, TaskKind, VideoEncode, VideoRendition, Zone,
@@ -85,11 +86,9 @@ fn spend(
         RateControl::Constant { bit_rate_bps } | RateControl::Average { bit_rate_bps, .. } => bit_rate_bps,
         RateControl::Quality { rate_factor_tenths, max_bit_rate_bps, max_mean_bps } => {
             let rate_factor = f64::from(rate_factor_tenths) / 10.0;
-            let wanted = mean_at_rate_factor(
-                &passes,
-                (rate_factor, analysed.rate_factor()),
-                (area_ratio, frames_per_second),
-            );
+            let first_rate_factor = analysed.rate_factor();
+            let film = AtRateFactor { rate_factor, first_rate_factor, area_ratio, frames_per_second };
+            let wanted = mean_at_rate_factor(&passes, film);
             // libx264 takes whole kilobits, and refuses fewer than the headers of its frames need.
             let whole = wanted.div_ceil(1000).max(1) * 1000;
             whole.min(max_mean_bps.unwrap_or(max_bit_rate_bps)).min(max_bit_rate_bps)

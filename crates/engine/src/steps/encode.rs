@@ -104,7 +104,7 @@ pub(super) async fn encode_again(
     let id = TaskId::new(format!("chunk-{:04}-{}-again-{}", again.chunk, again.rendition, again.attempt));
     let finished = encode_into(context, plan, &id, &own).await?;
     let file = context.work.task(&id).join(command::video_file_name(again.rendition));
-    Ok((file, finished.user_cpu_ms + finished.system_cpu_ms))
+    Ok((file, finished.cpu_ms()))
 }
 
 /// Encodes all renditions of a chunk again, with the source read from farther back. Returns the task whose files they
@@ -119,7 +119,7 @@ pub(super) async fn encode_farther_back(
     let own = with_budgets(context, plan, &encode)?;
     let id = TaskId::new(format!("chunk-{chunk:04}-farther-back"));
     let finished = encode_into(context, plan, &id, &own).await?;
-    Ok((id, finished.user_cpu_ms + finished.system_cpu_ms))
+    Ok((id, finished.cpu_ms()))
 }
 
 /// Returns the encode of a chunk.
@@ -257,7 +257,7 @@ pub(super) async fn ffmpeg(
     match accepted.map_err(|error| failure::from_disk("check the outputs", &error))? {
         None => Ok(finished),
         Some(fault) => {
-            context.lose(finished.user_cpu_ms + finished.system_cpu_ms);
+            context.lose(finished.cpu_ms());
             tracing::warn!(fault, "{what} left files that are not accepted");
             Err(failure::from_outputs(what, context.first_input_url(), &fault))
         }

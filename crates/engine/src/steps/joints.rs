@@ -139,7 +139,7 @@ async fn look_at(
     let broken = finished.as_ref().map_or(Ok(Vec::new()), |_| compared(number, chunk, &around, &folder));
     context.work.discard(&id);
     let finished = finished?;
-    Ok((broken?, finished.user_cpu_ms + finished.system_cpu_ms))
+    Ok((broken?, finished.cpu_ms()))
 }
 
 fn compared(

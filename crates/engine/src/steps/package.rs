@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use abanico_ffmpeg::{Finished, command, mark_upright};
+use abanico_ffmpeg::command::{self, StreamFiles};
+use abanico_ffmpeg::{Finished, mark_upright};
 use abanico_plan::{FileOutput, PlannedOutput, TaskId};
 
 use super::JobContext;
@@ -26,7 +27,8 @@ pub(crate) async fn package(
     let (video, audio) = stream_files(context, &output.streams);
     let texts = output.texts.iter().map(|text| captions_folder(context, text.captions).join(SRT_FILE));
     let texts: Vec<PathBuf> = texts.collect();
-    let args = command::package(output, (video.as_deref(), &audio, &texts), &folder);
+    let files = StreamFiles { video: video.as_deref(), audio: &audio, texts: &texts };
+    let args = command::package(output, files, &folder);
     let inputs: Vec<PathBuf> = video.iter().cloned().chain(audio).chain(texts).collect();
     let outputs = Outputs { folder: &folder, bounds: bounds::of_copies(&inputs) };
     let finished = ffmpeg(context, "packaging", args, &inputs, outputs, None).await?;

@@ -14,7 +14,7 @@ use super::JobContext;
 use super::captions;
 use super::unbroken::unbroken;
 use crate::destinations;
-use crate::failure;
+use crate::failure::{self, codes};
 use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
@@ -140,7 +140,7 @@ fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
     }
     let url = without_secrets(url);
     let message = format!("the image `{url}` is not what its extension says: use a PNG, BMP or TGA file");
-    Err(Failure { code: 1010, message, is_retryable: false })
+    Err(Failure::new(codes::NOT_READABLE, message, false))
 }
 
 /// Fetches the file again at every attempt, because an interrupted attempt may have left half a file.

@@ -13,7 +13,7 @@ use abanico_store::{NewFile, ObjectAttributes, ObjectUrl};
 
 use super::JobContext;
 use super::packaged_files::{PackagedFile, Turn, listed};
-use crate::failure;
+use crate::failure::{self, codes};
 use crate::job_machine::Failure;
 
 /// Files that are staged between two looks at whether the job was cancelled.
@@ -121,11 +121,7 @@ fn packaged(context: &JobContext, tasks: &[TaskId]) -> Result<Vec<(PathBuf, Pack
 }
 
 fn new_file(job: &str, path: &Path, file: &PackagedFile) -> Result<NewFile, Failure> {
-    let url: ObjectUrl = file.url.parse().map_err(|error: abanico_store::ParseObjectUrlError| Failure {
-        code: 1040,
-        message: error.to_string(),
-        is_retryable: false,
-    })?;
+    let url: ObjectUrl = file.url.parse().map_err(|error| failure::from_url(codes::SETTINGS, &error))?;
     let attributes = ObjectAttributes {
         content_type: Some(file.content_type.clone()),
         content_encoding: file.is_gzip.then(|| "gzip".to_owned()),

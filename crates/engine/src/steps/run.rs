@@ -57,7 +57,7 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
         }
         TaskKind::CaptureFrames(capture) => {
             let (finished, made) = capture::capture_frames(context, id, capture).await?;
-            let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
+            let cpu_ms = finished.cpu_ms();
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms, verified: Some(made) });
         }
         TaskKind::MakeCaptions(captions) => {
@@ -79,9 +79,5 @@ async fn run_task(context: &JobContext, record: &JobRecord, id: &TaskId) -> Resu
             return Ok(Report::TaskDone { task: id.clone(), cpu_ms: 0, verified: Some(verified) });
         }
     };
-    Ok(Report::TaskDone {
-        task: id.clone(),
-        cpu_ms: finished.user_cpu_ms + finished.system_cpu_ms,
-        verified: None,
-    })
+    Ok(Report::TaskDone { task: id.clone(), cpu_ms: finished.cpu_ms(), verified: None })
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use abanico_ffmpeg::command::StreamFiles;
 use abanico_media::{ExactTime, Rational};
 use abanico_plan::{SegmentFormat, SegmentedOutput, TaskId};
 use serde::{Deserialize, Serialize};
@@ -91,7 +92,8 @@ pub(crate) async fn segment(
     let (video, audio) = stream_files(context, &output.streams);
     let (cut, cpu_ms) = match &output.format {
         SegmentFormat::TransportStream(numbers) => {
-            transport_stream::cut(context, output, numbers, (video.as_deref(), &audio), &folder).await?
+            let files = StreamFiles { video: video.as_deref(), audio: &audio, texts: &[] };
+            transport_stream::cut(context, output, numbers, files, &folder).await?
         }
         SegmentFormat::Fragmented(how) => {
             let source = video.iter().chain(&audio).next();

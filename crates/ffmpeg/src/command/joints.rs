@@ -66,5 +66,5 @@ pub fn show_joint(
             args.output("rawvideo", &folder.join(file));
         }
     }
-    args.0
+    args.finish()
 }

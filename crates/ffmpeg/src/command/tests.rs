@@ -361,17 +361,29 @@ fn file(container: Container, with_sound: bool) -> FileOutput {
 fn packaging_copies_both_streams() {
     let output = file(Container::Mp4, true);
     let sounds = [PathBuf::from("/w/a.mp4")];
-    let with = package(&output, (Some(Path::new("/w/v.mp4")), &sounds, &[]), Path::new("/w/package-1"));
+    let with = package(
+        &output,
+        StreamFiles { video: Some(Path::new("/w/v.mp4")), audio: &sounds, texts: &[] },
+        Path::new("/w/package-1"),
+    );
     insta::assert_snapshot!(line(with));
     let silent = FileOutput { fast_start: false, ..file(Container::Mp4, false) };
-    let without = line(package(&silent, (Some(Path::new("/v")), &[], &[]), Path::new("/w")));
+    let without = line(package(
+        &silent,
+        StreamFiles { video: Some(Path::new("/v")), audio: &[], texts: &[] },
+        Path::new("/w"),
+    ));
     assert!(!without.contains("1:a:0") && !without.contains("faststart"), "{without}");
 }
 
 #[test]
 fn each_container_has_its_muxer() {
     let of = |container: Container| {
-        line(package(&file(container, true), (Some(Path::new("/v")), &["/a".into()], &[]), Path::new("/w")))
+        line(package(
+            &file(container, true),
+            StreamFiles { video: Some(Path::new("/v")), audio: &["/a".into()], texts: &[] },
+            Path::new("/w"),
+        ))
     };
     assert!(of(Container::Mov).ends_with("-f mov file:/w/output-1.mov"));
     assert!(of(Container::WebM).ends_with("-f webm file:/w/output-1.webm"));
@@ -379,7 +391,8 @@ fn each_container_has_its_muxer() {
         streams: Streams { video: None, ..file(Container::Ogg, true).streams },
         ..file(Container::Raw(AudioCodec::Aac), true)
     };
-    let raw = line(package(&raw, (None, &["/a".into()], &[]), Path::new("/w")));
+    let raw =
+        line(package(&raw, StreamFiles { video: None, audio: &["/a".into()], texts: &[] }, Path::new("/w")));
     assert!(raw.contains("-map 0:a:0") && raw.ends_with("-f adts file:/w/output-1.aac"), "{raw}");
 }
 
@@ -415,7 +428,8 @@ fn text_streams_come_last() {
         language: Some("spa".into()),
         name: Some("Español".into()),
     }];
-    let files = (Some(Path::new("/v")), &["/a".into()][..], &["/t.srt".into()][..]);
+    let files =
+        StreamFiles { video: Some(Path::new("/v")), audio: &["/a".into()], texts: &["/t.srt".into()] };
     let command = line(package(&output, files, Path::new("/w")));
     for part in [
         "-i file:/a -f srt -i file:/t.srt -map 0:v:0 -map 1:a:0",

@@ -40,7 +40,7 @@ pub fn copy_unbroken(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsStri
         args.all(["-pes_payload_size", "0", "-mpegts_copyts", "1"]);
     }
     args.output(if is_broadcast { "mpegts" } else { "matroska" }, &folder.join(UNBROKEN_FILE));
-    args.0
+    args.finish()
 }
 
 /// Returns the bitstream filter that adds each shift from its packet on.

@@ -175,7 +175,8 @@ async fn fields(
             "null",
             "-",
         ];
-        let ended = reader::run_ffmpeg(tools, file, (&before, &after), cancel, |line| found.add(line)).await;
+        let options = reader::Options { before: &before, after: &after };
+        let ended = reader::run_ffmpeg(tools, file, options, cancel, |line| found.add(line)).await;
         unless_cancelled(ended)?;
     }
     Ok(found.order())

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::magic;
 use super::reader::{self, Ended};
+use crate::words::{self, Told};
 use crate::{Error, ErrorKind, Tools};
 
 /// Maximum length of a sensible file's header in JSON.
@@ -148,13 +149,14 @@ impl Answer {
     /// Parses the header once ffprobe has ended.
     pub fn header(self, ended: Ended, file: &Path) -> Result<Header, Error> {
         if ended.exit == Exit::Code(1) {
-            let refused = ended.stderr.contains("not on whitelist");
+            let refused = words::tell(&ended.stderr, Told::FormatIsRefused);
             let otherwise = if refused {
                 "it is a playlist or another format that is not supported"
             } else {
                 ended.last_words()
             };
-            return Err(Error::not_media(file, magic::explanation(file).unwrap_or(otherwise)));
+            let why = magic::explanation(file).unwrap_or(otherwise);
+            return Err(Error::not_media(file, why).lacking(words::lack(&ended.stderr)));
         }
         ended.check(file)?;
         serde_json::from_str(&self.0).map_err(|cause| {

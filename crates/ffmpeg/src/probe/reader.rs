@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use abanico_process::{Exit, Kind, Started, Tail, flattened, start};
+use abanico_process::{Exit, Kind, Lack, Started, Tail, flattened, start};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdout};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tables;
 use crate::sandbox::{PROBE_CPU_SECONDS, PROBE_MEMORY_BYTES};
+use crate::words::{self, Told};
 use crate::{Error, ErrorKind, Tools};
 
 /// Demuxers that may open a file: containers that hold their own media. Those that read other files or
@@ -26,6 +27,13 @@ pub(crate) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,m
 const LIMIT: Duration = Duration::from_secs(600);
 /// Maximum length of a line; ffprobe writes none that is longer.
 const LONGEST_LINE_BYTES: u64 = 1 << 20;
+
+/// Options of a tool, before and after its input.
+#[derive(Clone, Copy)]
+pub(crate) struct Options<'a> {
+    pub before: &'a [&'a str],
+    pub after: &'a [&'a str],
+}
 
 /// How a run of ffprobe ended.
 pub(crate) struct Ended {
@@ -47,9 +55,9 @@ impl Ended {
         if self.exit.is_success() {
             return Ok(());
         }
-        let (exit, words) = (self.exit, self.last_words());
-        let message = format!("ffprobe failed on `{}` with {exit}: {words}", file.display());
-        Err(Error::new(ErrorKind::Failed, message))
+        let (exit, last) = (self.exit, self.last_words());
+        let message = format!("ffprobe failed on `{}` with {exit}: {last}", file.display());
+        Err(Error::new(ErrorKind::Failed, message).lacking(words::lack(&self.stderr)))
     }
 }
 
@@ -69,7 +77,7 @@ pub(crate) async fn run(
 ) -> Result<Ended, Error> {
     let mut command = tools.ffprobe_command(&[file]);
     command.args(["-v", "error"]);
-    run_on(tools.ffprobe(), command, file, (options, &[]), cancel, on_line).await
+    run_on(tools.ffprobe(), command, file, Options { before: options, after: &[] }, cancel, on_line).await
 }
 
 /// Runs ffmpeg like [`run`], with options before and after its input.
@@ -79,20 +87,20 @@ pub(crate) async fn run(
 pub(crate) async fn run_ffmpeg(
     tools: &Tools,
     file: &Path,
-    (before, after): (&[&str], &[&str]),
+    options: Options<'_>,
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),
 ) -> Result<Ended, Error> {
     let mut command = tools.ffmpeg_command(&[file]);
     command.args(["-hide_banner", "-nostdin", "-v", "error"]);
-    run_on(tools.ffmpeg(), command, file, (before, after), cancel, on_line).await
+    run_on(tools.ffmpeg(), command, file, options, cancel, on_line).await
 }
 
 async fn run_on(
     program: &Path,
     mut command: Command,
     file: &Path,
-    (before, after): (&[&str], &[&str]),
+    options: Options<'_>,
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),
 ) -> Result<Ended, Error> {
@@ -101,12 +109,13 @@ async fn run_on(
     command.args(["-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
     let mut url = OsString::from("file:");
     url.push(file);
-    command.args(before).arg("-i").arg(url).args(after);
+    command.args(options.before).arg("-i").arg(url).args(options.after);
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let program = program.display();
     let io_error = |cause| Error::io(format!("read the output of {name} for `{}`", file.display()), cause);
     let Started { stdout, stderr, group, mut ended } = start(command, Kind::Tool).await.map_err(|cause| {
-        Error::new(ErrorKind::Tool, format!("cannot start `{program}`: {cause}; {}", crate::tools::REMEDY))
+        let message = format!("cannot start `{program}`: {cause}; {}", crate::tools::REMEDY);
+        Error::new(ErrorKind::Tool, message).lacking(Lack::of_io(&cause))
     })?;
     let stdout = ChildStdout::from_std(stdout).map_err(io_error)?;
     let stderr = ChildStderr::from_std(stderr).map_err(io_error)?;
@@ -148,7 +157,7 @@ fn refuse_greed(file: &Path, ended: Ended, took: Duration) -> Result<Ended, Erro
     // The first process of a PID namespace gets no SIGXCPU, only the SIGKILL some seconds later.
     let out_of_time = ended_by(Signal::SIGXCPU)
         || ended_by(Signal::SIGKILL) && took >= Duration::from_secs(PROBE_CPU_SECONDS);
-    let out_of_memory = !ended.exit.is_success() && ended.stderr.contains("Cannot allocate memory");
+    let out_of_memory = !ended.exit.is_success() && words::tell(&ended.stderr, Told::NoMemory);
     let why = match (out_of_time, out_of_memory) {
         (true, _) => format!("reading its packets takes more than {PROBE_CPU_SECONDS} s of processor time"),
         (_, true) => {

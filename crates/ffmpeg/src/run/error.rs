@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-use abanico_process::Exit;
+use abanico_process::{Exit, Lack};
+
+use crate::words;
 
 /// Why a run gave no result.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -52,6 +54,13 @@ impl RunError {
     /// Returns how the child ended; `None` if it never started.
     pub fn exit(&self) -> Option<Exit> {
         self.exit
+    }
+
+    /// Returns what the operating system had too little of, if that is why: for the start of the child, or by the
+    /// child's last words.
+    pub fn lack(&self) -> Option<Lack> {
+        let of_start = self.source.as_ref().and_then(Lack::of_io);
+        of_start.or_else(|| words::lack(self.last_words()?))
     }
 
     /// Returns the command that was run, quoted for a shell.

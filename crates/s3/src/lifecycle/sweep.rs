@@ -12,7 +12,9 @@ use crate::LocalS3;
 use crate::bucket_settings::stored;
 use crate::commit::{Removed, remove};
 use crate::error::Result;
-use crate::index::{blocking, now_ms};
+use abanico_process::clock::wall_ms;
+
+use crate::index::blocking;
 use crate::list::after_prefix;
 use crate::multipart::remove_parts;
 use crate::notifications::Removal;
@@ -67,7 +69,7 @@ impl LocalS3 {
     /// # Errors
     /// Fails on a disk error. What was removed by then stays removed.
     pub async fn apply_lifecycles(&self) -> Result<(u64, u64)> {
-        self.apply_lifecycles_at(now_ms()).await
+        self.apply_lifecycles_at(wall_ms()).await
     }
 
     pub(crate) async fn apply_lifecycles_at(&self, now: i64) -> Result<(u64, u64)> {

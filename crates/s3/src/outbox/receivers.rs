@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 
 use super::{COLUMNS, Outbox, OutboxEntry};
 use crate::error::{Error, Result};
-use crate::index::now_ms;
+use abanico_process::clock::wall_ms;
 
 /// What waits for one receiver.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -93,7 +93,7 @@ impl Outbox {
             let sql = "UPDATE outbox SET attempts = 0, dead = 0, next_attempt_ms = ?2,
                     created_ms = CASE dead WHEN 1 THEN ?2 ELSE created_ms END
                 WHERE away = 1 AND function = ?1 AND dead < 2";
-            Ok(transaction.execute(sql, params![receiver, now_ms()])? as u64)
+            Ok(transaction.execute(sql, params![receiver, wall_ms()])? as u64)
         });
         let count = write.await?;
         self.s3.wake_outbox();

@@ -9,7 +9,7 @@ use s3s::dto::{
 use std::time::Duration;
 
 use super::*;
-use crate::index::now_ms;
+use abanico_process::clock::wall_ms;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 const POLICY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*",
@@ -69,7 +69,7 @@ async fn due_objects_go_and_their_bytes_with_them() {
         fixture.put(key, key.as_bytes().to_vec()).await;
     }
     fixture.set_lifecycle(vec![rule(under("tmp/"), 2)]).await;
-    let now = now_ms();
+    let now = wall_ms();
     assert_eq!(fixture.s3.apply_lifecycles_at(now + DAY_MS).await.unwrap(), (0, 0));
     assert_eq!(fixture.s3.apply_lifecycles_at(now + 3 * DAY_MS).await.unwrap(), (2, 0));
     assert!(fixture.is_there("kept").await && !fixture.is_there("tmp/a").await);
@@ -87,10 +87,10 @@ async fn clock_that_is_set_back_removes_nothing() {
     let mut both = rule(under(""), 1);
     both.abort_incomplete_multipart_upload = Some(abort);
     fixture.set_lifecycle(vec![both]).await;
-    for now in [0, -1, i64::MIN, now_ms() - 400 * DAY_MS, now_ms()] {
+    for now in [0, -1, i64::MIN, wall_ms() - 400 * DAY_MS, wall_ms()] {
         assert_eq!(fixture.s3.apply_lifecycles_at(now).await.unwrap(), (0, 0), "{now}");
     }
-    assert_eq!(fixture.s3.apply_lifecycles_at(now_ms() + 2 * DAY_MS).await.unwrap(), (1, 1));
+    assert_eq!(fixture.s3.apply_lifecycles_at(wall_ms() + 2 * DAY_MS).await.unwrap(), (1, 1));
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn more_keys_than_one_step_takes_all_go() {
         fixture.put(&format!("tmp/{number:03}"), "x").await;
     }
     fixture.set_lifecycle(vec![rule(under("tmp/"), 1), rule(under("tmp/0"), 1)]).await;
-    assert_eq!(fixture.s3.apply_lifecycles_at(now_ms() + 2 * DAY_MS).await.unwrap(), (600, 0));
+    assert_eq!(fixture.s3.apply_lifecycles_at(wall_ms() + 2 * DAY_MS).await.unwrap(), (600, 0));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn tags_and_sizes_choose_objects() {
     let by_tag = LifecycleRuleFilter { tag: Some(tag), ..Default::default() };
     let by_size = LifecycleRuleFilter { object_size_greater_than: Some(999), ..Default::default() };
     fixture.set_lifecycle(vec![rule(by_tag, 1), rule(by_size, 1)]).await;
-    assert_eq!(fixture.s3.apply_lifecycles_at(now_ms() + 2 * DAY_MS).await.unwrap(), (2, 0));
+    assert_eq!(fixture.s3.apply_lifecycles_at(wall_ms() + 2 * DAY_MS).await.unwrap(), (2, 0));
     assert!(fixture.is_there("small").await);
 }
 
@@ -131,7 +131,7 @@ async fn stale_uploads_go_with_their_parts() {
     only_abort.abort_incomplete_multipart_upload = Some(abort);
     fixture.set_lifecycle(vec![only_abort]).await;
     fixture.put("tmp/object", "x").await;
-    assert_eq!(fixture.s3.apply_lifecycles_at(now_ms() + 2 * DAY_MS).await.unwrap(), (0, 1));
+    assert_eq!(fixture.s3.apply_lifecycles_at(wall_ms() + 2 * DAY_MS).await.unwrap(), (0, 1));
     assert_eq!(code(fixture.part("tmp/a", &stale, 2, "part").await), "NoSuchUpload");
     fixture.complete("kept", &kept, vec![listed(1, &etag)]).await.unwrap();
     assert!(fixture.is_there("tmp/object").await, "the rule is about uploads alone");
@@ -175,7 +175,7 @@ async fn unreadable_settings_open_and_remove_nothing() {
     drop(s3);
     let s3 = open(folder.path());
     assert!(!s3.is_open(BUCKET));
-    assert_eq!(s3.apply_lifecycles_at(now_ms() + 9 * DAY_MS).await.unwrap(), (0, 0));
+    assert_eq!(s3.apply_lifecycles_at(wall_ms() + 9 * DAY_MS).await.unwrap(), (0, 0));
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn changed_rules_have_no_effect_until_they_are_repaired() {
     let s3 = open(folder.path());
     assert!(!s3.is_open(BUCKET));
     assert!(s3.settings(BUCKET.to_owned()).await.is_err());
-    assert_eq!(s3.apply_lifecycles_at(now_ms() + 99 * DAY_MS).await.unwrap(), (0, 0));
+    assert_eq!(s3.apply_lifecycles_at(wall_ms() + 99 * DAY_MS).await.unwrap(), (0, 0));
     s3.close().await.unwrap();
     drop(s3);
     let options = crate::FsckOptions { repair: true, verify: false };
@@ -267,7 +267,7 @@ async fn clock_far_ahead_counts_once_it_has_gone_evenly() {
     let fixture = fixture().await;
     let (zero, hour) = (Duration::ZERO, Duration::from_secs(3_600));
     let trusts = async |now, even| fixture.s3.trusts_clock_at(now, even).await.unwrap();
-    let now = now_ms();
+    let now = wall_ms();
     assert!(trusts(now, zero).await, "an empty folder has nothing to lose");
     fixture.put("a", "x").await;
     assert!(trusts(now + DAY_MS, zero).await, "a day is no leap");

@@ -1,7 +1,7 @@
 //! What takes room, and which uploads count as left incomplete.
 
 use super::*;
-use crate::index::now_ms;
+use abanico_process::clock::wall_ms;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -10,7 +10,7 @@ impl Fixture {
     async fn age(&self, id: &str, upload_ms: i64, parts_ms: i64) {
         let id = id.to_owned();
         let write = self.s3.inner.index.write(move |transaction| {
-            let now = now_ms();
+            let now = wall_ms();
             transaction
                 .execute("UPDATE uploads SET created_ms = ?2 WHERE id = ?1", (&id, now - upload_ms))?;
             transaction

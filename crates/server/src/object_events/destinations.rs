@@ -9,9 +9,9 @@ use abanico_s3::Receiver;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::event_delivery::with_causes;
 use crate::upload_outbox::UploadEntry;
 use crate::webhooks::Webhook;
+use abanico_process::with_causes;
 
 /// The `source` of the events on a bus. AWS reserves `aws.*`.
 pub const OBJECT_EVENT_SOURCE: &str = "abanico.s3";

@@ -1,7 +1,7 @@
 //! StartJobsQuery and GetJobsQueryResults: find the jobs that match all of a query's filters, page by page. A query
 //! runs when its results are requested, so its status is always COMPLETE.
 
-use abanico_engine::{Engine, JobId, JobRecord, Kept, ListFilter};
+use abanico_engine::{Engine, ItemKind, JobId, JobRecord, ListFilter};
 use abanico_model::arn::{ResourceKind, resource_name};
 use axum::Json;
 use axum::body::Bytes;
@@ -27,12 +27,12 @@ pub(crate) async fn start(State(edge): State<Edge>, body: Bytes) -> Result<(Stat
     let place = request.get("nextToken").and_then(Value::as_str).map(read_token).transpose()?;
     let id = edge.engine.new_query_id();
     let query = json!({"request": request, "after": place.map(|(time, id)| json!([time, id]))});
-    edge.engine.keep(Kept::JobsQuery, &id, query).await?;
+    edge.engine.put_item(ItemKind::JobsQuery, &id, query).await?;
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
 pub(crate) async fn results(State(edge): State<Edge>, Path(id): Path<String>) -> Result<Json<Value>, Error> {
-    let query = edge.engine.kept(Kept::JobsQuery, &id).await?;
+    let query = edge.engine.item(ItemKind::JobsQuery, &id).await?;
     let query =
         query.ok_or_else(|| Error::not_found(format!("The specified jobs query was not found: id={id}")))?;
     let request = &query["request"];

@@ -1,7 +1,7 @@
 //! GetPolicy, PutPolicy and DeletePolicy: read and set which kinds of URLs inputs may use. A job with a disallowed
 //! input fails with error 3457. Jobs that already run are not affected.
 
-use abanico_engine::Kept;
+use abanico_engine::ItemKind;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,19 +15,19 @@ use crate::error_table::Error;
 const NAME: &str = "";
 
 pub(crate) async fn get(State(edge): State<Edge>) -> Result<Json<Value>, Error> {
-    let kept = edge.engine.kept(Kept::Policy, NAME).await?.unwrap_or_else(|| json!({}));
+    let kept = edge.engine.item(ItemKind::Policy, NAME).await?.unwrap_or_else(|| json!({}));
     Ok(Json(json!({ "policy": whole(&kept) })))
 }
 
 pub(crate) async fn put(State(edge): State<Edge>, body: Bytes) -> Result<Json<Value>, Error> {
     let request = checked(body, "PutPolicyRequest", None).await?;
     let policy = whole(&request["policy"]);
-    edge.engine.keep(Kept::Policy, NAME, policy.clone()).await?;
+    edge.engine.put_item(ItemKind::Policy, NAME, policy.clone()).await?;
     Ok(Json(json!({ "policy": policy })))
 }
 
 pub(crate) async fn delete(State(edge): State<Edge>) -> Result<(StatusCode, Json<Value>), Error> {
-    edge.engine.forget(Kept::Policy, NAME).await?;
+    edge.engine.remove_item(ItemKind::Policy, NAME).await?;
     Ok((StatusCode::OK, Json(json!({}))))
 }
 

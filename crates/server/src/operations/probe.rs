@@ -1,6 +1,7 @@
 //! Probe: describes media files as jobs would see them. Keeps no files, and decodes only the first frame of
 //! HDR (PQ) video.
 
+use abanico_engine::codes;
 use abanico_media::{AudioTrack, Colour, FrameRate, MediaInfo, Rational, VideoTrack};
 use abanico_store::FetchedFile;
 use axum::Json;
@@ -39,9 +40,18 @@ pub(crate) async fn probe(State(edge): State<Edge>, body: Bytes) -> Result<Json<
 /// Maps MediaConvert's error codes for inputs to errors of this API.
 fn refusal(code: u32, message: String) -> Error {
     let kind = match code {
-        1404 | 3404 => ErrorKind::NotFound,
-        1401 | 3401 | 3403 | 3457 => ErrorKind::Forbidden,
-        1010 | 1020 | 1021 | 1030 | 1075 | 1076 | 3408 | 3450 | 3451 | 3999 => ErrorKind::Unprocessable,
+        codes::NOT_FOUND | codes::WEB_NOT_FOUND => ErrorKind::NotFound,
+        codes::DENIED | codes::WEB_UNAUTHENTICATED | codes::WEB_REFUSED | codes::DISALLOWED => {
+            ErrorKind::Forbidden
+        }
+        codes::NOT_READABLE
+        | codes::NO_VIDEO
+        | codes::NOT_SUPPORTED
+        | codes::TRUNCATED
+        | codes::WEB_NOT_FETCHED
+        | codes::WEB_SERVER_FAILED
+        | codes::WEB_NOT_CONNECTED
+        | codes::WEB_UNKNOWN => ErrorKind::Unprocessable,
         _ => ErrorKind::Internal,
     };
     Error::new(kind, message)

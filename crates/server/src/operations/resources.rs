@@ -1,7 +1,7 @@
 //! The code that presets, job templates and queues share: limits resources, stores them and shows them. System
 //! resources cannot be changed.
 
-use abanico_engine::{Engine, Kept, Resource};
+use abanico_engine::{Engine, ItemKind, Resource};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ pub(super) async fn delete(engine: &Engine, kind: ResourceKind, given: &str) -> 
         return Err(not_found(kind, &name));
     }
     // Forget its tags, so that a later resource with the same name starts without them.
-    engine.forget(Kept::Tags, &Arn::local(kind, name.as_str()).to_string()).await?;
+    engine.remove_item(ItemKind::Tags, &Arn::local(kind, name.as_str()).to_string()).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! AssociateCertificate, DisassociateCertificate and CreateResourceShare: only record the request. Certificates
 //! encrypt nothing here, and a share keeps the status INITIATED.
 
-use abanico_engine::{JobId, Kept};
+use abanico_engine::{ItemKind, JobId};
 use abanico_model::arn::{ResourceKind, resource_name};
 use axum::Json;
 use axum::body::Bytes;
@@ -20,7 +20,7 @@ pub(crate) async fn associate(
     let request = checked(body, "AssociateCertificateRequest", None).await?;
     let arn = request.get("arn").and_then(Value::as_str).unwrap_or_default();
     check_certificate(arn)?;
-    edge.engine.keep(Kept::Certificate, arn, json!({})).await?;
+    edge.engine.put_item(ItemKind::Certificate, arn, json!({})).await?;
     Ok((StatusCode::CREATED, Json(json!({}))))
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn disassociate(
     Path(arn): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Error> {
     check_certificate(&arn)?;
-    if edge.engine.forget(Kept::Certificate, &arn).await? {
+    if edge.engine.remove_item(ItemKind::Certificate, &arn).await? {
         return Ok((StatusCode::ACCEPTED, Json(json!({}))));
     }
     Err(Error::not_found(format!("The specified certificate was not found: certificateArn={arn}")))
@@ -40,7 +40,7 @@ pub(crate) async fn share(State(edge): State<Edge>, body: Bytes) -> Result<(Stat
     let job = request.get("jobId").and_then(Value::as_str).unwrap_or_default();
     let id = JobId::new(resource_name(job, ResourceKind::Job));
     edge.engine.get(&id).await?;
-    edge.engine.keep(Kept::Share, id.as_str(), request.clone()).await?;
+    edge.engine.put_item(ItemKind::Share, id.as_str(), request.clone()).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 

@@ -1,7 +1,7 @@
 //! TagResource, UntagResource and ListTagsForResource: change and list the tags of a queue, preset, job template or
 //! job. Fails if the resource does not exist.
 
-use abanico_engine::{Engine, JobId, Kept};
+use abanico_engine::{Engine, ItemKind, JobId};
 use abanico_model::arn::{Arn, ResourceKind};
 use axum::Json;
 use axum::body::Bytes;
@@ -25,7 +25,7 @@ pub(crate) async fn tag(State(edge): State<Edge>, body: Bytes) -> Result<Json<Va
         let what = format!("/tags: a resource can have at most {MOST_TAGS} tags, not {}", tags.len());
         return Err(Error::bad_request(what));
     }
-    edge.engine.keep(Kept::Tags, arn, Value::Object(tags)).await?;
+    edge.engine.put_item(ItemKind::Tags, arn, Value::Object(tags)).await?;
     Ok(Json(json!({})))
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn untag(
     for key in keys.filter_map(Value::as_str) {
         tags.remove(key);
     }
-    edge.engine.keep(Kept::Tags, &arn, Value::Object(tags)).await?;
+    edge.engine.put_item(ItemKind::Tags, &arn, Value::Object(tags)).await?;
     Ok(Json(json!({})))
 }
 
@@ -63,7 +63,7 @@ async fn tags_of(engine: &Engine, text: &str) -> Result<Map<String, Value>, Erro
             None => return Err(not_found(kind, &arn.name)),
         },
     };
-    let kept = engine.kept(Kept::Tags, text).await?;
+    let kept = engine.item(ItemKind::Tags, text).await?;
     let tags = kept.as_ref().or_else(|| made_with.get("tags")).and_then(Value::as_object);
     Ok(tags.cloned().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use abanico_lambda::TriggerConfig;
+use abanico_trigger::TriggerConfig;
 use serde_json::json;
 use tokio::sync::Notify;
 

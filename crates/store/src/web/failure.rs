@@ -2,6 +2,7 @@
 //!
 //! The client's errors contain the URL with its secrets, so the URL is removed from them.
 
+use abanico_process::with_causes;
 use reqwest::StatusCode;
 
 use super::resolver::ForbiddenAddress;
@@ -26,7 +27,7 @@ pub(crate) fn from_sending(place: &str, error: reqwest::Error) -> Error {
     if let Some(forbidden) = cause::<ForbiddenAddress>(&error) {
         return Error::web(place, WebErrorKind::Disallowed, forbidden);
     }
-    let told = chain(&error).to_ascii_lowercase();
+    let told = with_causes(&error).to_ascii_lowercase();
     // The crate does not depend on the TLS library, so it cannot match on the library's error types.
     if error.is_connect() && told.contains("certificate") {
         let what =
@@ -62,16 +63,6 @@ fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error +
         next = error.source();
     }
     None
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use abanico_deployment::{FunctionLogs, LogLine};
+use abanico_process::clock::wall_ms;
 
-use super::{connect, hinted, now_ms};
+use super::{connect, hinted};
 use crate::arguments::{AwsLogs, AwsPlace};
 use crate::output;
 
@@ -20,7 +21,7 @@ pub async fn run(place: &AwsPlace, logs: AwsLogs) -> anyhow::Result<ExitCode> {
     let account = connect(place).await?;
     let reader = FunctionLogs::of(&account).map_err(hinted)?;
     let function = format!("{}-{}", place.stack, logs.function.name());
-    let (mut since_ms, mut printed) = (now_ms().saturating_sub(logs.since.0), BTreeSet::new());
+    let (mut since_ms, mut printed) = (wall_ms().saturating_sub(logs.since.0), BTreeSet::new());
     loop {
         let lines = reader.since(&function, since_ms).await.map_err(hinted)?;
         for line in lines.iter().filter(|line| !printed.contains(&line.id)) {
@@ -30,7 +31,7 @@ pub async fn run(place: &AwsPlace, logs: AwsLogs) -> anyhow::Result<ExitCode> {
         if !logs.follow {
             return Ok(ExitCode::SUCCESS);
         }
-        since_ms = since_ms.max(now_ms() - LATE_MS);
+        since_ms = since_ms.max(wall_ms() - LATE_MS);
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use abanico_aws::MediaConvert;
 use abanico_deployment::{Account, StackState, built_in_job};
-use abanico_lambda::{DestinationTemplate, JobSubmitter, Outcome, SubmitError, TriggerConfig};
+use abanico_process::clock::wall_ms;
 use abanico_store::{ObjectAttributes, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
+use abanico_trigger::{DestinationTemplate, JobSubmitter, Outcome, SubmitError, TriggerConfig};
 use anyhow::Context;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{connect, deployed, hinted, now_ms, stack_output};
+use super::{connect, deployed, hinted, stack_output};
 use crate::arguments::{AwsPlace, AwsSubmit};
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
 use crate::output;
@@ -54,7 +55,7 @@ async fn submit_file(
     let key = submit.key.clone().unwrap_or_else(|| format!("{prefix}{name}"));
     let bucket = stack_output(state, "UploadBucketName")?;
     let size = std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?.len();
-    let before_s = now_ms() / 1000 - 1;
+    let before_s = wall_ms() / 1000 - 1;
     let url = ObjectUrl::s3(bucket, key.as_str());
     output::note(format!("uploading {} to {url}", output::bytes(size)));
     let store = store(account).await?;
@@ -114,8 +115,8 @@ async fn submit_object(
     config.destination =
         DestinationTemplate::parse(&destination).context("the stack's destination is not valid")?;
     let record = json!({"detail-type": "Object Created", "detail": {
-        "bucket": {"name": bucket}, "object": {"key": key, "sequencer": now_ms().to_string()}}});
-    let outcomes = abanico_lambda::handle(&record, &config, &Submitter(service.clone())).await?;
+        "bucket": {"name": bucket}, "object": {"key": key, "sequencer": wall_ms().to_string()}}});
+    let outcomes = abanico_trigger::handle(&record, &config, &Submitter(service.clone())).await?;
     match outcomes.into_iter().next().map(|one| one.outcome) {
         Some(Outcome::Submitted { job_id }) => Ok(job_id),
         Some(Outcome::Failed(error)) => Err(anyhow::Error::from(error)),

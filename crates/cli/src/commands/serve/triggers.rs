@@ -12,11 +12,11 @@ use crate::failure::{Hinted, WRONG_USAGE};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Returns the functions that uploads start, by name.
-pub(super) fn functions(config: &Config) -> anyhow::Result<BTreeMap<String, abanico_lambda::TriggerConfig>> {
+pub(super) fn functions(config: &Config) -> anyhow::Result<BTreeMap<String, abanico_trigger::TriggerConfig>> {
     config.triggers.iter().map(|trigger| Ok((trigger.id.clone(), function(trigger)?))).collect()
 }
 
-fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerConfig> {
+fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_trigger::TriggerConfig> {
     let wrong = |what: String| {
         Hinted::new(WRONG_USAGE, format!("trigger `{}`: {what}", trigger.id), "see docs/CONFIGURATION.md")
     };
@@ -34,9 +34,9 @@ fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerCo
             abanico_model::keys::to_wire(value, "CreateJobTemplateRequest")
         }
     };
-    let destination = abanico_lambda::DestinationTemplate::parse(&trigger.destination)
+    let destination = abanico_trigger::DestinationTemplate::parse(&trigger.destination)
         .map_err(|error| wrong(error.to_string()))?;
-    let mut function = abanico_lambda::TriggerConfig::new(trigger.role.clone(), template);
+    let mut function = abanico_trigger::TriggerConfig::new(trigger.role.clone(), template);
     function.destination = destination;
     function.skip.only_suffixes = trigger.suffix.clone();
     Ok(function)
@@ -45,7 +45,7 @@ fn function(trigger: &TriggerConfig) -> anyhow::Result<abanico_lambda::TriggerCo
 /// Refuses a trigger whose outputs would go to a bucket that does not exist: each of its uploads would become a job that
 /// fails.
 pub(super) async fn need_destinations(
-    functions: &BTreeMap<String, abanico_lambda::TriggerConfig>,
+    functions: &BTreeMap<String, abanico_trigger::TriggerConfig>,
     store: &Router,
 ) -> anyhow::Result<()> {
     for (id, function) in functions {

@@ -121,7 +121,7 @@ fn out_folder(text: &str) -> anyhow::Result<PathBuf> {
         let hint = "give a folder; each output is named after its input";
         return refused(format!("`{text}` is a file, and --out takes a folder"), hint);
     }
-    if !out.exists() && !is_folder_name && abanico_lambda::is_media_name(text) {
+    if !out.exists() && !is_folder_name && abanico_trigger::is_media_name(text) {
         let hint = format!(
             "give a folder; each output is named after its input. For a folder of that name: --out {text}/"
         );

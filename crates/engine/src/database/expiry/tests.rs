@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::database::{ListFilter, sample_record};
+use crate::items::ItemKind;
 use crate::job::{JobRecord, Token};
 use crate::job_machine::Event;
-use crate::kept::Kept;
 
 fn database() -> (tempfile::TempDir, Database) {
     let folder = tempfile::tempdir().unwrap();
@@ -117,11 +117,11 @@ fn all_that_is_stored_about_a_job_goes_with_it() {
     database.insert(&job("2-b", 15, None), &[event(15)], 0).unwrap();
     database.insert(&job("3-c", 200, Some(300)), &[event(250)], 0).unwrap();
     let arn = Arn::local(ResourceKind::Job, "1-a").to_string();
-    database.keep(Kept::Tags, &arn, &json!({"k": "v"})).unwrap();
-    database.keep(Kept::Share, "1-a", &json!({})).unwrap();
+    database.put_item(ItemKind::Tags, &arn, &json!({"k": "v"})).unwrap();
+    database.put_item(ItemKind::Share, "1-a", &json!({})).unwrap();
     assert_eq!(expire(&database, &Expiry { before_ms: 100, up_to: None }, 1000, |_| true), 1);
-    assert_eq!(database.kept(Kept::Tags, &arn).unwrap(), None);
-    assert_eq!(database.kept(Kept::Share, "1-a").unwrap(), None);
+    assert_eq!(database.item(ItemKind::Tags, &arn).unwrap(), None);
+    assert_eq!(database.item(ItemKind::Share, "1-a").unwrap(), None);
     let (deleted, last) = database.expire_events(100, 0).unwrap();
     assert_eq!((deleted, last), (2, Some(3)), "the event of a job that goes on stays");
     assert_eq!(database.expire_events(100, 3).unwrap(), (0, None));

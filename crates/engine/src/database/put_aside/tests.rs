@@ -7,9 +7,9 @@ use super::super::sample_record;
 use super::*;
 use crate::ErrorKind;
 use crate::database::ListFilter;
+use crate::items::ItemKind;
 use crate::job::{JobRecord, Token};
 use crate::job_machine::{Event, Failure};
-use crate::kept::Kept;
 use crate::resources::Resource;
 
 struct Fixture {
@@ -122,8 +122,8 @@ fn reading_one_job_puts_it_aside_too() {
 fn inspection_finds_every_kind_and_seals_the_rest() {
     let fixture = fixture().with_jobs();
     let database = &fixture.database;
-    database.keep(Kept::Tags, "arn", &json!({"k": "v"})).unwrap();
-    database.keep(Kept::Tags, "other", &json!({"k": "v"})).unwrap();
+    database.put_item(ItemKind::Tags, "arn", &json!({"k": "v"})).unwrap();
+    database.put_item(ItemKind::Tags, "other", &json!({"k": "v"})).unwrap();
     let preset = |name: &str| Resource {
         kind: ResourceKind::Preset,
         name: name.to_owned(),
@@ -264,18 +264,18 @@ fn unreadable_queue_stops_no_job_and_stays_paused() {
 #[test]
 fn unreadable_policy_is_not_taken_for_none() {
     let fixture = fixture();
-    for (kind, name) in [(Kept::Policy, ""), (Kept::Tags, "arn")] {
-        fixture.database.keep(kind, name, &json!({"a": 1})).unwrap();
+    for (kind, name) in [(ItemKind::Policy, ""), (ItemKind::Tags, "arn")] {
+        fixture.database.put_item(kind, name, &json!({"a": 1})).unwrap();
     }
     fixture.sql("UPDATE kept SET body = '{\"a\": 2}'");
     for _ in 0..2 {
-        assert_eq!(fixture.database.kept(Kept::Policy, "").unwrap_err().kind(), ErrorKind::PutAside);
-        assert_eq!(fixture.database.kept(Kept::Tags, "arn").unwrap(), None);
+        assert_eq!(fixture.database.item(ItemKind::Policy, "").unwrap_err().kind(), ErrorKind::PutAside);
+        assert_eq!(fixture.database.item(ItemKind::Tags, "arn").unwrap(), None);
     }
-    fixture.database.keep(Kept::Policy, "", &json!({"a": 3})).unwrap();
-    assert_eq!(fixture.database.kept(Kept::Policy, "").unwrap(), Some(json!({"a": 3})));
-    assert!(fixture.database.forget(Kept::Policy, "").unwrap());
-    assert_eq!(fixture.database.kept(Kept::Policy, "").unwrap(), None);
+    fixture.database.put_item(ItemKind::Policy, "", &json!({"a": 3})).unwrap();
+    assert_eq!(fixture.database.item(ItemKind::Policy, "").unwrap(), Some(json!({"a": 3})));
+    assert!(fixture.database.remove_item(ItemKind::Policy, "").unwrap());
+    assert_eq!(fixture.database.item(ItemKind::Policy, "").unwrap(), None);
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn older_database_with_an_unreadable_job_is_migrated() {
 fn failed_job_keeps_its_checksum_right() {
     let fixture = fixture().with_jobs();
     let mut job = sample_record("1-a", 1);
-    let failure = Failure { code: 1, message: "no".to_owned(), is_retryable: false };
+    let failure = Failure::new(1, "no", false);
     job.machine.apply(Event::GivenUp(failure));
     fixture.database.update_with_tasks(&job, &[json!({"id": "e"})]).unwrap();
     fixture.inspect_all();

@@ -53,7 +53,7 @@ struct Encoded {
 
 impl Encoded {
     fn cpu_ms(&self) -> u64 {
-        self.finished.user_cpu_ms + self.finished.system_cpu_ms
+        self.finished.cpu_ms()
     }
 }
 
@@ -165,7 +165,7 @@ impl Encoding<'_> {
         let metered = Metered { plan, task, furthest: &self.furthest };
         let outputs = Outputs { folder, bounds: bounds::of_video(encode) };
         let finished = ffmpeg(context, "encoding the video", args, &read, outputs, Some(metered)).await?;
-        let cpu_ms = finished.user_cpu_ms + finished.system_cpu_ms;
+        let cpu_ms = finished.cpu_ms();
         let measured = measure_samples(context, encode, (missing, threads), folder).await;
         let user_cpu_ms = finished.user_cpu_ms + measured.inspect_err(|_| context.lose(cpu_ms))?;
         Ok(Finished { wall: began.elapsed(), user_cpu_ms, ..finished })
@@ -200,7 +200,7 @@ async fn measure_samples(
             ffmpeg(context, "measuring a sample", args, &[], outputs, None).await
         };
         match measure(sampling.metric).await {
-            Ok(finished) => cpu_ms += finished.user_cpu_ms + finished.system_cpu_ms,
+            Ok(finished) => cpu_ms += finished.cpu_ms(),
             Err(failure) if context.cancel.is_cancelled() => return Err(failure),
             Err(failure) => {
                 tracing::warn!(?failure, "cannot measure a sample: the quality of its input is not levelled");

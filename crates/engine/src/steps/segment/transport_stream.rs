@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::command;
+use abanico_ffmpeg::command::{self, StreamFiles};
 use abanico_package::key_frame_bytes;
 use abanico_plan::{SegmentedOutput, TransportStream};
 
@@ -21,18 +21,18 @@ pub(super) async fn cut(
     context: &JobContext,
     output: &SegmentedOutput,
     numbers: &TransportStream,
-    (video, audio): (Option<&Path>, &[PathBuf]),
+    files: StreamFiles<'_>,
     folder: &Path,
 ) -> Result<(CutStream, u64), Failure> {
-    let args = command::segment(output, numbers, video, audio, folder);
+    let args = command::segment(output, numbers, files, folder);
     let inputs: Vec<PathBuf> =
-        video.iter().map(|path| path.to_path_buf()).chain(audio.iter().cloned()).collect();
+        files.video.iter().map(|path| path.to_path_buf()).chain(files.audio.iter().cloned()).collect();
     let outputs = Outputs { folder, bounds: bounds::of_copies(&inputs) };
     let finished = ffmpeg(context, "cutting segments", args, &inputs, outputs, None).await?;
     check_count(output, folder)?;
     let segments = segments(output, numbers, folder);
     let segments = segments.map_err(|error| failure::from_disk("measure the segments", &error))?;
-    Ok((CutStream { segments, fragmented: None }, finished.user_cpu_ms + finished.system_cpu_ms))
+    Ok((CutStream { segments, fragmented: None }, finished.cpu_ms()))
 }
 
 fn check_count(output: &SegmentedOutput, folder: &Path) -> Result<(), Failure> {

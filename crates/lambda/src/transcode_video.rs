@@ -6,15 +6,15 @@
 //! records go to the dead-letter queue as a new event.
 
 use abanico_aws::{MediaConvert, Sqs};
-use abanico_lambda::{
+use abanico_trigger::{
     JobSubmitter, Outcome, RecordOutcome, SubmitError, TriggerConfig, handle, records_to_repeat,
 };
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::error::with_causes;
 use crate::settings::Environment;
 use crate::{Error, log};
+use abanico_process::with_causes;
 
 /// The function, ready to handle events.
 pub struct TranscodeVideo {
@@ -68,7 +68,7 @@ impl TranscodeVideo {
     /// Handles the failures among the records of one delivery: either fails, so that the whole delivery is repeated,
     /// or sends only the failed records to the dead-letter queue.
     async fn settle(&self, outcomes: Vec<RecordOutcome>) -> Result<(), Error> {
-        let failures: Vec<&abanico_lambda::Error> = outcomes.iter().filter_map(failure).collect();
+        let failures: Vec<&abanico_trigger::Error> = outcomes.iter().filter_map(failure).collect();
         if failures.is_empty() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl TranscodeVideo {
     }
 }
 
-fn failure(one: &RecordOutcome) -> Option<&abanico_lambda::Error> {
+fn failure(one: &RecordOutcome) -> Option<&abanico_trigger::Error> {
     match &one.outcome {
         Outcome::Failed(error) => Some(error),
         _ => None,
@@ -111,7 +111,8 @@ fn failure(one: &RecordOutcome) -> Option<&abanico_lambda::Error> {
 
 /// Describes the result of a record, for the invocation's response.
 fn told(one: &RecordOutcome) -> Value {
-    let mut told = json!({"index": one.index, "input": one.upload.as_ref().map(abanico_lambda::Upload::url)});
+    let mut told =
+        json!({"index": one.index, "input": one.upload.as_ref().map(abanico_trigger::Upload::url)});
     let (outcome, more) = match &one.outcome {
         Outcome::Submitted { job_id } => ("submitted", ("jobId", json!(job_id))),
         Outcome::Skipped(reason) => ("skipped", ("reason", json!(reason.to_string()))),

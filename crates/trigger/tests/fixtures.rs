@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use abanico_lambda::{JobSubmitter, Outcome, SubmitError, TriggerConfig, handle};
+use abanico_trigger::{JobSubmitter, Outcome, SubmitError, TriggerConfig, handle};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 

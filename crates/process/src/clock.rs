@@ -20,7 +20,8 @@ pub fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms()).unwrap_or(0))
 }
 
-fn wall_ms() -> i64 {
+/// Returns milliseconds since 1970-01-01 UTC by the wall clock, which may be set back.
+pub fn wall_ms() -> i64 {
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

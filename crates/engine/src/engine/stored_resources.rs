@@ -1,15 +1,15 @@
-//! Keeps what users store besides jobs: presets, job templates, queues, and other named bodies. Knows nothing of how a
+//! Stores what users have besides jobs: presets, job templates, queues, and other named bodies. Knows nothing of how a
 //! job runs; a queue that becomes active only wakes the scheduler.
 
 use abanico_model::arn::ResourceKind;
 use serde_json::Value;
 
 use super::Engine;
-use crate::clock;
 use crate::error::Error;
-use crate::kept::Kept;
+use crate::items::ItemKind;
 use crate::quotas::Stored;
 use crate::resources::Resource;
+use abanico_process::clock;
 
 impl Engine {
     /// Returns how many resources of a kind there are, and how many bytes they take together.
@@ -88,11 +88,11 @@ impl Engine {
     ///
     /// # Errors
     /// Fails if the job database cannot be read or written.
-    pub async fn keep(&self, kind: Kept, name: &str, body: Value) -> Result<(), Error> {
+    pub async fn put_item(&self, kind: ItemKind, name: &str, body: Value) -> Result<(), Error> {
         let name = name.to_owned();
         self.database(move |database| {
-            database.keep(kind, &name, &body)?;
-            if kind == Kept::JobsQuery { database.forget_old_queries() } else { Ok(()) }
+            database.put_item(kind, &name, &body)?;
+            if kind == ItemKind::JobsQuery { database.forget_old_queries() } else { Ok(()) }
         })
         .await
     }
@@ -101,18 +101,18 @@ impl Engine {
     ///
     /// # Errors
     /// Fails if the job database cannot be read or written.
-    pub async fn kept(&self, kind: Kept, name: &str) -> Result<Option<Value>, Error> {
+    pub async fn item(&self, kind: ItemKind, name: &str) -> Result<Option<Value>, Error> {
         let name = name.to_owned();
-        self.database(move |database| database.kept(kind, &name)).await
+        self.database(move |database| database.item(kind, &name)).await
     }
 
     /// Removes a stored body. Returns false if there is none.
     ///
     /// # Errors
     /// Fails if the job database cannot be read or written.
-    pub async fn forget(&self, kind: Kept, name: &str) -> Result<bool, Error> {
+    pub async fn remove_item(&self, kind: ItemKind, name: &str) -> Result<bool, Error> {
         let name = name.to_owned();
-        self.database(move |database| database.forget(kind, &name)).await
+        self.database(move |database| database.remove_item(kind, &name)).await
     }
 
     /// Creates an id for a new jobs query.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use abanico_aws::{EnvironmentCredentials, SignedClient, endpoint};
-use abanico_lambda::{DestinationTemplate, SkipRules, TriggerConfig};
+use abanico_trigger::{DestinationTemplate, SkipRules, TriggerConfig};
 use serde_json::{Value, json};
 
 use crate::Error;

@@ -5,10 +5,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use abanico_functions::bucket_notification::BucketNotification;
-use abanico_functions::job_finished::JobFinished;
-use abanico_functions::settings::Environment;
-use abanico_functions::transcode_video::TranscodeVideo;
+use abanico_lambda::bucket_notification::BucketNotification;
+use abanico_lambda::job_finished::JobFinished;
+use abanico_lambda::settings::Environment;
+use abanico_lambda::transcode_video::TranscodeVideo;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::StatusCode;

@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 
-use abanico_lambda::{
+use abanico_trigger::{
     DestinationTemplate, ErrorKind, JobSubmitter, Outcome, RecordOutcome, SkipReason, SkipRules, SubmitError,
     TriggerConfig, handle, records_to_repeat,
 };
