@@ -4,13 +4,15 @@
 
 mod common;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use abanico_engine::{ResultsOptions, Stage};
 use abanico_store::{
-    Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication, Router,
+    Bytes, Deletion, Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore,
+    ObjectUrl, Publication, Router,
 };
 use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
@@ -32,6 +34,32 @@ impl ObjectStore for FullAtFirst {
             return Err(Error::about(url, ErrorKind::Denied, "No space left on device (os error 28)"));
         }
         self.buckets.fetch(url, destination).await
+    }
+
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        self.buckets.read_range(url, range, e_tag).await
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error> {
+        self.buckets.list(folder, after, most).await
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
+        self.buckets.create(url, bytes).await
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
+        self.buckets.delete_below(folder).await
     }
 
     async fn publish(

@@ -6,13 +6,15 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use abanico_engine::{Engine, ErrorKind as EngineErrorKind, JobId, Stage};
 use abanico_store::{
-    Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication,
+    Bytes, Deletion, Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore,
+    ObjectUrl, Publication,
 };
 use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
@@ -88,6 +90,32 @@ impl ObjectStore for Steered {
 
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
         self.buckets.fetch(url, destination).await
+    }
+
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        self.buckets.read_range(url, range, e_tag).await
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error> {
+        self.buckets.list(folder, after, most).await
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
+        self.buckets.create(url, bytes).await
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
+        self.buckets.delete_below(folder).await
     }
 
     async fn publish(

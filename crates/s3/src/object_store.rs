@@ -3,13 +3,17 @@
 //! It copies bytes only where a hard link is not possible.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use abanico_store::{
-    Error as StoreError, ErrorKind as StoreErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore,
-    ObjectUrl, Publication,
+    Deletion, Error as StoreError, ErrorKind as StoreErrorKind, ListedObject, MOST_LISTED, NewFile,
+    ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore, ObjectUrl, Publication, check_range, folder_key,
 };
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use s3s::dto::ETagCondition;
 
 use crate::LocalS3;
 use crate::blobs::Blobs;
@@ -18,11 +22,12 @@ use crate::checksums::{Algorithm, Digester};
 use crate::commit::NewObject;
 use crate::conditions::WriteConditions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::get::BodyParts;
+use crate::get::{BodyParts, cut};
 use crate::index::blocking;
+use crate::list::{From as PageStart, Page, Query, page};
 use crate::publication::NewObjectFile;
 use crate::put::check_key;
-use crate::receive::Received;
+use crate::receive::{Claims, Received, receive};
 use crate::record::{Attributes, Piece, StoredObject, object, require_bucket};
 
 type StoreResult<T> = std::result::Result<T, StoreError>;
@@ -45,6 +50,20 @@ fn about(url: &ObjectUrl, error: Error) -> StoreError {
 
 fn meta(url: &ObjectUrl, object: &StoredObject) -> ObjectMeta {
     ObjectMeta { url: url.clone(), size_bytes: object.size, e_tag: Some(format!("\"{}\"", object.etag)) }
+}
+
+/// Returns a page of objects as the store tells it.
+fn listed(bucket: &str, page: Page) -> ObjectPage {
+    let objects = page.rows.into_iter().map(|row| ListedObject {
+        meta: ObjectMeta {
+            url: ObjectUrl::s3(bucket, row.key),
+            size_bytes: u64::try_from(row.size).unwrap_or(0),
+            e_tag: Some(format!("\"{}\"", row.etag)),
+        },
+        modified: SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(row.modified_ms).unwrap_or(0)),
+    });
+    let next = page.next.and(page.last).map(|last| ObjectUrl::s3(bucket, last));
+    ObjectPage { objects: objects.collect(), next }
 }
 
 /// Returns the blob that holds exactly the whole object, if there is one.
@@ -137,6 +156,30 @@ impl LocalS3 {
         let new = NewObject::received(bucket, key, stored(attributes), received, "ObjectCreated:Put");
         Ok(self.commit(new, WriteConditions::default()).await?.object)
     }
+
+    /// Stores bytes unless there is an object.
+    async fn create_object(&self, (bucket, key): (String, String), bytes: Bytes) -> Result<StoredObject> {
+        check_key(&key)?;
+        let body = futures::stream::once(async { Ok::<_, std::io::Error>(bytes) });
+        let body = Some(s3s::dto::StreamingBlob::wrap(body));
+        let wanted = bucket.clone();
+        self.inner.index.read(move |reader| require_bucket(reader, &wanted)).await?;
+        let received = receive(&self.inner.blobs, body, &[Algorithm::Crc64Nvme], Claims::default()).await?;
+        let new = NewObject::received(bucket, key, Attributes::default(), received, "ObjectCreated:Put");
+        let is_new =
+            WriteConditions { if_none_match: Some(ETagCondition::Any), ..WriteConditions::default() };
+        Ok(self.commit(new, is_new).await?.object)
+    }
+
+    /// Returns the first page of the keys of a folder after `after`.
+    async fn page_of(&self, folder: &ObjectUrl, after: Option<String>, limit: usize) -> StoreResult<Page> {
+        let (bucket, prefix) = folder_key(folder)?;
+        let from = after.map_or(PageStart::At(String::new()), PageStart::After);
+        let query =
+            Query { bucket: bucket.to_owned(), prefix: prefix.to_owned(), delimiter: None, from, limit };
+        let read = self.inner.index.read(move |reader| page(reader, &query)).await;
+        read.map_err(|error| about(folder, error))
+    }
 }
 
 #[async_trait]
@@ -157,6 +200,65 @@ impl ObjectStore for LocalS3 {
         let parts = BodyParts::new(blobs.clone(), found.record.pieces.clone(), held).checked(Some(check));
         let made = blocking(move || make_file(&blobs, &found, parts, &destination)).await;
         made.map(|()| told).map_err(|error| about(url, error))
+    }
+
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> StoreResult<Bytes> {
+        check_range(url, &range)?;
+        let (bucket, key) = place(url)?;
+        let look_up = self.look_up_and_hold(bucket, key);
+        let (found, held) = look_up.await.map_err(|error| about(url, error))?;
+        let told = meta(url, &found);
+        if e_tag.is_some() && told.e_tag.as_deref() != e_tag {
+            return Err(StoreError::object_changed(url));
+        }
+        if range.end > found.size {
+            return Err(StoreError::beyond_the_object(url, &range, found.size));
+        }
+        let pieces = cut(&found.record.pieces, range.start, range.end);
+        let mut parts = BodyParts::new(self.inner.blobs.clone(), pieces, held);
+        let read = blocking(move || {
+            let mut bytes = BytesMut::new();
+            while let Some(chunk) = parts.read().map_err(unreadable)? {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(bytes.freeze())
+        });
+        read.await.map_err(|error| about(url, error))
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> StoreResult<ObjectPage> {
+        let after = after.map(place).transpose()?.map(|(_, key)| key);
+        let found = self.page_of(folder, after, most.clamp(1, MOST_LISTED)).await?;
+        Ok(listed(folder_key(folder)?.0, found))
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> StoreResult<ObjectMeta> {
+        match self.create_object(place(url)?, bytes).await {
+            Ok(object) => Ok(meta(url, &object)),
+            Err(error) if error.kind() == ErrorKind::Conflict => Err(StoreError::object_exists(url)),
+            Err(error) => Err(about(url, error)),
+        }
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> StoreResult<Deletion> {
+        let found = self.page_of(folder, None, MOST_LISTED).await?;
+        let keys: Vec<String> = found.rows.into_iter().map(|row| row.key).collect();
+        let objects = keys.len();
+        if objects > 0 {
+            let deleted = self.delete_keys(folder_key(folder)?.0.to_owned(), keys).await;
+            deleted.map_err(|error| about(folder, error))?;
+        }
+        Ok(Deletion { objects, is_complete: found.next.is_none() })
     }
 
     async fn publish(

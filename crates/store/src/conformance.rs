@@ -1,8 +1,14 @@
 //! The conformance suite: checks what every back end must do. Only for tests.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::{ErrorKind, NewFile, ObjectAttributes, ObjectStore, ObjectUrl, Publication};
+use bytes::Bytes;
+
+use crate::{
+    Deletion, ErrorKind, FillOptions, MOST_LISTED, MOST_RANGE_BYTES, NewFile, ObjectAttributes, ObjectStore,
+    ObjectUrl, Publication, delete_all_below, fill,
+};
 
 /// Runs the whole suite. `url` makes a URL in the store from a relative name; each name is used once.
 ///
@@ -15,6 +21,13 @@ pub async fn run(store: &dyn ObjectStore, url: impl Fn(&str) -> ObjectUrl) {
     replaced_as_a_whole(store, url("replaced.bin"), scratch.path()).await;
     missing_is_not_found(store, url("missing.bin"), scratch.path()).await;
     deleted_is_gone(store, url("deleted.bin"), scratch.path()).await;
+    ranges_are_exact(store, &url("ranges.bin"), scratch.path()).await;
+    replaced_object_is_noticed(store, &url("ranges/replaced.bin"), scratch.path()).await;
+    file_with_holes_has_the_wanted_bytes(store, &url("ranges/holes.bin"), scratch.path()).await;
+    created_once(store, &url("created/once.json"), scratch.path()).await;
+    listed_in_order_page_by_page(store, &url, scratch.path()).await;
+    only_what_is_below_is_deleted(store, &url, scratch.path()).await;
+    many_are_deleted_in_bounded_steps(store, &url).await;
     staged_is_invisible_until_the_switch(store, &url, scratch.path()).await;
     taken_back_is_as_before(store, &url, scratch.path()).await;
     other_files_are_not_taken_back(store, &url, scratch.path()).await;
@@ -65,6 +78,157 @@ async fn replaced_as_a_whole(store: &dyn ObjectStore, url: ObjectUrl, folder: &P
         Some(&b"first and longer"[..]),
         "a fetched file never changes"
     );
+}
+
+async fn ranges_are_exact(store: &dyn ObjectStore, url: &ObjectUrl, folder: &Path) {
+    let bytes: Vec<u8> = (0..100_000_u32).map(|index| (index % 253) as u8).collect();
+    publish(store, &file(folder, &bytes), url).await;
+    let e_tag = store.stat(url).await.ok().and_then(|meta| meta.e_tag);
+    let last = bytes.len() as u64;
+    for (start, end) in [(0, 1), (0, last), (99_999, last), (70_001, 70_777), (300, 90_000)] {
+        for wanted in [None, e_tag.as_deref()] {
+            let read = store.read_range(url, start..end, wanted).await;
+            let read = read.unwrap_or_else(|error| panic!("bytes {start} to {end} of {url}: {error}"));
+            let place = |at: u64| usize::try_from(at).expect("small");
+            assert!(read == bytes[place(start)..place(end)], "bytes {start} to {end} of {url}");
+        }
+    }
+    let refused = async |range: Range<u64>| {
+        store.read_range(url, range, None).await.map_err(|error| error.kind()).err()
+    };
+    let backwards = Range { start: 9, end: 3 };
+    for range in
+        [99_999..last + 1, last..last + 1, last + 7..last + 9, 5..5, backwards, 0..MOST_RANGE_BYTES + 1]
+    {
+        let shown = format!("{range:?} of {url}");
+        assert_eq!(refused(range).await, Some(ErrorKind::OutOfRange), "{shown}");
+    }
+}
+
+async fn replaced_object_is_noticed(store: &dyn ObjectStore, url: &ObjectUrl, folder: &Path) {
+    let missing = store.read_range(url, 0..1, None).await.map_err(|error| error.kind()).err();
+    assert_eq!(missing, Some(ErrorKind::NotFound));
+    publish(store, &file(folder, b"the first"), url).await;
+    let first = store.stat(url).await.expect("it was stored");
+    assert!(first.e_tag.is_some(), "a store tells which object it is");
+    publish(store, &file(folder, b"the other"), url).await;
+    let changed = store.read_range(url, 0..3, first.e_tag.as_deref()).await;
+    assert_eq!(changed.map_err(|error| error.kind()).err(), Some(ErrorKind::Changed));
+    let place = folder.join("with holes");
+    let options = FillOptions::default();
+    let filled = fill(store, &first, std::slice::from_ref(&(0..3)), &[], &place, &options).await;
+    assert_eq!(filled.map_err(|error| error.kind()).err(), Some(ErrorKind::Changed));
+    assert!(!place.exists(), "nothing half-done stays");
+}
+
+async fn file_with_holes_has_the_wanted_bytes(store: &dyn ObjectStore, url: &ObjectUrl, folder: &Path) {
+    let bytes: Vec<u8> = (0..200_000_u32).map(|index| (index % 241) as u8 + 1).collect();
+    publish(store, &file(folder, &bytes), url).await;
+    let object = store.stat(url).await.expect("it was stored");
+    let place = folder.join("with holes");
+    let options = FillOptions { merge_bytes: 10, request_bytes: 30_000, ..FillOptions::default() };
+    let known = [(190_000, Bytes::copy_from_slice(&bytes[190_000..]))];
+    let ranges = [150_000..150_001, 20_000..90_000, 20_500..20_600, 90_010..91_000];
+    let filled = fill(store, &object, &ranges, &known, &place, &options).await;
+    let filled = filled.unwrap_or_else(|error| panic!("{url} cannot be fetched in ranges: {error}"));
+    assert_eq!((filled.bytes, filled.requests), (71_001, 4));
+    let mut wanted = vec![0; bytes.len()];
+    for range in [20_000..91_000, 150_000..150_001, 190_000..200_000] {
+        wanted[range.clone()].copy_from_slice(&bytes[range]);
+    }
+    assert!(std::fs::read(&place).is_ok_and(|made| made == wanted), "{url} with holes");
+    std::fs::remove_file(&place).expect("the temporary folder is writable");
+}
+
+async fn created_once(store: &dyn ObjectStore, url: &ObjectUrl, folder: &Path) {
+    let create = async |text: &'static str| {
+        let created = store.create(url, Bytes::from_static(text.as_bytes())).await;
+        created.map(|meta| meta.size_bytes).map_err(|error| error.kind())
+    };
+    let both = futures::future::join(create("one"), create("two")).await;
+    assert!(matches!(both, (Ok(3), Err(ErrorKind::Exists)) | (Err(ErrorKind::Exists), Ok(3))), "{both:?}");
+    let winner = if both.0.is_ok() { "one" } else { "two" };
+    assert_eq!(create("three").await, Err(ErrorKind::Exists));
+    assert_eq!(text_at(store, url, folder).await.as_deref(), Some(winner));
+    assert!(store.delete(url).await.is_ok());
+    assert_eq!(create("again").await, Ok(5));
+}
+
+/// Returns all that a folder has, from pages of this size.
+async fn listed(store: &dyn ObjectStore, folder: &ObjectUrl, most: usize) -> Vec<(ObjectUrl, u64)> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list(folder, after.as_ref(), most).await;
+        let page = page.unwrap_or_else(|error| panic!("{folder} cannot be listed: {error}"));
+        assert!(page.objects.len() <= most);
+        all.extend(page.objects.into_iter().map(|object| (object.meta.url, object.meta.size_bytes)));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return all,
+        }
+    }
+}
+
+async fn listed_in_order_page_by_page(
+    store: &dyn ObjectStore,
+    url: &impl Fn(&str) -> ObjectUrl,
+    folder: &Path,
+) {
+    let names = ["a!", "a-/x", "a.b", "a/b", "a/b-/c", "a/b0", "a0", "with space + ünï/x"];
+    for name in names.iter().rev() {
+        publish(store, &file(folder, name.as_bytes()), &url(&format!("list/{name}"))).await;
+    }
+    // Neither is below the folder.
+    publish(store, &file(folder, b"beside"), &url("list-2/x")).await;
+    publish(store, &file(folder, b"before"), &url("lis/x")).await;
+    let wanted: Vec<(ObjectUrl, u64)> =
+        names.iter().map(|name| (url(&format!("list/{name}")), name.len() as u64)).collect();
+    for most in [1, 2, 3, 7, 8, 9, MOST_LISTED] {
+        assert_eq!(listed(store, &url("list/"), most).await, wanted, "pages of {most}");
+    }
+    let deeper: Vec<_> =
+        wanted.iter().filter(|(there, _)| there.to_string().contains("/a/")).cloned().collect();
+    assert_eq!(listed(store, &url("list/a/"), 2).await, deeper);
+    assert_eq!(listed(store, &url("list/nothing/"), 2).await, []);
+    let refused = store.list(&url("list/a"), None, 2).await.map_err(|error| error.kind()).err();
+    assert_eq!(refused, Some(ErrorKind::Unsupported), "only folders are listed");
+    let page = store.list(&url("list/"), None, 1).await.expect("it can be listed");
+    let (object, stat) = (&page.objects[0].meta, store.stat(&wanted[0].0).await.expect("it is there"));
+    assert_eq!(object.e_tag, stat.e_tag, "a list tells the same tag");
+}
+
+async fn only_what_is_below_is_deleted(
+    store: &dyn ObjectStore,
+    url: &impl Fn(&str) -> ObjectUrl,
+    folder: &Path,
+) {
+    for name in ["gone/a", "gone/b/c", "gone/b/d", "gone-2/e", "gone.f"] {
+        publish(store, &file(folder, b"x"), &url(&format!("below/{name}"))).await;
+    }
+    let refused = store.delete_below(&url("below/gone")).await.map_err(|error| error.kind()).err();
+    assert_eq!(refused, Some(ErrorKind::Unsupported), "only folders are emptied");
+    let first = store.delete_below(&url("below/gone/")).await.ok();
+    assert_eq!(first, Some(Deletion { objects: 3, is_complete: true }));
+    let again = store.delete_below(&url("below/gone/")).await.ok();
+    assert_eq!(again, Some(Deletion { objects: 0, is_complete: true }));
+    let left: Vec<_> = listed(store, &url("below/"), 10).await.into_iter().map(|(there, _)| there).collect();
+    assert_eq!(left, [url("below/gone-2/e"), url("below/gone.f")]);
+    publish(store, &file(folder, b"late"), &url("below/gone/a")).await;
+    assert_eq!(text_at(store, &url("below/gone/a"), folder).await.as_deref(), Some("late"));
+    assert_eq!(delete_all_below(store, &url("below/")).await.ok(), Some(3));
+}
+
+async fn many_are_deleted_in_bounded_steps(store: &dyn ObjectStore, url: &impl Fn(&str) -> ObjectUrl) {
+    let all = MOST_LISTED + 3;
+    for number in 0..all {
+        let created = store.create(&url(&format!("many/{number:04}")), Bytes::from_static(b"x")).await;
+        created.unwrap_or_else(|error| panic!("object {number} cannot be created: {error}"));
+    }
+    assert_eq!(listed(store, &url("many/"), MOST_LISTED).await.len(), all);
+    let first = store.delete_below(&url("many/")).await.ok();
+    assert_eq!(first, Some(Deletion { objects: MOST_LISTED, is_complete: false }));
+    assert_eq!(delete_all_below(store, &url("many/")).await.ok(), Some(3));
+    assert_eq!(listed(store, &url("many/"), 2).await, []);
 }
 
 /// Stages these files for a publication. Each name is also the content, after `new `.

@@ -14,6 +14,12 @@ pub enum ErrorKind {
     Denied,
     /// No back end here serves this kind of URL.
     Unsupported,
+    /// The object is not the one that was meant: somebody has replaced it.
+    Changed,
+    /// There is an object already.
+    Exists,
+    /// The object does not have these bytes, or they are too many for one request.
+    OutOfRange,
     /// The disk or the network failed; a retry may succeed.
     Unavailable,
     /// A file could not be fetched from the web.
@@ -76,6 +82,26 @@ impl Error {
     /// Makes the error for a missing object at `url`.
     pub fn object_not_found(url: &ObjectUrl) -> Self {
         Self::about(url, ErrorKind::NotFound, "no such object")
+    }
+
+    /// Makes the error for an object that was replaced while it was read.
+    pub fn object_changed(url: &ObjectUrl) -> Self {
+        let what = "the object was replaced while it was read: read it again from the start";
+        Self::about(url, ErrorKind::Changed, what)
+    }
+
+    /// Makes the error for an object that should be new.
+    pub fn object_exists(url: &ObjectUrl) -> Self {
+        Self::about(url, ErrorKind::Exists, "there is an object already: delete it first, or use it")
+    }
+
+    /// Makes the error for bytes that an object of this size does not have.
+    pub fn beyond_the_object(url: &ObjectUrl, range: &std::ops::Range<u64>, size_bytes: u64) -> Self {
+        let (first, end) = (range.start, range.end);
+        let what = format!(
+            "bytes {first} to {end} do not lie in the object, which has {size_bytes}: look at its size again"
+        );
+        Self::about(url, ErrorKind::OutOfRange, &what)
     }
 
     /// Makes the error for a URL that no back end serves.

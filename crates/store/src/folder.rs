@@ -2,17 +2,27 @@
 //!
 //! It never reaches a path outside its roots, not even through `..` or a symbolic link.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::Metadata;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+use crate::folder_list::{files_below, remove_empty_folders};
 use crate::folder_publication::FolderPublication;
-use crate::{Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
+use crate::listing::check_range;
+use crate::{
+    Deletion, Error, ErrorKind, ListedObject, MOST_LISTED, NewFile, ObjectAttributes, ObjectMeta, ObjectPage,
+    ObjectStore, ObjectUrl, Publication,
+};
 
 /// The mode bit by which everyone may read a file.
 const READABLE_BY_ALL: u32 = 0o004;
+/// How often a file is written whose folder others remove meanwhile.
+const FOLDER_ATTEMPTS: usize = 10;
 
 /// Serves `file:` URLs below a set of folders.
 #[derive(Clone, Debug)]
@@ -38,6 +48,15 @@ impl FolderStore {
     pub fn with_staging(mut self, staging: &Path) -> Self {
         self.staging = Some(staging.to_owned());
         self
+    }
+
+    /// Returns a folder as its URL names it, and with symbolic links resolved.
+    fn folder(&self, folder: &ObjectUrl) -> Result<(PathBuf, PathBuf), Error> {
+        let ObjectUrl::File(shown) = folder else { return Err(Error::place_not_served(folder)) };
+        if !shown.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(crate::listing::no_folder(folder));
+        }
+        Ok((shown.clone(), self.path(folder)?))
     }
 
     /// Returns the path of `url` with symbolic links resolved. Fails if it is not below a root.
@@ -76,7 +95,112 @@ impl ObjectStore for FolderStore {
         if !metadata.is_file() {
             return Err(Error::object_not_found(url));
         }
-        Ok(ObjectMeta { url: url.clone(), size_bytes: metadata.len(), e_tag: None })
+        Ok(ObjectMeta { url: url.clone(), size_bytes: metadata.len(), e_tag: Some(e_tag(&metadata)) })
+    }
+
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        wanted: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        check_range(url, &range)?;
+        let (path, wanted, here) = (self.path(url)?, wanted.map(str::to_owned), range.clone());
+        let read = blocking(url, move || {
+            let file = std::fs::File::open(path)?;
+            let found = file.metadata()?;
+            // A file that is written while it is read has another tag afterwards.
+            let is_wanted = |found: &Metadata| wanted.as_ref().is_none_or(|wanted| *wanted == e_tag(found));
+            if !found.is_file() {
+                return Err(std::io::ErrorKind::NotFound.into());
+            }
+            if !is_wanted(&found) {
+                return Ok(Read::Changed);
+            }
+            if here.end > found.len() {
+                return Ok(Read::Beyond(found.len()));
+            }
+            let mut bytes = vec![0; usize::try_from(here.end - here.start).unwrap_or(usize::MAX)];
+            file.read_exact_at(&mut bytes, here.start)?;
+            Ok(if is_wanted(&file.metadata()?) { Read::Bytes(bytes) } else { Read::Changed })
+        });
+        match read.await? {
+            Read::Bytes(bytes) => Ok(bytes.into()),
+            Read::Changed => Err(Error::object_changed(url)),
+            Read::Beyond(size_bytes) => Err(Error::beyond_the_object(url, &range, size_bytes)),
+        }
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error> {
+        let (shown, path) = self.folder(folder)?;
+        let after = match after {
+            Some(ObjectUrl::File(after)) => {
+                after.strip_prefix(&shown).ok().and_then(Path::to_str).unwrap_or("")
+            }
+            _ => "",
+        };
+        let (after, most) = (after.to_owned(), most.clamp(1, MOST_LISTED));
+        // One more tells whether there is another page.
+        let mut found = blocking(folder, move || files_below(&path, &after, most + 1)).await?;
+        let has_more = found.len() > most;
+        found.truncate(most);
+        let listed = |file: crate::folder_list::FoundFile| ListedObject {
+            meta: ObjectMeta {
+                url: ObjectUrl::File(shown.join(file.name)),
+                size_bytes: file.size_bytes,
+                e_tag: Some(file.e_tag),
+            },
+            modified: file.modified,
+        };
+        let objects: Vec<ListedObject> = found.into_iter().map(listed).collect();
+        let next = objects.last().filter(|_| has_more).map(|last| last.meta.url.clone());
+        Ok(ObjectPage { objects, next })
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
+        let (path, staging) = (self.path(url)?, self.staging.clone());
+        let created = blocking(url, move || {
+            again_without_its_folder(|| {
+                let temporary = written_beside(&path, staging.as_deref(), |file| {
+                    std::io::Write::write_all(file, &bytes)
+                })?;
+                match temporary.persist_noclobber(&path) {
+                    Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+                    Err(error) => Err(error.error),
+                    Ok(_) => sync_folder(folder_of(&path)).map(|()| true),
+                }
+            })
+        });
+        if created.await? { self.stat(url).await } else { Err(Error::object_exists(url)) }
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
+        let (_, path) = self.folder(folder)?;
+        if self.roots.contains(&path) {
+            let what = "a whole folder of the configuration is not emptied: name a folder below it";
+            return Err(Error::about(folder, ErrorKind::Denied, what));
+        }
+        blocking(folder, move || {
+            let found = files_below(&path, "", MOST_LISTED + 1)?;
+            let is_complete = found.len() <= MOST_LISTED;
+            let mut objects = 0;
+            for file in found.iter().take(MOST_LISTED) {
+                match std::fs::remove_file(path.join(&file.name)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                    _ => objects += 1,
+                }
+            }
+            if is_complete {
+                remove_empty_folders(&path);
+            }
+            Ok(Deletion { objects, is_complete })
+        })
+        .await
     }
 
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
@@ -144,6 +268,19 @@ impl ObjectStore for FolderStore {
     }
 }
 
+/// What came of reading a range.
+enum Read {
+    Bytes(Vec<u8>),
+    Changed,
+    /// The file has only this many bytes.
+    Beyond(u64),
+}
+
+/// Returns an entity tag: it changes when the file is written to or replaced, and not when it gets another name.
+pub(crate) fn e_tag(file: &Metadata) -> String {
+    format!("\"{:x}-{:x}-{:x}.{:x}\"", file.ino(), file.len(), file.mtime(), file.mtime_nsec())
+}
+
 /// Does something with all files of a publication.
 async fn of_all(
     publication: &Publication,
@@ -175,16 +312,47 @@ fn copy(source: &Path, destination: &Path) -> std::io::Result<()> {
 
 /// Copies the source to a new file, syncs it to disk, then renames it. A reader sees either the old file or the new one.
 fn replace(source: &Path, destination: &Path, staging: Option<&Path>) -> std::io::Result<()> {
-    let folder = destination.parent().unwrap_or(Path::new("/"));
+    // A missing source is nobody's folder.
+    let mut source = std::fs::File::open(source)?;
+    again_without_its_folder(|| {
+        std::io::Seek::rewind(&mut source)?;
+        let temporary =
+            written_beside(destination, staging, |file| std::io::copy(&mut source, file).map(drop))?;
+        temporary.persist(destination).map_err(|error| error.error)?;
+        sync_folder(folder_of(destination))
+    })
+}
+
+/// Repeats work that makes a file while others empty its folder: they remove the folder as soon as it is empty.
+fn again_without_its_folder<T>(mut work: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    for _ in 1..FOLDER_ATTEMPTS {
+        match work() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => return done,
+        }
+    }
+    work()
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("/"))
+}
+
+/// Writes a file that is to get the name `destination`, and flushes it to disk. Creates the folder.
+fn written_beside(
+    destination: &Path,
+    staging: Option<&Path>,
+    write: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = folder_of(destination);
     std::fs::create_dir_all(folder)?;
     let device = |folder: &Path| folder.metadata().map(|found| found.dev()).ok();
     let near = staging.filter(|staging| device(staging).is_some_and(|there| Some(there) == device(folder)));
     let mut temporary = tempfile::Builder::new().prefix(".abanico-").tempfile_in(near.unwrap_or(folder))?;
-    std::io::copy(&mut std::fs::File::open(source)?, temporary.as_file_mut())?;
+    write(temporary.as_file_mut())?;
     make_readable(temporary.path())?;
     temporary.as_file().sync_all()?;
-    temporary.persist(destination).map_err(|error| error.error)?;
-    sync_folder(folder)
+    Ok(temporary)
 }
 
 /// Copies a file in place of an existing one, and flushes the copy to disk.

@@ -2,12 +2,16 @@
 //!
 //! It never reaches a file outside the folder, because the components of a key must be plain names.
 
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
+use crate::listing::folder_key;
 use crate::{
-    Error, ErrorKind, FolderStore, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication,
+    Deletion, Error, ErrorKind, FolderStore, ListedObject, NewFile, ObjectAttributes, ObjectMeta, ObjectPage,
+    ObjectStore, ObjectUrl, Publication,
 };
 
 /// Serves one bucket from one folder. A key is a relative path.
@@ -66,6 +70,53 @@ impl ObjectStore for FolderBucket {
 
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
         Ok(ObjectMeta { url: url.clone(), ..self.files.fetch(&self.file(url)?, destination).await? })
+    }
+
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        let read = self.files.read_range(&self.file(url)?, range, e_tag).await;
+        read.map_err(|error| error.of(url))
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error> {
+        let (bucket, _) = folder_key(folder)?;
+        let after = after.map(|after| self.file(after)).transpose()?;
+        let page = self.files.list(&self.file(folder)?, after.as_ref(), most).await;
+        let page = page.map_err(|error| error.of(folder))?;
+        let named = |url: &ObjectUrl| match url {
+            ObjectUrl::File(path) => {
+                let key = path.strip_prefix(&self.root).unwrap_or(path);
+                ObjectUrl::s3(bucket, key.to_string_lossy())
+            }
+            ObjectUrl::S3 { .. } => url.clone(),
+        };
+        let listed = |object: ListedObject| {
+            let url = named(&object.meta.url);
+            ListedObject { meta: ObjectMeta { url, ..object.meta }, ..object }
+        };
+        Ok(ObjectPage {
+            next: page.next.as_ref().map(named),
+            objects: page.objects.into_iter().map(listed).collect(),
+        })
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
+        let created = self.files.create(&self.file(url)?, bytes).await.map_err(|error| error.of(url))?;
+        Ok(ObjectMeta { url: url.clone(), ..created })
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
+        folder_key(folder)?;
+        self.files.delete_below(&self.file(folder)?).await.map_err(|error| error.of(folder))
     }
 
     async fn publish(

@@ -1,4 +1,4 @@
-//! Copies whole objects between local files and `s3://` or `file:` URLs. Also fetches files from the web.
+//! Copies objects between local files and `s3://` or `file:` URLs, whole or in ranges. Also fetches files from the web.
 //!
 //! A reader never sees a half-written object. The crate knows nothing of video.
 
@@ -7,8 +7,11 @@ pub mod conformance;
 mod error;
 mod folder;
 mod folder_bucket;
+mod folder_list;
 mod folder_publication;
+mod holes;
 mod ledger;
+mod listing;
 mod object_url;
 mod publication;
 mod remote;
@@ -19,13 +22,21 @@ pub mod tls;
 mod web;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use async_trait::async_trait;
 
+pub use bytes::Bytes;
+
 pub use error::{Error, ErrorKind, WebErrorKind};
 pub use folder::FolderStore;
 pub use folder_bucket::FolderBucket;
+pub use holes::{FillOptions, Filled, fill};
+pub use listing::{
+    Deletion, ListedObject, MOST_LISTED, MOST_RANGE_BYTES, ObjectPage, check_range, delete_all_below,
+    folder_key,
+};
 pub use object_url::{ObjectUrl, ParseObjectUrlError};
 pub use publication::{NewFile, Publication};
 pub use remote::{RemoteOptions, RemoteS3};
@@ -57,7 +68,7 @@ pub struct ObjectAttributes {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Stores whole objects. Every method may be called from several tasks at once.
+/// Stores objects. Every method may be called from several tasks at once.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// Returns the metadata of the object at `url`.
@@ -74,6 +85,49 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// Returns [`ErrorKind::NotFound`], [`ErrorKind::Denied`], or a retryable error if the disk or the network fails.
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error>;
+
+    /// Returns the bytes `range` of the object at `url`: all of them, not fewer. They are not compared with a checksum of
+    /// the object, because only a whole object has one.
+    ///
+    /// `e_tag` is the entity tag that the object must have, as [`ObjectMeta::e_tag`] told it: so several ranges are of
+    /// one object, even if somebody replaces it in between. `None` reads whatever stands there.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::OutOfRange`] if the range is empty, longer than [`MOST_RANGE_BYTES`] or ends after the
+    /// object, [`ErrorKind::Changed`] if the object has another tag, [`ErrorKind::NotFound`], [`ErrorKind::Denied`], or
+    /// a retryable error.
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> Result<Bytes, Error>;
+
+    /// Lists objects whose URLs begin with `folder`, in the order of the bytes of their URLs: at most `most` of them,
+    /// and at most [`MOST_LISTED`]. `folder` ends with `/`, so that a list of `jobs/1/` never shows `jobs/10`. `after`
+    /// is [`ObjectPage::next`] of the page before. Where nothing begins so, the page is empty.
+    ///
+    /// Files that are staged for a publication, symbolic links and names that are not UTF-8 are not listed.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Unsupported`] if `folder` does not end with `/`, [`ErrorKind::NotFound`] if the bucket does
+    /// not exist, [`ErrorKind::Denied`], or a retryable error.
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error>;
+
+    /// Stores a few bytes durably at `url`, unless there is an object. Of several calls at once, one succeeds.
+    ///
+    /// After a lost answer, the same bytes may be there although the call failed with [`ErrorKind::Exists`]: read them
+    /// if that matters.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Exists`] if there is an object, and the rest as [`Self::publish`]. A remote S3 must know
+    /// `If-None-Match: *`; all but very old ones do.
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error>;
 
     /// Stores the bytes of the file `source` durably at `url` and replaces an existing object.
     ///
@@ -94,6 +148,17 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// Returns [`ErrorKind::Denied`] or a retryable error.
     async fn delete(&self, url: &ObjectUrl) -> Result<(), Error>;
+
+    /// Deletes up to [`MOST_LISTED`] of the objects whose URLs begin with `folder`, which ends with `/`. Repeat it until
+    /// [`Deletion::is_complete`], as [`delete_all_below`] does. Succeeds if there are none.
+    ///
+    /// Objects that others store there meanwhile may stay. On a remote S3, keys with empty parts stay, too: this
+    /// client cannot name them.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::Unsupported`] if `folder` does not end with `/`, [`ErrorKind::Denied`] or a retryable
+    /// error. Some objects may be deleted then.
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error>;
 
     /// Checks, as far as that is possible without leaving a trace, that an object can be stored at `url`.
     ///

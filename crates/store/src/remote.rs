@@ -3,24 +3,35 @@
 //! Transfers are streamed: at most a few parts of 8 MiB are in memory, never a whole object.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as KeyPath;
-use object_store::{Attribute, Attributes, ObjectStoreExt as _};
+use object_store::{
+    Attribute, Attributes, GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
+};
 use tokio::io::AsyncWriteExt;
 
+use crate::listing::{check_range, folder_key};
 use crate::remote_credentials;
 use crate::remote_publication::{AllPending, RemotePublication, check, upload};
-use crate::{Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
+use crate::{
+    Deletion, Error, ErrorKind, ListedObject, MOST_LISTED, NewFile, ObjectAttributes, ObjectMeta, ObjectPage,
+    ObjectStore, ObjectUrl, Publication,
+};
 
 /// Size of an uploaded part. S3 takes 10,000 parts, so an object can have up to 78 GiB.
 pub(crate) const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of parts in flight per upload.
 pub(crate) const PARTS_IN_FLIGHT: usize = 4;
+
+/// Maximum number of objects that are deleted at once.
+const DELETIONS_IN_FLIGHT: usize = 16;
 
 /// How to reach the S3 service. Absent values come from the AWS environment variables (`AWS_ENDPOINT_URL`,
 /// `AWS_REGION`, keys).
@@ -144,6 +155,103 @@ impl ObjectStore for RemoteS3 {
         Ok(meta)
     }
 
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        check_range(url, &range)?;
+        let (client, path) = self.place(url)?;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            if_match: e_tag.map(str::to_owned),
+            ..GetOptions::default()
+        };
+        let found = match client.get_opts(&path, options).await {
+            Ok(found) => found,
+            // The client tells neither 416 nor a range that the service has cut apart from other failures.
+            Err(error @ object_store::Error::Generic { .. }) => {
+                let size_bytes = self.stat(url).await?.size_bytes;
+                let is_beyond = range.end > size_bytes;
+                return Err(if is_beyond {
+                    Error::beyond_the_object(url, &range, size_bytes).because(error)
+                } else {
+                    from_remote(url, error)
+                });
+            }
+            Err(error @ object_store::Error::Precondition { .. }) => {
+                return Err(Error::object_changed(url).because(error));
+            }
+            Err(error) => return Err(from_remote(url, error)),
+        };
+        if found.range != range {
+            return Err(Error::beyond_the_object(url, &range, found.meta.size));
+        }
+        let bytes = found.bytes().await.map_err(|error| from_remote(url, error))?;
+        let is_whole = bytes.len() as u64 == range.end - range.start;
+        let cut = || Error::unavailable(url, "the service sent another number of bytes than it promised");
+        is_whole.then_some(bytes).ok_or_else(cut)
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error> {
+        let (bucket, prefix) = folder_key(folder)?;
+        let (client, path) = self.place(folder)?;
+        let mut listed = match after {
+            Some(after) => client.list_with_offset(Some(&path), &self.place(after)?.1),
+            None => client.list(Some(&path)),
+        };
+        let most = most.clamp(1, MOST_LISTED);
+        let mut page = ObjectPage::default();
+        while let Some(object) = listed.next().await {
+            let object = object.map_err(|error| from_remote(folder, error))?;
+            let url = ObjectUrl::s3(bucket, object.location.as_ref());
+            // The object that some tools make for a folder itself comes without its last `/`.
+            if !object.location.as_ref().starts_with(prefix) || after == Some(&url) {
+                continue;
+            }
+            if page.objects.len() == most {
+                page.next = page.objects.last().map(|last| last.meta.url.clone());
+                break;
+            }
+            page.objects.push(ListedObject {
+                meta: ObjectMeta { url, size_bytes: object.size, e_tag: object.e_tag },
+                modified: object.last_modified.into(),
+            });
+        }
+        Ok(page)
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
+        let (client, path) = self.place(url)?;
+        let size_bytes = bytes.len() as u64;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match client.put_opts(&path, bytes.into(), options).await {
+            Ok(put) => Ok(ObjectMeta { url: url.clone(), size_bytes, e_tag: put.e_tag }),
+            Err(error @ object_store::Error::AlreadyExists { .. }) => {
+                Err(Error::object_exists(url).because(error))
+            }
+            Err(error) => Err(from_remote(url, error)),
+        }
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
+        let page = self.list(folder, None, MOST_LISTED).await?;
+        let objects = page.objects.len();
+        let urls = page.objects.into_iter().map(|object| object.meta.url);
+        let delete = |url: ObjectUrl| async move { self.delete(&url).await };
+        let mut deletions = futures::stream::iter(urls.map(delete)).buffer_unordered(DELETIONS_IN_FLIGHT);
+        while let Some(deleted) = deletions.next().await {
+            deleted?;
+        }
+        Ok(Deletion { objects, is_complete: page.next.is_none() })
+    }
+
     async fn publish(
         &self,
         source: &Path,
@@ -202,6 +310,11 @@ pub(crate) fn from_remote(url: &ObjectUrl, error: object_store::Error) -> Error 
     use object_store::Error as Remote;
     match error {
         Remote::NotFound { .. } => Error::object_not_found(url).because(error),
+        Remote::InvalidPath { .. } => {
+            let what = "an object here has a key with empty, `.` or `..` parts, which cannot be reached on a remote \
+                        S3: rename it";
+            Error::about(url, ErrorKind::Unsupported, what).because(error)
+        }
         Remote::PermissionDenied { .. } | Remote::Unauthenticated { .. } => {
             Error::about(url, ErrorKind::Denied, "the credentials do not allow this").because(error)
         }

@@ -3,12 +3,16 @@
 //! A named bucket never falls back to another store.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
-use crate::{Error, NewFile, ObjectAttributes, ObjectMeta, ObjectStore, ObjectUrl, Publication};
+use crate::{
+    Deletion, Error, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore, ObjectUrl, Publication,
+};
 
 /// Names of the parts of a publication.
 const OTHER_BUCKETS: &str = "other-buckets";
@@ -88,6 +92,32 @@ impl ObjectStore for Router {
 
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
         self.serving(url)?.fetch(url, destination).await
+    }
+
+    async fn read_range(
+        &self,
+        url: &ObjectUrl,
+        range: Range<u64>,
+        e_tag: Option<&str>,
+    ) -> Result<Bytes, Error> {
+        self.serving(url)?.read_range(url, range, e_tag).await
+    }
+
+    async fn list(
+        &self,
+        folder: &ObjectUrl,
+        after: Option<&ObjectUrl>,
+        most: usize,
+    ) -> Result<ObjectPage, Error> {
+        self.serving(folder)?.list(folder, after, most).await
+    }
+
+    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
+        self.serving(url)?.create(url, bytes).await
+    }
+
+    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
+        self.serving(folder)?.delete_below(folder).await
     }
 
     async fn publish(
