@@ -14,6 +14,7 @@ mod fragments;
 mod media_playlist;
 mod media_presentation;
 mod movie;
+mod movie_index;
 mod mp4_track;
 mod multivariant_playlist;
 mod program_date_time;
@@ -30,6 +31,7 @@ pub use media_playlist::{DurationFormat, MediaPlaylist, MediaSegment, ProgramDat
 pub use media_presentation::{
     AdaptationSet, Addressing, MediaPresentation, MpdProfile, PresentedSound, Representation, SegmentTiming,
 };
+pub use movie_index::{BOX_HEADER_BYTES, MovieIndex, TimeRun, TopLevelBox, TopLevelUse, Tracks};
 pub use mp4_track::{Mp4Track, Sample};
 pub use multivariant_playlist::{
     IFrameVariant, MultivariantPlaylist, Rendition, RenditionKind, Variant, VariantVideo,

@@ -86,11 +86,11 @@ impl Mp4Track {
     }
 }
 
-fn missing(name: &'static str) -> Error {
+pub(crate) fn missing(name: &'static str) -> Error {
     Error::TrackBox { name }
 }
 
-fn timescale(media_header: &[u8]) -> Option<u32> {
+pub(crate) fn timescale(media_header: &[u8]) -> Option<u32> {
     let mut numbers = Numbers(media_header);
     let version = numbers.version()?;
     numbers.sized(version)?;
@@ -120,7 +120,7 @@ fn presentation_start(track: &[u8]) -> Result<i64, Error> {
 }
 
 /// Reads the sample table into one entry per sample.
-fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
+pub(crate) fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
     let sizes = sizes(find(table, &[b"stsz"]).ok_or(missing("stsz"))?).ok_or(missing("stsz"))?;
     let offsets = offsets(table, &sizes)?;
     let durations = runs(find(table, &[b"stts"]).ok_or(missing("stts"))?, sizes.len());
@@ -195,7 +195,8 @@ fn offsets(table: &[u8], sizes: &[u32]) -> Result<Vec<u64>, Error> {
     }
 }
 
-fn chunk_offsets(table: &[u8]) -> Option<Vec<u64>> {
+/// Returns the position of each chunk in the file.
+pub(crate) fn chunk_offsets(table: &[u8]) -> Option<Vec<u64>> {
     let (list, version) =
         find(table, &[b"stco"]).map(|list| (list, 0)).or(find(table, &[b"co64"]).map(|list| (list, 1)))?;
     let mut numbers = Numbers(list.get(8..)?);
