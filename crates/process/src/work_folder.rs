@@ -8,6 +8,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
@@ -80,8 +81,18 @@ impl WorkPlace<'_> {
 
     /// Removes the folders whose owners are gone and returns how many it removed.
     pub fn remove_abandoned(&self) -> usize {
+        self.remove_abandoned_for(Duration::ZERO)
+    }
+
+    /// Like [`Self::remove_abandoned`], but leaves folders that were made, or got or lost an entry, within `age`.
+    pub fn remove_abandoned_for(&self, age: Duration) -> usize {
         let entries = std::fs::read_dir(self.folder).into_iter().flatten().flatten();
-        entries.filter(|entry| self.has(entry) && is_removed(&entry.path())).count()
+        let is_old = |entry: &std::fs::DirEntry| {
+            let changed = entry.metadata().and_then(|found| found.modified());
+            // The time of a folder may lie in the future; then its age is not known.
+            age.is_zero() || changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|since| since >= age))
+        };
+        entries.filter(|entry| self.has(entry) && is_old(entry) && is_removed(&entry.path())).count()
     }
 
     /// Whether an entry is a folder with such a name, of this user.
@@ -172,6 +183,7 @@ mod tests {
         std::fs::write(folder.path().join(".work-2.partial"), "a file").unwrap();
         std::os::unix::fs::symlink(folder.path(), folder.path().join(".work-3.partial")).unwrap();
         assert_eq!(place.abandoned(), (vec![abandoned.clone()], true));
+        assert_eq!(place.remove_abandoned_for(Duration::from_secs(3600)), 0);
         assert_eq!(place.remove_abandoned(), 1);
         assert_eq!(place.remove_abandoned(), 0);
         assert!(!abandoned.exists() && living.path().join("file").exists());
