@@ -95,6 +95,8 @@ def test_what_the_console_writes_is_taken(server: Server, film: str) -> None:
     done = run(server, job)
     kept = done["Settings"]["OutputGroups"][0]["OutputGroupSettings"]["FileGroupSettings"]
     assert kept["DestinationSettings"]["S3Settings"]["AccessControl"] == {"CannedAcl": "PUBLIC_READ"}
+    (warning,) = done["Messages"]["Warning"]
+    assert warning.endswith("cannedAcl PUBLIC_READ has no effect, because outputs get no ACL: open them with a bucket policy")
     assert done["AccelerationSettings"] == {"Mode": "DISABLED"} and done["AccelerationStatus"] == "NOT_APPLICABLE"
     assert done["StatusUpdateInterval"] == "SECONDS_60" and done["BillingTagsSource"] == "JOB"
     assert done["HopDestinations"] == []

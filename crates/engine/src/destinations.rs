@@ -71,6 +71,26 @@ fn texts(settings: &Value) -> Vec<(String, &str)> {
     texts
 }
 
+/// Tells of each canned ACL that would let others read the outputs: no output gets one. Those for the bucket's owner
+/// change nothing, because the owner has full control already.
+pub(crate) fn acl_notes(settings: &Value) -> Vec<String> {
+    let groups = settings.get("outputGroups").and_then(Value::as_array);
+    let mut notes = Vec::new();
+    for (index, group) in groups.into_iter().flatten().enumerate() {
+        let kinds = group.get("outputGroupSettings").and_then(Value::as_object);
+        for (kind, settings) in kinds.into_iter().flatten() {
+            let acl = settings.pointer("/destinationSettings/s3Settings/accessControl/cannedAcl");
+            if let Some(acl @ ("PUBLIC_READ" | "AUTHENTICATED_READ")) = acl.and_then(Value::as_str) {
+                notes.push(format!(
+                    "/outputGroups/{index}/outputGroupSettings/{kind}/destinationSettings/s3Settings/accessControl/\
+                     cannedAcl {acl} has no effect, because outputs get no ACL: open them with a bucket policy"
+                ));
+            }
+        }
+    }
+    notes
+}
+
 /// Returns an object below a destination, in which variables are not expanded.
 fn below(text: &str) -> Option<ObjectUrl> {
     let name = if text.ends_with('/') { "output" } else { "" };

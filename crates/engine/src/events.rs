@@ -31,8 +31,9 @@ pub(crate) fn entered(record: &JobRecord, before: Stage, now_ms: i64) -> Vec<Val
             Some(Status::Complete {
                 warnings,
                 output_group_details: groups(record),
-                // Neither is measured.
+                // Blank frames are never inserted.
                 padding_inserted: 0,
+                // Not measured: AWS does not document which frames count as black.
                 black_video_detected: 0,
             })
         }

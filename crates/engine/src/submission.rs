@@ -9,7 +9,7 @@ use abanico_model::arn::{Arn, ResourceKind, resource_name};
 use abanico_model::presets::apply_presets;
 use abanico_model::problem::{Problem, Problems};
 use abanico_model::templates::{merge_template, template, template_metadata};
-use abanico_model::validate::limits::MOST_SETTINGS_BYTES;
+use abanico_model::validate::limits::{MOST_METADATA, MOST_SETTINGS_BYTES};
 use abanico_model::{coverage, keys, parse, validate};
 use abanico_plan::settings_errors;
 use abanico_store::WebInputs;
@@ -66,7 +66,7 @@ pub fn from_request(request: Value) -> Result<Submission, Refusal> {
 /// # Errors
 /// As for [`from_request`].
 pub fn from_request_with(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
-    checked(request, catalogue, supported)
+    checked(request, catalogue, supported).map(with_notes)
 }
 
 /// Like [`from_request_with`]; web URLs that `web` may not read are problems, too.
@@ -80,15 +80,27 @@ pub(crate) fn from_request_to_read(
         add(&mut problems, forbidden_urls(settings, web));
         problems
     })
+    .map(with_notes)
+}
+
+/// Adds what a user should know of a job that is done here.
+fn with_notes(mut submission: Submission) -> Submission {
+    submission.messages.extend(destinations::acl_notes(&submission.settings));
+    submission
 }
 
 /// Like [`from_request_with`], for a job that another service does: settings that abanico's own encoders do not
-/// support are no problem.
+/// support are no problem, and the user metadata must leave room for the label of forwarded jobs.
 ///
 /// # Errors
 /// As for [`from_request`].
 pub fn from_request_for_others(request: Value, catalogue: &Catalogue) -> Result<Submission, Refusal> {
-    checked(request, catalogue, |_, _| Vec::new())
+    checked(request, catalogue, |_, labels| {
+        let most = MOST_METADATA - 1;
+        let what = format!("Should have at most {most} items, because forwarded jobs get one more");
+        let is_full = labels.len() > most;
+        is_full.then(|| Problem::new("/userMetadata", what)).into_iter().collect()
+    })
 }
 
 /// Returns what abanico's own encoders do not support, and what cannot be planned whatever the inputs are. `labels`
@@ -355,6 +367,57 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.pointer == at), "{problems:?}");
         }
         assert!(from_request_for_others(request, &Catalogue::default()).is_ok(), "the other service judges");
+    }
+
+    #[test]
+    fn public_acl_without_effect_is_told() {
+        let mut request = by_template("three-mp4");
+        let with_acl = |request: &mut Value, acl: &str| {
+            let group =
+                &mut request["Settings"]["OutputGroups"][0]["OutputGroupSettings"]["FileGroupSettings"];
+            group["DestinationSettings"] = json!({"S3Settings": {"AccessControl": {"CannedAcl": acl}}});
+        };
+        for (acl, notes) in [("PUBLIC_READ", 1), ("AUTHENTICATED_READ", 1), ("BUCKET_OWNER_FULL_CONTROL", 0)]
+        {
+            with_acl(&mut request, acl);
+            let told = from_request(request.clone()).unwrap().messages;
+            assert_eq!(told.len(), notes, "{told:?}");
+            let is_told = |note: &String| note.contains(acl) && note.ends_with("with a bucket policy");
+            assert!(told.iter().all(is_told), "{told:?}");
+            let forwarded = from_request_for_others(request.clone(), &Catalogue::default()).unwrap();
+            assert_eq!(forwarded.messages, Vec::<String>::new(), "the other service sets it");
+        }
+    }
+
+    #[test]
+    fn templates_of_aws_can_be_used_with_lc() {
+        let name = "System-Ott_Cmaf_Cmfc_Avc_Aac_Sdr_Cbr";
+        let mut request = by_template(name);
+        let lc = json!({"AudioDescriptions": [{"CodecSettings": {"AacSettings": {"CodecProfile": "LC"}}}]});
+        let outputs: Vec<Value> =
+            (0..12).map(|index| if index < 10 { json!({}) } else { lc.clone() }).collect();
+        request["Settings"]["OutputGroups"] = json!([{
+            "OutputGroupSettings": {"CmafGroupSettings": {"Destination": "s3://renditions/a/"}}}]);
+        let Err(Refusal::Invalid(problems)) = from_request(request.clone()) else { panic!("accepted") };
+        assert!(problems.to_string().contains("ffmpeg's encoder makes no HE-AAC; set LC"), "{problems}");
+        request["Settings"]["OutputGroups"][0]["Outputs"] = json!(outputs);
+        let submission = from_request(request).unwrap();
+        let rate = "/outputGroups/0/outputs/11/audioDescriptions/0/codecSettings/aacSettings/bitrate";
+        assert_eq!(submission.settings.pointer(rate), Some(&json!(64_000)), "the rest is the preset's");
+    }
+
+    #[test]
+    fn forwarded_jobs_leave_room_for_a_label() {
+        let mut request = by_template("three-mp4");
+        let labels =
+            |count: usize| Value::Object((0..count).map(|n| (format!("k{n}"), json!("v"))).collect());
+        request["UserMetadata"] = labels(9);
+        assert!(from_request_for_others(request.clone(), &Catalogue::default()).is_ok());
+        request["UserMetadata"] = labels(10);
+        let refused = from_request_for_others(request.clone(), &Catalogue::default()).unwrap_err();
+        let what = "/userMetadata: Should have at most 9 items, because forwarded jobs get one more";
+        assert_eq!(refused.to_string(), what);
+        assert!(from_request(request).is_ok(), "jobs that are done here get none");
     }
 
     #[test]

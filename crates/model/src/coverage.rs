@@ -22,6 +22,8 @@ pub enum State {
     Harmless(&'static str),
     /// These values are honoured; all others are refused.
     Only(&'static [&'static str]),
+    /// These values are honoured; all others are refused, for this reason.
+    OnlyBecause(&'static [&'static str], &'static str),
     /// This number changes nothing, for this reason; all others are refused.
     OnlyNumber(i64, &'static str),
     /// A job that sets the member is refused. The remark gives the reason or says what to use instead.
@@ -81,12 +83,17 @@ fn walk(value: &Value, shape: &str, path: &str, at: &str, found: &mut Vec<Proble
 
 fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str), found: &mut Vec<Problem>) {
     let (path, at) = (join(path, key), step(at, key));
-    match state(&path) {
+    let state = state(&path);
+    match state {
         State::Honoured | State::Harmless(_) => {}
-        State::Only(allowed) => {
+        State::Only(allowed) | State::OnlyBecause(allowed, _) => {
             if let Some(text) = value.as_str().filter(|text| !allowed.contains(text)) {
                 let list = allowed.join(", ");
-                found.push(Problem::new(at, format!("{key} {text} is not supported, only [{list}]")));
+                let why = match state {
+                    State::OnlyBecause(_, why) => format!(": {why}"),
+                    _ => String::new(),
+                };
+                found.push(Problem::new(at, format!("{key} {text} is not supported, only [{list}]{why}")));
             }
         }
         State::OnlyNumber(allowed, _) => {
@@ -159,7 +166,11 @@ mod tests {
     #[test]
     fn remarks_explain_harmless_and_refused_members() {
         for (path, state) in TABLE.iter() {
-            if let State::Harmless(why) | State::Advised(why) | State::OnlyNumber(_, why) = state {
+            if let State::Harmless(why)
+            | State::Advised(why)
+            | State::OnlyNumber(_, why)
+            | State::OnlyBecause(_, why) = state
+            {
                 assert!(why.len() > 10 && !why.ends_with('.'), "{path}: {why}");
             }
         }

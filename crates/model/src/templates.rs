@@ -165,11 +165,31 @@ mod tests {
                 _ => 2,
             };
             assert_eq!(refused.len(), expected, "{name}: {refused:?}");
-            assert!(
-                refused.iter().all(|one| one.pointer.ends_with("aacSettings/codecProfile")),
-                "{refused:?}"
-            );
+            for one in &refused {
+                assert!(one.pointer.ends_with("aacSettings/codecProfile"), "{one:?}");
+                assert!(
+                    one.message.ends_with("set LC, also beside a preset or job template that says otherwise")
+                );
+            }
             assert!(template_category(name).is_some() && template_description(name).is_some());
+        }
+    }
+
+    #[test]
+    fn templates_of_aws_are_usable_with_lc() {
+        let lc = |preset: &str| {
+            let is_audio = preset.contains("Aac_He") || preset.starts_with("System-Ott_Hls_Ts");
+            let audio = json!([{"codecSettings": {"aacSettings": {"codecProfile": "LC"}}}]);
+            if is_audio { json!({"audioDescriptions": audio}) } else { json!({}) }
+        };
+        for name in template_names().into_iter().filter(|name| name.starts_with("System-Ott")) {
+            let template = template(name).unwrap();
+            let outputs = template["outputGroups"][0]["outputs"].as_array().unwrap();
+            let outputs: Vec<_> =
+                outputs.iter().map(|output| lc(output["preset"].as_str().unwrap())).collect();
+            let asked = json!({"inputs": request()["inputs"], "outputGroups": [{"outputs": outputs}]});
+            let settings = apply_presets(&merge_template(template, asked), &|_| None).unwrap();
+            assert_eq!(coverage::problems(&settings), [], "{name}");
         }
     }
 

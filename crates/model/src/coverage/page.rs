@@ -34,7 +34,7 @@ pub fn counts() -> Counts {
     for path in leaves() {
         match state(&path) {
             State::Honoured => counts.honoured += 1,
-            State::Only(_) | State::OnlyNumber(..) => counts.partly += 1,
+            State::Only(_) | State::OnlyBecause(..) | State::OnlyNumber(..) => counts.partly += 1,
             State::Harmless(_) => counts.harmless += 1,
             State::Advised(_) | State::Refused => counts.refused += 1,
         }
@@ -89,6 +89,9 @@ fn row(member: &str, state: State) -> String {
     match state {
         State::Honoured => format!("| `{member}` | honoured | |\n"),
         State::Only(values) => format!("| `{member}` | some values | {} |\n", values.join(", ")),
+        State::OnlyBecause(values, why) => {
+            format!("| `{member}` | some values | {}: {why} |\n", values.join(", "))
+        }
         State::OnlyNumber(number, why) => format!("| `{member}` | some values | {number}: {why} |\n"),
         State::Harmless(why) => format!("| `{member}` | harmless | {why} |\n"),
         State::Advised(why) => format!("| `{member}` | refused | {why} |\n"),

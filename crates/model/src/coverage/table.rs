@@ -122,7 +122,7 @@ const INPUT: &[(&str, State)] = &[
 ];
 
 const ACL_IS_KEPT: &str =
-    "kept and shown with the job; who may read the objects is decided by the bucket, not by each object";
+    "kept and shown with the job; outputs get no ACL, so open them with a bucket policy";
 const ONE_CLASS: &str = "objects are stored on one disk, or in the storage class of the destination bucket";
 const NO_ENCRYPTION: &str =
     "objects are written unencrypted: encrypt the disk, or use the bucket's default encryption";

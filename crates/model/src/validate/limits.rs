@@ -1,5 +1,5 @@
-//! How much a request may hold. AWS documents the number of inputs and the rules for tags; the other limits are
-//! abanico's own, far above what jobs need, so that no request takes much time or memory.
+//! How much a request may hold. AWS documents the number of inputs and the rules for tags and user metadata; the other
+//! limits are abanico's own, far above what jobs need, so that no request takes much time or memory.
 
 use serde_json::{Map, Value};
 
@@ -28,9 +28,12 @@ const MOST_NAME_CHARACTERS: usize = 256;
 const MOST_TAGS: usize = 50;
 const MOST_TAG_KEY_CHARACTERS: usize = 128;
 const MOST_TAG_VALUE_CHARACTERS: usize = 256;
-/// Entries of the user's metadata, and characters of their values.
-const MOST_METADATA: usize = 100;
-const MOST_METADATA_CHARACTERS: usize = 2048;
+/// Entries of the user's metadata, and characters of their keys and values (AWS, "Using metadata tags with AWS Elemental
+/// MediaConvert jobs"). AWS also names the letters that they may have; public projects put keys of S3 into them, which
+/// may have any, so that is not checked.
+pub const MOST_METADATA: usize = 10;
+const MOST_METADATA_KEY_CHARACTERS: usize = 128;
+const MOST_METADATA_VALUE_CHARACTERS: usize = 256;
 
 /// Counts the values of a JSON text before it is parsed, because parsed values take far more memory than their text.
 /// A text that is not JSON has some count, too.
@@ -179,9 +182,14 @@ fn metadata(object: &Map<String, Value>, problems: &mut Vec<Problem>) {
         problems.push(Problem::new("/userMetadata", format!("Should have at most {MOST_METADATA} items")));
         return;
     }
-    for (key, value) in metadata.iter().filter(|(key, _)| key.chars().count() <= MOST_NAME_CHARACTERS) {
-        let text = value.as_str().unwrap_or_default();
-        too_long(text, MOST_METADATA_CHARACTERS, &step("/userMetadata", key), problems);
+    for (key, value) in metadata {
+        if key.is_empty() || key.chars().count() > MOST_METADATA_KEY_CHARACTERS {
+            let what = format!("Should have keys of 1 to {MOST_METADATA_KEY_CHARACTERS} characters");
+            problems.push(Problem::new("/userMetadata", what));
+        } else {
+            let text = value.as_str().unwrap_or_default();
+            too_long(text, MOST_METADATA_VALUE_CHARACTERS, &step("/userMetadata", key), problems);
+        }
     }
 }
 

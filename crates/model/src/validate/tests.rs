@@ -248,7 +248,12 @@ fn texts_are_limited() {
 #[test]
 fn tags_and_metadata_have_their_limits() {
     let many = |count: usize| Value::Object((0..count).map(|n| (format!("k{n}"), json!("v"))).collect());
-    assert_eq!(problems_with(&[("/tags", many(50)), ("/userMetadata", many(100))]), Vec::<String>::new());
+    assert_eq!(problems_with(&[("/tags", many(50)), ("/userMetadata", many(10))]), Vec::<String>::new());
+    let longest = json!({"é".repeat(128): "é".repeat(256)});
+    assert_eq!(
+        problems_with(&[("/tags", longest.clone()), ("/userMetadata", longest)]),
+        Vec::<String>::new()
+    );
     for (member, value, what) in [
         ("tags", many(51), "/tags: Should have at most 50 items"),
         ("tags", json!({"": "v"}), "/tags: Should have keys of 1 to 128 characters"),
@@ -256,11 +261,17 @@ fn tags_and_metadata_have_their_limits() {
         ("tags", json!({"AWS:k": "v"}), "/tags: Should not have keys that begin with aws:"),
         ("tags", json!({"k": "v".repeat(257)}), "/tags/k: Should have at most 256 characters"),
         ("tags", json!({"k": "a\u{1b}b"}), "/tags/k: Should not have control characters"),
-        ("userMetadata", many(101), "/userMetadata: Should have at most 100 items"),
+        ("userMetadata", many(11), "/userMetadata: Should have at most 10 items"),
+        ("userMetadata", json!({"": "v"}), "/userMetadata: Should have keys of 1 to 128 characters"),
         (
             "userMetadata",
-            json!({"k": "v".repeat(2049)}),
-            "/userMetadata/k: Should have at most 2048 characters",
+            json!({"k".repeat(129): "v"}),
+            "/userMetadata: Should have keys of 1 to 128 characters",
+        ),
+        (
+            "userMetadata",
+            json!({"k": "é".repeat(257)}),
+            "/userMetadata/k: Should have at most 256 characters",
         ),
         (
             "userMetadata",

@@ -1,6 +1,6 @@
 //! The table's rows for audio: members of audio selectors, audio descriptions and each codec's settings.
 
-use super::super::State::{self, Advised, Harmless, Honoured, Only};
+use super::super::State::{self, Advised, Harmless, Honoured, Only, OnlyBecause};
 
 /// Members of `AudioSelector`.
 pub(super) const SELECTOR_MEMBERS: &[(&str, State)] = &[
@@ -56,7 +56,13 @@ pub(super) const AUDIO_MEMBERS: &[(&str, State)] = &[
     ),
     ("codecSettings/aacSettings/rateControlMode", Honoured),
     ("codecSettings/aacSettings/vbrQuality", Honoured),
-    ("codecSettings/aacSettings/codecProfile", Only(&["LC"])),
+    (
+        "codecSettings/aacSettings/codecProfile",
+        OnlyBecause(
+            &["LC"],
+            "ffmpeg's encoder makes no HE-AAC; set LC, also beside a preset or job template that says otherwise",
+        ),
+    ),
     ("codecSettings/aacSettings/rawFormat", Only(&["NONE"])),
     ("codecSettings/aacSettings/specification", Harmless("both specifications give the same audio")),
     (
