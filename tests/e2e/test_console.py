@@ -207,6 +207,11 @@ def test_console_can_be_read(console: Server, browser: Browser, width: int, sche
     assert faint(page, width, scheme) == []
     page = log_in(browser, console)
     page.wait("['COMPLETE', 'ERROR', 'SUBMITTED'].every((status) => document.getElementById('jobs').innerText.includes(status))")
+    # What only shows now and then: errors, warnings, empty lists, the button for older jobs.
+    page.run("for (const part of document.querySelectorAll('#signed-in [hidden]')) part.hidden = false")
+    page.run("for (const id of ['warning', 'error']) document.getElementById(id).textContent = 'Something to read'")
+    shown = page.run("[...document.querySelectorAll('#warning, #no-jobs, #more, #no-dead, #error')].filter((one) => one.checkVisibility()).length")
+    assert shown == 5, shown
     assert faint(page, width, scheme) == []
 
 
