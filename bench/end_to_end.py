@@ -25,7 +25,7 @@ WORKSPACE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
 
 from clips import Clip, Clips  # noqa: E402
-from harness import Server, binary  # noqa: E402
+from harness import binary, measured_server  # noqa: E402
 from timing import timed  # noqa: E402
 from transcoding import THREE_PRESETS, preset_options  # noqa: E402
 
@@ -103,7 +103,7 @@ def _served(video: Path, folder: Path) -> Spent:
     """Measures from the first byte of the upload to the job's end. The CPU time is that of the server and everything it
     starts, from its start to its stop; the client's own CPU time is not counted."""
     with tempfile.TemporaryDirectory(dir=folder) as data:
-        server = Server(Path(data)).start()
+        server = measured_server(Path(data)).start()
         try:
             start = time.monotonic()
             server.s3.upload_file(str(video), "uploads", "bench")

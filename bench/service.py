@@ -28,7 +28,7 @@ from botocore.config import Config
 WORKSPACE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(WORKSPACE / "tests" / "e2e"))
 
-from harness import Server, binary  # noqa: E402
+from harness import binary, measured_server  # noqa: E402
 from outputs import AAC, ROLE, h264, output, settings  # noqa: E402
 
 REPORT = Path(__file__).with_name("report")
@@ -73,7 +73,7 @@ def start_and_memory(folder: Path) -> list[str]:
     """Measures the time from the start to the first answer, the memory at that point, and the program's size."""
     took = []
     for number in range(5):
-        server = Server(folder / str(number))
+        server = measured_server(folder / str(number))
         begin = time.monotonic()
         server.start()
         server.s3.list_buckets()
@@ -113,7 +113,7 @@ def film(file: Path, seconds: int, number: int) -> Path:
 
 def under_load(folder: Path) -> list[str]:
     """Measures the server's own memory, without ffmpeg's, during an upload of five gigabytes and three jobs."""
-    server = Server(folder).start()
+    server = measured_server(folder).start()
     try:
         server.s3.create_bucket(Bucket="large")
         for number in range(LOAD_JOBS):
@@ -138,7 +138,7 @@ def under_load(folder: Path) -> list[str]:
 
 def first_frame(folder: Path) -> list[str]:
     """Measures from the answer to an upload until ffmpeg decodes the video, and until it has written its first bytes."""
-    server = Server(folder).start()
+    server = measured_server(folder).start()
     decoding, written = [], []
     try:
         for number in range(5):
@@ -205,7 +205,7 @@ def per_second(work: Callable[[int], object], count: int) -> tuple[float, float]
 def api(folder: Path, counts: list[int]) -> list[str]:
     """Measures CreateJob, GetJob and ListJobs with more and more stored jobs, which wait in a paused queue."""
     lines = ["| stored jobs | CreateJob / s | ms | GetJob / s | ms | ListJobs (20) / s | ms | resident MiB |", "| ---: |" + " ---: |" * 7]
-    server = Server(folder).start()
+    server = measured_server(folder).start()
     try:
         client = server.client("mediaconvert", config=Config(max_pool_connections=CLIENTS, retries={"max_attempts": 1}))
         client.create_queue(Name="waiting", Status="PAUSED")
@@ -233,7 +233,7 @@ def at_once(folder: Path, counts: list[int]) -> list[str]:
     """
     lines = ["| jobs at once | all done, s | jobs / s | a job, s (median) | peak MiB |", "| ---: |" + " ---: |" * 4]
     for count in counts:
-        server = Server(folder / str(count)).start()
+        server = measured_server(folder / str(count)).start()
         try:
             server.s3.create_bucket(Bucket="films")
             small = folder / "film.mp4"
@@ -271,7 +271,7 @@ def storage(folder: Path) -> list[str]:
     """Measures PUT and GET of large and small objects on both servers, in alternation."""
     body = os.urandom(LARGE_BYTES)
     small = body[:SMALL_BYTES]
-    ours = Server(folder / "ours").start()
+    ours = measured_server(folder / "ours").start()
     theirs = SeaweedFs(folder / "theirs")
     lines = ["| S3 | PUT MB/s | GET MB/s | small PUT / s | small GET / s | peak MiB |", "| --- |" + " ---: |" * 5]
     measured: dict[str, list[list[float]]] = {}

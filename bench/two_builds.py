@@ -24,7 +24,7 @@ from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "e2e"))
 
-from harness import Server  # noqa: E402
+from harness import measured_server  # noqa: E402
 from outputs import AAC, ROLE, h264, output, settings  # noqa: E402
 
 REPORT = Path(__file__).with_name("report")
@@ -38,7 +38,7 @@ class Build:
 
     def __init__(self, program: Path, folder: Path) -> None:
         os.environ["ABANICO_BIN"] = str(program)
-        self.server = Server(folder).start()
+        self.server = measured_server(folder).start()
         options = Config(max_pool_connections=CLIENTS, retries={"max_attempts": 1})
         self.s3, self.api = self.server.client("s3", config=options), self.server.client("mediaconvert", config=options)
         self.s3.create_bucket(Bucket="bench")

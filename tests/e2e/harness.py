@@ -43,6 +43,11 @@ RADIO_PRESET = {
     "AudioDescriptions": [{"CodecSettings": {"Codec": "MP3", "Mp3Settings": {"Bitrate": 128_000, "RateControlMode": "CBR"}}}],
 }
 
+def measured_server(folder: Path) -> Server:
+    """A server to be measured: it logs what a server logs by itself, because writing a log of every detail takes time."""
+    return Server(folder, environment={"RUST_LOG": ""})
+
+
 def secrets_in(log: str, secret: str) -> list[str]:
     """The lines of a log that have a secret. A server that could not start has none yet, so its secret is empty."""
     words = [secret, quote(secret, safe="")] if secret else []

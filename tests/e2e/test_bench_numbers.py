@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from fractions import Fraction
@@ -9,14 +10,30 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from botocore.exceptions import ClientError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 import scaling  # noqa: E402
 from chunks_by_hand import LONGEST_S, SHORTEST_S, chunk_starts  # noqa: E402
 from encode_speed import PRICES, speed_table, with_speed  # noqa: E402
+from harness import measured_server  # noqa: E402
 from plot import Series, plot, ticks  # noqa: E402
 from rate_curves import bd_rate_percent, monotone_cubic  # noqa: E402
+
+def test_servers_are_measured_with_their_own_log_levels(tmp_path: Path) -> None:
+    server = measured_server(tmp_path)
+    try:
+        server.start()
+        # A request for a service that is not there is told at level debug.
+        with pytest.raises(ClientError):
+            server.client("sqs").list_queues()
+        assert not re.search(r" (DEBUG|TRACE) ", server.log()), server.log()
+    finally:
+        server.end()
+    for file in sorted((Path(__file__).resolve().parents[2] / "bench").glob("*.py")):
+        assert "Server(" not in file.read_text().replace("ThreadingHTTPServer(", ""), f"{file.name} uses `measured_server`"
+
 
 CURVE = [(500_000.0, 60.0), (1_000_000.0, 75.0), (2_000_000.0, 86.0), (4_000_000.0, 93.0)]
 
