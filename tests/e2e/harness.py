@@ -43,6 +43,12 @@ RADIO_PRESET = {
     "AudioDescriptions": [{"CodecSettings": {"Codec": "MP3", "Mp3Settings": {"Bitrate": 128_000, "RateControlMode": "CBR"}}}],
 }
 
+def bucket_tables(*names: str, remote: str = "", region: str = "us-east-1") -> str:
+    """Tables of a configuration that name buckets; with `remote`, buckets of the S3 at that address."""
+    where = f'remote = true\nendpoint = "{remote}"\nregion = "{region}"\n' if remote else ""
+    return "".join(f'[[bucket]]\nname = "{name}"\n{where}' for name in names)
+
+
 def measured_server(folder: Path) -> Server:
     """A server to be measured: it logs what a server logs by itself, because writing a log of every detail takes time."""
     return Server(folder, environment={"RUST_LOG": ""})

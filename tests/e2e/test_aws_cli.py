@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from aws_emulator import ACCOUNT, DEPLOY, REGION, SECRET, Emulator, credentials
 from clips import Clip, Clips
-from harness import Server, binary, eventually, processes_of
+from harness import Server, binary, bucket_tables, eventually, processes_of
 
 FILM = Clip(width=640, height=360, frames=25)
 STACK = "cli"
@@ -62,10 +62,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """The emulator and abanico, with nothing deployed yet."""
     folder = tmp_path_factory.mktemp("aws-cli")
     aws = Emulator(folder / "emulator").start()
-    buckets = "".join(
-        f'[[bucket]]\nname = "{name}"\nremote = true\nendpoint = "{aws.endpoint}"\nregion = "{REGION}"\n'
-        for name in (UPLOADS, RENDITIONS)
-    )
+    buckets = bucket_tables(UPLOADS, RENDITIONS, remote=aws.endpoint, region=REGION)
     config = f'region = "{REGION}"\ntrigger = []\n{buckets}'
     server = Server(folder / "abanico", config, environment=credentials(), key_pair=(ACCOUNT, SECRET))
     try:

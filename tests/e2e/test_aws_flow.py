@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aws_emulator import ACCOUNT, REGION, SECRET, Emulator, credentials
 from clips import Clip, Clips
-from harness import Server, eventually
+from harness import Server, bucket_tables, eventually
 from transcoding import Expected, check_rendition
 
 FILM = Clip(width=1280, height=720, rate="24000/1001", frames=48)
@@ -54,10 +54,7 @@ class Deployment:
 
 def config(endpoint: str) -> str:
     """Returns abanico's configuration, with its buckets on the emulator's S3 and its events on the emulator's bus."""
-    buckets = "".join(
-        f'[[bucket]]\nname = "{name}"\nremote = true\nendpoint = "{endpoint}"\nregion = "{REGION}"\n'
-        for name in (UPLOADS, RENDITIONS, "own-uploads")
-    )
+    buckets = bucket_tables(UPLOADS, RENDITIONS, "own-uploads", remote=endpoint, region=REGION)
     return (
         f'region = "{REGION}"\ntrigger = []\n{buckets}[[event_bus]]\nname = "default"\nendpoint = "{endpoint}"\n'
     )

@@ -18,7 +18,7 @@ from clips import Clip, Clips
 from devtools import Browser, Page
 from harness import SECRET_ACCESS_KEY, Server, eventually
 from hostile_site import HostileSite
-from test_operations import BROKEN_TEMPLATE
+from test_operations import broken_trigger
 
 CLIP = Clip(width=640, height=360, frames=25)
 HEADER = "x-abanico-console"
@@ -30,13 +30,8 @@ PAUSED = "held"
 def console(server: Server, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server with a finished job, a waiting job and a dead letter."""
     chromium()
-    template = tmp_path_factory.mktemp("template") / "template.json"
-    template.write_text(json.dumps(BROKEN_TEMPLATE))
     server.stop()
-    buckets = "".join(f'[[bucket]]\nname = "{name}"\n' for name in ("uploads", "renditions", "broken"))
-    triggers = '[[trigger]]\nid = "transcode-video"\nbucket = "uploads"\n'
-    triggers += f'[[trigger]]\nid = "broken"\nbucket = "broken"\ntemplate = "{template}"\n'
-    server.config = f'hosts = ["console.example"]\n{buckets}{triggers}'
+    server.config = 'hosts = ["console.example"]\n' + broken_trigger(tmp_path_factory.mktemp("template"))
     server.start()
     server.s3.upload_file(str(clips.file(CLIP)), "uploads", "film.mp4")
     server.s3.put_object(Bucket="broken", Key="letter.mp4", Body=b"no film")
@@ -207,6 +202,12 @@ def test_console_can_be_read(console: Server, browser: Browser, width: int, sche
     assert faint(page, width, scheme) == []
     page = log_in(browser, console)
     page.wait("['COMPLETE', 'ERROR', 'SUBMITTED'].every((status) => document.getElementById('jobs').innerText.includes(status))")
+    assert faint(page, width, scheme) == []
+    assert page.run("document.documentElement.scrollWidth") <= width, "the page is no wider than the window"
+    hidden = page.run("(() => { const table = document.querySelector('.scroll'); return table.scrollWidth - table.clientWidth; })()")
+    assert hidden == 0, f"{hidden} pixels of the table are out of sight"
+    bars = page.run("[...document.querySelectorAll('#jobs tr')].filter((row) => row.querySelector('.ERROR')).map((row) => row.querySelectorAll('progress').length)")
+    assert bars and not any(bars), "how far a failed job came is not known"
     # What only shows now and then: errors, warnings, empty lists, the button for older jobs.
     page.run("for (const part of document.querySelectorAll('#signed-in [hidden]')) part.hidden = false")
     page.run("for (const id of ['warning', 'error']) document.getElementById(id).textContent = 'Something to read'")
@@ -235,12 +236,16 @@ def test_open_stream_ends_with_the_session(console: Server, browser: Browser) ->
     connection.close()
 
 
-def test_page_on_another_port_reaches_nothing(console: Server, browser: Browser, site: HostileSite) -> None:
+def before_an_attack(console: Server, browser: Browser) -> tuple[str, list[tuple[str, str]], list[dict], Page, dict[str, str]]:
+    """A job that waits, the routes that could harm it, the dead letters, and the operator's page with the session's secrets."""
     job = waiting_job(console)
-    tried = routes(console, job)
-    before = letters(console)
+    tried, before = routes(console, job), letters(console)
     page = log_in(browser, console)
-    secrets = session_of(page, browser, console)
+    return job, tried, before, page, session_of(page, browser, console)
+
+
+def test_page_on_another_port_reaches_nothing(console: Server, browser: Browser, site: HostileSite) -> None:
+    job, tried, before, _, secrets = before_an_attack(console, browser)
     # Below the cookie's own path, so that the browser sends it along.
     site.pages["/_abanico/evil.html"] = site.attack(console.endpoint, tried)
     browser.open(site.url + "/_abanico/evil.html")
@@ -259,11 +264,7 @@ def test_page_on_another_port_reaches_nothing(console: Server, browser: Browser,
 
 
 def test_uploaded_page_reaches_nothing(console: Server, browser: Browser, site: HostileSite) -> None:
-    job = waiting_job(console)
-    tried = routes(console, job)
-    before = letters(console)
-    page = log_in(browser, console)
-    secrets = session_of(page, browser, console)
+    job, tried, before, page, secrets = before_an_attack(console, browser)
     evil = site.attack("", tried)
     console.s3.put_object(Bucket="renditions", Key="evil.html", Body=evil.encode(), ContentType="text/html")
     link = console.s3.generate_presigned_url("get_object", Params={"Bucket": "renditions", "Key": "evil.html"})

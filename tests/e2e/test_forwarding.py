@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aws_emulator import free_port
 from clips import Clip, Clips
-from harness import Server, all_jobs, eventually
+from harness import Server, all_jobs, bucket_tables, eventually
 from outputs import h264, output, run, settings
 from transcoding import Expected, check_rendition
 from web_server import WebServer
@@ -51,7 +51,7 @@ def web() -> Iterator[WebServer]:
 def pair(tmp_path_factory: pytest.TempPathFactory, web: WebServer) -> Iterator[Pair]:
     """Both servers, with jobs forwarded from one to the other."""
     folder = tmp_path_factory.mktemp("forwarding")
-    far_config = 'trigger = []\n[[bucket]]\nname = "far-uploads"\n[[bucket]]\nname = "far-renditions"\n'
+    far_config = 'trigger = []\n' + bucket_tables("far-uploads", "far-renditions")
     far_config += f'[web_inputs]\nhosts = ["{web.host}"]\nallow_private_addresses = true\n'
     far = Server(folder / "far", far_config, key_pair=REMOTE_KEYS, listen=f"127.0.0.1:{free_port()}").start()
     near_config = f"""

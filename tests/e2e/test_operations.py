@@ -14,11 +14,20 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from clips import Clip, Clips
-from harness import SECRET_ACCESS_KEY, Server, all_jobs, binary, eventually
+from harness import SECRET_ACCESS_KEY, Server, all_jobs, binary, bucket_tables, eventually
 
 # An invalid template: the trigger's request is refused, so the upload becomes a dead letter.
 BROKEN_TEMPLATE = {"settings": {"inputs": [{}], "outputGroups": [{"outputGroupSettings": {
     "type": "FILE_GROUP_SETTINGS", "fileGroupSettings": {}}, "outputs": [{"preset": "System-Nothing"}]}]}}  # fmt: skip
+
+
+def broken_trigger(folder: Path) -> str:
+    """A configuration in which the trigger of bucket `broken` has an invalid template, which it writes into `folder`."""
+    template = folder / "template.json"
+    template.write_text(json.dumps(BROKEN_TEMPLATE))
+    triggers = '[[trigger]]\nid = "transcode-video"\nbucket = "uploads"\n'
+    triggers += f'[[trigger]]\nid = "broken"\nbucket = "broken"\ntemplate = "{template}"\n'
+    return bucket_tables("uploads", "renditions", "broken") + triggers
 
 
 def fetch(server: Server, path: str, *, method: str = "GET", secret: str | None = SECRET_ACCESS_KEY) -> tuple[int, str]:
@@ -115,7 +124,7 @@ def test_failed_upload_event_is_shown_and_replayed(fresh_server: Server, clips: 
     fresh_server.folder.mkdir(parents=True)
     template = fresh_server.folder / "template.json"
     template.write_text(json.dumps(BROKEN_TEMPLATE))
-    bucket = '[[bucket]]\nname = "uploads"\n[[bucket]]\nname = "renditions"\n'
+    bucket = bucket_tables("uploads", "renditions")
     fresh_server.config = f'{bucket}[[trigger]]\nid = "transcode-video"\nbucket = "uploads"\ntemplate = "{template}"\n'
     fresh_server.start()
     fresh_server.client("s3").upload_file(str(clips.file(Clip(width=640, height=360, frames=25))), "uploads", "a b.mp4")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from harness import WORKSPACE, Server, binary, eventually
 from test_metrics import NAME, documented
-from test_operations import BROKEN_TEMPLATE
+from test_operations import broken_trigger
 
 GUIDE = (WORKSPACE / "docs" / "OPERATIONS.md").read_text()
 UNIT = WORKSPACE / "deploy" / "abanico.service"
@@ -34,13 +34,8 @@ def commands(program: str) -> list[str]:
 @pytest.fixture(scope="module")
 def troubled(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server with a dead letter and a failed job."""
-    template = tmp_path_factory.mktemp("template") / "template.json"
-    template.write_text(json.dumps(BROKEN_TEMPLATE))
     server.stop()
-    buckets = "".join(f'[[bucket]]\nname = "{name}"\n' for name in ("uploads", "renditions", "broken"))
-    triggers = '[[trigger]]\nid = "transcode-video"\nbucket = "uploads"\n'
-    triggers += f'[[trigger]]\nid = "broken"\nbucket = "broken"\ntemplate = "{template}"\n'
-    server.config = buckets + triggers
+    server.config = broken_trigger(tmp_path_factory.mktemp("template"))
     server.start()
     server.s3.put_object(Bucket="broken", Key="letter.mp4", Body=b"no film")
     server.s3.put_object(Bucket="uploads", Key="bad.mp4", Body=b"no film")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from aws_emulator import ACCOUNT, FUNCTIONS, REGION, SECRET, Emulator, credentials, free_port, zip_file
 from clips import Clip, Clips
-from harness import WORKSPACE, Server, binary, processes_of
+from harness import WORKSPACE, Server, binary, bucket_tables, processes_of
 from media_facts import facts
 
 README = (WORKSPACE / "README.md").read_text()
@@ -125,10 +125,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Emula
     listen = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("AWS_ENDPOINT_URL_MEDIACONVERT", f"http://{listen}")
     emulator = Emulator(tmp_path / "emulator").start()
-    buckets = "".join(
-        f'[[bucket]]\nname = "{name}"\nremote = true\nendpoint = "{emulator.endpoint}"\nregion = "{REGION}"\n'
-        for name in (UPLOADS, RENDITIONS)
-    )
+    buckets = bucket_tables(UPLOADS, RENDITIONS, remote=emulator.endpoint, region=REGION)
     config = f'region = "{REGION}"\ntrigger = []\n{buckets}'
     keys = (ACCOUNT, SECRET)
     server = Server(tmp_path / "server", config, environment=credentials(), key_pair=keys, listen=listen)

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from harness import Server
 from plain_http import Answer, connect, send, signed
+from test_s3_refusals import code
 
 PLACE = {"Bucket": "things", "Key": "answers/k"}
 PATH = "/things/answers/k"
@@ -30,15 +31,6 @@ def stocked(server: Server) -> Server:
 def ask(server: Server, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
     """Signs a request and sends it."""
     return send(server, method, path, signed(server, method, path, headers, body), body)
-
-
-def code(call: object, **arguments: object) -> str:
-    """The code of a refusal; empty if there was none."""
-    try:
-        call(**arguments)
-    except ClientError as refusal:
-        return refusal.response["Error"]["Code"]
-    return ""
 
 
 def in_parts(server: Server, key: str, **options: object) -> tuple[list[bytes], dict]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from clips import Clip, Clips
-from harness import FINAL, Server, eventually
+from harness import FINAL, Server, bucket_tables, eventually
 from outputs import ROLE, h264, output, settings, upload
 
 SEED = 20_261_130
@@ -180,21 +180,7 @@ def remote(tmp_path: Path):
 
 
 def test_outputs_on_a_remote_s3_are_taken_back(remote: Server, tmp_path: Path, clips: Clips) -> None:
-    config = f"""
-[[bucket]]
-name = "uploads"
-[[bucket]]
-name = "renditions"
-
-[[bucket]]
-name = "masters"
-
-[[bucket]]
-name = "elsewhere"
-remote = true
-endpoint = "{remote.endpoint}"
-region = "us-east-1"
-"""
+    config = bucket_tables("uploads", "renditions", "masters") + bucket_tables("elsewhere", remote=remote.endpoint)
     keys = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), remote.key_pair, strict=True))
     server = Server(tmp_path / "local", config=config, environment=keys).start()
     try:
@@ -279,21 +265,7 @@ def test_remote_destination_is_refused_without_bucket_or_credentials(remote: Ser
         ("keys", keys, "not-there", "the bucket does not exist"),
         ("nothing", nothing, "elsewhere", "no credentials"),
     ]:
-        config = f"""
-[[bucket]]
-name = "uploads"
-[[bucket]]
-name = "renditions"
-
-[[bucket]]
-name = "masters"
-
-[[bucket]]
-name = "{bucket}"
-remote = true
-endpoint = "{remote.endpoint}"
-region = "us-east-1"
-"""
+        config = bucket_tables("uploads", "renditions", "masters") + bucket_tables(bucket, remote=remote.endpoint)
         server = Server(tmp_path / name, config=config, environment=environment).start()
         try:
             source = upload(server, clips.file(SOURCE), "remote.mp4")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from clips import Clip, Clips
-from harness import Server, all_jobs, eventually
+from harness import Server, all_jobs, bucket_tables, eventually
 from media_facts import facts
 from transcoding import Expected, check_rendition
 
@@ -93,7 +93,7 @@ def test_only_names_of_media_become_jobs(server: Server, clips: Clips) -> None:
 
 @pytest.mark.parametrize(("suffix", "wanted"), [('""', {"a.bin", "b.mp4", "c"}), ('[".BIN", ".mkv"]', {"a.bin"})], ids=["all", "some"])
 def test_trigger_takes_the_suffixes_that_it_is_given(suffix: str, wanted: set[str], fresh_server: Server, clips: Clips) -> None:
-    buckets = '[[bucket]]\nname = "uploads"\n[[bucket]]\nname = "renditions"\n'
+    buckets = bucket_tables("uploads", "renditions")
     fresh_server.config = f'{buckets}[[trigger]]\nid = "t"\nbucket = "uploads"\nsuffix = {suffix}\n'
     fresh_server.start()
     for key in ("c", "b.mp4", "a.bin"):

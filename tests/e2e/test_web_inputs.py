@@ -26,28 +26,29 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificates(tmp_path_factory.mktemp("certificates"))
 
 
+def with_film(server: WebServer, clips: Clips) -> Iterator[WebServer]:
+    """Runs a web server that has a film."""
+    with server as web:
+        web.put("/film.mp4", clips.file(FILM).read_bytes())
+        yield web
+
+
 @pytest.fixture(scope="module")
 def web(clips: Clips) -> Iterator[WebServer]:
     """A server that jobs may read from."""
-    with WebServer() as web:
-        web.put("/film.mp4", clips.file(FILM).read_bytes())
-        yield web
+    yield from with_film(WebServer(), clips)
 
 
 @pytest.fixture(scope="module")
 def secure(authority: tuple[Path, Path], clips: Clips) -> Iterator[WebServer]:
     """The same with TLS."""
-    with WebServer(certificate=authority[1]) as web:
-        web.put("/film.mp4", clips.file(FILM).read_bytes())
-        yield web
+    yield from with_film(WebServer(certificate=authority[1]), clips)
 
 
 @pytest.fixture(scope="module")
 def hidden(clips: Clips) -> Iterator[WebServer]:
     """A server that no job may reach."""
-    with WebServer() as web:
-        web.put("/film.mp4", clips.file(FILM).read_bytes())
-        yield web
+    yield from with_film(WebServer(), clips)
 
 
 @pytest.fixture(scope="module")

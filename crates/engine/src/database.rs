@@ -670,7 +670,7 @@ fn to_text(record: &JobRecord) -> String {
 }
 
 #[cfg(test)]
-pub(crate) use tests::record_at as sample_record;
+pub(crate) use tests::{record_at as sample_record, sample_database};
 
 #[cfg(test)]
 mod tests;

@@ -93,6 +93,7 @@ mod tests {
 
     use super::*;
     use crate::database::ListFilter;
+    use crate::database::sample_database;
 
     fn record(hops: Value) -> JobRecord {
         let mut record = crate::database::sample_record("1-a", 1_000);
@@ -122,8 +123,7 @@ mod tests {
 
     #[test]
     fn only_waiting_jobs_hop_and_send_an_event() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("e")).unwrap();
+        let (_folder, database) = sample_database();
         let job = record(json!([{"queue": "fast", "waitMinutes": 1, "priority": 3}]));
         database.insert(&job, &[], 1_000).unwrap();
         assert_eq!(database.hop(60_000, |_| false).unwrap(), 0);

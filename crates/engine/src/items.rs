@@ -88,11 +88,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::database::sample_database;
 
     #[test]
     fn bodies_are_stored_replaced_and_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
+        let (_folder, database) = sample_database();
         assert_eq!(database.item(ItemKind::Tags, "a").unwrap(), None);
         database.put_item(ItemKind::Tags, "a", &json!({"k": "v"})).unwrap();
         database.put_item(ItemKind::Tags, "a", &json!({"k": "w"})).unwrap();

@@ -159,7 +159,7 @@ mod tests {
     use abanico_media::{ClockJumps, ExactTime, MediaInfo};
 
     use super::*;
-    use crate::database::sample_record;
+    use crate::database::{sample_database, sample_record};
     use crate::job_machine::Event;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -203,8 +203,7 @@ mod tests {
 
     #[test]
     fn waiting_jobs_need_what_recent_ones_needed() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
+        let (folder, database) = sample_database();
         let needed = || needed_bytes(&database, folder.path()).unwrap();
         assert_eq!(needed(), 0);
         let mut done = with_input("1-a", 1000);

@@ -70,19 +70,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::database::sample_record;
+    use crate::database::{sample_database, sample_record};
     use crate::items::ItemKind;
     use crate::resources::Resource;
 
-    fn database() -> (tempfile::TempDir, Database) {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
-        (folder, database)
-    }
-
     #[test]
     fn stored_bytes_are_summed_by_kind() {
-        let (_folder, database) = database();
+        let (_folder, database) = sample_database();
         let preset = |name: &str| Resource {
             kind: ResourceKind::Preset,
             name: name.to_owned(),
@@ -99,7 +93,7 @@ mod tests {
 
     #[test]
     fn page_ends_before_it_is_too_large() {
-        let (_folder, database) = database();
+        let (_folder, database) = sample_database();
         for (index, letters) in [10, 600, 600, 5000, 10].into_iter().enumerate() {
             let mut record = sample_record(&format!("{index}"), i64::try_from(index).unwrap());
             record.submission.settings = json!({"x": "x".repeat(letters)});
@@ -121,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_new_queries_are_kept() {
-        let (_folder, database) = database();
+        let (_folder, database) = sample_database();
         for number in 0..MOST_QUERIES + 5 {
             database.put_item(ItemKind::JobsQuery, &format!("{number:05}"), &json!({})).unwrap();
         }

@@ -47,41 +47,35 @@ impl Database {
     /// # Errors
     /// Fails with a conflict if the name is taken.
     pub(crate) fn insert_resource(&self, resource: &Resource) -> Result<(), Error> {
-        let changed = self.lock().execute(
-            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms, checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-            params![
-                resource.kind.segment(),
-                resource.name,
-                resource.arn(),
-                resource.is_paused(),
-                resource.body.to_string(),
-                resource.created_ms,
-                resource.updated_ms,
-                resource.checksum(),
-            ],
-        )?;
+        let changed = self.store_resource(resource, "ON CONFLICT DO NOTHING")?;
         if changed == 0 { Err(Error::resource_exists(resource.kind, &resource.name)) } else { Ok(()) }
     }
 
     /// Replaces a resource's body, or stores the first body of the system's own queue.
     pub(crate) fn put_resource(&self, resource: &Resource) -> Result<(), Error> {
-        self.lock().execute(
-            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms, checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (kind, name) DO UPDATE SET paused = ?4, body = ?5, updated_ms = ?7, checksum = ?8",
-            params![
-                resource.kind.segment(),
-                resource.name,
-                resource.arn(),
-                resource.is_paused(),
-                resource.body.to_string(),
-                resource.created_ms,
-                resource.updated_ms,
-                resource.checksum(),
-            ],
-        )?;
+        let update =
+            "ON CONFLICT (kind, name) DO UPDATE SET paused = ?4, body = ?5, updated_ms = ?7, checksum = ?8";
+        self.store_resource(resource, update)?;
         Ok(())
+    }
+
+    /// Inserts a resource, or does what `on_conflict` says if there is one of the same name. Returns how many rows changed.
+    fn store_resource(&self, resource: &Resource, on_conflict: &str) -> Result<usize, Error> {
+        let statement = format!(
+            "INSERT INTO resources (kind, name, arn, paused, body, created_ms, updated_ms, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {on_conflict}"
+        );
+        let values = params![
+            resource.kind.segment(),
+            resource.name,
+            resource.arn(),
+            resource.is_paused(),
+            resource.body.to_string(),
+            resource.created_ms,
+            resource.updated_ms,
+            resource.checksum(),
+        ];
+        Ok(self.lock().execute(&statement, values)?)
     }
 
     /// Returns a resource, or `None` if it does not exist. Fails if it cannot be read, which puts it aside.
@@ -176,12 +170,7 @@ mod tests {
 
     use super::*;
     use crate::ErrorKind;
-
-    fn database() -> (tempfile::TempDir, Database) {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
-        (folder, database)
-    }
+    use crate::database::sample_database;
 
     fn preset(name: &str, body: Value) -> Resource {
         Resource { kind: ResourceKind::Preset, name: name.to_owned(), body, created_ms: 1, updated_ms: 1 }
@@ -189,7 +178,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_within_a_kind() {
-        let (_folder, database) = database();
+        let (_folder, database) = sample_database();
         database.insert_resource(&preset("a", json!({"settings": {}}))).unwrap();
         let again = database.insert_resource(&preset("a", json!({}))).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Conflict);
@@ -202,7 +191,7 @@ mod tests {
 
     #[test]
     fn changes_are_stored_and_removals_final() {
-        let (_folder, database) = database();
+        let (_folder, database) = sample_database();
         for name in ["b", "a"] {
             database.insert_resource(&preset(name, json!({"v": 1}))).unwrap();
         }

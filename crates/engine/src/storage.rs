@@ -212,13 +212,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::database::sample_record;
+    use crate::database::{sample_database, sample_record};
     use crate::job_machine::Event;
 
     #[test]
     fn room_is_told_by_what_takes_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
+        let (folder, database) = sample_database();
         let mut ended = sample_record("1-a", 1);
         ended.machine.apply(Event::CancelRequested);
         ended.times.finished_ms = Some(2);
@@ -244,8 +243,7 @@ mod tests {
 
     #[test]
     fn stopped_engine_keeps_what_its_jobs_need() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
+        let (folder, database) = sample_database();
         for id in ["1-a", "2-b"] {
             let mut record = sample_record(id, 1);
             record.machine.apply(Event::CancelRequested);

@@ -144,19 +144,26 @@ macro_rules! describe {
     };
 }
 
+/// Takes from a GetObject or HeadObject what it wants of the object.
+macro_rules! wanted {
+    ($input:ident) => {
+        Wanted {
+            conditions: ReadConditions {
+                if_match: $input.if_match,
+                if_none_match: $input.if_none_match,
+                if_modified_since: $input.if_modified_since,
+                if_unmodified_since: $input.if_unmodified_since,
+            },
+            range: $input.range,
+            part: $input.part_number,
+            sums: $input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
+        }
+    };
+}
+
 impl LocalS3 {
     pub(crate) async fn get(&self, input: GetObjectInput) -> Result<GetObjectOutput> {
-        let wanted = Wanted {
-            conditions: ReadConditions {
-                if_match: input.if_match,
-                if_none_match: input.if_none_match,
-                if_modified_since: input.if_modified_since,
-                if_unmodified_since: input.if_unmodified_since,
-            },
-            range: input.range,
-            part: input.part_number,
-            sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
-        };
+        let wanted = wanted!(input);
         let (sums, is_part) = (wanted.sums, wanted.part.is_some());
         let version_id = input.version_id;
         let (object, held) = self.look_up_and_hold(input.bucket.clone(), input.key.clone()).await?;
@@ -179,17 +186,7 @@ impl LocalS3 {
 
     /// Returns the headers of an object, whether they are of a range of it, and the number of its tags.
     pub(crate) async fn head(&self, input: HeadObjectInput) -> Result<(HeadObjectOutput, bool, usize)> {
-        let wanted = Wanted {
-            conditions: ReadConditions {
-                if_match: input.if_match,
-                if_none_match: input.if_none_match,
-                if_modified_since: input.if_modified_since,
-                if_unmodified_since: input.if_unmodified_since,
-            },
-            range: input.range,
-            part: input.part_number,
-            sums: input.checksum_mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED),
-        };
+        let wanted = wanted!(input);
         let (sums, is_part) = (wanted.sums, wanted.part.is_some());
         let version_id = input.version_id;
         let (bucket, key) = (input.bucket.clone(), input.key.clone());

@@ -98,6 +98,13 @@ fn long_film() -> JobRecord {
     job
 }
 
+/// Returns an empty database in a new folder, which lasts as long as the first value.
+pub(crate) fn sample_database() -> (tempfile::TempDir, Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
+    (folder, database)
+}
+
 #[test]
 fn ended_job_is_stored_without_tasks() {
     let mut job = long_film();
@@ -171,8 +178,7 @@ fn everything_survives_reopening() {
 
 #[test]
 fn token_finds_first_job_until_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     database.insert(&record("1-a", 1_000, token(Some(60_000))), &[], 1_000).unwrap();
     let again = database.insert(&record("2-b", 2_000, token(Some(60_000))), &[json!({})], 2_000).unwrap();
     assert!(matches!(again, Inserted::Known(known) if known.id.as_str() == "1-a"));
@@ -183,8 +189,7 @@ fn token_finds_first_job_until_forgotten() {
 
 #[test]
 fn trigger_token_is_never_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     database.insert(&record("1-a", 1, token(None)), &[], 1).unwrap();
     let again = database.insert(&record("2-b", i64::MAX / 2, token(None)), &[], i64::MAX / 2).unwrap();
     assert!(matches!(again, Inserted::Known(_)));
@@ -195,8 +200,7 @@ fn trigger_token_is_never_forgotten() {
 
 #[test]
 fn reused_token_with_different_request_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     database.insert(&record("1-a", 1, token(Some(60_000))), &[], 1).unwrap();
     let mut other = record("2-b", 5, token(Some(60_000)));
     other.submission.request = json!({"role": "other"});
@@ -205,8 +209,7 @@ fn reused_token_with_different_request_is_refused() {
 
 #[test]
 fn list_pages_have_no_gap_or_overlap() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     for (index, id) in ["a", "b", "c", "d", "e"].iter().enumerate() {
         // Two jobs share each millisecond: the id breaks the tie.
         database.insert(&record(id, index as i64 / 2, None), &[], 0).unwrap();
@@ -230,8 +233,7 @@ fn list_pages_have_no_gap_or_overlap() {
 
 #[test]
 fn list_page_reads_only_an_index() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     let filter = |stages: &[Stage], queue: Option<&str>| ListFilter {
         stages: stages.into(),
         queue: queue.map(str::to_owned),
@@ -254,8 +256,7 @@ fn list_page_reads_only_an_index() {
 
 #[test]
 fn list_filters_by_stage_and_queue() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     let mut started = record("a", 1, None);
     started.machine.apply(Event::Started);
     database.insert(&started, &[], 0).unwrap();
@@ -289,8 +290,7 @@ fn queue_starts_as_many_jobs_as_allowed() {
 
     use crate::resources::Resource;
 
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("e")).unwrap();
+    let (_folder, database) = sample_database();
     let queue = |name: &str, body: Value| Resource {
         kind: ResourceKind::Queue,
         name: name.to_owned(),

@@ -3,16 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::database::{ListFilter, sample_record};
+use crate::database::{ListFilter, sample_database, sample_record};
 use crate::items::ItemKind;
 use crate::job::{JobRecord, Token};
 use crate::job_machine::Event;
-
-fn database() -> (tempfile::TempDir, Database) {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
-    (folder, database)
-}
 
 /// Returns a job that ended a moment after it was submitted; `None` for one that goes on.
 fn job(id: &str, submitted_ms: i64, finished_ms: Option<i64>) -> JobRecord {
@@ -50,7 +44,7 @@ fn expire(database: &Database, expiry: &Expiry, now_ms: i64, is_free: impl Fn(&J
 
 #[test]
 fn only_jobs_that_ended_long_ago_go() {
-    let (_folder, database) = database();
+    let (_folder, database) = sample_database();
     let jobs = [
         job("old", 10, Some(20)),
         job("waits", 11, None),
@@ -75,7 +69,7 @@ fn only_jobs_that_ended_long_ago_go() {
 
 #[test]
 fn newest_finished_jobs_are_kept_by_number() {
-    let (_folder, database) = database();
+    let (_folder, database) = sample_database();
     for number in 0..250 {
         let finished_ms = (number % 10 != 0).then_some(number + 1);
         database.insert(&job(&format!("{number:03}"), number, finished_ms), &[], 0).unwrap();
@@ -91,7 +85,7 @@ fn newest_finished_jobs_are_kept_by_number() {
 
 #[test]
 fn upload_creates_no_second_job_after_its_first_expired() {
-    let (_folder, database) = database();
+    let (_folder, database) = sample_database();
     let upload = with_token(job("1-a", 10, Some(20)), "of an upload", None);
     let client = with_token(job("2-b", 10, Some(20)), "of a client", Some(60_000));
     for record in [&upload, &client] {
@@ -111,7 +105,7 @@ fn upload_creates_no_second_job_after_its_first_expired() {
 
 #[test]
 fn all_that_is_stored_about_a_job_goes_with_it() {
-    let (_folder, database) = database();
+    let (_folder, database) = sample_database();
     let event = |time_ms: i64| json!({"detail": {"timestamp": time_ms}});
     database.insert(&job("1-a", 10, Some(20)), &[event(10), event(20)], 0).unwrap();
     database.insert(&job("2-b", 15, None), &[event(15)], 0).unwrap();

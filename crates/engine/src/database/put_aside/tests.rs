@@ -3,7 +3,7 @@
 use abanico_model::arn::ResourceKind;
 use serde_json::{Value, json};
 
-use super::super::sample_record;
+use super::super::{sample_database, sample_record};
 use super::*;
 use crate::ErrorKind;
 use crate::database::ListFilter;
@@ -18,8 +18,7 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("jobs.sqlite")).unwrap();
+    let (folder, database) = sample_database();
     Fixture { database, _folder: folder }
 }
 
