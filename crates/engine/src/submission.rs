@@ -48,6 +48,8 @@ pub struct Catalogue {
 
 /// Most problems that are reported at once.
 const MOST_PROBLEMS: usize = 100;
+/// Most notes about a request.
+const MOST_NOTES: usize = 20;
 
 /// Members that a job takes from its template if its own request lacks them.
 const OF_THE_TEMPLATE: [&str; 5] =
@@ -85,8 +87,43 @@ pub(crate) fn from_request_to_read(
 
 /// Adds what a user should know of a job that is done here.
 fn with_notes(mut submission: Submission) -> Submission {
-    submission.messages.extend(destinations::acl_notes(&submission.settings));
+    let notes = destinations::acl_notes(&submission.settings).into_iter();
+    submission.messages.extend(notes.chain(source_notes(&submission.settings)).take(MOST_NOTES));
     submission
+}
+
+/// Tells of each audio source that no input has: another selector takes its place. Inputs without any selector have one
+/// audio track to choose from, so a name says nothing there.
+fn source_notes(settings: &Value) -> Vec<String> {
+    let list = |value: &Value, member: &str| {
+        value.get(member).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let inputs = list(settings, "inputs");
+    let entries = |member: &str| {
+        let maps = inputs.iter().filter_map(|input| input.get(member)?.as_object()).collect::<Vec<_>>();
+        maps.into_iter().flatten()
+    };
+    let mut known: BTreeSet<&str> = entries("audioSelectors").map(|(name, _)| name.as_str()).collect();
+    if known.is_empty() {
+        return Vec::new();
+    }
+    known.extend(entries("audioSelectorGroups").map(|(name, _)| name.as_str()));
+    let is_default = |selector: &Value| selector.get("defaultSelection") == Some(&Value::from("DEFAULT"));
+    let instead = if entries("audioSelectors").any(|(_, selector)| is_default(selector)) {
+        "the input's default selector"
+    } else {
+        "the input's first selector"
+    };
+    let mut notes = BTreeSet::new();
+    for group in list(settings, "outputGroups") {
+        for description in list(&group, "outputs").iter().flat_map(|one| list(one, "audioDescriptions")) {
+            let name = description.get("audioSourceName").and_then(Value::as_str);
+            if let Some(name) = name.filter(|name| !known.contains(name)) {
+                notes.insert(format!("no input has the audio source `{name}`, so {instead} is used"));
+            }
+        }
+    }
+    notes.into_iter().collect()
 }
 
 /// Like [`from_request_with`], for a job that another service does: settings that abanico's own encoders do not
@@ -386,6 +423,28 @@ mod tests {
             assert!(told.iter().all(is_told), "{told:?}");
             let forwarded = from_request_for_others(request.clone(), &Catalogue::default()).unwrap();
             assert_eq!(forwarded.messages, Vec::<String>::new(), "the other service sets it");
+        }
+    }
+
+    #[test]
+    fn missing_audio_source_is_told() {
+        let mut request = by_template("three-mp4");
+        let told = |request: &Value| from_request(request.clone()).unwrap().messages;
+        let name_source = |request: &mut Value, name: &str| {
+            let audio = json!([{"AudioSourceName": name}]);
+            request["Settings"]["OutputGroups"][0]["Outputs"] = json!([{"AudioDescriptions": audio}]);
+        };
+        name_source(&mut request, "comentary");
+        let default = "no input has the audio source `comentary`, so the input's default selector is used";
+        assert_eq!(told(&request), [default], "the template's selector is the default");
+        request["Settings"]["Inputs"][0]["AudioSelectors"] = json!({
+            "Audio Selector 1": {"DefaultSelection": "NOT_DEFAULT"}, "comments": {"Tracks": [2]}});
+        request["Settings"]["Inputs"][0]["AudioSelectorGroups"] =
+            json!({"both": {"AudioSelectorNames": ["Audio Selector 1", "comments"]}});
+        assert_eq!(told(&request), [default.replace("default", "first")]);
+        for name in ["comments", "both"] {
+            name_source(&mut request, name);
+            assert_eq!(told(&request), Vec::<String>::new(), "{name}");
         }
     }
 
