@@ -1,6 +1,6 @@
 //! Test helpers of this crate: a real engine in a temporary folder, and job requests for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use abanico_engine::{Engine, EngineOptions, JobId, Sandboxing, submission};
 use abanico_ffmpeg::Tools;
@@ -55,11 +55,12 @@ impl TestEngine {
     }
 }
 
-/// A queue in which nothing waits.
-pub(crate) struct NoOutbox;
+/// A queue in which nothing waits, with dead letters of these ids.
+#[derive(Default)]
+pub(crate) struct DeadLetters(pub(crate) Mutex<Vec<i64>>);
 
 #[async_trait::async_trait]
-impl UploadOutbox for NoOutbox {
+impl UploadOutbox for DeadLetters {
     async fn due(&self, _: i64, _: usize) -> Result<Vec<UploadEntry>, OutboxError> {
         Ok(Vec::new())
     }
@@ -73,10 +74,25 @@ impl UploadOutbox for NoOutbox {
         Ok(())
     }
     async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError> {
-        Ok(Vec::new())
+        let (bucket, key, function) =
+            ("uploads".to_owned(), "a.mp4".to_owned(), "transcode-video".to_owned());
+        let entry = |id: &i64| UploadEntry {
+            id: *id,
+            bucket: bucket.clone(),
+            key: key.clone(),
+            event: json!({}),
+            function: function.clone(),
+            attempts: 10,
+            last_error: Some("no".to_owned()),
+            created_ms: 0,
+        };
+        Ok(self.0.lock().unwrap().iter().map(entry).collect())
     }
-    async fn replay(&self, _: i64) -> Result<bool, OutboxError> {
-        Ok(false)
+    async fn replay(&self, id: i64) -> Result<bool, OutboxError> {
+        let mut dead = self.0.lock().unwrap();
+        let before = dead.len();
+        dead.retain(|other| *other != id);
+        Ok(dead.len() < before)
     }
     async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError> {
         Ok(None)

@@ -1,65 +1,18 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use axum::body::Body;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::Credentials;
 use crate::same_origin::{CONSOLE_HEADER, LOGIN};
 use crate::sigv4::signed;
-use crate::testing::{self, TestEngine};
-use crate::{Credentials, OutboxError, UploadEntry, UploadOutbox};
+use crate::testing::{self, DeadLetters, TestEngine};
 
 const KEY: (&str, &str) = ("AKIATEST", "wonder secret");
-
-#[derive(Default)]
-struct Dead(Mutex<Vec<i64>>);
-
-#[async_trait]
-impl UploadOutbox for Dead {
-    async fn due(&self, _: i64, _: usize) -> Result<Vec<UploadEntry>, OutboxError> {
-        Ok(Vec::new())
-    }
-    async fn delivered(&self, _: i64) -> Result<(), OutboxError> {
-        Ok(())
-    }
-    async fn retry_at(&self, _: i64, _: i64, _: &str) -> Result<(), OutboxError> {
-        Ok(())
-    }
-    async fn dead_letter(&self, _: i64, _: &str) -> Result<(), OutboxError> {
-        Ok(())
-    }
-    async fn dead_letters(&self) -> Result<Vec<UploadEntry>, OutboxError> {
-        let (bucket, key, function) =
-            ("uploads".to_owned(), "a.mp4".to_owned(), "transcode-video".to_owned());
-        let entry = |id: &i64| UploadEntry {
-            id: *id,
-            bucket: bucket.clone(),
-            key: key.clone(),
-            event: json!({}),
-            function: function.clone(),
-            attempts: 10,
-            last_error: Some("no".to_owned()),
-            created_ms: 0,
-        };
-        Ok(self.0.lock().unwrap().iter().map(entry).collect())
-    }
-    async fn replay(&self, id: i64) -> Result<bool, OutboxError> {
-        let mut dead = self.0.lock().unwrap();
-        let before = dead.len();
-        dead.retain(|other| *other != id);
-        Ok(dead.len() < before)
-    }
-    async fn next_due_ms(&self) -> Result<Option<i64>, OutboxError> {
-        Ok(None)
-    }
-    async fn changed(&self) {
-        std::future::pending().await
-    }
-}
 
 struct Fixture {
     router: Router,
@@ -80,7 +33,7 @@ async fn fixture() -> Fixture {
         access: crate::Access { hosts: vec!["console.example".to_owned()], ..crate::Access::default() },
         metrics_token: Some("scrape".to_owned()),
         s3: crate::s3_fallback(s3),
-        outbox: Arc::new(Dead(Mutex::new(vec![7]))),
+        outbox: Arc::new(DeadLetters(Mutex::new(vec![7]))),
         objects: None,
         receivers: Arc::default(),
         warnings: Vec::new(),

@@ -176,7 +176,7 @@ async fn backlog_is_told_and_sent_again_by_hand() {
     let events = test.engine.events_after(0, 100).await.unwrap();
     let mut receivers = Receivers::default();
     let seat = receivers.add(&hook);
-    let outbox = testing::NoOutbox;
+    let outbox = testing::DeadLetters::default();
     // Only a wish wakes it before the test ends.
     let policy = RetryPolicy { first_wait: Duration::from_secs(600), ..RetryPolicy::default() };
     let run = tokio::spawn(deliver_events(
