@@ -99,8 +99,8 @@ NAMES = [
     ("create_job", job(ClientRequestToken="a\nb"), "/clientRequestToken: Should not have control characters"),
     ("create_job", job(ClientRequestToken="a" * 257), "/clientRequestToken: Should have at most 256 characters"),
     ("create_job", job(UserMetadata={"a\nb": "v"}), "/userMetadata: Should have keys of at most 256 characters"),
-    ("create_job", job(UserMetadata={"k": "v" * 2049}), "/userMetadata/k: Should have at most 2048 characters"),
-    ("create_job", job(UserMetadata={f"k{n}": "v" for n in range(101)}), "/userMetadata: Should have at most 100 items"),
+    ("create_job", job(UserMetadata={"k": "v" * 257}), "/userMetadata/k: Should have at most 256 characters"),
+    ("create_job", job(UserMetadata={f"k{n}": "v" for n in range(11)}), "/userMetadata: Should have at most 10 items"),
     ("create_job", job(Tags={"k": "a\tb"}), "/tags/k: Should not have control characters"),
 ]
 
