@@ -13,6 +13,7 @@ mod matroska;
 pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
+mod sounds;
 mod static_hdr;
 mod tables;
 pub(crate) use reader::FORMATS;
@@ -37,7 +38,8 @@ const LONGEST_SIDE: u32 = 8192;
 ///
 /// A frame is a packet that is shown: one that no edit list hides, and not before the first key packet, or before the
 /// first frame that a decoder shows if the video does not begin with a key packet. Runs ffprobe once, again to look at
-/// some frames if there is more than one key frame or the field order is in doubt, again for PQ video, again for a clock
+/// some frames if there is more than one key frame or the field order is in doubt, again for sound of which the header may
+/// not tell enough, again for PQ video, again for a clock
 /// that jumps, and two more times for video that does not begin with a key packet, each time for at most ten minutes.
 /// Memory use stays small however long the file is.
 ///
@@ -83,8 +85,9 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         }
     }
     let audio = header.streams.iter().filter(|stream| stream.is_audio());
-    let audio: Vec<_> =
+    let mut audio: Vec<_> =
         audio.filter_map(|stream| measure::audio_track(stream, packets.get(&stream.index)?)).collect();
+    sounds::look(tools, file, &header, &mut audio, cancel).await?;
     if video.is_none() && audio.is_empty() {
         return Err(Error::no_video(file));
     }

@@ -240,6 +240,24 @@ impl VideoTrack {
     }
 }
 
+/// Channels and sampling rate of decoded sound.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct SoundForm {
+    /// Number of channels, at least 1.
+    pub channels: u16,
+    /// Channel layout as ffmpeg prints it, such as `5.1(side)`.
+    pub layout: String,
+    /// Sample rate in hertz.
+    pub sample_rate_hz: u32,
+}
+
+impl fmt::Display for SoundForm {
+    /// Writes `5.1(side) at 48000 Hz`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} Hz", self.layout, self.sample_rate_hz)
+    }
+}
+
 /// One audio track of an input.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AudioTrack {
@@ -247,11 +265,11 @@ pub struct AudioTrack {
     pub stream_index: u32,
     /// Codec name as ffprobe prints it, such as `aac`.
     pub codec: String,
-    /// Number of channels, at least 1.
+    /// Number of channels, at least 1 if the track can be decoded. If it changes within the track, the largest.
     pub channels: u16,
     /// Channel layout as ffprobe prints it, such as `5.1`; `None` when the stream does not say.
     pub channel_layout: Option<String>,
-    /// Sample rate in hertz.
+    /// Sample rate in hertz. If it changes within the track, the highest.
     pub sample_rate_hz: u32,
     /// Presentation time of the first packet, on the file's own clock.
     pub start: ExactTime,
@@ -272,6 +290,12 @@ pub struct AudioTrack {
     /// pictures, or speech made clear for people who hear badly.
     #[serde(default)]
     pub is_aside: bool,
+    /// Whether the installed ffmpeg cannot decode it: it lacks the codec, or the sound is encrypted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_undecodable: bool,
+    /// Forms of the decoded sound in the order in which they come, each once; empty unless there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<SoundForm>,
     /// The container's own track number, such as the packet identifier in a transport stream.
     #[serde(default)]
     pub id: Option<u32>,
@@ -333,6 +357,8 @@ mod tests {
             language: None,
             is_default: false,
             is_aside: false,
+            is_undecodable: false,
+            forms: Vec::new(),
             id: None,
         };
         let info = MediaInfo {

@@ -22,7 +22,7 @@ mod selection;
 
 use self::coding::{AudioCodec, AudioCoding, AudioRate};
 use self::remix::Remix;
-use self::selection::{Selectors, nothing_found, tracks};
+use self::selection::{Selectors, named, nothing_found, passed_over, tracks};
 
 /// One encode of the audio of all clips.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -133,6 +133,11 @@ pub(crate) fn decide(
         let encode = passthrough(description, sources, (parts, track, end), &codec_pointer)?;
         return Ok(AudioDecision::Encode(Box::new(encode), language(description, track)));
     }
+    if let Some((track, clip)) = undecodable(&parts, sources) {
+        let input = &sources.inputs[clip.input];
+        let url = input.file_input.as_deref().unwrap_or_default();
+        return Err(Error::undecodable(url, &named(track, &sources.infos[clip.input].audio)));
+    }
     let mut coding = AudioCoding::from_settings(&settings, channels, &codec_pointer)?;
     let remix_pointer = format!("{pointer}/remixSettings");
     let remix = description.remix_settings.as_ref();
@@ -145,6 +150,40 @@ pub(crate) fn decide(
     let loudness = description.audio_normalization_settings.as_ref().and_then(loudness);
     let encode = AudioEncode { index: 0, parts, end, source_packet, remix, loudness, coding };
     Ok(AudioDecision::Encode(Box::new(encode), language(description, track)))
+}
+
+/// Returns the first track of the parts that cannot be decoded.
+fn undecodable<'a>(parts: &[AudioPart], sources: Sources<'a>) -> Option<(&'a AudioTrack, &'a Clip)> {
+    let each = parts.iter().zip(sources.clips);
+    let mut all = each.flat_map(|(part, clip)| {
+        let tracks = sources.infos[clip.input].audio.iter();
+        tracks.filter(|track| part.streams.contains(&track.stream_index)).map(move |track| (track, clip))
+    });
+    all.find(|(track, _)| track.is_undecodable)
+}
+
+/// Returns notes on what the audio of the parts is taken from: sound that was passed over, and sound that changes its
+/// form.
+pub(crate) fn notes(description: &AudioDescription, parts: &[AudioPart], sources: Sources<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (part, clip) in parts.iter().zip(sources.clips) {
+        let (input, info) = (&sources.inputs[clip.input], &sources.infos[clip.input]);
+        let url = input.file_input.as_deref().unwrap_or_default();
+        for track in info.audio.iter().filter(|track| part.streams.contains(&track.stream_index)) {
+            let selectors = selectors(input);
+            let over = passed_over(selectors.of(description).first().copied(), &info.audio, track);
+            notes.extend(over.map(|over| format!("{over} (`{url}`)")));
+            let forms: Vec<String> = track.forms.iter().map(ToString::to_string).collect();
+            if let Some(largest) = track.forms.iter().map(|form| form.channels).max() {
+                notes.push(format!(
+                    "the sound of `{url}` changes its form ({}): all of it is made to have {largest} channels at {} Hz",
+                    forms.join(", "),
+                    track.sample_rate_hz
+                ));
+            }
+        }
+    }
+    notes
 }
 
 /// Copies the source's own packets. This needs one whole input, because packets cannot be cut at the video's
@@ -204,14 +243,8 @@ fn part<'a>(
     clip: &Clip,
     is_last: bool,
 ) -> (AudioPart, Result<(&'a AudioTrack, ExactTime), String>) {
-    let none = BTreeMap::<String, AudioSelector>::new();
-    let no_groups = BTreeMap::<String, AudioSelectorGroup>::new();
     let (input, info) = (&sources.inputs[clip.input], &sources.infos[clip.input]);
-    let selectors = Selectors {
-        single: input.audio_selectors.as_ref().unwrap_or(&none),
-        groups: input.audio_selector_groups.as_ref().unwrap_or(&no_groups),
-    };
-    let chosen = selectors.of(description);
+    let chosen = selectors(input).of(description);
     let found: Vec<&AudioTrack> = if chosen.is_empty() {
         tracks(None, &info.audio)
     } else {
@@ -251,6 +284,16 @@ fn part<'a>(
         );
     }
     (part, Ok((track, heard)))
+}
+
+/// Returns the selectors of an input.
+fn selectors(input: &Input) -> Selectors<'_> {
+    const NONE: &BTreeMap<String, AudioSelector> = &BTreeMap::new();
+    const NO_GROUPS: &BTreeMap<String, AudioSelectorGroup> = &BTreeMap::new();
+    Selectors {
+        single: input.audio_selectors.as_ref().unwrap_or(NONE),
+        groups: input.audio_selector_groups.as_ref().unwrap_or(NO_GROUPS),
+    }
 }
 
 /// Returns the sampling rate of all tracks; 0 if they differ or there are none.

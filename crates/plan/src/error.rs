@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Clipping,
     /// The installed ffmpeg lacks what the job needs.
     MissingCapability,
+    /// The sound that an output needs cannot be decoded.
+    Undecodable,
 }
 
 /// A job that cannot be planned.
@@ -34,6 +36,15 @@ impl Error {
             format!("input `{input}` has no video; a job takes it if all of its outputs have sound alone"),
         )
         .of_input()
+    }
+
+    /// The sound that an output needs cannot be decoded. `track` names it.
+    pub(crate) fn undecodable(input: &str, track: &str) -> Self {
+        let message = format!(
+            "{track} of `{input}` cannot be decoded, because it is encrypted or the installed ffmpeg lacks its codec: \
+             upload the film with its sound as AAC, or select another track"
+        );
+        Self::new(ErrorKind::Undecodable, None, message).of_input()
     }
 
     /// A setting that the planner cannot carry out. `pointer` is its JSON pointer in the job's settings.

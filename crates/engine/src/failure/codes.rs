@@ -61,6 +61,7 @@ pub(super) fn of_plan(kind: PlanErrorKind) -> u32 {
         PlanErrorKind::NoVideo => NO_VIDEO,
         PlanErrorKind::Settings => SETTINGS,
         PlanErrorKind::Clipping => CLIPPING,
+        PlanErrorKind::Undecodable => NOT_SUPPORTED,
         _ => UNKNOWN,
     }
 }

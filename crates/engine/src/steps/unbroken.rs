@@ -1,10 +1,11 @@
 //! Takes the jumps out of a fetched input's clock: replaces the file by a copy whose clock runs on. Every later step
-//! then works on one clock, so picture and sound stay together wherever the film is cut. It never changes the user's
-//! own file.
+//! then works on one clock, so picture and sound stay together wherever the film is cut. Sound whose channels or sampling
+//! rate change gets one form in the same way. It never changes the user's own file.
 
+use std::ffi::OsString;
 use std::path::Path;
 
-use abanico_ffmpeg::command::{UNBROKEN_FILE, copy_unbroken};
+use abanico_ffmpeg::command::{STEADY_FILE, UNBROKEN_FILE, copy_steady, copy_unbroken};
 use abanico_media::{AudioTrack, ClockJumps, MediaInfo, VideoTrack};
 use abanico_plan::TaskId;
 
@@ -14,34 +15,65 @@ use super::encode::{Outputs, begin, ffmpeg, light};
 use crate::failure;
 use crate::job_machine::Failure;
 
-/// Replaces `file` by a copy with an unbroken clock if its clock jumps. Returns the facts of the file that is there
-/// now.
+/// Replaces `file` by a copy with an unbroken clock if its clock jumps, and by one whose sound keeps its channels and
+/// its sampling rate if they change. Returns the facts of the file that is there now.
 pub(super) async fn unbroken(
     context: &JobContext,
     url: &str,
     file: &Path,
-    info: MediaInfo,
+    mut info: MediaInfo,
 ) -> Result<MediaInfo, Failure> {
-    if info.jumps.shifts.is_empty() {
-        return Ok(info);
+    if !info.jumps.shifts.is_empty() {
+        let copy = Copy { name: UNBROKEN_FILE, what: "taking the jumps out of the clock", args: copy_unbroken };
+        let copied = replaced(context, (url, file), &info, copy).await?;
+        info = described_as(info, copied);
     }
+    if info.audio.iter().any(|track| !track.forms.is_empty()) {
+        let copy = Copy { name: STEADY_FILE, what: "giving the sound one form", args: copy_steady };
+        let copied = replaced(context, (url, file), &info, copy).await?;
+        let codecs = copied.audio.iter().map(|track| track.codec.clone()).collect::<Vec<_>>();
+        info = described_as(info, copied);
+        for (track, codec) in info.audio.iter_mut().zip(codecs) {
+            track.codec = codec;
+        }
+    }
+    Ok(info)
+}
+
+/// How a copy is made.
+struct Copy {
+    /// Name of the copy's file.
+    name: &'static str,
+    /// What making it does, for messages.
+    what: &'static str,
+    /// Returns ffmpeg's arguments for a file and the folder of its copy.
+    args: fn(&MediaInfo, &Path, &Path) -> Vec<OsString>,
+}
+
+/// Replaces `file` by its copy, and returns the copy's facts.
+async fn replaced(
+    context: &JobContext,
+    (url, file): (&str, &Path),
+    info: &MediaInfo,
+    copy: Copy,
+) -> Result<MediaInfo, Failure> {
     let _permit = light(context).await?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let task = TaskId::new(format!("{name}-unbroken"));
+    let task = TaskId::new(format!("{name}-{}", copy.name));
     let folder = begin(context, &task)?;
     let source = [file.to_owned()];
     let outputs = Outputs { folder: &folder, bounds: bounds::of_copies(&source) };
-    let args = copy_unbroken(&info, file, &folder);
-    ffmpeg(context, "taking the jumps out of the clock", args, &source, outputs, None).await?;
-    std::fs::rename(folder.join(UNBROKEN_FILE), file)
-        .map_err(|error| failure::from_disk("replace an input whose clock jumps", &error))?;
+    let args = (copy.args)(info, file, &folder);
+    ffmpeg(context, copy.what, args, &source, outputs, None).await?;
+    std::fs::rename(folder.join(copy.name), file)
+        .map_err(|error| failure::from_disk("replace an input by its copy", &error))?;
     context.work.discard(&task);
     let copied = abanico_ffmpeg::probe(&context.workshop.tools, file, &context.cancel).await;
     let copied = copied.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))?;
     if copied.audio.len() != info.audio.len() || copied.video.is_some() != info.video.is_some() {
-        return Err(failure::broken("the copy with an unbroken clock lacks a track"));
+        return Err(failure::broken(&format!("{} lost a track", copy.what)));
     }
-    Ok(described_as(info, copied))
+    Ok(copied)
 }
 
 /// Returns the copy's facts with what only the original says of its tracks.
@@ -62,6 +94,9 @@ fn described_as(original: MediaInfo, copied: MediaInfo) -> MediaInfo {
         start: copied.start,
         end: copied.end,
         packet: copied.packet,
+        sample_rate_hz: copied.sample_rate_hz,
+        channels: copied.channels,
+        channel_layout: copied.channel_layout,
         ..original
     });
     MediaInfo {

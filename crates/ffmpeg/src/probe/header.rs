@@ -45,7 +45,7 @@ const MAY_BE_INTERLACED: [&str; 22] = [
 pub(crate) const ENTRIES: &str = "format=format_name,start_time:format_tags=timecode:\
     stream=index,id,codec_name,codec_type,profile,width,height,pix_fmt,bits_per_raw_sample,sample_aspect_ratio,\
     field_order,color_range,color_space,color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,\
-    nb_frames,channels,channel_layout,sample_rate:\
+    nb_frames,sample_fmt,channels,channel_layout,sample_rate:\
     stream_disposition=default,attached_pic,comment,hearing_impaired,visual_impaired,descriptions:\
     stream_tags=language,timecode:stream_side_data";
 
@@ -91,6 +91,7 @@ pub(crate) struct Stream {
     avg_frame_rate: Option<String>,
     time_base: Option<String>,
     nb_frames: Option<String>,
+    sample_fmt: Option<String>,
     pub channels: u16,
     pub channel_layout: Option<String>,
     sample_rate: Option<String>,
@@ -189,9 +190,20 @@ impl Stream {
         self.codec_type.as_deref() == Some("video") && self.disposition.attached_pic == 0
     }
 
-    /// Whether this is an audio stream of a known kind.
+    /// Whether this is an audio stream.
     pub fn is_audio(&self) -> bool {
-        self.codec_type.as_deref() == Some("audio") && self.channels > 0 && self.sample_rate_hz() > 0
+        self.codec_type.as_deref() == Some("audio")
+    }
+
+    /// Whether the codec's name is known. ffmpeg can know a codec that it cannot decode.
+    pub fn has_known_codec(&self) -> bool {
+        self.codec_name.as_deref().is_some_and(|name| !matches!(name, "none" | "unknown"))
+    }
+
+    /// Whether ffprobe has found out what the decoded sound is like.
+    pub fn has_known_sound(&self) -> bool {
+        let format = self.sample_fmt.as_deref();
+        format.is_some_and(|format| format != "unknown") && self.channels > 0 && self.sample_rate_hz() > 0
     }
 
     /// Returns the length of a tick in seconds, if it is above zero.

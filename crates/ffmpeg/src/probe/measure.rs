@@ -74,6 +74,8 @@ pub(crate) fn audio_track(stream: &Stream, packets: &Packets) -> Option<AudioTra
         language: stream.language(),
         is_default: stream.is_default(),
         is_aside: stream.is_aside(),
+        is_undecodable: false,
+        forms: Vec::new(),
         id: stream.container_id(),
     })
 }

@@ -77,7 +77,7 @@ pub(crate) async fn run(
 ) -> Result<Ended, Error> {
     let mut command = tools.ffprobe_command(&[file]);
     command.args(["-v", "error"]);
-    run_on(tools.ffprobe(), command, file, Options { before: options, after: &[] }, cancel, on_line).await
+    run_on(tools.ffprobe(), command, (Lines::Output, file), Options { before: options, after: &[] }, cancel, on_line).await
 }
 
 /// Runs ffmpeg like [`run`], with options before and after its input.
@@ -93,13 +93,38 @@ pub(crate) async fn run_ffmpeg(
 ) -> Result<Ended, Error> {
     let mut command = tools.ffmpeg_command(&[file]);
     command.args(["-hide_banner", "-nostdin", "-v", "error"]);
-    run_on(tools.ffmpeg(), command, file, options, cancel, on_line).await
+    run_on(tools.ffmpeg(), command, (Lines::Output, file), options, cancel, on_line).await
+}
+
+/// Runs ffmpeg like [`run_ffmpeg`], but passes on the lines of its log.
+///
+/// # Errors
+/// Fails like [`run`].
+pub(crate) async fn run_ffmpeg_for_log(
+    tools: &Tools,
+    file: &Path,
+    options: Options<'_>,
+    cancel: &CancellationToken,
+    on_line: impl FnMut(&str),
+) -> Result<Ended, Error> {
+    let mut command = tools.ffmpeg_command(&[file]);
+    command.args(["-hide_banner", "-nostdin", "-nostats", "-v", "verbose"]);
+    run_on(tools.ffmpeg(), command, (Lines::Log, file), options, cancel, on_line).await
+}
+
+/// Which lines a caller wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// Those of the standard output.
+    Output,
+    /// Those of the log, the standard error output.
+    Log,
 }
 
 async fn run_on(
     program: &Path,
     mut command: Command,
-    file: &Path,
+    (lines, file): (Lines, &Path),
     options: Options<'_>,
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),
@@ -128,7 +153,10 @@ async fn run_on(
             Err(Error::new(ErrorKind::TimedOut, message))
         }
         end = async {
-            follow(stdout, stderr, on_line, &mut tail).await?;
+            match lines {
+                Lines::Output => follow(stdout, stderr, on_line, &mut tail).await?,
+                Lines::Log => follow(stderr, stdout, on_line, &mut tail).await?,
+            }
             flattened((&mut ended).await)
         } => end.map_err(io_error),
     };
@@ -168,14 +196,14 @@ fn refuse_greed(file: &Path, ended: Ended, took: Duration) -> Result<Ended, Erro
     Err(Error::unsupported(file, &why))
 }
 
-/// Reads both outputs to their ends.
+/// Reads both outputs to their ends: one line by line, of the other only the tail is kept.
 async fn follow(
-    stdout: ChildStdout,
-    stderr: ChildStderr,
+    lines: impl AsyncRead + Unpin,
+    other: impl AsyncRead + Unpin,
     mut on_line: impl FnMut(&str),
     tail: &mut Tail,
 ) -> std::io::Result<()> {
-    tokio::join!(each_line(stdout, &mut on_line), tail.read(stderr)).0
+    tokio::join!(each_line(lines, &mut on_line), tail.read(other)).0
 }
 
 async fn each_line(output: impl AsyncRead + Unpin, on_line: &mut impl FnMut(&str)) -> std::io::Result<()> {

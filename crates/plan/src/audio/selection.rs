@@ -60,11 +60,41 @@ pub(crate) fn tracks<'a>(selector: Option<&AudioSelector>, all: &'a [AudioTrack]
     found.unwrap_or_default()
 }
 
-/// Returns the track that players choose: the one marked as the default. If none or several are, commentaries and
-/// descriptions come last, and otherwise the file's order decides. Matroska marks every track as a default unless the
-/// file says otherwise.
+/// Returns the track that players choose: of those that can be decoded, the one marked as the default. If none or several
+/// are, commentaries and descriptions come last, and otherwise the file's order decides. Matroska marks every track as a
+/// default unless the file says otherwise.
 fn default_track(all: &[AudioTrack]) -> Vec<&AudioTrack> {
-    all.iter().min_by_key(|track| (!track.is_default, track.is_aside)).into_iter().collect()
+    let order = |track: &&AudioTrack| (track.is_undecodable, !track.is_default, track.is_aside);
+    all.iter().min_by_key(order).into_iter().collect()
+}
+
+/// Returns a message about sound that was passed over because it cannot be decoded: what the selector would have taken
+/// otherwise, if it leaves the choice open and took another track.
+pub(crate) fn passed_over(
+    selector: Option<&AudioSelector>,
+    all: &[AudioTrack],
+    taken: &AudioTrack,
+) -> Option<String> {
+    let is_open = selector.is_none_or(|selector| {
+        !matches!(text(&selector.selector_type), Some("PID" | "LANGUAGE_CODE" | "STREAM"))
+            && selector.tracks.as_deref().unwrap_or_default().is_empty()
+    });
+    let first = all.iter().min_by_key(|track| (!track.is_default, track.is_aside))?;
+    (is_open && first.is_undecodable && first.stream_index != taken.stream_index).then(|| {
+        let (lost, taken) = (named(first, all), named(taken, all));
+        format!("{lost} cannot be decoded, so {taken} is taken instead")
+    })
+}
+
+/// Names a track by its number among the audio tracks, its codec and its language.
+pub(crate) fn named(track: &AudioTrack, all: &[AudioTrack]) -> String {
+    let number = all.iter().take_while(|other| other.stream_index != track.stream_index).count() + 1;
+    let codec = match track.codec.as_str() {
+        "" | "none" | "unknown" => "of an unknown codec".to_owned(),
+        codec => format!("`{codec}`"),
+    };
+    let language = track.language.as_ref().map(|language| format!(", {language}")).unwrap_or_default();
+    format!("audio track {number} ({codec}{language})")
 }
 
 /// Returns whether a track has the selector's language. AWS writes ISO 639-2 codes in capitals. Where a
@@ -149,6 +179,8 @@ mod tests {
             is_jittery: false,
             is_default,
             is_aside: false,
+            is_undecodable: false,
+            forms: Vec::new(),
             id: Some(0x100 + stream_index),
         }
     }
@@ -188,6 +220,26 @@ mod tests {
         assert_eq!(chosen([film, (true, true), film]), 2, "the commentary alone is");
         assert_eq!(chosen([film, film, (true, false)]), 3);
         assert_eq!(chosen([aside, aside, aside]), 1);
+    }
+
+    #[test]
+    fn sound_that_cannot_be_decoded_is_passed_over_and_named() {
+        let mut all = [track(1, "eng", true), track(2, "fre", false), track(3, "spa", false)];
+        all[0].is_undecodable = true;
+        all[0].codec = "unknown".into();
+        let taken = default_track(&all)[0];
+        assert_eq!(taken.stream_index, 2);
+        assert_eq!(
+            passed_over(None, &all, taken).as_deref(),
+            Some(
+                "audio track 1 (of an unknown codec, eng) cannot be decoded, so audio track 2 (`aac`, fre) is taken \
+                 instead"
+            )
+        );
+        let asked: AudioSelector = serde_json::from_value(json!({"tracks": [2]})).unwrap();
+        assert_eq!(passed_over(Some(&asked), &all, taken), None, "the job chose");
+        all[0].is_undecodable = false;
+        assert_eq!(passed_over(None, &all, &all[0]), None);
     }
 
     #[test]

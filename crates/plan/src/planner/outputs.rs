@@ -234,6 +234,9 @@ impl Draft<'_> {
                         for warning in gaps(&encode.parts, self.sounds()) {
                             position_or_push(&mut self.warnings, warning);
                         }
+                        for note in audio::notes(description, &encode.parts, self.sounds()) {
+                            self.note(note);
+                        }
                     }
                     let same = |other: &AudioEncode| AudioEncode { index: 0, ..other.clone() } == *encode;
                     let index = self.audio.iter().position(same).unwrap_or(self.audio.len());

@@ -133,6 +133,8 @@ fn imagined(input: &Input) -> MediaInfo {
         language: None,
         is_default: number == 0,
         is_aside: false,
+        is_undecodable: false,
+        forms: Vec::new(),
         id: None,
     };
     for selector in &selectors {

@@ -58,6 +58,8 @@ fn audio(stream_index: u32, is_default: bool) -> AudioTrack {
         language: None,
         is_default,
         is_aside: false,
+        is_undecodable: false,
+        forms: Vec::new(),
         id: None,
     }
 }
