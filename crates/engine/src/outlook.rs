@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use abanico_media::MediaInfo;
+
 use crate::database::{Database, ListFilter};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -135,6 +137,7 @@ fn needed_bytes(database: &Database, works: &Path) -> Result<u64, Error> {
     let usual = known.iter().sum::<u64>() / u64::try_from(known.len()).unwrap_or(u64::MAX).max(1);
     let of_running = running.iter().map(|record| {
         let whole = ROOM_FOR_INPUT.saturating_mul(input_bytes(record).unwrap_or(usual));
+        let whole = whole.saturating_add(copied_bytes(record));
         whole.saturating_sub(crate::storage::own_bytes_below(&works.join(record.id.as_str())))
     });
     let of_waiting = waiting.saturating_mul(ROOM_FOR_INPUT).saturating_mul(usual);
@@ -147,6 +150,13 @@ fn input_bytes(record: &JobRecord) -> Option<u64> {
     (!inputs.is_empty()).then(|| inputs.iter().map(|input| input.size_bytes).fold(0, u64::saturating_add))
 }
 
+/// Returns the size of the inputs that the job works on copies of (`steps/unbroken.rs`), which take room beside them.
+fn copied_bytes(record: &JobRecord) -> u64 {
+    let is_copied =
+        |input: &&MediaInfo| input.jumps.count > 0 || input.audio.iter().any(|track| !track.forms.is_empty());
+    record.inputs.iter().filter(is_copied).map(|input| input.size_bytes).fold(0, u64::saturating_add)
+}
+
 /// Returns how many bytes of the folder's disk are free for this user, and its size.
 fn space(folder: &Path) -> io::Result<(u64, u64)> {
     let stats = nix::sys::statvfs::statvfs(folder)?;
@@ -156,7 +166,7 @@ fn space(folder: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use abanico_media::{ClockJumps, ExactTime, MediaInfo};
+    use abanico_media::{ClockJumps, ExactTime};
 
     use super::*;
     use crate::database::{sample_database, sample_record};
@@ -221,6 +231,9 @@ mod tests {
         running.machine.apply(Event::Started);
         database.insert(&running, &[], 1).unwrap();
         assert_eq!(needed(), 2 * 2 * 2000 + 2 * 3000);
+        let mut jumping = with_input("5-e", 7000);
+        jumping.inputs[0].jumps.count = 1;
+        assert_eq!((copied_bytes(&running), copied_bytes(&jumping)), (0, 7000), "it works on a copy");
         std::fs::create_dir(folder.path().join("4-d")).unwrap();
         std::fs::write(folder.path().join("4-d/made"), vec![0; 500]).unwrap();
         assert_eq!(needed(), 2 * 2 * 2000 + 2 * 3000 - 500, "it has some of its room already");

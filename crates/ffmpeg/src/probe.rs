@@ -13,6 +13,7 @@ mod matroska;
 pub(crate) mod measure;
 pub(crate) mod packets;
 pub(crate) mod reader;
+mod scrambled;
 mod sounds;
 mod static_hdr;
 mod tables;
@@ -70,6 +71,7 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
         if matches!(video.pixel_format.as_str(), "" | "unknown") {
+            refuse_scrambled(file, &header, Stream::is_real_video)?;
             return Err(Error::unsupported(file, "its pixel format is unknown, so it cannot be decoded"));
         }
         refuse_missing_frames(file, &header, &packets, video)?;
@@ -88,6 +90,12 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
     let mut audio: Vec<_> =
         audio.filter_map(|stream| measure::audio_track(stream, packets.get(&stream.index)?)).collect();
     sounds::look(tools, file, &header, &mut audio, cancel).await?;
+    if audio.iter().all(|track| track.is_undecodable) {
+        refuse_scrambled(file, &header, Stream::is_audio)?;
+    }
+    if video.is_none() {
+        refuse_scrambled(file, &header, Stream::is_real_video)?;
+    }
     if video.is_none() && audio.is_empty() {
         return Err(Error::no_video(file));
     }
@@ -142,6 +150,20 @@ fn is_cut_mp4(file: &Path) -> Result<bool, Error> {
     let layout =
         Layout::read(file).map_err(|cause| Error::io(format!("read `{}`", file.display()), cause))?;
     Ok(layout.is_mp4() && layout.is_cut_off)
+}
+
+/// Refuses a transport stream in which a stream of this kind is scrambled.
+fn refuse_scrambled(file: &Path, header: &Header, is_of_kind: fn(&Stream) -> bool) -> Result<(), Error> {
+    let ids: Vec<u32> =
+        header.streams.iter().filter(|stream| is_of_kind(stream)).filter_map(Stream::container_id).collect();
+    if header.format.format_name != "mpegts" || ids.is_empty() {
+        return Ok(());
+    }
+    let scrambled = scrambled::scrambled(file);
+    if ids.iter().any(|id| scrambled.contains(id)) {
+        return Err(Error::unsupported(file, "it is scrambled; upload it without encryption"));
+    }
+    Ok(())
 }
 
 /// Refuses a file that must not be decoded, judged by its header.

@@ -13,7 +13,8 @@ mod time;
 
 pub use colour::{Colour, ColourRange, ContentLight, DynamicRange, MasteringDisplay, StaticHdr};
 pub use info::{
-    AudioTrack, ClockJumps, ClockShift, EntryPoints, FieldOrder, MediaInfo, Shape, SoundForm, VideoTrack, Window,
+    AudioTrack, ClockJumps, ClockShift, EntryPoints, FieldOrder, MediaInfo, Shape, SoundForm, VideoTrack,
+    Window,
 };
 pub use orientation::Orientation;
 pub use rate::FrameRate;

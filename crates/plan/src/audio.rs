@@ -164,7 +164,11 @@ fn undecodable<'a>(parts: &[AudioPart], sources: Sources<'a>) -> Option<(&'a Aud
 
 /// Returns notes on what the audio of the parts is taken from: sound that was passed over, and sound that changes its
 /// form.
-pub(crate) fn notes(description: &AudioDescription, parts: &[AudioPart], sources: Sources<'_>) -> Vec<String> {
+pub(crate) fn notes(
+    description: &AudioDescription,
+    parts: &[AudioPart],
+    sources: Sources<'_>,
+) -> Vec<String> {
     let mut notes = Vec::new();
     for (part, clip) in parts.iter().zip(sources.clips) {
         let (input, info) = (&sources.inputs[clip.input], &sources.infos[clip.input]);

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use abanico_media::{FrameRate, Rational};
+use abanico_media::{ExactTime, FrameRate, Rational};
 use abanico_plan::{AudioEncode, FrameCapture, Pass, RateBranch, Sampling, VideoEncode, VideoRendition};
 
 use crate::sandboxing::Bounds;
@@ -88,6 +88,15 @@ pub(super) fn of_copies(sources: &[PathBuf]) -> Bounds {
     Bounds {
         bytes: FLOOR_BYTES.saturating_add(size.saturating_mul(2)),
         cpu_seconds: FLOOR_SECONDS + size / SLOWEST_BYTES,
+    }
+}
+
+/// Returns the bounds for a copy in which sound of this length is decoded.
+pub(super) fn of_decoded_copies(sources: &[PathBuf], length: ExactTime) -> Bounds {
+    let (copies, seconds) = (of_copies(sources), u64::try_from(length.seconds().floor()).unwrap_or(0) + 1);
+    Bounds {
+        bytes: copies.bytes.saturating_add(seconds.saturating_mul(AUDIO_BYTES_PER_SECOND)),
+        cpu_seconds: copies.cpu_seconds.saturating_add(of_reading(seconds)),
     }
 }
 

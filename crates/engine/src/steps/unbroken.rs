@@ -24,17 +24,19 @@ pub(super) async fn unbroken(
     mut info: MediaInfo,
 ) -> Result<MediaInfo, Failure> {
     if !info.jumps.shifts.is_empty() {
-        let copy = Copy { name: UNBROKEN_FILE, what: "taking the jumps out of the clock", args: copy_unbroken };
+        let copy =
+            Copy { name: UNBROKEN_FILE, what: "taking the jumps out of the clock", args: copy_unbroken };
         let copied = replaced(context, (url, file), &info, copy).await?;
         info = described_as(info, copied);
     }
     if info.audio.iter().any(|track| !track.forms.is_empty()) {
         let copy = Copy { name: STEADY_FILE, what: "giving the sound one form", args: copy_steady };
         let copied = replaced(context, (url, file), &info, copy).await?;
-        let codecs = copied.audio.iter().map(|track| track.codec.clone()).collect::<Vec<_>>();
+        let of_sound = copied.audio.iter().map(|track| (track.codec.clone(), track.is_jittery));
+        let of_sound: Vec<_> = of_sound.collect();
         info = described_as(info, copied);
-        for (track, codec) in info.audio.iter_mut().zip(codecs) {
-            track.codec = codec;
+        for (track, (codec, is_jittery)) in info.audio.iter_mut().zip(of_sound) {
+            (track.codec, track.is_jittery) = (codec, is_jittery);
         }
     }
     Ok(info)
@@ -62,7 +64,7 @@ async fn replaced(
     let task = TaskId::new(format!("{name}-{}", copy.name));
     let folder = begin(context, &task)?;
     let source = [file.to_owned()];
-    let outputs = Outputs { folder: &folder, bounds: bounds::of_copies(&source) };
+    let outputs = Outputs { folder: &folder, bounds: bounds::of_decoded_copies(&source, info.duration()) };
     let args = (copy.args)(info, file, &folder);
     ffmpeg(context, copy.what, args, &source, outputs, None).await?;
     std::fs::rename(folder.join(copy.name), file)

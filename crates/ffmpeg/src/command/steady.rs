@@ -10,6 +10,10 @@ use super::Args;
 
 /// Name of the copy.
 pub const STEADY_FILE: &str = "steady";
+/// Times each frame by the end of the one before it, unless it is more than 30 ms away from there: ffmpeg spaces the
+/// packets between two time stamps of a transport stream by the sampling rate that the stream began with.
+const EVEN: &str = "asetpts='st(1,if(eq(NB_CONSUMED_SAMPLES,0)+gt(abs(PTS-ld(0)),0.03/TB),PTS,ld(0)));\
+                    st(0,ld(1)+NB_SAMPLES/SR/TB);ld(1)'";
 /// The only sampling rate of PCM in transport streams (SMPTE 302M), in hertz.
 const BROADCAST_HZ: u32 = 48_000;
 
@@ -45,11 +49,11 @@ fn steady(track: &AudioTrack, is_broadcast: bool) -> String {
         let layout = track.forms.iter().find(|form| form.channels == track.channels).map(|form| &form.layout);
         let layout = layout.filter(|layout| !layout.is_empty()).cloned();
         let layout = layout.unwrap_or_else(|| format!("{}c", track.channels));
-        return format!("aresample={},aformat=channel_layouts={layout}", track.sample_rate_hz);
+        return format!("{EVEN},aresample={},aformat=channel_layouts={layout}", track.sample_rate_hz);
     }
     // What its decoder takes two and six channels for. It takes eight for six and a mix of them.
     let layout = if track.channels <= 2 { "stereo" } else { "5.1" };
-    format!("aresample={BROADCAST_HZ},aformat=sample_fmts=s32:channel_layouts={layout}")
+    format!("{EVEN},aresample={BROADCAST_HZ},aformat=sample_fmts=s32:channel_layouts={layout}")
 }
 
 #[cfg(test)]
@@ -59,7 +63,8 @@ mod tests {
     use super::*;
 
     fn info(container: &str) -> MediaInfo {
-        let form = |channels, layout: &str| SoundForm { channels, layout: layout.into(), sample_rate_hz: 44_100 };
+        let form =
+            |channels, layout: &str| SoundForm { channels, layout: layout.into(), sample_rate_hz: 44_100 };
         let track = |stream_index, forms| AudioTrack {
             stream_index,
             codec: "ac3".into(),
@@ -96,7 +101,7 @@ mod tests {
     fn only_changing_sound_is_decoded() {
         let copied = words("matroska,webm");
         assert!(copied.contains("-map 0:3 -map 0:5 -c copy -copyinkf -c:a:1 pcm_s24le"), "{copied}");
-        assert!(copied.contains("-filter:a:1 aresample=44100,aformat=channel_layouts=5.1(side) "), "{copied}");
+        assert!(copied.contains("ld(1)',aresample=44100,aformat=channel_layouts=5.1(side) "), "{copied}");
         assert!(!copied.contains("a:0") && copied.ends_with("-f matroska file:out/steady"), "{copied}");
     }
 

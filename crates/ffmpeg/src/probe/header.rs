@@ -127,7 +127,7 @@ struct SideData {
 /// Reads the header of `file`.
 ///
 /// # Errors
-/// Returns [`ErrorKind::NotMedia`] if ffprobe refuses the file.
+/// Returns [`ErrorKind::NotMedia`] if ffprobe refuses the file, and [`ErrorKind::Unsupported`] if it refuses a track.
 pub(crate) async fn read(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Result<Header, Error> {
     let mut answer = Answer::default();
     let options = ["-of", "json", "-show_entries", ENTRIES];
@@ -149,6 +149,14 @@ impl Answer {
 
     /// Parses the header once ffprobe has ended.
     pub fn header(self, ended: Ended, file: &Path) -> Result<Header, Error> {
+        if ended.exit == Exit::Code(1) && ended.stderr.trim().is_empty() {
+            // ffprobe ends like this if a decoder does not take its track's header, and only warns of that.
+            return Err(Error::unsupported(
+                file,
+                "ffmpeg has no decoder for one of its tracks, such as sound in xHE-AAC; convert that track first, or \
+                 use a newer ffmpeg",
+            ));
+        }
         if ended.exit == Exit::Code(1) {
             let refused = words::tell(&ended.stderr, Told::FormatIsRefused);
             let otherwise = if refused {

@@ -93,7 +93,12 @@ async fn listen(
 ) -> Result<Heard, Error> {
     let mut after = Vec::new();
     for (index, is_whole) in wanted {
-        after.extend(["-map".to_owned(), format!("0:{index}"), "-af".to_owned(), format!("{TELLING}{index}")]);
+        after.extend([
+            "-map".to_owned(),
+            format!("0:{index}"),
+            "-af".to_owned(),
+            format!("{TELLING}{index}"),
+        ]);
         if !is_whole {
             after.extend(["-frames:a".to_owned(), FIRST_FRAMES.to_owned()]);
         }
@@ -183,14 +188,19 @@ mod tests {
     fn log_line_tells_the_form() {
         let line = "[aresample@form12 @ 0x56] ch:6 chl:5.1(side) fmt:fltp r:48000Hz -> ch:2 chl:stereo fmt:s16 r:44100Hz";
         assert_eq!(told(line), Some((12, form(6, "5.1(side)", 48_000))));
-        assert_eq!((told(""), told("[auto_aresample_0 @ 0x1] ch:1 chl:mono fmt:s16 r:1Hz -> ch:1")), (None, None));
+        assert_eq!(
+            (told(""), told("[auto_aresample_0 @ 0x1] ch:1 chl:mono fmt:s16 r:1Hz -> ch:1")),
+            (None, None)
+        );
     }
 
     #[test]
     fn only_complete_mp4_headers_are_believed() {
         let known = stream(r#"{"codec_name":"aac","sample_fmt":"fltp","channels":2,"sample_rate":"48000"}"#);
         let late = stream(r#"{"codec_name":"aac","sample_fmt":"fltp","channels":0,"sample_rate":"0"}"#);
-        let foreign = stream(r#"{"codec_name":"mpegh_3d_audio","sample_fmt":"unknown","channels":2,"sample_rate":"48000"}"#);
+        let foreign = stream(
+            r#"{"codec_name":"mpegh_3d_audio","sample_fmt":"unknown","channels":2,"sample_rate":"48000"}"#,
+        );
         assert!(is_sure("mov,mp4,m4a", &known) && !is_sure("mpegts", &known));
         assert!(!is_sure("mov,mp4,m4a", &late) && !is_sure("mov,mp4,m4a", &foreign));
         assert!(may_change("mpegts", &known) && !may_change("matroska,webm", &known));
