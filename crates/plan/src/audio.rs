@@ -274,7 +274,8 @@ fn part<'a>(
     };
     let ends = found.iter().map(|track| track.end).max().unwrap_or(track.end);
     let heard = if is_free { ends - clip.start + offset } else { clip.length };
-    if heard <= ExactTime::ZERO {
+    // The times of sound that cannot be decoded mean little; it is refused by name.
+    if heard <= ExactTime::ZERO && !found.iter().any(|track| track.is_undecodable) {
         part = AudioPart {
             streams: Vec::new(),
             channels: 0,

@@ -10,10 +10,6 @@ use super::Args;
 
 /// Name of the copy.
 pub const STEADY_FILE: &str = "steady";
-/// Times each frame by the end of the one before it, unless it is more than 30 ms away from there: ffmpeg spaces the
-/// packets between two time stamps of a transport stream by the sampling rate that the stream began with.
-const EVEN: &str = "asetpts='st(1,if(eq(NB_CONSUMED_SAMPLES,0)+gt(abs(PTS-ld(0)),0.03/TB),PTS,ld(0)));\
-                    st(0,ld(1)+NB_SAMPLES/SR/TB);ld(1)'";
 /// The only sampling rate of PCM in transport streams (SMPTE 302M), in hertz.
 const BROADCAST_HZ: u32 = 48_000;
 
@@ -21,15 +17,23 @@ const BROADCAST_HZ: u32 = 48_000;
 /// changes its form becomes PCM with as many channels as its largest form; all else is copied. Time stamps stay as they
 /// are.
 pub fn copy_steady(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsString> {
-    let mut args = Args::of_foreign_files();
-    args.foreign_input(file);
-    let video = info.video.iter().map(|track| track.stream_index);
-    for index in video.chain(info.audio.iter().map(|track| track.stream_index)) {
-        args.pair("-map", format!("0:{index}"));
-    }
-    args.all(["-c", "copy", "-copyinkf"]);
     // Matroska would round the times of a transport stream's pictures to milliseconds, and needs one for each.
     let is_broadcast = info.container.starts_with("mpeg");
+    let mut args = Args::of_foreign_files();
+    args.foreign_input(file);
+    if is_broadcast {
+        // Without this flag, ffmpeg spaces the packets between two time stamps by the sampling rate that the stream
+        // began with. Pictures need it, so the file is read twice.
+        args.all(["-fflags", "+nofillin"]).foreign_input(file);
+    }
+    for track in &info.video {
+        args.pair("-map", format!("0:{}", track.stream_index));
+    }
+    for track in &info.audio {
+        let reading = u8::from(is_broadcast && !track.forms.is_empty());
+        args.pair("-map", format!("{reading}:{}", track.stream_index));
+    }
+    args.all(["-c", "copy", "-copyinkf"]);
     for (place, track) in info.audio.iter().enumerate().filter(|(_, track)| !track.forms.is_empty()) {
         let codec = if is_broadcast { "s302m" } else { "pcm_s24le" };
         args.pair(&format!("-c:a:{place}"), codec);
@@ -49,11 +53,11 @@ fn steady(track: &AudioTrack, is_broadcast: bool) -> String {
         let layout = track.forms.iter().find(|form| form.channels == track.channels).map(|form| &form.layout);
         let layout = layout.filter(|layout| !layout.is_empty()).cloned();
         let layout = layout.unwrap_or_else(|| format!("{}c", track.channels));
-        return format!("{EVEN},aresample={},aformat=channel_layouts={layout}", track.sample_rate_hz);
+        return format!("aresample={},aformat=channel_layouts={layout}", track.sample_rate_hz);
     }
     // What its decoder takes two and six channels for. It takes eight for six and a mix of them.
     let layout = if track.channels <= 2 { "stereo" } else { "5.1" };
-    format!("{EVEN},aresample={BROADCAST_HZ},aformat=sample_fmts=s32:channel_layouts={layout}")
+    format!("aresample={BROADCAST_HZ},aformat=sample_fmts=s32:channel_layouts={layout}")
 }
 
 #[cfg(test)]
@@ -101,13 +105,20 @@ mod tests {
     fn only_changing_sound_is_decoded() {
         let copied = words("matroska,webm");
         assert!(copied.contains("-map 0:3 -map 0:5 -c copy -copyinkf -c:a:1 pcm_s24le"), "{copied}");
-        assert!(copied.contains("ld(1)',aresample=44100,aformat=channel_layouts=5.1(side) "), "{copied}");
+        assert!(
+            copied.contains("-filter:a:1 aresample=44100,aformat=channel_layouts=5.1(side) "),
+            "{copied}"
+        );
         assert!(!copied.contains("a:0") && copied.ends_with("-f matroska file:out/steady"), "{copied}");
     }
 
     #[test]
     fn broadcasts_keep_their_container() {
         let copied = words("mpegts");
+        assert!(
+            copied.contains("-fflags +nofillin") && copied.contains("-map 0:3 -map 1:5 -c copy"),
+            "{copied}"
+        );
         assert!(copied.contains("-c:a:1 s302m") && copied.contains("aresample=48000"), "{copied}");
         assert!(copied.contains("channel_layouts=5.1 ") && copied.contains("-f mpegts"), "{copied}");
     }

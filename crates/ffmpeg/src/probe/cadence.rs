@@ -142,6 +142,35 @@ impl Rhythm {
         10 * near.sum::<u64>() >= 9 * self.distances.values().sum::<u64>()
     }
 
+    /// Returns the coarsest grid that the times lie on, up to `rounding`: the sum of all distances, and the number of grid
+    /// steps in it. One distance in fifty may be off. `None` if there is no grid whose step fits into the shortest
+    /// distance one to four times.
+    pub fn grid(&self, rounding: i64) -> Option<Typical> {
+        let shortest =
+            *self.distances.iter().find(|(distance, times)| **distance > rounding && **times > 1)?.0;
+        let total = self.count();
+        (1..=4).find_map(|parts| {
+            // The shortest distance may be rounded too: the others make the step exact, from the next longer on.
+            let (mut sum, mut steps, mut on_grid) = (0_i64, 0_i64, 0_i64);
+            for (distance, times) in &self.distances {
+                let times = i64::try_from(*times).unwrap_or(i64::MAX);
+                let (known, of_known) = if steps > 0 { (sum, steps) } else { (shortest, parts) };
+                let (distance, known, of_known) =
+                    (i128::from(*distance), i128::from(known), i128::from(of_known));
+                let places = (2 * distance * of_known + known) / (2 * known);
+                let off = (distance * of_known - places * known).abs();
+                let Ok(places) = i64::try_from(places) else { continue };
+                if places == 0 || off > i128::from(rounding) * of_known {
+                    continue;
+                }
+                on_grid = on_grid.saturating_add(times);
+                sum = sum.saturating_add(i64::try_from(distance).unwrap_or(i64::MAX).saturating_mul(times));
+                steps = steps.saturating_add(places.saturating_mul(times));
+            }
+            (50 * (total - on_grid) <= total).then_some(Typical { sum, count: steps })
+        })
+    }
+
     /// Moves each frame to the nearest tick, `length` units after the one before, as ffmpeg's filter `fps` does.
     /// `None` if the distances were not kept.
     pub fn on_ticks(&self, length: Rational, phase: i8) -> Option<OnTicks> {
@@ -270,6 +299,25 @@ mod tests {
         assert!(!rhythm(holed()).is_steady(2) && rhythm(holed()).is_mostly_steady(2));
         let uneven = || (0..40).map(|frame| frame * 40 + 9 * (frame % 2));
         assert!(!rhythm(uneven()).is_mostly_steady(2) && rhythm(uneven()).is_steady(20));
+    }
+
+    #[test]
+    fn times_with_holes_lie_on_a_grid() {
+        let grid = |times: Vec<i64>, rounding: i64| {
+            rhythm(times).grid(rounding).map(|found| (found.sum, found.count))
+        };
+        let holes = |places: &[i64], step: i64| places.iter().map(|place| place * step).collect::<Vec<_>>();
+        assert_eq!(grid(holes(&[0, 1, 3, 4, 7, 9, 10, 14], 100), 2), Some((1400, 14)));
+        assert_eq!(
+            grid(holes(&[0, 2, 5, 7, 10, 13, 15], 100), 2),
+            Some((1500, 15)),
+            "no frame follows the next"
+        );
+        let rounded = [0, 1, 3, 4, 7, 9, 10, 14].map(|place: i64| (place * 1000 + 3) / 7);
+        assert_eq!(grid(rounded.to_vec(), 2), Some((2000, 14)));
+        let uneven = (0..100).map(|frame| frame * 100 + frame * frame * 37 % 41).collect();
+        assert_eq!(grid(uneven, 2), None);
+        assert_eq!(grid(vec![0, 40], 2), None, "one distance is no grid");
     }
 
     #[test]

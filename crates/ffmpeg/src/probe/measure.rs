@@ -127,15 +127,16 @@ fn rate(stream: &Stream, packets: &Packets, base: Rational) -> Chosen {
 
 /// Returns the rate for frames that come at uneven times (jitter, a rate that changes, soft telecine, holes): of the
 /// rates that lose the fewest frames, the one that repeats few and fits best. Besides the customary rates, the
-/// `measured` one takes part if it is the track's real one, with holes in it. `None` if the track is too fast for all of
-/// them, or if the distances were not kept.
+/// `measured` one takes part if it is the track's real one, with holes in it, and so does that of the grid which the
+/// times lie on. `None` if the track is too fast for all of them, or if the distances were not kept.
 fn standard_rate(rhythm: &Rhythm, base: Rational, measured: FrameRate) -> Option<Chosen> {
     if measured > highest_variable_rate() {
         return None;
     }
     let is_real = rhythm.is_mostly_steady(rounding(base));
     let mut tried = Vec::new();
-    for rate in FrameRate::all_customary().chain(is_real.then_some(measured)) {
+    let of_grid = rate_of_grid(rhythm, base).filter(|rate| *rate <= highest_variable_rate());
+    for rate in FrameRate::all_customary().chain(is_real.then_some(measured)).chain(of_grid) {
         for phase in PHASES {
             tried.push((rate, rhythm.on_ticks(rate.frame_duration().seconds() / base, phase)?));
         }
@@ -160,6 +161,30 @@ fn standard_rate(rhythm: &Rhythm, base: Rational, measured: FrameRate) -> Option
     let found = punctual.map_or(best, |(_, found)| *found);
     let varies = found.lost + found.repeated > 0 || varies(rhythm, base, rate);
     Some(Chosen { rate, varies, on_ticks: Some(found) })
+}
+
+/// Returns the rate of the grid that the times lie on: a customary one if it is near, otherwise the simplest that the
+/// length allows, because the ticks of clocks are rounded.
+fn rate_of_grid(rhythm: &Rhythm, base: Rational) -> Option<FrameRate> {
+    let grid = rhythm.grid(rounding(base))?;
+    let (span, steps) = (Rational::from(grid.sum) * base, Rational::from(grid.count));
+    let doubt = base + Rational::new(1, 1000);
+    let measured = FrameRate::from_rational(steps / span)?.customary();
+    let is_customary = FrameRate::all_customary().any(|rate| rate == measured);
+    if is_customary || span <= doubt {
+        return Some(measured);
+    }
+    FrameRate::from_rational(simplest(steps / (span + doubt), steps / (span - doubt)))
+}
+
+/// Returns the fraction with the smallest denominator between two numbers above zero, the lower one first.
+fn simplest(low: Rational, high: Rational) -> Rational {
+    let whole = Rational::from(low.ceil());
+    if whole <= high {
+        return whole;
+    }
+    let floor = Rational::from(low.floor());
+    floor + Rational::ONE / simplest(Rational::ONE / (high - floor), Rational::ONE / (low - floor))
 }
 
 /// Weighs repeated frames against an uneven rhythm. Without the latter, a wrong rate would win that saves a single
@@ -326,6 +351,35 @@ mod tests {
         assert_eq!(chosen(holed), ("16".into(), true));
         let ntsc = (0..60).chain(64..130).map(|frame| 3003 * frame);
         assert_eq!(chosen(ntsc), ("30000/1001".into(), true));
+    }
+
+    #[test]
+    fn times_on_a_grid_of_any_rate_get_that_rate() {
+        // Places of a grid with many holes, so that no distance prevails.
+        let places = |frame: i64| frame + frame / 3 + 2 * (frame / 7);
+        let of = |ticks: i64| chosen((0..200).map(move |frame| ticks * places(frame)));
+        assert_eq!(of(9000), ("10".into(), true));
+        assert_eq!(of(18_000), ("5".into(), true));
+        assert_eq!(of(4500), ("20".into(), true));
+        assert_eq!(of(6300), ("100/7".into(), true));
+        assert_eq!(of(90_000), ("1".into(), true));
+        assert_eq!(of(3003), ("30000/1001".into(), true));
+        let millis = |num: i64, den: i64| {
+            let times = (0..200).map(move |frame| ((places(frame) * 1000 * den + num / 2) / num, 0));
+            track(MILLIS, times).frame_rate.to_string()
+        };
+        let rates = [(10, 1), (100, 7), (20, 1), (15, 1), (30_000, 1001), (18, 1), (5, 2)];
+        let found: Vec<String> = rates.iter().map(|(num, den)| millis(*num, *den)).collect();
+        assert_eq!(found, ["10", "100/7", "20", "15", "30000/1001", "18", "5/2"]);
+    }
+
+    #[test]
+    fn simplest_fraction_is_found() {
+        let of = |low: (i64, i64), high: (i64, i64)| {
+            simplest(Rational::new(low.0, low.1), Rational::new(high.0, high.1)).to_string()
+        };
+        assert_eq!(of((141, 10), (144, 10)), "43/3");
+        assert_eq!((of((99, 10), (101, 10)), of((1, 3), (1, 2))), ("10/1".into(), "1/2".into()));
     }
 
     #[test]
