@@ -25,6 +25,8 @@ PIECE_SECONDS = 0.5
 SEARCH_SECONDS = 0.3
 MOST_SOUND_OFFSET_SECONDS = 0.03
 LEAST_LIKENESS = 0.8
+# Encoders replace noise that nobody hears by other noise. This is 50 dB below the loudest.
+QUIET_LEVEL = 100
 # Rounding to 8 bit in BT.709 moves a saturated colour by up to 9 levels, in the source too; another matrix moves it by 15 and more.
 COLOUR_LEVELS = 9
 
@@ -64,22 +66,39 @@ def pictures(file: Path, filters: str = "") -> Pictures:
     return Pictures(frames, times - times[0])
 
 
-def sound(file: Path) -> np.ndarray | None:
-    """Decodes a film's sound to one channel, from its first picture on; `None` if it has none. Time stamps decide where each
-    packet is heard, as in a player."""
-    streams = json.loads(tool("ffprobe", "-v", "error", "-show_entries", "stream=codec_type,start_time", "-of", "json", file))["streams"]
-    start = {stream["codec_type"]: float(stream.get("start_time", 0)) for stream in reversed(streams)}
-    if "audio" not in start:
+def sound(file: Path, gaps: bool = False) -> np.ndarray | None:
+    """Decodes a film's default sound to one channel, from its first picture on; `None` if it has none. With `gaps`, silence
+    fills those between packets, as in a player."""
+    entries = "stream=index,codec_type,start_time:stream_disposition=default,attached_pic"
+    streams = json.loads(tool("ffprobe", "-v", "error", "-show_entries", entries, "-of", "json", file))["streams"]
+    video = [one for one in streams if one["codec_type"] == "video" and not one["disposition"]["attached_pic"]]
+    audio = sorted((one for one in streams if one["codec_type"] == "audio"), key=lambda one: -one["disposition"]["default"])
+    if not audio:
         return None
-    words = ["-v", "error", "-copyts", "-i", file, "-map", "0:a:0", "-af", f"aresample={SAMPLES},aformat=channel_layouts=mono"]
-    raw = tool("ffmpeg", *words, "-f", "s16le", "-")
+    filled = ":async=1" if gaps else ""
+    words = ["-v", "fatal", "-copyts", "-i", file, "-map", f"0:{audio[0]['index']}"]
+    raw = tool("ffmpeg", *words, "-af", f"aresample={SAMPLES}{filled},aformat=channel_layouts=mono", "-f", "s16le", "-")
     heard = np.frombuffer(raw, np.int16).astype(np.float64)
-    late = round((start["audio"] - start.get("video", start["audio"])) * SAMPLES)
+    start = [float(one.get("start_time", 0)) for one in (audio[0], *video[:1])]
+    late = round((start[0] - start[-1]) * SAMPLES)
     return np.concatenate([np.zeros(late), heard]) if late >= 0 else heard[-late:]
 
 
-def picture_faults(made: Pictures, truth: Pictures) -> list[str]:
-    """Returns what is wrong with the pictures, a phrase each."""
+def shown_by(source: Pictures, made: Pictures) -> Pictures:
+    """Returns what a player of the source, whose times may be uneven, shows at each time of what was made."""
+    seen = np.searchsorted(source.times, made.times + made.step / 2, "right") - 1
+    return Pictures(source.frames[np.maximum(seen, 0)], made.times)
+
+
+def evened(film: Pictures) -> Pictures:
+    """Returns the pictures with one brightness and contrast, for films whose range of brightness is mapped to another."""
+    flat = film.frames.reshape(len(film.frames), -1).astype(np.float64)
+    apart = (flat - flat.mean(axis=1, keepdims=True)) / np.maximum(flat.std(axis=1, keepdims=True), 4.0)
+    return Pictures((128 + 40 * apart).reshape(film.frames.shape).astype(np.int16), film.times)
+
+
+def picture_faults(made: Pictures, truth: Pictures, slack: float = 0.51) -> list[str]:
+    """Returns what is wrong with the pictures, a phrase each. A picture may be `slack` of a step early or late."""
     faults = []
     if abs(made.end - truth.end) > 1.01 * max(made.step, truth.step):
         faults.append(f"lasts {made.end:.3f} s instead of {truth.end:.3f} s")
@@ -88,7 +107,7 @@ def picture_faults(made: Pictures, truth: Pictures) -> list[str]:
         nearest = int(np.argmin(np.abs(truth.times - time)))
         around = range(max(nearest - NEIGHBOURS, 0), min(nearest + NEIGHBOURS + 1, len(truth.times)))
         apart = {place: float(np.abs(truth.frames[place] - frame).mean()) for place in around}
-        allowed = [place for place in around if abs(truth.times[place] - time) <= max(made.step, truth.step) * 0.51 + 1e-3]
+        allowed = [place for place in around if abs(truth.times[place] - time) <= max(made.step, truth.step) * slack + 1e-3]
         own = min((apart[place] for place in allowed), default=apart[nearest])
         if own > min(apart.values()) + WORSE_LEVELS:
             misplaced.append(number)
@@ -113,7 +132,7 @@ def sound_faults(made: np.ndarray | None, truth: np.ndarray | None, places: list
         piece, wide = truth[at : at + size], made[max(at - reach, 0) : at + size + reach]
         # Sound that ends a little earlier than the truth is compared to its end.
         wide = np.concatenate([wide, np.zeros(max(min(at, reach) + len(piece) + reach - len(wide), 0))])
-        if len(piece) < size // 2 or len(wide) < len(piece) or not piece.any():
+        if len(piece) < size // 2 or len(wide) < len(piece) or piece.std() < QUIET_LEVEL:
             continue
         energy = np.sqrt(np.convolve(wide**2, np.ones(len(piece)), "valid")) * np.sqrt((piece**2).sum()) + 1.0
         likeness = np.correlate(wide, piece, "valid") / energy

@@ -208,10 +208,12 @@ fn tone_mapped(source: &SourceVideo, largest: Option<Size>) -> String {
         shrink.map(|size| format!("scale={}:{}:flags=bicubic,", size.width, size.height)).unwrap_or_default();
     let colour = &source.colour;
     let transfer = colour.transfer.as_deref().unwrap_or("smpte2084");
-    // Names primaries and matrix explicitly: without them, zscale finds no path to linear light.
+    // Names primaries and matrix explicitly: without them, zscale finds no path to linear light. Colours outside of BT.709
+    // have a negative part, which integers cut off; otherwise it would be taken from the brightness.
     format!(
         "{scale}zscale=tin={transfer}:pin=2020:min=2020_ncl:t=linear:npl=203,format=gbrpf32le,zscale=p=709,\
-         tonemap=tonemap=hable:desat=0,zscale=t=709:m=709:r=limited,format=yuv420p"
+         tonemap=tonemap=hable:desat=0,zscale=t=709:m=gbr:r=full,format=gbrp12le,zscale=m=709:r=limited,\
+         format=yuv420p"
     )
 }
 
