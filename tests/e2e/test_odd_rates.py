@@ -23,6 +23,11 @@ CASES = {
     "other_telecine": ("floor(N/2)*7507.5+mod(N,2)*3003", 121, ("mkv",), FILM, 1),
     "two_speeds": ("if(lt(N,45),6000*N,270000+3600*(N-45))", 100, ("mp4",), Fraction(25), 31),
     "ntsc_holes": ("3003*(N+2*floor(N/30))", 100, ("ts",), NTSC, 7),
+    # Grids of rates that are not customary, with holes between most frames.
+    "ten": ("9000*(N+floor(N/3)+2*floor(N/7))", 90, ("mp4", "mkv"), Fraction(10), 53),
+    "five": ("18000*(N+floor(N/3)+2*floor(N/7))", 60, ("mp4",), Fraction(5), 35),
+    "twenty": ("4500*(N+floor(N/3)+2*floor(N/7))", 90, ("ts",), Fraction(20), 53),
+    "seventh": ("6300*(N+floor(N/3)+2*floor(N/7))", 90, ("mp4", "mkv"), Fraction(100, 7), 53),
 }
 STANDARD = [Fraction(12), Fraction(25, 2), Fraction(15), FILM, 24, 25, NTSC, 30, 48, 50, Fraction(60000, 1001), 60]
 

@@ -43,6 +43,7 @@ class Truth:
     sound: str | None = SWEEP
     sound_seconds: float | None = None
     filters: str = "null"
+    size: str = "320x180"
     # Seconds of the film at which the sound is compared; `None` means everywhere.
     places: tuple[float, ...] | None = None
 
@@ -50,7 +51,7 @@ class Truth:
         """Makes the clean film."""
         file = folder / "truth.mkv"
         heard = sounds(self.sound_seconds or self.seconds, expression=self.sound) if self.sound else []
-        ffmpeg(*pictures(self.rate, self.seconds), *heard, "-vf", self.filters, *X264, "-c:a", "pcm_s16le", file)
+        ffmpeg(*pictures(self.rate, self.seconds, self.size), *heard, "-vf", self.filters, *X264, "-c:a", "pcm_s16le", file)
         return file
 
 
@@ -125,6 +126,54 @@ def turned(degrees: int, filters: str) -> Condition:
 def sampled(samples: int, name: str, *coding: str) -> Condition:
     """Returns the condition of sound with this sample rate and coding."""
     return Condition(f"sound: {' '.join(coding[1:2])} at {samples} Hz in {name.rpartition('.')[2]}", plain(name, *X264, *coding, samples=samples))
+
+
+def joined_forms(folder: Path) -> Path:
+    """Makes a stream whose sound changes from six channels to two, as at the break of a broadcast."""
+    late = "0.4*sin(2*PI*(300*(t+4)+90*(t+4)*(t+4)))"
+    ffmpeg(*pictures(), *sounds(), *X264, "-c:a", "ac3", "-ac", "6", folder / "wide.ts")
+    ffmpeg(*pictures(), *sounds(expression=late), *X264, "-c:a", "ac3", "-ac", "2", "-output_ts_offset", "4", folder / "narrow.ts")
+    (folder / "both.ts").write_bytes((folder / "wide.ts").read_bytes() + (folder / "narrow.ts").read_bytes())
+    return folder / "both.ts"
+
+
+def late_start(folder: Path) -> Path:
+    """Makes a stream whose sound begins after the five seconds in which ffmpeg looks for it."""
+    ffmpeg(*pictures(seconds=8), "-itsoffset", "6", *sounds(2), *X264[:-2], "-b:v", "9M", "-minrate", "9M", "-maxrate", "9M", "-bufsize", "9M",
+           "-x264-params", "nal-hrd=cbr", *AAC, folder / "late.ts")
+    return folder / "late.ts"
+
+
+# The films that are cut into chunks: as small as can be, and just as long as that needs.
+LONG = 20
+LONG_RATE = "15"
+LONG_SIZE = "160x90"
+IN_CHUNKS = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "12", "-pix_fmt", "yuv420p", "-g", "15")
+
+
+def long_film(name: str, *coding: str, before: tuple[str, ...] = (), rate: str = LONG_RATE) -> Callable[[Path], Path]:
+    """Returns a maker of a film that is long enough to be cut into chunks."""
+
+    def make(folder: Path) -> Path:
+        ffmpeg(*pictures(rate, LONG, LONG_SIZE), *sounds(LONG), *before, *coding, folder / name)
+        return folder / name
+
+    return make
+
+
+def long_changed(name: str, *words: str, before: tuple[str, ...] = (), first: tuple[str, ...] = ()) -> Callable[[Path], Path]:
+    """Returns a maker that makes such a film first, with more options, and changes it without encoding it again."""
+
+    def make(folder: Path) -> Path:
+        ffmpeg(*before, "-i", long_film("base.mp4", *first, *IN_CHUNKS, *AAC)(folder), "-c", "copy", *words, folder / name)
+        return folder / name
+
+    return make
+
+
+def long_truth(filters: str = "null", rate: str = LONG_RATE, **other: object) -> Truth:
+    """Returns the truth of a film that is long enough to be cut."""
+    return Truth(rate=rate, seconds=LONG, size=LONG_SIZE, filters=filters, **other)
 
 
 SHIFTED = "-copyts", "-muxdelay", "0", "-muxpreload", "0"
@@ -208,6 +257,47 @@ CONDITIONS = [
     Condition("clock jumps back (joined TS)", joined, Truth(seconds=8, sound=f"if(lt(t,4),{SWEEP},0.4*sin(2*PI*(300*(t-4)+90*(t-4)*(t-4))))",
                                                       filters="trim=end_frame=100,loop=loop=1:size=100,setpts=N/25/TB", places=(0.5, 2, 3, 5, 6, 7))),
     Condition("packets lost on the way (TS)", without_some, Truth(places=(0.3, 2.6, 3.3))),
+    Condition("sound changes from 5.1 to stereo (TS)", joined_forms,
+              Truth(seconds=8, filters="trim=end_frame=100,loop=loop=1:size=100,setpts=N/25/TB", places=(0.5, 2, 3, 5.5, 6, 7))),
+    Condition("sound begins after six seconds (TS)", late_start,
+              Truth(seconds=8, sound="if(lt(t,6),0,0.4*sin(2*PI*(300*(t-6)+90*(t-6)*(t-6))))", places=(6.2, 6.8, 7.3))),
+    Condition("10 pictures a second with many holes", plain("a.mp4", "-vf", "select='not(mod(n,3)*mod(n,7))'", "-vsync", "vfr", *X264, *AAC, rate="10"),
+              Truth(rate="10", filters="select='not(mod(n,3)*mod(n,7))',fps=10")),
+    # What the cases of bug reports need, in the other containers that can hold them.
+    *(Condition(f"one sound packet lost in {name.rpartition('.')[2].upper()}", from_base(name, "-c", "copy", "-bsf:a", "noise=drop=eq(n\\,100)"),
+                Truth(places=(0.5, 1.2, 2.6, 3.3))) for name in ("a.mov", "a.ts", "a.flv")),
+    *(Condition(f"refreshed bit by bit in {name.rpartition('.')[2].upper()}", plain(name, *X264[:-2], "-x264-params", "intra-refresh=1:keyint=20", *AAC))
+      for name in ("a.mov", "a.mkv", "a.ts")),
+    *(Condition(f"times jitter by 18 ms in {name.rpartition('.')[2].upper()}",
+                plain(name, "-vf", "settb=1/90000,setpts='PTS+0.018*sin(N*1.7)/TB'", "-enc_time_base", "1:90000", "-vsync", "passthrough", *X264, *AAC))
+      for name in ("a.mov", "a.mkv", "a.ts")),
+    *(Condition(f"RGB in {name.rpartition('.')[2].upper()}", plain(name, *coding), truth) for name, coding, truth in (
+        ("a.mov", ("-c:v", "png", "-pix_fmt", "rgb24", "-c:a", "pcm_s16le"), Truth()),
+        ("a.avi", ("-c:v", "rawvideo", "-pix_fmt", "bgr24", "-c:a", "pcm_s16le"), Truth()))),
+    *(sampled(8000, name, *coding) for name, coding in (("a.mov", ("-c:a", "aac")), ("a.mkv", ("-c:a", "aac")), ("a.ts", ("-c:a", "aac")))),
+    *(Condition(f"DV with bottom fields in {name.rpartition('.')[2].upper()}",
+                plain(name, "-vf", "scale=720:576,tinterlace=interleave_bottom,fieldorder=bff,setsar=1", "-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le", rate="50"),
+                Truth(rate="50", filters="framestep=2")) for name in ("a.mov", "a.mkv")),
+]
+
+# Each is made with chunks and without.
+IN_CHUNKS_OR_WHOLE = [
+    Condition("MP4", long_film("a.mp4", *IN_CHUNKS, *AAC), long_truth()),
+    Condition("MOV, pictures that refer to later ones", long_film("a.mov", *IN_CHUNKS, "-bf", "3", *AAC), long_truth()),
+    Condition("MKV with H.265", long_film("a.mkv", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=15", *AAC), long_truth()),
+    Condition("WebM with VP9 and Opus", long_film("a.webm", "-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "15", "-b:v", "1M", "-c:a", "libopus"), long_truth()),
+    Condition("refreshed bit by bit", long_film("a.mp4", *IN_CHUNKS, "-x264-params", "intra-refresh=1:keyint=15", *AAC), long_truth()),
+    Condition("groups that refer to the one before", long_film("a.mp4", *IN_CHUNKS, "-x264-params", "open-gop=1:bframes=3", *AAC), long_truth()),
+    Condition("one key picture in four seconds", long_film("a.mkv", *IN_CHUNKS[:-1], "60", *AAC), long_truth()),
+    Condition("times jitter", long_film("a.mp4", "-vf", "settb=1/90000,setpts='PTS+0.025*sin(N*1.7)/TB'", *TINY_CLOCK, *IN_CHUNKS, *AAC), long_truth()),
+    Condition("every eighth picture is missing", long_film("a.mp4", "-vf", "select='mod(n,8)-7'", "-vsync", "vfr", *IN_CHUNKS, *AAC),
+              long_truth("select='mod(n,8)-7',fps=15")),
+    Condition("times rounded to milliseconds (MKV at 29.97)", long_film("a.mkv", *IN_CHUNKS, *AAC, rate="30000/1001"), long_truth(rate="30000/1001")),
+    Condition("turned by 90 degrees", long_changed("a.mp4", "-metadata:s:v", "rotate=90", first=("-vf", "transpose=clock")), long_truth()),
+    Condition("one sound packet lost", long_changed("a.mp4", "-bsf:a", "noise=drop=eq(n\\,400)"), long_truth(places=(1, 5, 7, 11, 15, 19))),
+    Condition("edit list cuts the first half second", long_changed("a.mp4", before=("-ss", "0.4")),
+              long_truth("trim=start=0.4,setpts=PTS-STARTPTS", sound="0.4*sin(2*PI*(300*(t+0.4)+90*(t+0.4)*(t+0.4)))", sound_seconds=LONG - 0.4)),
+    Condition("full range", long_film("a.mp4", "-vf", "scale=out_range=pc", "-color_range", "pc", *IN_CHUNKS, *AAC), long_truth()),
 ]
 
 

@@ -26,7 +26,7 @@ pub fn copy_steady(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsString
         // began with. Pictures need it, so the file is read twice.
         args.all(["-fflags", "+nofillin"]).foreign_input(file);
     }
-    for track in &info.video {
+    if let Some(track) = &info.video {
         args.pair("-map", format!("0:{}", track.stream_index));
     }
     for track in &info.audio {
