@@ -10,6 +10,10 @@ use super::Args;
 
 /// Name of the copy.
 pub const STEADY_FILE: &str = "steady";
+/// Times each frame by the end of the one before it, unless it is a tenth of a second away from there: a copy with an
+/// unbroken clock has the spacing of the sampling rate that the stream began with.
+const EVEN: &str = "asetpts='st(1,if(eq(NB_CONSUMED_SAMPLES,0)+gt(abs(PTS-ld(0)),0.1/TB),PTS,ld(0)));\
+                    st(0,ld(1)+NB_SAMPLES/SR/TB);ld(1)',";
 /// The only sampling rate of PCM in transport streams (SMPTE 302M), in hertz.
 const BROADCAST_HZ: u32 = 48_000;
 
@@ -37,7 +41,7 @@ pub fn copy_steady(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsString
     for (place, track) in info.audio.iter().enumerate().filter(|(_, track)| !track.forms.is_empty()) {
         let codec = if is_broadcast { "s302m" } else { "pcm_s24le" };
         args.pair(&format!("-c:a:{place}"), codec);
-        args.pair(&format!("-filter:a:{place}"), steady(track, is_broadcast));
+        args.pair(&format!("-filter:a:{place}"), steady(track, is_broadcast, info.jumps.count > 0));
     }
     if is_broadcast {
         // The encoder counts as experimental.
@@ -48,7 +52,7 @@ pub fn copy_steady(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsString
 }
 
 /// Returns the filters that give sound its one form.
-fn steady(track: &AudioTrack, is_broadcast: bool) -> String {
+fn steady(track: &AudioTrack, is_broadcast: bool, jumped: bool) -> String {
     if !is_broadcast {
         let layout = track.forms.iter().find(|form| form.channels == track.channels).map(|form| &form.layout);
         let layout = layout.filter(|layout| !layout.is_empty()).cloned();
@@ -57,7 +61,8 @@ fn steady(track: &AudioTrack, is_broadcast: bool) -> String {
     }
     // What its decoder takes two and six channels for. It takes eight for six and a mix of them.
     let layout = if track.channels <= 2 { "stereo" } else { "5.1" };
-    format!("aresample={BROADCAST_HZ},aformat=sample_fmts=s32:channel_layouts={layout}")
+    let even = if jumped { EVEN } else { "" };
+    format!("{even}aresample={BROADCAST_HZ},aformat=sample_fmts=s32:channel_layouts={layout}")
 }
 
 #[cfg(test)]
