@@ -48,7 +48,7 @@ pub fn copy_steady(info: &MediaInfo, file: &Path, folder: &Path) -> Vec<OsString
         args.all(["-strict", "-2", "-pes_payload_size", "0", "-mpegts_copyts", "1"]);
     }
     args.output(if is_broadcast { "mpegts" } else { "matroska" }, &folder.join(STEADY_FILE));
-    args.0
+    args.finish()
 }
 
 /// Returns the filters that give sound its one form.

@@ -77,7 +77,15 @@ pub(crate) async fn run(
 ) -> Result<Ended, Error> {
     let mut command = tools.ffprobe_command(&[file]);
     command.args(["-v", "error"]);
-    run_on(tools.ffprobe(), command, (Lines::Output, file), Options { before: options, after: &[] }, cancel, on_line).await
+    run_on(
+        tools.ffprobe(),
+        command,
+        (Lines::Output, file),
+        Options { before: options, after: &[] },
+        cancel,
+        on_line,
+    )
+    .await
 }
 
 /// Runs ffmpeg like [`run`], with options before and after its input.
