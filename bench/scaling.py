@@ -38,7 +38,7 @@ FILM_SECONDS = 7200
 SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
 SEED = 20_261_128
 #: An encode that takes this many times as long as usual, and at least this many seconds, is started a second time on an idle
-#: encoder. The engine has the same rule (crates/engine/src/stragglers.rs).
+#: encoder. The engine has the same rule (crates/tasks/src/stragglers.rs).
 REISSUED_AFTER, REISSUED_NOT_BEFORE, LOOK_EVERY = 2.0, 5.0, 1.0
 
 
@@ -98,7 +98,7 @@ def transcode(clip: Path, job: Path, out: Path, *options: str, processors: int) 
     command = [str(binary()), "transcode", str(clip), "--job", str(job), "--out", str(out), "--force", "--json", *options]
     pinned = ["taskset", "-c", ",".join(map(str, range(processors))), *command]
     begin = time.monotonic()
-    done = subprocess.run(pinned, capture_output=True, text=True, check=True, env={**os.environ, "RUST_LOG": "abanico_engine=debug", "NO_COLOR": "1"})
+    done = subprocess.run(pinned, capture_output=True, text=True, check=True, env={**os.environ, "RUST_LOG": "abanico_engine=debug,abanico_tasks=debug", "NO_COLOR": "1"})
     return time.monotonic() - begin, done.stderr
 
 

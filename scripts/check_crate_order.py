@@ -8,7 +8,7 @@ import pathlib
 import sys
 import tomllib
 
-ORDER = ["media", "captions", "process", "model", "aws", "plan", "estimate", "ffmpeg", "package", "store", "s3", "artifacts", "engine", "trigger", "lambda", "deployment", "fleet", "server", "cli"]
+ORDER = ["media", "captions", "process", "model", "aws", "plan", "estimate", "ffmpeg", "package", "store", "s3", "artifacts", "tasks", "engine", "trigger", "lambda", "deployment", "fleet", "server", "cli"]
 
 
 def names(table):

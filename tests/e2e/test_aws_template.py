@@ -56,7 +56,7 @@ def called(sources: list[str]) -> set[str]:
     methods = client_methods()
     found = set()
     for source in sources:
-        text = (CRATES / "functions" / "src" / source).read_text().split("#[cfg(test)]")[0]
+        text = (CRATES / "lambda" / "src" / source).read_text().split("#[cfg(test)]")[0]
         found |= {action for name, action in methods.items() if re.search(rf"\.{name}\(", text)}
     return found
 

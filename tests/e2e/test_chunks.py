@@ -169,7 +169,7 @@ def test_chunks_of_hard_scenes_respect_the_buffer(mode: str, tmp_path: Path) -> 
 def told_of_buffers(source: Path, folder: Path, one: dict) -> list[str]:
     """Encodes a film to one rung and returns the log lines about chunks that empty the buffer."""
     command = [str(binary()), "transcode", str(source), "--job", str(job_file(folder, [one])), "--out", str(folder / "out")]
-    environment = {**os.environ, "RUST_LOG": "abanico_engine=info"}
+    environment = {**os.environ, "RUST_LOG": "abanico_tasks=info"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
     assert done.returncode == 0, done.stderr
     return [line for line in done.stderr.splitlines() if "a chunk empties the buffer" in line]

@@ -171,7 +171,7 @@ class Base:
             return f"{different} differ, and nothing is told"
         # A job that is told speaks for its outputs.
         of_job = self._of_job(damage.path)
-        is_told = bool(of_job) and Path(damage.path).parts[2] in told
+        is_told = any(_called(name) in told for name in of_job if name.startswith("job/"))
         silent = [
             name for name in different
             if _called(name) not in told and "is damaged" not in told and not (is_told and name in of_job)
@@ -186,10 +186,14 @@ class Base:
         return f"{others} are damaged, too" if others else ""
 
     def _of_job(self, path: str) -> set[str]:
-        """What may differ if a file of a job that ran is damaged: the job and its outputs."""
-        if not path.startswith("engine/work/"):
-            return set()
-        return {f"job/{Path(path).parts[2]}", *(name for name in self.expected if name.startswith("object/renditions/running"))}
+        """What may differ if a file of a job that ran, or the upload that it reads, is damaged: the job and its outputs."""
+        owned = set().union(*(self.owners.get(one, set()) for one in self.shared.get(path, {path})))
+        if path.startswith("engine/work/"):
+            jobs = [Path(path).parts[2]]
+        else:
+            jobs = self.running if "object/uploads/running.mp4" in owned else []
+        outputs = [name for name in self.expected if name.startswith("object/renditions/running")]
+        return {*(f"job/{job}" for job in jobs), *(outputs if jobs else [])}
 
 
 def _called(name: str) -> str:

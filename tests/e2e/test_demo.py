@@ -46,7 +46,7 @@ def test_second_demo_encodes_nothing(clips: Clips, tmp_path: Path) -> None:
     source = clips.file(Clip(width=640, height=360, frames=50))
     first, _ = demo(source, folder=tmp_path)
     assert first.returncode == 0, first.stderr
-    second, _ = demo(source, folder=tmp_path, RUST_LOG="abanico_engine=info")
+    second, _ = demo(source, folder=tmp_path, RUST_LOG="abanico_engine=info,abanico_tasks=info")
     assert second.returncode == 0, second.stderr
     assert "made before" in second.stderr, second.stderr
     assert [row.split()[:3] for row in second.stdout.splitlines()] == [row.split()[:3] for row in first.stdout.splitlines()]

@@ -340,7 +340,7 @@ def test_log_fields_match_the_code() -> None:
 
 
 def test_log_fields_of_functions_exist() -> None:
-    sources = "".join(file.read_text() for file in (CRATES / "functions" / "src").rglob("*.rs"))
+    sources = "".join(file.read_text() for file in (CRATES / "lambda" / "src").rglob("*.rs"))
     documented = set().union(*map(in_code, cells(section(page("LOGGING"), "Fields of the Lambda functions"), 0)))
     assert documented
     assert [name for name in documented if f'"{name}"' not in sources] == []
@@ -353,11 +353,22 @@ def test_default_log_filter_is_documented() -> None:
     assert {span for span in in_code(row) if re.fullmatch(r"abanico\w*", span)} == crates
 
 
+def test_default_log_filter_has_every_crate_that_informs() -> None:
+    """A server shows the information of all its crates: a new crate must not fall silent."""
+    source = (CRATES / "cli" / "src" / "logging.rs").read_text()
+    shown = set(re.findall(r"(abanico\w*)=info", source))
+    informing = {
+        f"abanico_{folder.name}"
+        for folder in CRATES.iterdir()
+        if folder.name not in ("cli", "lambda", "testkit")
+        and any("tracing::info!" in file.read_text() for file in (folder / "src").rglob("*.rs"))
+    }
+    assert "abanico_tasks" in informing and informing <= shown
+
+
 def test_error_codes_match_the_code() -> None:
-    used: set[str] = set()
-    for file in (CRATES / "engine" / "src").rglob("*.rs"):
-        text = file.read_text().split("#[cfg(test)]")[0]
-        used |= set(re.findall(r"(?:=>|=> \{\n\s*|code:|UNKNOWN: u32 =|_ =>) ?([1-3]\d{3})\b", text))
+    codes = CRATES / "tasks" / "src" / "failure" / "codes.rs"
+    used = set(re.findall(r"pub const \w+: u32 = (\d+);", codes.read_text()))
     assert {"1010", "1999", "3408"} <= used
     assert set(cells(section(page("COMPATIBILITY"), "Codes of jobs in ERROR"), 0)) == used
 
@@ -390,7 +401,7 @@ def test_exit_statuses_match_the_program() -> None:
 
 
 def test_destination_variables_match_the_code() -> None:
-    source = (CRATES / "lambda" / "src" / "destination.rs").read_text().split("#[cfg(test)]")[0]
+    source = (CRATES / "trigger" / "src" / "destination.rs").read_text().split("#[cfg(test)]")[0]
     names = set(re.findall(r'"(\w+)" => Piece::', source))
     listed = {cell.strip("`{}") for cell in cells(section(page("CONFIGURATION"), "`[[trigger]]`"), 0) if "{" in cell}
     assert names and listed == names

@@ -30,7 +30,7 @@ def encode(source: Path, folder: Path, program: Path | None = None, wanted: dict
     """Encodes a film in chunks, with this ffmpeg."""
     folder.mkdir()
     command = [str(binary()), "transcode", str(source), "--job", str(job_file(folder, [wanted or one_rung()])), "--out", str(folder / "out")]
-    environment = {**os.environ, "RUST_LOG": "abanico_engine=info"}
+    environment = {**os.environ, "RUST_LOG": "abanico_engine=info,abanico_tasks=info"}
     if program:
         environment["ABANICO_FFMPEG"] = str(program)
     return subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)

@@ -90,7 +90,7 @@ class Disturbed:
 
     def __init__(self, folder: Path, disturbance: str) -> None:
         self.starts = Starts(folder / "starts", disturbance)
-        environment = {"ABANICO_FFMPEG": str(self.starts.program), "RUST_LOG": "info,abanico_engine=debug"}
+        environment = {"ABANICO_FFMPEG": str(self.starts.program), "RUST_LOG": "info,abanico_engine=debug,abanico_tasks=debug"}
         self.server = Server(folder / "server", config=CONFIG, environment=environment).start()
 
     def submit(self, source: Path) -> str:

@@ -68,6 +68,9 @@ pub enum Command {
     /// Deploy, watch and remove the same pipeline on AWS: S3, Lambda and MediaConvert.
     #[cfg(feature = "aws")]
     Aws(Aws),
+    /// Plan a job, or do one of its tasks, with an artifact store.
+    #[command(name = "__task", hide = true)]
+    Task(TaskRun),
     /// Enter the sandbox and replace this process with another program.
     #[command(name = "__sandbox", hide = true)]
     Sandbox(Sandbox),
@@ -376,6 +379,46 @@ pub struct Restore {
     /// Move a data folder that is not empty away. It stays beside the new one.
     #[arg(long)]
     pub replace: bool,
+}
+
+/// Arguments of the hidden command for tasks.
+#[derive(Debug, Args)]
+pub struct TaskRun {
+    /// Folder or s3://bucket/prefix/ URL of the artifact store.
+    #[arg(long, value_name = "DIR|s3://…")]
+    pub artifacts: String,
+    #[command(subcommand)]
+    pub command: TaskCommand,
+}
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Plan a job, store what its tasks read, and print their assignments, each after those that it depends on.
+    Plan {
+        /// JSON file with the settings of a MediaConvert job.
+        #[arg(long, value_name = "FILE")]
+        job: PathBuf,
+        /// Empty folder for the fetched inputs.
+        #[arg(long, value_name = "DIR")]
+        folder: PathBuf,
+        /// Number of encoders of all machines together.
+        #[arg(long, value_name = "NUMBER")]
+        encoders: u32,
+    },
+    /// Do the task whose assignment is on stdin, and print its outcome.
+    Run {
+        /// Empty folder to work in.
+        #[arg(long, value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Put the files of an artifact into a folder.
+    Take {
+        /// Key of the artifact.
+        key: String,
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// Arguments of the hidden sandbox command.

@@ -18,4 +18,5 @@ pub mod records;
 pub mod s3;
 pub mod sandbox;
 pub mod serve;
+pub mod task;
 pub mod transcode;

@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Restore(restore) => commands::backup::put_back(restore).await,
             #[cfg(feature = "aws")]
             Command::Aws(aws) => commands::aws::run(aws).await,
+            Command::Task(task) => commands::task::run(task).await,
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),
         }
     });

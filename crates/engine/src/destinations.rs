@@ -155,7 +155,7 @@ pub(crate) fn check_plan(plan: &Plan, inputs: &[String]) -> Result<(), Failure> 
     let captions = plan.caption_files.iter().map(|file| &file.url);
     let read: BTreeSet<&String> = inputs.iter().chain(captions).chain(&plan.images).collect();
     let mut known = HashSet::new();
-    for url in plan.tasks.iter().flat_map(|task| made(plan, &task.kind)) {
+    for url in plan.tasks.iter().flat_map(|task| made(&task.kind)) {
         let shown = url.escape_debug();
         if let Some(why) =
             url.split_once("://").and_then(|(_, place)| place.split_once('/')).and_then(|(_, key)| {
@@ -190,10 +190,9 @@ pub(crate) fn places(plan: &Plan) -> Vec<ObjectUrl> {
 }
 
 /// Returns the URLs of the files that a task makes for the user.
-fn made(plan: &Plan, task: &TaskKind) -> Vec<String> {
-    let of_output = |output: u32| plan.outputs.get(output as usize).map(|planned| planned.url.clone());
+fn made(task: &TaskKind) -> Vec<String> {
     match task {
-        TaskKind::Package(file) => of_output(file.output).into_iter().collect(),
+        TaskKind::Package(made) => vec![made.url.clone()],
         // There may be millions, which differ only in their number: the last is the longest.
         TaskKind::CaptureFrames(capture) => BTreeSet::from([0, capture.captures.saturating_sub(1)])
             .into_iter()
@@ -205,7 +204,7 @@ fn made(plan: &Plan, task: &TaskKind) -> Vec<String> {
             hls.chain(group.dash.iter().map(|(url, _)| url.clone())).collect()
         }
         TaskKind::MakeCaptions(captions) => match &captions.delivery {
-            Some(CaptionDelivery::File { output }) => of_output(*output).into_iter().collect(),
+            Some(CaptionDelivery::File { url, .. }) => vec![url.clone()],
             Some(CaptionDelivery::Stream { names, playlist, .. }) => {
                 let count = match &captions.form {
                     CaptionForm::Segments { starts, .. } => starts.len(),
@@ -240,7 +239,7 @@ fn segmented(output: &SegmentedOutput) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use abanico_plan::{FileOutput, PlannedFacts, PlannedOutput, Task, TaskId};
+    use abanico_plan::{FileOutput, PackageTask, PlannedFacts, PlannedOutput, Task, TaskId};
     use serde_json::json;
 
     use super::*;
@@ -317,10 +316,10 @@ mod tests {
                 "texts": [], "fast_start": true});
             serde_json::from_value::<FileOutput>(file).unwrap()
         };
-        let task = |output: usize| Task {
-            id: TaskId::new(format!("package-{output}")),
-            kind: TaskKind::Package(file(output)),
-            after: Vec::new(),
+        let task = |(output, url): (usize, &&str)| {
+            let (url, content_type) = ((*url).to_owned(), String::new());
+            let kind = TaskKind::Package(PackageTask { file: file(output), url, content_type });
+            Task::new(TaskId::package(u32::try_from(output).unwrap()), kind, [])
         };
         let output = |url: &&str| PlannedOutput {
             group: 0,
@@ -331,7 +330,8 @@ mod tests {
             facts: PlannedFacts { video: None, audio: Vec::new(), fast_start: true },
         };
         Plan {
-            tasks: (0..urls.len()).map(task).collect(),
+            version: 1,
+            tasks: urls.iter().enumerate().map(task).collect(),
             outputs: urls.iter().map(output).collect(),
             groups: Vec::new(),
             caption_files: Vec::new(),

@@ -14,7 +14,11 @@ use abanico_ffmpeg::{Tools, capabilities};
 use abanico_model::arn::{ResourceKind, resource_name};
 use abanico_model::parse;
 use abanico_model::problem::{Problem, Problems};
+use abanico_plan::PLAN_VERSION;
 use abanico_store::{ObjectStore, WebInputs};
+use abanico_tasks::encoders::Encoders;
+use abanico_tasks::results::Results;
+use abanico_tasks::{Machine, Paces, Sandboxing};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +28,6 @@ use crate::claims::Claims;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::destinations;
 use crate::driver::{Driver, Signals, shared_progress};
-use crate::encoders::{Encoders, Urgency};
 use crate::error::{Error, ErrorKind};
 use crate::failure;
 use crate::forwarding::{Forwarded, Forwarder, Forwarding};
@@ -35,13 +38,10 @@ use crate::job_machine::{JobMachine, Stage};
 use crate::outlook::Outlook;
 use crate::quotas;
 use crate::resource_checks;
-use crate::results::Results;
 use crate::retention::Retention;
 use crate::room::FullDisk;
-use crate::sandboxing::Sandboxing;
 use crate::steps::meter::Meter;
 use crate::steps::{JobContext, Workshop};
-use crate::stragglers::Paces;
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
 use abanico_process::clock;
@@ -153,14 +153,17 @@ impl Engine {
         let workshop = Workshop {
             store,
             web: options.web.clone(),
-            tools,
+            machine: Machine {
+                tools,
+                ffmpeg_version: capabilities.version.clone(),
+                sandboxing: options.sandboxing.clone(),
+                encoders: Encoders::new(cores),
+                light: Arc::new(Semaphore::new(cores as usize)),
+                cores,
+                results: results.map(Arc::new),
+            },
             capabilities,
-            sandboxing: options.sandboxing.clone(),
-            encoders: Encoders::new(cores),
-            light: Arc::new(Semaphore::new(cores as usize)),
-            cores,
             chunks: options.chunks,
-            results: results.map(Arc::new),
             room_patience: options.room_patience,
             full_disk: FullDisk::default(),
             claims: Claims::default(),
@@ -611,9 +614,14 @@ impl Engine {
         }
         let id = record.id.clone();
         let tasks = self.database(move |database| database.tasks(&id)).await?;
-        let is_missing = tasks.is_empty() && matches!(record.stage(), Stage::Transcoding | Stage::Uploading);
-        if is_missing || record.take_up(tasks).is_err() {
-            tracing::warn!(job.id = %record.id, "the plan of an interrupted job is missing: starting it over");
+        let is_current = record.plan.as_ref().is_some_and(|plan| plan.version == PLAN_VERSION);
+        let is_running = matches!(record.stage(), Stage::Transcoding | Stage::Uploading);
+        let is_unusable = is_running && (tasks.is_empty() || !is_current);
+        if is_unusable || record.take_up(tasks).is_err() {
+            tracing::warn!(
+                job.id = %record.id,
+                "the plan of an interrupted job is missing or of another version: starting it over"
+            );
             record.machine.start_over();
             record.outputs.clear();
             record.plan = None;
@@ -625,7 +633,7 @@ impl Engine {
         let notifier = self.clone();
         JobContext {
             policy,
-            workshop: Arc::new(self.shared.workshop.for_job(Urgency::of(record, clock::now_ms()))),
+            workshop: Arc::new(self.shared.workshop.for_job(record.urgency(clock::now_ms()))),
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls,
             progress: shared_progress(record),

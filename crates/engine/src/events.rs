@@ -15,8 +15,9 @@ use time::OffsetDateTime;
 
 use crate::failure::codes::UNKNOWN;
 use crate::ids;
-use crate::job::{JobRecord, PublishedOutput};
+use crate::job::JobRecord;
 use crate::job_machine::Stage;
+use abanico_tasks::MeasuredOutput;
 
 mod words;
 
@@ -190,7 +191,7 @@ fn group_detail(record: &JobRecord, index: u32, output_details: Vec<OutputDetail
     }
 }
 
-fn output_detail(kind: GroupKind, content_type: &str, made: &PublishedOutput) -> OutputDetail {
+fn output_detail(kind: GroupKind, content_type: &str, made: &MeasuredOutput) -> OutputDetail {
     OutputDetail {
         output_file_paths: if kind.tells_paths() { vec![made.url.clone()] } else { Vec::new() },
         duration_in_ms: u64::try_from(made.duration_ms).unwrap_or(0),

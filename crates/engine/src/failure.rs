@@ -1,63 +1,20 @@
-//! Converts errors of probing, planning, running and storing to job failures: an error code of MediaConvert and a
-//! message about the user's own files. This is the only place where errors become codes.
+//! Converts errors of planning, fetching and storing to job failures, as the crate `tasks` does with those of tasks: an error
+//! code of MediaConvert and a message about the user's own files.
 //!
 //! Messages never contain paths of the work folder, because users know an input by its URL.
 
-pub mod codes;
-
-use abanico_ffmpeg::{RunError, RunErrorKind};
-use abanico_media::ExactTime;
 use abanico_process::{Lack, with_causes};
-use abanico_store::without_secrets;
-
-use crate::job_machine::Failure;
+pub(crate) use abanico_tasks::Failure;
+pub(crate) use abanico_tasks::failure::{broken, codes, from_disk, from_probe, from_verification};
 
 /// What to do about a full disk.
 const REMEDY: &str = "free space on the disk of the data folder (`abanico gc` says what takes room)";
 /// A disk with fewer free bytes counts as full.
 const FULL_BYTES: u64 = 1 << 20;
 
-/// Describes a failure to probe the input `url`. The message must not name `path`, its local file.
-pub(crate) fn from_probe(url: &str, path: &str, error: &abanico_ffmpeg::Error) -> Failure {
-    let code = codes::of_probe(error.kind());
-    let url = without_secrets(url);
-    let message = with_causes(error).replace(path, &url);
-    let message = match code {
-        codes::NOT_READABLE => format!("Unable to open input file [{url}]: [{message}]"),
-        _ => message,
-    };
-    Failure { lack: error.lack(), ..Failure::new(code, message, error.is_retryable()) }
-}
-
 /// Describes a failure to plan the job.
 pub(crate) fn from_plan(error: &abanico_plan::Error) -> Failure {
     Failure::new(codes::of_plan(error.kind()), error.to_string(), error.is_retryable())
-}
-
-/// Describes a failure of ffmpeg in the step `what`. The message must not name `work`, the job's folder.
-pub(crate) fn from_run(what: &str, url: &str, work: &std::path::Path, error: &RunError) -> Failure {
-    let url = without_secrets(url);
-    let message = match error.kind() {
-        RunErrorKind::TimedOut => format!("{what} of `{url}` took too long and was stopped: {error}"),
-        _ => format!("{what} of `{url}` failed: {error}"),
-    };
-    let message = message
-        .replace(&format!("file:{}/", work.display()), "")
-        .replace(&format!("{}/", work.display()), "");
-    Failure { lack: error.lack(), ..Failure::new(codes::UNKNOWN, message, error.is_retryable()) }
-}
-
-/// Describes files of ffmpeg that are not accepted. An honest encode of an honest file leaves none.
-pub(crate) fn from_outputs(what: &str, url: &str, fault: &str) -> Failure {
-    let url = without_secrets(url);
-    let message = format!("{what} of `{url}` left files that are not accepted: {fault}");
-    Failure::new(codes::UNKNOWN, message, false)
-}
-
-/// Describes a caption file that cannot be read.
-pub(crate) fn from_captions(url: &str, why: &str) -> Failure {
-    let url = without_secrets(url);
-    Failure::new(codes::NOT_READABLE, format!("cannot read the caption file `{url}`: {why}"), false)
 }
 
 /// Describes a URL that is none.
@@ -77,28 +34,6 @@ fn lack_of(error: &(dyn std::error::Error + 'static)) -> Option<Lack> {
         let code = error.downcast_ref::<rusqlite::Error>()?.sqlite_error_code()?;
         (code == rusqlite::ErrorCode::DiskFull).then_some(Lack::Room)
     })
-}
-
-/// Describes an output that differs from the plan.
-pub(crate) fn from_verification(url: &str, differences: &[String]) -> Failure {
-    let message =
-        format!("output `{url}` differs from the plan and was not published: {}", differences.join("; "));
-    Failure::new(codes::UNKNOWN, message, false)
-}
-
-/// Describes a place where two chunks of a film do not show what the source shows.
-pub(crate) fn from_joint(url: &str, time: ExactTime, fault: &str) -> Failure {
-    let message = format!(
-        "the encode of `{url}` differs from its source at {time} s, where two chunks meet: {fault}; \
-         nothing was published; please report it, and set `chunks` to off in the engine's settings for now"
-    );
-    Failure::new(codes::UNKNOWN, message, false)
-}
-
-/// Describes an I/O error in the work folder.
-pub(crate) fn from_disk(what: &str, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(codes::UNKNOWN, format!("cannot {what}: {error}"), true);
-    Failure { lack: lack_of(error), ..failure }
 }
 
 /// Describes a job database that cannot store the job's state.
@@ -152,29 +87,11 @@ pub(crate) fn without_room(failure: Failure) -> Failure {
     Failure { is_retryable: false, ..with_remedy(failure) }
 }
 
-/// Describes something that should be impossible, such as a task that is not in the plan.
-pub(crate) fn broken(what: &str) -> Failure {
-    Failure::new(codes::UNKNOWN, format!("this is a bug in abanico, please report it: {what}"), false)
-}
-
 #[cfg(test)]
 mod tests {
     use abanico_store::{ErrorKind as StoreErrorKind, WebErrorKind};
 
     use super::*;
-
-    #[test]
-    fn failed_probe_names_url_and_not_path() {
-        let path = std::path::Path::new("/data/work/1-a/input");
-        let error = abanico_ffmpeg::Error::not_media(path, "it is text");
-        let failure = from_probe("s3://b/k.mp4", "/data/work/1-a/input", &error);
-        assert_eq!((failure.code, failure.is_retryable), (1010, false));
-        assert!(
-            failure.message.contains("s3://b/k.mp4") && !failure.message.contains("/data/work"),
-            "{}",
-            failure.message
-        );
-    }
 
     #[test]
     fn full_disk_is_noticed_by_type_or_by_measuring() {
@@ -198,35 +115,6 @@ mod tests {
         let own_fault = Failure::new(codes::NOT_READABLE, "no media: No space left on device", true);
         assert!(!may_be_of_a_full_disk(&own_fault, Some(0)), "the input's own fault, whatever it is called");
         assert!(without_room(silent).message.ends_with(&format!("--; {REMEDY}")));
-    }
-
-    #[test]
-    fn missing_descriptors_are_known_by_whatever_error_tells_of_them() {
-        for number in [24, 23] {
-            let error = std::io::Error::from_raw_os_error(number);
-            assert_eq!(from_disk("open the input", &error).lack, Some(Lack::Descriptors), "{error}");
-            let error = abanico_ffmpeg::Error::io("open the input", error);
-            assert_eq!(from_probe("s3://b/k", "/work", &error).lack, Some(Lack::Descriptors), "{error}");
-        }
-        assert_eq!(from_disk("open the input", &std::io::Error::other("disk")).lack, None);
-    }
-
-    #[test]
-    fn messages_hide_secrets_in_urls() {
-        let url = "https://ann:pa55@h.example/a.mp4?X-Amz-Signature=5ec2e7";
-        let path = std::path::Path::new("/data/work/1-a/input");
-        let told = [
-            from_probe(url, "/data/work/1-a/input", &abanico_ffmpeg::Error::not_media(path, "it is text")),
-            from_captions(url, "it is empty"),
-        ];
-        for failure in told {
-            assert!(failure.message.contains("h.example/a.mp4"), "{}", failure.message);
-            assert!(
-                !failure.message.contains("pa55") && !failure.message.contains("5ec2e7"),
-                "{}",
-                failure.message
-            );
-        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use abanico_media::MediaInfo;
 use abanico_plan::{GroupKind, Plan, Task, Warning};
+use abanico_tasks::MeasuredOutput;
+use abanico_tasks::encoders::Urgency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -124,25 +126,6 @@ impl Progress {
     }
 }
 
-/// A verified output file and its measurements.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PublishedOutput {
-    /// Index in the plan's outputs.
-    pub output: u32,
-    /// URL of the file at its destination.
-    pub url: String,
-    /// Size in bytes.
-    pub size_bytes: u64,
-    /// Duration of the longest track, in milliseconds.
-    pub duration_ms: i64,
-    /// Measured video bit rate in bits per second, 0 without video.
-    pub video_bit_rate_bps: u64,
-    /// Width in pixels, 0 without video.
-    pub width: u32,
-    /// Height in pixels, 0 without video.
-    pub height: u32,
-}
-
 /// Everything that is known about a job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JobRecord {
@@ -164,7 +147,7 @@ pub struct JobRecord {
     /// the job.
     pub plan: Option<Arc<Plan>>,
     /// Verified outputs; visible at their destinations once the job is complete.
-    pub outputs: Vec<PublishedOutput>,
+    pub outputs: Vec<MeasuredOutput>,
     /// CPU time of finished ffmpeg processes, in milliseconds.
     pub child_cpu_ms: u64,
     /// Hops from queue to queue while the job waited.
@@ -192,6 +175,12 @@ impl JobRecord {
     /// Returns the plan's tasks; empty if they are not loaded.
     pub(crate) fn tasks(&self) -> &[Task] {
         self.plan.as_deref().map_or(&[], |plan| &plan.tasks)
+    }
+
+    /// Returns how urgent the job is, if it starts or resumes at `now_ms`.
+    pub(crate) fn urgency(&self, now_ms: i64) -> Urgency {
+        let began_ms = self.times.started_ms.unwrap_or(now_ms);
+        Urgency::new(self.submission.priority, began_ms, self.id.as_str())
     }
 
     /// Puts the plan's tasks back.
@@ -286,5 +275,14 @@ mod tests {
         assert_eq!(done.job_percent(), 99);
         assert_eq!(Progress { uploading_percent: 100, ..done }.job_percent(), 100);
         assert_eq!(Progress::default().job_percent(), 0);
+    }
+
+    #[test]
+    fn resumed_job_keeps_its_start_time() {
+        let mut record = crate::database::sample_record("1-a", 1);
+        record.submission.priority = 3;
+        assert_eq!(record.urgency(70), Urgency::new(3, 70, "1-a"));
+        record.times.started_ms = Some(50);
+        assert_eq!(record.urgency(70), Urgency::new(3, 50, "1-a"));
     }
 }

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use abanico_plan::{Task, TaskId};
-use abanico_process::Lack;
 use serde::{Deserialize, Serialize};
 
 use crate::failure;
@@ -67,27 +66,7 @@ impl Stage {
     }
 }
 
-/// Why a job ended in [`Stage::Error`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Failure {
-    /// MediaConvert's error code, such as 1010.
-    pub code: u32,
-    /// What is wrong with which file or setting, and the remedy.
-    pub message: String,
-    /// Whether a retry may succeed.
-    pub is_retryable: bool,
-    /// What the operating system had too little of, if that is why. It is not stored: only whoever ran the step acts on
-    /// it.
-    #[serde(skip)]
-    pub lack: Option<Lack>,
-}
-
-impl Failure {
-    /// Creates a failure of which nothing else is known.
-    pub fn new(code: u32, message: impl Into<String>, is_retryable: bool) -> Self {
-        Self { code, message: message.into(), is_retryable, lack: None }
-    }
-}
+pub use abanico_tasks::Failure;
 
 /// One unit of work outside the machine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -235,7 +214,7 @@ impl JobMachine {
         if !matches!(self.stage, Stage::Transcoding | Stage::Uploading) || self.tasks.len() > 0 {
             return Ok(());
         }
-        let tasks = Tasks::new(tasks.iter().map(|task| (task.id.clone(), task.after.clone())))?;
+        let tasks = Tasks::new(tasks.iter().map(|task| (task.id.clone(), task.after().cloned().collect())))?;
         self.tasks = tasks.with_done(&self.put_away.take().unwrap_or_default());
         Ok(())
     }
@@ -349,7 +328,7 @@ impl JobMachine {
         if !self.running.remove(&Step::Prepare) {
             return Vec::new();
         }
-        match Tasks::new(tasks.into_iter().map(|task| (task.id, task.after))) {
+        match Tasks::new(tasks.iter().map(|task| (task.id.clone(), task.after().cloned().collect()))) {
             Ok(tasks) => self.tasks = tasks,
             Err(problem) => return self.fail(failure::broken(&problem)),
         }

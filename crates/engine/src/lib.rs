@@ -4,11 +4,9 @@
 //! HTTP, and of AWS's wire shapes only the job settings.
 
 mod claims;
-mod codec_names;
 mod database;
 mod destinations;
 mod driver;
-mod encoders;
 mod engine;
 mod error;
 mod events;
@@ -25,31 +23,27 @@ mod probing;
 mod quotas;
 mod resource_checks;
 mod resources;
-mod results;
 mod retention;
 mod room;
-mod sandboxing;
 mod steps;
 mod storage;
-mod stragglers;
 pub mod submission;
-mod sums;
 mod tallies;
 mod work_folder;
 
+pub use abanico_tasks::failure::codes;
+pub use abanico_tasks::{Bounds, MeasuredOutput, Sandboxing};
 pub use database::{Database, ListFilter, Place, PutAside, StoredEvent};
 pub use engine::{Engine, EngineOptions, ResultsOptions, Troubles};
 pub use error::{Error, ErrorKind};
-pub use failure::codes;
 pub use forwarding::{Forwarded, Forwarding, RemoteError, RemoteJobs};
 pub use hops::QueueTransition;
 pub use items::ItemKind;
-pub use job::{JobId, JobRecord, JobTimes, Progress, PublishedOutput, Submission, Token};
+pub use job::{JobId, JobRecord, JobTimes, Progress, Submission, Token};
 pub use job_machine::Stage;
 pub use outlook::DiskOutlook;
 pub use quotas::Stored;
 pub use resources::Resource;
 pub use retention::{Expired, Retention};
-pub use sandboxing::{Bounds, Sandboxing};
 pub use storage::{EngineStorage, Held, free_stopped};
 pub use tallies::{Figures, Histogram, Tallies};

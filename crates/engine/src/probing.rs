@@ -36,8 +36,7 @@ impl Engine {
         check_policy(&policy.unwrap_or_default(), url)?;
         let workshop = self.workshop();
         // At most one per processor at once; the others wait.
-        let _permit =
-            workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
+        let _permit = workshop.machine.light().await?;
         let folder = probe_folders(self.folder())
             .create()
             .map_err(|error| failure::from_disk("create a folder to probe a file", &error))?;
@@ -46,7 +45,7 @@ impl Engine {
         let _stopped = cancel.clone().drop_guard();
         let look = async {
             let fetched = workshop.fetch(url, &file).await?;
-            let probed = abanico_ffmpeg::probe(&workshop.tools, &file, &cancel).await;
+            let probed = abanico_ffmpeg::probe(&workshop.machine.tools, &file, &cancel).await;
             let info =
                 probed.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))?;
             Ok((fetched, info))

@@ -1,28 +1,12 @@
-//! The steps of a job, one file each: fetch → work → keep → report. They are stateless: everything a step needs is
-//! passed to it.
+//! The steps of a job: prepare, each task, publish, take back. They are stateless: everything a step needs is passed to
+//! it. The crate `tasks` does the tasks.
 //!
 //! A step never changes a job's record; only the driver does.
 
-pub(crate) mod attempts;
-mod bounds;
-pub(crate) mod budgets;
-pub(crate) mod captions;
-pub(crate) mod capture;
-pub(crate) mod encode;
-mod joints;
-mod made_files;
-pub(crate) mod manifests;
 pub(crate) mod meter;
-pub(crate) mod package;
-pub(crate) mod packaged_files;
 pub(crate) mod prepare;
 pub(crate) mod publish;
-pub(crate) mod reuse;
 mod run;
-pub(crate) mod segment;
-pub(crate) mod stitch;
-mod unbroken;
-pub(crate) mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,23 +14,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use abanico_ffmpeg::{Capabilities, Tools};
-use abanico_plan::TaskId;
+use abanico_ffmpeg::Capabilities;
+use abanico_plan::{Artifact, Plan, TaskId};
 use abanico_store::{ObjectStore, Publication, WebInputs};
+use abanico_tasks::encoders::Urgency;
+use abanico_tasks::results::Results;
+use abanico_tasks::{InputHashes, Machine, MeasuredOutput, Paces, TaskSink, Workbench};
 use serde_json::Value;
-use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::Claims;
-use crate::encoders::{Encoders, Urgency};
-use crate::failure;
-use crate::job::{Progress, PublishedOutput};
+use crate::job::Progress;
 use crate::job_machine::{Failure, Step};
-use crate::results::Results;
 use crate::room::FullDisk;
-use crate::sandboxing::Sandboxing;
-use crate::stragglers::Paces;
-use crate::sums::hash_of;
 use crate::tallies::Tallies;
 use crate::work_folder::WorkFolder;
 
@@ -58,7 +38,7 @@ pub(crate) enum Report {
     /// The plan is made.
     Prepared(Box<prepare::Prepared>),
     /// A task is done; `verified` holds what the verification measured.
-    TaskDone { task: TaskId, cpu_ms: u64, verified: Option<PublishedOutput> },
+    TaskDone { task: TaskId, cpu_ms: u64, verified: Option<MeasuredOutput> },
     /// All files are published.
     Published,
     /// What stood at the destinations stands there again.
@@ -74,23 +54,12 @@ pub(crate) struct Workshop {
     pub store: Arc<dyn ObjectStore>,
     /// Reads inputs from the web.
     pub web: WebInputs,
-    /// ffmpeg and ffprobe.
-    pub tools: Tools,
+    /// What tasks work with.
+    pub machine: Machine,
     /// Capabilities of the installed ffmpeg.
     pub capabilities: Capabilities,
-    /// How ffmpeg is sandboxed.
-    pub sandboxing: Sandboxing,
-    /// One permit per processor. An encode of a whole input takes them all, so that two never compete for caches.
-    pub encoders: Encoders,
-    /// Permits for light work: probing, audio, packaging, verifying. Served in order of arrival, so that no job waits
-    /// forever.
-    pub light: Arc<Semaphore>,
-    /// Number of processors.
-    pub cores: u32,
     /// Whether long inputs are encoded in chunks.
     pub chunks: bool,
-    /// Kept encodes of earlier jobs; `None` if none are kept.
-    pub results: Option<Arc<Results>>,
     /// How long a job waits for room on a full disk before it fails.
     pub room_patience: Duration,
     /// When the disk of the work folders was last seen full.
@@ -104,7 +73,8 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// Returns the workshop for the steps of a job of this urgency.
     pub fn for_job(&self, urgency: Urgency) -> Self {
-        Self { encoders: self.encoders.for_job(urgency), ..self.clone() }
+        let encoders = self.machine.encoders.for_job(urgency);
+        Self { machine: Machine { encoders, ..self.machine.clone() }, ..self.clone() }
     }
 
     /// Removes kept encodes while the disk has less free space than it should. A check costs next to nothing.
@@ -130,7 +100,7 @@ impl Workshop {
     }
 
     async fn let_go(&self, some: impl FnOnce(&Results) -> std::io::Result<u64> + Send + 'static) -> u64 {
-        let Some(results) = self.results.clone() else { return 0 };
+        let Some(results) = self.machine.results.clone() else { return 0 };
         match tokio::task::spawn_blocking(move || some(&results)).await {
             Ok(Ok(0)) | Err(_) => 0,
             Ok(Ok(size_bytes)) => {
@@ -165,7 +135,7 @@ pub(crate) struct JobContext {
     /// CPU time of child processes that produced nothing, in milliseconds, not yet in any report.
     pub lost_cpu_ms: Arc<AtomicU64>,
     /// Hashes of the inputs' bytes, computed on first use.
-    pub input_hashes: Arc<OnceCell<Vec<String>>>,
+    pub input_hashes: InputHashes,
     /// Called when the progress has changed.
     pub changed: Arc<dyn Fn() + Send + Sync>,
     /// Ends every step of the job, except taking back.
@@ -186,33 +156,26 @@ impl JobContext {
         self.input_urls.iter().map(|url| self.work.input(first(url))).collect()
     }
 
-    /// Returns hexadecimal BLAKE3 hashes of the inputs' bytes, in the job's order.
-    pub async fn input_hashes(&self) -> Result<&[String], Failure> {
-        let hash = || async {
-            let files = self.input_files();
-            let hashed = tokio::task::spawn_blocking(move || {
-                let mut known: BTreeMap<PathBuf, String> = BTreeMap::new();
-                for file in &files {
-                    if !known.contains_key(file) {
-                        known.insert(file.clone(), hash_of(file)?);
-                    }
-                }
-                Ok(files.iter().filter_map(|file| known.get(file).cloned()).collect::<Vec<String>>())
-            });
-            let hashed = hashed.await.map_err(|_| failure::broken("hashing the input ended early"))?;
-            hashed.map_err(|error: std::io::Error| failure::from_disk("read the input", &error))
-        };
-        Ok(self.input_hashes.get_or_try_init(hash).await?.as_slice())
-    }
-
-    /// Records the CPU time of a child process that produced nothing.
-    pub fn lose(&self, cpu_ms: u64) {
-        self.lost_cpu_ms.fetch_add(cpu_ms, Ordering::Relaxed);
-    }
-
-    /// Returns the URL of the first input, which failures name.
-    pub fn first_input_url(&self) -> &str {
-        self.input_urls.first().map_or("", String::as_str)
+    /// Returns what tasks work with. Before there is a plan, only inputs are fetched.
+    pub fn bench(&self, plan: Option<&Arc<Plan>>) -> Workbench {
+        let inputs = (0..).map(Artifact::Input).zip(self.input_files());
+        let captions = plan.iter().flat_map(|plan| 0..plan.caption_files.len());
+        let captions =
+            (0..).map(Artifact::CaptionFile).zip(captions.map(|index| self.work.caption_file(index)));
+        let images = plan.iter().flat_map(|plan| plan.images.iter().enumerate());
+        let images = (0..).map(Artifact::Image).zip(images.map(|(index, url)| self.work.image(index, url)));
+        let files: BTreeMap<Artifact, PathBuf> = inputs.chain(captions).chain(images).collect();
+        Workbench {
+            machine: Arc::new(self.workshop.machine.clone()),
+            name: self.work.job().to_string(),
+            subject: self.input_urls.first().cloned().unwrap_or_default(),
+            folders: self.work.tasks().clone(),
+            files: Arc::new(files),
+            input_hashes: self.input_hashes.clone(),
+            paces: self.paces.clone(),
+            sink: Arc::new(JobSink { context: self.clone(), plan: plan.cloned() }),
+            cancel: self.cancel.clone(),
+        }
     }
 
     /// Changes the live progress.
@@ -222,24 +185,45 @@ impl JobContext {
     }
 }
 
+/// Passes on what tasks report to a job.
+struct JobSink {
+    context: JobContext,
+    plan: Option<Arc<Plan>>,
+}
+
+impl TaskSink for JobSink {
+    fn delivered(&self, task: &TaskId, frames: u64) {
+        if let Some(plan) = &self.plan {
+            self.context.meter.note(&self.context, plan, task, frames);
+        }
+    }
+
+    fn lost(&self, cpu_ms: u64) {
+        self.context.lost_cpu_ms.fetch_add(cpu_ms, Ordering::Relaxed);
+    }
+}
+
 /// Returns the context of a job for tests, with all folders below `folder`.
 #[cfg(test)]
 pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::job::JobRecord) -> JobContext {
     let workshop = Workshop {
         store: Arc::new(abanico_store::Router::new()),
         web: WebInputs::default(),
-        tools: Tools::find(None, None).unwrap(),
+        machine: Machine {
+            tools: abanico_ffmpeg::Tools::find(None, None).unwrap(),
+            ffmpeg_version: String::new(),
+            sandboxing: abanico_tasks::Sandboxing::off(),
+            encoders: abanico_tasks::encoders::Encoders::new(1),
+            light: Arc::new(tokio::sync::Semaphore::new(1)),
+            cores: 1,
+            results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
+        },
         capabilities: Capabilities {
             version: String::new(),
             encoders: std::collections::BTreeSet::new(),
             filters: std::collections::BTreeSet::new(),
         },
-        sandboxing: Sandboxing::off(),
-        encoders: Encoders::new(1),
-        light: Arc::new(Semaphore::new(1)),
-        cores: 1,
         chunks: false,
-        results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
         room_patience: Duration::ZERO,
         full_disk: FullDisk::default(),
         claims: Claims::default(),

@@ -15,8 +15,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::JobId;
 use crate::probing::probe_folders;
-use crate::results::{self, Results};
 use crate::retention::{Expired, Retention};
+use abanico_tasks::results::{self, Results};
 
 /// Things of one kind, and the room that they take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -168,7 +168,7 @@ impl Engine {
     }
 
     fn kept_folder(&self) -> PathBuf {
-        let kept = self.workshop().results.as_ref().map(|kept| kept.folder().to_owned());
+        let kept = self.workshop().machine.results.as_ref().map(|kept| kept.folder().to_owned());
         kept.unwrap_or_else(|| self.folder().join(results::FOLDER))
     }
 }

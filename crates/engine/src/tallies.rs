@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::encoders::Load;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::JobRecord;
 use crate::job_machine::{Stage, Step};
+use abanico_tasks::encoders::Load;
 
 /// Upper bounds of the classes of waits and durations, in milliseconds: a second to a day.
 const BOUNDS_MS: [u64; 10] =
@@ -177,14 +177,14 @@ impl Engine {
     /// Fails if the job database cannot be read.
     pub async fn figures(&self) -> Result<Figures, Error> {
         let workshop = self.workshop();
-        let Load { permits, in_use, waiting } = workshop.encoders.load();
+        let Load { permits, in_use, waiting } = workshop.machine.encoders.load();
         let mut figures = Figures {
             encoders: permits,
             encoders_in_use: in_use,
             encodes_waiting: waiting,
             ..Figures::default()
         };
-        if let Some(kept) = workshop.results.clone() {
+        if let Some(kept) = workshop.machine.results.clone() {
             (figures.kept_hits, figures.kept_misses) = kept.uses();
             let bytes = tokio::task::spawn_blocking(move || kept.bytes()).await;
             figures.kept_bytes = bytes.unwrap_or(0);
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn numbers_of_tasks_make_no_new_kinds() {
         let tallies = Tallies::default();
-        for task in ["chunk-0000", "chunk-0007", "verify-2"] {
-            tallies.note_failure(&Step::Task(TaskId::new(task)), 1999);
+        for task in [TaskId::chunk(0), TaskId::chunk(7), TaskId::verify(2)] {
+            tallies.note_failure(&Step::Task(task), 1999);
         }
         tallies.note_failure(&Step::Prepare, 1010);
         let counted = [("chunk", 1999, 2), ("prepare", 1010, 1), ("verify", 1999, 1)];

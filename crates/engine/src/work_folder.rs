@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use abanico_plan::TaskId;
 
+use abanico_tasks::TaskFolders;
+use abanico_tasks::results::free_bytes;
+use abanico_tasks::sums::{hash_of, name_of};
+
 use crate::JobId;
-use crate::results::free_bytes;
-use crate::sums::{Sums, hash_of, name_of};
 
 /// Name of the list of the fetched files with their hashes.
 const INPUT_SUMS: &str = "inputs.sums";
@@ -20,17 +22,19 @@ const PUBLICATION: &str = "publication";
 /// List of the URLs that are about to be published.
 const CLAIM: &str = "publication-claim.json";
 
-/// The folder of one job. Each task writes to a separate folder, which gets its final name when it is complete.
+/// The folder of one job.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkFolder {
     root: PathBuf,
+    tasks: TaskFolders,
     job: JobId,
 }
 
 impl WorkFolder {
     /// Returns the folder of `job` below `works`.
     pub fn of(works: &Path, job: &JobId) -> Self {
-        Self { root: works.join(job.as_str()), job: job.clone() }
+        let root = works.join(job.as_str());
+        Self { tasks: TaskFolders::below(root.clone()), root, job: job.clone() }
     }
 
     /// Returns the job that owns the folder.
@@ -65,9 +69,9 @@ impl WorkFolder {
         self.root.join(format!("image-{index}.{}", extension.unwrap_or("png")))
     }
 
-    /// Returns the folder with the finished files of a task.
-    pub fn task(&self, task: &TaskId) -> PathBuf {
-        self.root.join(task.as_str())
+    /// Returns the folders of the job's tasks.
+    pub fn tasks(&self) -> &TaskFolders {
+        &self.tasks
     }
 
     /// Returns the folder of the store's notes on what was published.
@@ -101,55 +105,12 @@ impl WorkFolder {
         }
     }
 
-    /// Creates an empty folder for the files of a task that begins, and removes what earlier attempts left.
-    pub fn begin(&self, task: &TaskId) -> io::Result<PathBuf> {
-        remove(&self.second_partial(task))?;
-        made_new(self.partial(task))
-    }
-
-    /// Creates an empty folder for a second attempt at a task whose first attempt still has its own.
-    pub fn begin_second(&self, task: &TaskId) -> io::Result<PathBuf> {
-        made_new(self.second_partial(task))
-    }
-
-    /// Removes what a failed task or a late attempt has left.
-    pub fn discard(&self, task: &TaskId) {
-        for partial in [self.partial(task), self.second_partial(task)] {
-            self.discard_attempt(&partial);
-        }
-    }
-
-    /// Removes the folder of one attempt.
-    pub fn discard_attempt(&self, partial: &Path) {
-        if let Err(error) = remove(partial) {
-            tracing::warn!(partial = %partial.display(), %error, "cannot remove the files of a failed attempt");
-        }
-    }
-
-    /// Makes the files of a task final, all at once, after flushing them to disk and noting their hashes.
-    pub fn complete(&self, task: &TaskId) -> io::Result<()> {
-        self.complete_from(&self.partial(task), task)
-    }
-
-    /// Like [`Self::complete`], for the attempt that wrote to this folder.
-    pub fn complete_from(&self, partial: &Path, task: &TaskId) -> io::Result<()> {
-        let finished = self.task(task);
-        for entry in std::fs::read_dir(partial)? {
-            File::open(entry?.path())?.sync_all()?;
-        }
-        File::open(partial)?.sync_all()?;
-        self.write_sums(task, partial)?;
-        remove(&finished)?;
-        std::fs::rename(partial, finished)?;
-        File::open(&self.root)?.sync_all()
-    }
-
     /// Returns whether the inputs and the files of all these tasks exist, and the files of the tasks are what the tasks
     /// made; after a crash of the machine they may not be.
     pub fn has_all<'a>(&self, inputs: &[PathBuf], mut tasks: impl Iterator<Item = &'a TaskId>) -> bool {
         inputs.iter().all(|input| input.exists())
             && self.are_as_fetched(inputs)
-            && tasks.all(|task| self.is_whole(task))
+            && tasks.all(|task| self.tasks.is_whole(task.as_str()))
     }
 
     /// Notes the hashes of fetched files, by their paths.
@@ -171,46 +132,6 @@ impl WorkFolder {
         inputs.iter().all(|input| {
             sums.get(&name_of(input)).is_none_or(|sum| hash_of(input).is_ok_and(|found| found == *sum))
         })
-    }
-
-    fn is_whole(&self, task: &TaskId) -> bool {
-        let finished = self.task(task);
-        finished.exists() && self.first_changed(task).is_ok_and(|changed| changed.is_none())
-    }
-
-    /// Returns the name of a file of a finished task that is not what the task made. Returns none for a task that has
-    /// no hashes: its files were removed because nothing needs them any more, or an older version made them.
-    pub fn first_changed(&self, task: &TaskId) -> io::Result<Option<String>> {
-        let written = match std::fs::read(self.sums(task)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            written => written?,
-        };
-        let made: Sums = serde_json::from_slice(&written)?;
-        Ok(made.first_difference(&Sums::of(&self.task(task))?))
-    }
-
-    /// Returns the path of the list of a finished task's files with their hashes.
-    fn sums(&self, task: &TaskId) -> PathBuf {
-        self.root.join(format!("{task}.sums"))
-    }
-
-    fn write_sums(&self, task: &TaskId, folder: &Path) -> io::Result<()> {
-        let mut file = File::create(self.sums(task))?;
-        file.write_all(&serde_json::to_vec(&Sums::of(folder)?)?)?;
-        file.sync_all()
-    }
-
-    /// Removes the files of a finished task once no other task needs them. The folder stays, to show that the task is
-    /// finished.
-    pub fn empty(&self, task: &TaskId) -> io::Result<()> {
-        match std::fs::remove_file(self.sums(task)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        for entry in std::fs::read_dir(self.task(task))? {
-            std::fs::remove_file(entry?.path())?;
-        }
-        Ok(())
     }
 
     /// Removes the job's whole folder.
@@ -237,21 +158,6 @@ impl WorkFolder {
         }
         Ok(())
     }
-
-    fn partial(&self, task: &TaskId) -> PathBuf {
-        self.root.join(format!("{task}.partial"))
-    }
-
-    fn second_partial(&self, task: &TaskId) -> PathBuf {
-        self.root.join(format!("{task}.second.partial"))
-    }
-}
-
-/// Creates an empty folder in place of any earlier one.
-fn made_new(folder: PathBuf) -> io::Result<PathBuf> {
-    remove(&folder)?;
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
 }
 
 /// Removes a folder; succeeds if there is none.
@@ -267,26 +173,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn task_is_complete_only_as_a_whole() {
+    fn folder_has_all_only_with_inputs_and_tasks() {
         let works = tempfile::tempdir().unwrap();
         let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
-        let task = TaskId::new("video");
-        std::fs::write(work.begin(&task).unwrap().join("half"), "h").unwrap();
-        let again = work.begin(&task).unwrap();
-        assert!(!again.join("half").exists() && !work.task(&task).exists());
-        work.discard(&task);
-        assert!(!again.exists());
-        let again = work.begin(&task).unwrap();
-        std::fs::write(again.join("whole"), "w").unwrap();
-        work.complete(&task).unwrap();
-        assert!(work.task(&task).join("whole").exists());
-        work.empty(&task).unwrap();
-        assert!(work.task(&task).exists() && !work.task(&task).join("whole").exists());
+        let task = TaskId::video();
+        work.tasks().begin(task.as_str()).unwrap();
+        work.tasks().complete(task.as_str()).unwrap();
         let inputs = [work.input(0)];
         assert!(!work.has_all(&inputs, [&task].into_iter()), "the input is missing");
         std::fs::write(work.input(0), "i").unwrap();
         assert!(work.has_all(&inputs, [&task].into_iter()));
-        assert!(!work.has_all(&inputs, [&TaskId::new("audio-0")].into_iter()));
+        assert!(!work.has_all(&inputs, [&TaskId::audio(0)].into_iter()));
         work.remove().unwrap();
         work.remove().unwrap();
         assert!(!works.path().join("1-a").exists());
@@ -299,12 +196,12 @@ mod tests {
         work.clear().unwrap();
         assert!(work.claim().unwrap().is_empty());
         std::fs::create_dir_all(work.publication().join("files")).unwrap();
-        std::fs::create_dir_all(work.task(&TaskId::new("video"))).unwrap();
+        std::fs::create_dir_all(work.tasks().task("video")).unwrap();
         std::fs::write(work.input(0), "i").unwrap();
         let urls: BTreeSet<String> = ["s3://b/a".to_owned()].into();
         work.note_claim(&urls).unwrap();
         work.clear().unwrap();
-        assert!(!work.input(0).exists() && !work.task(&TaskId::new("video")).exists());
+        assert!(!work.input(0).exists() && !work.tasks().task("video").exists());
         assert!(work.publication().join("files").exists());
         assert_eq!(work.claim().unwrap(), urls);
         work.forget_claim().unwrap();
@@ -313,51 +210,15 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_of_a_finished_task_are_noticed() {
+    fn changed_input_is_noticed() {
         let works = tempfile::tempdir().unwrap();
         let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
-        let task = TaskId::new("video");
-        let has_all = || work.has_all(&[], [&task].into_iter());
-        let file = work.task(&task).join("made");
-        let damages: [&dyn Fn(); 4] = [
-            &|| std::fs::write(&file, "made?").unwrap(),
-            &|| std::fs::write(&file, "mad").unwrap(),
-            &|| std::fs::remove_file(&file).unwrap(),
-            &|| std::fs::write(work.sums(&task), "{}").unwrap(),
-        ];
-        for damage in damages {
-            std::fs::write(work.begin(&task).unwrap().join("made"), "made.").unwrap();
-            work.complete(&task).unwrap();
-            assert!(has_all());
-            damage();
-            assert!(!has_all());
-        }
-        assert!(work.first_changed(&task).unwrap().is_some());
-        std::fs::remove_file(work.sums(&task)).unwrap();
-        assert!(has_all(), "an older version wrote no hashes");
+        std::fs::create_dir_all(work.root()).unwrap();
         std::fs::write(work.input(0), "input").unwrap();
         work.note_inputs(&[(work.input(0), hash_of(&work.input(0)).unwrap())].into()).unwrap();
         let has_input = || work.has_all(&[work.input(0)], std::iter::empty());
         assert!(has_input());
         std::fs::write(work.input(0), "inpUt").unwrap();
         assert!(!has_input());
-    }
-
-    #[test]
-    fn two_attempts_have_own_folders_and_one_result() {
-        let works = tempfile::tempdir().unwrap();
-        let work = WorkFolder::of(works.path(), &JobId::new("1-a"));
-        let task = TaskId::new("chunk-0000");
-        let (first, second) = (work.begin(&task).unwrap(), work.begin_second(&task).unwrap());
-        std::fs::write(first.join("video"), "half").unwrap();
-        std::fs::write(second.join("video"), "whole").unwrap();
-        work.complete_from(&second, &task).unwrap();
-        assert!(first.exists() && !second.exists());
-        work.discard(&task);
-        assert!(!first.exists());
-        assert_eq!(std::fs::read(work.task(&task).join("video")).unwrap(), b"whole");
-        let left = work.begin_second(&task).unwrap();
-        work.begin(&task).unwrap();
-        assert!(!left.exists(), "an earlier run of the program left it");
     }
 }

@@ -31,7 +31,9 @@ impl ObjectStore for FullAtFirst {
 
     async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
         if !self.was_full.swap(true, Ordering::Relaxed) {
-            return Err(Error::about(url, ErrorKind::Denied, "No space left on device (os error 28)"));
+            // No other attempt would be made for its own sake: only the cause says that room is missing.
+            let failed = Error::about(url, ErrorKind::Denied, "it cannot be read");
+            return Err(failed.because(std::io::Error::from_raw_os_error(28)));
         }
         self.buckets.fetch(url, destination).await
     }

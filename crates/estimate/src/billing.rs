@@ -124,7 +124,7 @@ fn billed_seconds(duration: ExactTime) -> i64 {
 /// Returns the speed preset of an output's rendition.
 fn speed(plan: &Plan, output: usize) -> Option<SpeedPreset> {
     let rendition = plan.tasks.iter().find_map(|task| match &task.kind {
-        TaskKind::Package(file) if file.output as usize == output => file.streams.video,
+        TaskKind::Package(made) if made.file.output as usize == output => made.file.streams.video,
         TaskKind::Segment(cut) if cut.output as usize == output => cut.streams.video,
         _ => None,
     })?;

@@ -44,6 +44,13 @@ pub struct AudioEncode {
     pub coding: AudioCoding,
 }
 
+impl AudioEncode {
+    /// Returns the indices of the inputs that it reads, perhaps some twice.
+    pub fn inputs(&self) -> impl Iterator<Item = u32> {
+        self.parts.iter().map(|part| part.input)
+    }
+}
+
 /// The audio of one clip.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AudioPart {

@@ -1,6 +1,8 @@
 //! Decides which caption files a job reads, how their cues are moved to the output's clock, and which outputs
 //! are made from them. It does not read the files.
 
+use std::collections::BTreeMap;
+
 use abanico_captions::{BurnInStyle, CaptionFormat, StylePassthrough};
 use abanico_media::{ExactTime, Size};
 use abanico_model::generated::{CaptionDescription, CaptionSelector, Input};
@@ -29,6 +31,8 @@ pub struct CaptionFile {
 pub struct CaptionTask {
     /// Captions of each clip, in the order of the clips.
     pub parts: Vec<CaptionPart>,
+    /// The files that the parts name, by their indices.
+    pub files: BTreeMap<u32, CaptionFile>,
     /// Whether cues with the same times are merged.
     pub merges: bool,
     /// Format in which they are written.
@@ -81,6 +85,10 @@ pub enum CaptionDelivery {
     File {
         /// Index of the output in [`crate::Plan::outputs`].
         output: u32,
+        /// Full URL of its destination.
+        url: String,
+        /// MIME type.
+        content_type: String,
     },
     /// A segmented stream.
     Stream {
@@ -104,7 +112,7 @@ impl CaptionDelivery {
     /// Returns the index of the output in [`crate::Plan::outputs`].
     pub fn output(&self) -> u32 {
         match self {
-            Self::File { output } | Self::Stream { output, .. } => *output,
+            Self::File { output, .. } | Self::Stream { output, .. } => *output,
         }
     }
 }

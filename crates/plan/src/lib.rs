@@ -15,10 +15,12 @@ mod format_identifiers;
 mod fragmented;
 mod frame_capture;
 mod hls;
+mod job_plan;
 mod joints;
 mod ladder;
 mod output_names;
 mod overlays;
+mod planned;
 mod planner;
 mod renditions;
 mod scaling;
@@ -30,6 +32,7 @@ mod timecode;
 mod transport_stream;
 mod video;
 mod video_coding;
+mod waves;
 
 pub use audio::coding::{AudioCodec, AudioCoding, AudioRate};
 pub use audio::remix::Remix;
@@ -40,9 +43,11 @@ pub use chunks::{Chunking, FrameRun, forced_before};
 pub use container::{Container, ProgramStream};
 pub use error::{Error, ErrorKind};
 pub use frame_capture::{FrameCapture, quantiser};
+pub use job_plan::{PLAN_VERSION, Plan, Warning};
 pub use joints::Joint;
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
 pub(crate) use output_names::DestinationNames;
+pub use planned::{GroupKind, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput, PlannedVideo};
 pub use planner::{PlanRequest, plan, settings_errors};
 pub use scaling::Rectangle;
 pub use segmentation::{SegmentRule, Segmentation};
@@ -51,8 +56,8 @@ pub use segmented::{
     SegmentNames, SegmentedOutput, StreamRole,
 };
 pub use task::{
-    AudioStream, FileOutput, GroupKind, Plan, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput,
-    PlannedVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, TextStream, VideoStitch, Warning,
+    Analysis, Artifact, AudioStream, FileOutput, PackageTask, StitchedRendition, Streams, Task, TaskId,
+    TaskKind, TextStream, Verification, VideoStitch,
 };
 pub use transport_stream::TransportStream;
 pub use video::{
@@ -63,3 +68,4 @@ pub use video_coding::{
     CodecSettings, EntropyCoder, Gop, H264Level, H264Profile, H264Settings, H265Level, H265Settings,
     RateControl, SpeedPreset, VideoCodec, VideoCoding, Zone,
 };
+pub use waves::waves;

@@ -297,3 +297,5 @@ fn count(index: usize) -> u32 {
 pub(crate) mod tests;
 #[cfg(test)]
 mod tests_of_kinds;
+#[cfg(test)]
+mod tests_of_tasks;

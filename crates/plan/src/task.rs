@@ -1,94 +1,24 @@
-//! The plan and its tasks, which are the engine's units of work. They have no state; only the engine knows
-//! which tasks have run.
+//! The tasks of a plan, which are the engine's units of work. Each holds every value that it needs, and names everything
+//! that it reads, so whoever runs it needs nothing else of the plan.
 
 use std::fmt;
 
-use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AudioCoding, AudioEncode, CaptionFile, CaptionTask, Container, FrameCapture, GroupManifests, Joint,
-    SegmentedOutput, VideoEncode,
+    AudioCoding, AudioEncode, CaptionTask, Container, FrameCapture, GroupManifests, Joint, Pass,
+    PlannedOutput, RateControl, SegmentedOutput, VideoEncode, VideoRendition,
 };
 
-/// Everything that a job will do and make, decided before the first frame is decoded.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Plan {
-    /// Tasks, each after the tasks that it depends on.
-    pub tasks: Vec<Task>,
-    /// Outputs in the job's order.
-    pub outputs: Vec<PlannedOutput>,
-    /// Output groups in the job's order.
-    #[serde(default)]
-    pub groups: Vec<PlannedGroup>,
-    /// Caption files that the job reads.
-    #[serde(default)]
-    pub caption_files: Vec<CaptionFile>,
-    /// URLs of the images that are drawn over the video.
-    #[serde(default)]
-    pub images: Vec<String>,
-    /// Oddities of the inputs, with AWS's warning codes.
-    #[serde(default)]
-    pub warnings: Vec<Warning>,
-    /// Decisions that the user should know about, such as dropped rungs, missing audio and tone mapping. One
-    /// sentence each.
-    pub notes: Vec<String>,
-    /// Whether the video is cut into chunks, which encoders work on at the same time.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub is_cut: bool,
-}
-
-/// Leaves a member that is usually false out of what is stored.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-pub(crate) fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-impl Plan {
-    /// Returns the task with this id.
-    pub fn task(&self, id: &TaskId) -> Option<&Task> {
-        self.tasks.iter().find(|task| task.id == *id)
-    }
-
-    /// Returns a copy without tasks: what the job makes and reports, but not how.
-    #[must_use]
-    pub fn without_tasks(&self) -> Self {
-        Self {
-            tasks: Vec::new(),
-            outputs: self.outputs.clone(),
-            groups: self.groups.clone(),
-            caption_files: self.caption_files.clone(),
-            images: self.images.clone(),
-            warnings: self.warnings.clone(),
-            notes: self.notes.clone(),
-            is_cut: self.is_cut,
-        }
-    }
-}
-
-/// Something odd about an input that does not stop the job.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Warning {
-    /// AWS's code for the warning (MediaConvert's user guide on warning codes).
-    pub code: u32,
-    /// A sentence that names the input and says what is odd.
-    pub message: String,
-}
-
-/// Names a task within its plan, such as `video`, `audio-0`, `package-1`, `verify-1`.
+/// Names a task within its plan, such as `video`, `audio-0`, `package-1`, `verify-1`. Only the constructors make names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskId(String);
 
 impl TaskId {
-    /// Creates an id from a name.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
-    }
-
     /// The task that makes the files of all video renditions.
     pub fn video() -> Self {
-        Self::new("video")
+        Self("video".to_owned())
     }
 
     /// The task that encodes chunk `number` of all video renditions.
@@ -104,7 +34,42 @@ impl TaskId {
 
     /// The task that sums up the first passes of all chunks.
     pub fn first_passes() -> Self {
-        Self::new("first-passes")
+        Self("first-passes".to_owned())
+    }
+
+    /// The task that encodes the audio stream with this index.
+    pub fn audio(index: u32) -> Self {
+        Self(format!("audio-{index}"))
+    }
+
+    /// The task that makes the captions with this index, which go into video or files.
+    pub fn captions(index: u32) -> Self {
+        Self(format!("captions-{index}"))
+    }
+
+    /// The task that makes the file of an output.
+    pub fn package(output: u32) -> Self {
+        Self(format!("package-{output}"))
+    }
+
+    /// The task that makes the segments, or the captions, of an output.
+    pub fn segment(output: u32) -> Self {
+        Self(format!("segment-{output}"))
+    }
+
+    /// The task that makes the images of an output.
+    pub fn images(output: u32) -> Self {
+        Self(format!("images-{output}"))
+    }
+
+    /// The task that compares an output with the plan.
+    pub fn verify(output: u32) -> Self {
+        Self(format!("verify-{output}"))
+    }
+
+    /// The task that lists the streams of an output group.
+    pub fn manifests(group: u32) -> Self {
+        Self(format!("manifests-{group}"))
     }
 
     /// Returns the name.
@@ -119,20 +84,50 @@ impl fmt::Display for TaskId {
     }
 }
 
+/// Something that tasks read.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Artifact {
+    /// The input with this index in the job, from 0.
+    Input(u32),
+    /// The caption file with this index in [`crate::Plan::caption_files`].
+    CaptionFile(u32),
+    /// The image with this index in [`crate::Plan::images`].
+    Image(u32),
+    /// Everything that a task made.
+    Made(TaskId),
+}
+
 /// One unit of engine work; running it twice gives the same files.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Task {
     /// Name of the task.
     pub id: TaskId,
-    /// What it does.
+    /// What it does, with all values.
     pub kind: TaskKind,
-    /// Tasks that must finish first.
-    pub after: Vec<TaskId>,
+    /// Everything that it reads, in order, each once.
+    pub reads: Vec<Artifact>,
 }
 
 impl Task {
-    /// Returns the hexadecimal BLAKE3 hash of the task's kind. Tasks with equal hashes and the same input
-    /// give equal results.
+    /// Creates a task that reads these artifacts.
+    pub fn new(id: TaskId, kind: TaskKind, reads: impl IntoIterator<Item = Artifact>) -> Self {
+        let mut reads: Vec<Artifact> = reads.into_iter().collect();
+        reads.sort();
+        reads.dedup();
+        Self { id, kind, reads }
+    }
+
+    /// Returns the tasks that must finish first: those that make what it reads.
+    pub fn after(&self) -> impl Iterator<Item = &TaskId> {
+        self.reads.iter().filter_map(|artifact| match artifact {
+            Artifact::Made(task) => Some(task),
+            Artifact::Input(_) | Artifact::CaptionFile(_) | Artifact::Image(_) => None,
+        })
+    }
+
+    /// Returns the hexadecimal BLAKE3 hash of the task's kind. Tasks with equal hashes that read the same give equal
+    /// results.
     pub fn spec_hash(&self) -> String {
         let spec = serde_json::to_vec(&self.kind)
             .expect("task kinds have string keys only, so they always serialise");
@@ -150,6 +145,8 @@ pub enum TaskKind {
     SumFirstPasses {
         /// Number of chunks.
         chunks: u32,
+        /// What was analysed in each of them.
+        analyses: Vec<Analysis>,
     },
     /// Decodes the video once and encodes all renditions. Makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
@@ -160,18 +157,15 @@ pub enum TaskKind {
     /// Reads caption files and writes captions from them.
     MakeCaptions(CaptionTask),
     /// Joins streams into a file for the user.
-    Package(FileOutput),
+    Package(PackageTask),
     /// Cuts the streams of an output into segments and lists them.
     Segment(SegmentedOutput),
     /// Decodes the video and makes images of it. The images are measured as they are made.
     CaptureFrames(FrameCapture),
     /// Lists the streams of a group in its manifests.
     GroupManifests(GroupManifests),
-    /// Compares the packaged file with [`PlannedOutput::facts`]. Makes no files.
-    Verify {
-        /// Index of the output in [`Plan::outputs`].
-        output: u32,
-    },
+    /// Compares a packaged output with its facts. Makes no files.
+    Verify(Verification),
 }
 
 impl TaskKind {
@@ -185,9 +179,59 @@ impl TaskKind {
             | Self::EncodeVideo(_)
             | Self::StitchVideo(_)
             | Self::EncodeAudio(_)
-            | Self::Verify { .. } => false,
+            | Self::Verify(_) => false,
         }
     }
+}
+
+/// What later passes need to know of a rendition that was analysed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Analysis {
+    /// Index of the analysed rendition, which passes name.
+    pub index: u32,
+    /// How it was analysed.
+    pub pass: Pass,
+    /// Pixels of its frames.
+    pub area: u64,
+    /// libx264's rate factor that it was encoded with, in tenths; 0 if it had none.
+    pub rate_factor_tenths: u32,
+}
+
+impl Analysis {
+    /// Describes an analysed rendition.
+    pub fn of(rendition: &VideoRendition) -> Self {
+        Self {
+            index: rendition.index,
+            pass: rendition.pass,
+            area: rendition.frame.area(),
+            rate_factor_tenths: match rendition.coding.rate_control {
+                RateControl::Quality { rate_factor_tenths, .. } => rate_factor_tenths,
+                RateControl::Average { .. } | RateControl::Constant { .. } => 0,
+            },
+        }
+    }
+}
+
+/// A file to make, and where it goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PackageTask {
+    /// What is in the file.
+    pub file: FileOutput,
+    /// Full URL of its destination.
+    pub url: String,
+    /// MIME type.
+    pub content_type: String,
+}
+
+/// An output to compare with its facts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Verification {
+    /// Index of the output in [`crate::Plan::outputs`].
+    pub output: u32,
+    /// What it must be.
+    pub planned: PlannedOutput,
+    /// The task that made it.
+    pub made_by: TaskId,
 }
 
 /// Renditions that were encoded in chunks.
@@ -197,9 +241,7 @@ pub struct VideoStitch {
     pub chunks: u32,
     /// The renditions to join.
     pub renditions: Vec<StitchedRendition>,
-    /// Each chunk's joint with the one before it, from the second chunk on. Older plans lack the member; their joints
-    /// are not compared.
-    #[serde(default)]
+    /// Each chunk's joint with the one before it, from the second chunk on.
     pub joints: Vec<Joint>,
 }
 
@@ -217,13 +259,7 @@ pub struct StitchedRendition {
     /// Highest rate at which the buffer fills, in bits per second.
     pub ceiling_bps: u64,
     /// Whether the encoder respects that buffer. If it does, chunks that violate it are encoded again.
-    #[serde(default = "keeps_buffer")]
     pub keeps_buffer: bool,
-}
-
-/// Older plans lack the member. All their chunks came from encoders that respect the buffer.
-fn keeps_buffer() -> bool {
-    true
 }
 
 /// The encoded streams of an output.
@@ -262,7 +298,7 @@ pub struct TextStream {
 /// One file for the user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileOutput {
-    /// Index of the output in [`Plan::outputs`].
+    /// Index of the output in [`crate::Plan::outputs`].
     pub output: u32,
     /// Its streams, at least one.
     pub streams: Streams,
@@ -273,131 +309,4 @@ pub struct FileOutput {
     pub texts: Vec<TextStream>,
     /// Whether `moov` comes before `mdat`; false if the container has neither.
     pub fast_start: bool,
-}
-
-/// Type of an output group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupKind {
-    /// Each output is one file.
-    File,
-    /// Apple HLS: each output is a stream of segments.
-    Hls,
-    /// CMAF: each output is a fragmented stream, listed for HLS and DASH.
-    Cmaf,
-    /// MPEG-DASH: each output is a fragmented stream.
-    Dash,
-}
-
-impl GroupKind {
-    /// Returns whether events and jobs report the path of each output. For DASH and CMAF they report only the
-    /// manifests (MediaConvert's user guide on events).
-    pub fn tells_paths(self) -> bool {
-        matches!(self, Self::File | Self::Hls)
-    }
-}
-
-/// One output group of the job.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PlannedGroup {
-    /// Index in the job, from 0.
-    pub group: u32,
-    /// Its type.
-    pub kind: GroupKind,
-    /// Full URLs of its manifests, the MPD before the playlist, as events report them.
-    pub manifest_urls: Vec<String>,
-}
-
-/// One output for the user: a file, or a segmented stream with the media playlist that lists it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PlannedOutput {
-    /// Index of its output group in the job, from 0.
-    pub group: u32,
-    /// Index of the output in its group, in the job's order, from 0.
-    pub output: u32,
-    /// Full destination URL of the file, such as `s3://renditions/a.mp4/a_720p.mp4`. For a segmented stream
-    /// it is the URL of the media playlist, or of the stream's first file if it has no playlist.
-    pub url: String,
-    /// Name modifier of the output, empty if it has none.
-    pub name_modifier: String,
-    /// MIME type of the file.
-    pub content_type: String,
-    /// Facts that the file must match before it is published.
-    pub facts: PlannedFacts,
-}
-
-/// Facts that verification compares with a finished file.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PlannedFacts {
-    /// Its video, if it has any.
-    pub video: Option<PlannedVideo>,
-    /// Its audio streams, in order.
-    pub audio: Vec<PlannedAudio>,
-    /// Whether `moov` must come before `mdat`.
-    pub fast_start: bool,
-}
-
-/// Expected facts of a video stream.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PlannedVideo {
-    /// ffprobe's name of the codec.
-    pub codec: String,
-    /// ffprobe's name of the pixel format.
-    pub pixel_format: String,
-    /// Encoded size.
-    pub size: Size,
-    /// Pixel aspect ratio.
-    pub sample_aspect: Rational,
-    /// Field order.
-    pub fields: FieldOrder,
-    /// Constant frame rate.
-    pub rate: FrameRate,
-    /// Exact number of frames.
-    pub frames: u64,
-    /// Target bit rate (the maximum for QVBR).
-    pub bit_rate_bps: u64,
-    /// Colour description; `None` if any will do.
-    #[serde(default)]
-    pub colour: Option<Colour>,
-}
-
-/// Expected facts of an audio stream.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PlannedAudio {
-    /// ffprobe's name of the codec.
-    pub codec: String,
-    /// Number of channels.
-    pub channels: u16,
-    /// Sampling rate.
-    pub sample_rate_hz: u32,
-    /// Length of the encoder's priming, which comes before the audio proper.
-    pub lead: ExactTime,
-    /// Whether an edit list hides the priming. If not, the first packet is that much earlier than the video.
-    pub hides_lead: bool,
-    /// End of the source's audio on the output's clock.
-    pub end: ExactTime,
-    /// Length of the source's packets. The last one may sound for a shorter time than it states.
-    #[serde(default)]
-    pub source_packet: ExactTime,
-    /// Samples per packet, if all packets but the last one must have the same number.
-    #[serde(default)]
-    pub packet_samples: Option<u32>,
-    /// Whether the packets are the source's own, with whatever gaps they have.
-    #[serde(default)]
-    pub is_copied: bool,
-}
-
-impl PlannedVideo {
-    /// Returns the length of the video.
-    pub fn duration(&self) -> ExactTime {
-        ExactTime::of_frames(self.frames, self.rate)
-    }
-}
-
-impl PlannedFacts {
-    /// Returns the length of the output: the video's, or the longest audio stream's if there is no video.
-    pub fn duration(&self) -> ExactTime {
-        let sound = || self.audio.iter().map(|audio| audio.end).max().unwrap_or(ExactTime::ZERO);
-        self.video.as_ref().map_or_else(sound, PlannedVideo::duration)
-    }
 }

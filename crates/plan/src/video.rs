@@ -4,10 +4,10 @@
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, Window};
 use serde::{Deserialize, Serialize};
 
-use crate::VideoCoding;
 use crate::chunks::FrameRun;
+use crate::job_plan::is_false;
 use crate::scaling::Rectangle;
-use crate::task::is_false;
+use crate::{Analysis, VideoCoding};
 
 /// One decode of the inputs' video, which feeds every rendition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -20,6 +20,12 @@ pub struct VideoEncode {
     /// Number of the chunk, from 0; `None` means the whole film.
     #[serde(default)]
     pub chunk: Option<u32>,
+    /// Threads of the encoders; `None` lets them use all processors.
+    #[serde(default)]
+    pub threads: Option<u32>,
+    /// The analyses whose results its passes use.
+    #[serde(default)]
+    pub analyses: Vec<Analysis>,
 }
 
 impl VideoEncode {

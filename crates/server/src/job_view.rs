@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use abanico_engine::{JobRecord, PublishedOutput, Stage};
+use abanico_engine::{JobRecord, MeasuredOutput, Stage};
 use abanico_model::arn::{Arn, ResourceKind};
 use serde_json::{Map, Value, json};
 
@@ -177,7 +177,7 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
     groups.into_iter().map(with_manifests).collect()
 }
 
-fn output_detail(tells_paths: bool, content_type: &str, made: &PublishedOutput) -> Value {
+fn output_detail(tells_paths: bool, content_type: &str, made: &MeasuredOutput) -> Value {
     let mut detail = json!({"durationInMs": made.duration_ms});
     if tells_paths {
         detail["outputFilePaths"] = json!([made.url]);

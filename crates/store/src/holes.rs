@@ -191,14 +191,19 @@ mod tests {
         pause: Duration::from_millis(1),
     };
 
+    /// Returns the requests for ranges of a file of 100 bytes. Both are written as pairs of start and end.
+    fn requests(wanted: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        let wanted: Vec<Range<u64>> = wanted.iter().map(|(start, end)| *start..*end).collect();
+        OPTIONS.requests(&wanted, 100).into_iter().map(|range| (range.start, range.end)).collect()
+    }
+
     #[test]
     fn near_ranges_are_merged_and_long_ones_cut() {
-        let requests = |ranges: &[Range<u64>]| OPTIONS.requests(ranges, 100);
-        assert_eq!(requests(&[10..12, 17..20]), [10..20]);
-        assert_eq!(requests(&[10..12, 18..20]), [10..12, 18..20]);
-        assert_eq!(requests(&[18..20, 10..12, 11..19]), [10..20]);
-        assert_eq!(requests(&[0..45]), [0..20, 20..40, 40..45]);
-        assert_eq!(requests(&[90..200, 150..160, 7..7]), [90..100]);
-        assert_eq!(requests(&[5..30, 6..8]), [5..25, 25..30]);
+        assert_eq!(requests(&[(10, 12), (17, 20)]), [(10, 20)]);
+        assert_eq!(requests(&[(10, 12), (18, 20)]), [(10, 12), (18, 20)]);
+        assert_eq!(requests(&[(18, 20), (10, 12), (11, 19)]), [(10, 20)]);
+        assert_eq!(requests(&[(0, 45)]), [(0, 20), (20, 40), (40, 45)]);
+        assert_eq!(requests(&[(90, 200), (150, 160), (7, 7)]), [(90, 100)]);
+        assert_eq!(requests(&[(5, 30), (6, 8)]), [(5, 25), (25, 30)]);
     }
 }

@@ -37,7 +37,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Every input of the job is this one file.
     let inputs = vec![arguments.file.clone(); MOST_INPUTS];
     for task in &plan.tasks {
-        output::line(format!("\n# {} after {}", task.id, listed(&task.after)));
+        output::line(format!("\n# {} after {}", task.id, listed(task.after())));
         output::line(task_text(task, &inputs));
     }
     Ok(ExitCode::SUCCESS)
@@ -104,12 +104,9 @@ fn output_table(plan: &Plan) -> Vec<String> {
     output::table(&["output", "video", "frame rate", "frames", "max bit rate", "duration", "audio"], &rows)
 }
 
-fn listed(tasks: &[TaskId]) -> String {
-    if tasks.is_empty() {
-        "nothing".to_owned()
-    } else {
-        tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")
-    }
+fn listed<'a>(tasks: impl Iterator<Item = &'a TaskId>) -> String {
+    let names: Vec<&str> = tasks.map(TaskId::as_str).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 /// Returns the names of the intermediate files of an output's streams.
@@ -125,16 +122,17 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
         TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
             let analysis = PathBuf::from(TaskId::analysis(encode.chunk).as_str());
             let from = EncodedFrom { inputs, analysis: Some(&analysis), ..Default::default() };
-            command::encode_video(encode, from, here, encode.chunk.map(|_| 1))
+            command::encode_video(encode, from, here, encode.threads)
         }
-        TaskKind::SumFirstPasses { chunks } => return format!("sum the first passes of {chunks} chunks"),
+        TaskKind::SumFirstPasses { chunks, .. } => return format!("sum the first passes of {chunks} chunks"),
         TaskKind::StitchVideo(video) => {
             return format!("join {} chunks of {} renditions", video.chunks, video.renditions.len());
         }
         TaskKind::EncodeAudio(encode) => command::encode_audio(encode, None, inputs, here),
-        TaskKind::Package(file) => {
-            let (video, audio) = stream_files(&file.streams);
-            command::package(file, StreamFiles { video: video.as_deref(), audio: &audio, texts: &[] }, here)
+        TaskKind::Package(made) => {
+            let (video, audio) = stream_files(&made.file.streams);
+            let files = StreamFiles { video: video.as_deref(), audio: &audio, texts: &[] };
+            command::package(&made.file, files, here)
         }
         TaskKind::Segment(cut) => match &cut.format {
             SegmentFormat::TransportStream(numbers) => {
@@ -163,7 +161,7 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
             let urls: Vec<&str> = urls.map(String::as_str).collect();
             return format!("list {} streams in {}", group.streams.len(), urls.join(" and "));
         }
-        TaskKind::Verify { output } => return format!("check output {output} against the plan"),
+        TaskKind::Verify(check) => return format!("check output {} against the plan", check.output),
     };
     command_line(Path::new("ffmpeg"), &args)
 }

@@ -58,7 +58,7 @@ impl Trial<'_> {
             let fault = disk_fault(context, &failure, begin);
             // The failed task's files may occupy the disk space that storing the failure needs.
             if let Step::Task(task) = &step {
-                context.work.discard(task);
+                context.work.tasks().discard(task.as_str());
             }
             let waited = match fault {
                 DiskFault::Full => with_room(context, failure, &mut patience).await,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use abanico_tasks::results::free_bytes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,6 @@ use crate::database::{Database, Place, PutAside};
 use crate::driver::conclude;
 use crate::error::{Error, ErrorKind};
 use crate::job::{JobId, JobRecord, Progress};
-use crate::results::free_bytes;
 use crate::work_folder::WorkFolder;
 use abanico_process::with_causes;
 

@@ -1,18 +1,18 @@
 //! Tests of the state machine: applies events and checks the commands that follow.
 
-use abanico_plan::TaskKind;
+use abanico_plan::{Artifact, TaskKind};
 
 use super::*;
 
 mod histories;
 
 fn id(name: &str) -> TaskId {
-    TaskId::new(name)
+    serde_json::from_value(name.into()).unwrap()
 }
 
 fn task(name: &str, after: &[&str]) -> Task {
-    let after = after.iter().map(|before| id(before)).collect();
-    Task { id: id(name), kind: TaskKind::Verify { output: 0 }, after }
+    let kind = TaskKind::SumFirstPasses { chunks: 0, analyses: Vec::new() };
+    Task::new(id(name), kind, after.iter().map(|before| Artifact::Made(id(before))))
 }
 
 /// Returns the tasks `audio` and `video`, then `package`, then `verify`.

@@ -92,7 +92,11 @@ mod tests {
     fn task(id: &str, kind: &str, frames: u64) -> Value {
         let branch = json!({"rate": "25/1", "frames": frames, "clip_frames": [frames], "from_fields": false,
             "keeps_range": false, "renditions": []});
-        json!({"id": id, "kind": {kind: {"clips": [], "branches": [branch]}}, "after": []})
+        json!({"id": id, "kind": {kind: {"clips": [], "branches": [branch]}}, "reads": []})
+    }
+
+    fn id(name: &str) -> TaskId {
+        serde_json::from_value(json!(name)).unwrap()
     }
 
     fn plan(tasks: &[Value]) -> Plan {
@@ -100,7 +104,7 @@ mod tests {
     }
 
     fn reading(plan: &Plan, delivered: &[(&str, u64)]) -> (u64, u64, u8) {
-        let delivered = delivered.iter().map(|(task, frames)| (TaskId::new(*task), *frames)).collect();
+        let delivered = delivered.iter().map(|(task, frames)| (id(task), *frames)).collect();
         let Reading { done, total, percent } = Reading::of(plan, &delivered);
         (done, total, percent)
     }

@@ -9,16 +9,15 @@ use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Chunking, Plan, PlanRequest, plan};
 use abanico_store::without_secrets;
+use abanico_tasks::sums::hash_of;
+use abanico_tasks::{read_captions, unbroken};
 
 use super::JobContext;
-use super::captions;
-use super::unbroken::unbroken;
 use crate::destinations;
 use crate::failure::{self, codes};
 use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
-use crate::sums::hash_of;
 
 /// The result of preparing a job.
 pub(crate) struct Prepared {
@@ -47,7 +46,7 @@ pub(crate) async fn prepare(
             None => {
                 fetch(context, url, file).await?;
                 let info = probe(context, url, file).await?;
-                let info = unbroken(context, url, file, info).await?;
+                let info = unbroken(&context.bench(None), url, file, info).await?;
                 looked_at.push((file.clone(), info.clone()));
                 info
             }
@@ -66,7 +65,7 @@ pub(crate) async fn prepare(
         let path = context.work.caption_file(index);
         fetch(context, &file.url, &path).await?;
         // Reports an unreadable file before anything is encoded.
-        captions::read(&path, file)?;
+        read_captions(&path, file)?;
     }
     for (index, url) in plan.images.iter().enumerate() {
         check_policy(&context.policy, url)?;
@@ -81,8 +80,8 @@ pub(crate) async fn prepare(
 
 /// Notes the hashes of all fetched files, so that a start after a crash knows whether they are still the same.
 async fn note_inputs(context: &JobContext, files: &[PathBuf], plan: &Plan) -> Result<(), Failure> {
-    let hashes = context.input_hashes().await?.to_vec();
-    let mut known: BTreeMap<PathBuf, String> = files.iter().cloned().zip(hashes).collect();
+    let hashes = context.bench(None).input_hashes().await?.clone();
+    let mut known: BTreeMap<PathBuf, String> = files.iter().cloned().zip(hashes.into_values()).collect();
     let captions = (0..plan.caption_files.len()).map(|index| context.work.caption_file(index));
     let images = plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url));
     let others: Vec<PathBuf> = captions.chain(images).collect();
@@ -115,7 +114,7 @@ async fn planned(
             inputs: &inputs,
             capabilities: &workshop.capabilities,
             started_epoch_ms,
-            chunking: if workshop.chunks { Chunking::For(workshop.cores) } else { Chunking::Off },
+            chunking: if workshop.chunks { Chunking::For(workshop.machine.cores) } else { Chunking::Off },
         };
         plan(request).map(|plan| (inputs, plan))
     });
@@ -161,8 +160,7 @@ async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<()
 }
 
 async fn probe(context: &JobContext, url: &str, file: &Path) -> Result<MediaInfo, Failure> {
-    let _permit =
-        context.workshop.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))?;
-    let probed = abanico_ffmpeg::probe(&context.workshop.tools, file, &context.cancel).await;
+    let _permit = context.workshop.machine.light().await?;
+    let probed = abanico_ffmpeg::probe(&context.workshop.machine.tools, file, &context.cancel).await;
     probed.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))
 }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use abanico_plan::{Plan, TaskId};
 use abanico_store::{NewFile, ObjectAttributes, ObjectUrl};
+use abanico_tasks::packaged_files::{PackagedFile, Turn, listed};
 
 use super::JobContext;
-use super::packaged_files::{PackagedFile, Turn, listed};
 use crate::failure::{self, codes};
 use crate::job_machine::Failure;
 
@@ -82,11 +82,11 @@ fn cancelled() -> Failure {
 
 /// Fails if a file of these tasks is not what the task made.
 async fn refuse_changed(context: &JobContext, tasks: &[TaskId]) -> Result<(), Failure> {
-    let (work, tasks) = (context.work.clone(), tasks.to_vec());
+    let (folders, tasks) = (context.work.tasks().clone(), tasks.to_vec());
     let compare = move || -> io::Result<Option<String>> {
         for task in &tasks {
-            if let Some(name) = work.first_changed(task)? {
-                return Ok(Some(url_of(&work.task(task), name)));
+            if let Some(name) = folders.first_changed(task.as_str())? {
+                return Ok(Some(url_of(&folders.task(task.as_str()), name)));
             }
         }
         Ok(None)
@@ -113,7 +113,7 @@ fn url_of(folder: &Path, name: String) -> String {
 fn packaged(context: &JobContext, tasks: &[TaskId]) -> Result<Vec<(PathBuf, PackagedFile)>, Failure> {
     let mut files = Vec::new();
     for task in tasks {
-        let made = listed(&context.work.task(task));
+        let made = listed(&context.work.tasks().task(task.as_str()));
         files.extend(made.map_err(|error| failure::from_disk("read the list of packaged files", &error))?);
     }
     files.sort_by_key(|(_, file)| file.turn);
@@ -152,17 +152,17 @@ pub(crate) async fn settle(context: &JobContext) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::database::sample_record;
-    use crate::steps::packaged_files::list;
     use crate::steps::sample_context;
+    use abanico_tasks::packaged_files::list;
 
     #[tokio::test]
     async fn file_that_was_changed_after_it_was_packaged_is_not_published() {
         let folder = tempfile::tempdir().unwrap();
         let context = sample_context(folder.path(), &sample_record("1-a", 1));
-        let tasks = [TaskId::new("package-0"), TaskId::new("package-1")];
+        let tasks = [TaskId::package(0), TaskId::package(1)];
         for task in &tasks {
             let name = format!("{task}.mp4");
-            let place = context.work.begin(task).unwrap();
+            let place = context.work.tasks().begin(task.as_str()).unwrap();
             std::fs::write(place.join(&name), "film").unwrap();
             let file = PackagedFile {
                 url: format!("s3://b/{name}"),
@@ -172,17 +172,18 @@ mod tests {
                 turn: Turn::Media,
             };
             list(&place, &[file]).unwrap();
-            context.work.complete(task).unwrap();
+            context.work.tasks().complete(task.as_str()).unwrap();
         }
         refuse_changed(&context, &tasks).await.unwrap();
-        std::fs::write(context.work.task(&tasks[1]).join("package-1.mp4"), "fi1m").unwrap();
+        std::fs::write(context.work.tasks().task(tasks[1].as_str()).join("package-1.mp4"), "fi1m").unwrap();
         let failure = refuse_changed(&context, &tasks).await.unwrap_err();
         assert!(
             failure.message.contains("s3://b/package-1.mp4") && failure.message.contains("changed after"),
             "{failure:?}"
         );
         assert!(!failure.is_retryable);
-        std::fs::write(context.work.task(&tasks[0]).join("packaged-files.json"), "[]").unwrap();
+        std::fs::write(context.work.tasks().task(tasks[0].as_str()).join("packaged-files.json"), "[]")
+            .unwrap();
         assert!(refuse_changed(&context, &tasks[..1]).await.is_err(), "a file of another list");
     }
 }

@@ -93,7 +93,13 @@ fn three(source: SourceVideo) -> VideoEncode {
         colour: Some(Colour::bt709()),
         renditions,
     };
-    VideoEncode { clips: vec![source], branches: vec![branch], chunk: None }
+    VideoEncode {
+        clips: vec![source],
+        branches: vec![branch],
+        chunk: None,
+        threads: None,
+        analyses: Vec::new(),
+    }
 }
 
 #[test]

@@ -80,7 +80,13 @@ pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Optio
         .zip(analysed)
         .map(|(branch, renditions)| RateBranch { renditions, ..branch.clone() });
     let branches: Vec<RateBranch> = branches.filter(|branch| !branch.renditions.is_empty()).collect();
-    let made = VideoEncode { clips: encode.clips.clone(), branches, chunk: None };
+    let made = VideoEncode {
+        clips: encode.clips.clone(),
+        branches,
+        chunk: None,
+        threads: None,
+        analyses: Vec::new(),
+    };
     (!made.branches.is_empty()).then_some(made)
 }
 

@@ -2,7 +2,6 @@
 //! tasks that it depends on. A rendition always comes after the one that it is scaled from.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use abanico_media::{Colour, DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
@@ -12,8 +11,9 @@ use crate::chunks::{Cut, Entered, chunks};
 use crate::clips::Clip;
 use crate::renditions::Decision;
 use crate::{
-    CaptionDelivery, Error, GroupManifests, Joint, Overlay, Pass, Plan, QualityMetric, RateBranch,
-    ScaleSource, SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, VideoCodec,
+    Analysis, Artifact, CaptionDelivery, CaptionTask, Chunking, Error, GroupManifests, Joint, Overlay,
+    PLAN_VERSION, PackageTask, Pass, Plan, PlannedOutput, QualityMetric, RateBranch, ScaleSource,
+    SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, Verification, VideoCodec,
     VideoEncode, VideoRendition, VideoStitch,
 };
 
@@ -26,25 +26,25 @@ impl Draft<'_> {
     pub(super) fn finish(mut self) -> Plan {
         let mut tasks = Vec::new();
         for (index, captions) in std::mem::take(&mut self.captions).into_iter().enumerate() {
-            let id = captions_id(count(index));
-            tasks.push(Task { id, kind: TaskKind::MakeCaptions(captions), after: vec![] });
+            tasks.push(captions_task(TaskId::captions(count(index)), captions));
         }
         if let Some(video) = self.video_encode() {
             self.note_about_pictures(&video);
             tasks.extend(self.video_tasks(video));
         }
         for audio in self.audio {
-            let id = TaskId::new(format!("audio-{}", audio.index));
-            tasks.push(Task { id, kind: TaskKind::EncodeAudio(audio), after: vec![] });
+            let reads: Vec<Artifact> = audio.inputs().map(Artifact::Input).collect();
+            tasks.push(Task::new(TaskId::audio(audio.index), TaskKind::EncodeAudio(audio), reads));
         }
         let mut outputs = Vec::new();
         for (planned, packaged) in self.outputs {
-            tasks.extend(output_tasks(packaged));
+            tasks.extend(output_tasks(&planned, packaged));
             outputs.push(planned);
         }
         tasks.extend(self.manifests.into_iter().map(manifests_task));
         let is_cut = tasks.iter().any(|task| matches!(task.kind, TaskKind::StitchVideo(_)));
         Plan {
+            version: PLAN_VERSION,
             is_cut,
             tasks,
             outputs,
@@ -61,7 +61,13 @@ impl Draft<'_> {
             return None;
         }
         // Renditions are planned only if every clip has video.
-        Some(VideoEncode { clips: self.source_videos().ok()?, branches: self.branches(), chunk: None })
+        Some(VideoEncode {
+            clips: self.source_videos().ok()?,
+            branches: self.branches(),
+            chunk: None,
+            threads: None,
+            analyses: Vec::new(),
+        })
     }
 
     /// Returns the first passes and then the encode, each for the whole film or for every chunk.
@@ -71,37 +77,53 @@ impl Draft<'_> {
         let metric = if has_vmaf { QualityMetric::Vmaf } else { QualityMetric::Ssim };
         let analysis = analysis(&mut video, metric);
         let cut = self.chunks_of(&video);
-        let (cut, joints) = cut.map_or_else(Default::default, |cut| (cut.chunks, cut.joints));
+        let (mut cut, joints) = cut.map_or_else(Default::default, |cut| (cut.chunks, cut.joints));
+        let threads = self.threads_of_chunks(cut.len());
+        cut.iter_mut().for_each(|chunk| chunk.threads = threads);
         let first_passes: Vec<VideoEncode> = match analysis {
             Some(analysis) if cut.is_empty() => vec![of_one_encode(analysis)],
             Some(analysis) => cut.iter().map(|chunk| of_same_frames(analysis.clone(), chunk)).collect(),
             None => Vec::new(),
         };
+        let analyses: Vec<Analysis> = first_passes.first().map_or_else(Vec::new, |first| {
+            first.renditions().map(|(_, rendition)| Analysis::of(rendition)).collect()
+        });
+        let encodes = if cut.is_empty() { std::slice::from_mut(&mut video) } else { &mut cut[..] };
+        encodes.iter_mut().for_each(|encode| encode.analyses.clone_from(&analyses));
         let analysing = |first_pass: VideoEncode| {
-            let id = TaskId::analysis(first_pass.chunk);
-            Task { id, kind: TaskKind::AnalyseVideo(first_pass), after: vec![] }
+            let reads: Vec<Artifact> = read_by(&first_pass).collect();
+            Task::new(TaskId::analysis(first_pass.chunk), TaskKind::AnalyseVideo(first_pass), reads)
         };
         let mut tasks: Vec<Task> = first_passes.into_iter().map(analysing).collect();
         if !tasks.is_empty() && !cut.is_empty() {
-            // One task waits for all first passes, so that chunks need not list them all.
-            let (id, after) = (TaskId::first_passes(), tasks.iter().map(|task| task.id.clone()).collect());
-            tasks.push(Task { id, kind: TaskKind::SumFirstPasses { chunks: count(cut.len()) }, after });
+            // One task reads all first passes, so that chunks need not list them all.
+            let reads: Vec<Artifact> = tasks.iter().map(|task| Artifact::Made(task.id.clone())).collect();
+            let kind = TaskKind::SumFirstPasses { chunks: count(cut.len()), analyses };
+            tasks.push(Task::new(TaskId::first_passes(), kind, reads));
         }
-        let mut after: Vec<TaskId> = drawn(&video).map(captions_id).collect();
-        after.extend(tasks.last().map(|task| task.id.clone()));
-        let id = TaskId::video();
         if cut.is_empty() {
-            tasks.push(Task { id, kind: TaskKind::EncodeVideo(video), after });
+            let reads: Vec<Artifact> = read_by(&video).collect();
+            tasks.push(Task::new(TaskId::video(), TaskKind::EncodeVideo(video), reads));
             return tasks;
         }
         let stitch = stitched(&cut, joints);
+        let chunks = (0..stitch.chunks).map(TaskId::chunk).map(Artifact::Made);
+        // A chunk that does not fit is encoded again, from all that it was made from.
+        let reads: Vec<Artifact> = cut.iter().flat_map(read_by).chain(chunks).collect();
         for (number, chunk) in cut.into_iter().enumerate() {
-            let (id, after) = (TaskId::chunk(count(number)), after.clone());
-            tasks.push(Task { id, kind: TaskKind::EncodeVideo(chunk), after });
+            let reads: Vec<Artifact> = read_by(&chunk).collect();
+            tasks.push(Task::new(TaskId::chunk(count(number)), TaskKind::EncodeVideo(chunk), reads));
         }
-        let after = (0..stitch.chunks).map(TaskId::chunk).collect();
-        tasks.push(Task { id, kind: TaskKind::StitchVideo(stitch), after });
+        tasks.push(Task::new(TaskId::video(), TaskKind::StitchVideo(stitch), reads));
         tasks
+    }
+
+    /// Returns the threads for the encode of one of so many chunks: all of them share the processors.
+    fn threads_of_chunks(&self, chunks: usize) -> Option<u32> {
+        match self.request.chunking {
+            Chunking::For(encoders) if chunks > 0 => Some((encoders / count(chunks)).max(1)),
+            Chunking::For(_) | Chunking::Off => None,
+        }
     }
 
     /// Returns the chunks of a film; none if it stays whole.
@@ -277,6 +299,8 @@ fn of_same_frames(whole: VideoEncode, chunk: &VideoEncode) -> VideoEncode {
         clips: chunk.clips.clone(),
         branches: whole.branches.into_iter().map(run_of).collect(),
         chunk: chunk.chunk,
+        threads: chunk.threads,
+        analyses: Vec::new(),
     }
 }
 
@@ -335,68 +359,66 @@ fn cascade(members: &[(usize, &Decision)], sources: &[Size]) -> Vec<VideoRenditi
     made
 }
 
-fn output_tasks(packaging: Packaging) -> Vec<Task> {
-    let (output, after, id, kind) = match packaging {
+fn output_tasks(planned: &PlannedOutput, packaging: Packaging) -> Vec<Task> {
+    let (output, made) = match packaging {
         Packaging::Images(images) => {
-            let id = TaskId::new(format!("images-{}", images.output));
-            return vec![Task { id, kind: TaskKind::CaptureFrames(*images), after: vec![] }];
+            let reads: Vec<Artifact> = images.clips.iter().map(|clip| Artifact::Input(clip.input)).collect();
+            return vec![Task::new(TaskId::images(images.output), TaskKind::CaptureFrames(*images), reads)];
         }
         Packaging::Captions(captions) => {
             let output = captions.delivery.as_ref().map_or(0, CaptionDelivery::output);
-            let (id, kind) = (segment_id(output), TaskKind::MakeCaptions(*captions));
-            return vec![Task { id, kind, after: vec![] }];
+            return vec![captions_task(TaskId::segment(output), *captions)];
         }
         Packaging::File(file) => {
-            let id = TaskId::new(format!("package-{}", file.output));
-            let mut after = makers(&file.streams);
-            after.extend(file.texts.iter().map(|text| captions_id(text.captions)));
-            (file.output, after, id, TaskKind::Package(*file))
+            let texts = file.texts.iter().map(|text| Artifact::Made(TaskId::captions(text.captions)));
+            let reads: Vec<Artifact> = makers(&file.streams).chain(texts).collect();
+            let (output, url, content_type) =
+                (file.output, planned.url.clone(), planned.content_type.clone());
+            let kind = TaskKind::Package(PackageTask { file: *file, url, content_type });
+            (output, Task::new(TaskId::package(output), kind, reads))
         }
         Packaging::Segments(cut) => {
-            (cut.output, makers(&cut.streams), segment_id(cut.output), TaskKind::Segment(*cut))
+            let reads: Vec<Artifact> = makers(&cut.streams).collect();
+            (cut.output, Task::new(TaskId::segment(cut.output), TaskKind::Segment(*cut), reads))
         }
     };
-    vec![
-        Task { id: id.clone(), kind, after },
-        Task {
-            id: TaskId::new(format!("verify-{output}")),
-            kind: TaskKind::Verify { output },
-            after: vec![id],
-        },
-    ]
+    let made_by = made.id.clone();
+    let reads = [Artifact::Made(made_by.clone())];
+    let kind = TaskKind::Verify(Verification { output, planned: planned.clone(), made_by });
+    vec![made, Task::new(TaskId::verify(output), kind, reads)]
+}
+
+fn captions_task(id: TaskId, captions: CaptionTask) -> Task {
+    let reads: Vec<Artifact> = captions.files.keys().copied().map(Artifact::CaptionFile).collect();
+    Task::new(id, TaskKind::MakeCaptions(captions), reads)
 }
 
 /// Returns the tasks that make the streams.
-fn makers(streams: &Streams) -> Vec<TaskId> {
-    let mut ids: Vec<TaskId> =
-        streams.audio.iter().map(|sound| TaskId::new(format!("audio-{}", sound.index))).collect();
-    ids.extend(streams.video.map(|_| TaskId::video()));
-    ids.dedup();
-    ids
+fn makers(streams: &Streams) -> impl Iterator<Item = Artifact> {
+    let sounds = streams.audio.iter().map(|sound| TaskId::audio(sound.index));
+    sounds.chain(streams.video.map(|_| TaskId::video())).map(Artifact::Made)
 }
 
 fn manifests_task(group: GroupManifests) -> Task {
-    let after = group.streams.iter().map(|stream| segment_id(stream.output)).collect();
-    let id = TaskId::new(format!("manifests-{}", group.group));
-    Task { id, kind: TaskKind::GroupManifests(group), after }
+    let reads: Vec<Artifact> =
+        group.streams.iter().map(|stream| Artifact::Made(TaskId::segment(stream.output))).collect();
+    Task::new(TaskId::manifests(group.group), TaskKind::GroupManifests(group), reads)
 }
 
-/// Returns the indices of the captions that are drawn into the video, each once.
-fn drawn(video: &VideoEncode) -> impl Iterator<Item = u32> {
-    let overlays = video.renditions().flat_map(|(_, rendition)| &rendition.overlays);
-    let indices: BTreeSet<u32> = overlays
-        .filter_map(|overlay| match overlay {
-            Overlay::Captions(index) => Some(*index),
-            Overlay::Image(_) | Overlay::Timecode(_) => None,
-        })
-        .collect();
-    indices.into_iter()
-}
-
-fn captions_id(index: u32) -> TaskId {
-    TaskId::new(format!("captions-{index}"))
-}
-
-fn segment_id(output: u32) -> TaskId {
-    TaskId::new(format!("segment-{output}"))
+/// Returns what an encode of video reads: its inputs, what is drawn over it, and the results of its analysis.
+fn read_by(encode: &VideoEncode) -> impl Iterator<Item = Artifact> {
+    let inputs = encode.clips.iter().map(|clip| Artifact::Input(clip.input));
+    let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
+    let drawn = overlays.filter_map(|overlay| match overlay {
+        Overlay::Captions(index) => Some(Artifact::Made(TaskId::captions(*index))),
+        Overlay::Image(image) => Some(Artifact::Image(image.file)),
+        Overlay::Timecode(_) => None,
+    });
+    let passes = encode.renditions().flat_map(|(_, rendition)| match (rendition.pass, encode.chunk) {
+        (Pass::Only | Pass::First | Pass::Sample(_), _) => vec![],
+        (Pass::Levelled(_), None) | (Pass::Second(_), None) => vec![TaskId::analysis(None)],
+        (Pass::Levelled(_), Some(_)) => vec![TaskId::first_passes()],
+        (Pass::Second(_), chunk) => vec![TaskId::analysis(chunk), TaskId::first_passes()],
+    });
+    inputs.chain(drawn).chain(passes.map(Artifact::Made))
 }

@@ -45,6 +45,19 @@ impl Draft<'_> {
         captions::parts(description, (self.inputs, &self.clips, &zeros), &mut self.caption_files, pointer)
     }
 
+    /// Returns a task with the files that its parts name.
+    fn caption_task(
+        &self,
+        parts: Vec<CaptionPart>,
+        form: CaptionForm,
+        delivery: Option<CaptionDelivery>,
+    ) -> CaptionTask {
+        let named = parts.iter().filter_map(|part| part.file);
+        let file = |index: u32| Some((index, self.caption_files.get(index as usize)?.clone()));
+        let files = named.filter_map(file).collect();
+        CaptionTask { parts, files, merges: false, form, delivery }
+    }
+
     fn caption_name(&self, description: &CaptionDescription, modifier: &str) -> (Option<String>, String) {
         let language = captions::language(description, self.inputs);
         let name = description.language_description.clone().or_else(|| language.clone());
@@ -77,20 +90,16 @@ impl Draft<'_> {
                 }
                 let style = captions::burn_in_style(description, &pointer)?;
                 let form = CaptionForm::Script(Box::new(style), decision.frame);
-                let made = position_or_push(
-                    &mut self.captions,
-                    CaptionTask { parts, merges: false, form, delivery: None },
-                );
+                let task = self.caption_task(parts, form, None);
+                let made = position_or_push(&mut self.captions, task);
                 decision.overlays.push(Overlay::Captions(made));
                 continue;
             }
             check_text_stream(settings, output, &pointer)?;
             let passthrough = captions::passthrough(description, destination);
             let form = CaptionForm::Srt(passthrough);
-            let captions = position_or_push(
-                &mut self.captions,
-                CaptionTask { parts, merges: false, form, delivery: None },
-            );
+            let task = self.caption_task(parts, form, None);
+            let captions = position_or_push(&mut self.captions, task);
             let (language, name) = self.caption_name(description, "");
             texts.push(TextStream { captions, language, name: Some(name).filter(|name| !name.is_empty()) });
         }
@@ -130,8 +139,13 @@ impl Draft<'_> {
                 let extension = output.extension.clone().unwrap_or_else(|| extension.to_owned());
                 let modifier = self.modifier(output, &self.caption_facts(&extension));
                 let url = names.file_url(&modifier, &extension);
-                let delivery = Some(CaptionDelivery::File { output: count(self.outputs.len()) });
-                (CaptionTask { parts, merges, form, delivery }, NamedOutput { url, modifier, content_type })
+                let delivery = CaptionDelivery::File {
+                    output: count(self.outputs.len()),
+                    url: url.clone(),
+                    content_type: content_type.to_owned(),
+                };
+                let task = self.caption_task(parts, form, Some(delivery));
+                (task, NamedOutput { url, modifier, content_type })
             }
             GroupSettings::Segmented(segmented) => {
                 if destination != Destination::WebVtt || segmented.kind != GroupKind::Hls {
@@ -183,7 +197,7 @@ impl Draft<'_> {
         // The starts of the segments are filled in once the group's video is planned.
         let form =
             CaptionForm::Segments { passthrough, starts: vec![ExactTime::ZERO], first_pts: ExactTime::ZERO };
-        let task = CaptionTask { parts, merges: false, form, delivery: Some(delivery) };
+        let task = self.caption_task(parts, form, Some(delivery));
         Ok((task, NamedOutput { url, modifier, content_type: "application/vnd.apple.mpegurl" }))
     }
 

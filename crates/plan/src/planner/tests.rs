@@ -133,7 +133,7 @@ fn ladder() -> Vec<Value> {
 
 /// Returns the task with this name.
 fn task<'a>(plan: &'a Plan, name: &str) -> &'a TaskKind {
-    &plan.task(&crate::TaskId::new(name)).expect("the plan has the task").kind
+    &plan.tasks.iter().find(|task| task.id.as_str() == name).expect("the plan has the task").kind
 }
 
 fn encode(plan: &Plan) -> &VideoEncode {
@@ -198,7 +198,7 @@ fn job_language_overrides_source_language() {
     let mut info = source(video(1920, 1080));
     info.audio[1].language = Some("fra".into());
     let language = |settings: &Value| match task(&planned(settings, &info, false).unwrap(), "package-0") {
-        TaskKind::Package(packaged) => packaged.streams.audio[0].language.clone(),
+        TaskKind::Package(packaged) => packaged.file.streams.audio[0].language.clone(),
         other => panic!("package-0 is {other:?}"),
     };
     let mut settings = job(ladder());

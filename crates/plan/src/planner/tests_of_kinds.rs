@@ -30,7 +30,7 @@ fn audio_only_outputs_need_no_video() {
     let radio = MediaInfo { video: None, ..source(video(16, 16)) };
     let plan = planned(&alone, &radio, false).unwrap();
     let TaskKind::Package(file) = &plan.tasks[1].kind else { panic!("{:?}", plan.tasks[1]) };
-    assert_eq!((&file.container, file.streams.video), (&Container::Raw(AudioCodec::Mp3), None));
+    assert_eq!((&file.file.container, file.file.streams.video), (&Container::Raw(AudioCodec::Mp3), None));
     let both = job(vec![sound(json!({"codec": "MP3"})), output("_v", 640, 360, json!({}))]);
     assert_eq!(planned(&both, &radio, false).unwrap_err().kind(), ErrorKind::NoVideo);
 }

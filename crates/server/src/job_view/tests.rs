@@ -68,7 +68,7 @@ fn failed_job_has_code_and_message() {
 
 #[test]
 fn output_details_match_aws_docs() {
-    let made = PublishedOutput {
+    let made = MeasuredOutput {
         output: 0,
         url: "s3://out/a/a_720p.mp4".to_owned(),
         size_bytes: 9,

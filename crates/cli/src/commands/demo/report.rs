@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use abanico_engine::{JobRecord, PublishedOutput};
+use abanico_engine::{JobRecord, MeasuredOutput};
 
 use crate::output;
 
@@ -22,7 +22,7 @@ pub struct File {
 
 impl File {
     /// Describes the downloaded file `name` by the facts that were measured before it was published.
-    pub fn of(name: String, made: &PublishedOutput, record: &JobRecord) -> anyhow::Result<Self> {
+    pub fn of(name: String, made: &MeasuredOutput, record: &JobRecord) -> anyhow::Result<Self> {
         let planned = record.plan.as_ref().and_then(|plan| plan.outputs.get(made.output as usize));
         let codecs = planned.map_or(String::new(), |planned| {
             let video = planned.facts.video.iter().map(|video| video.codec.as_str());

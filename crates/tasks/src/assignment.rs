@@ -1,0 +1,268 @@
+//! A task with everything that a machine needs to do it: takes an assignment, an artifact store and an empty folder, and
+//! gives an artifact with the task's files. Whoever finds the artifact there already need not do the task.
+//!
+//! Bazel's Remote Execution API calls the same an action: it names what it reads by digest, and its result is found by
+//! its own digest. Failures are not stored.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use abanico_artifacts::{ArtifactKey, ArtifactStore, FileName, NamedFile};
+use abanico_plan::{Artifact, PLAN_VERSION, Task, TaskId};
+use abanico_process::with_causes;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{self, Failure, codes};
+use crate::folders::TaskFolders;
+use crate::run::{TaskOutcome, run};
+use crate::workbench::{Machine, TaskSink, Workbench};
+
+/// Name of the only file of an artifact that was fetched: an input, a caption file or an image.
+const FETCHED: &str = "file";
+/// Name of the file in a task's artifact with its [`TaskOutcome`].
+const OUTCOME: &str = "outcome.json";
+
+/// Something that a task reads, and where it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// What it is for the task.
+    pub artifact: Artifact,
+    /// Key of the artifact.
+    pub key: ArtifactKey,
+    /// Extension that the file must have on the machine, for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
+}
+
+/// A task and all that it needs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Assignment {
+    /// [`PLAN_VERSION`] of the program that planned it.
+    pub version: u32,
+    /// Version of ffmpeg that the results are for. Encodes of several versions are not joined.
+    pub ffmpeg_version: String,
+    /// URL of the job's first input, which failures name.
+    pub subject: String,
+    /// The task.
+    pub task: Task,
+    /// Everything that it reads.
+    pub reads: Vec<Reading>,
+    /// Key of the artifact that it makes.
+    pub makes: ArtifactKey,
+}
+
+/// A file that was fetched for a job and stored as an artifact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchedArtifact {
+    /// Key of the artifact: the hash of the file's bytes.
+    pub key: ArtifactKey,
+    /// Extension that the file must have, for images.
+    pub extension: Option<String>,
+}
+
+/// Everything that determines what a task makes.
+#[derive(Serialize)]
+struct Origin<'a> {
+    version: u32,
+    ffmpeg_version: &'a str,
+    task: &'a Task,
+    reads: &'a [Reading],
+}
+
+/// Returns an assignment for each task of a plan. `fetched` has the inputs, caption files and images that they read.
+///
+/// # Errors
+/// Fails if a task reads something that was not fetched and that no earlier task makes.
+pub fn assignments(
+    tasks: &[Task],
+    fetched: &BTreeMap<Artifact, FetchedArtifact>,
+    (subject, ffmpeg_version): (&str, &str),
+) -> Result<Vec<Assignment>, Failure> {
+    let mut made: BTreeMap<&TaskId, ArtifactKey> = BTreeMap::new();
+    let mut assigned = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let reading = |artifact: &Artifact| {
+            let found = match artifact {
+                Artifact::Made(task) => made.get(task).map(|key| (*key, None)),
+                other => fetched.get(other).map(|file| (file.key, file.extension.clone())),
+            };
+            let (key, extension) = found.ok_or_else(|| failure::broken("a task reads what nobody has"))?;
+            Ok(Reading { artifact: artifact.clone(), key, extension })
+        };
+        let reads: Vec<Reading> = task.reads.iter().map(reading).collect::<Result<_, Failure>>()?;
+        let origin = Origin { version: PLAN_VERSION, ffmpeg_version, task, reads: &reads };
+        let origin = serde_json::to_vec(&origin).map_err(|error| failure::broken(&error.to_string()))?;
+        let makes = ArtifactKey::of(&origin);
+        made.insert(&task.id, makes);
+        assigned.push(Assignment {
+            version: PLAN_VERSION,
+            ffmpeg_version: ffmpeg_version.to_owned(),
+            subject: subject.to_owned(),
+            task: task.clone(),
+            reads,
+            makes,
+        });
+    }
+    Ok(assigned)
+}
+
+/// Stores a fetched file as an artifact, whose key is the hash of its bytes.
+///
+/// # Errors
+/// Fails if the file cannot be read or stored.
+pub async fn store_fetched(
+    store: &dyn ArtifactStore,
+    path: &Path,
+    extension: Option<String>,
+) -> Result<FetchedArtifact, Failure> {
+    let file = path.to_owned();
+    let hash = tokio::task::spawn_blocking(move || crate::sums::hash_of(&file)).await;
+    let hash = hash.map_err(|_| failure::broken("hashing a fetched file ended early"))?;
+    let hash = hash.map_err(|error| failure::from_disk("read a fetched file", &error))?;
+    let key: ArtifactKey = hash.parse().map_err(|_| failure::broken("a hash that is none"))?;
+    store.put(&key, &[named(FETCHED, path.to_owned())?]).await.map_err(|error| from_artifacts(&error))?;
+    Ok(FetchedArtifact { key, extension })
+}
+
+/// Where assignments are done.
+#[derive(Clone)]
+pub struct Site<'a> {
+    /// Where artifacts are.
+    pub store: &'a dyn ArtifactStore,
+    /// The machine.
+    pub machine: Arc<Machine>,
+    /// An empty folder for this assignment alone.
+    pub folder: &'a Path,
+    /// Whom the task reports to.
+    pub sink: Arc<dyn TaskSink>,
+    /// Ends the task.
+    pub cancel: CancellationToken,
+}
+
+impl Site<'_> {
+    /// Does an assignment, unless its artifact is there already. Once this returns, the artifact is stored.
+    ///
+    /// # Errors
+    /// Fails as the task does, if something that it reads is not in the store, if the assignment is for another version
+    /// of this program or of ffmpeg, or if the store fails.
+    pub async fn perform(&self, assignment: &Assignment) -> Result<TaskOutcome, Failure> {
+        self.refuse_other_versions(assignment)?;
+        if let Some(known) = self.known_outcome(&assignment.makes).await? {
+            tracing::info!(task = %assignment.task.id, "the artifact of a task is there already");
+            return Ok(known);
+        }
+        let folders = TaskFolders::below(self.folder.to_owned());
+        let mut files = BTreeMap::new();
+        for reading in &assignment.reads {
+            if let Some(path) = self.read(&folders, reading).await? {
+                files.insert(reading.artifact.clone(), path);
+            }
+        }
+        let bench = Workbench {
+            machine: self.machine.clone(),
+            name: assignment.makes.to_string(),
+            subject: assignment.subject.clone(),
+            folders: folders.clone(),
+            files: Arc::new(files),
+            input_hashes: Arc::default(),
+            paces: crate::Paces::default(),
+            sink: self.sink.clone(),
+            cancel: self.cancel.clone(),
+        };
+        let outcome = run(&assignment.task, &bench).await?;
+        self.store_made(&folders, assignment, &outcome).await?;
+        Ok(outcome)
+    }
+
+    fn refuse_other_versions(&self, assignment: &Assignment) -> Result<(), Failure> {
+        let (wanted, own) = (&assignment.ffmpeg_version, &self.machine.ffmpeg_version);
+        if assignment.version == PLAN_VERSION && wanted == own {
+            return Ok(());
+        }
+        let message = format!(
+            "this machine has ffmpeg {own} and plans of version {PLAN_VERSION}, but the task is for ffmpeg {wanted} and \
+             version {}: give it to a machine with the same versions",
+            assignment.version
+        );
+        Err(Failure::new(codes::UNKNOWN, message, false))
+    }
+
+    /// Returns the outcome of a task whose artifact is stored.
+    async fn known_outcome(&self, key: &ArtifactKey) -> Result<Option<TaskOutcome>, Failure> {
+        let path = self.folder.join("known-outcome.json");
+        let placed = self.store.place(key, &[named(OUTCOME, path.clone())?]).await;
+        if placed.map_err(|error| from_artifacts(&error))?.is_none() {
+            return Ok(None);
+        }
+        let read = || Ok(serde_json::from_slice(&std::fs::read(&path)?)?);
+        let outcome =
+            read().map_err(|error: std::io::Error| failure::from_disk("read an outcome", &error))?;
+        std::fs::remove_file(&path).map_err(|error| failure::from_disk("remove an outcome", &error))?;
+        Ok(Some(outcome))
+    }
+
+    /// Puts what the task reads in its place. Returns the path of a fetched file.
+    async fn read(&self, folders: &TaskFolders, reading: &Reading) -> Result<Option<PathBuf>, Failure> {
+        let disk =
+            |error: std::io::Error| failure::from_disk("create a folder for what a task reads", &error);
+        let extension = reading.extension.as_ref().map(|own| format!(".{own}")).unwrap_or_default();
+        let name = match &reading.artifact {
+            Artifact::Made(task) => {
+                let folder = folders.task(task.as_str());
+                std::fs::create_dir_all(&folder).map_err(disk)?;
+                let placed = self.store.get(&reading.key, &folder).await;
+                placed.map_err(|error| from_artifacts(&error))?.ok_or_else(|| missing(reading))?;
+                return Ok(None);
+            }
+            Artifact::Input(index) => format!("input-{index}"),
+            Artifact::CaptionFile(index) => format!("caption-file-{index}"),
+            Artifact::Image(index) => format!("image-{index}{extension}"),
+        };
+        std::fs::create_dir_all(self.folder).map_err(disk)?;
+        let path = self.folder.join(name);
+        let placed = self.store.place(&reading.key, &[named(FETCHED, path.clone())?]).await;
+        placed.map_err(|error| from_artifacts(&error))?.ok_or_else(|| missing(reading))?;
+        Ok(Some(path))
+    }
+
+    /// Stores everything that the task made, and its outcome.
+    async fn store_made(
+        &self,
+        folders: &TaskFolders,
+        assignment: &Assignment,
+        outcome: &TaskOutcome,
+    ) -> Result<(), Failure> {
+        let disk = |error: std::io::Error| failure::from_disk("store what a task made", &error);
+        let text = serde_json::to_vec(outcome).map_err(|error| failure::broken(&error.to_string()))?;
+        let told = self.folder.join(OUTCOME);
+        std::fs::write(&told, text).map_err(disk)?;
+        let mut files = vec![named(OUTCOME, told)?];
+        let folder = folders.task(assignment.task.id.as_str());
+        // A verification makes no files.
+        if folder.exists() {
+            for entry in std::fs::read_dir(folder).map_err(disk)? {
+                let entry = entry.map_err(disk)?;
+                files.push(named(&entry.file_name().to_string_lossy(), entry.path())?);
+            }
+        }
+        let stored = self.store.put(&assignment.makes, &files).await;
+        stored.map(drop).map_err(|error| from_artifacts(&error))
+    }
+}
+
+fn named(name: &str, path: PathBuf) -> Result<NamedFile, Failure> {
+    let name = FileName::new(name).map_err(|error| failure::broken(&error.to_string()))?;
+    Ok(NamedFile { name, path })
+}
+
+fn missing(reading: &Reading) -> Failure {
+    let key = &reading.key;
+    let message = format!("the artifact `{key}` that the task reads is not in the store: make it first");
+    Failure::new(codes::UNKNOWN, message, true)
+}
+
+fn from_artifacts(error: &abanico_artifacts::Error) -> Failure {
+    Failure::new(codes::UNKNOWN, with_causes(error), error.is_retryable())
+}

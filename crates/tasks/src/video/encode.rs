@@ -1,0 +1,121 @@
+//! Encodes video with ffmpeg: all renditions of an input or a chunk in one process with one decode.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use abanico_ffmpeg::{Finished, command};
+use abanico_plan::{Joint, Pass, TaskId, VideoEncode};
+
+use super::budgets::with_budgets;
+use super::encoding::{Encoding, Place};
+use crate::failure::{self, Failure};
+use crate::reuse::Keys;
+use crate::workbench::Workbench;
+
+/// File in the folder of a chunk that says how it was encoded. Whoever joins the chunks reads it.
+const ENCODE_FILE: &str = "encode.json";
+
+/// Resources used by an encode that is taken from an earlier job.
+pub(super) const NOTHING_USED: Finished = Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 };
+
+/// Encodes all video renditions of an input or a chunk.
+pub(crate) async fn encode(
+    bench: &Workbench,
+    task: &TaskId,
+    encode: &VideoEncode,
+) -> Result<Finished, Failure> {
+    let own = with_budgets(bench, encode)?;
+    encode_into(bench, (task, task.as_str()), &own).await
+}
+
+/// Does an encode for a task, with the files in the folder of this name.
+async fn encode_into(
+    bench: &Workbench,
+    (task, name): (&TaskId, &str),
+    encode: &VideoEncode,
+) -> Result<Finished, Failure> {
+    let keys = Keys::of(bench, encode).await?;
+    let folder = bench.begin(name)?;
+    let missing = keys.missing(bench, encode, &folder).await?;
+    if missing.is_empty() {
+        tracing::info!(%task, "reusing an encode made before with the same input and settings");
+        describe(encode, &folder)?;
+        bench.complete(name).await?;
+        bench.sink.delivered(task, encode.most_frames());
+        return Ok(NOTHING_USED);
+    }
+    let wanted = encode.threads.unwrap_or(bench.machine.cores).min(bench.machine.cores);
+    let permits = bench.machine.encoders.acquire_many(wanted, encode.chunk.unwrap_or(0));
+    let permits = tokio::select! {
+        permits = permits => permits.map_err(|_| failure::broken("the encoder permits are gone"))?,
+        // Other jobs may hold the permits for hours, so a cancellation must end the wait.
+        () = bench.cancel.cancelled() => return Err(failure::broken("a cancelled encode continued")),
+    };
+    let encoding = Encoding { bench, task, name, encode, keys, furthest: AtomicU64::new(0) };
+    encoding.run(Place { folder, missing, permits }).await
+}
+
+/// Writes into the folder of a chunk how it was encoded.
+pub(super) fn describe(encode: &VideoEncode, folder: &Path) -> Result<(), Failure> {
+    let analyses = encode.renditions().any(|(_, one)| matches!(one.pass, Pass::First | Pass::Sample(_)));
+    if encode.chunk.is_none() || analyses {
+        return Ok(());
+    }
+    let text = serde_json::to_vec(encode).map_err(|error| failure::broken(&error.to_string()))?;
+    std::fs::write(folder.join(ENCODE_FILE), text)
+        .map_err(|error| failure::from_disk("write how a chunk was encoded", &error))
+}
+
+/// Returns how a chunk was encoded.
+pub(super) fn described(bench: &Workbench, chunk: u32) -> Result<VideoEncode, Failure> {
+    let read =
+        || Ok(serde_json::from_slice(&std::fs::read(bench.made(&TaskId::chunk(chunk)).join(ENCODE_FILE))?)?);
+    read().map_err(|error: std::io::Error| failure::from_disk("read how a chunk was encoded", &error))
+}
+
+/// A rendition of a chunk to encode again.
+#[derive(Clone, Copy)]
+pub(super) struct Again<'a> {
+    /// The task that needs it.
+    pub task: &'a TaskId,
+    /// Number of the chunk.
+    pub chunk: u32,
+    /// Index of the rendition.
+    pub rendition: u32,
+    /// Number of the attempt, counted from 1.
+    pub attempt: u32,
+    /// Fullness of the decoder's buffer where the chunk begins, in percent.
+    pub fill_percent: u8,
+    /// Whether its source is read from farther back.
+    pub farther_back: Option<Joint>,
+}
+
+/// Encodes one rendition of a chunk again, with the measured fullness of the decoder's buffer at its start. Returns its
+/// file and the CPU time of child processes in milliseconds.
+pub(super) async fn encode_again(bench: &Workbench, again: Again<'_>) -> Result<(PathBuf, u64), Failure> {
+    let encode = described(bench, again.chunk)?;
+    let encode = again.farther_back.map_or_else(|| encode.clone(), |joint| joint.farther_back(&encode));
+    let mut own = encode.only(&[again.rendition]);
+    for rendition in own.branches.iter_mut().flat_map(|branch| &mut branch.renditions) {
+        rendition.coding.buffer_fill_percent = Some(again.fill_percent);
+    }
+    let name = format!("chunk-{:04}-{}-again-{}", again.chunk, again.rendition, again.attempt);
+    let finished = encode_into(bench, (again.task, &name), &own).await?;
+    let file = bench.folders.task(&name).join(command::video_file_name(again.rendition));
+    Ok((file, finished.cpu_ms()))
+}
+
+/// Encodes all renditions of a chunk again, with the source read from farther back. Returns the name of the folder with
+/// their files, and the CPU time of child processes in milliseconds.
+pub(super) async fn encode_farther_back(
+    bench: &Workbench,
+    task: &TaskId,
+    chunk: u32,
+    joint: Joint,
+) -> Result<(String, u64), Failure> {
+    let own = joint.farther_back(&described(bench, chunk)?);
+    let name = format!("chunk-{chunk:04}-farther-back");
+    let finished = encode_into(bench, (task, &name), &own).await?;
+    Ok((name, finished.cpu_ms()))
+}
