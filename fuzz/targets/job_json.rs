@@ -103,6 +103,7 @@ fn films() -> &'static [MediaInfo] {
             clock_start: abanico_media::ExactTime::ZERO,
             video,
             audio: vec![serde_json::from_value(sound.clone()).expect("a track as it is stored"); sounds],
+            jumps: abanico_media::ClockJumps::default(),
         };
         let upright = json!({"size": {"width": 720, "height": 1280}, "variable_frame_rate": true, "frame_rate": "30000/1001"});
         let wide = json!({"size": {"width": 4096, "height": 1716}, "bit_depth": 10, "pixel_format": "yuv420p10le",

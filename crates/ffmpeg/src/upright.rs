@@ -21,7 +21,7 @@ pub fn mark_upright(file: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(file)?;
     let length = file.metadata()?.len();
     let mut headers = Vec::new();
-    find_headers(&mut file, 0, length, &mut headers)?;
+    find_headers(&mut file, (0, length), &[b"moov", b"trak"], &mut headers)?;
     if headers.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has no track header"));
     }
@@ -46,10 +46,16 @@ pub fn mark_upright(file: &Path) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Collects the payloads of all `tkhd` boxes between `start` and `end`: where each begins and ends.
-fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<(u64, u64)>) -> io::Result<()> {
+/// Collects the payloads of all `tkhd` boxes of a part of the file, in boxes of these types, one in the other: where each
+/// begins and ends. A file may nest boxes without end, but these are looked for only where they belong.
+fn find_headers(
+    file: &mut File,
+    (start, end): (u64, u64),
+    parents: &[&[u8; 4]],
+    headers: &mut Vec<(u64, u64)>,
+) -> io::Result<()> {
     let mut at = start;
-    while at + 8 <= end {
+    while end.saturating_sub(at) >= 8 {
         file.seek(SeekFrom::Start(at))?;
         let mut header = [0; 8];
         file.read_exact(&mut header)?;
@@ -62,18 +68,19 @@ fn find_headers(file: &mut File, start: u64, end: u64, headers: &mut Vec<(u64, u
         } else if size == 0 {
             size = end - at;
         }
-        if size < payload - at || at + size > end {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a box is longer than its parent box or the file",
-            ));
-        }
-        match &kind {
-            b"moov" | b"trak" => find_headers(file, payload, at + size, headers)?,
-            b"tkhd" => headers.push((payload, at + size)),
+        // Sizes have 64 bits, so their end may lie beyond the last number.
+        let next = at.checked_add(size).filter(|next| *next >= payload && *next <= end);
+        let next = next.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "a box is longer than its parent box or the file")
+        })?;
+        match parents.split_first() {
+            Some((parent, inner)) if kind == **parent => {
+                find_headers(file, (payload, next), inner, headers)?;
+            }
+            None if &kind == b"tkhd" => headers.push((payload, next)),
             _ => {}
         }
-        at += size;
+        at = next;
     }
     Ok(())
 }
@@ -121,6 +128,27 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert!(mark_upright(&path).is_err());
         }
+    }
+
+    #[test]
+    fn absurd_sizes_and_nesting_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        for size in [0, 15, 16, 1 << 32, u64::MAX - 36, u64::MAX - 7, u64::MAX] {
+            let long = [&1_u32.to_be_bytes()[..], b"free", &size.to_be_bytes()].concat();
+            let inner = boxed(b"moov", &boxed(b"trak", &long));
+            for bytes in [long.clone(), [boxed(b"ftyp", b"isom"), long].concat(), inner] {
+                std::fs::write(&path, bytes).unwrap();
+                mark_upright(&path).unwrap_err();
+            }
+        }
+        let mut nested = Vec::new();
+        for _ in 0..100_000 {
+            nested.extend_from_slice(&0_u32.to_be_bytes());
+            nested.extend_from_slice(b"moov");
+        }
+        std::fs::write(&path, nested).unwrap();
+        mark_upright(&path).unwrap_err();
     }
 
     #[test]

@@ -176,6 +176,8 @@ fn offsets(table: &[u8], sizes: &[u32]) -> Result<Vec<u64>, Error> {
     while let (Some(first), Some(samples), Some(_)) = (numbers.u32(), numbers.u32(), numbers.u32()) {
         entries.push((first as usize, samples as usize));
     }
+    // Positions have 64 bits, so a sample may end beyond the last number.
+    let odd = || Error::Track { why: "its samples have no positions" };
     let mut offsets = Vec::with_capacity(sizes.len());
     for (index, (first, samples)) in entries.iter().enumerate() {
         let end = entries.get(index + 1).map_or(chunks.len() + 1, |(next, _)| *next);
@@ -184,15 +186,11 @@ fn offsets(table: &[u8], sizes: &[u32]) -> Result<Vec<u64>, Error> {
             for _ in 0..*samples {
                 let Some(size) = sizes.get(offsets.len()) else { break };
                 offsets.push(at);
-                at += u64::from(*size);
+                at = at.checked_add(u64::from(*size)).ok_or_else(odd)?;
             }
         }
     }
-    if offsets.len() == sizes.len() {
-        Ok(offsets)
-    } else {
-        Err(Error::Track { why: "its samples have no positions" })
-    }
+    if offsets.len() == sizes.len() { Ok(offsets) } else { Err(odd()) }
 }
 
 /// Returns the position of each chunk in the file.
@@ -285,5 +283,16 @@ pub(crate) mod tests {
             let _ = Mp4Track::read(&cut);
             let _ = Mp4Track::read(&whole[..length]);
         }
+    }
+
+    #[test]
+    fn samples_beyond_the_last_position_are_refused() {
+        let at = |position: u64| {
+            let places = [&numbers(&[1])[..], &position.to_be_bytes()].concat();
+            let stsc = full_boxed(b"stsc", 0, 0, &[&numbers(&[1, 1, 2, 1])]);
+            offsets(&[full_boxed(b"co64", 0, 0, &[&places]), stsc].concat(), &[10, 10])
+        };
+        assert_eq!(at(u64::MAX - 20).unwrap(), [u64::MAX - 20, u64::MAX - 10]);
+        assert!(at(u64::MAX - 19).is_err() && at(u64::MAX).is_err());
     }
 }

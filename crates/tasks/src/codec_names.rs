@@ -34,7 +34,7 @@ pub(crate) fn moov(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut at = 0;
-    while at + 8 <= length {
+    while length.saturating_sub(at) >= 8 {
         file.seek(SeekFrom::Start(at))?;
         let mut head = [0; 8];
         file.read_exact(&mut head)?;
@@ -50,10 +50,11 @@ pub(crate) fn moov(path: &Path) -> io::Result<Option<Vec<u8>>> {
             file.take(size - head_bytes).read_to_end(&mut payload)?;
             return Ok(Some(payload));
         }
-        if size < head_bytes {
-            return Ok(None);
+        // Sizes have 64 bits, so the next box may lie beyond the last number.
+        match at.checked_add(size) {
+            Some(next) if size >= head_bytes => at = next,
+            _ => return Ok(None),
         }
-        at += size;
     }
     Ok(None)
 }
@@ -70,6 +71,11 @@ mod tests {
             (b"".as_slice(), "the encoded video has no moov box"),
             (b"\0\0\0\x08free\0\0\0\x0cmoov\0\0\0\0", "the encoded video has no codec configuration"),
             (b"\0\0\0\x01moov\0\0\0\0\0\0\0\x02", "the encoded video has no moov box"),
+            // Counted in 64 bits, the next box would be the first one again.
+            (
+                b"\0\0\0\x08free\0\0\0\x01free\xff\xff\xff\xff\xff\xff\xff\xf8",
+                "the encoded video has no moov box",
+            ),
         ] {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(video_codec_name(&path).unwrap_err().to_string(), reason);
