@@ -94,7 +94,7 @@ check: setup ## Check formatting, lints, documentation (warnings are errors) and
 	cargo fmt --manifest-path tests/e2e/rust_client/Cargo.toml --check -- --config-path .
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --locked $(RUST_CLIENT) -- -D warnings
-	cargo check --locked --manifest-path fuzz/Cargo.toml
+	cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir "$(TARGET)"
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	python3 scripts/check_crate_order.py
 	scripts/check_dependencies

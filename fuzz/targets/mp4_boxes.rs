@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = av1_codec(bytes);
     let _ = vp9_codec(bytes);
     upright(bytes);
-    if let Ok(track) = Mp4Track::read(bytes) {
+    if let Ok(track) = Mp4Track::read(bytes, bytes.len() as u64) {
         // The table of a hostile file may not claim more samples than its bytes can carry.
         assert!(
             track.samples.len() <= 64 * (bytes.len() + 1),

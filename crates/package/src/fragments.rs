@@ -280,10 +280,10 @@ mod tests {
     use super::*;
     use crate::boxes::{Numbers, find};
     use crate::movie::UPRIGHT;
-    use crate::mp4_track::tests::{FROM_200, moov};
+    use crate::mp4_track::tests::{FILE_BYTES, FROM_200, moov};
 
     fn made(offsets: CompositionOffsets) -> FragmentedTrack {
-        let track = Mp4Track::read(&moov(FROM_200)).unwrap();
+        let track = Mp4Track::read(&moov(FROM_200), FILE_BYTES).unwrap();
         FragmentedTrack::new(track, FragmentBrand::Cmaf, offsets, Some("spa"))
     }
 
@@ -311,7 +311,7 @@ mod tests {
     fn initialisation_section_describes_track_without_samples() {
         let bytes = made(CompositionOffsets::Unsigned).initialisation();
         let movie = find(&bytes, &[b"moov"]).unwrap();
-        let track = Mp4Track::read(movie);
+        let track = Mp4Track::read(movie, FILE_BYTES);
         assert_eq!(track.unwrap_err().to_string(), "the track cannot be cut: it has no samples");
         let entry = find(movie, &[b"trak", b"mdia", b"minf", b"stbl", b"stsd"]).unwrap();
         assert_eq!(&entry[12..16], b"avc1");

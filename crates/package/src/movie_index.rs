@@ -192,7 +192,7 @@ impl MovieIndex {
                 find(media, &[b"hdlr"]).and_then(|handler| handler.get(8..12)).ok_or(missing("hdlr"))?;
             let is_of_chapters = track_id(track).is_some_and(|id| chapters.contains(&id));
             if handler == b"vide" {
-                let samples = samples(table)?;
+                let samples = samples(table, size_bytes)?;
                 let decoded = samples.iter().scan(0_i64, |at, sample| {
                     let decoded = *at;
                     *at += i64::from(sample.duration);

@@ -48,12 +48,13 @@ pub(crate) struct DescribingBoxes {
 }
 
 impl Mp4Track {
-    /// Reads the first track of `moov`, the payload of the movie box.
+    /// Reads the first track of `moov`, the payload of the movie box of a file of `size_bytes`. A few bytes can claim any
+    /// number of samples of one size; no more are believed than the file has room for.
     ///
     /// # Errors
     /// Returns [`Error::TrackBox`] if a box is missing. Returns [`Error::Track`] if there are no samples, if
     /// boxes contradict each other, or if the edit list has more than one edit or an empty one.
-    pub fn read(moov: &[u8]) -> Result<Self, Error> {
+    pub fn read(moov: &[u8], size_bytes: u64) -> Result<Self, Error> {
         let track = find(moov, &[b"trak"]).ok_or(missing("trak"))?;
         let media = find(track, &[b"mdia"]).ok_or(missing("mdia"))?;
         let information = find(media, &[b"minf"]).ok_or(missing("minf"))?;
@@ -66,7 +67,7 @@ impl Mp4Track {
         let (kind, header) = kinds.ok_or(missing("vmhd or smhd"))?;
         let track = Self {
             timescale: timescale(&media_header).ok_or(missing("timescale"))?,
-            samples: samples(table)?,
+            samples: samples(table, size_bytes)?,
             presentation_start: presentation_start(track)?,
             boxes: DescribingBoxes {
                 track_header: copy(track, b"tkhd", "tkhd")?,
@@ -120,8 +121,9 @@ fn presentation_start(track: &[u8]) -> Result<i64, Error> {
 }
 
 /// Reads the sample table into one entry per sample.
-pub(crate) fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
-    let sizes = sizes(find(table, &[b"stsz"]).ok_or(missing("stsz"))?).ok_or(missing("stsz"))?;
+pub(crate) fn samples(table: &[u8], size_bytes: u64) -> Result<Vec<Sample>, Error> {
+    let list = find(table, &[b"stsz"]).ok_or(missing("stsz"))?;
+    let sizes = sizes(list, size_bytes).ok_or(missing("stsz"))?;
     let offsets = offsets(table, &sizes)?;
     let durations = runs(find(table, &[b"stts"]).ok_or(missing("stts"))?, sizes.len());
     let compositions = find(table, &[b"ctts"]).map(|list| runs(list, sizes.len()));
@@ -140,12 +142,14 @@ pub(crate) fn samples(table: &[u8]) -> Result<Vec<Sample>, Error> {
     Ok(sizes.iter().zip(offsets).enumerate().map(sample).collect())
 }
 
-fn sizes(list: &[u8]) -> Option<Vec<u32>> {
+/// Returns the size of each sample; `None` if the list is cut off, or claims more than a file of `size_bytes` can have.
+fn sizes(list: &[u8], size_bytes: u64) -> Option<Vec<u32>> {
     let mut numbers = Numbers(list);
     numbers.version()?;
     let (common, count) = (numbers.u32()?, numbers.u32()? as usize);
     if common > 0 {
-        return (count <= MOST_SAMPLES).then(|| vec![common; count]);
+        let claimed = (count as u64).saturating_mul(common.into());
+        return (count <= MOST_SAMPLES && claimed <= size_bytes).then(|| vec![common; count]);
     }
     (0..count).map(|_| numbers.u32()).collect()
 }
@@ -206,6 +210,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::boxes::{boxed, full_boxed};
 
+    /// Size of a file that has room for the samples of the tests.
+    pub(crate) const FILE_BYTES: u64 = 1 << 20;
+
     fn numbers(list: &[u32]) -> Vec<u8> {
         list.iter().flat_map(|number| number.to_be_bytes()).collect()
     }
@@ -249,7 +256,7 @@ pub(crate) mod tests {
 
     #[test]
     fn reads_every_sample_with_its_times() {
-        let track = Mp4Track::read(&moov(FROM_200)).unwrap();
+        let track = Mp4Track::read(&moov(FROM_200), FILE_BYTES).unwrap();
         assert_eq!((track.timescale, track.presentation_start, track.is_video()), (1000, 200, true));
         let of = |read: fn(&Sample) -> u64| track.samples.iter().map(read).collect::<Vec<_>>();
         assert_eq!(of(|sample| sample.offset_bytes), [1000, 1050, 2000, 2020, 3000]);
@@ -261,7 +268,7 @@ pub(crate) mod tests {
 
     #[test]
     fn empty_or_multiple_edits_are_refused() {
-        let told = |edits: &[u32]| Mp4Track::read(&moov(edits)).unwrap_err().to_string();
+        let told = |edits: &[u32]| Mp4Track::read(&moov(edits), FILE_BYTES).unwrap_err().to_string();
         assert_eq!(
             told(&[1, 500, u32::MAX, 0x1_0000]),
             "the track cannot be cut: its edit list does more than set a start"
@@ -275,14 +282,24 @@ pub(crate) mod tests {
 
     #[test]
     fn error_names_the_missing_box() {
-        assert_eq!(Mp4Track::read(&[]).unwrap_err(), Error::TrackBox { name: "trak" });
+        assert_eq!(Mp4Track::read(&[], 0).unwrap_err(), Error::TrackBox { name: "trak" });
         let whole = moov(FROM_200);
         for length in 0..whole.len() {
             let mut cut = whole.clone();
             cut[length] ^= 0xff;
-            let _ = Mp4Track::read(&cut);
-            let _ = Mp4Track::read(&whole[..length]);
+            let _ = Mp4Track::read(&cut, FILE_BYTES);
+            let _ = Mp4Track::read(&whole[..length], FILE_BYTES);
         }
+    }
+
+    #[test]
+    fn no_more_samples_are_believed_than_the_file_has_room_for() {
+        let list = |common: u32, count: u32| {
+            let list = full_boxed(b"stsz", 0, 0, &[&numbers(&[common, count])]);
+            sizes(&list[8..], 1000).map(|sizes| sizes.len())
+        };
+        assert_eq!((list(10, 100), list(10, 101), list(1, 1000)), (Some(100), None, Some(1000)));
+        assert_eq!((list(1, u32::MAX), list(u32::MAX, u32::MAX)), (None, None));
     }
 
     #[test]

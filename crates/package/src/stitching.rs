@@ -195,17 +195,17 @@ fn runs(values: impl Iterator<Item = i32>) -> Vec<(u32, i32)> {
 mod tests {
     use super::*;
     use crate::boxes::find;
-    use crate::mp4_track::tests::{FROM_200, moov};
+    use crate::mp4_track::tests::{FILE_BYTES, FROM_200, moov};
 
     fn track() -> Mp4Track {
-        Mp4Track::read(&moov(FROM_200)).unwrap()
+        Mp4Track::read(&moov(FROM_200), FILE_BYTES).unwrap()
     }
 
     #[test]
     fn stitched_track_has_every_sample() {
         let stitched = stitch(&[track(), track()], &[5, 5]).unwrap();
         assert_eq!(stitched.media[1], [1000..1060, 2000..2080, 3000..3030]);
-        let read = Mp4Track::read(find(&stitched.head, &[b"moov"]).unwrap()).unwrap();
+        let read = Mp4Track::read(find(&stitched.head, &[b"moov"]).unwrap(), FILE_BYTES).unwrap();
         assert_eq!((read.timescale, read.presentation_start, read.samples.len()), (1000, 200, 10));
         let first = stitched.head.len() as u64;
         let places: Vec<u64> = read.samples.iter().map(|sample| sample.offset_bytes - first).collect();

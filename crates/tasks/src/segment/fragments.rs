@@ -80,7 +80,7 @@ impl Cutting {
         let moov = moov.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the encoded stream has no moov box")
         })?;
-        let track = Mp4Track::read(&moov).map_err(invalid)?;
+        let track = Mp4Track::read(&moov, std::fs::metadata(&self.source)?.len()).map_err(invalid)?;
         let offsets =
             if self.how.signed_offsets { CompositionOffsets::Signed } else { CompositionOffsets::Unsigned };
         let language = self.output.streams.audio.first().and_then(|sound| sound.language.as_deref());

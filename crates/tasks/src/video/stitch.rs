@@ -218,7 +218,7 @@ fn run_through(mut buffer: Buffer, track: &Mp4Track) -> (Buffer, i64) {
 
 fn read_track(file: &Path) -> io::Result<Mp4Track> {
     let moov = moov(file)?.ok_or_else(|| invalid("an encoded chunk has no moov box"))?;
-    Mp4Track::read(&moov).map_err(invalid)
+    Mp4Track::read(&moov, std::fs::metadata(file)?.len()).map_err(invalid)
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
