@@ -208,3 +208,30 @@ def test_task_for_another_version_is_refused(masters: Server, clips: Clips, tmp_
         command, input=json.dumps(other), capture_output=True, text=True, timeout=SECONDS, env={**os.environ, **masters.exports}
     )
     assert done.returncode == 1 and "ffmpeg 0.1" in done.stderr and "same versions" in done.stderr, done.stderr
+
+
+def test_hostile_assignments_are_refused(masters: Server, clips: Clips, tmp_path: Path) -> None:
+    url = upload(masters, clips.file(FILM), "scatter/hostile.mp4")
+    job = settings([source(url)], [output("MP4", h264(), NameModifier="_a")], "s3://renditions/scatter-hostile/film")
+    (tmp_path / "job.json").write_text(json.dumps(wire(job)))
+    (tmp_path / "fetched").mkdir()
+    planned = task(masters, "hostile", "plan", "--job", str(tmp_path / "job.json"), "--folder", str(tmp_path / "fetched"), "--encoders", "2")
+    honest = json.loads(planned)[0]
+    reading = honest["reads"][0]
+    changes = [
+        ({"task": {**honest["task"], "id": "../../outside"}}, "no name of a task"),
+        ({"reads": [{**reading, "artifact": {"made": "../../outside"}}]}, "no name of a task"),
+        ({"reads": [{**reading, "artifact": {"image": 0}, "extension": "/../../outside"}]}, "no extension of an image"),
+        ({"reads": [{**reading, "artifact": {"input": 4_000_000_000}}]}, "no job has more than"),
+        ({"reads": [{**reading, "key": "../outside"}]}, "assignment"),
+    ]
+    for number, (change, reason) in enumerate(changes):
+        place = tmp_path / "deep" / str(number)
+        place.mkdir(parents=True)
+        command = [str(binary()), "__task", "--artifacts", "s3://artifacts/hostile/", "run", "--folder", str(place)]
+        done = subprocess.run(
+            command, input=json.dumps({**honest, **change}), capture_output=True, text=True, timeout=SECONDS,
+            env={**os.environ, **masters.exports},
+        )  # fmt: skip
+        assert done.returncode != 0 and reason in done.stderr, (reason, done.stderr)
+    assert not list(tmp_path.glob("**/outside*"))

@@ -56,8 +56,8 @@ pub use segmented::{
     SegmentNames, SegmentedOutput, StreamRole,
 };
 pub use task::{
-    Analysis, Artifact, AudioStream, FileOutput, PackageTask, StitchedRendition, Streams, Task, TaskId,
-    TaskKind, TextStream, Verification, VideoStitch,
+    Analysis, Artifact, AudioStream, BadTaskId, FileOutput, PackageTask, StitchedRendition, Streams, Task,
+    TaskId, TaskKind, TextStream, Verification, VideoStitch,
 };
 pub use transport_stream::TransportStream;
 pub use video::{

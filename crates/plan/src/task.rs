@@ -10,10 +10,39 @@ use crate::{
     PlannedOutput, RateControl, SegmentedOutput, VideoEncode, VideoRendition,
 };
 
-/// Names a task within its plan, such as `video`, `audio-0`, `package-1`, `verify-1`. Only the constructors make names.
+/// Longest name of a task, in bytes.
+const LONGEST_ID: usize = 64;
+
+/// Names a task within its plan, such as `video`, `audio-0`, `package-1`, `verify-1`: 1 to 64 small letters, digits and
+/// hyphens. Only the constructors make names. What is read back is checked, because folders have these names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct TaskId(String);
+
+/// A text that is no name of a task.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text:?} is no name of a task: it must have 1 to {LONGEST_ID} small letters, digits and hyphens")]
+pub struct BadTaskId {
+    text: String,
+}
+
+impl TryFrom<String> for TaskId {
+    type Error = BadTaskId;
+
+    fn try_from(text: String) -> Result<Self, BadTaskId> {
+        let is_fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        match (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(is_fine) {
+            true => Ok(Self(text)),
+            false => Err(BadTaskId { text: text.chars().take(80).collect() }),
+        }
+    }
+}
+
+impl From<TaskId> for String {
+    fn from(id: TaskId) -> Self {
+        id.0
+    }
+}
 
 impl TaskId {
     /// The task that makes the files of all video renditions.
@@ -309,4 +338,23 @@ pub struct FileOutput {
     pub texts: Vec<TextStream>,
     /// Whether `moov` comes before `mdat`; false if the container has neither.
     pub fast_start: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_out_of_a_folder_are_refused() {
+        let ids =
+            [TaskId::video(), TaskId::chunk(u32::MAX), TaskId::analysis(Some(3)), TaskId::verify(u32::MAX)];
+        for id in ids {
+            let text = serde_json::to_string(&id).unwrap();
+            assert_eq!(serde_json::from_str::<TaskId>(&text).unwrap(), id);
+        }
+        for text in ["", ".", "..", "../x", "/etc", "a/b", "a.partial", "A", "a b", "a\0", &"a".repeat(65)] {
+            let read = serde_json::from_value::<TaskId>(text.into());
+            assert!(read.unwrap_err().to_string().contains("is no name of a task"), "{text}");
+        }
+    }
 }

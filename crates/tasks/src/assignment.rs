@@ -21,6 +21,10 @@ use crate::workbench::{Machine, TaskSink, Workbench};
 
 /// Name of the only file of an artifact that was fetched: an input, a caption file or an image.
 const FETCHED: &str = "file";
+/// Extensions that images may have.
+const IMAGES: [&str; 3] = ["png", "bmp", "tga"];
+/// Largest index of a fetched file; AWS allows 150 inputs.
+const MOST_INDEX: u32 = 10_000;
 /// Name of the file in a task's artifact with its [`TaskOutcome`].
 const OUTCOME: &str = "outcome.json";
 
@@ -149,6 +153,7 @@ impl Site<'_> {
     /// of this program or of ffmpeg, or if the store fails.
     pub async fn perform(&self, assignment: &Assignment) -> Result<TaskOutcome, Failure> {
         self.refuse_other_versions(assignment)?;
+        refuse_odd_reads(assignment)?;
         if let Some(known) = self.known_outcome(&assignment.makes).await? {
             tracing::info!(task = %assignment.task.id, "the artifact of a task is there already");
             return Ok(known);
@@ -250,6 +255,25 @@ impl Site<'_> {
         let stored = self.store.put(&assignment.makes, &files).await;
         stored.map(drop).map_err(|error| from_artifacts(&error))
     }
+}
+
+/// Refuses what an assignment from elsewhere must not have: extensions become parts of paths and tell ffmpeg what a file
+/// is, and indices become places in lists.
+fn refuse_odd_reads(assignment: &Assignment) -> Result<(), Failure> {
+    for Reading { artifact, extension, .. } in &assignment.reads {
+        if let Some(odd) = extension.as_ref().filter(|extension| !IMAGES.contains(&extension.as_str())) {
+            let (odd, known) = (odd.escape_debug(), IMAGES.join(", "));
+            let message = format!("`{odd}` is no extension of an image: use {known}");
+            return Err(Failure::new(codes::UNKNOWN, message, false));
+        }
+        if let Artifact::Input(index) | Artifact::CaptionFile(index) | Artifact::Image(index) = artifact
+            && *index > MOST_INDEX
+        {
+            let message = format!("a task reads file {index}, but no job has more than {MOST_INDEX}");
+            return Err(Failure::new(codes::UNKNOWN, message, false));
+        }
+    }
+    Ok(())
 }
 
 fn named(name: &str, path: PathBuf) -> Result<NamedFile, Failure> {
