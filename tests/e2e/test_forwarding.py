@@ -132,6 +132,27 @@ def test_cancelling_here_cancels_there(pair: Pair, clips: Clips) -> None:
     assert pair.far.wait_status(far["Id"])["Status"] == "CANCELED"
 
 
+def test_job_that_is_cancelled_there_is_cancelled_here(pair: Pair, clips: Clips) -> None:
+    pair.upload(clips.file(LONG), "there.mp4")
+    (far,) = eventually(lambda: pair.far_jobs("there.mp4"), 60, "the job is forwarded")
+    pair.far.mediaconvert.cancel_job(Id=far["Id"])
+    assert pair.near.wait_job("there.mp4")["Status"] == "CANCELED"
+    assert pair.near.keys(prefix="there.mp4/") == []
+
+
+def test_cancellation_reaches_a_service_that_was_away(pair: Pair, clips: Clips) -> None:
+    pair.upload(clips.file(LONG), "unheard.mp4")
+    (far,) = eventually(lambda: pair.far_jobs("unheard.mp4"), 60, "the job is forwarded")
+    (near,) = pair.near.jobs_of("unheard.mp4")
+    pair.far.kill()
+    pair.near.mediaconvert.cancel_job(Id=near["Id"])
+    assert pair.near.wait_status(near["Id"])["Status"] == "CANCELED"
+    pair.near.kill()
+    pair.far.start()
+    pair.near.start()
+    assert pair.far.wait_status(far["Id"])["Status"] == "CANCELED"
+
+
 def test_killed_server_finds_its_job_again(pair: Pair, clips: Clips) -> None:
     pair.upload(clips.file(LONG), "killed.mp4")
     eventually(lambda: pair.far_jobs("killed.mp4"), 60, "the job is forwarded")

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use abanico_engine::job_machine::{Command, Event, JobMachine, Stage, Step};
+use abanico_engine::job_machine::{Command, Event, JobMachine, Stage, Step, Waiting};
 use abanico_plan::{Artifact, Task, TaskId, TaskKind};
 
 const RUNS: usize = 25;
@@ -41,7 +41,7 @@ fn time_of(tasks: Vec<Task>) -> Duration {
     let begin = Instant::now();
     let mut machine = JobMachine::default();
     machine.apply(Event::Started);
-    let mut commands = VecDeque::from(machine.apply(Event::Planned(tasks)));
+    let mut commands = VecDeque::from(machine.apply(Event::Planned(tasks.iter().map(Waiting::from).collect())));
     while let Some(command) = commands.pop_front() {
         let event = match command {
             Command::Run { step: Step::Task(task), .. } => Event::TaskDone(task),

@@ -1,36 +1,32 @@
-//! Drives one job: runs its steps and stores each change before acting on it.
+//! Drives one job: gives the reports of its executor to the state machine, stores each change, and then lets the executor
+//! act on it.
 //!
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use abanico_model::generated::JobSettings;
-use abanico_plan::{Task, TaskId, TaskKind};
+use abanico_plan::TaskId;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::Database;
+use crate::context::JobContext;
 use crate::events;
+use crate::executor::{Attempt, Executor, Report};
 use crate::failure;
+use crate::forwarding::cancel_there;
 use crate::job::{JobRecord, Progress};
-use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step, backoff};
+use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step, Waiting, backoff};
+use crate::job_store::JobStore;
+use crate::publish::{settle, take_back};
 use crate::room::Patience;
-use crate::steps::publish::{settle, take_back};
-use crate::steps::{JobContext, Report};
 use abanico_process::clock;
 
-mod trial;
-
-use trial::{Start, Trial};
-
 /// Maximum number of reports that wait for the driver. Steps with further reports wait.
-const REPORTS: usize = 16;
+pub(crate) const REPORTS: usize = 16;
 
 /// How often, and at what interval, the driver tries to store a job's end once it has made room for it.
 const STORING_TRIES: u32 = 3;
@@ -61,7 +57,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Completes a while after the process was told to stop.
-    async fn out_of_time(&self) {
+    pub async fn out_of_time(&self) {
         self.stop.cancelled().await;
         tokio::time::sleep(LAST_WAIT).await;
     }
@@ -70,41 +66,26 @@ impl Signals {
 /// Drives one job to its end or until the process stops.
 pub(crate) struct Driver {
     record: JobRecord,
-    database: Arc<Database>,
+    store: Arc<dyn JobStore>,
+    executor: Box<dyn Executor>,
     context: JobContext,
-    settings: Arc<JobSettings>,
-    /// Whether the database has the plan's current tasks.
+    signals: Signals,
+    /// Whether the store has the plan's current tasks.
     tasks_are_stored: bool,
     /// Why the job cannot be run, if it cannot.
     doomed: Option<Failure>,
-    /// Completes when waiting for room is no longer worth it.
-    signals: Option<Signals>,
-    reports: mpsc::Sender<Report>,
-    steps: JoinSet<()>,
 }
 
 impl Driver {
-    /// Takes over a stored job, whose plan must include its tasks. `context.cancel` must be fresh: it ends the job's
-    /// steps.
+    /// Takes over a stored job, whose plan must include its tasks.
     pub fn new(
         record: JobRecord,
-        database: Arc<Database>,
+        store: Arc<dyn JobStore>,
+        executor: Box<dyn Executor>,
         context: JobContext,
-        settings: JobSettings,
-    ) -> (Self, Inbox) {
-        let (reports, inbox) = mpsc::channel(REPORTS);
-        let driver = Self {
-            record,
-            database,
-            context,
-            settings: Arc::new(settings),
-            tasks_are_stored: true,
-            doomed: None,
-            signals: None,
-            reports,
-            steps: JoinSet::new(),
-        };
-        (driver, Inbox(inbox))
+        signals: Signals,
+    ) -> Self {
+        Self { record, store, executor, context, signals, tasks_are_stored: true, doomed: None }
     }
 
     /// Makes the job end with this failure instead of running.
@@ -113,32 +94,33 @@ impl Driver {
         self
     }
 
-    /// Runs until the job ends or `signals.stop` is cancelled.
+    /// Runs until the job ends or the process stops. `inbox` has the reports of the executor.
     ///
     /// # Errors
-    /// Fails if the job cannot be stored in the database. It then has to be read again and driven again.
-    pub async fn run(mut self, mut inbox: Inbox, signals: Signals) -> Result<(), crate::Error> {
-        self.signals = Some(signals.clone());
-        self.forget_lost_work(&signals).await;
-        if signals.stop.is_cancelled() {
+    /// Fails if the job cannot be stored. It then has to be read again and driven again.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Report>) -> Result<(), crate::Error> {
+        self.forget_lost_work().await;
+        if self.signals.stop.is_cancelled() {
             return Ok(());
         }
-        let driven = self.drive(&mut inbox, &signals).await;
-        self.stop_steps(&mut inbox).await;
+        let driven = self.drive(&mut inbox).await;
+        inbox.close();
+        self.executor.stop().await;
         match driven {
             Ok(Outcome::Stopped) => return Ok(()),
             Ok(Outcome::Ended) => {}
-            Err(_) if signals.stop.is_cancelled() => return Ok(()),
+            Err(_) if self.signals.stop.is_cancelled() => return Ok(()),
             Err(error) if error.is_of_a_full_disk() => self.end_without_room(&error).await?,
             Err(error) => return Err(error),
         }
-        if conclude_in_time(&self.context, &self.record, &signals).await {
+        if self.conclude_in_time().await {
             self.remove_work();
         }
         Ok(())
     }
 
-    async fn drive(&mut self, inbox: &mut Inbox, signals: &Signals) -> Result<Outcome, crate::Error> {
+    async fn drive(&mut self, inbox: &mut mpsc::Receiver<Report>) -> Result<Outcome, crate::Error> {
+        let signals = self.signals.clone();
         let first = match self.doomed.take() {
             // A job whose end is decided only has to be taken back.
             _ if self.record.machine.ending().is_some() => Event::Started,
@@ -156,7 +138,7 @@ impl Driver {
                     ended = self.apply(Event::CancelRequested).await?;
                 }
                 () = signals.stop.cancelled() => return Ok(Outcome::Stopped),
-                Some(report) = inbox.0.recv() => ended = self.take_in(report).await?,
+                Some(report) = inbox.recv() => ended = self.take_in(report).await?,
                 _ = status.tick() => self.tell_progress().await?,
             }
         }
@@ -189,8 +171,7 @@ impl Driver {
         if let Err(error) = self.context.work.clear() {
             tracing::warn!(job.id = %self.record.id, %error, "cannot remove the files of a job");
         }
-        let is_cancelled = self.signals.as_ref().is_some_and(|signals| signals.cancel.is_cancelled());
-        self.record.machine.apply(match is_cancelled {
+        self.record.machine.apply(match self.signals.cancel.is_cancelled() {
             true => Event::CancelRequested,
             false => Event::GivenUp(failure::broken_storage(cause)),
         });
@@ -223,7 +204,7 @@ impl Driver {
 
     /// Starts the job over if its inputs or files of finished tasks are missing or damaged, as may happen after a crash
     /// of the machine.
-    async fn forget_lost_work(&mut self, signals: &Signals) {
+    async fn forget_lost_work(&mut self) {
         let stage = self.record.stage();
         if self.record.machine.ending().is_some() {
             return;
@@ -231,26 +212,13 @@ impl Driver {
         if stage != Stage::Transcoding && stage != Stage::Uploading {
             // A job that was started before may have been started over after it had published.
             if self.record.times.started_ms.is_some() {
-                self.forget_published(signals).await;
+                self.forget_published().await;
             }
             return;
         }
-        let done: BTreeSet<&TaskId> = self.record.machine.done().collect();
-        let makes_files =
-            |task: &&Task| done.contains(&task.id) && !matches!(task.kind, TaskKind::Verify { .. });
-        let with_files: Vec<TaskId> =
-            self.record.tasks().iter().filter(makes_files).map(|task| task.id.clone()).collect();
-        let caption_files = self.record.plan.as_ref().map_or(0, |plan| plan.caption_files.len());
-        let mut read = self.context.input_files();
-        read.extend((0..caption_files).map(|index| self.context.work.caption_file(index)));
-        let images = self.record.plan.iter().flat_map(|plan| &plan.images).enumerate();
-        read.extend(images.map(|(index, url)| self.context.work.image(index, url)));
-        let work = self.context.work.clone();
-        // All bytes are compared with their hashes.
-        let has_all = tokio::task::spawn_blocking(move || work.has_all(&read, with_files.iter()));
-        if !has_all.await.unwrap_or(false) {
+        if !self.executor.has_all(&self.record).await {
             tracing::warn!(job.id = %self.record.id, "files of an interrupted job are missing or damaged: starting it over");
-            if self.forget_published(signals).await {
+            if self.forget_published().await {
                 self.record.machine.start_over();
                 self.record.outputs.clear();
             }
@@ -259,7 +227,8 @@ impl Driver {
 
     /// Takes back what the job has published, because its next files will be others. Returns whether it did. A job for
     /// which that fails ends in ERROR: it could otherwise complete with files of two runs.
-    async fn forget_published(&mut self, signals: &Signals) -> bool {
+    async fn forget_published(&mut self) -> bool {
+        let signals = self.signals.clone();
         for attempt in 1.. {
             let failure = tokio::select! {
                 taken = take_back(&self.context) => match taken {
@@ -289,11 +258,15 @@ impl Driver {
         self.record.child_cpu_ms += self.context.lost_cpu_ms.swap(0, Ordering::Relaxed);
         match report {
             Report::Prepared(prepared) => {
-                let tasks = prepared.plan.tasks.clone();
+                let tasks = prepared.plan.tasks.iter().map(Waiting::from).collect();
                 self.record.inputs = prepared.inputs;
                 self.record.plan = Some(Arc::new(prepared.plan));
                 self.tasks_are_stored = false;
                 self.apply(Event::Planned(tasks)).await
+            }
+            Report::HandedOn => {
+                let only = Waiting { task: TaskId::elsewhere(), after: Vec::new() };
+                self.apply(Event::Planned(vec![only])).await
             }
             Report::TaskDone { task, cpu_ms, verified } => {
                 self.record.child_cpu_ms += cpu_ms;
@@ -307,6 +280,14 @@ impl Driver {
             }
             Report::Published => self.apply(Event::Published).await,
             Report::TakenBack => self.apply(Event::TakenBack).await,
+            Report::CancelledElsewhere => self.apply(Event::CancelRequested).await,
+            Report::Noted { forwarded, kept } => {
+                self.record.forwarded = forwarded;
+                self.store(Vec::new()).await?;
+                // Nobody waits for it once the attempt has been cancelled.
+                let _ = kept.send(());
+                Ok(false)
+            }
             Report::Failed { step, attempt, failure } => {
                 // A step that was stopped reports that it was.
                 if self.record.machine.ending().is_none() || step == Step::TakeBack {
@@ -352,9 +333,9 @@ impl Driver {
             match command {
                 Command::Run { step, attempt, not_before } => {
                     let record = record.get_or_init(|| Arc::new(self.record.for_steps())).clone();
-                    self.start(step, Start { attempt, not_before }, record);
+                    self.executor.start(Attempt { step, number: attempt, not_before }, record);
                 }
-                Command::StopAll => self.context.cancel.cancel(),
+                Command::StopAll => self.executor.cancel(),
                 Command::Finish => ended = true,
             }
         }
@@ -373,7 +354,7 @@ impl Driver {
                 continue;
             }
             tracing::warn!(job.id = %self.record.id, %error, "the disk is full: the job waits for room");
-            if !patience.wait_for_room(&self.context.work, interrupted(self.signals.as_ref())).await {
+            if !patience.wait_for_room(&self.context.work, interrupted(&self.signals)).await {
                 return Err(error);
             }
         }
@@ -389,13 +370,10 @@ impl Driver {
     }
 
     async fn update(&mut self, events: Vec<Value>) -> Result<(), crate::Error> {
-        let (database, tasks_are_stored) = (self.database.clone(), self.tasks_are_stored);
-        let record = if tasks_are_stored { self.record.without_tasks() } else { self.record.clone() };
-        let stored = tokio::task::spawn_blocking(move || match tasks_are_stored {
-            true => database.update(&record, &events),
-            false => database.update_with_tasks(&record, &events),
-        });
-        let stored = stored.await.map_err(|error| crate::Error::storage("store a job", error))?;
+        let stored = match self.tasks_are_stored {
+            true => self.store.update(self.record.without_tasks(), events).await,
+            false => self.store.update_with_tasks(self.record.clone(), events).await,
+        };
         self.tasks_are_stored |= stored.is_ok();
         stored
     }
@@ -408,41 +386,33 @@ impl Driver {
         JobRecord { progress: self.live(), ..self.record.clone() }
     }
 
-    /// Starts a step. Its report arrives through the inbox.
-    fn start(&mut self, step: Step, start: Start, record: Arc<JobRecord>) {
-        let (context, reports, settings) =
-            (self.context.clone(), self.reports.clone(), self.settings.clone());
-        // A store that does not answer must not hold up the process: the next start does these again.
-        let signals = self.signals.clone().filter(|_| matches!(step, Step::Publish | Step::TakeBack));
-        self.steps.spawn(async move {
-            let trial = Trial { context: &context, settings: &settings, record: &record, step };
-            if let Some(report) = trial.run(start, signals.as_ref()).await {
-                // Sending fails only after the job has ended, when the driver is gone.
-                let _ = reports.send(report).await;
-            }
-        });
-    }
-
-    /// Ends all steps and waits for them; each step kills its child processes before it ends.
-    async fn stop_steps(&mut self, inbox: &mut Inbox) {
-        self.context.cancel.cancel();
-        inbox.0.close();
-        while self.steps.join_next().await.is_some() {}
+    /// Like [`conclude`], but leaves it to the next start if the process stops.
+    async fn conclude_in_time(&self) -> bool {
+        tokio::select! {
+            is_concluded = conclude(&self.context, &self.record) => is_concluded,
+            () = self.signals.out_of_time() => false,
+        }
     }
 }
 
 /// Completes when the job is cancelled or the process stops.
-async fn interrupted(signals: Option<&Signals>) {
-    let Some(signals) = signals else { return std::future::pending().await };
+async fn interrupted(signals: &Signals) {
     tokio::select! {
         () = signals.cancel.cancelled() => {}
         () = signals.stop.cancelled() => {}
     }
 }
 
-/// Ends the publication of a job as its record says, and returns whether that worked. If not, the job's work folder
-/// must stay, because it has the notes that the next attempt needs.
+/// Ends the publication of a job as its record says, and cancels at another service what was cancelled here. Returns
+/// whether that worked. If not, the job's work folder must stay: it has the notes that the next attempt needs, and shows
+/// that one is due.
 pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
+    if let Some(forwarding) = &context.forwarding
+        && record.stage() == Stage::Canceled
+        && !cancel_there(forwarding, record).await
+    {
+        return false;
+    }
     let is_complete = record.stage() == Stage::Complete;
     let ended = if is_complete { settle(context).await } else { take_back(context).await };
     match ended {
@@ -461,17 +431,6 @@ pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
     }
 }
 
-/// Like [`conclude`], but leaves it to the next start if the process stops.
-pub(crate) async fn conclude_in_time(context: &JobContext, record: &JobRecord, signals: &Signals) -> bool {
-    tokio::select! {
-        is_concluded = conclude(context, record) => is_concluded,
-        () = signals.out_of_time() => false,
-    }
-}
-
-/// Receives the reports of a driver's steps.
-pub(crate) struct Inbox(mpsc::Receiver<Report>);
-
 /// Returns the interval between STATUS_UPDATE events: the request's (such as `SECONDS_30`), by default one minute.
 fn status_interval(request: &Value) -> Duration {
     let named = request.get("statusUpdateInterval").and_then(Value::as_str);
@@ -488,8 +447,24 @@ pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::sample_record;
-    use crate::steps::sample_context;
+    use crate::context::sample_context;
+    use crate::database::{Database, sample_record};
+
+    /// Does nothing.
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl Executor for Nobody {
+        fn start(&mut self, _: Attempt, _: Arc<JobRecord>) {}
+
+        fn cancel(&self) {}
+
+        async fn stop(&mut self) {}
+
+        async fn has_all(&self, _: &JobRecord) -> bool {
+            true
+        }
+    }
 
     #[tokio::test]
     async fn full_disk_removes_kept_encodes_before_failing() {
@@ -498,7 +473,9 @@ mod tests {
         let record = sample_record("1-a", 1);
         database.insert(&record, &[], 1).unwrap();
         let context = sample_context(folder.path(), &record);
-        let (mut driver, _inbox) = Driver::new(record, database.clone(), context, JobSettings::default());
+        let signals = Signals { cancel: CancellationToken::new(), stop: CancellationToken::new() };
+        let store = Arc::new(database.clone());
+        let mut driver = Driver::new(record, store, Box::new(Nobody), context, signals);
         let kept = folder.path().join("results/old");
         std::fs::create_dir_all(&kept).unwrap();
         std::fs::write(kept.join("video.mp4"), "an encode").unwrap();

@@ -14,34 +14,34 @@ use abanico_ffmpeg::{Tools, capabilities};
 use abanico_model::arn::{ResourceKind, resource_name};
 use abanico_model::parse;
 use abanico_model::problem::{Problem, Problems};
-use abanico_plan::PLAN_VERSION;
+use abanico_plan::{PLAN_VERSION, TaskId};
 use abanico_store::{ObjectStore, WebInputs};
-use abanico_tasks::encoders::Encoders;
 use abanico_tasks::results::Results;
-use abanico_tasks::{Machine, Paces, Sandboxing};
+use abanico_tasks::{Machine, Sandboxing};
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::claims::Claims;
 use crate::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::destinations;
-use crate::driver::{Driver, Signals, shared_progress};
+use crate::context::{JobContext, Workshop};
+use crate::driver::{Driver, REPORTS, Signals, shared_progress};
+use crate::embedded::{Embedded, Trials, Turns};
 use crate::error::{Error, ErrorKind};
+use crate::executor::Executor;
 use crate::failure;
-use crate::forwarding::{Forwarded, Forwarder, Forwarding};
+use crate::forwarding::{Elsewhere, Forwarded, Forwarding};
 use crate::hops;
 use crate::items::ItemKind;
 use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
-use crate::job_machine::{JobMachine, Stage};
+use crate::job_machine::{JobMachine, Stage, Waiting};
 use crate::outlook::Outlook;
 use crate::quotas;
 use crate::resource_checks;
 use crate::retention::Retention;
 use crate::room::FullDisk;
-use crate::steps::meter::Meter;
-use crate::steps::{JobContext, Workshop};
 use crate::submission::{self, Catalogue, Refusal};
 use crate::work_folder::WorkFolder;
 use abanico_process::clock;
@@ -157,11 +157,10 @@ impl Engine {
                 tools,
                 ffmpeg_version: capabilities.version.clone(),
                 sandboxing: options.sandboxing.clone(),
-                encoders: Encoders::new(cores),
-                light: Arc::new(Semaphore::new(cores as usize)),
                 cores,
                 results: results.map(Arc::new),
             },
+            turns: Turns::new(cores),
             capabilities,
             chunks: options.chunks,
             room_patience: options.room_patience,
@@ -372,8 +371,8 @@ impl Engine {
     }
 
     /// Cancels a job: its ffmpeg processes end within two seconds, and nothing of it stays visible. When this returns,
-    /// the job's stored record says that it is cancelled, or that the outputs are being taken back for it; only a job that
-    /// another service does may be decided later.
+    /// the job's stored record says that it is cancelled, or that the outputs are being taken back for it. A job that another
+    /// service does is cancelled there afterwards.
     ///
     /// # Errors
     /// Fails if the job does not exist or ends otherwise, or if the decision is not stored within ten seconds. The job
@@ -394,9 +393,6 @@ impl Engine {
         if !is_active {
             // A waiting job is started only to be ended at once, so that every job ends the same way.
             self.drive(record, true);
-        }
-        if self.shared.forwarding.is_some() {
-            return Ok(());
         }
         let decided = async {
             loop {
@@ -598,17 +594,25 @@ impl Engine {
         let context = self.context(&record, urls, policy.unwrap_or_default());
         let context = JobContext { progress, ..context };
         let signals = Signals { cancel, stop: self.shared.stop.clone() };
-        if let Some(forwarding) = self.shared.forwarding.clone().filter(|_| doomed.is_none()) {
-            let database = self.shared.database.clone();
-            return Forwarder { record, database, context, forwarding }.run(signals).await;
-        }
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        let trials = Trials::new(context.clone(), reports.clone(), signals.clone());
+        let executor: Box<dyn Executor> = match self.shared.forwarding.clone() {
+            Some(forwarding) => Box::new(Elsewhere::new(context.clone(), forwarding, reports, trials)),
+            None => Box::new(Embedded::new(context.clone(), settings, trials)),
+        };
         self.take_up_tasks(&mut record).await?;
-        let (driver, inbox) = Driver::new(record, self.shared.database.clone(), context, settings);
-        driver.doom(doomed).run(inbox, signals).await
+        let store = Arc::new(self.shared.database.clone());
+        Driver::new(record, store, executor, context, signals).doom(doomed).run(inbox).await
     }
 
     /// Loads the tasks of the job's plan. Without them, the job is planned again from its settings.
     async fn take_up_tasks(&self, record: &mut JobRecord) -> Result<(), Error> {
+        if self.shared.forwarding.is_some() {
+            let only = Waiting { task: TaskId::elsewhere(), after: Vec::new() };
+            // It depends on nothing, so it can begin.
+            let _ = record.machine.take_up(vec![only]);
+            return Ok(());
+        }
         if record.plan.is_none() {
             return Ok(());
         }
@@ -637,13 +641,12 @@ impl Engine {
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls,
             progress: shared_progress(record),
-            meter: Meter::default(),
-            paces: Paces::default(),
             lost_cpu_ms: Arc::default(),
             input_hashes: Arc::default(),
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),
             publishing: Arc::default(),
+            forwarding: self.shared.forwarding.clone(),
         }
     }
 

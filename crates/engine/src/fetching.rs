@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::failure::{self, codes};
 use crate::job_machine::Failure;
-use crate::steps::Workshop;
+use crate::context::Workshop;
 
 impl Workshop {
     /// Makes the file at `url` available as `destination`, which must not exist; its folder must. If this fails or

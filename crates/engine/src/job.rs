@@ -7,13 +7,13 @@ use std::sync::Arc;
 use abanico_media::MediaInfo;
 use abanico_plan::{GroupKind, Plan, Task, Warning};
 use abanico_tasks::MeasuredOutput;
-use abanico_tasks::encoders::Urgency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::embedded::Urgency;
 use crate::forwarding::Forwarded;
 use crate::hops::QueueTransition;
-use crate::job_machine::{JobMachine, Stage};
+use crate::job_machine::{JobMachine, Stage, Waiting};
 
 /// Id of a job, `<milliseconds>-<six letters or digits>`, like MediaConvert's ids.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ impl JobRecord {
     /// # Errors
     /// Fails if some of the tasks could never begin.
     pub(crate) fn take_up(&mut self, tasks: Vec<Task>) -> Result<(), String> {
-        self.machine.take_up(&tasks)?;
+        self.machine.take_up(tasks.iter().map(Waiting::from).collect())?;
         self.plan = self.plan.take().map(|plan| Arc::new(Plan { tasks, ..plan.without_tasks() }));
         Ok(())
     }

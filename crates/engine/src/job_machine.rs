@@ -68,6 +68,21 @@ impl Stage {
 
 pub use abanico_tasks::Failure;
 
+/// A task of a plan as the machine sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// The task.
+    pub task: TaskId,
+    /// The tasks that must be done before.
+    pub after: Vec<TaskId>,
+}
+
+impl From<&Task> for Waiting {
+    fn from(task: &Task) -> Self {
+        Self { task: task.id.clone(), after: task.after().cloned().collect() }
+    }
+}
+
 /// One unit of work outside the machine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,7 +103,7 @@ pub enum Event {
     /// The job's turn has come, for the first time or after a restart of the driver. Runs what does not run yet.
     Started,
     /// The plan is made; these are its tasks.
-    Planned(Vec<Task>),
+    Planned(Vec<Waiting>),
     /// A task of the plan is done, and its files are in place.
     TaskDone(TaskId),
     /// Every output is published.
@@ -210,11 +225,11 @@ impl JobMachine {
     ///
     /// # Errors
     /// Fails if some of the tasks could never begin.
-    pub fn take_up(&mut self, tasks: &[Task]) -> Result<(), String> {
+    pub fn take_up(&mut self, tasks: Vec<Waiting>) -> Result<(), String> {
         if !matches!(self.stage, Stage::Transcoding | Stage::Uploading) || self.tasks.len() > 0 {
             return Ok(());
         }
-        let tasks = Tasks::new(tasks.iter().map(|task| (task.id.clone(), task.after().cloned().collect())))?;
+        let tasks = Tasks::new(tasks.into_iter().map(|one| (one.task, one.after)))?;
         self.tasks = tasks.with_done(&self.put_away.take().unwrap_or_default());
         Ok(())
     }
@@ -231,17 +246,6 @@ impl JobMachine {
         if !self.stage.is_final() && self.ending.is_none() {
             *self = Self { retries: std::mem::take(&mut self.retries), ..Self::default() };
         }
-    }
-
-    /// Enters the stage of a job that another service does. Returns false if the job is already in this stage or
-    /// beyond.
-    pub(crate) fn mirror(&mut self, stage: Stage, failure: Option<Failure>) -> bool {
-        let is_news = !self.stage.is_final() && stage > self.stage;
-        if is_news {
-            self.stage = stage;
-            self.failure = failure;
-        }
-        is_news
     }
 
     /// Applies an event and returns what to do. Events that come too late change nothing.
@@ -324,11 +328,11 @@ impl JobMachine {
         }
     }
 
-    fn planned(&mut self, tasks: Vec<Task>) -> Vec<Command> {
+    fn planned(&mut self, tasks: Vec<Waiting>) -> Vec<Command> {
         if !self.running.remove(&Step::Prepare) {
             return Vec::new();
         }
-        match Tasks::new(tasks.iter().map(|task| (task.id.clone(), task.after().cloned().collect()))) {
+        match Tasks::new(tasks.into_iter().map(|one| (one.task, one.after))) {
             Ok(tasks) => self.tasks = tasks,
             Err(problem) => return self.fail(failure::broken(&problem)),
         }

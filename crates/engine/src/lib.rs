@@ -4,12 +4,15 @@
 //! HTTP, and of AWS's wire shapes only the job settings.
 
 mod claims;
+mod context;
 mod database;
 mod destinations;
 mod driver;
+mod embedded;
 mod engine;
 mod error;
 mod events;
+mod executor;
 mod failure;
 mod fetching;
 mod forwarding;
@@ -18,14 +21,15 @@ mod ids;
 mod items;
 mod job;
 pub mod job_machine;
+mod job_store;
 mod outlook;
 mod probing;
+mod publish;
 mod quotas;
 mod resource_checks;
 mod resources;
 mod retention;
 mod room;
-mod steps;
 mod storage;
 pub mod submission;
 mod tallies;

@@ -36,7 +36,7 @@ impl Engine {
         check_policy(&policy.unwrap_or_default(), url)?;
         let workshop = self.workshop();
         // At most one per processor at once; the others wait.
-        let _permit = workshop.machine.light().await?;
+        let _permit = workshop.turns.for_light_work().await?;
         let folder = probe_folders(self.folder())
             .create()
             .map_err(|error| failure::from_disk("create a folder to probe a file", &error))?;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::embedded::Load;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::JobRecord;
 use crate::job_machine::{Stage, Step};
-use abanico_tasks::encoders::Load;
 
 /// Upper bounds of the classes of waits and durations, in milliseconds: a second to a day.
 const BOUNDS_MS: [u64; 10] =
@@ -177,7 +177,7 @@ impl Engine {
     /// Fails if the job database cannot be read.
     pub async fn figures(&self) -> Result<Figures, Error> {
         let workshop = self.workshop();
-        let Load { permits, in_use, waiting } = workshop.machine.encoders.load();
+        let Load { permits, in_use, waiting } = workshop.turns.load();
         let mut figures = Figures {
             encoders: permits,
             encoders_in_use: in_use,

@@ -45,6 +45,11 @@ impl From<TaskId> for String {
 }
 
 impl TaskId {
+    /// The only task of a job that another service does.
+    pub fn elsewhere() -> Self {
+        Self("elsewhere".to_owned())
+    }
+
     /// The task that makes the files of all video renditions.
     pub fn video() -> Self {
         Self("video".to_owned())

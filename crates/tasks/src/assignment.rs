@@ -14,6 +14,8 @@ use abanico_process::with_causes;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::Attempt;
+use crate::capacity::Capacity;
 use crate::failure::{self, Failure, codes};
 use crate::folders::TaskFolders;
 use crate::run::{TaskOutcome, run};
@@ -137,6 +139,8 @@ pub struct Site<'a> {
     pub store: &'a dyn ArtifactStore,
     /// The machine.
     pub machine: Arc<Machine>,
+    /// Gives the task its turns on the machine.
+    pub capacity: Arc<dyn Capacity>,
     /// An empty folder for this assignment alone.
     pub folder: &'a Path,
     /// Whom the task reports to.
@@ -167,12 +171,13 @@ impl Site<'_> {
         }
         let bench = Workbench {
             machine: self.machine.clone(),
+            capacity: self.capacity.clone(),
+            attempt: Attempt::default(),
             name: assignment.makes.to_string(),
             subject: assignment.subject.clone(),
             folders: folders.clone(),
             files: Arc::new(files),
             input_hashes: Arc::default(),
-            paces: crate::Paces::default(),
             sink: self.sink.clone(),
             cancel: self.cancel.clone(),
         };

@@ -17,7 +17,7 @@ pub(crate) async fn encode(
     task: &TaskId,
     encode: &AudioEncode,
 ) -> Result<Finished, Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let inputs = bench.inputs();
     let task_folder = Outputs { folder: &folder, bounds: bounds::of_audio(encode) };

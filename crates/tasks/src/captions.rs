@@ -66,7 +66,7 @@ pub(crate) async fn make_captions(
     task: &TaskId,
     captions: &CaptionTask,
 ) -> Result<Option<MeasuredOutput>, Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let track = on_the_outputs_clock(bench, captions)?;
     let made = write(&folder, captions, &track);

@@ -22,7 +22,7 @@ pub(crate) async fn capture_frames(
     task: &TaskId,
     capture: &FrameCapture,
 ) -> Result<(Finished, MeasuredOutput), Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let inputs = bench.inputs();
     let args = command::capture_frames(capture, &inputs, &folder);

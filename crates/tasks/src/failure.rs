@@ -31,6 +31,11 @@ impl Failure {
     pub fn new(code: u32, message: impl Into<String>, is_retryable: bool) -> Self {
         Self { code, message: message.into(), is_retryable, lack: None }
     }
+
+    /// Returns whether nothing failed but that another attempt at the same task was faster.
+    pub fn is_outrun(&self) -> bool {
+        *self == outrun()
+    }
 }
 
 /// Describes a failure to probe the input `url`. The message must not name `path`, its local file.
@@ -91,6 +96,11 @@ pub fn from_joint(url: &str, time: ExactTime, fault: &str) -> Failure {
 pub fn from_disk(what: &str, error: &std::io::Error) -> Failure {
     let failure = Failure::new(codes::UNKNOWN, format!("cannot {what}: {error}"), true);
     Failure { lack: Lack::found(error, &|_| None), ..failure }
+}
+
+/// Describes an attempt that another one at the same task was faster than. Nobody sees it: the other's files stand.
+pub fn outrun() -> Failure {
+    Failure::new(codes::UNKNOWN, "another attempt at the same task was faster", true)
 }
 
 /// Describes something that should be impossible, such as a task that is not in the plan.

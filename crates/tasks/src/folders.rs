@@ -49,14 +49,14 @@ impl TaskFolders {
 
     /// Removes what a failed task or a late attempt has left.
     pub fn discard(&self, task: &str) {
-        for partial in [self.partial(task), self.second_partial(task)] {
-            self.discard_attempt(&partial);
-        }
+        self.discard_attempt(task, false);
+        self.discard_attempt(task, true);
     }
 
-    /// Removes the folder of one attempt.
-    pub fn discard_attempt(&self, partial: &Path) {
-        if let Err(error) = remove(partial) {
+    /// Removes what one of two attempts at a task has left.
+    pub fn discard_attempt(&self, task: &str, is_second: bool) {
+        let partial = if is_second { self.second_partial(task) } else { self.partial(task) };
+        if let Err(error) = remove(&partial) {
             tracing::warn!(partial = %partial.display(), %error, "cannot remove the files of a failed attempt");
         }
     }
@@ -69,11 +69,15 @@ impl TaskFolders {
         self.complete_from(&self.partial(task), task)
     }
 
-    /// Like [`Self::complete`], for the attempt that wrote to this folder.
+    /// Like [`Self::complete`], for the second attempt.
     ///
     /// # Errors
     /// Fails if the disk does.
-    pub fn complete_from(&self, partial: &Path, task: &str) -> io::Result<()> {
+    pub fn complete_second(&self, task: &str) -> io::Result<()> {
+        self.complete_from(&self.second_partial(task), task)
+    }
+
+    fn complete_from(&self, partial: &Path, task: &str) -> io::Result<()> {
         let finished = self.task(task);
         for entry in std::fs::read_dir(partial)? {
             File::open(entry?.path())?.sync_all()?;
@@ -212,7 +216,7 @@ mod tests {
         let (first, second) = (work.begin(task).unwrap(), work.begin_second(task).unwrap());
         std::fs::write(first.join("video"), "half").unwrap();
         std::fs::write(second.join("video"), "whole").unwrap();
-        work.complete_from(&second, task).unwrap();
+        work.complete_second(task).unwrap();
         assert!(first.exists() && !second.exists());
         work.discard(task);
         assert!(!first.exists());

@@ -6,14 +6,14 @@
 //! of the workbench.
 
 mod assignment;
-mod attempts;
+mod attempt;
 mod audio;
 mod bounds;
 mod caged;
+mod capacity;
 mod captions;
 mod capture;
 mod codec_names;
-pub mod encoders;
 pub mod failure;
 mod folders;
 mod made_files;
@@ -25,7 +25,6 @@ mod reuse;
 mod run;
 mod sandboxing;
 mod segment;
-mod stragglers;
 pub mod sums;
 mod unbroken;
 mod verify;
@@ -33,11 +32,12 @@ mod video;
 mod workbench;
 
 pub use assignment::{Assignment, FetchedArtifact, Reading, Site, assignments, store_fetched};
+pub use attempt::Attempt;
+pub use capacity::{Capacity, Turn, WholeMachine};
 pub use captions::read as read_captions;
 pub use failure::Failure;
 pub use folders::TaskFolders;
 pub use run::{MeasuredOutput, TaskOutcome, run};
 pub use sandboxing::{Bounds, Sandboxing};
-pub use stragglers::Paces;
 pub use unbroken::unbroken;
 pub use workbench::{InputHashes, Machine, TaskSink, Workbench};

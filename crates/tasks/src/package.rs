@@ -21,7 +21,7 @@ pub(crate) async fn package(
     package: &PackageTask,
 ) -> Result<Finished, Failure> {
     let PackageTask { file: output, url, content_type } = package;
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let (video, audio) = bench.stream_files(&output.streams);
     let texts = output.texts.iter().map(|text| bench.made(&TaskId::captions(text.captions)).join(SRT_FILE));

@@ -50,11 +50,6 @@ impl Keys {
         taken.map_err(|_| failure::broken("the search for kept encodes was lost"))
     }
 
-    /// Like [`Self::missing`]. Blocking.
-    pub fn missing_now(&self, bench: &Workbench, encode: &VideoEncode, folder: &Path) -> Vec<u32> {
-        untaken(bench.machine.results.as_deref(), self.wanted(encode, folder))
-    }
-
     fn wanted(&self, encode: &VideoEncode, folder: &Path) -> Vec<Wanted> {
         let wanted = |rendition: &VideoRendition| Wanted {
             index: rendition.index,

@@ -84,7 +84,7 @@ pub(crate) async fn segment(
     task: &TaskId,
     output: &SegmentedOutput,
 ) -> Result<u64, Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let (video, audio) = bench.stream_files(&output.streams);
     let (cut, cpu_ms) = match &output.format {

@@ -57,7 +57,7 @@ async fn replaced(
     info: &MediaInfo,
     copy: Copy,
 ) -> Result<MediaInfo, Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let task = format!("{name}-{}", copy.name);
     let folder = bench.begin(&task)?;

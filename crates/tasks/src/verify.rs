@@ -35,7 +35,7 @@ const COARSE_TICKS: i64 = 1000;
 
 /// Compares an output with the plan.
 pub(crate) async fn verify(bench: &Workbench, task: &Verification) -> Result<MeasuredOutput, Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let planned = &task.planned;
     let whole = whole_output(bench, task).await?;
     let path = whole.path();

@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 use abanico_ffmpeg::{Tools, command};
 use abanico_plan::{Artifact, Streams, TaskId};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use crate::encoders::Encoders;
+use crate::attempt::Attempt;
+use crate::capacity::Capacity;
 use crate::failure::{self, Failure};
 use crate::folders::TaskFolders;
 use crate::results::Results;
 use crate::sandboxing::Sandboxing;
-use crate::stragglers::Paces;
 use crate::sums::hash_of;
 
 /// Hexadecimal BLAKE3 hashes of inputs' bytes, by the inputs' indices in the job. Shared by all clones, and filled on
 /// first use.
 pub type InputHashes = Arc<OnceCell<BTreeMap<u32, String>>>;
 
-/// What the tasks of all jobs on one machine share, with the encoders as one job sees them.
+/// What the tasks of all jobs on one machine share.
 #[derive(Clone)]
 pub struct Machine {
     /// ffmpeg and ffprobe.
@@ -32,29 +32,17 @@ pub struct Machine {
     pub ffmpeg_version: String,
     /// How ffmpeg is sandboxed.
     pub sandboxing: Sandboxing,
-    /// One permit per processor. An encode of a whole input takes them all, so that two never compete for caches.
-    pub encoders: Encoders,
-    /// Permits for light work: probing, audio, packaging, verifying. Served in order of arrival, so that no job waits
-    /// forever.
-    pub light: Arc<Semaphore>,
     /// Number of processors.
     pub cores: u32,
     /// Kept encodes of earlier jobs; `None` if none are kept.
     pub results: Option<Arc<Results>>,
 }
 
-impl Machine {
-    /// Waits for a permit for light work.
-    ///
-    /// # Errors
-    /// Fails only if the machine is being taken apart.
-    pub async fn light(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.light.acquire().await.map_err(|_| failure::broken("the light permits are gone"))
-    }
-}
-
 /// Whom tasks report to while they run.
 pub trait TaskSink: Send + Sync {
+    /// A video encode has got its turn and begins. It makes these renditions; others are reused from earlier encodes.
+    fn begins(&self, task: &TaskId, renditions: &[u32]);
+
     /// A video encode has delivered this many frames so far.
     fn delivered(&self, task: &TaskId, frames: u64);
 
@@ -67,6 +55,10 @@ pub trait TaskSink: Send + Sync {
 pub struct Workbench {
     /// The machine.
     pub machine: Arc<Machine>,
+    /// Gives the task its turns on the machine.
+    pub capacity: Arc<dyn Capacity>,
+    /// Which attempt at the task this is.
+    pub attempt: Attempt,
     /// Name of the work for the log, such as the id of its job.
     pub name: String,
     /// URL of the first input, which failures name.
@@ -77,8 +69,6 @@ pub struct Workbench {
     pub files: Arc<BTreeMap<Artifact, PathBuf>>,
     /// Hashes of the inputs' bytes.
     pub input_hashes: InputHashes,
-    /// How fast the job's chunks are encoded.
-    pub paces: Paces,
     /// Whom the tasks report to.
     pub sink: Arc<dyn TaskSink>,
     /// Ends every task.
@@ -163,27 +153,24 @@ impl Workbench {
     /// Creates an empty folder for the files of a task that begins. `task` is the text of its id, or the name of a part
     /// of its work.
     pub(crate) fn begin(&self, task: &str) -> Result<PathBuf, Failure> {
-        self.folders.begin(task).map_err(|error| failure::from_disk("create the task's folder", &error))
+        let begun = match self.attempt.is_second() {
+            false => self.folders.begin(task),
+            true => self.folders.begin_second(task),
+        };
+        begun.map_err(|error| failure::from_disk("create the task's folder", &error))
     }
 
-    /// Makes the files of a task final.
+    /// Makes the files of a task final, unless another attempt has done so. Flushing and hashing large files takes
+    /// seconds, so a thread for such work does it.
     pub(crate) async fn complete(&self, task: &str) -> Result<(), Failure> {
-        self.completing(task, TaskFolders::complete).await
-    }
-
-    /// Makes the files of the attempt that wrote to `folder` the task's.
-    pub(crate) async fn complete_from(&self, folder: PathBuf, task: &str) -> Result<(), Failure> {
-        self.completing(task, move |folders, task| folders.complete_from(&folder, task)).await
-    }
-
-    /// Flushing and hashing large files takes seconds, so a thread for such work does it.
-    async fn completing(
-        &self,
-        task: &str,
-        complete: impl FnOnce(&TaskFolders, &str) -> io::Result<()> + Send + 'static,
-    ) -> Result<(), Failure> {
-        let (folders, task) = (self.folders.clone(), task.to_owned());
-        let completed = tokio::task::spawn_blocking(move || complete(&folders, &task));
+        if !self.attempt.wins() {
+            return Err(failure::outrun());
+        }
+        let (folders, task, is_second) = (self.folders.clone(), task.to_owned(), self.attempt.is_second());
+        let completed = tokio::task::spawn_blocking(move || match is_second {
+            false => folders.complete(&task),
+            true => folders.complete_second(&task),
+        });
         let completed = completed.await.map_err(|_| failure::broken("completing a task ended early"))?;
         completed.map_err(|error| failure::from_disk("complete the task's folder", &error))
     }

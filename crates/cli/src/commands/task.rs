@@ -12,13 +12,11 @@ use abanico_ffmpeg::capabilities;
 use abanico_model::parse;
 use abanico_plan::{Artifact, Chunking, PlanRequest, TaskId};
 use abanico_store::{ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
-use abanico_tasks::encoders::Encoders;
 use abanico_tasks::{
-    Assignment, Failure, FetchedArtifact, Machine, Site, TaskSink, assignments, store_fetched,
+    Assignment, Failure, FetchedArtifact, Machine, Site, TaskSink, WholeMachine, assignments, store_fetched,
 };
 use anyhow::Context;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::local::{Toolbox, cores, toolbox};
@@ -144,6 +142,10 @@ async fn fetch(url: &str, folder: &Path, name: &str) -> anyhow::Result<PathBuf> 
 struct Nobody;
 
 impl TaskSink for Nobody {
+    fn begins(&self, task: &TaskId, renditions: &[u32]) {
+        tracing::debug!(%task, ?renditions, "an encode begins");
+    }
+
     fn delivered(&self, task: &TaskId, frames: u64) {
         tracing::debug!(%task, frames_done = frames, "a task has delivered frames");
     }
@@ -164,20 +166,23 @@ async fn done(
         return Err(wrong(&format!("`{}` is no empty folder", folder.display()), "make a new one"));
     }
     let Toolbox { tools, sandboxing, .. } = toolbox(SandboxMode::default())?;
-    let cores = cores();
     let machine = Machine {
         ffmpeg_version: capabilities(&tools).await?.version,
         tools,
         sandboxing,
-        encoders: Encoders::new(cores),
-        light: Arc::new(Semaphore::new(cores as usize)),
-        cores,
+        cores: cores(),
         results: None,
     };
     let mut signals = Signals::listen()?;
     let cancel = CancellationToken::new();
-    let site =
-        Site { store, machine: Arc::new(machine), folder, sink: Arc::new(Nobody), cancel: cancel.clone() };
+    let site = Site {
+        store,
+        machine: Arc::new(machine),
+        capacity: Arc::new(WholeMachine),
+        folder,
+        sink: Arc::new(Nobody),
+        cancel: cancel.clone(),
+    };
     let mut work = std::pin::pin!(site.perform(assignment));
     tokio::select! {
         outcome = &mut work => outcome.map_err(failed),

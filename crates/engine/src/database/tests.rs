@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::job::{JobTimes, Progress, Submission};
-use crate::job_machine::{Event, JobMachine};
+use crate::job_machine::{Event, JobMachine, Waiting};
 
 /// Takes away the columns of a later version.
 const WITHOUT_CHECKSUMS: &str = "
@@ -90,7 +90,7 @@ fn long_film() -> JobRecord {
     });
     let planned = planned.unwrap();
     job.machine.apply(Event::Started);
-    job.machine.apply(Event::Planned(planned.tasks.clone()));
+    job.machine.apply(Event::Planned(planned.tasks.iter().map(Waiting::from).collect()));
     for task in planned.tasks.iter().filter(|task| !task.kind.is_packaging()) {
         job.machine.apply(Event::TaskDone(task.id.clone()));
     }

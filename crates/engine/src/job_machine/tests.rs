@@ -1,7 +1,5 @@
 //! Tests of the state machine: applies events and checks the commands that follow.
 
-use abanico_plan::{Artifact, TaskKind};
-
 use super::*;
 
 mod histories;
@@ -10,13 +8,12 @@ fn id(name: &str) -> TaskId {
     serde_json::from_value(name.into()).unwrap()
 }
 
-fn task(name: &str, after: &[&str]) -> Task {
-    let kind = TaskKind::SumFirstPasses { chunks: 0, analyses: Vec::new() };
-    Task::new(id(name), kind, after.iter().map(|before| Artifact::Made(id(before))))
+fn task(name: &str, after: &[&str]) -> Waiting {
+    Waiting { task: id(name), after: after.iter().map(|before| id(before)).collect() }
 }
 
 /// Returns the tasks `audio` and `video`, then `package`, then `verify`.
-fn tasks() -> Vec<Task> {
+fn tasks() -> Vec<Waiting> {
     vec![
         task("audio", &[]),
         task("video", &[]),
@@ -169,12 +166,12 @@ fn tasks_may_be_kept_elsewhere() {
     assert_eq!(apart, machine.without_tasks());
     assert!(!serde_json::to_string(&apart).unwrap().contains("video"));
     let mut lost = apart.clone();
-    apart.take_up(&tasks()).unwrap();
+    apart.take_up(tasks()).unwrap();
     assert_eq!(apart, machine);
     assert_eq!(apart.apply(Event::Started), [run("audio", 1)]);
     assert_eq!(lost.apply(Event::Started), [run_step(Step::Prepare, 1)], "without its tasks it starts over");
     let mut none_done = restarted(&transcoding().without_tasks());
-    none_done.take_up(&tasks()).unwrap();
+    none_done.take_up(tasks()).unwrap();
     assert_eq!(none_done.apply(Event::Started), [run("audio", 1), run("video", 1)]);
     let mut published = restarted(&uploading().without_tasks());
     assert_eq!(published.apply(Event::Started), [run_step(Step::Publish, 1)]);

@@ -100,7 +100,7 @@ pub(crate) async fn sum_first_passes(
     chunks: u32,
     analyses: &[Analysis],
 ) -> Result<(), Failure> {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let written: Vec<(Analysis, Vec<PathBuf>)> = analyses
         .iter()

@@ -1,14 +1,13 @@
 //! Encodes video with ffmpeg: all renditions of an input or a chunk in one process with one decode.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use abanico_ffmpeg::{Finished, command};
 use abanico_plan::{Joint, Pass, TaskId, VideoEncode};
 
 use super::budgets::with_budgets;
-use super::encoding::{Encoding, Place};
+use super::encoding::Encoding;
 use crate::failure::{self, Failure};
 use crate::reuse::Keys;
 use crate::workbench::Workbench;
@@ -17,7 +16,7 @@ use crate::workbench::Workbench;
 const ENCODE_FILE: &str = "encode.json";
 
 /// Resources used by an encode that is taken from an earlier job.
-pub(super) const NOTHING_USED: Finished = Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 };
+const NOTHING_USED: Finished = Finished { wall: Duration::ZERO, user_cpu_ms: 0, system_cpu_ms: 0 };
 
 /// Encodes all video renditions of an input or a chunk.
 pub(crate) async fn encode(
@@ -29,7 +28,8 @@ pub(crate) async fn encode(
     encode_into(bench, (task, task.as_str()), &own).await
 }
 
-/// Does an encode for a task, with the files in the folder of this name.
+/// Does an encode for a task, with the files in the folder of this name. Renditions that are kept from earlier encodes are
+/// linked into place before it waits for its turn.
 async fn encode_into(
     bench: &Workbench,
     (task, name): (&TaskId, &str),
@@ -38,26 +38,34 @@ async fn encode_into(
     let keys = Keys::of(bench, encode).await?;
     let folder = bench.begin(name)?;
     let missing = keys.missing(bench, encode, &folder).await?;
-    if missing.is_empty() {
+    let finished = if missing.is_empty() {
         tracing::info!(%task, "reusing an encode made before with the same input and settings");
-        describe(encode, &folder)?;
-        bench.complete(name).await?;
-        bench.sink.delivered(task, encode.most_frames());
-        return Ok(NOTHING_USED);
-    }
-    let wanted = encode.threads.unwrap_or(bench.machine.cores).min(bench.machine.cores);
-    let permits = bench.machine.encoders.acquire_many(wanted, encode.chunk.unwrap_or(0));
-    let permits = tokio::select! {
-        permits = permits => permits.map_err(|_| failure::broken("the encoder permits are gone"))?,
-        // Other jobs may hold the permits for hours, so a cancellation must end the wait.
-        () = bench.cancel.cancelled() => return Err(failure::broken("a cancelled encode continued")),
+        NOTHING_USED
+    } else {
+        let wanted = encode.threads.unwrap_or(bench.machine.cores).min(bench.machine.cores);
+        let turn = bench.capacity.encoders(wanted, encode.chunk.unwrap_or(0));
+        let _turn = tokio::select! {
+            turn = turn => turn?,
+            // Other jobs may use the processors for hours, so a cancellation must end the wait.
+            () = bench.cancel.cancelled() => return Err(failure::broken("a cancelled encode continued")),
+        };
+        bench.sink.begins(task, &missing);
+        let encoding = Encoding { bench, task, encode, folder: &folder };
+        let finished = encoding.run(&missing).await;
+        finished.inspect_err(|_| bench.folders.discard_attempt(name, bench.attempt.is_second()))?
     };
-    let encoding = Encoding { bench, task, name, encode, keys, furthest: AtomicU64::new(0) };
-    encoding.run(Place { folder, missing, permits }).await
+    describe(encode, &folder)?;
+    if let Err(failure) = bench.complete(name).await {
+        bench.sink.lost(finished.cpu_ms());
+        return Err(failure);
+    }
+    bench.sink.delivered(task, encode.most_frames());
+    keys.keep(bench, encode, &bench.folders.task(name), &missing).await;
+    Ok(finished)
 }
 
 /// Writes into the folder of a chunk how it was encoded.
-pub(super) fn describe(encode: &VideoEncode, folder: &Path) -> Result<(), Failure> {
+fn describe(encode: &VideoEncode, folder: &Path) -> Result<(), Failure> {
     let analyses = encode.renditions().any(|(_, one)| matches!(one.pass, Pass::First | Pass::Sample(_)));
     if encode.chunk.is_none() || analyses {
         return Ok(());

@@ -126,7 +126,7 @@ async fn look_at(
     chunk: &VideoEncode,
     made: &[(u32, PathBuf)],
 ) -> Look {
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let around = joint.around(chunk);
     let name = format!("joint-{number:04}");
     let folder = bench.begin(&name)?;

@@ -97,7 +97,7 @@ async fn join_all(
         }
         joined.push((rendition.clone(), files));
     }
-    let _permit = bench.machine.light().await?;
+    let _permit = bench.capacity.light().await?;
     let folder = bench.begin(task.as_str())?;
     let into = folder.clone();
     let written = tokio::task::spawn_blocking(move || {

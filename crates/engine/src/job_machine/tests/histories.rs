@@ -28,7 +28,7 @@ enum Turn {
 /// A driver that checks every command that it is given.
 struct Driver {
     machine: JobMachine,
-    plan: Vec<Task>,
+    plan: Vec<Waiting>,
     /// The attempts that run.
     running: Vec<(Step, u32)>,
     /// All reports so far, of this driver and of those before it.
@@ -39,7 +39,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn of(plan: Vec<Task>) -> Self {
+    fn of(plan: Vec<Waiting>) -> Self {
         let (machine, finished) = (JobMachine::default(), 0);
         let (running, reports, begun) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut driver = Self { machine, plan, running, reports, begun, finished };
@@ -56,7 +56,7 @@ impl Driver {
                     assert!(self.running.iter().all(|(running, _)| *running != step), "{step:?} runs twice");
                     assert_eq!(not_before, backoff(attempt));
                     if let Step::Task(task) = &step {
-                        let after: Vec<TaskId> = self.plan_of(task).after().cloned().collect();
+                        let after: Vec<TaskId> = self.plan_of(task).after.clone();
                         assert!(self.is_done(&after), "{task} runs too early");
                     }
                     if step == Step::Publish {
@@ -71,8 +71,8 @@ impl Driver {
         }
     }
 
-    fn plan_of(&self, id: &TaskId) -> &Task {
-        self.plan.iter().find(|task| task.id == *id).unwrap()
+    fn plan_of(&self, id: &TaskId) -> &Waiting {
+        self.plan.iter().find(|task| task.task == *id).unwrap()
     }
 
     fn is_done(&self, tasks: &[TaskId]) -> bool {
@@ -124,7 +124,7 @@ impl Driver {
             true => restarted(&before.without_tasks()),
             false => restarted(&before),
         };
-        self.machine.take_up(&self.plan).unwrap();
+        self.machine.take_up(self.plan.clone()).unwrap();
         assert_eq!(self.machine, before, "the snapshot has everything");
         self.running.clear();
         self.apply(Event::Started);
@@ -152,7 +152,7 @@ impl Driver {
 }
 
 /// Plans in which every task may come after any earlier ones. Names do not follow the order.
-fn plans() -> impl Strategy<Value = Vec<Task>> {
+fn plans() -> impl Strategy<Value = Vec<Waiting>> {
     proptest::collection::vec(any::<u16>(), 0..12).prop_map(|choices| {
         let name = |place: usize| format!("task-{}", (place * 7) % 13);
         let all: Vec<String> = (0..choices.len()).map(name).collect();
@@ -196,7 +196,7 @@ proptest! {
         prop_assert_eq!(driver.machine.stage(), if has_failed { Stage::Error } else { Stage::Complete });
         if !has_failed {
             for task in &driver.plan {
-                prop_assert!(driver.reports.contains(&Event::TaskDone(task.id.clone())));
+                prop_assert!(driver.reports.contains(&Event::TaskDone(task.task.clone())));
             }
             prop_assert_eq!(driver.machine.retries(), failures.values().sum::<u32>());
         }

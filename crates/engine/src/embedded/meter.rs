@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abanico_plan::{Plan, Task, TaskId, TaskKind};
 
-use super::JobContext;
+use crate::context::JobContext;
 
 /// Relative cost of a frame in a first pass, and in an encode of all renditions. A rough ratio, which differs from
 /// input to input.
@@ -17,7 +17,7 @@ const MOST_PERCENT: u64 = 99;
 
 /// Frames that each encode of a job has delivered.
 #[derive(Clone, Default)]
-pub(crate) struct Meter(Arc<Mutex<BTreeMap<TaskId, u64>>>);
+pub(super) struct Meter(Arc<Mutex<BTreeMap<TaskId, u64>>>);
 
 impl Meter {
     fn delivered(&self) -> MutexGuard<'_, BTreeMap<TaskId, u64>> {
@@ -35,10 +35,12 @@ impl Meter {
         }
     }
 
-    /// Records the frames that one encode has delivered, and updates the job's progress.
+    /// Records the frames that one encode has delivered, and updates the job's progress. Of two attempts at one encode, the
+    /// one that is farther counts.
     pub fn note(&self, context: &JobContext, plan: &Plan, task: &TaskId, frames: u64) {
         let mut delivered = self.delivered();
-        delivered.insert(task.clone(), frames);
+        let own = delivered.entry(task.clone()).or_default();
+        *own = frames.max(*own);
         let reading = Reading::of(plan, &delivered);
         context.update(|live| {
             (live.frames_done, live.frames_total) = (live.frames_done.max(reading.done), reading.total);

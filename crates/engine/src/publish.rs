@@ -12,7 +12,7 @@ use abanico_plan::{Plan, TaskId};
 use abanico_store::{NewFile, ObjectAttributes, ObjectUrl};
 use abanico_tasks::packaged_files::{PackagedFile, Turn, listed};
 
-use super::JobContext;
+use crate::context::JobContext;
 use crate::failure::{self, codes};
 use crate::job_machine::Failure;
 
@@ -152,7 +152,7 @@ pub(crate) async fn settle(context: &JobContext) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::database::sample_record;
-    use crate::steps::sample_context;
+    use crate::context::sample_context;
     use abanico_tasks::packaged_files::list;
 
     #[tokio::test]

@@ -4,28 +4,23 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Chunking, Plan, PlanRequest, plan};
 use abanico_store::without_secrets;
 use abanico_tasks::sums::hash_of;
-use abanico_tasks::{read_captions, unbroken};
+use abanico_tasks::{Workbench, read_captions, unbroken};
 
-use super::JobContext;
+use super::sink::JobSink;
+use crate::context::JobContext;
 use crate::destinations;
+use crate::executor::Prepared;
 use crate::failure::{self, codes};
 use crate::fetching::check_policy;
 use crate::job::JobRecord;
 use crate::job_machine::Failure;
-
-/// The result of preparing a job.
-pub(crate) struct Prepared {
-    /// Facts of the inputs, in the job's order.
-    pub inputs: Vec<MediaInfo>,
-    /// The plan of the job.
-    pub plan: Plan,
-}
 
 /// Fetches, probes and plans.
 pub(crate) async fn prepare(
@@ -46,7 +41,7 @@ pub(crate) async fn prepare(
             None => {
                 fetch(context, url, file).await?;
                 let info = probe(context, url, file).await?;
-                let info = unbroken(&context.bench(None), url, file, info).await?;
+                let info = unbroken(&bench(context), url, file, info).await?;
                 looked_at.push((file.clone(), info.clone()));
                 info
             }
@@ -78,9 +73,14 @@ pub(crate) async fn prepare(
     Ok(Prepared { inputs, plan })
 }
 
+/// Returns what copies of inputs are made with, before there is a plan.
+fn bench(context: &JobContext) -> Workbench {
+    context.bench(None, Arc::new(JobSink::unmetered(context)))
+}
+
 /// Notes the hashes of all fetched files, so that a start after a crash knows whether they are still the same.
 async fn note_inputs(context: &JobContext, files: &[PathBuf], plan: &Plan) -> Result<(), Failure> {
-    let hashes = context.bench(None).input_hashes().await?.clone();
+    let hashes = bench(context).input_hashes().await?.clone();
     let mut known: BTreeMap<PathBuf, String> = files.iter().cloned().zip(hashes.into_values()).collect();
     let captions = (0..plan.caption_files.len()).map(|index| context.work.caption_file(index));
     let images = plan.images.iter().enumerate().map(|(index, url)| context.work.image(index, url));
@@ -160,7 +160,7 @@ async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<()
 }
 
 async fn probe(context: &JobContext, url: &str, file: &Path) -> Result<MediaInfo, Failure> {
-    let _permit = context.workshop.machine.light().await?;
+    let _permit = context.workshop.turns.for_light_work().await?;
     let probed = abanico_ffmpeg::probe(&context.workshop.machine.tools, file, &context.cancel).await;
     probed.map_err(|error| failure::from_probe(url, &file.display().to_string(), &error))
 }

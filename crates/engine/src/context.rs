@@ -1,53 +1,28 @@
-//! The steps of a job: prepare, each task, publish, take back. They are stateless: everything a step needs is passed to
-//! it. The crate `tasks` does the tasks.
-//!
-//! A step never changes a job's record; only the driver does.
-
-pub(crate) mod meter;
-pub(crate) mod prepare;
-pub(crate) mod publish;
-mod run;
+//! What the steps of jobs work with: the parts that all jobs share, and those of one job.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use abanico_ffmpeg::Capabilities;
-use abanico_plan::{Artifact, Plan, TaskId};
+use abanico_plan::{Artifact, Plan};
 use abanico_store::{ObjectStore, Publication, WebInputs};
-use abanico_tasks::encoders::Urgency;
 use abanico_tasks::results::Results;
-use abanico_tasks::{InputHashes, Machine, MeasuredOutput, Paces, TaskSink, Workbench};
+use abanico_tasks::{InputHashes, Machine, TaskSink, Workbench};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::Claims;
+use crate::embedded::{Turns, Urgency};
+use crate::forwarding::Forwarding;
 use crate::job::Progress;
-use crate::job_machine::{Failure, Step};
 use crate::room::FullDisk;
 use crate::tallies::Tallies;
 use crate::work_folder::WorkFolder;
 
-use self::meter::Meter;
-pub(crate) use self::run::run;
-
-/// A report of a step to the driver.
-pub(crate) enum Report {
-    /// The plan is made.
-    Prepared(Box<prepare::Prepared>),
-    /// A task is done; `verified` holds what the verification measured.
-    TaskDone { task: TaskId, cpu_ms: u64, verified: Option<MeasuredOutput> },
-    /// All files are published.
-    Published,
-    /// What stood at the destinations stands there again.
-    TakenBack,
-    /// An attempt at a step failed.
-    Failed { step: Step, attempt: u32, failure: Failure },
-}
-
-/// The parts that the steps of all jobs share, with the encoders as one job sees them.
+/// The parts that the steps of all jobs share, with the machine's turns as one job gets them.
 #[derive(Clone)]
 pub(crate) struct Workshop {
     /// Store of all objects.
@@ -56,6 +31,8 @@ pub(crate) struct Workshop {
     pub web: WebInputs,
     /// What tasks work with.
     pub machine: Machine,
+    /// Gives tasks their turns on the machine.
+    pub turns: Turns,
     /// Capabilities of the installed ffmpeg.
     pub capabilities: Capabilities,
     /// Whether long inputs are encoded in chunks.
@@ -73,8 +50,7 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// Returns the workshop for the steps of a job of this urgency.
     pub fn for_job(&self, urgency: Urgency) -> Self {
-        let encoders = self.machine.encoders.for_job(urgency);
-        Self { machine: Machine { encoders, ..self.machine.clone() }, ..self.clone() }
+        Self { turns: self.turns.for_job(urgency), ..self.clone() }
     }
 
     /// Removes kept encodes while the disk has less free space than it should. A check costs next to nothing.
@@ -128,10 +104,6 @@ pub(crate) struct JobContext {
     pub input_urls: Vec<String>,
     /// Live progress, which others read.
     pub progress: Arc<Mutex<Progress>>,
-    /// Counts the encoded frames.
-    pub meter: Meter,
-    /// How fast the job's chunks are encoded.
-    pub paces: Paces,
     /// CPU time of child processes that produced nothing, in milliseconds, not yet in any report.
     pub lost_cpu_ms: Arc<AtomicU64>,
     /// Hashes of the inputs' bytes, computed on first use.
@@ -142,6 +114,8 @@ pub(crate) struct JobContext {
     pub cancel: CancellationToken,
     /// Held while outputs are published or taken back.
     pub publishing: Arc<tokio::sync::Mutex<()>>,
+    /// The service that does the job, if jobs are forwarded.
+    pub forwarding: Option<Forwarding>,
 }
 
 impl JobContext {
@@ -156,8 +130,8 @@ impl JobContext {
         self.input_urls.iter().map(|url| self.work.input(first(url))).collect()
     }
 
-    /// Returns what tasks work with. Before there is a plan, only inputs are fetched.
-    pub fn bench(&self, plan: Option<&Arc<Plan>>) -> Workbench {
+    /// Returns what tasks work with, and whom they report to. Before there is a plan, only inputs are fetched.
+    pub fn bench(&self, plan: Option<&Plan>, sink: Arc<dyn TaskSink>) -> Workbench {
         let inputs = (0..).map(Artifact::Input).zip(self.input_files());
         let captions = plan.iter().flat_map(|plan| 0..plan.caption_files.len());
         let captions =
@@ -167,13 +141,14 @@ impl JobContext {
         let files: BTreeMap<Artifact, PathBuf> = inputs.chain(captions).chain(images).collect();
         Workbench {
             machine: Arc::new(self.workshop.machine.clone()),
+            capacity: Arc::new(self.workshop.turns.clone()),
+            attempt: abanico_tasks::Attempt::default(),
             name: self.work.job().to_string(),
             subject: self.input_urls.first().cloned().unwrap_or_default(),
             folders: self.work.tasks().clone(),
             files: Arc::new(files),
             input_hashes: self.input_hashes.clone(),
-            paces: self.paces.clone(),
-            sink: Arc::new(JobSink { context: self.clone(), plan: plan.cloned() }),
+            sink,
             cancel: self.cancel.clone(),
         }
     }
@@ -182,24 +157,6 @@ impl JobContext {
     pub fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         (self.changed)();
-    }
-}
-
-/// Passes on what tasks report to a job.
-struct JobSink {
-    context: JobContext,
-    plan: Option<Arc<Plan>>,
-}
-
-impl TaskSink for JobSink {
-    fn delivered(&self, task: &TaskId, frames: u64) {
-        if let Some(plan) = &self.plan {
-            self.context.meter.note(&self.context, plan, task, frames);
-        }
-    }
-
-    fn lost(&self, cpu_ms: u64) {
-        self.context.lost_cpu_ms.fetch_add(cpu_ms, Ordering::Relaxed);
     }
 }
 
@@ -213,11 +170,10 @@ pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::job::JobR
             tools: abanico_ffmpeg::Tools::find(None, None).unwrap(),
             ffmpeg_version: String::new(),
             sandboxing: abanico_tasks::Sandboxing::off(),
-            encoders: abanico_tasks::encoders::Encoders::new(1),
-            light: Arc::new(tokio::sync::Semaphore::new(1)),
             cores: 1,
             results: Results::open(&folder.join("results"), 1 << 20, 0).unwrap().map(Arc::new),
         },
+        turns: Turns::new(1),
         capabilities: Capabilities {
             version: String::new(),
             encoders: std::collections::BTreeSet::new(),
@@ -235,12 +191,11 @@ pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::job::JobR
         work: WorkFolder::of(folder, &record.id),
         input_urls: Vec::new(),
         progress: crate::driver::shared_progress(record),
-        meter: Meter::default(),
-        paces: Paces::default(),
         lost_cpu_ms: Arc::default(),
         input_hashes: Arc::default(),
         changed: Arc::new(|| {}),
         cancel: CancellationToken::new(),
         publishing: Arc::default(),
+        forwarding: None,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::job_machine::Failure;
 
 /// How often to check whether a second attempt should begin.
 const LOOK: Duration = Duration::from_secs(1);
@@ -53,13 +53,11 @@ pub(crate) struct Ended<T> {
     pub made: T,
     /// Which attempt that was; `None` if there was only one.
     pub won: Option<Which>,
-    /// The result of the other attempt, if it succeeded before it stopped.
-    pub in_vain: Option<T>,
 }
 
 /// Waits for the attempt `first`, and calls `second` every second until it returns another attempt. The first attempt
 /// to succeed wins, and the other is stopped. If one fails, the other continues, and `on_failure` is called. If both
-/// fail, returns the failure of the first attempt.
+/// fail, returns the failure of the first attempt, unless it was only outrun.
 pub(crate) async fn first_to_end_well<T, W: Future<Output = Result<T, Failure>>>(
     first: Attempt<W>,
     mut second: impl FnMut() -> Option<Attempt<W>>,
@@ -71,7 +69,7 @@ pub(crate) async fn first_to_end_well<T, W: Future<Output = Result<T, Failure>>>
     let beside = loop {
         tokio::select! {
             biased;
-            ended = &mut work => return ended.map(|made| Ended { made, won: None, in_vain: None }),
+            ended = &mut work => return ended.map(|made| Ended { made, won: None }),
             _ = look.tick() => if let Some(beside) = second() { break beside },
         }
     };
@@ -92,18 +90,26 @@ async fn settle<T, W: Future<Output = Result<T, Failure>>>(
     match ended {
         Ok(made) => {
             other_cancel.cancel();
-            let in_vain = timeout(PATIENCE, other).await.ok().and_then(Result::ok);
-            Ok(Ended { made, won: Some(which), in_vain })
+            // What it used is told by whoever ran it.
+            let _ = timeout(PATIENCE, other).await;
+            Ok(Ended { made, won: Some(which) })
         }
         Err(failure) => {
             on_failure(which, &failure);
             match other.await {
-                Ok(made) => Ok(Ended { made, won: Some(which.other()), in_vain: None }),
-                Err(of_first) if which == Which::Second => Err(of_first),
-                Err(_) => Err(failure),
+                Ok(made) => Ok(Ended { made, won: Some(which.other()) }),
+                Err(of_other) => Err(match which {
+                    Which::First => telling(failure, of_other),
+                    Which::Second => telling(of_other, failure),
+                }),
             }
         }
     }
+}
+
+/// Returns the failure that tells why an encode failed.
+fn telling(of_first: Failure, of_second: Failure) -> Failure {
+    if of_first.is_outrun() { of_second } else { of_first }
 }
 
 #[cfg(test)]
@@ -163,7 +169,7 @@ mod tests {
     }
 
     fn won(made: &'static str, which: Which) -> Result<Ended<&'static str>, Failure> {
-        Ok(Ended { made, won: Some(which), in_vain: None })
+        Ok(Ended { made, won: Some(which) })
     }
 
     #[tokio::test]
@@ -182,7 +188,7 @@ mod tests {
             },
             nobody,
         );
-        assert_eq!(made.await, Ok(Ended { made: "first", won: None, in_vain: None }));
+        assert_eq!(made.await, Ok(Ended { made: "first", won: None }));
         assert_eq!(asked, 2, "it was asked more than once");
         let (first, tell, _) = attempt();
         tell.send(Err(failure::broken("alone"))).unwrap();
@@ -236,21 +242,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn result_of_slower_attempt_is_returned_too() {
-        let (first, tell_first, _) = attempt();
-        let (second, tell_second, _) = attempt();
-        let mut given = Some((second, tell_first, tell_second));
-        let made = first_to_end_well(
-            first,
-            || {
-                let (second, tell_first, tell_second) = given.take()?;
-                tell_first.send(Ok("first")).unwrap();
-                tell_second.send(Ok("second")).unwrap();
-                Some(second)
-            },
-            nobody,
-        );
-        let both = Ended { made: "first", won: Some(Which::First), in_vain: Some("second") };
-        assert_eq!(made.await, Ok(both));
+    async fn failure_of_the_winner_tells_more_than_that_of_the_outrun() {
+        let full = || failure::broken("the disk is full");
+        let made = both(|first, second| {
+            first.send(Err(abanico_tasks::failure::outrun())).unwrap();
+            tokio::spawn(async move { second.send(Err(full())).unwrap() });
+        });
+        assert_eq!(made.await, Err(full()));
+        let made = both(|first, second| {
+            second.send(Err(abanico_tasks::failure::outrun())).unwrap();
+            tokio::spawn(async move { first.send(Err(full())).unwrap() });
+        });
+        assert_eq!(made.await, Err(full()));
     }
 }
