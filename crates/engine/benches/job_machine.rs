@@ -41,7 +41,8 @@ fn time_of(tasks: Vec<Task>) -> Duration {
     let begin = Instant::now();
     let mut machine = JobMachine::default();
     machine.apply(Event::Started);
-    let mut commands = VecDeque::from(machine.apply(Event::Planned(tasks.iter().map(Waiting::from).collect())));
+    let mut commands =
+        VecDeque::from(machine.apply(Event::Planned(tasks.iter().map(Waiting::from).collect())));
     while let Some(command) = commands.pop_front() {
         let event = match command {
             Command::Run { step: Step::Task(task), .. } => Event::TaskDone(task),

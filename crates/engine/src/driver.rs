@@ -13,16 +13,18 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::JobContext;
-use crate::events;
 use crate::executor::{Attempt, Executor, Report};
 use crate::failure;
 use crate::forwarding::cancel_there;
-use crate::job::{JobRecord, Progress};
-use crate::job_machine::{Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step, Waiting, backoff};
-use crate::job_store::JobStore;
-use crate::publish::{settle, take_back};
-use crate::room::Patience;
+use crate::jobs::events;
+use crate::jobs::job::{JobRecord, Progress};
+use crate::jobs::job_machine::{
+    Command, Event, Failure, MAX_TAKE_BACK_ATTEMPTS, Stage, Step, Waiting, backoff,
+};
+use crate::records::job_store::JobStore;
+use crate::site::context::JobContext;
+use crate::site::publish::{settle, take_back};
+use crate::site::room::Patience;
 use abanico_process::clock;
 
 /// Maximum number of reports that wait for the driver. Steps with further reports wait.
@@ -447,8 +449,8 @@ pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::sample_context;
-    use crate::database::{Database, sample_record};
+    use crate::records::database::{Database, sample_record};
+    use crate::site::context::sample_context;
 
     /// Does nothing.
     struct Nobody;

@@ -20,20 +20,20 @@ use abanico_model::generated::JobSettings;
 use abanico_plan::{Plan, Task, TaskId, TaskKind};
 use async_trait::async_trait;
 
-use crate::context::JobContext;
 use crate::executor::{Attempt, Executor, Report};
 use crate::failure;
-use crate::job::JobRecord;
-use crate::job_machine::{Failure, Step};
-use crate::publish::{publish, take_back};
+use crate::jobs::job::JobRecord;
+use crate::jobs::job_machine::{Failure, Step};
+use crate::site::context::JobContext;
+use crate::site::publish::{publish, take_back};
 
 use self::meter::Meter;
 use self::prepare::prepare;
 use self::sink::JobSink;
 use self::stragglers::Paces;
 
-pub use self::encoders::Urgency;
 pub(crate) use self::encoders::Load;
+pub use self::encoders::Urgency;
 pub(crate) use self::trials::Trials;
 pub(crate) use self::turns::Turns;
 

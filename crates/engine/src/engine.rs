@@ -2,6 +2,10 @@
 //!
 //! It drives at most [`EngineOptions::max_active_jobs`] jobs at once; the others wait on disk. It speaks no HTTP.
 
+mod outlook;
+pub(crate) mod probing;
+mod retention;
+mod storage;
 mod stored_resources;
 mod upkeep;
 
@@ -23,29 +27,31 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::claims::Claims;
-use crate::database::{Database, Inserted, ListFilter, StoredEvent};
-use crate::destinations;
-use crate::context::{JobContext, Workshop};
 use crate::driver::{Driver, REPORTS, Signals, shared_progress};
 use crate::embedded::{Embedded, Trials, Turns};
+use crate::engine::outlook::Outlook;
 use crate::error::{Error, ErrorKind};
 use crate::executor::Executor;
 use crate::failure;
 use crate::forwarding::{Elsewhere, Forwarded, Forwarding};
-use crate::hops;
-use crate::items::ItemKind;
-use crate::job::{JobId, JobRecord, JobTimes, Progress, Submission};
-use crate::job_machine::{JobMachine, Stage, Waiting};
-use crate::outlook::Outlook;
-use crate::quotas;
-use crate::resource_checks;
-use crate::retention::Retention;
-use crate::room::FullDisk;
-use crate::submission::{self, Catalogue, Refusal};
-use crate::work_folder::WorkFolder;
+use crate::jobs::hops;
+use crate::jobs::job::{JobId, JobRecord, JobTimes, Progress, Submission};
+use crate::jobs::job_machine::{JobMachine, Stage, Waiting};
+use crate::records::database::{Database, Inserted, ListFilter, StoredEvent};
+use crate::records::items::ItemKind;
+use crate::requests::destinations;
+use crate::requests::quotas;
+use crate::requests::resource_checks;
+use crate::requests::submission::{self, Catalogue, Refusal};
+use crate::site::claims::Claims;
+use crate::site::context::{JobContext, Workshop};
+use crate::site::room::FullDisk;
+use crate::site::work_folder::WorkFolder;
 use abanico_process::clock;
 
+pub use outlook::DiskOutlook;
+pub use retention::{Expired, Retention};
+pub use storage::{EngineStorage, Held, free_stopped};
 pub use upkeep::Troubles;
 
 /// How long a request to cancel waits for the decision.
@@ -184,7 +190,7 @@ impl Engine {
         };
         engine.claim_again(&works)?;
         engine.conclude_at_start().await;
-        crate::probing::probe_folders(&engine.shared.options.folder).remove_abandoned();
+        probing::probe_folders(&engine.shared.options.folder).remove_abandoned();
         engine.resume()?;
         let concluder = engine.clone();
         engine.shared.tracker.spawn(async move { concluder.conclude_every_minute().await });
@@ -302,7 +308,7 @@ impl Engine {
         }
         let now_ms = clock::now_ms();
         let record = JobRecord {
-            id: crate::ids::job(now_ms),
+            id: crate::jobs::ids::job(now_ms),
             submission,
             machine: JobMachine::default(),
             times: JobTimes { submitted_ms: now_ms, ..JobTimes::default() },

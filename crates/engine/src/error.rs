@@ -4,7 +4,7 @@
 use abanico_model::arn::ResourceKind;
 
 use crate::JobId;
-use crate::database::Place;
+use crate::records::database::Place;
 
 /// Kind of an error, for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,10 +81,11 @@ impl Error {
     /// Says what to do if the file at `path` is damaged.
     pub(crate) fn with_remedy(self, path: &std::path::Path) -> Self {
         let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
-        match source.filter(|error| crate::database::is_damage(error)) {
-            Some(error) => {
-                Self::storage("open the job database", crate::database::damaged(path, &error.to_string()))
-            }
+        match source.filter(|error| crate::records::database::is_damage(error)) {
+            Some(error) => Self::storage(
+                "open the job database",
+                crate::records::database::damaged(path, &error.to_string()),
+            ),
             None => self,
         }
     }

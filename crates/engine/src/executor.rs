@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::forwarding::Forwarded;
-use crate::job::JobRecord;
-use crate::job_machine::{Failure, Step};
+use crate::jobs::job::JobRecord;
+use crate::jobs::job_machine::{Failure, Step};
 
 /// An attempt at a step, as the state machine wants it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -98,4 +98,3 @@ pub struct Forwarded {
     /// `outputGroupDetails` of the finished job, as in the COMPLETE event, with our buckets.
     pub outputs: Option<Value>,
 }
-

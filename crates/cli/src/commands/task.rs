@@ -142,8 +142,8 @@ async fn fetch(url: &str, folder: &Path, name: &str) -> anyhow::Result<PathBuf> 
 struct Nobody;
 
 impl TaskSink for Nobody {
-    fn begins(&self, task: &TaskId, renditions: &[u32]) {
-        tracing::debug!(%task, ?renditions, "an encode begins");
+    fn begins(&self, task: &TaskId, _renditions: &[u32]) {
+        tracing::debug!(%task, "an encode begins");
     }
 
     fn delivered(&self, task: &TaskId, frames: u64) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::job_machine::Failure;
+use crate::jobs::job_machine::Failure;
 
 /// How often to check whether a second attempt should begin.
 const LOOK: Duration = Duration::from_secs(1);

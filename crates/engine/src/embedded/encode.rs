@@ -10,8 +10,8 @@ use abanico_tasks::{TaskOutcome, TaskSink, Workbench};
 
 use super::attempts::{Attempt, Ended, Which, first_to_end_well};
 use super::stragglers::{Alike, Course, Paces, Underway};
-use crate::context::JobContext;
-use crate::job_machine::Failure;
+use crate::jobs::job_machine::Failure;
+use crate::site::context::JobContext;
 
 /// Runs the encode of a task.
 pub(super) async fn run(

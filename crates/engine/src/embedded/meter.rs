@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abanico_plan::{Plan, Task, TaskId, TaskKind};
 
-use crate::context::JobContext;
+use crate::site::context::JobContext;
 
 /// Relative cost of a frame in a first pass, and in an encode of all renditions. A rough ratio, which differs from
 /// input to input.

@@ -14,13 +14,13 @@ use abanico_tasks::sums::hash_of;
 use abanico_tasks::{Workbench, read_captions, unbroken};
 
 use super::sink::JobSink;
-use crate::context::JobContext;
-use crate::destinations;
 use crate::executor::Prepared;
 use crate::failure::{self, codes};
-use crate::fetching::check_policy;
-use crate::job::JobRecord;
-use crate::job_machine::Failure;
+use crate::jobs::job::JobRecord;
+use crate::jobs::job_machine::Failure;
+use crate::requests::destinations;
+use crate::site::context::JobContext;
+use crate::site::fetching::check_policy;
 
 /// Fetches, probes and plans.
 pub(crate) async fn prepare(

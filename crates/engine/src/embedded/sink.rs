@@ -7,7 +7,7 @@ use abanico_plan::{Plan, TaskId};
 use abanico_tasks::TaskSink;
 
 use super::meter::Meter;
-use crate::context::JobContext;
+use crate::site::context::JobContext;
 
 /// Takes the reports of a job's tasks.
 pub(super) struct JobSink {

@@ -1,18 +1,17 @@
 //! Runs attempts at the steps of a job, as many at once as there are. An attempt is repeated while only a full disk is in
 //! its way; what else fails is reported, and the state machine decides about further attempts.
 
-
 use abanico_process::Lack;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::context::JobContext;
 use crate::driver::Signals;
 use crate::executor::{Attempt, Report};
 use crate::failure;
-use crate::job_machine::{Failure, Step};
-use crate::room::Patience;
+use crate::jobs::job_machine::{Failure, Step};
+use crate::site::context::JobContext;
+use crate::site::room::Patience;
 
 /// The attempts that run for one job.
 pub(crate) struct Trials {
@@ -172,8 +171,8 @@ async fn out_of_time(signals: Option<&Signals>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::sample_context;
-    use crate::database::sample_record;
+    use crate::records::database::sample_record;
+    use crate::site::context::sample_context;
 
     use std::time::Duration;
 

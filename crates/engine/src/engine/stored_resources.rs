@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::Engine;
 use crate::error::Error;
-use crate::items::ItemKind;
-use crate::quotas::Stored;
-use crate::resources::Resource;
+use crate::records::items::ItemKind;
+use crate::records::resources::Resource;
+use crate::requests::quotas::Stored;
 use abanico_process::clock;
 
 impl Engine {
@@ -117,6 +117,6 @@ impl Engine {
 
     /// Creates an id for a new jobs query.
     pub fn new_query_id(&self) -> String {
-        crate::ids::job(clock::now_ms()).as_str().to_owned()
+        crate::jobs::ids::job(clock::now_ms()).as_str().to_owned()
     }
 }

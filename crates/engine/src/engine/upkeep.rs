@@ -10,11 +10,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use crate::database::{Database, Place, PutAside};
 use crate::driver::conclude;
 use crate::error::{Error, ErrorKind};
-use crate::job::{JobId, JobRecord, Progress};
-use crate::work_folder::WorkFolder;
+use crate::jobs::job::{JobId, JobRecord, Progress};
+use crate::records::database::{Database, Place, PutAside};
+use crate::site::work_folder::WorkFolder;
 use abanico_process::with_causes;
 
 /// Pauses between two attempts to go on with a job that could not be stored.

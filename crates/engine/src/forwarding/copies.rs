@@ -9,9 +9,9 @@ use abanico_store::{NewFile, ObjectAttributes, ObjectStore, ObjectUrl};
 use super::elsewhere::Mirror;
 use super::request::{bucket_and_key, destinations, moved};
 use crate::failure::{self, codes};
-use crate::job::JobRecord;
-use crate::job_machine::Failure;
-use crate::publish::stage;
+use crate::jobs::job::JobRecord;
+use crate::jobs::job_machine::Failure;
+use crate::site::publish::stage;
 
 impl Mirror {
     /// Copies the inputs to the other service, which reads web inputs itself.

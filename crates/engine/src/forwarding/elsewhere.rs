@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::request::{FORWARDED_LABEL, named_groups, request};
 use super::{Forwarded, Forwarding, RemoteError};
-use crate::context::JobContext;
 use crate::embedded::Trials;
 use crate::executor::{Attempt, Executor, Report};
 use crate::failure::{self, codes};
-use crate::job::JobRecord;
-use crate::job_machine::{Failure, Step};
-use crate::publish::{switch, take_back};
+use crate::jobs::job::JobRecord;
+use crate::jobs::job_machine::{Failure, Step};
+use crate::site::context::JobContext;
+use crate::site::publish::{switch, take_back};
 
 /// Longest pause between two polls of a job, and between two attempts when the service does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

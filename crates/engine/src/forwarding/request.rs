@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Forwarding;
-use crate::job::JobRecord;
+use crate::jobs::job::JobRecord;
 
 /// User metadata key by which a forwarded job is found again.
 pub(super) const FORWARDED_LABEL: &str = "abanico-forwarded";

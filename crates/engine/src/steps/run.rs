@@ -9,8 +9,8 @@ use super::prepare::prepare;
 use super::publish::{publish, take_back};
 use super::{JobContext, Report};
 use crate::failure;
-use crate::job::JobRecord;
-use crate::job_machine::{Failure, Step};
+use crate::jobs::job::JobRecord;
+use crate::jobs::job_machine::{Failure, Step};
 
 /// Runs one step of a job.
 pub(crate) async fn run(
