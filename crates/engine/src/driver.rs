@@ -4,18 +4,16 @@
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use abanico_plan::TaskId;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::executor::{Attempt, Executor, Report};
+use crate::executor::{Attempt, Executor, Report, Signals};
 use crate::failure;
-use crate::forwarding::cancel_there;
 use crate::jobs::events;
 use crate::jobs::job::{JobRecord, Progress};
 use crate::jobs::job_machine::{
@@ -27,15 +25,9 @@ use crate::site::publish::{settle, take_back};
 use crate::site::room::Patience;
 use abanico_process::clock;
 
-/// Maximum number of reports that wait for the driver. Steps with further reports wait.
-pub(crate) const REPORTS: usize = 16;
-
 /// How often, and at what interval, the driver tries to store a job's end once it has made room for it.
 const STORING_TRIES: u32 = 3;
 const STORING_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long the end of a publication may still take once the process was told to stop. The next start finishes it.
-const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Logged for outputs that stay visible though they should not.
 const NOT_TAKEN_BACK: &str = "cannot take back the outputs of a job that did not complete: trying again";
@@ -46,23 +38,6 @@ enum Outcome {
     Ended,
     /// The process is stopping; the next start resumes the job.
     Stopped,
-}
-
-/// Signals to a driver from outside.
-#[derive(Clone)]
-pub(crate) struct Signals {
-    /// The user cancelled the job.
-    pub cancel: CancellationToken,
-    /// The process is stopping: the driver stops too, and the next start resumes the job.
-    pub stop: CancellationToken,
-}
-
-impl Signals {
-    /// Completes a while after the process was told to stop.
-    pub async fn out_of_time(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(LAST_WAIT).await;
-    }
 }
 
 /// Drives one job to its end or until the process stops.
@@ -388,10 +363,14 @@ impl Driver {
         JobRecord { progress: self.live(), ..self.record.clone() }
     }
 
-    /// Like [`conclude`], but leaves it to the next start if the process stops.
+    async fn conclude(&self) -> bool {
+        self.executor.end(&self.record).await && conclude(&self.context, &self.record).await
+    }
+
+    /// Leaves it to the next start if the process stops.
     async fn conclude_in_time(&self) -> bool {
         tokio::select! {
-            is_concluded = conclude(&self.context, &self.record) => is_concluded,
+            is_concluded = self.conclude() => is_concluded,
             () = self.signals.out_of_time() => false,
         }
     }
@@ -405,16 +384,9 @@ async fn interrupted(signals: &Signals) {
     }
 }
 
-/// Ends the publication of a job as its record says, and cancels at another service what was cancelled here. Returns
-/// whether that worked. If not, the job's work folder must stay: it has the notes that the next attempt needs, and shows
-/// that one is due.
+/// Ends the publication of a job as its record says, and returns whether that worked. If not, the job's work folder
+/// must stay, because it has the notes that the next attempt needs.
 pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
-    if let Some(forwarding) = &context.forwarding
-        && record.stage() == Stage::Canceled
-        && !cancel_there(forwarding, record).await
-    {
-        return false;
-    }
     let is_complete = record.stage() == Stage::Complete;
     let ended = if is_complete { settle(context).await } else { take_back(context).await };
     match ended {
@@ -441,15 +413,12 @@ fn status_interval(request: &Value) -> Duration {
     Duration::from_secs(u64::max(seconds, 1))
 }
 
-/// Creates the progress that a driver shares with its readers.
-pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
-    Arc::new(Mutex::new(record.progress))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::records::database::{Database, sample_record};
+    use tokio_util::sync::CancellationToken;
+
     use crate::site::context::sample_context;
 
     /// Does nothing.
@@ -464,6 +433,10 @@ mod tests {
         async fn stop(&mut self) {}
 
         async fn has_all(&self, _: &JobRecord) -> bool {
+            true
+        }
+
+        async fn end(&self, _: &JobRecord) -> bool {
             true
         }
     }

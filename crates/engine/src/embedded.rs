@@ -5,13 +5,10 @@
 
 mod attempts;
 mod encode;
-mod encoders;
 mod meter;
 mod prepare;
 mod sink;
 mod stragglers;
-mod trials;
-mod turns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +17,7 @@ use abanico_model::generated::JobSettings;
 use abanico_plan::{Plan, Task, TaskId, TaskKind};
 use async_trait::async_trait;
 
+use crate::executor::trials::Trials;
 use crate::executor::{Attempt, Executor, Report};
 use crate::failure;
 use crate::jobs::job::JobRecord;
@@ -31,11 +29,6 @@ use self::meter::Meter;
 use self::prepare::prepare;
 use self::sink::JobSink;
 use self::stragglers::Paces;
-
-pub(crate) use self::encoders::Load;
-pub use self::encoders::Urgency;
-pub(crate) use self::trials::Trials;
-pub(crate) use self::turns::Turns;
 
 /// Does one job on this machine.
 pub(crate) struct Embedded {
@@ -83,6 +76,10 @@ impl Executor for Embedded {
 
     async fn has_all(&self, record: &JobRecord) -> bool {
         self.steps.has_all(record).await
+    }
+
+    async fn end(&self, _record: &JobRecord) -> bool {
+        true
     }
 }
 

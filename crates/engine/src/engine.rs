@@ -2,6 +2,7 @@
 //!
 //! It drives at most [`EngineOptions::max_active_jobs`] jobs at once; the others wait on disk. It speaks no HTTP.
 
+mod figures;
 mod outlook;
 pub(crate) mod probing;
 mod retention;
@@ -27,15 +28,17 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::driver::{Driver, REPORTS, Signals, shared_progress};
-use crate::embedded::{Embedded, Trials, Turns};
+use crate::driver::Driver;
+use crate::embedded::Embedded;
 use crate::engine::outlook::Outlook;
 use crate::error::{Error, ErrorKind};
-use crate::executor::Executor;
+use crate::executor::trials::Trials;
+use crate::executor::{Executor, REPORTS, Signals};
 use crate::failure;
-use crate::forwarding::{Elsewhere, Forwarded, Forwarding};
+use crate::forwarding::{Elsewhere, Forwarding};
 use crate::jobs::hops;
-use crate::jobs::job::{JobId, JobRecord, JobTimes, Progress, Submission};
+use crate::jobs::ids::JobId;
+use crate::jobs::job::{Forwarded, JobRecord, JobTimes, Progress, Submission};
 use crate::jobs::job_machine::{JobMachine, Stage, Waiting};
 use crate::records::database::{Database, Inserted, ListFilter, StoredEvent};
 use crate::records::items::ItemKind;
@@ -44,11 +47,14 @@ use crate::requests::quotas;
 use crate::requests::resource_checks;
 use crate::requests::submission::{self, Catalogue, Refusal};
 use crate::site::claims::Claims;
-use crate::site::context::{JobContext, Workshop};
+use crate::site::context::{JobContext, Workshop, shared_progress};
+use crate::site::encoders::Urgency;
 use crate::site::room::FullDisk;
+use crate::site::turns::Turns;
 use crate::site::work_folder::WorkFolder;
 use abanico_process::clock;
 
+pub use figures::Figures;
 pub use outlook::DiskOutlook;
 pub use retention::{Expired, Retention};
 pub use storage::{EngineStorage, Held, free_stopped};
@@ -643,7 +649,7 @@ impl Engine {
         let notifier = self.clone();
         JobContext {
             policy,
-            workshop: Arc::new(self.shared.workshop.for_job(record.urgency(clock::now_ms()))),
+            workshop: Arc::new(self.shared.workshop.for_job(Urgency::of(record, clock::now_ms()))),
             work: WorkFolder::of(&self.shared.options.folder.join("work"), &record.id),
             input_urls,
             progress: shared_progress(record),
@@ -652,7 +658,6 @@ impl Engine {
             changed: Arc::new(move || notifier.changed()),
             cancel: CancellationToken::new(),
             publishing: Arc::default(),
-            forwarding: self.shared.forwarding.clone(),
         }
     }
 

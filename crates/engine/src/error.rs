@@ -3,8 +3,7 @@
 
 use abanico_model::arn::ResourceKind;
 
-use crate::JobId;
-use crate::records::database::Place;
+use crate::jobs::ids::JobId;
 
 /// Kind of an error, for callers to act on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,11 +62,8 @@ impl Error {
         Self::of(ErrorKind::Conflict, format!("a {word} named `{name}` already exists: choose another name"))
     }
 
-    pub(crate) fn record_is_put_aside(place: Place, name: &str, reason: &str) -> Self {
-        let thing = match place {
-            Place::Jobs => format!("job `{name}`"),
-            other => format!("the record `{}/{name}`", other.table()),
-        };
+    /// `thing` is the record with its name.
+    pub(crate) fn record_is_put_aside(thing: &str, reason: &str) -> Self {
         let message = format!(
             "{thing} cannot be read and was put aside ({reason}): look at it with `abanico records`, then put it back or drop it"
         );
@@ -78,16 +74,9 @@ impl Error {
         Self::of(ErrorKind::NotFound, format!("no record was put aside as number `{id}`"))
     }
 
-    /// Says what to do if the file at `path` is damaged.
-    pub(crate) fn with_remedy(self, path: &std::path::Path) -> Self {
-        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
-        match source.filter(|error| crate::records::database::is_damage(error)) {
-            Some(error) => Self::storage(
-                "open the job database",
-                crate::records::database::damaged(path, &error.to_string()),
-            ),
-            None => self,
-        }
+    /// Returns the database's own error, if it is the cause.
+    pub(crate) fn of_sqlite(&self) -> Option<&rusqlite::Error> {
+        self.source.as_deref()?.downcast_ref()
     }
 
     pub(crate) fn engine_is_stopping() -> Self {
@@ -120,8 +109,7 @@ impl Error {
 impl Error {
     /// Returns whether the job database could not be written, most likely because its disk is full.
     pub(crate) fn is_of_a_full_disk(&self) -> bool {
-        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<rusqlite::Error>());
-        let code = source.and_then(rusqlite::Error::sqlite_error_code);
+        let code = self.of_sqlite().and_then(rusqlite::Error::sqlite_error_code);
         matches!(code, Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure))
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! The embedded executor does the work on this machine. Forwarding hands whole jobs to another service.
 
+pub(crate) mod trials;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,33 @@ use abanico_plan::{Plan, TaskId};
 use abanico_tasks::MeasuredOutput;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use crate::forwarding::Forwarded;
-use crate::jobs::job::JobRecord;
+use crate::jobs::job::{Forwarded, JobRecord};
 use crate::jobs::job_machine::{Failure, Step};
+
+/// Maximum number of reports that wait for the driver. Steps with further reports wait.
+pub(crate) const REPORTS: usize = 16;
+
+/// How long the end of a publication may still take once the process was told to stop. The next start finishes it.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// What ends a job from outside.
+#[derive(Clone)]
+pub(crate) struct Signals {
+    /// The user cancelled the job.
+    pub cancel: CancellationToken,
+    /// The process is stopping: the driver stops too, and the next start resumes the job.
+    pub stop: CancellationToken,
+}
+
+impl Signals {
+    /// Completes a while after the process was told to stop.
+    pub async fn out_of_time(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_WAIT).await;
+    }
+}
 
 /// An attempt at a step, as the state machine wants it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,4 +117,8 @@ pub(crate) trait Executor: Send + Sync {
     /// Returns whether everything is still there that the job's finished steps have made, so that it can go on after a
     /// restart.
     async fn has_all(&self, record: &JobRecord) -> bool;
+
+    /// Tells others who work for the job that it has ended, once its end is stored. Returns false if that has to be tried
+    /// again later.
+    async fn end(&self, record: &JobRecord) -> bool;
 }

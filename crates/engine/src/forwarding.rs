@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use abanico_store::ObjectStore;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use elsewhere::{Elsewhere, cancel_there};
@@ -86,15 +85,4 @@ impl std::fmt::Debug for Forwarding {
             .field("buckets", &self.buckets)
             .finish_non_exhaustive()
     }
-}
-
-/// The state of the job at the other service, as far as it is known.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Forwarded {
-    /// Whether the job was requested; the answer may be lost.
-    pub is_asked_for: bool,
-    /// Id of the job there.
-    pub id: Option<String>,
-    /// `outputGroupDetails` of the finished job, as in the COMPLETE event, with our buckets.
-    pub outputs: Option<Value>,
 }

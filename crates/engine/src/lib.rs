@@ -18,15 +18,15 @@ mod site;
 pub use abanico_tasks::failure::codes;
 pub use abanico_tasks::{Bounds, MeasuredOutput, Sandboxing};
 pub use engine::{
-    DiskOutlook, Engine, EngineOptions, EngineStorage, Expired, Held, ResultsOptions, Retention, Troubles,
-    free_stopped,
+    DiskOutlook, Engine, EngineOptions, EngineStorage, Expired, Figures, Held, ResultsOptions, Retention,
+    Troubles, free_stopped,
 };
 pub use error::{Error, ErrorKind};
-pub use forwarding::{Forwarded, Forwarding, RemoteError, RemoteJobs};
-pub use jobs::hops::QueueTransition;
-pub use jobs::job::{JobId, JobRecord, JobTimes, Progress, Submission, Token};
+pub use forwarding::{Forwarding, RemoteError, RemoteJobs};
+pub use jobs::ids::JobId;
+pub use jobs::job::{Forwarded, JobRecord, JobTimes, Progress, QueueTransition, Submission, Token};
 pub use jobs::job_machine::{self, Stage};
-pub use jobs::tallies::{Figures, Histogram, Tallies};
+pub use jobs::tallies::{Histogram, Tallies};
 pub use records::database::{Database, ListFilter, Place, PutAside, StoredEvent};
 pub use records::items::ItemKind;
 pub use records::resources::Resource;

@@ -2,7 +2,9 @@
 
 pub(crate) mod claims;
 pub(crate) mod context;
+pub(crate) mod encoders;
 pub(crate) mod fetching;
 pub(crate) mod publish;
 pub(crate) mod room;
+pub(crate) mod turns;
 pub(crate) mod work_folder;

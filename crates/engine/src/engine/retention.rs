@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::jobs::job::JobId;
+use crate::jobs::ids::JobId;
 use crate::records::database::Expiry;
 use abanico_process::clock;
 

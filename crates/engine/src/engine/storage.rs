@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::probing::probe_folders;
 use crate::engine::retention::{Expired, Retention};
 use crate::error::Error;
-use crate::jobs::job::JobId;
+use crate::jobs::ids::JobId;
 use crate::records::database::Database;
 use abanico_tasks::results::{self, Results};
 

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::driver::conclude;
 use crate::error::{Error, ErrorKind};
-use crate::jobs::job::{JobId, JobRecord, Progress};
+use crate::forwarding::cancel_there;
+use crate::jobs::ids::JobId;
+use crate::jobs::job::{JobRecord, Progress};
 use crate::records::database::{Database, Place, PutAside};
 use crate::site::work_folder::WorkFolder;
 use abanico_process::with_causes;
@@ -99,7 +101,11 @@ impl Engine {
         let work = WorkFolder::of(works, id);
         let is_concluded = match self.get(id).await {
             Ok(record) if record.stage().is_final() => {
-                conclude(&self.context(&record, Vec::new(), Value::Null), &record).await
+                let is_told = match &self.shared.forwarding {
+                    Some(forwarding) => cancel_there(forwarding, &record).await,
+                    None => true,
+                };
+                is_told && conclude(&self.context(&record, Vec::new(), Value::Null), &record).await
             }
             Ok(_) => false,
             Err(error) if error.kind() == ErrorKind::NotFound => {

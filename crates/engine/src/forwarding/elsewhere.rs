@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::request::{FORWARDED_LABEL, named_groups, request};
-use super::{Forwarded, Forwarding, RemoteError};
-use crate::embedded::Trials;
+use super::{Forwarding, RemoteError};
+use crate::executor::trials::Trials;
 use crate::executor::{Attempt, Executor, Report};
 use crate::failure::{self, codes};
-use crate::jobs::job::JobRecord;
-use crate::jobs::job_machine::{Failure, Step};
+use crate::jobs::job::{Forwarded, JobRecord};
+use crate::jobs::job_machine::{Failure, Stage, Step};
 use crate::site::context::JobContext;
 use crate::site::publish::{switch, take_back};
 
@@ -79,6 +79,10 @@ impl Executor for Elsewhere {
 
     async fn has_all(&self, _record: &JobRecord) -> bool {
         true
+    }
+
+    async fn end(&self, record: &JobRecord) -> bool {
+        cancel_there(&self.mirror.forwarding, record).await
     }
 }
 
@@ -309,7 +313,7 @@ impl Forwarding {
 
 /// Cancels at the other service what was cancelled here. Returns false if that is to be tried again later.
 pub(crate) async fn cancel_there(forwarding: &Forwarding, record: &JobRecord) -> bool {
-    if !record.forwarded.is_asked_for {
+    if record.stage() != Stage::Canceled || !record.forwarded.is_asked_for {
         return true;
     }
     let asked = tokio::time::timeout(CANCEL_WAIT, forwarding.cancel(record)).await;

@@ -1,28 +1,13 @@
-//! Moves waiting jobs from queue to queue (queue hopping). A running job never hops, and a job hops only to queues
+//! Decides when waiting jobs move from queue to queue (queue hopping). A running job never hops, and a job hops only to queues
 //! that it names.
 //!
 //! Each destination has its turn: the first once the job has waited long enough in the queue that it was submitted
 //! to, the next once it has waited long enough in the queue that it hopped to (AWS, "Setting up queue hopping").
 
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::Error;
-use crate::jobs::events;
-use crate::jobs::job::{JobId, JobRecord, Submission};
-use crate::records::database::Database;
-
-/// A hop that happened.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct QueueTransition {
-    /// ARN of the queue that the job left.
-    pub source: String,
-    /// ARN of the queue that it moved to.
-    pub destination: String,
-    /// Time of the hop, in milliseconds since 1970-01-01 UTC.
-    pub at_ms: i64,
-}
+use crate::jobs::job::{JobRecord, Submission};
 
 /// Where a job hops to, and its priority there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,37 +46,12 @@ pub(crate) fn due(record: &JobRecord, now_ms: i64) -> Option<Hop> {
     })
 }
 
-impl Database {
-    /// Moves every waiting job whose hop is due, except those that are `active`, each with its event in one
-    /// transaction. Returns how many hopped.
-    ///
-    /// # Errors
-    /// Fails if the job database cannot be read or written.
-    pub(crate) fn hop(&self, now_ms: i64, active: impl Fn(&JobId) -> bool) -> Result<usize, Error> {
-        let mut hopped = 0;
-        for mut record in self.hopping()? {
-            let Some(hop) = due(&record, now_ms).filter(|_| !active(&record.id)) else { continue };
-            let now_ms = record.times.not_before(now_ms);
-            let transition = QueueTransition {
-                source: std::mem::replace(&mut record.submission.queue, hop.queue),
-                destination: record.submission.queue.clone(),
-                at_ms: now_ms,
-            };
-            let event = events::queue_hop(&record, &transition.source, hop.priority, now_ms);
-            record.submission.priority = hop.priority;
-            record.transitions.push(transition);
-            self.update(&record, &[event])?;
-            hopped += 1;
-        }
-        Ok(hopped)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::jobs::job::QueueTransition;
     use crate::records::database::ListFilter;
     use crate::records::database::sample_database;
 

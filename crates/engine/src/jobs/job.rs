@@ -10,33 +10,8 @@ use abanico_tasks::MeasuredOutput;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::embedded::Urgency;
-use crate::forwarding::Forwarded;
-use crate::jobs::hops::QueueTransition;
+use crate::jobs::ids::JobId;
 use crate::jobs::job_machine::{JobMachine, Stage, Waiting};
-
-/// Id of a job, `<milliseconds>-<six letters or digits>`, like MediaConvert's ids.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobId(String);
-
-impl JobId {
-    /// Creates an id from a text without checking it.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for JobId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What a client wants done, checked and complete: template and presets are already merged in.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -126,6 +101,28 @@ impl Progress {
     }
 }
 
+/// A hop that happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct QueueTransition {
+    /// ARN of the queue that the job left.
+    pub source: String,
+    /// ARN of the queue that it moved to.
+    pub destination: String,
+    /// Time of the hop, in milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+}
+
+/// The state of the job at the other service, as far as it is known.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Whether the job was requested; the answer may be lost.
+    pub is_asked_for: bool,
+    /// Id of the job there.
+    pub id: Option<String>,
+    /// `outputGroupDetails` of the finished job, as in the COMPLETE event, with our buckets.
+    pub outputs: Option<Value>,
+}
+
 /// Everything that is known about a job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JobRecord {
@@ -175,12 +172,6 @@ impl JobRecord {
     /// Returns the plan's tasks; empty if they are not loaded.
     pub(crate) fn tasks(&self) -> &[Task] {
         self.plan.as_deref().map_or(&[], |plan| &plan.tasks)
-    }
-
-    /// Returns how urgent the job is, if it starts or resumes at `now_ms`.
-    pub(crate) fn urgency(&self, now_ms: i64) -> Urgency {
-        let began_ms = self.times.started_ms.unwrap_or(now_ms);
-        Urgency::new(self.submission.priority, began_ms, self.id.as_str())
     }
 
     /// Puts the plan's tasks back.
@@ -275,14 +266,5 @@ mod tests {
         assert_eq!(done.job_percent(), 99);
         assert_eq!(Progress { uploading_percent: 100, ..done }.job_percent(), 100);
         assert_eq!(Progress::default().job_percent(), 0);
-    }
-
-    #[test]
-    fn resumed_job_keeps_its_start_time() {
-        let mut record = crate::records::database::sample_record("1-a", 1);
-        record.submission.priority = 3;
-        assert_eq!(record.urgency(70), Urgency::new(3, 70, "1-a"));
-        record.times.started_ms = Some(50);
-        assert_eq!(record.urgency(70), Urgency::new(3, 50, "1-a"));
     }
 }

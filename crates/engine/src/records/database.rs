@@ -11,6 +11,7 @@ mod put_aside;
 mod sealed;
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -33,7 +34,8 @@ use mark::{Found, Mark};
 use sealed::{opened_cursor, opened_job, stage_text};
 
 use crate::error::Error;
-use crate::jobs::job::{JobId, JobRecord, Token};
+use crate::jobs::ids::JobId;
+use crate::jobs::job::{JobRecord, Token};
 use crate::jobs::job_machine::Stage;
 
 /// Schema migrations. `user_version` is the number of migrations that a database has already had.
@@ -199,7 +201,7 @@ impl Database {
         if let Some(damage) = check.wait(CHECK_PATIENCE) {
             return Err(Error::storage("open the job database", damage));
         }
-        let connection = Self::migrated(path, found).map_err(|error| error.with_remedy(path))?;
+        let connection = Self::migrated(path, found).map_err(|error| with_remedy(error, path))?;
         if found == Found::Unreadable {
             tracing::warn!("`jobs.mark` was damaged and is written again");
         }
@@ -358,7 +360,7 @@ impl Database {
     fn job_is_gone(connection: &Connection, id: &JobId) -> Result<Error, Error> {
         let reason = Self::reason_put_aside(connection, Place::Jobs, id.as_str())?;
         Ok(match reason {
-            Some(reason) => Error::record_is_put_aside(Place::Jobs, id.as_str(), &reason),
+            Some(reason) => Error::record_is_put_aside(&Place::Jobs.thing(id.as_str()), &reason),
             None => Error::job_not_found(id),
         })
     }
@@ -569,7 +571,7 @@ fn rooms(connection: &Connection) -> Result<Vec<(String, Option<i64>)>, Error> {
     let rooms = statement.query_map([], |row| Ok((row.get(0)?, row.get(1).unwrap_or(None))))?;
     let rooms: Vec<(String, Option<i64>)> = rooms.collect::<Result<_, _>>()?;
     drop(statement);
-    let paused = crate::records::resources::queues_paused_aside(connection)?;
+    let paused = queues_paused_aside(connection)?;
     Ok(rooms.into_iter().filter(|(queue, _)| !paused.contains(queue)).collect())
 }
 
@@ -667,6 +669,26 @@ fn append(transaction: &Transaction<'_>, job: &JobId, events: &[Value]) -> Resul
 fn to_text(record: &JobRecord) -> String {
     serde_json::to_string(&record.without_tasks())
         .expect("a record has string keys only, so it always serialises")
+}
+
+/// Returns the ARNs of queues that were paused when they were put aside: their jobs go on waiting.
+fn queues_paused_aside(connection: &Connection) -> Result<BTreeSet<String>, Error> {
+    if !exists(connection, "resources_aside")? {
+        return Ok(BTreeSet::new());
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT arn FROM resources_aside WHERE kind = 'queues' AND paused = 1 AND typeof(arn) = 'text'
+           AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.arn = resources_aside.arn)",
+    )?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Says what to do if the file at `path` is damaged.
+fn with_remedy(error: Error, path: &Path) -> Error {
+    match error.of_sqlite().filter(|error| is_damage(error)) {
+        Some(cause) => Error::storage("open the job database", damaged(path, &cause.to_string())),
+        None => error,
+    }
 }
 
 #[cfg(test)]

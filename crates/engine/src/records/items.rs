@@ -61,7 +61,7 @@ impl Database {
             (None, ItemKind::Policy) => {
                 let name = stored_name(kind, name);
                 match Self::reason_put_aside(&connection, Place::Items, &name)? {
-                    Some(reason) => Err(Error::record_is_put_aside(Place::Items, &name, &reason)),
+                    Some(reason) => Err(Error::record_is_put_aside(&Place::Items.thing(&name), &reason)),
                     None => Ok(None),
                 }
             }

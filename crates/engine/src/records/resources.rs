@@ -1,16 +1,12 @@
 //! Stores the user's own presets, job templates and queues durably. Bodies are in wire form and are not checked here;
 //! callers have checked them.
 
-use std::collections::BTreeSet;
-
 use abanico_model::arn::{Arn, ResourceKind};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::records::database::{
-    Database, Opened, Place, checksum, exists, opened, parsed, sifted, sifted_one,
-};
+use crate::records::database::{Database, Opened, Place, checksum, opened, parsed, sifted, sifted_one};
 
 /// A preset, job template or queue of the user.
 #[derive(Clone, PartialEq, Debug)]
@@ -92,7 +88,7 @@ impl Database {
             None => {
                 let name = stored_name(kind, name);
                 match Self::reason_put_aside(&connection, Place::Resources, &name)? {
-                    Some(reason) => Err(Error::record_is_put_aside(Place::Resources, &name, &reason)),
+                    Some(reason) => Err(Error::record_is_put_aside(&Place::Resources.thing(&name), &reason)),
                     None => Ok(None),
                 }
             }
@@ -152,18 +148,6 @@ fn read(kind: ResourceKind, row: &Row<'_>) -> rusqlite::Result<Opened<Resource>>
 /// Reads a resource whose kind does not matter.
 pub(crate) fn opened_resource(row: &Row<'_>) -> rusqlite::Result<Opened<Resource>> {
     read(ResourceKind::Queue, row)
-}
-
-/// Returns the ARNs of queues that were paused when they were put aside: their jobs go on waiting.
-pub(crate) fn queues_paused_aside(connection: &Connection) -> Result<BTreeSet<String>, Error> {
-    if !exists(connection, "resources_aside")? {
-        return Ok(BTreeSet::new());
-    }
-    let mut statement = connection.prepare_cached(
-        "SELECT arn FROM resources_aside WHERE kind = 'queues' AND paused = 1 AND typeof(arn) = 'text'
-           AND NOT EXISTS (SELECT 1 FROM resources WHERE resources.arn = resources_aside.arn)",
-    )?;
-    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

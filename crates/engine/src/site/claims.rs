@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::JobId;
+use crate::jobs::ids::JobId;
 
 /// The claims of all jobs. Clones share them.
 #[derive(Clone, Default)]

@@ -14,12 +14,12 @@ use abanico_tasks::{InputHashes, Machine, TaskSink, Workbench};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::embedded::{Turns, Urgency};
-use crate::forwarding::Forwarding;
-use crate::jobs::job::Progress;
+use crate::jobs::job::{JobRecord, Progress};
 use crate::jobs::tallies::Tallies;
 use crate::site::claims::Claims;
+use crate::site::encoders::Urgency;
 use crate::site::room::FullDisk;
+use crate::site::turns::Turns;
 use crate::site::work_folder::WorkFolder;
 
 /// The parts that the steps of all jobs share, with the machine's turns as one job gets them.
@@ -114,8 +114,6 @@ pub(crate) struct JobContext {
     pub cancel: CancellationToken,
     /// Held while outputs are published or taken back.
     pub publishing: Arc<tokio::sync::Mutex<()>>,
-    /// The service that does the job, if jobs are forwarded.
-    pub forwarding: Option<Forwarding>,
 }
 
 impl JobContext {
@@ -160,9 +158,14 @@ impl JobContext {
     }
 }
 
+/// Creates the progress that a driver shares with its readers.
+pub(crate) fn shared_progress(record: &JobRecord) -> Arc<Mutex<Progress>> {
+    Arc::new(Mutex::new(record.progress))
+}
+
 /// Returns the context of a job for tests, with all folders below `folder`.
 #[cfg(test)]
-pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::jobs::job::JobRecord) -> JobContext {
+pub(crate) fn sample_context(folder: &std::path::Path, record: &JobRecord) -> JobContext {
     let workshop = Workshop {
         store: Arc::new(abanico_store::Router::new()),
         web: WebInputs::default(),
@@ -190,12 +193,11 @@ pub(crate) fn sample_context(folder: &std::path::Path, record: &crate::jobs::job
         policy: Value::Null,
         work: WorkFolder::of(folder, &record.id),
         input_urls: Vec::new(),
-        progress: crate::driver::shared_progress(record),
+        progress: shared_progress(record),
         lost_cpu_ms: Arc::default(),
         input_hashes: Arc::default(),
         changed: Arc::new(|| {}),
         cancel: CancellationToken::new(),
         publishing: Arc::default(),
-        forwarding: None,
     }
 }

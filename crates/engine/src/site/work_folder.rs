@@ -12,7 +12,7 @@ use abanico_tasks::TaskFolders;
 use abanico_tasks::results::free_bytes;
 use abanico_tasks::sums::{hash_of, name_of};
 
-use crate::JobId;
+use crate::jobs::ids::JobId;
 
 /// Name of the list of the fetched files with their hashes.
 const INPUT_SUMS: &str = "inputs.sums";

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Database;
 use super::sealed::stage_text;
 use crate::error::Error;
-use crate::jobs::job::JobId;
+use crate::jobs::ids::JobId;
 use crate::jobs::job_machine::Stage;
 
 /// How many rows one call looks at.

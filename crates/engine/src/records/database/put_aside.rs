@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Database;
 use super::sealed::{Opened, Place, Unreadable, checksum, opened_as, opened_cursor, opened_job};
 use crate::error::Error;
-use crate::jobs::job::JobId;
+use crate::jobs::ids::JobId;
 use abanico_process::clock;
 
 /// Creates the list of what was put aside.
@@ -220,7 +220,7 @@ pub(super) fn refuse_token_put_aside(connection: &Connection, token: &str, now_m
         .query_row(params![token, now_ms], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
         .optional()?;
     match found {
-        Some((name, reason)) => Err(Error::record_is_put_aside(Place::Jobs, &name, &reason)),
+        Some((name, reason)) => Err(Error::record_is_put_aside(&Place::Jobs.thing(&name), &reason)),
         None => Ok(()),
     }
 }
@@ -249,7 +249,7 @@ pub(crate) fn sifted<T>(connection: &Connection, opened: Vec<Opened<T>>) -> Vec<
 pub(crate) fn sifted_one<T>(connection: &Connection, opened: Opened<T>) -> Result<T, Error> {
     opened.map_err(|unreadable| {
         set_aside(connection, std::slice::from_ref(&unreadable));
-        Error::record_is_put_aside(unreadable.place, &unreadable.name, &unreadable.reason)
+        Error::record_is_put_aside(&unreadable.place.thing(&unreadable.name), &unreadable.reason)
     })
 }
 

@@ -26,6 +26,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Returns what messages call a record there.
+    pub(crate) fn thing(self, name: &str) -> String {
+        match self {
+            Self::Jobs => format!("job `{name}`"),
+            other => format!("the record `{}/{name}`", other.table()),
+        }
+    }
+
     /// Every place.
     pub const ALL: [Self; 6] =
         [Self::Jobs, Self::Tasks, Self::Events, Self::Resources, Self::Items, Self::Cursors];

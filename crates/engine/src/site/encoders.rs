@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::jobs::job::JobRecord;
+
 /// Decides which of two running jobs goes first: the one with the higher priority, then the one that began earlier.
 /// The smaller value goes first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -17,6 +19,12 @@ pub struct Urgency {
 }
 
 impl Urgency {
+    /// Returns how urgent a job is, if it starts or resumes at `now_ms`.
+    pub(crate) fn of(record: &JobRecord, now_ms: i64) -> Self {
+        let began_ms = record.times.started_ms.unwrap_or(now_ms);
+        Self::new(record.submission.priority, began_ms, record.id.as_str())
+    }
+
     fn least() -> Self {
         Self { priority: Reverse(i32::MIN), began_ms: i64::MAX, name: String::new() }
     }
@@ -326,5 +334,14 @@ mod tests {
         let mut asked: Asked<'_> = Box::pin(early.acquire_many(3, 0));
         let answer = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answer, Poll::Ready(Err(MoreThanThereAre))));
+    }
+
+    #[test]
+    fn resumed_job_keeps_its_start_time() {
+        let mut record = crate::records::database::sample_record("1-a", 1);
+        record.submission.priority = 3;
+        assert_eq!(Urgency::of(&record, 70), Urgency::new(3, 70, "1-a"));
+        record.times.started_ms = Some(50);
+        assert_eq!(Urgency::of(&record, 70), Urgency::new(3, 50, "1-a"));
     }
 }

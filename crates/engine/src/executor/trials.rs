@@ -6,8 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::driver::Signals;
-use crate::executor::{Attempt, Report};
+use super::{Attempt, Report, Signals};
 use crate::failure;
 use crate::jobs::job_machine::{Failure, Step};
 use crate::site::context::JobContext;
