@@ -67,6 +67,24 @@ def test_video_settings_are_refused_in_the_words_of_aws(server: Server, film: st
     assert told in refuse(server, settings([{"FileInput": film}], [one], "s3://renditions/rules/x")).split(" | ")
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("FILE_GROUP", "Should be equal to one of the allowed values in [HLS_GROUP_SETTINGS, "),
+        (
+            "MS_SMOOTH_GROUP_SETTINGS",
+            "type MS_SMOOTH_GROUP_SETTINGS is not supported, only [FILE_GROUP_SETTINGS, HLS_GROUP_SETTINGS, "
+            "CMAF_GROUP_SETTINGS, DASH_ISO_GROUP_SETTINGS]: for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, ",
+        ),
+    ],
+)
+def test_other_types_of_output_groups_are_refused(server: Server, film: str, kind: str, told: str) -> None:
+    job = settings([{"FileInput": film}], [output("MP4", h264())], "s3://renditions/rules/x")
+    job["OutputGroups"][0]["OutputGroupSettings"]["Type"] = kind
+    pointer = "/outputGroups/0/outputGroupSettings/type: "
+    assert any(one.startswith(pointer + told) for one in refuse(server, job).split(" | "))
+
+
 def test_presets_and_templates_are_refused_for_what_their_jobs_would_be(server: Server) -> None:
     client = server.mediaconvert
     preset = output("MP4", h264(Telecine="SOFT"), [{"Codec": "WAV", "WavSettings": {}}])

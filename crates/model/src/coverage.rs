@@ -163,6 +163,40 @@ mod tests {
         }
     }
 
+    /// Returns the values that AWS's model lists for the member at a path of the table.
+    fn values_of(path: &str) -> &'static [&'static str] {
+        let mut shape = "JobSettings";
+        for name in path.split('/') {
+            shape = match Shape::named(shape) {
+                Some(Shape::Structure { members, .. }) => {
+                    members.iter().find(|one| one.name == name).map_or("", |member| member.shape)
+                }
+                Some(Shape::Map { value }) => value,
+                _ => "",
+            };
+            while let Some(Shape::List { item, .. }) = Shape::named(shape) {
+                shape = item;
+            }
+        }
+        match Shape::named(shape) {
+            Some(Shape::Text { values, .. }) => values,
+            _ => &[],
+        }
+    }
+
+    #[test]
+    fn table_has_only_values_of_the_model() {
+        for (path, state) in TABLE.iter() {
+            if let State::Only(allowed) | State::OnlyBecause(allowed, _) = state {
+                let known = values_of(path);
+                assert!(
+                    allowed.iter().all(|value| known.contains(value)),
+                    "{path}: {allowed:?} of {known:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn remarks_explain_harmless_and_refused_members() {
         for (path, state) in TABLE.iter() {

@@ -11,18 +11,31 @@ macro_rules! open_enum {
             Other(String),
         }
 
+        impl $name {
+            /// Returns the value's text.
+            pub const fn text(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other(text) => text.as_str(),
+                }
+            }
+        }
+
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_ref())
+                f.write_str(self.text())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.text())
             }
         }
 
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
-                match self {
-                    $(Self::$variant => $text,)*
-                    Self::Other(text) => text,
-                }
+                self.text()
             }
         }
 

@@ -8,8 +8,10 @@ use std::sync::{PoisonError, RwLock};
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
+use crate::generated::JobSettings;
 use crate::problem::{Problem, Problems, step};
 use crate::shape::Shape;
+use crate::wire::Wire;
 
 pub mod limits;
 mod rules;
@@ -31,6 +33,35 @@ pub fn validate(value: &Value, shape: &str) -> Result<(), Problems> {
     }
     problems.truncate(limits::MOST_PROBLEMS);
     Problems(problems).into_result()
+}
+
+/// Returns the first value of an enum that AWS's model does not list. [`validate`] reports it too, in AWS's words; this
+/// is for code that reads settings without that check.
+#[must_use]
+pub fn unknown_value(settings: &JobSettings) -> Option<Problem> {
+    unknown_below(&settings.to_value(), "JobSettings", "")
+}
+
+fn unknown_below(value: &Value, name: &str, at: &str) -> Option<Problem> {
+    match (Shape::named(name)?, value) {
+        (Shape::Structure { members, .. }, Value::Object(object)) => members
+            .iter()
+            .find_map(|member| unknown_below(object.get(member.name)?, member.shape, &step(at, member.name))),
+        (Shape::List { item, .. }, Value::Array(items)) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, below)| unknown_below(below, item, &step(at, &index.to_string()))),
+        (Shape::Map { value: inner }, Value::Object(object)) => {
+            object.iter().find_map(|(key, below)| unknown_below(below, inner, &step(at, key)))
+        }
+        (Shape::Text { values, .. }, Value::String(text)) => {
+            let is_unknown = !values.is_empty() && !values.contains(&text.as_str());
+            let member = at.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
+            let list = values.join(", ");
+            is_unknown.then(|| Problem::new(at, format!("{member} {text} does not exist, only [{list}]")))
+        }
+        _ => None,
+    }
 }
 
 fn check(value: &Value, name: &str, at: &str, problems: &mut Vec<Problem>) {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use abanico_media::MediaInfo;
 use abanico_media::{AudioTrack, ExactTime};
 use abanico_model::generated::{
-    AudioDescription, AudioNormalizationSettings, AudioSelector, AudioSelectorGroup, Input,
+    AudioCodec as WireCodec, AudioDescription, AudioLanguageCodeControl, AudioNormalizationAlgorithm,
+    AudioNormalizationAlgorithmControl, AudioNormalizationSettings, AudioSelector, AudioSelectorGroup, Input,
 };
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +137,7 @@ pub(crate) fn decide(
     let end = if parts.last().is_some_and(|part| part.streams.is_empty()) { at } else { end };
     let codec_pointer = format!("{pointer}/codecSettings");
     let settings = description.codec_settings.clone().unwrap_or_default();
-    if text(&settings.codec) == Some("PASSTHROUGH") {
+    if settings.codec == Some(WireCodec::Passthrough) {
         let encode = passthrough(description, sources, (parts, track, end), &codec_pointer)?;
         return Ok(AudioDecision::Encode(Box::new(encode), language(description, track)));
     }
@@ -316,14 +317,12 @@ fn common_rate(tracks: &[&AudioTrack]) -> u32 {
 
 /// Returns the loudness to reach, unless the description only measures it.
 fn loudness(settings: &AudioNormalizationSettings) -> Option<Loudness> {
-    if text(&settings.algorithm_control) == Some("MEASURE_ONLY") {
+    if settings.algorithm_control == Some(AudioNormalizationAlgorithmControl::MeasureOnly) {
         return None;
     }
     // Defaults of AWS's model: -24 for the first revision of the recommendation, -23 for later ones.
-    let target = settings.target_lkfs.unwrap_or_else(|| match text(&settings.algorithm) {
-        Some("ITU_BS_1770_1") => -24.0,
-        _ => -23.0,
-    });
+    let is_first = settings.algorithm == Some(AudioNormalizationAlgorithm::ItuBs17701);
+    let target = settings.target_lkfs.unwrap_or(if is_first { -24.0 } else { -23.0 });
     let thousandths = |value: f64| (value * 1000.0).round() as i32;
     Some(Loudness {
         target_millilkfs: thousandths(target),
@@ -338,7 +337,7 @@ fn language(description: &AudioDescription, track: &AudioTrack) -> Option<String
     let custom = description.custom_language_code.as_deref().map(str::to_lowercase);
     let named = custom.or_else(|| text(&description.language_code).map(str::to_lowercase));
     let spoken = track.language.clone();
-    let follows = text(&description.language_code_control) == Some("FOLLOW_INPUT");
+    let follows = description.language_code_control == Some(AudioLanguageCodeControl::FollowInput);
     let chosen = if follows { spoken.or(named) } else { named.or(spoken) };
     chosen.filter(|code| code.len() == 3 && code != "und")
 }

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use abanico_captions::{BurnInStyle, CaptionFormat, StylePassthrough};
 use abanico_media::{ExactTime, Size};
-use abanico_model::generated::{CaptionDescription, CaptionSelector, Input};
+use abanico_model::generated::{
+    CaptionDescription, CaptionDestinationType, CaptionSelector, CaptionSourceType, FileSourceTimeDeltaUnits,
+    Input, SrtStylePassthrough, WebvttAccessibilitySubs, WebvttStylePassthrough,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::clips::Clip;
 use crate::segmented::{PlaylistStyle, SegmentNames};
-use crate::setting::text;
+use crate::setting::{list, text};
 
 mod burn_in;
 
@@ -117,6 +120,10 @@ impl CaptionDelivery {
     }
 }
 
+/// The caption destinations that are supported, in AWS's model.
+const DESTINATIONS: [CaptionDestinationType; 3] =
+    [CaptionDestinationType::BurnIn, CaptionDestinationType::Srt, CaptionDestinationType::Webvtt];
+
 /// The caption destinations that are supported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Destination {
@@ -132,12 +139,12 @@ impl Destination {
     /// Fails if it is missing or not supported.
     pub fn of(description: &CaptionDescription, pointer: &str) -> Result<Self, Error> {
         let settings = description.destination_settings.as_ref();
-        match settings.and_then(|settings| text(&settings.destination_type)) {
-            Some("BURN_IN") => Ok(Self::BurnIn),
-            Some("SRT") => Ok(Self::Srt),
-            Some("WEBVTT") => Ok(Self::WebVtt),
+        match settings.and_then(|settings| settings.destination_type.as_ref()) {
+            Some(CaptionDestinationType::BurnIn) => Ok(Self::BurnIn),
+            Some(CaptionDestinationType::Srt) => Ok(Self::Srt),
+            Some(CaptionDestinationType::Webvtt) => Ok(Self::WebVtt),
             Some(other) => {
-                let why = format!("destinationType {other} is not supported, only [BURN_IN, SRT, WEBVTT]");
+                let why = format!("destinationType {other} is not supported, only [{}]", list(&DESTINATIONS));
                 Err(Error::setting(&format!("{pointer}/destinationSettings/destinationType"), &why))
             }
             None => {
@@ -151,28 +158,42 @@ impl Destination {
 /// Returns whether styles are kept in a caption file.
 pub(crate) fn passthrough(description: &CaptionDescription, destination: Destination) -> StylePassthrough {
     let settings = description.destination_settings.as_ref();
-    let srt = || settings.and_then(|one| text(&one.srt_destination_settings.as_ref()?.style_passthrough));
-    let vtt = || settings.and_then(|one| text(&one.webvtt_destination_settings.as_ref()?.style_passthrough));
-    let said = if destination == Destination::Srt { srt() } else { vtt() };
-    if matches!(said, Some("ENABLED" | "MERGE")) {
-        StylePassthrough::Enabled
-    } else {
-        StylePassthrough::Disabled
-    }
+    let is_kept = match destination {
+        Destination::Srt => {
+            let said =
+                settings.and_then(|one| one.srt_destination_settings.as_ref()?.style_passthrough.as_ref());
+            said == Some(&SrtStylePassthrough::Enabled)
+        }
+        Destination::WebVtt | Destination::BurnIn => {
+            matches!(
+                webvtt_style(description),
+                Some(WebvttStylePassthrough::Enabled | WebvttStylePassthrough::Merge)
+            )
+        }
+    };
+    if is_kept { StylePassthrough::Enabled } else { StylePassthrough::Disabled }
 }
 
 /// Returns whether cues with the same times are merged.
 pub(crate) fn merges(description: &CaptionDescription) -> bool {
-    let settings = description.destination_settings.as_ref();
-    let webvtt = settings.and_then(|settings| settings.webvtt_destination_settings.as_ref());
-    webvtt.and_then(|webvtt| text(&webvtt.style_passthrough)) == Some("MERGE")
+    webvtt_style(description) == Some(&WebvttStylePassthrough::Merge)
+}
+
+fn webvtt_style(description: &CaptionDescription) -> Option<&WebvttStylePassthrough> {
+    description
+        .destination_settings
+        .as_ref()?
+        .webvtt_destination_settings
+        .as_ref()?
+        .style_passthrough
+        .as_ref()
 }
 
 /// Returns whether captions are for the deaf and hard of hearing.
 pub(crate) fn is_accessible(description: &CaptionDescription) -> bool {
     let settings = description.destination_settings.as_ref();
     let webvtt = settings.and_then(|settings| settings.webvtt_destination_settings.as_ref());
-    webvtt.and_then(|webvtt| text(&webvtt.accessibility)) == Some("ENABLED")
+    webvtt.is_some_and(|webvtt| webvtt.accessibility == Some(WebvttAccessibilitySubs::Enabled))
 }
 
 /// Returns the lower-case ISO 639-2 code of captions: the description's, otherwise the selector's.
@@ -255,12 +276,12 @@ fn escaped(name: &str) -> String {
 /// Returns the source of a selector's captions; `None` for a null source.
 fn source<'a>(selector: &'a CaptionSelector, pointer: &str) -> Result<Option<Source<'a>>, Error> {
     let settings = selector.source_settings.as_ref();
-    let format = match settings.and_then(|settings| text(&settings.source_type)) {
-        Some("NULL_SOURCE") => return Ok(None),
-        Some("SRT") => CaptionFormat::SubRip,
-        Some("WEBVTT") => CaptionFormat::WebVtt,
+    let format = match settings.and_then(|settings| settings.source_type.as_ref()) {
+        Some(CaptionSourceType::NullSource) => return Ok(None),
+        Some(CaptionSourceType::Srt) => CaptionFormat::SubRip,
+        Some(CaptionSourceType::Webvtt) => CaptionFormat::WebVtt,
         other => {
-            let said = other.unwrap_or("EMBEDDED");
+            let said = other.unwrap_or(&CaptionSourceType::Embedded);
             let why = format!("captions from {said} are not supported: use an SRT or WEBVTT file");
             return Err(Error::setting(&format!("{pointer}/sourceSettings/sourceType"), &why));
         }
@@ -271,7 +292,8 @@ fn source<'a>(selector: &'a CaptionSelector, pointer: &str) -> Result<Option<Sou
         Error::setting(&pointer, "sourceFile is a required property")
     })?;
     let delta = file.and_then(|file| file.time_delta).unwrap_or(0);
-    let in_millis = file.and_then(|file| text(&file.time_delta_units)) == Some("MILLISECONDS");
+    let in_millis =
+        file.is_some_and(|file| file.time_delta_units == Some(FileSourceTimeDeltaUnits::Milliseconds));
     let delta = ExactTime::from_millis(if in_millis { delta } else { delta.saturating_mul(1000) });
     Ok(Some(Source { url, format, delta }))
 }

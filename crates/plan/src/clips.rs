@@ -2,10 +2,9 @@
 //! Every clip has at least one frame.
 
 use abanico_media::{ExactTime, FrameRate, MediaInfo, Rational, VideoTrack};
-use abanico_model::generated::{Input, InputClipping};
+use abanico_model::generated::{Input, InputClipping, InputTimecodeSource};
 
 use crate::Error;
-use crate::setting::text;
 use crate::timecode::{clock, frame_number};
 
 /// A continuous range of one input.
@@ -84,7 +83,7 @@ fn clipped(
     let outside = |member: &str, timecode: &Option<String>| {
         let timecode = timecode.as_deref().unwrap_or_default();
         let known = (clock(zero, rate), clock(zero + frames - 1, rate));
-        let source = text(&input.timecode_source);
+        let source = input.timecode_source.as_ref();
         Err(Error::outside(pointer, (member, timecode), (&known.0, &known.1), source))
     };
     if start < 0 || start >= frames {
@@ -109,12 +108,16 @@ pub(crate) fn first_frame(
     rate: FrameRate,
     pointer: &str,
 ) -> Result<i64, Error> {
-    let timecode = match text(&input.timecode_source) {
-        Some("ZEROBASED") => None,
-        Some("SPECIFIEDSTART") => Some(input.timecode_start.as_deref().ok_or_else(|| {
-            Error::clipping(pointer, "timecodeSource SPECIFIEDSTART needs the input's timecodeStart")
-        })?),
-        _ => video.and_then(|video| video.timecode.as_deref()),
+    let timecode = match &input.timecode_source {
+        Some(InputTimecodeSource::Zerobased) => None,
+        Some(InputTimecodeSource::Specifiedstart) => {
+            Some(input.timecode_start.as_deref().ok_or_else(|| {
+                Error::clipping(pointer, "timecodeSource SPECIFIEDSTART needs the input's timecodeStart")
+            })?)
+        }
+        None | Some(InputTimecodeSource::Embedded | InputTimecodeSource::Other(_)) => {
+            video.and_then(|video| video.timecode.as_deref())
+        }
     };
     Ok(timecode.and_then(|timecode| frame_number(timecode, rate)).unwrap_or(0))
 }

@@ -2,11 +2,21 @@
 //! settings and codecs. It refuses codecs that players do not expect in a container, and returns no muxer
 //! flags.
 
-use abanico_model::generated::{ContainerSettings, M2tsSettings};
+use abanico_model::generated::{ContainerSettings, ContainerType, M2tsRateMode, M2tsSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::setting::{text, whole};
+use crate::setting::{list, whole};
 use crate::{AudioCodec, Error, TransportStream, VideoCodec, transport_stream};
+
+/// The containers of files.
+const CONTAINERS: [ContainerType; 6] = [
+    ContainerType::Mp4,
+    ContainerType::Mov,
+    ContainerType::M2ts,
+    ContainerType::Webm,
+    ContainerType::Ogg,
+    ContainerType::Raw,
+];
 
 /// Container of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,19 +56,22 @@ impl Container {
         audio: &[AudioCodec],
         pointer: &str,
     ) -> Result<Self, Error> {
-        let name = settings.and_then(|settings| text(&settings.container)).unwrap_or("MP4");
+        let name = settings.and_then(|settings| settings.container.as_ref()).unwrap_or(&ContainerType::Mp4);
         let container = match name {
-            "MP4" => Self::Mp4,
-            "MOV" => Self::Mov,
-            "M2TS" => {
+            ContainerType::Mp4 => Self::Mp4,
+            ContainerType::Mov => Self::Mov,
+            ContainerType::M2ts => {
                 let m2ts = settings.and_then(|settings| settings.m2ts_settings.as_ref());
                 Self::TransportStream(Box::new(program_stream(m2ts)))
             }
-            "WEBM" => Self::WebM,
-            "OGG" => Self::Ogg,
-            "RAW" => return Self::raw(video, audio, pointer),
+            ContainerType::Webm => Self::WebM,
+            ContainerType::Ogg => Self::Ogg,
+            ContainerType::Raw => return Self::raw(video, audio, pointer),
             other => {
-                let why = format!("container {other} is not supported in file groups");
+                let why = format!(
+                    "container {other} is not supported in file groups, only [{}]",
+                    list(&CONTAINERS)
+                );
                 return Err(Error::setting(&format!("{pointer}/containerSettings/container"), &why));
             }
         };
@@ -80,23 +93,25 @@ impl Container {
 
     fn check(
         &self,
-        name: &str,
+        name: &ContainerType,
         video: Option<VideoCodec>,
         audio: &[AudioCodec],
         pointer: &str,
     ) -> Result<(), Error> {
         let videos = self.video_codecs();
         if let Some(video) = video.filter(|video| !videos.contains(video)) {
-            let names: Vec<&str> = videos.iter().map(|codec| codec.wire_name()).collect();
-            let instead = if names.is_empty() { "audio only".to_owned() } else { names.join(", ") };
-            let why = format!("{} is not supported in {name}, which takes {instead}", video.wire_name());
+            let instead = if videos.is_empty() {
+                "audio only".to_owned()
+            } else {
+                list(videos.iter().map(|one| one.wire()))
+            };
+            let why = format!("{} is not supported in {name}, which takes {instead}", video.wire());
             return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
         }
         let audios = self.audio_codecs();
         if let Some((index, codec)) = audio.iter().enumerate().find(|(_, codec)| !audios.contains(codec)) {
-            let names: Vec<&str> = audios.iter().map(|codec| codec.wire_name()).collect();
-            let why =
-                format!("{} is not supported in {name}, which takes {}", codec.wire_name(), names.join(", "));
+            let known = list(audios.iter().map(|one| one.wire()));
+            let why = format!("{} is not supported in {name}, which takes {known}", codec.wire());
             let pointer = format!("{pointer}/audioDescriptions/{index}/codecSettings/codec");
             return Err(Error::setting(&pointer, &why));
         }
@@ -179,7 +194,7 @@ impl Container {
 }
 
 fn program_stream(settings: Option<&M2tsSettings>) -> ProgramStream {
-    let is_constant = settings.and_then(|settings| text(&settings.rate_mode)) == Some("CBR");
+    let is_constant = settings.is_some_and(|settings| settings.rate_mode == Some(M2tsRateMode::Cbr));
     let rate = settings.and_then(|settings| whole(settings.bitrate)).filter(|rate| is_constant && *rate > 0);
     ProgramStream { transport: transport_stream::program_numbers(settings), constant_bps: rate }
 }

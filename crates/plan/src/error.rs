@@ -1,6 +1,8 @@
 //! The errors of planning. Each message names the setting at fault and, where there is one, the remedy.
 //! They are never retryable, because the same request always fails the same way.
 
+use abanico_model::generated::InputTimecodeSource;
+
 /// Why a job cannot be planned. Crate `model` maps each kind to MediaConvert's error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -71,11 +73,11 @@ impl Error {
         pointer: &str,
         (member, timecode): (&str, &str),
         (first, last): (&str, &str),
-        source: Option<&str>,
+        source: Option<&InputTimecodeSource>,
     ) -> Self {
         let hint = match source {
-            Some("ZEROBASED" | "SPECIFIEDSTART") => "",
-            _ => {
+            Some(InputTimecodeSource::Zerobased | InputTimecodeSource::Specifiedstart) => "",
+            None | Some(InputTimecodeSource::Embedded | InputTimecodeSource::Other(_)) => {
                 ": they start at the file's embedded one unless timecodeSource is ZEROBASED or SPECIFIEDSTART"
             }
         };

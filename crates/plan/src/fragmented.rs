@@ -1,10 +1,20 @@
 //! Reads the settings of CMAF and DASH groups: how streams are cut into fragments, named and listed. It
 //! writes neither manifests nor boxes.
 
-use abanico_model::generated::{CmafGroupSettings, DashIsoGroupSettings, Output};
+use abanico_model::generated::{
+    CmafClientCache, CmafGroupSettings, CmafManifestCompression, CmafManifestDurationFormat,
+    CmafMpdManifestBandwidthType, CmafMpdProfile, CmafSegmentControl, CmafSegmentLengthControl,
+    CmafStreamInfResolution, CmafTargetDurationCompatibilityMode, CmafVideoCompositionOffsets,
+    CmafWriteDASHManifest, CmafWriteHLSManifest, CmafWriteSegmentTimelineInRepresentation,
+    CmfcAudioTrackType, CmfcDescriptiveVideoServiceFlag, CmfcIFrameOnlyManifest, DashIsoGroupSettings,
+    DashIsoMpdManifestBandwidthType, DashIsoMpdProfile, DashIsoSegmentControl, DashIsoSegmentLengthControl,
+    DashIsoVideoCompositionOffsets, DashIsoWriteSegmentTimelineInRepresentation, Output,
+};
 
-use crate::segmented::{DashStyle, Fragmentation, PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup};
-use crate::setting::{decimal_seconds, seconds, text, whole};
+use crate::segmented::{
+    DashStyle, Fragmentation, PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType,
+};
+use crate::setting::{decimal_seconds, seconds, whole};
 
 /// Default lengths in seconds (AWS's service model).
 const CMAF_SEGMENT_SECONDS: u64 = 10;
@@ -17,31 +27,34 @@ const DIGITS: usize = 9;
 pub(crate) fn cmaf_group(settings: &CmafGroupSettings) -> SegmentedGroup {
     let segment = whole(settings.segment_length).filter(|length| *length > 0).unwrap_or(CMAF_SEGMENT_SECONDS);
     let base_url = settings.base_url.clone().unwrap_or_default();
-    let dash = (text(&settings.write_dash_manifest) != Some("DISABLED")).then(|| DashStyle {
-        on_demand: text(&settings.mpd_profile) == Some("ON_DEMAND_PROFILE"),
-        exact_timeline: text(&settings.write_segment_timeline_in_representation) == Some("ENABLED"),
+    let dash = (settings.write_dash_manifest != Some(CmafWriteDASHManifest::Disabled)).then(|| DashStyle {
+        on_demand: settings.mpd_profile == Some(CmafMpdProfile::OnDemandProfile),
+        exact_timeline: settings.write_segment_timeline_in_representation
+            == Some(CmafWriteSegmentTimelineInRepresentation::Enabled),
         min_buffer: seconds(whole(settings.min_buffer_time).unwrap_or(segment)),
-        tells_maximum: text(&settings.mpd_manifest_bandwidth_type) == Some("MAX"),
+        tells_maximum: settings.mpd_manifest_bandwidth_type == Some(CmafMpdManifestBandwidthType::Max),
         base_url: base_url.clone(),
     });
-    let playlists = (text(&settings.write_hls_manifest) != Some("DISABLED")).then(|| PlaylistStyle {
-        whole_seconds: text(&settings.manifest_duration_format) == Some("INTEGER"),
-        target_rounds: text(&settings.target_duration_compatibility_mode) == Some("SPEC_COMPLIANT"),
-        client_cache: text(&settings.client_cache) != Some("DISABLED"),
-        base_url,
-        date_period: None,
-        shows_resolution: text(&settings.stream_inf_resolution) != Some("EXCLUDE"),
-        is_compressed: text(&settings.manifest_compression) == Some("GZIP"),
-    });
+    let playlists =
+        (settings.write_hls_manifest != Some(CmafWriteHLSManifest::Disabled)).then(|| PlaylistStyle {
+            whole_seconds: settings.manifest_duration_format == Some(CmafManifestDurationFormat::Integer),
+            target_rounds: settings.target_duration_compatibility_mode
+                == Some(CmafTargetDurationCompatibilityMode::SpecCompliant),
+            client_cache: settings.client_cache != Some(CmafClientCache::Disabled),
+            base_url,
+            date_period: None,
+            shows_resolution: settings.stream_inf_resolution != Some(CmafStreamInfResolution::Exclude),
+            is_compressed: settings.manifest_compression == Some(CmafManifestCompression::Gzip),
+        });
     SegmentedGroup {
         segment_length: seconds(segment),
         min_final_length: decimal_seconds(settings.min_final_segment_length),
-        is_exact: text(&settings.segment_length_control) == Some("EXACT"),
-        single_file: text(&settings.segment_control) != Some("SEGMENTED_FILES"),
+        is_exact: settings.segment_length_control == Some(CmafSegmentLengthControl::Exact),
+        single_file: settings.segment_control != Some(CmafSegmentControl::SegmentedFiles),
         fragments: Some(fragmentation(
             true,
             settings.fragment_length,
-            text(&settings.video_composition_offsets),
+            settings.video_composition_offsets == Some(CmafVideoCompositionOffsets::Signed),
         )),
         playlists,
         dash,
@@ -54,30 +67,31 @@ pub(crate) fn dash_group(settings: &DashIsoGroupSettings) -> SegmentedGroup {
     SegmentedGroup {
         segment_length: seconds(segment),
         min_final_length: decimal_seconds(settings.min_final_segment_length),
-        is_exact: text(&settings.segment_length_control) == Some("EXACT"),
-        single_file: text(&settings.segment_control) != Some("SEGMENTED_FILES"),
+        is_exact: settings.segment_length_control == Some(DashIsoSegmentLengthControl::Exact),
+        single_file: settings.segment_control != Some(DashIsoSegmentControl::SegmentedFiles),
         fragments: Some(fragmentation(
             false,
             settings.fragment_length,
-            text(&settings.video_composition_offsets),
+            settings.video_composition_offsets == Some(DashIsoVideoCompositionOffsets::Signed),
         )),
         playlists: None,
         dash: Some(DashStyle {
-            on_demand: text(&settings.mpd_profile) == Some("ON_DEMAND_PROFILE"),
-            exact_timeline: text(&settings.write_segment_timeline_in_representation) == Some("ENABLED"),
+            on_demand: settings.mpd_profile == Some(DashIsoMpdProfile::OnDemandProfile),
+            exact_timeline: settings.write_segment_timeline_in_representation
+                == Some(DashIsoWriteSegmentTimelineInRepresentation::Enabled),
             min_buffer: seconds(whole(settings.min_buffer_time).unwrap_or(segment)),
-            tells_maximum: text(&settings.mpd_manifest_bandwidth_type) == Some("MAX"),
+            tells_maximum: settings.mpd_manifest_bandwidth_type == Some(DashIsoMpdManifestBandwidthType::Max),
             base_url: settings.base_url.clone().unwrap_or_default(),
         }),
     }
 }
 
 /// Returns how fragments are written, from settings that both kinds of groups have.
-fn fragmentation(is_cmaf: bool, length_seconds: Option<i64>, offsets: Option<&str>) -> Fragmentation {
+fn fragmentation(is_cmaf: bool, length_seconds: Option<i64>, signed_offsets: bool) -> Fragmentation {
     Fragmentation {
         is_cmaf,
         least_length: seconds(whole(length_seconds).unwrap_or(FRAGMENT_SECONDS)),
-        signed_offsets: offsets == Some("SIGNED"),
+        signed_offsets,
     }
 }
 
@@ -104,18 +118,29 @@ pub(crate) fn names(base: &str, modifier: &str, is_cmaf: bool, is_video: bool) -
 pub(crate) fn role_settings(output: &Output, number: usize) -> RoleSettings<'_> {
     let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
     RoleSettings {
-        kind: cmfc.and_then(|cmfc| text(&cmfc.audio_track_type)),
+        kind: cmfc.and_then(|cmfc| cmfc.audio_track_type.as_ref()).map(track_type),
         group: cmfc.and_then(|cmfc| cmfc.audio_group_id.as_deref()),
         sets: cmfc.and_then(|cmfc| cmfc.audio_rendition_sets.as_deref()),
-        describes_video: cmfc.and_then(|cmfc| text(&cmfc.descriptive_video_service_flag)) == Some("FLAG"),
+        describes_video: cmfc.is_some_and(|cmfc| {
+            cmfc.descriptive_video_service_flag == Some(CmfcDescriptiveVideoServiceFlag::Flag)
+        }),
         default_group: Some(format!("program_audio_{number}")),
+    }
+}
+
+fn track_type(named: &CmfcAudioTrackType) -> TrackType {
+    match named {
+        CmfcAudioTrackType::AlternateAudioAutoSelectDefault => TrackType::Default,
+        CmfcAudioTrackType::AlternateAudioAutoSelect | CmfcAudioTrackType::Other(_) => TrackType::AutoSelect,
+        CmfcAudioTrackType::AlternateAudioNotAutoSelect => TrackType::OnRequest,
+        CmfcAudioTrackType::AudioOnlyVariantStream => TrackType::Variant,
     }
 }
 
 /// Returns whether a CMAF output asks for a playlist of key frames.
 pub(crate) fn has_i_frames(output: &Output) -> bool {
     let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
-    cmfc.and_then(|cmfc| text(&cmfc.i_frame_only_manifest)) == Some("INCLUDE")
+    cmfc.is_some_and(|cmfc| cmfc.i_frame_only_manifest == Some(CmfcIFrameOnlyManifest::Include))
 }
 
 #[cfg(test)]

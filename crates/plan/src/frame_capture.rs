@@ -4,7 +4,7 @@
 //! each of these times. Numbers in file names begin at 0 and have seven digits, as in MediaConvert.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size};
-use abanico_model::generated::{FrameCaptureSettings, VideoDescription};
+use abanico_model::generated::{FrameCaptureSettings, VideoCodec as WireCodec, VideoDescription};
 use serde::{Deserialize, Serialize};
 
 use crate::setting::whole;
@@ -56,7 +56,7 @@ pub(crate) struct Wanted {
 /// Returns the settings of an output whose codec is `FRAME_CAPTURE`; `None` for other codecs.
 pub(crate) fn settings(description: &VideoDescription) -> Option<FrameCaptureSettings> {
     let codec = description.codec_settings.as_ref()?;
-    let is_capture = codec.codec.as_ref().is_some_and(|codec| codec.as_ref() == "FRAME_CAPTURE");
+    let is_capture = codec.codec == Some(WireCodec::FrameCapture);
     is_capture.then(|| codec.frame_capture_settings.clone().unwrap_or_default())
 }
 

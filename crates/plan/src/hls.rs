@@ -2,12 +2,17 @@
 //! It never writes a manifest. Crate `package` does that, from measured values.
 
 use abanico_media::{ExactTime, FrameRate};
-use abanico_model::generated::{HlsGroupSettings, Output};
+use abanico_model::generated::{
+    HlsAudioTrackType, HlsClientCache, HlsDescriptiveVideoServiceFlag, HlsDirectoryStructure,
+    HlsGroupSettings, HlsIFrameOnlyManifest, HlsManifestCompression, HlsManifestDurationFormat,
+    HlsOutputSelection, HlsProgramDateTime, HlsSegmentControl, HlsSegmentLengthControl,
+    HlsStreamInfResolution, HlsTargetDurationCompatibilityMode, Output,
+};
 
 use crate::format_identifiers::{NameFacts, expand};
 use crate::segmentation::{SegmentRule, Segmentation};
-use crate::segmented::{PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup};
-use crate::setting::{decimal_seconds, seconds, text, whole};
+use crate::segmented::{PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType};
+use crate::setting::{decimal_seconds, seconds, whole};
 use crate::{AudioCodec, AudioStream, Streams};
 
 /// Default length of a segment in seconds (AWS's service model).
@@ -23,20 +28,23 @@ const DATE_PERIOD_SECONDS: u64 = 600;
 pub(crate) fn group(settings: &HlsGroupSettings) -> SegmentedGroup {
     let length = whole(settings.segment_length).filter(|seconds| *seconds > 0).unwrap_or(SEGMENT_SECONDS);
     let period = whole(settings.program_date_time_period).unwrap_or(DATE_PERIOD_SECONDS);
-    let playlists = (text(&settings.output_selection) != Some("SEGMENTS_ONLY")).then(|| PlaylistStyle {
-        whole_seconds: text(&settings.manifest_duration_format) == Some("INTEGER"),
-        target_rounds: text(&settings.target_duration_compatibility_mode) == Some("SPEC_COMPLIANT"),
-        client_cache: text(&settings.client_cache) != Some("DISABLED"),
-        base_url: settings.base_url.clone().unwrap_or_default(),
-        date_period: (text(&settings.program_date_time) == Some("INCLUDE")).then(|| seconds(period)),
-        shows_resolution: text(&settings.stream_inf_resolution) != Some("EXCLUDE"),
-        is_compressed: text(&settings.manifest_compression) == Some("GZIP"),
-    });
+    let playlists =
+        (settings.output_selection != Some(HlsOutputSelection::SegmentsOnly)).then(|| PlaylistStyle {
+            whole_seconds: settings.manifest_duration_format == Some(HlsManifestDurationFormat::Integer),
+            target_rounds: settings.target_duration_compatibility_mode
+                == Some(HlsTargetDurationCompatibilityMode::SpecCompliant),
+            client_cache: settings.client_cache != Some(HlsClientCache::Disabled),
+            base_url: settings.base_url.clone().unwrap_or_default(),
+            date_period: (settings.program_date_time == Some(HlsProgramDateTime::Include))
+                .then(|| seconds(period)),
+            shows_resolution: settings.stream_inf_resolution != Some(HlsStreamInfResolution::Exclude),
+            is_compressed: settings.manifest_compression == Some(HlsManifestCompression::Gzip),
+        });
     SegmentedGroup {
         segment_length: seconds(length),
         min_final_length: decimal_seconds(settings.min_final_segment_length),
-        is_exact: text(&settings.segment_length_control) == Some("EXACT"),
-        single_file: text(&settings.segment_control) == Some("SINGLE_FILE"),
+        is_exact: settings.segment_length_control == Some(HlsSegmentLengthControl::Exact),
+        single_file: settings.segment_control == Some(HlsSegmentControl::SingleFile),
         fragments: None,
         playlists,
         dash: None,
@@ -56,7 +64,7 @@ pub(crate) fn names(
     let segment_modifier = hls.and_then(|hls| hls.segment_modifier.as_deref()).unwrap_or_default();
     let segment_modifier = expand(segment_modifier, named);
     let media = format!("{stem}{modifier}{segment_modifier}");
-    let by_stream = text(&settings.directory_structure) == Some("SUBDIRECTORY_PER_STREAM");
+    let by_stream = settings.directory_structure == Some(HlsDirectoryStructure::SubdirectoryPerStream);
     SegmentNames {
         folder_url: format!("{folder}/"),
         playlist: format!("{stem}{modifier}.m3u8"),
@@ -71,13 +79,24 @@ pub(crate) fn names(
 /// if it names no group (AWS's console writes it so).
 pub(crate) fn role_settings(output: &Output) -> RoleSettings<'_> {
     let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
-    let kind = hls.and_then(|hls| text(&hls.audio_track_type));
+    let kind = hls.and_then(|hls| hls.audio_track_type.as_ref()).map(track_type);
     RoleSettings {
         kind,
         group: hls.and_then(|hls| hls.audio_group_id.as_deref()),
         sets: hls.and_then(|hls| hls.audio_rendition_sets.as_deref()),
-        describes_video: hls.and_then(|hls| text(&hls.descriptive_video_service_flag)) == Some("FLAG"),
+        describes_video: hls.is_some_and(|hls| {
+            hls.descriptive_video_service_flag == Some(HlsDescriptiveVideoServiceFlag::Flag)
+        }),
         default_group: kind.map(|_| DEFAULT_AUDIO_GROUP.to_owned()),
+    }
+}
+
+fn track_type(named: &HlsAudioTrackType) -> TrackType {
+    match named {
+        HlsAudioTrackType::AlternateAudioAutoSelectDefault => TrackType::Default,
+        HlsAudioTrackType::AlternateAudioAutoSelect | HlsAudioTrackType::Other(_) => TrackType::AutoSelect,
+        HlsAudioTrackType::AlternateAudioNotAutoSelect => TrackType::OnRequest,
+        HlsAudioTrackType::AudioOnlyVariantStream => TrackType::Variant,
     }
 }
 
@@ -104,7 +123,7 @@ pub(crate) fn sound_segments(rule: &SegmentRule, sound: &AudioStream, end: Exact
 /// Returns whether an output asks for a playlist of key frames.
 pub(crate) fn has_i_frames(output: &Output) -> bool {
     let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
-    hls.and_then(|hls| text(&hls.i_frame_only_manifest)) == Some("INCLUDE")
+    hls.is_some_and(|hls| hls.i_frame_only_manifest == Some(HlsIFrameOnlyManifest::Include))
 }
 
 #[cfg(test)]

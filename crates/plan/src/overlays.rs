@@ -3,11 +3,12 @@
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
 use abanico_model::generated::{
-    ColorCorrector, ImageInserter, Input, InsertableImage, TimecodeBurnin, TimecodeConfig, VideoDescription,
+    ColorCorrector, ImageInserter, Input, InputTimecodeSource, InsertableImage, TimecodeBurnin,
+    TimecodeBurninPosition, TimecodeConfig, TimecodeSource, VideoDescription,
 };
 
 use crate::clips::{Clip, first_frame};
-use crate::setting::{text, whole};
+use crate::setting::whole;
 use crate::timecode::{clock, frame_number};
 use crate::{ColourCorrection, Error, InsertedImage, Picture, TimecodeStamp};
 
@@ -45,20 +46,20 @@ impl OutputTimecode {
     ) -> Result<Self, Error> {
         let pointer = "/timecodeConfig/start";
         let embedded = || {
-            let own = text(&input.timecode_source) != Some("ZEROBASED");
+            let own = input.timecode_source != Some(InputTimecodeSource::Zerobased);
             let specified = input
                 .timecode_start
                 .as_deref()
-                .filter(|_| text(&input.timecode_source) == Some("SPECIFIEDSTART"));
+                .filter(|_| input.timecode_source == Some(InputTimecodeSource::Specifiedstart));
             specified.or_else(|| track.and_then(|track| track.timecode.as_deref()).filter(|_| own))
         };
-        let (start, moved) = match config.and_then(|config| text(&config.source)) {
-            Some("ZEROBASED") => (None, false),
-            Some("SPECIFIEDSTART") => {
+        let (start, moved) = match config.and_then(|config| config.source.as_ref()) {
+            Some(TimecodeSource::Zerobased) => (None, false),
+            Some(TimecodeSource::Specifiedstart) => {
                 let start = config.and_then(|config| config.start.as_deref());
                 (Some(start.ok_or_else(|| Error::setting(pointer, "start is a required property"))?), false)
             }
-            _ => (embedded(), true),
+            None | Some(TimecodeSource::Embedded | TimecodeSource::Other(_)) => (embedded(), true),
         };
         let first = match start {
             Some(start) => frame_number(start, rate).ok_or_else(|| Error::timecode(pointer, start))?,
@@ -249,11 +250,17 @@ pub(crate) fn timecode_stamp(
 }
 
 fn stamp(wire: &TimecodeBurnin, timecode: OutputTimecode) -> TimecodeStamp {
-    let (vertical, horizontal) = match text(&wire.position) {
-        Some(position) => position.split_once('_').unwrap_or(("TOP", "CENTER")),
-        None => ("TOP", "CENTER"),
+    let (row, column) = match &wire.position {
+        Some(TimecodeBurninPosition::TopLeft) => (0, 0),
+        None | Some(TimecodeBurninPosition::TopCenter | TimecodeBurninPosition::Other(_)) => (0, 1),
+        Some(TimecodeBurninPosition::TopRight) => (0, 2),
+        Some(TimecodeBurninPosition::MiddleLeft) => (1, 0),
+        Some(TimecodeBurninPosition::MiddleCenter) => (1, 1),
+        Some(TimecodeBurninPosition::MiddleRight) => (1, 2),
+        Some(TimecodeBurninPosition::BottomLeft) => (2, 0),
+        Some(TimecodeBurninPosition::BottomCenter) => (2, 1),
+        Some(TimecodeBurninPosition::BottomRight) => (2, 2),
     };
-    let third = |word: &str, first: &str, last: &str| u8::from(word != first) + u8::from(word == last);
     TimecodeStamp {
         first_frame: clock(timecode.first, timecode.rate),
         drops: timecode.drops && timecode.rate.per_second().round() % 30 == 0,
@@ -261,8 +268,8 @@ fn stamp(wire: &TimecodeBurnin, timecode: OutputTimecode) -> TimecodeStamp {
         pixels: whole(wire.font_size)
             .and_then(|size| u32::try_from(size).ok())
             .unwrap_or(DEFAULT_TIMECODE_PIXELS),
-        row: third(vertical, "TOP", "BOTTOM"),
-        column: third(horizontal, "LEFT", "RIGHT"),
+        row,
+        column,
         prefix: wire.prefix.clone().unwrap_or_default(),
     }
 }

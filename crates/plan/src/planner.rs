@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use abanico_media::{ExactTime, MediaInfo, Orientation, Size, VideoTrack};
-use abanico_model::generated::{HlsGroupSettings, Input, JobSettings, Output, OutputGroup};
+use abanico_model::generated::{HlsGroupSettings, Input, InputRotate, JobSettings, Output, OutputGroup};
+use abanico_model::validate::unknown_value;
 
 use crate::audio::Sources;
 use crate::clips::{Clip, clips};
@@ -15,7 +16,6 @@ use crate::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
 use crate::output_names::file_stem;
 use crate::renditions::{self, Decision, Source};
 use crate::segmented::SegmentedGroup;
-use crate::setting::text;
 use crate::{
     AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, Chunking, DestinationNames, Error,
     FileOutput, FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,
@@ -58,6 +58,7 @@ pub struct PlanRequest<'a> {
 /// [`crate::ErrorKind::Clipping`] if a clipping is malformed or outside its input, and
 /// [`crate::ErrorKind::MissingCapability`] if ffmpeg lacks an encoder or a filter.
 pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
+    check_values(request.settings)?;
     let inputs = request.settings.inputs.as_deref().unwrap_or_default();
     let first = inputs.first().ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
     if inputs.len() != request.inputs.len() {
@@ -71,6 +72,12 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
     draft.check_outputs()?;
     draft.check_encoders()?;
     Ok(draft.finish())
+}
+
+/// Refuses values that AWS's model does not list, so that nothing below takes one for a default.
+fn check_values(settings: &JobSettings) -> Result<(), Error> {
+    let unknown = unknown_value(settings);
+    unknown.map_or(Ok(()), |problem| Err(Error::setting(&problem.pointer, &problem.message)))
 }
 
 /// How the streams of an output are packaged.
@@ -270,12 +277,13 @@ impl Draft<'_> {
 /// takes the rotation from the file, degrees override it.
 fn upright(input: &Input, info: &MediaInfo) -> Option<VideoTrack> {
     let track = info.video.as_ref()?;
-    let orientation = match input.video_selector.as_ref().and_then(|selector| text(&selector.rotate)) {
-        Some("AUTO") => track.orientation,
-        Some("DEGREES_90") => Orientation::turned(1),
-        Some("DEGREES_180") => Orientation::turned(2),
-        Some("DEGREES_270") => Orientation::turned(3),
-        _ => Orientation::UPRIGHT,
+    let rotate = input.video_selector.as_ref().and_then(|selector| selector.rotate.as_ref());
+    let orientation = match rotate {
+        Some(InputRotate::Auto) => track.orientation,
+        Some(InputRotate::Degrees90) => Orientation::turned(1),
+        Some(InputRotate::Degrees180) => Orientation::turned(2),
+        Some(InputRotate::Degrees270) => Orientation::turned(3),
+        None | Some(InputRotate::Degree0 | InputRotate::Other(_)) => Orientation::UPRIGHT,
     };
     Some(VideoTrack { orientation, ..track.clone() })
 }

@@ -2,11 +2,13 @@
 //! renditions and what they are scaled from is left to `planner`, which sees all of them.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size, VideoTrack};
-use abanico_model::generated::{Input, Rectangle as WireRectangle, VideoDescription};
+use abanico_model::generated::{
+    Input, NoiseReducerFilter, Rectangle as WireRectangle, ScalingBehavior, VideoDescription,
+};
 
 use crate::overlays;
 use crate::scaling::{Fitted, Rectangle, Scaling, fit};
-use crate::setting::{text, whole};
+use crate::setting::whole;
 use crate::video_coding::SharedSettings;
 use crate::{ColourCorrection, Error, NoiseReducer, Overlay, Picture, VideoCoding};
 
@@ -72,7 +74,7 @@ pub(crate) fn decide(
     if coding.bit_depth > 8 {
         coding.static_hdr = first.track.colour.static_hdr;
     }
-    let noise_reducer = noise_reducer(description, pointer)?;
+    let noise_reducer = noise_reducer(description);
     let colour_correction = overlays::colour_correction(description);
     if colour_correction.is_some() && coding.bit_depth > 8 {
         let at = format!("{pointer}/videoPreprocessors/colorCorrector");
@@ -197,33 +199,24 @@ fn inside(wire: &WireRectangle, whole_size: Size, what: &str, pointer: &str) -> 
 }
 
 /// Reads the noise reducer of a description.
-fn noise_reducer(description: &VideoDescription, pointer: &str) -> Result<Option<NoiseReducer>, Error> {
-    let Some(reducer) = description
-        .video_preprocessors
-        .as_ref()
-        .and_then(|preprocessors| preprocessors.noise_reducer.as_ref())
-    else {
-        return Ok(None);
-    };
+fn noise_reducer(description: &VideoDescription) -> Option<NoiseReducer> {
+    let reducer = description.video_preprocessors.as_ref()?.noise_reducer.as_ref()?;
     let within = |strength: Option<i64>, most: i64| {
         u8::try_from(strength.unwrap_or(most / 2).clamp(0, most)).unwrap_or(0)
     };
     let plain = within(reducer.filter_settings.as_ref().and_then(|settings| settings.strength), 3);
     let spatial = || within(reducer.spatial_filter_settings.as_ref().and_then(|one| one.strength), 16);
     let temporal = || within(reducer.temporal_filter_settings.as_ref().and_then(|one| one.strength), 16);
-    Ok(Some(match text(&reducer.filter) {
-        Some("BILATERAL") | None => NoiseReducer::Bilateral(plain),
-        Some("MEAN") => NoiseReducer::Mean(plain),
-        Some("GAUSSIAN" | "LANCZOS") => NoiseReducer::Gaussian(plain),
-        Some("SHARPEN") => NoiseReducer::Sharpen(plain),
-        Some("CONSERVE") => NoiseReducer::Conserve(plain),
-        Some("SPATIAL") => NoiseReducer::Spatial(spatial()),
-        Some("TEMPORAL") => NoiseReducer::Temporal(temporal()),
-        Some(other) => {
-            let at = format!("{pointer}/videoPreprocessors/noiseReducer/filter");
-            return Err(Error::setting(&at, &format!("{other} is not a known filter")));
-        }
-    }))
+    let Some(filter) = &reducer.filter else { return Some(NoiseReducer::Bilateral(plain)) };
+    Some(match filter {
+        NoiseReducerFilter::Bilateral | NoiseReducerFilter::Other(_) => NoiseReducer::Bilateral(plain),
+        NoiseReducerFilter::Mean => NoiseReducer::Mean(plain),
+        NoiseReducerFilter::Gaussian | NoiseReducerFilter::Lanczos => NoiseReducer::Gaussian(plain),
+        NoiseReducerFilter::Sharpen => NoiseReducer::Sharpen(plain),
+        NoiseReducerFilter::Conserve => NoiseReducer::Conserve(plain),
+        NoiseReducerFilter::Spatial => NoiseReducer::Spatial(spatial()),
+        NoiseReducerFilter::Temporal => NoiseReducer::Temporal(temporal()),
+    })
 }
 
 /// Returns the box of an output that gives both sides.
@@ -236,11 +229,13 @@ fn side(member: Option<i64>) -> Option<u32> {
 }
 
 fn scaling(description: &VideoDescription) -> Scaling {
-    match text(&description.scaling_behavior) {
-        Some("FIT") => Scaling::Fit,
-        Some("FIT_NO_UPSCALE") => Scaling::FitNoUpscale,
-        Some("FILL") => Scaling::Fill,
-        Some("STRETCH_TO_OUTPUT") => Scaling::Stretch,
-        _ => Scaling::Pad,
+    match &description.scaling_behavior {
+        Some(ScalingBehavior::Fit) => Scaling::Fit,
+        Some(ScalingBehavior::FitNoUpscale) => Scaling::FitNoUpscale,
+        Some(ScalingBehavior::Fill) => Scaling::Fill,
+        Some(ScalingBehavior::StretchToOutput) => Scaling::Stretch,
+        None | Some(ScalingBehavior::Default | ScalingBehavior::SmartCrop | ScalingBehavior::Other(_)) => {
+            Scaling::Pad
+        }
     }
 }

@@ -271,11 +271,24 @@ impl SegmentedGroup {
     }
 }
 
+/// How the audio of an output is offered to a player (`audioTrackType`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TrackType {
+    /// Alternative audio that plays if the user has not chosen.
+    Default,
+    /// Alternative audio that a player may choose by the user's language.
+    AutoSelect,
+    /// Alternative audio that plays only if the user chooses it.
+    OnRequest,
+    /// A stream of its own.
+    Variant,
+}
+
 /// Settings for the role of an output among a group's streams.
 #[derive(Default)]
 pub(crate) struct RoleSettings<'a> {
     /// `audioTrackType`.
-    pub kind: Option<&'a str>,
+    pub kind: Option<TrackType>,
     /// `audioGroupId`.
     pub group: Option<&'a str>,
     /// `audioRenditionSets`.
@@ -292,7 +305,7 @@ impl RoleSettings<'_> {
     /// modifier.
     pub fn role(self, streams: &Streams, modifier: &str) -> StreamRole {
         let group = self.group.map(str::to_owned).or(self.default_group);
-        let is_alternative = streams.video.is_none() && self.kind != Some("AUDIO_ONLY_VARIANT_STREAM");
+        let is_alternative = streams.video.is_none() && self.kind != Some(TrackType::Variant);
         let Some(group) = group.filter(|_| is_alternative) else {
             let names =
                 self.sets.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -303,8 +316,8 @@ impl RoleSettings<'_> {
         StreamRole::Audio {
             group,
             name: named.unwrap_or_else(|| modifier.trim_start_matches(['_', '-']).to_owned()),
-            is_default: matches!(self.kind, None | Some("ALTERNATE_AUDIO_AUTO_SELECT_DEFAULT")),
-            auto_select: self.kind != Some("ALTERNATE_AUDIO_NOT_AUTO_SELECT"),
+            is_default: matches!(self.kind, None | Some(TrackType::Default)),
+            auto_select: self.kind != Some(TrackType::OnRequest),
             describes_video: self.describes_video,
         }
     }
@@ -420,11 +433,8 @@ mod tests {
                 describes_video: false,
             }
         );
-        let own = RoleSettings {
-            group: Some("a"),
-            kind: Some("AUDIO_ONLY_VARIANT_STREAM"),
-            ..RoleSettings::default()
-        };
+        let own =
+            RoleSettings { group: Some("a"), kind: Some(TrackType::Variant), ..RoleSettings::default() };
         assert_eq!(own.role(&streams, "_es"), variant(&[]));
         let picture = Streams { video: Some(0), audio: Vec::new() };
         let sets =

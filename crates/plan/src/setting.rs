@@ -1,11 +1,19 @@
 //! Reads optional members of AWS's settings as text, whole numbers and times. Defaults belong at the call
 //! site, where the meaning of the member is known.
 
+use std::fmt::Display;
+
 use abanico_media::ExactTime;
 
 /// Returns the text of an enum or string member.
 pub(crate) fn text<T: AsRef<str>>(member: &Option<T>) -> Option<&str> {
     member.as_ref().map(AsRef::as_ref)
+}
+
+/// Lists values for a message, separated by commas.
+pub(crate) fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+    texts.join(", ")
 }
 
 /// Returns a count; `None` if it is negative.

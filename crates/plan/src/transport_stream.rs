@@ -2,10 +2,10 @@
 //! settings of an HLS or M2TS output, and falls back to AWS's defaults. It never returns muxer flags.
 
 use abanico_media::ExactTime;
-use abanico_model::generated::{M2tsSettings, M3u8Settings};
+use abanico_model::generated::{M2tsSettings, M3u8Settings, TsPtsOffset};
 use serde::{Deserialize, Serialize};
 
-use crate::setting::{seconds, text, whole};
+use crate::setting::{seconds, whole};
 
 /// Default packet identifiers of the program map table, video and audio (AWS's service model).
 const PIDS: (u16, u16, u16) = (480, 481, 482);
@@ -30,7 +30,7 @@ pub struct TransportStream {
 /// Reads the numbers of an HLS output's transport stream.
 pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStream {
     let of = |read: fn(&M3u8Settings) -> Option<i64>| settings.and_then(read);
-    let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
+    let mode = settings.and_then(|settings| settings.pts_offset_mode.as_ref());
     TransportStream {
         id: number(of(|settings| settings.transport_stream_id), 1),
         program: number(of(|settings| settings.program_number), 1),
@@ -44,7 +44,7 @@ pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStre
 /// Reads the numbers of a transport stream in a single file.
 pub(crate) fn program_numbers(settings: Option<&M2tsSettings>) -> TransportStream {
     let of = |read: fn(&M2tsSettings) -> Option<i64>| settings.and_then(read);
-    let mode = settings.and_then(|settings| text(&settings.pts_offset_mode));
+    let mode = settings.and_then(|settings| settings.pts_offset_mode.as_ref());
     TransportStream {
         id: number(of(|settings| settings.transport_stream_id), 1),
         program: number(of(|settings| settings.program_number), 1),
@@ -65,11 +65,11 @@ fn audio_pids(named: Option<&[i64]>) -> Vec<u16> {
     if pids.is_empty() { vec![PIDS.2] } else { pids }
 }
 
-fn first_pts(mode: Option<&str>, offset: Option<i64>) -> ExactTime {
+fn first_pts(mode: Option<&TsPtsOffset>, offset: Option<i64>) -> ExactTime {
     match mode {
-        Some("SECONDS") => seconds(whole(offset).unwrap_or(2)),
-        Some("MILLISECONDS") => ExactTime::from_millis(offset.unwrap_or(2000).max(0)),
-        _ => seconds(2),
+        Some(TsPtsOffset::Seconds) => seconds(whole(offset).unwrap_or(2)),
+        Some(TsPtsOffset::Milliseconds) => ExactTime::from_millis(offset.unwrap_or(2000).max(0)),
+        None | Some(TsPtsOffset::Auto | TsPtsOffset::Other(_)) => seconds(2),
     }
 }
 

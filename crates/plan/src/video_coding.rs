@@ -2,11 +2,11 @@
 //! This file has the parts that all codecs share; each codec's settings are in a separate file.
 
 use abanico_media::{ExactTime, FieldOrder, FrameRate, Rational, Size, StaticHdr};
-use abanico_model::generated::VideoCodecSettings;
+use abanico_model::generated::{VideoCodec as WireCodec, VideoCodecSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::setting::text;
+use crate::setting::list;
 
 mod av1;
 mod h264;
@@ -33,13 +33,16 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
-    /// Returns the codec's name in AWS's model.
-    pub fn wire_name(self) -> &'static str {
+    /// All codecs.
+    const ALL: [Self; 4] = [Self::H264, Self::H265, Self::Vp9, Self::Av1];
+
+    /// Returns the codec in AWS's model.
+    pub fn wire(self) -> WireCodec {
         match self {
-            Self::H264 => "H_264",
-            Self::H265 => "H_265",
-            Self::Vp9 => "VP9",
-            Self::Av1 => "AV1",
+            Self::H264 => WireCodec::H264,
+            Self::H265 => WireCodec::H265,
+            Self::Vp9 => WireCodec::Vp9,
+            Self::Av1 => WireCodec::Av1,
         }
     }
 
@@ -193,20 +196,16 @@ impl VideoCoding {
 /// # Errors
 /// Fails if it is not supported.
 pub(crate) fn codec(settings: &VideoCodecSettings, pointer: &str) -> Result<VideoCodec, Error> {
-    match text(&settings.codec) {
-        Some("H_264") => Ok(VideoCodec::H264),
-        Some("H_265") => Ok(VideoCodec::H265),
-        Some("VP9") => Ok(VideoCodec::Vp9),
-        Some("AV1") => Ok(VideoCodec::Av1),
-        None if settings.h264_settings.is_some() => Ok(VideoCodec::H264),
-        other => {
-            let why = format!(
-                "{} is not supported: use H_264, H_265, VP9 or AV1",
-                other.unwrap_or("a missing codec")
-            );
-            Err(Error::setting(&format!("{pointer}/codec"), &why))
-        }
-    }
+    let known = match &settings.codec {
+        None if settings.h264_settings.is_some() => Some(VideoCodec::H264),
+        named => VideoCodec::ALL.into_iter().find(|codec| Some(codec.wire()) == *named),
+    };
+    known.ok_or_else(|| {
+        let named = settings.codec.as_ref().map_or("a missing codec", WireCodec::text);
+        let all = list(VideoCodec::ALL.map(VideoCodec::wire));
+        let why = format!("{named} is not supported, only [{all}]");
+        Error::setting(&format!("{pointer}/codec"), &why)
+    })
 }
 
 /// How bits are spent.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use abanico_engine::{JobRecord, MeasuredOutput, Stage};
 use abanico_model::arn::{Arn, ResourceKind};
+use abanico_model::generated::{AccelerationMode, AccelerationStatus, JobPhase, JobStatus};
 use serde_json::{Map, Value, json};
 
 /// Members of the request that a job shows unchanged.
@@ -85,27 +86,28 @@ fn put_course(record: &JobRecord, put: &mut impl FnMut(&str, Value)) {
 }
 
 /// Says whether the job is accelerated: whether its video is cut into chunks, which is known once it is planned.
-fn acceleration_status(record: &JobRecord) -> &'static str {
+fn acceleration_status(record: &JobRecord) -> AccelerationStatus {
     let mode = record.submission.request.pointer("/accelerationSettings/mode").and_then(Value::as_str);
+    let mode = mode.map(|mode| AccelerationMode::from(mode.to_owned()));
     match (mode, &record.plan) {
-        (None | Some("DISABLED"), _) => "NOT_APPLICABLE",
-        (_, Some(plan)) if plan.is_cut => "ACCELERATED",
-        (_, Some(_)) => "NOT_ACCELERATED",
+        (None | Some(AccelerationMode::Disabled), _) => AccelerationStatus::NotApplicable,
+        (_, Some(plan)) if plan.is_cut => AccelerationStatus::Accelerated,
+        (_, Some(_)) => AccelerationStatus::NotAccelerated,
         (_, None) => match record.stage() {
-            Stage::Submitted | Stage::Probing => "IN_PROGRESS",
-            _ => "NOT_ACCELERATED",
+            Stage::Submitted | Stage::Probing => AccelerationStatus::InProgress,
+            _ => AccelerationStatus::NotAccelerated,
         },
     }
 }
 
 /// Returns MediaConvert's status for a stage.
-pub fn status(stage: Stage) -> &'static str {
+pub fn status(stage: Stage) -> JobStatus {
     match stage {
-        Stage::Submitted => "SUBMITTED",
-        Stage::Probing | Stage::Transcoding | Stage::Uploading => "PROGRESSING",
-        Stage::Complete => "COMPLETE",
-        Stage::Error => "ERROR",
-        Stage::Canceled => "CANCELED",
+        Stage::Submitted => JobStatus::Submitted,
+        Stage::Probing | Stage::Transcoding | Stage::Uploading => JobStatus::Progressing,
+        Stage::Complete => JobStatus::Complete,
+        Stage::Error => JobStatus::Error,
+        Stage::Canceled => JobStatus::Canceled,
     }
 }
 
@@ -120,15 +122,15 @@ pub fn stages(status: &str) -> Option<Vec<Stage>> {
         Stage::Error,
         Stage::Canceled,
     ];
-    let meant: Vec<Stage> = ALL.into_iter().filter(|stage| self::status(*stage) == status).collect();
+    let meant: Vec<Stage> = ALL.into_iter().filter(|stage| self::status(*stage).text() == status).collect();
     (!meant.is_empty()).then_some(meant)
 }
 
-fn phase(stage: Stage) -> Option<&'static str> {
+fn phase(stage: Stage) -> Option<JobPhase> {
     match stage {
-        Stage::Probing => Some("PROBING"),
-        Stage::Transcoding => Some("TRANSCODING"),
-        Stage::Uploading => Some("UPLOADING"),
+        Stage::Probing => Some(JobPhase::Probing),
+        Stage::Transcoding => Some(JobPhase::Transcoding),
+        Stage::Uploading => Some(JobPhase::Uploading),
         _ => None,
     }
 }

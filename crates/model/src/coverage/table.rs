@@ -1,7 +1,7 @@
 //! The table behind `coverage`: paths of `JobSettings` and their states. A path that is not in the table is refused
 //! without a remark. Paths have no list indices, and `*` for map keys.
 
-use super::State::{self, Advised, Harmless, Honoured, Only, OnlyNumber};
+use super::State::{self, Advised, Harmless, Honoured, Only, OnlyBecause, OnlyNumber};
 
 mod audio;
 mod captions;
@@ -40,12 +40,15 @@ pub(super) const SECTIONS: &[Section] = &[
             ("customName", Harmless("a label that is stored and returned with the job")),
             (
                 "outputGroupSettings/type",
-                Only(&[
-                    "FILE_GROUP_SETTINGS",
-                    "HLS_GROUP_SETTINGS",
-                    "CMAF_GROUP_SETTINGS",
-                    "DASH_ISO_GROUP_SETTINGS",
-                ]),
+                OnlyBecause(
+                    &[
+                        "FILE_GROUP_SETTINGS",
+                        "HLS_GROUP_SETTINGS",
+                        "CMAF_GROUP_SETTINGS",
+                        "DASH_ISO_GROUP_SETTINGS",
+                    ],
+                    "for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, which today's players take",
+                ),
             ),
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
             (

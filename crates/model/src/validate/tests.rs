@@ -286,3 +286,27 @@ fn tags_and_metadata_have_their_limits() {
     let name = validate(&json!({"name": "q\n"}), "CreateQueueRequest").unwrap_err();
     assert_eq!(name.to_string(), "/name: Should not have control characters");
 }
+
+#[test]
+fn unknown_values_are_named_with_the_known_ones() {
+    let unknown = |settings: Value| unknown_value(&crate::parse::job_settings(settings).unwrap());
+    let known = job()["settings"].take();
+    assert_eq!(unknown(known), None);
+    for (settings, told) in [
+        (
+            json!({"outputGroups": [{}, {"outputGroupSettings": {"type": "FILE_GROUP"}}]}),
+            "/outputGroups/1/outputGroupSettings/type: type FILE_GROUP does not exist, only [HLS_GROUP_SETTINGS, ",
+        ),
+        (
+            json!({"inputs": [{"audioSelectors": {"a/b": {"selectorType": "track"}}}]}),
+            "/inputs/0/audioSelectors/a~1b/selectorType: selectorType track does not exist, only [PID, TRACK, ",
+        ),
+        (
+            json!({"outputGroups": [{"outputGroupSettings": {"hlsGroupSettings": {"adMarkers": ["ELEMENTAL", "X"]}}}]}),
+            "/outputGroups/0/outputGroupSettings/hlsGroupSettings/adMarkers/1: adMarkers X does not exist, only [",
+        ),
+    ] {
+        let found = unknown(settings).unwrap().to_string();
+        assert!(found.starts_with(told), "{found}");
+    }
+}

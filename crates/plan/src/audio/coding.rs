@@ -2,11 +2,14 @@
 //! Defaults and ranges are those of AWS's service model unless a comment says otherwise.
 
 use abanico_media::{ExactTime, Rational};
-use abanico_model::generated::{AacSettings, AudioCodecSettings};
+use abanico_model::generated::{
+    AacCodecProfile, AacCodingMode, AacRateControlMode, AacSettings, AacVbrQuality, Ac3CodingMode,
+    AudioCodec as WireCodec, AudioCodecSettings, Eac3CodingMode, Eac3LfeControl, Mp3RateControlMode,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::setting::{text, whole};
+use crate::setting::whole;
 
 /// An audio codec.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -35,19 +38,19 @@ pub enum AudioCodec {
 }
 
 impl AudioCodec {
-    /// Returns the codec's name in AWS's model.
-    pub fn wire_name(self) -> &'static str {
+    /// Returns the codec in AWS's model.
+    pub fn wire(self) -> WireCodec {
         match self {
-            Self::Aac => "AAC",
-            Self::Mp2 => "MP2",
-            Self::Mp3 => "MP3",
-            Self::Ac3 => "AC3",
-            Self::Eac3 => "EAC3",
-            Self::Opus => "OPUS",
-            Self::Vorbis => "VORBIS",
-            Self::Flac => "FLAC",
-            Self::Wav => "WAV",
-            Self::Aiff => "AIFF",
+            Self::Aac => WireCodec::Aac,
+            Self::Mp2 => WireCodec::Mp2,
+            Self::Mp3 => WireCodec::Mp3,
+            Self::Ac3 => WireCodec::Ac3,
+            Self::Eac3 => WireCodec::Eac3,
+            Self::Opus => WireCodec::Opus,
+            Self::Vorbis => WireCodec::Vorbis,
+            Self::Flac => WireCodec::Flac,
+            Self::Wav => WireCodec::Wav,
+            Self::Aiff => WireCodec::Aiff,
         }
     }
 
@@ -196,13 +199,13 @@ impl AudioCoding {
         pointer: &str,
     ) -> Result<Self, Error> {
         let place = Place { pointer, source_channels };
-        match text(&settings.codec) {
-            // Old job files omit the codec and give only the settings of AAC.
-            Some("AAC") | None => {
+        // Old job files omit the codec and give only the settings of AAC.
+        match settings.codec.as_ref().unwrap_or(&WireCodec::Aac) {
+            WireCodec::Aac => {
                 let aac = settings.aac_settings.as_ref().ok_or_else(|| place.missing("aacSettings"))?;
                 place.aac(aac)
             }
-            Some(codec) => place.other(codec, settings),
+            codec => place.other(codec, settings),
         }
     }
 }
@@ -231,23 +234,25 @@ impl Place<'_> {
     }
 
     fn aac(self, aac: &AacSettings) -> Result<AudioCoding, Error> {
-        if let Some(profile @ ("HEV1" | "HEV2" | "XHE")) = text(&aac.codec_profile) {
+        use AacCodecProfile::{Hev1, Hev2, Xhe};
+        if let Some(profile @ (Hev1 | Hev2 | Xhe)) = &aac.codec_profile {
             let why = format!("profile {profile} has no free encoder: use LC");
             return Err(Error::setting(&format!("{}/aacSettings/codecProfile", self.pointer), &why));
         }
-        let channels = match text(&aac.coding_mode) {
-            Some("CODING_MODE_1_0" | "AD_RECEIVER_MIX") => 1,
-            Some("CODING_MODE_5_1") => 6,
-            Some("CODING_MODE_AUTO") => follow(self.source_channels, &[1, 2, 6]),
-            _ => 2,
+        let channels = match &aac.coding_mode {
+            Some(AacCodingMode::CodingMode10 | AacCodingMode::AdReceiverMix) => 1,
+            Some(AacCodingMode::CodingMode11) => return Err(self.two_programmes("aacSettings")),
+            Some(AacCodingMode::CodingMode51) => 6,
+            Some(AacCodingMode::CodingModeAuto) => follow(self.source_channels, &[1, 2, 6]),
+            None | Some(AacCodingMode::CodingMode20 | AacCodingMode::Other(_)) => 2,
         };
-        let rate = if text(&aac.rate_control_mode) == Some("VBR") {
+        let rate = if aac.rate_control_mode == Some(AacRateControlMode::Vbr) {
             // ffmpeg's encoder takes 0.1 to 2. These steps give about 80, 110, 140 and 190 kb/s for stereo.
-            AudioRate::QualityTenths(match text(&aac.vbr_quality) {
-                Some("LOW") => 6,
-                Some("MEDIUM_LOW") => 10,
-                Some("HIGH") => 20,
-                _ => 14,
+            AudioRate::QualityTenths(match &aac.vbr_quality {
+                Some(AacVbrQuality::Low) => 6,
+                Some(AacVbrQuality::MediumLow) => 10,
+                None | Some(AacVbrQuality::MediumHigh | AacVbrQuality::Other(_)) => 14,
+                Some(AacVbrQuality::High) => 20,
             })
         } else {
             AudioRate::BitRate(whole(aac.bitrate).unwrap_or(96_000))
@@ -255,19 +260,19 @@ impl Place<'_> {
         Ok(self.coding(AudioCodec::Aac, rate, aac.sample_rate, channels))
     }
 
-    fn other(self, codec: &str, settings: &AudioCodecSettings) -> Result<AudioCoding, Error> {
+    fn other(self, codec: &WireCodec, settings: &AudioCodecSettings) -> Result<AudioCoding, Error> {
         match codec {
-            "MP2" => self.mp2(settings),
-            "MP3" => self.mp3(settings),
-            "AC3" => self.ac3(settings),
-            "EAC3" => self.eac3(settings),
-            "OPUS" => {
+            WireCodec::Mp2 => self.mp2(settings),
+            WireCodec::Mp3 => self.mp3(settings),
+            WireCodec::Ac3 => self.ac3(settings),
+            WireCodec::Eac3 => self.eac3(settings),
+            WireCodec::Opus => {
                 let opus = settings.opus_settings.as_ref();
                 let rate = AudioRate::BitRate(opus.and_then(|opus| whole(opus.bitrate)).unwrap_or(96_000));
                 let channels = self.channels(opus.and_then(|opus| opus.channels), &[1, 2]);
                 Ok(self.coding(AudioCodec::Opus, rate, opus.and_then(|opus| opus.sample_rate), channels))
             }
-            "VORBIS" => {
+            WireCodec::Vorbis => {
                 let vorbis = settings.vorbis_settings.as_ref();
                 let quality = vorbis.and_then(|vorbis| vorbis.vbr_quality).unwrap_or(4);
                 let rate = AudioRate::QualityTenths(quality * 10);
@@ -275,19 +280,19 @@ impl Place<'_> {
                 let sample_rate = vorbis.and_then(|vorbis| vorbis.sample_rate);
                 Ok(self.coding(AudioCodec::Vorbis, rate, sample_rate, channels))
             }
-            "FLAC" => {
+            WireCodec::Flac => {
                 let flac = settings.flac_settings.as_ref();
                 let channels = self.channels(flac.and_then(|flac| flac.channels), &[1, 2, 4, 6, 8]);
                 let rate = bits(flac.and_then(|flac| flac.bit_depth));
                 Ok(self.coding(AudioCodec::Flac, rate, flac.and_then(|flac| flac.sample_rate), channels))
             }
-            "WAV" => {
+            WireCodec::Wav => {
                 let wav = settings.wav_settings.as_ref();
                 let channels = self.channels(wav.and_then(|wav| wav.channels), &[]);
                 let rate = bits(wav.and_then(|wav| wav.bit_depth));
                 Ok(self.coding(AudioCodec::Wav, rate, wav.and_then(|wav| wav.sample_rate), channels))
             }
-            "AIFF" => {
+            WireCodec::Aiff => {
                 let aiff = settings.aiff_settings.as_ref();
                 let channels = self.channels(aiff.and_then(|aiff| aiff.channels), &[]);
                 let rate = bits(aiff.and_then(|aiff| aiff.bit_depth));
@@ -311,7 +316,7 @@ impl Place<'_> {
         let channels = self.channels(mp3.and_then(|mp3| mp3.channels), &[1, 2]);
         let sample_rate = mp3.and_then(|mp3| mp3.sample_rate);
         self.check_rate(sample_rate, &[22_050, 24_000, 32_000, 44_100, 48_000], "mp3Settings")?;
-        let is_variable = mp3.and_then(|mp3| text(&mp3.rate_control_mode)) == Some("VBR");
+        let is_variable = mp3.is_some_and(|mp3| mp3.rate_control_mode == Some(Mp3RateControlMode::Vbr));
         let rate = if is_variable {
             AudioRate::QualityTenths(mp3.and_then(|mp3| mp3.vbr_quality).unwrap_or(4) * 10)
         } else {
@@ -322,12 +327,12 @@ impl Place<'_> {
 
     fn ac3(self, settings: &AudioCodecSettings) -> Result<AudioCoding, Error> {
         let ac3 = settings.ac3_settings.as_ref();
-        let channels = match ac3.and_then(|ac3| text(&ac3.coding_mode)) {
-            Some("CODING_MODE_1_0") => 1,
-            Some("CODING_MODE_3_2_LFE") => 6,
-            Some("CODING_MODE_AUTO") => follow(self.source_channels, &[1, 2, 6]),
-            Some("CODING_MODE_1_1") => return Err(self.two_programmes("ac3Settings")),
-            _ => 2,
+        let channels = match ac3.and_then(|ac3| ac3.coding_mode.as_ref()) {
+            Some(Ac3CodingMode::CodingMode10) => 1,
+            Some(Ac3CodingMode::CodingMode11) => return Err(self.two_programmes("ac3Settings")),
+            None | Some(Ac3CodingMode::CodingMode20 | Ac3CodingMode::Other(_)) => 2,
+            Some(Ac3CodingMode::CodingMode32Lfe) => 6,
+            Some(Ac3CodingMode::CodingModeAuto) => follow(self.source_channels, &[1, 2, 6]),
         };
         // Default of each coding mode (ETSI TS 102 366, as quoted by AWS's model).
         let default = match channels {
@@ -341,13 +346,13 @@ impl Place<'_> {
 
     fn eac3(self, settings: &AudioCodecSettings) -> Result<AudioCoding, Error> {
         let eac3 = settings.eac3_settings.as_ref();
-        let with_lfe = eac3.and_then(|eac3| text(&eac3.lfe_control)) != Some("NO_LFE");
+        let with_lfe = eac3.is_none_or(|eac3| eac3.lfe_control != Some(Eac3LfeControl::NoLfe));
         let surround = if with_lfe { 6 } else { 5 };
-        let channels = match eac3.and_then(|eac3| text(&eac3.coding_mode)) {
-            Some("CODING_MODE_1_0") => 1,
-            Some("CODING_MODE_3_2") => surround,
-            Some("CODING_MODE_AUTO") => follow(self.source_channels, &[1, 2, surround]),
-            _ => 2,
+        let channels = match eac3.and_then(|eac3| eac3.coding_mode.as_ref()) {
+            Some(Eac3CodingMode::CodingMode10) => 1,
+            None | Some(Eac3CodingMode::CodingMode20 | Eac3CodingMode::Other(_)) => 2,
+            Some(Eac3CodingMode::CodingMode32) => surround,
+            Some(Eac3CodingMode::CodingModeAuto) => follow(self.source_channels, &[1, 2, surround]),
         };
         let default = match channels {
             1 => 96_000,
@@ -398,10 +403,10 @@ fn bits(named: Option<i64>) -> AudioRate {
     AudioRate::Lossless(if named.is_some_and(|bits| bits > 16) { 24 } else { 16 })
 }
 
-fn no_encoder(codec: &str) -> String {
+fn no_encoder(codec: &WireCodec) -> String {
     let instead = match codec {
-        "AC4" | "EAC3_ATMOS" => "there is no free encoder, use EAC3",
-        "PASSTHROUGH" => "use AAC, or WAV for lossless audio",
+        WireCodec::Ac4 | WireCodec::Eac3Atmos => "there is no free encoder, use EAC3",
+        WireCodec::Passthrough => "use AAC, or WAV for lossless audio",
         _ => "use AAC",
     };
     format!("{codec} is not supported: {instead}")

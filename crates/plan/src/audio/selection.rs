@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use abanico_media::AudioTrack;
-use abanico_model::generated::{AudioDescription, AudioSelector, AudioSelectorGroup};
+use abanico_model::generated::{
+    AudioDefaultSelection, AudioDescription, AudioSelector, AudioSelectorGroup, AudioSelectorType,
+};
 
 use crate::setting::text;
 
@@ -27,7 +29,8 @@ impl<'a> Selectors<'a> {
             return names.filter_map(|name| self.single.get(name)).collect();
         }
         let named = name.and_then(|name| self.single.get(name));
-        let marked = || self.single.values().find(|one| text(&one.default_selection) == Some("DEFAULT"));
+        let marked =
+            || self.single.values().find(|one| one.default_selection == Some(AudioDefaultSelection::Default));
         named.or_else(marked).or_else(|| self.single.values().next()).into_iter().collect()
     }
 }
@@ -36,19 +39,25 @@ impl<'a> Selectors<'a> {
 /// them is missing. Without a selector it returns the default track.
 pub(crate) fn tracks<'a>(selector: Option<&AudioSelector>, all: &'a [AudioTrack]) -> Vec<&'a AudioTrack> {
     let Some(selector) = selector else { return default_track(all) };
-    let found = match text(&selector.selector_type) {
-        Some("PID") => {
+    let found = match &selector.selector_type {
+        Some(AudioSelectorType::Pid) => {
             let by_id = |pid: &i64| all.iter().find(|track| track.id.map(i64::from) == Some(*pid));
             selector.pids.iter().flatten().map(by_id).collect::<Option<Vec<_>>>()
         }
-        Some("LANGUAGE_CODE") => {
+        Some(AudioSelectorType::LanguageCode) => {
             return all.iter().filter(|track| speaks(track, selector)).take(1).collect();
         }
-        Some("STREAM") => {
+        Some(AudioSelectorType::Stream) => {
             let by_index = |index: &i64| all.iter().find(|track| i64::from(track.stream_index) + 1 == *index);
             selector.streams.iter().flatten().map(by_index).collect()
         }
-        _ => {
+        None
+        | Some(
+            AudioSelectorType::Track
+            | AudioSelectorType::HlsRenditionGroup
+            | AudioSelectorType::AllPcm
+            | AudioSelectorType::Other(_),
+        ) => {
             let by_number = |number: &i64| all.get(usize::try_from(*number - 1).ok()?);
             let numbers: Vec<i64> = selector.tracks.iter().flatten().copied().collect();
             if numbers.is_empty() {
@@ -76,7 +85,8 @@ pub(crate) fn passed_over(
     taken: &AudioTrack,
 ) -> Option<String> {
     let is_open = selector.is_none_or(|selector| {
-        !matches!(text(&selector.selector_type), Some("PID" | "LANGUAGE_CODE" | "STREAM"))
+        use AudioSelectorType::{LanguageCode, Pid, Stream};
+        !matches!(selector.selector_type, Some(Pid | LanguageCode | Stream))
             && selector.tracks.as_deref().unwrap_or_default().is_empty()
     });
     let first = all.iter().min_by_key(|track| (!track.is_default, track.is_aside))?;
@@ -138,14 +148,24 @@ pub(crate) fn nothing_found(selector: Option<&AudioSelector>, tracks: usize) -> 
         return "the input has no audio, so the outputs have none".to_owned();
     }
     let has = format!("the input has {tracks} audio track(s)");
-    let what = selector.map(|selector| match text(&selector.selector_type) {
-        Some("PID") => format!("not all of the PIDs {:?}", selector.pids.as_deref().unwrap_or_default()),
-        Some("LANGUAGE_CODE") => {
+    let what = selector.map(|selector| match &selector.selector_type {
+        Some(AudioSelectorType::Pid) => {
+            format!("not all of the PIDs {:?}", selector.pids.as_deref().unwrap_or_default())
+        }
+        Some(AudioSelectorType::LanguageCode) => {
             let code = selector.custom_language_code.as_deref().or_else(|| text(&selector.language_code));
             format!("none in the language {}", code.unwrap_or("that the job leaves out"))
         }
-        Some("STREAM") => format!("not all streams {:?}", selector.streams.as_deref().unwrap_or_default()),
-        _ => {
+        Some(AudioSelectorType::Stream) => {
+            format!("not all streams {:?}", selector.streams.as_deref().unwrap_or_default())
+        }
+        None
+        | Some(
+            AudioSelectorType::Track
+            | AudioSelectorType::HlsRenditionGroup
+            | AudioSelectorType::AllPcm
+            | AudioSelectorType::Other(_),
+        ) => {
             let numbers = selector.tracks.as_deref().unwrap_or_default();
             let missing =
                 numbers.iter().find(|number| usize::try_from(**number).is_ok_and(|one| one > tracks));

@@ -3,7 +3,7 @@
 
 use abanico_captions::StylePassthrough;
 use abanico_media::ExactTime;
-use abanico_model::generated::{CaptionDescription, Output};
+use abanico_model::generated::{CaptionDescription, ContainerType, HlsCaptionSegmentLengthControl, Output};
 
 use super::outputs::{NamedOutput, OutputPlace};
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count, position_or_push};
@@ -11,7 +11,6 @@ use crate::captions::{self, Destination};
 use crate::format_identifiers::{NameFacts, OutputNameFacts};
 use crate::renditions::Decision;
 use crate::segmented::StreamRole;
-use crate::setting::text;
 use crate::{
     CaptionDelivery, CaptionForm, CaptionPart, CaptionTask, Error, GroupKind, Overlay, PlannedFacts,
     PlannedOutput, SegmentFormat, TextStream, hls,
@@ -213,9 +212,9 @@ impl Draft<'_> {
             SegmentFormat::TransportStream(numbers) => Some(numbers.first_pts),
             SegmentFormat::Fragmented(_) => None,
         });
-        let control = settings.hls.and_then(|hls| text(&hls.caption_segment_length_control));
+        let control = settings.hls.and_then(|hls| hls.caption_segment_length_control.as_ref());
         let cut_like = picture
-            .filter(|_| control == Some("MATCH_VIDEO"))
+            .filter(|_| control == Some(&HlsCaptionSegmentLengthControl::MatchVideo))
             .map(|cut| starts(&cut.segmentation.durations()));
         let large = || -> Vec<ExactTime> {
             (0..)
@@ -259,9 +258,9 @@ fn starts(durations: &[ExactTime]) -> Vec<ExactTime> {
 
 /// Checks that the output's container supports caption streams.
 fn check_text_stream(settings: &GroupSettings<'_>, output: &Output, pointer: &str) -> Result<(), Error> {
-    let container = output.container_settings.as_ref().and_then(|settings| text(&settings.container));
+    let container = output.container_settings.as_ref().and_then(|settings| settings.container.as_ref());
     let is_file = matches!(settings, GroupSettings::File(_));
-    if is_file && matches!(container, None | Some("MP4" | "MOV")) {
+    if is_file && matches!(container, None | Some(ContainerType::Mp4 | ContainerType::Mov)) {
         return Ok(());
     }
     let why = "SRT or WEBVTT captions need an output of their own, or a file that is MP4 or MOV";
@@ -270,8 +269,8 @@ fn check_text_stream(settings: &GroupSettings<'_>, output: &Output, pointer: &st
 
 /// Checks that a captions-only file output names no container, or RAW.
 fn check_raw(output: &Output, pointer: &str) -> Result<(), Error> {
-    let container = output.container_settings.as_ref().and_then(|settings| text(&settings.container));
-    match container.filter(|container| *container != "RAW") {
+    let container = output.container_settings.as_ref().and_then(|settings| settings.container.as_ref());
+    match container.filter(|container| **container != ContainerType::Raw) {
         None => Ok(()),
         Some(other) => {
             let why = format!("an output with captions only cannot use the container {other}: use RAW");

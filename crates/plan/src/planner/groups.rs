@@ -1,11 +1,11 @@
 //! Plans one output group: how its outputs are packaged, and its manifests. It does not read the settings of
 //! single outputs.
 
-use abanico_model::generated::{Output, OutputGroup, OutputGroupSettings};
+use abanico_model::generated::{Output, OutputGroup, OutputGroupSettings, OutputGroupType};
 
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count};
 use crate::segmented::{SegmentedGroup, pair_by_default};
-use crate::setting::text;
+use crate::setting::list;
 use crate::{
     CaptionDelivery, DestinationNames, Error, GroupKind, GroupManifests, ListedStream, ListedVideo,
     PlannedGroup, PlannedOutput, SegmentedOutput, StreamRole, fragmented, hls,
@@ -19,10 +19,11 @@ impl Draft<'_> {
     ) -> Result<GroupSettings<'a>, Error> {
         let pointer = format!("/outputGroups/{index}/outputGroupSettings");
         let settings = group.output_group_settings.as_ref();
-        let kind = kind(settings);
-        let member = member(kind);
         let missing =
             |pointer: &str, what: &str| Error::setting(pointer, &format!("{what} is a required property"));
+        let named = settings.and_then(|settings| settings.r#type.as_ref());
+        let kind = kind(named.ok_or_else(|| missing(&pointer, "type"))?, &pointer)?;
+        let member = member(kind);
         let read = settings.and_then(|settings| read(kind, settings));
         let (destination, segmented) = read.ok_or_else(|| missing(&pointer, member))?;
         let destination =
@@ -151,13 +152,27 @@ impl Draft<'_> {
     }
 }
 
-fn kind(settings: Option<&OutputGroupSettings>) -> GroupKind {
-    match settings.and_then(|settings| text(&settings.r#type)) {
-        Some("HLS_GROUP_SETTINGS") => GroupKind::Hls,
-        Some("CMAF_GROUP_SETTINGS") => GroupKind::Cmaf,
-        Some("DASH_ISO_GROUP_SETTINGS") => GroupKind::Dash,
-        _ => GroupKind::File,
-    }
+/// The types of output groups that are made.
+const TYPES: [OutputGroupType; 4] = [
+    OutputGroupType::FileGroupSettings,
+    OutputGroupType::HlsGroupSettings,
+    OutputGroupType::CmafGroupSettings,
+    OutputGroupType::DashIsoGroupSettings,
+];
+
+fn kind(named: &OutputGroupType, pointer: &str) -> Result<GroupKind, Error> {
+    let instead = match named {
+        OutputGroupType::FileGroupSettings => return Ok(GroupKind::File),
+        OutputGroupType::HlsGroupSettings => return Ok(GroupKind::Hls),
+        OutputGroupType::CmafGroupSettings => return Ok(GroupKind::Cmaf),
+        OutputGroupType::DashIsoGroupSettings => return Ok(GroupKind::Dash),
+        OutputGroupType::MsSmoothGroupSettings => {
+            ": for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, which today's players take"
+        }
+        OutputGroupType::Other(_) => "",
+    };
+    let why = format!("type {named} is not supported, only [{}]{instead}", list(&TYPES));
+    Err(Error::setting(&format!("{pointer}/type"), &why))
 }
 
 /// Returns the name of the member with the settings of this kind of group.

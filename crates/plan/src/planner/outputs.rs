@@ -2,7 +2,7 @@
 //! made twice.
 
 use abanico_media::{ExactTime, Size};
-use abanico_model::generated::{Output, VideoDescription};
+use abanico_model::generated::{Mp4MoovPlacement, Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
 use crate::audio::gaps::gaps;
@@ -11,7 +11,6 @@ use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::frame_capture;
 use crate::overlays::{self, ClipPicture, OutputTimecode};
 use crate::renditions::{self, Decision};
-use crate::setting::text;
 use crate::{
     AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, InsertedImage,
     Overlay, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,
@@ -211,7 +210,7 @@ impl Draft<'_> {
         let container = Container::from_settings(settings, video, &audio, pointer)
             .map_err(|error| error.of_input_if(is_copied))?;
         let mp4 = settings.and_then(|container| container.mp4_settings.as_ref());
-        let is_normal = mp4.and_then(|mp4| text(&mp4.moov_placement)) == Some("NORMAL");
+        let is_normal = mp4.is_some_and(|mp4| mp4.moov_placement == Some(Mp4MoovPlacement::Normal));
         let fast_start = container.has_boxes() && !is_normal;
         Ok(FileOutput {
             output: count(self.outputs.len()),

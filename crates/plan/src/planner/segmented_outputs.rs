@@ -1,12 +1,11 @@
 //! Plans one segmented output: how it is cut, named and listed. It refuses codecs that its segments do not
 //! support.
 
-use abanico_model::generated::Output;
+use abanico_model::generated::{ContainerType, Output};
 
 use super::outputs::{NamedOutput, OutputPlace};
 use super::{Draft, Packaging, SegmentedSettings, count};
 use crate::renditions::Decision;
-use crate::setting::text;
 use crate::{
     AudioCodec, AudioRate, AudioStream, Error, Fragmentation, GroupKind, SegmentFormat, SegmentRule,
     Segmentation, SegmentedOutput, Streams, fragmented, hls, transport_stream,
@@ -102,12 +101,12 @@ fn first_file(cut: &SegmentedOutput) -> (String, &'static str) {
 fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<(), Error> {
     let (name, wanted) = match kind {
         GroupKind::File => return Ok(()),
-        GroupKind::Hls => ("HLS", "M3U8"),
-        GroupKind::Cmaf => ("CMAF", "CMFC"),
-        GroupKind::Dash => ("DASH ISO", "MPD"),
+        GroupKind::Hls => ("HLS", ContainerType::M3u8),
+        GroupKind::Cmaf => ("CMAF", ContainerType::Cmfc),
+        GroupKind::Dash => ("DASH ISO", ContainerType::Mpd),
     };
-    let container = output.container_settings.as_ref().and_then(|settings| text(&settings.container));
-    match container.filter(|container| *container != wanted) {
+    let container = output.container_settings.as_ref().and_then(|settings| settings.container.as_ref());
+    match container.filter(|container| **container != wanted) {
         None => Ok(()),
         Some(other) => {
             let why = format!("container {other} is not supported in {name} output groups: use {wanted}");
@@ -136,11 +135,11 @@ fn check_transport_stream(
     pointer: &str,
 ) -> Result<(), Error> {
     if let Some(codec) = hls::unfit_codec(streams) {
-        let why = format!("{} is not supported in HLS: use AAC, MP3, AC3 or EAC3", codec.wire_name());
+        let why = format!("{} is not supported in HLS: use AAC, MP3, AC3 or EAC3", codec.wire());
         return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
     }
     if let Some(decision) = decision.filter(|decision| !decision.coding.codec().goes_in_transport_streams()) {
-        let name = decision.coding.codec().wire_name();
+        let name = decision.coding.codec().wire();
         let why = format!("{name} is not supported in MPEG-2 TS segments: use H_264 or H_265");
         return Err(Error::setting(&format!("{pointer}/videoDescription/codecSettings/codec"), &why));
     }
@@ -159,7 +158,7 @@ fn check_fragments(fragments: &Fragmentation, streams: &Streams, pointer: &str) 
     }
     let fits = |codec: &AudioCodec| matches!(codec, AudioCodec::Aac | AudioCodec::Ac3 | AudioCodec::Eac3);
     if let Some(codec) = streams.audio.iter().map(|sound| sound.coding.codec).find(|codec| !fits(codec)) {
-        let why = format!("{} is not supported in {name} groups: use AAC, AC3 or EAC3", codec.wire_name());
+        let why = format!("{} is not supported in {name} groups: use AAC, AC3 or EAC3", codec.wire());
         return Err(Error::setting(&format!("{pointer}/audioDescriptions/0/codecSettings/codec"), &why));
     }
     Ok(())

@@ -11,7 +11,7 @@ use abanico_media::{
 };
 use abanico_model::generated::{AudioSelector, Input, JobSettings, OutputGroup};
 
-use super::{Draft, PlanRequest, Rung};
+use super::{Draft, PlanRequest, Rung, check_values};
 use crate::clips::{Clip, of_input, whole};
 use crate::setting::text;
 use crate::{Capabilities, Chunking, Error};
@@ -25,11 +25,12 @@ const MOST_TRACKS: usize = 64;
 /// Filters without which some plans fail; the imagined ffmpeg has them.
 const FILTERS: [&str; 4] = ["ass", "drawtext", "tonemap", "zscale"];
 
-/// Returns the errors of settings with templates and presets merged in, in the order of the settings; none if there
-/// are no inputs.
+/// Returns the errors of settings with templates and presets merged in, in the order of the settings: without
+/// inputs, only that of a value that AWS's model does not list, which always comes first.
 pub fn settings_errors(settings: &JobSettings, user_metadata: &BTreeMap<String, String>) -> Vec<Error> {
+    let unknown = check_values(settings).err();
     let inputs = settings.inputs.as_deref().unwrap_or_default();
-    let Some(first) = inputs.first() else { return Vec::new() };
+    let Some(first) = inputs.first() else { return Vec::from_iter(unknown) };
     let infos: Vec<MediaInfo> = inputs.iter().map(imagined).collect();
     let capabilities = Capabilities { filters: FILTERS.map(str::to_owned).into(), ..Capabilities::default() };
     let request = PlanRequest {
@@ -47,10 +48,14 @@ pub fn settings_errors(settings: &JobSettings, user_metadata: &BTreeMap<String, 
         draft.check_group(index, group, &mut found);
     }
     // Without the outputs that have errors, it may look as if there were only images.
-    if found.is_empty() {
+    if found.is_empty() && unknown.is_none() {
         found.extend(draft.check_outputs().err());
     }
     found.retain(|error| !error.depends_on_input());
+    if let Some(unknown) = unknown {
+        found.retain(|error| error.place().0 != unknown.place().0);
+        found.insert(0, unknown);
+    }
     found
 }
 
@@ -233,6 +238,26 @@ mod tests {
         let input = settings["inputs"][0].clone();
         settings["inputs"] = json!([input, input]);
         assert!(told(&settings)[0].contains("the audio of one input"));
+    }
+
+    #[test]
+    fn unknown_values_come_first_and_hide_no_other_error() {
+        let mut settings = job(vec![
+            output("_a", 640, 360, json!({"rateControlMode": "CBR"})),
+            output("_b", 640, 360, json!({})),
+        ]);
+        settings["outputGroups"][0]["outputs"][1]["containerSettings"]["container"] = json!("MP5");
+        let told = told(&settings);
+        assert!(
+            told.len() == 2
+                && told[0].starts_with(
+                    "/outputGroups/0/outputs/1/containerSettings/container: container MP5 does not"
+                )
+                && told[1].contains("bitrate is required"),
+            "{told:?}"
+        );
+        settings["inputs"] = json!([]);
+        assert_eq!(self::told(&settings).len(), 1);
     }
 
     #[test]

@@ -328,6 +328,53 @@ fn impossible_settings_are_refused_with_their_pointer() {
 }
 
 #[test]
+fn types_of_groups_that_are_not_made_are_refused() {
+    let info = source(video(1920, 1080));
+    let told = |kind: Value| {
+        let mut settings = job(ladder());
+        settings["outputGroups"][0]["outputGroupSettings"]["type"] = kind;
+        planned(&settings, &info, false).unwrap_err().to_string()
+    };
+    let at = "/outputGroups/0/outputGroupSettings";
+    let unknown = told(json!("FILE_GROUP"));
+    assert!(unknown.starts_with(&format!("{at}/type: type FILE_GROUP does not exist, only [")), "{unknown}");
+    let smooth = told(json!("MS_SMOOTH_GROUP_SETTINGS"));
+    let only = "type MS_SMOOTH_GROUP_SETTINGS is not supported, only [FILE_GROUP_SETTINGS, HLS_GROUP_SETTINGS, \
+                CMAF_GROUP_SETTINGS, DASH_ISO_GROUP_SETTINGS]: ";
+    assert!(
+        smooth.starts_with(&format!("{at}/type: {only}")) && smooth.contains("use CMAF_GROUP"),
+        "{smooth}"
+    );
+    assert_eq!(told(Value::Null), format!("{at}: type is a required property"));
+}
+
+#[test]
+fn unknown_values_are_refused_and_never_taken_for_defaults() {
+    let info = source(video(1920, 1080));
+    let codec = "/outputGroups/0/outputs/0/videoDescription/codecSettings";
+    for (pointer, member, known) in [
+        ("/inputs/0/videoSelector/rotate", "rotate", "DEGREES_90"),
+        ("/inputs/0/timecodeSource", "timecodeSource", "ZEROBASED"),
+        ("/inputs/0/audioSelectors/Audio Selector 1/defaultSelection", "defaultSelection", "NOT_DEFAULT"),
+        ("/timecodeConfig/source", "source", "SPECIFIEDSTART"),
+        ("/outputGroups/0/outputs/0/containerSettings/container", "container", "M2TS"),
+        ("/outputGroups/0/outputs/0/videoDescription/scalingBehavior", "scalingBehavior", "FIT_NO_UPSCALE"),
+        (&format!("{codec}/codec"), "codec", "H_265"),
+        (&format!("{codec}/h264Settings/rateControlMode"), "rateControlMode", "QVBR"),
+        (&format!("{codec}/h264Settings/qualityTuningLevel"), "qualityTuningLevel", "SINGLE_PASS_HQ"),
+        (&format!("{codec}/h264Settings/interlaceMode"), "interlaceMode", "FOLLOW_TOP_FIELD"),
+    ] {
+        let mut settings = job(ladder());
+        settings["timecodeConfig"] = json!({});
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        settings.pointer_mut(parent).unwrap()[key] = json!("MISTYPED");
+        let told = planned(&settings, &info, false).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("{pointer}: {member} MISTYPED does not exist, only [")), "{told}");
+        assert!(told.contains(known), "{told}");
+    }
+}
+
+#[test]
 fn high_dynamic_range_is_mapped_with_a_note() {
     let mut hdr = video(1920, 1080);
     hdr.colour.transfer = Some("smpte2084".into());

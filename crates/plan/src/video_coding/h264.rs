@@ -1,11 +1,13 @@
 //! Reads the settings that only H.264 has: profile, level, entropy coder, B-frames as references.
 
-use abanico_model::generated::VideoCodecSettings;
+use abanico_model::generated::{
+    H264CodecProfile, H264EntropyEncoding, H264GopBReference, VideoCodecSettings,
+};
 use serde::{Deserialize, Serialize};
 
 use super::shared::{SharedSettings, from_itu_codec};
 use crate::Error;
-use crate::setting::text;
+use crate::setting::{list, text};
 
 /// Settings that only H.264 has.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,26 +49,42 @@ pub enum EntropyCoder {
     Cavlc,
 }
 
+/// AWS's enums for H.264, under the names that [`from_itu_codec`] uses.
+mod wire {
+    pub use abanico_model::generated::{
+        H264FramerateControl as FramerateControl, H264GopSizeUnits as GopSizeUnits,
+        H264InterlaceMode as InterlaceMode, H264ParControl as ParControl,
+        H264QualityTuningLevel as QualityTuningLevel, H264RateControlMode as RateControlMode,
+        H264SceneChangeDetect as SceneChangeDetect,
+    };
+}
+
+/// The profiles that are made.
+const PROFILES: [H264CodecProfile; 3] =
+    [H264CodecProfile::Baseline, H264CodecProfile::Main, H264CodecProfile::High];
+
 pub(super) fn shared(settings: &VideoCodecSettings) -> Option<SharedSettings> {
-    settings.h264_settings.as_ref().map(|settings| from_itu_codec!(settings, "h264Settings"))
+    settings.h264_settings.as_ref().map(|settings| from_itu_codec!(settings, "h264Settings", wire))
 }
 
 pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<H264Settings, Error> {
     let settings = settings.h264_settings.as_ref();
-    let profile = match settings.and_then(|settings| text(&settings.codec_profile)) {
-        Some("BASELINE") => H264Profile::Baseline,
-        None | Some("MAIN") => H264Profile::Main,
-        Some("HIGH") => H264Profile::High,
+    let profile = match settings.and_then(|settings| settings.codec_profile.as_ref()) {
+        Some(H264CodecProfile::Baseline) => H264Profile::Baseline,
+        None | Some(H264CodecProfile::Main) => H264Profile::Main,
+        Some(H264CodecProfile::High) => H264Profile::High,
         Some(other) => {
-            let why = format!("profile {other} is not supported: use BASELINE, MAIN or HIGH");
+            let why = format!("profile {other} is not supported, only [{}]", list(&PROFILES));
             return Err(Error::setting(&format!("{pointer}/codecProfile"), &why));
         }
     };
-    let is_cavlc = settings.and_then(|settings| text(&settings.entropy_encoding)) == Some("CAVLC");
+    let is_cavlc =
+        settings.is_some_and(|settings| settings.entropy_encoding == Some(H264EntropyEncoding::Cavlc));
     Ok(H264Settings {
         profile,
         level: settings.and_then(|settings| text(&settings.codec_level)).and_then(tenths).map(H264Level),
-        b_references: settings.and_then(|settings| text(&settings.gop_b_reference)) != Some("DISABLED"),
+        b_references: settings
+            .is_none_or(|settings| settings.gop_b_reference != Some(H264GopBReference::Disabled)),
         entropy: if is_cavlc || profile == H264Profile::Baseline {
             EntropyCoder::Cavlc
         } else {

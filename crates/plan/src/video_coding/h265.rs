@@ -1,11 +1,13 @@
 //! Reads the settings that only H.265 has: profile and tier, level, name of its sample entry.
 
-use abanico_model::generated::VideoCodecSettings;
+use abanico_model::generated::{
+    H265CodecProfile, H265GopBReference, H265WriteMp4PackagingType, VideoCodecSettings,
+};
 use serde::{Deserialize, Serialize};
 
 use super::shared::{SharedSettings, from_itu_codec};
 use crate::Error;
-use crate::setting::text;
+use crate::setting::{list, text};
 
 /// Settings that only H.265 has.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -26,31 +28,50 @@ pub struct H265Settings {
 #[serde(transparent)]
 pub struct H265Level(pub u8);
 
+/// AWS's enums for H.265, under the names that [`from_itu_codec`] uses.
+mod wire {
+    pub use abanico_model::generated::{
+        H265FramerateControl as FramerateControl, H265GopSizeUnits as GopSizeUnits,
+        H265InterlaceMode as InterlaceMode, H265ParControl as ParControl,
+        H265QualityTuningLevel as QualityTuningLevel, H265RateControlMode as RateControlMode,
+        H265SceneChangeDetect as SceneChangeDetect,
+    };
+}
+
+/// The profiles that are made.
+const PROFILES: [H265CodecProfile; 4] = [
+    H265CodecProfile::MainMain,
+    H265CodecProfile::MainHigh,
+    H265CodecProfile::Main10Main,
+    H265CodecProfile::Main10High,
+];
+
 pub(super) fn shared(settings: &VideoCodecSettings) -> Option<SharedSettings> {
-    settings.h265_settings.as_ref().map(|settings| from_itu_codec!(settings, "h265Settings"))
+    settings.h265_settings.as_ref().map(|settings| from_itu_codec!(settings, "h265Settings", wire))
 }
 
 /// Reads the settings that only H.265 has, and the bit depth.
 pub(super) fn own(settings: &VideoCodecSettings, pointer: &str) -> Result<(H265Settings, u8), Error> {
     let settings = settings.h265_settings.as_ref();
-    let profile = settings.and_then(|settings| text(&settings.codec_profile)).unwrap_or("MAIN_MAIN");
-    let (bit_depth, high_tier) = match profile {
-        "MAIN_MAIN" => (8, false),
-        "MAIN_HIGH" => (8, true),
-        "MAIN10_MAIN" => (10, false),
-        "MAIN10_HIGH" => (10, true),
-        other => {
-            let why = format!("profile {other} is not supported: use MAIN_… or MAIN10_…");
+    let (bit_depth, high_tier) = match settings.and_then(|settings| settings.codec_profile.as_ref()) {
+        None | Some(H265CodecProfile::MainMain) => (8, false),
+        Some(H265CodecProfile::MainHigh) => (8, true),
+        Some(H265CodecProfile::Main10Main) => (10, false),
+        Some(H265CodecProfile::Main10High) => (10, true),
+        Some(other) => {
+            let why = format!("profile {other} is not supported, only [{}]", list(&PROFILES));
             return Err(Error::setting(&format!("{pointer}/codecProfile"), &why));
         }
     };
     let level = settings.and_then(|settings| text(&settings.codec_level)).and_then(super::h264::tenths);
-    let packaging = settings.and_then(|settings| text(&settings.write_mp4_packaging_type));
     let own = H265Settings {
         high_tier,
         level: level.map(H265Level),
-        b_references: settings.and_then(|settings| text(&settings.gop_b_reference)) != Some("DISABLED"),
-        in_band_parameters: packaging == Some("HEV1"),
+        b_references: settings
+            .is_none_or(|settings| settings.gop_b_reference != Some(H265GopBReference::Disabled)),
+        in_band_parameters: settings.is_some_and(|settings| {
+            settings.write_mp4_packaging_type == Some(H265WriteMp4PackagingType::Hev1)
+        }),
     };
     Ok((own, bit_depth))
 }

@@ -10,13 +10,49 @@ use super::{
 };
 use crate::Error;
 
+/// How the bit rate is controlled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum RateMode {
+    /// `CBR`.
+    #[default]
+    Constant,
+    /// `VBR`.
+    Variable,
+    /// `QVBR`.
+    Quality,
+}
+
+/// What the length of a group of pictures is counted in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum GopUnits {
+    /// Frames.
+    #[default]
+    Frames,
+    /// Seconds.
+    Seconds,
+    /// The encoder's choice.
+    Auto,
+}
+
+/// What the fields of the output follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Interlacing {
+    /// Whole frames.
+    #[default]
+    Progressive,
+    /// This field order.
+    Always(FieldOrder),
+    /// The source's field order, or this one if the source is progressive.
+    Followed(FieldOrder),
+}
+
 /// Settings that several codecs share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedSettings {
     /// Name of the member that holds the settings.
     pub member: &'static str,
-    /// `CBR`, `VBR` or `QVBR`.
-    pub rate_control_mode: Option<String>,
+    /// How the bit rate is controlled.
+    pub rate_mode: RateMode,
     /// Bits per second.
     pub bit_rate_bps: Option<u64>,
     /// Most bits per second.
@@ -37,8 +73,8 @@ pub(crate) struct SharedSettings {
     pub high_quality: bool,
     /// Length of a group of pictures, in the units below.
     pub gop_size: Option<f64>,
-    /// `FRAMES`, `SECONDS` or `AUTO`.
-    pub gop_size_units: Option<String>,
+    /// Units of that length.
+    pub gop_units: GopUnits,
     /// Fewest frames of a group of pictures.
     pub min_i_interval: Option<u64>,
     /// Whether scene cuts do not start a group.
@@ -51,46 +87,72 @@ pub(crate) struct SharedSettings {
     pub frame_rate: Option<(Option<i64>, Option<i64>)>,
     /// Pixel aspect ratio, if the job specifies it.
     pub pixel_aspect: Option<(i64, i64)>,
-    /// Interlacing, such as `TOP_FIELD`; `None` is progressive.
-    pub interlace_mode: Option<String>,
+    /// Interlacing.
+    pub interlacing: Interlacing,
 }
 
-/// Reads the members that H.264 and H.265 share.
+/// Reads the members that H.264 and H.265 share. `$wire` is a module with AWS's enums for the codec.
 macro_rules! from_itu_codec {
-    ($settings:expr, $member:literal) => {{
+    ($settings:expr, $member:literal, $wire:ident) => {{
+        use abanico_media::FieldOrder;
+        use $crate::SpeedPreset;
+        use $crate::setting::whole;
+        use $crate::video_coding::shared::{GopUnits, Interlacing, RateMode, SharedSettings};
+
         let settings = $settings;
         let qvbr = settings.qvbr_settings.as_ref();
-        let text = |value: Option<&str>| value.map(str::to_owned);
-        $crate::video_coding::shared::SharedSettings {
+        SharedSettings {
             member: $member,
-            rate_control_mode: text($crate::setting::text(&settings.rate_control_mode)),
-            bit_rate_bps: $crate::setting::whole(settings.bitrate),
-            max_bit_rate_bps: $crate::setting::whole(settings.max_bitrate),
+            rate_mode: match &settings.rate_control_mode {
+                Some($wire::RateControlMode::Qvbr) => RateMode::Quality,
+                Some($wire::RateControlMode::Vbr) => RateMode::Variable,
+                None | Some($wire::RateControlMode::Cbr | $wire::RateControlMode::Other(_)) => {
+                    RateMode::Constant
+                }
+            },
+            bit_rate_bps: whole(settings.bitrate),
+            max_bit_rate_bps: whole(settings.max_bitrate),
             quality_level: qvbr.and_then(|qvbr| qvbr.qvbr_quality_level),
             quality_fine_tune: qvbr.and_then(|qvbr| qvbr.qvbr_quality_level_fine_tune),
-            max_mean_bps: qvbr.and_then(|qvbr| $crate::setting::whole(qvbr.max_average_bitrate)),
-            buffer_bits: $crate::setting::whole(settings.hrd_buffer_size),
+            max_mean_bps: qvbr.and_then(|qvbr| whole(qvbr.max_average_bitrate)),
+            buffer_bits: whole(settings.hrd_buffer_size),
             buffer_fill_percent: settings
                 .hrd_buffer_initial_fill_percentage
                 .and_then(|percent| u8::try_from(percent).ok()),
-            speed: match $crate::setting::text(&settings.quality_tuning_level) {
-                Some("SINGLE_PASS") => $crate::SpeedPreset::VeryFast,
-                Some("MULTI_PASS_HQ") => $crate::SpeedPreset::Medium,
-                _ => $crate::SpeedPreset::Fast,
+            speed: match &settings.quality_tuning_level {
+                Some($wire::QualityTuningLevel::SinglePass) => SpeedPreset::VeryFast,
+                Some($wire::QualityTuningLevel::MultiPassHq) => SpeedPreset::Medium,
+                None
+                | Some($wire::QualityTuningLevel::SinglePassHq | $wire::QualityTuningLevel::Other(_)) => {
+                    SpeedPreset::Fast
+                }
             },
-            high_quality: $crate::setting::text(&settings.quality_tuning_level) != Some("SINGLE_PASS"),
+            high_quality: settings.quality_tuning_level != Some($wire::QualityTuningLevel::SinglePass),
             gop_size: settings.gop_size,
-            gop_size_units: text($crate::setting::text(&settings.gop_size_units)),
-            min_i_interval: $crate::setting::whole(settings.min_i_interval),
-            no_scene_cuts: $crate::setting::text(&settings.scene_change_detect) == Some("DISABLED"),
+            gop_units: match &settings.gop_size_units {
+                None | Some($wire::GopSizeUnits::Frames) => GopUnits::Frames,
+                Some($wire::GopSizeUnits::Seconds) => GopUnits::Seconds,
+                Some($wire::GopSizeUnits::Auto | $wire::GopSizeUnits::Other(_)) => GopUnits::Auto,
+            },
+            min_i_interval: whole(settings.min_i_interval),
+            no_scene_cuts: settings.scene_change_detect == Some($wire::SceneChangeDetect::Disabled),
             b_frames: settings.number_b_frames_between_reference_frames,
-            references: $crate::setting::whole(settings.number_reference_frames)
-                .and_then(|count| u8::try_from(count).ok()),
-            frame_rate: ($crate::setting::text(&settings.framerate_control) == Some("SPECIFIED"))
+            references: whole(settings.number_reference_frames).and_then(|count| u8::try_from(count).ok()),
+            frame_rate: (settings.framerate_control == Some($wire::FramerateControl::Specified))
                 .then_some((settings.framerate_numerator, settings.framerate_denominator)),
-            pixel_aspect: ($crate::setting::text(&settings.par_control) == Some("SPECIFIED"))
+            pixel_aspect: (settings.par_control == Some($wire::ParControl::Specified))
                 .then_some((settings.par_numerator.unwrap_or(1), settings.par_denominator.unwrap_or(1))),
-            interlace_mode: text($crate::setting::text(&settings.interlace_mode)),
+            interlacing: match &settings.interlace_mode {
+                None | Some($wire::InterlaceMode::Progressive | $wire::InterlaceMode::Other(_)) => {
+                    Interlacing::Progressive
+                }
+                Some($wire::InterlaceMode::TopField) => Interlacing::Always(FieldOrder::TopFirst),
+                Some($wire::InterlaceMode::BottomField) => Interlacing::Always(FieldOrder::BottomFirst),
+                Some($wire::InterlaceMode::FollowTopField) => Interlacing::Followed(FieldOrder::TopFirst),
+                Some($wire::InterlaceMode::FollowBottomField) => {
+                    Interlacing::Followed(FieldOrder::BottomFirst)
+                }
+            },
         }
     }};
 }
@@ -154,13 +216,11 @@ impl SharedSettings {
         (codec, frame): (&CodecSettings, Size),
         pointer: &str,
     ) -> Result<FieldOrder, Error> {
-        let followed = |otherwise| if source == FieldOrder::Progressive { otherwise } else { source };
-        let fields = match self.interlace_mode.as_deref() {
-            Some("TOP_FIELD") => FieldOrder::TopFirst,
-            Some("BOTTOM_FIELD") => FieldOrder::BottomFirst,
-            Some("FOLLOW_TOP_FIELD") => followed(FieldOrder::TopFirst),
-            Some("FOLLOW_BOTTOM_FIELD") => followed(FieldOrder::BottomFirst),
-            _ => return Ok(FieldOrder::Progressive),
+        let fields = match self.interlacing {
+            Interlacing::Progressive => return Ok(FieldOrder::Progressive),
+            Interlacing::Always(order) => order,
+            Interlacing::Followed(otherwise) if source == FieldOrder::Progressive => otherwise,
+            Interlacing::Followed(_) => source,
         };
         let refuse =
             |why: &str| Err(Error::setting(&format!("{pointer}/{}/interlaceMode", self.member), why));
@@ -180,10 +240,10 @@ impl SharedSettings {
     /// Returns the group of pictures; its default length is two seconds.
     pub(super) fn gop(&self, rate: FrameRate) -> Gop {
         let size = self.gop_size.filter(|size| *size > 0.0);
-        let fixed = match (self.gop_size_units.as_deref(), size) {
-            (Some("SECONDS"), Some(seconds)) => Some(frames_in_seconds(seconds, rate)),
-            (None | Some("FRAMES"), Some(frames)) => Some(frames.round().min(f64::from(u32::MAX)) as u32),
-            _ => None,
+        let fixed = match (self.gop_units, size) {
+            (GopUnits::Seconds, Some(seconds)) => Some(frames_in_seconds(seconds, rate)),
+            (GopUnits::Frames, Some(frames)) => Some(frames.round().min(f64::from(u32::MAX)) as u32),
+            (GopUnits::Auto, _) | (_, None) => None,
         };
         let frames = fixed.unwrap_or_else(|| frames_in_seconds(2.0, rate)).max(1);
         // Without a minimum, a scene cut just after an IDR frame would start another one within half a
@@ -210,8 +270,8 @@ impl SharedSettings {
         let missing = |member: &str, mode: &str| {
             Error::setting(pointer, &format!("{member} is required when rateControlMode is {mode}"))
         };
-        match self.rate_control_mode.as_deref() {
-            Some("QVBR") => Ok(RateControl::Quality {
+        match self.rate_mode {
+            RateMode::Quality => Ok(RateControl::Quality {
                 rate_factor_tenths: rate_factor_tenths(
                     codec,
                     self.quality_level,
@@ -221,12 +281,12 @@ impl SharedSettings {
                 max_bit_rate_bps: self.max_bit_rate_bps.ok_or_else(|| missing("maxBitrate", "QVBR"))?,
                 max_mean_bps: self.max_mean_bps,
             }),
-            Some("VBR") => {
+            RateMode::Variable => {
                 let bit_rate_bps = self.bit_rate_bps.ok_or_else(|| missing("bitrate", "VBR"))?;
                 let most = self.max_bit_rate_bps.unwrap_or(bit_rate_bps + bit_rate_bps / 2);
                 Ok(RateControl::Average { bit_rate_bps, max_bit_rate_bps: most.max(bit_rate_bps) })
             }
-            _ => Ok(RateControl::Constant {
+            RateMode::Constant => Ok(RateControl::Constant {
                 bit_rate_bps: self.bit_rate_bps.ok_or_else(|| missing("bitrate", "CBR"))?,
             }),
         }

@@ -3,6 +3,7 @@
 
 use abanico_engine::{Engine, ItemKind, JobId, JobRecord, ListFilter};
 use abanico_model::arn::{ResourceKind, resource_name};
+use abanico_model::generated::{JobStatus, Order};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -12,6 +13,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::list_jobs::PAGE_BYTES;
+use super::pages::order;
 use super::request_body::checked;
 use super::versions::ENGINE_VERSION;
 use crate::edge::Edge;
@@ -43,7 +45,7 @@ pub(crate) async fn results(State(edge): State<Edge>, Path(id): Path<String>) ->
         .and_then(|place| Some((place.first()?.as_i64()?, JobId::new(place.get(1)?.as_str()?))));
     let (found, goes_on) = passing(&edge.engine, request, after, most).await?;
     let mut answer =
-        json!({"jobs": found.iter().map(job_view::job).collect::<Vec<_>>(), "status": "COMPLETE"});
+        json!({"jobs": found.iter().map(job_view::job).collect::<Vec<_>>(), "status": JobStatus::Complete});
     if let Some(last) = found.last().filter(|_| goes_on) {
         let place = format!("{} {}", last.times.submitted_ms, last.id);
         answer["nextToken"] = json!(URL_SAFE_NO_PAD.encode(place));
@@ -72,7 +74,8 @@ async fn passing(
 ) -> Result<(Vec<JobRecord>, bool), Error> {
     let filters: Vec<Filter> =
         request.get("filterList").and_then(Value::as_array).into_iter().flatten().map(Filter::read).collect();
-    let newest_first = request.get("order").and_then(Value::as_str) != Some("ASCENDING");
+    let order = order(request.get("order").and_then(Value::as_str))?.unwrap_or(Order::Descending);
+    let newest_first = order == Order::Descending;
     let (mut found, mut after, mut bytes) = (Vec::new(), after, 0);
     loop {
         let filter = ListFilter { newest_first, after: after.clone(), ..ListFilter::default() };
@@ -115,7 +118,7 @@ impl Filter {
                 resource_name(&job.submission.queue, ResourceKind::Queue)
                     == resource_name(value, ResourceKind::Queue)
             }
-            "status" => job_view::status(job.stage()) == value,
+            "status" => job_view::status(job.stage()).text() == value,
             "fileInput" => {
                 texts(&job.submission.settings, "fileInput").any(|url| url.contains(value.as_str()))
             }

@@ -6,6 +6,7 @@
 
 use abanico_engine::{JobId, JobRecord, ListFilter};
 use abanico_model::arn::{Arn, ResourceKind, resource_name};
+use abanico_model::generated::Order;
 use axum::Json;
 use axum::extract::{Query, State};
 use base64::Engine as _;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::pages::order;
 use crate::edge::Edge;
 use crate::error_table::Error;
 use crate::job_view;
@@ -65,13 +67,7 @@ fn filter(params: &Params) -> Result<ListFilter, Error> {
             Error::bad_request(format!("status `{status}` is not one of {known}"))
         })?,
     };
-    let newest_first = match params.order.as_deref() {
-        Some("ASCENDING") => false,
-        None | Some("DESCENDING") => true,
-        Some(order) => {
-            return Err(Error::bad_request(format!("order `{order}` is neither ASCENDING nor DESCENDING")));
-        }
-    };
+    let newest_first = order(params.order.as_deref())? != Some(Order::Ascending);
     let queue_arn = |given: &String| {
         Arn::local(ResourceKind::Queue, resource_name(given, ResourceKind::Queue)).to_string()
     };

@@ -2,6 +2,7 @@
 //! token is opaque, belongs to its list and identifies a name, so items created in the meantime neither repeat nor hide
 //! others.
 
+use abanico_model::generated::{Order, PresetListBy};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
@@ -46,12 +47,12 @@ pub(crate) struct Item {
 /// # Errors
 /// Fails if a parameter is invalid or the token belongs to another list.
 pub(crate) fn page(items: Vec<Item>, params: &ListParams) -> Result<(Vec<Value>, Option<String>), Error> {
-    let (most, descending) = (most(params)?, descending(params)?);
-    let list_by = params.list_by.as_deref().unwrap_or("NAME");
-    let wants_system = match list_by {
-        "NAME" | "CREATION_DATE" => false,
-        "SYSTEM" => true,
-        other => {
+    let (most, order) = (most(params)?, order(params.order.as_deref())?);
+    let list_by = params.list_by.clone().map_or(PresetListBy::Name, PresetListBy::from);
+    let wants_system = match &list_by {
+        PresetListBy::Name | PresetListBy::CreationDate => false,
+        PresetListBy::System => true,
+        PresetListBy::Other(other) => {
             let what = format!("listBy `{other}` is not one of NAME, CREATION_DATE, SYSTEM");
             return Err(Error::bad_request(what));
         }
@@ -62,12 +63,12 @@ pub(crate) fn page(items: Vec<Item>, params: &ListParams) -> Result<(Vec<Value>,
         .filter(|item| item.is_system == wants_system)
         .filter(|item| category.is_none() || item.category.as_deref() == category)
         .collect();
-    if list_by == "CREATION_DATE" {
+    if list_by == PresetListBy::CreationDate {
         items.sort_by(|a, b| (a.created_ms, &a.name).cmp(&(b.created_ms, &b.name)));
     } else {
         items.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    if descending {
+    if order == Some(Order::Descending) {
         items.reverse();
     }
     let after = params.next_token.as_deref().map(|token| read(token, params)).transpose()?;
@@ -90,13 +91,16 @@ fn most(params: &ListParams) -> Result<usize, Error> {
     })
 }
 
-fn descending(params: &ListParams) -> Result<bool, Error> {
-    match params.order.as_deref() {
-        None | Some("ASCENDING") => Ok(false),
-        Some("DESCENDING") => Ok(true),
-        Some(order) => {
+/// Reads the order of a list; `None` if the client gives none.
+///
+/// # Errors
+/// Fails if it is unknown.
+pub(super) fn order(given: Option<&str>) -> Result<Option<Order>, Error> {
+    match given.map(|text| Order::from(text.to_owned())) {
+        Some(Order::Other(order)) => {
             Err(Error::bad_request(format!("order `{order}` is neither ASCENDING nor DESCENDING")))
         }
+        known => Ok(known),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use abanico_aws::MediaConvert;
 use abanico_deployment::{Account, StackState, built_in_job};
+use abanico_model::generated::JobStatus;
 use abanico_process::clock::wall_ms;
 use abanico_store::{ObjectAttributes, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
 use abanico_trigger::{DestinationTemplate, JobSubmitter, Outcome, SubmitError, TriggerConfig};
@@ -173,25 +174,30 @@ async fn followed(service: &MediaConvert, id: &str) -> anyhow::Result<Value> {
     let mut told = String::new();
     loop {
         let job = service.get_job(id).await?;
-        let status = job.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let status = status(&job);
         let percent = job.get("jobPercentComplete").and_then(Value::as_i64).unwrap_or(0);
         let news = format!("{status} {percent} %");
         if news != told {
             output::note(format!("  {news}"));
             told = news;
         }
-        if matches!(status.as_str(), "COMPLETE" | "ERROR" | "CANCELED") {
+        if matches!(status, JobStatus::Complete | JobStatus::Error | JobStatus::Canceled) {
             return Ok(job);
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
+fn status(job: &Value) -> JobStatus {
+    JobStatus::from(job.get("status").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
 fn ended(job: &Value) -> anyhow::Result<ExitCode> {
     let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if text("status") != "COMPLETE" {
+    let status = status(job);
+    if status != JobStatus::Complete {
         let code = job.get("errorCode").map(Value::to_string).unwrap_or_default();
-        let what = format!("the job ended in {} {code}: {}", text("status"), text("errorMessage"));
+        let what = format!("the job ended in {status} {code}: {}", text("errorMessage"));
         return Err(
             Hinted::new(WORK_FAILED, what, "correct what the message names, then submit again").into()
         );
