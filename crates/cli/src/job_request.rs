@@ -5,6 +5,7 @@ use std::path::Path;
 use abanico_engine::Submission;
 use abanico_engine::submission::from_request;
 use abanico_model::keys;
+use abanico_model::output_groups::GROUPS;
 use anyhow::Context;
 use serde_json::{Value, json};
 
@@ -77,8 +78,8 @@ fn from_file(file: &Path, input: &str, destination: &str) -> anyhow::Result<Valu
     replace_input(&mut request, input);
     let groups = request.pointer_mut("/settings/outputGroups").and_then(Value::as_array_mut);
     for group in groups.into_iter().flatten() {
-        for kind in ["fileGroupSettings", "hlsGroupSettings", "cmafGroupSettings", "dashIsoGroupSettings"] {
-            let settings = group.pointer_mut(&format!("/outputGroupSettings/{kind}"));
+        for facts in GROUPS {
+            let settings = group.pointer_mut(&format!("/outputGroupSettings/{}", facts.member));
             if let Some(settings) = settings.and_then(Value::as_object_mut) {
                 settings.insert("destination".to_owned(), json!(destination));
             }

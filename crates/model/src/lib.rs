@@ -11,6 +11,7 @@ pub mod generated;
 pub mod generated_tables;
 pub mod keys;
 mod open_enum;
+pub mod output_groups;
 pub mod parse;
 pub mod presets;
 pub mod problem;

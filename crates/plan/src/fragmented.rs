@@ -10,22 +10,20 @@ use abanico_model::generated::{
     DashIsoMpdManifestBandwidthType, DashIsoMpdProfile, DashIsoSegmentControl, DashIsoSegmentLengthControl,
     DashIsoVideoCompositionOffsets, DashIsoWriteSegmentTimelineInRepresentation, Output,
 };
+use abanico_model::output_groups::{Manifest, StreamFacts};
 
+use crate::GroupKind;
 use crate::segmented::{
     DashStyle, Fragmentation, PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType,
 };
-use crate::setting::{decimal_seconds, seconds, whole};
+use crate::setting::{decimal_seconds, seconds, segment_seconds, whole};
 
-/// Default lengths in seconds (AWS's service model).
-const CMAF_SEGMENT_SECONDS: u64 = 10;
-const DASH_SEGMENT_SECONDS: u64 = 30;
+/// Default length of fragments in seconds (AWS's service model).
 const FRAGMENT_SECONDS: u64 = 2;
-/// Digits in a segment's number.
-const DIGITS: usize = 9;
 
 /// Reads the settings of a CMAF group.
 pub(crate) fn cmaf_group(settings: &CmafGroupSettings) -> SegmentedGroup {
-    let segment = whole(settings.segment_length).filter(|length| *length > 0).unwrap_or(CMAF_SEGMENT_SECONDS);
+    let segment = segment_seconds(settings.segment_length, GroupKind::Cmaf);
     let base_url = settings.base_url.clone().unwrap_or_default();
     let dash = (settings.write_dash_manifest != Some(CmafWriteDASHManifest::Disabled)).then(|| DashStyle {
         on_demand: settings.mpd_profile == Some(CmafMpdProfile::OnDemandProfile),
@@ -63,7 +61,7 @@ pub(crate) fn cmaf_group(settings: &CmafGroupSettings) -> SegmentedGroup {
 
 /// Reads the settings of a DASH group.
 pub(crate) fn dash_group(settings: &DashIsoGroupSettings) -> SegmentedGroup {
-    let segment = whole(settings.segment_length).filter(|length| *length > 0).unwrap_or(DASH_SEGMENT_SECONDS);
+    let segment = segment_seconds(settings.segment_length, GroupKind::Dash);
     SegmentedGroup {
         segment_length: seconds(segment),
         min_final_length: decimal_seconds(settings.min_final_segment_length),
@@ -96,19 +94,15 @@ fn fragmentation(is_cmaf: bool, length_seconds: Option<i64>, signed_offsets: boo
 }
 
 /// Returns the names of a stream's files. `base` is the group's destination, completed by a file name.
-pub(crate) fn names(base: &str, modifier: &str, is_cmaf: bool, is_video: bool) -> SegmentNames {
+pub(crate) fn names(base: &str, modifier: &str, facts: &StreamFacts, is_video: bool) -> SegmentNames {
     let (folder, stem) = base.rsplit_once('/').unwrap_or(("", base));
-    let extension = match (is_cmaf, is_video) {
-        (true, true) => "cmfv",
-        (true, false) => "cmfa",
-        (false, _) => "mp4",
-    };
+    let extension = if is_video { facts.video_extension } else { facts.audio_extension };
     SegmentNames {
         folder_url: format!("{folder}/"),
-        playlist: format!("{stem}{modifier}.m3u8"),
+        playlist: format!("{stem}{modifier}.{}", Manifest::Playlists.extension()),
         media: format!("{stem}{modifier}"),
         extension: extension.to_owned(),
-        digits: DIGITS,
+        digits: facts.digits,
         segments_per_folder: None,
     }
 }
@@ -188,8 +182,11 @@ mod tests {
 
     #[test]
     fn names_distinguish_video_from_audio() {
-        assert_eq!(names("s3://o/a/film", "_v", true, true).single_file(), "film_v.cmfv");
-        assert_eq!(names("s3://o/a/film", "_v", true, false).segment(1), "film_v_000000002.cmfa");
-        assert_eq!(names("s3://o/a/film", "_v", false, false).initialisation(), "film_vinit.mp4");
+        let names = |kind: GroupKind, is_video| {
+            names("s3://o/a/film", "_v", kind.facts().streams.as_ref().unwrap(), is_video)
+        };
+        assert_eq!(names(GroupKind::Cmaf, true).single_file(), "film_v.cmfv");
+        assert_eq!(names(GroupKind::Cmaf, false).segment(1), "film_v_000000002.cmfa");
+        assert_eq!(names(GroupKind::Dash, false).initialisation(), "film_vinit.mp4");
     }
 }

@@ -8,17 +8,14 @@ use abanico_model::generated::{
     HlsOutputSelection, HlsProgramDateTime, HlsSegmentControl, HlsSegmentLengthControl,
     HlsStreamInfResolution, HlsTargetDurationCompatibilityMode, Output,
 };
+use abanico_model::output_groups::{Manifest, StreamFacts};
 
 use crate::format_identifiers::{NameFacts, expand};
 use crate::segmentation::{SegmentRule, Segmentation};
 use crate::segmented::{PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType};
-use crate::setting::{decimal_seconds, seconds, whole};
-use crate::{AudioCodec, AudioStream, Streams};
+use crate::setting::{decimal_seconds, seconds, segment_seconds, whole};
+use crate::{AudioCodec, AudioStream, GroupKind, Streams};
 
-/// Default length of a segment in seconds (AWS's service model).
-const SEGMENT_SECONDS: u64 = 10;
-/// Digits in a segment's number.
-const DIGITS: usize = 5;
 /// Group of alternative audio for which the job names no group (AWS's console).
 const DEFAULT_AUDIO_GROUP: &str = "program_audio";
 /// Default interval of `EXT-X-PROGRAM-DATE-TIME` in seconds (AWS's service model).
@@ -26,7 +23,7 @@ const DATE_PERIOD_SECONDS: u64 = 600;
 
 /// Reads the settings of an HLS group.
 pub(crate) fn group(settings: &HlsGroupSettings) -> SegmentedGroup {
-    let length = whole(settings.segment_length).filter(|seconds| *seconds > 0).unwrap_or(SEGMENT_SECONDS);
+    let length = segment_seconds(settings.segment_length, GroupKind::Hls);
     let period = whole(settings.program_date_time_period).unwrap_or(DATE_PERIOD_SECONDS);
     let playlists =
         (settings.output_selection != Some(HlsOutputSelection::SegmentsOnly)).then(|| PlaylistStyle {
@@ -54,6 +51,7 @@ pub(crate) fn group(settings: &HlsGroupSettings) -> SegmentedGroup {
 /// Returns the names of an output's files. `base` is the group's destination, completed by a file name.
 pub(crate) fn names(
     base: &str,
+    facts: &StreamFacts,
     settings: &HlsGroupSettings,
     output: &Output,
     modifier: &str,
@@ -67,10 +65,10 @@ pub(crate) fn names(
     let by_stream = settings.directory_structure == Some(HlsDirectoryStructure::SubdirectoryPerStream);
     SegmentNames {
         folder_url: format!("{folder}/"),
-        playlist: format!("{stem}{modifier}.m3u8"),
+        playlist: format!("{stem}{modifier}.{}", Manifest::Playlists.extension()),
         media: if by_stream { format!("{stem}{modifier}/{media}") } else { media },
-        extension: "ts".to_owned(),
-        digits: DIGITS,
+        extension: facts.video_extension.to_owned(),
+        digits: facts.digits,
         segments_per_folder: whole(settings.segments_per_subdirectory).filter(|_| by_stream),
     }
 }
@@ -136,6 +134,10 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    fn facts() -> &'static StreamFacts {
+        GroupKind::Hls.facts().streams.as_ref().unwrap()
+    }
+
     fn output(value: serde_json::Value) -> Output {
         serde_json::from_value(value).unwrap()
     }
@@ -144,7 +146,14 @@ mod tests {
     fn files_are_named_as_by_mediaconvert() {
         let output = output(json!({"nameModifier": "_720p",
             "outputSettings": {"hlsSettings": {"segmentModifier": "-seg"}}}));
-        let names = names("s3://out/día/film", &settings(json!({})), &output, "_720p", &NameFacts::default());
+        let names = names(
+            "s3://out/día/film",
+            facts(),
+            &settings(json!({})),
+            &output,
+            "_720p",
+            &NameFacts::default(),
+        );
         assert_eq!(names.url(&names.playlist), "s3://out/día/film_720p.m3u8");
         assert_eq!(names.segment(0), "film_720p-seg_00001.ts");
         assert_eq!(names.single_file(), "film_720p-seg.ts");
@@ -156,7 +165,7 @@ mod tests {
         let settings =
             settings(json!({"directoryStructure": "SUBDIRECTORY_PER_STREAM", "segmentsPerSubdirectory": 2}));
         let output = output(json!({"nameModifier": "_a"}));
-        let names = names("s3://out/film", &settings, &output, "_a", &NameFacts::default());
+        let names = names("s3://out/film", facts(), &settings, &output, "_a", &NameFacts::default());
         let paths: Vec<String> = (0..3).map(|index| names.segment(index)).collect();
         assert_eq!(
             paths,

@@ -34,6 +34,7 @@ mod video;
 mod video_coding;
 mod waves;
 
+pub use abanico_model::output_groups::GroupKind;
 pub use audio::coding::{AudioCodec, AudioCoding, AudioRate};
 pub use audio::remix::Remix;
 pub use audio::{AudioEncode, AudioPart, Loudness};
@@ -47,7 +48,7 @@ pub use job_plan::{PLAN_VERSION, Plan, Warning};
 pub use joints::Joint;
 pub use ladder::{FOLLOW_SOURCE, LADDER_KEY};
 pub(crate) use output_names::DestinationNames;
-pub use planned::{GroupKind, PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput, PlannedVideo};
+pub use planned::{PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput, PlannedVideo};
 pub use planner::{PlanRequest, plan, settings_errors};
 pub use scaling::Rectangle;
 pub use segmentation::{SegmentRule, Segmentation};

@@ -2,29 +2,8 @@
 //! nothing.
 
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Rational, Size};
+use abanico_model::output_groups::GroupKind;
 use serde::{Deserialize, Serialize};
-
-/// Type of an output group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupKind {
-    /// Each output is one file.
-    File,
-    /// Apple HLS: each output is a stream of segments.
-    Hls,
-    /// CMAF: each output is a fragmented stream, listed for HLS and DASH.
-    Cmaf,
-    /// MPEG-DASH: each output is a fragmented stream.
-    Dash,
-}
-
-impl GroupKind {
-    /// Returns whether events and jobs report the path of each output. For DASH and CMAF they report only the
-    /// manifests (MediaConvert's user guide on events).
-    pub fn tells_paths(self) -> bool {
-        matches!(self, Self::File | Self::Hls)
-    }
-}
 
 /// One output group of the job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use abanico_media::{ExactTime, MediaInfo, Orientation, Size, VideoTrack};
 use abanico_model::generated::{HlsGroupSettings, Input, InputRotate, JobSettings, Output, OutputGroup};
+use abanico_model::output_groups::StreamFacts;
 use abanico_model::validate::unknown_value;
 
 use crate::audio::Sources;
@@ -97,6 +98,8 @@ enum GroupSettings<'a> {
 /// Settings of a group whose outputs are cut into segments.
 struct SegmentedSettings<'a> {
     kind: GroupKind,
+    /// How outputs of this kind are cut and named.
+    streams: &'static StreamFacts,
     names: DestinationNames,
     group: SegmentedGroup,
     /// Settings of an HLS group, for file names and captions.

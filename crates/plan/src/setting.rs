@@ -5,6 +5,8 @@ use std::fmt::Display;
 
 use abanico_media::ExactTime;
 
+use crate::GroupKind;
+
 /// Returns the text of an enum or string member.
 pub(crate) fn text<T: AsRef<str>>(member: &Option<T>) -> Option<&str> {
     member.as_ref().map(AsRef::as_ref)
@@ -19,6 +21,12 @@ pub(crate) fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {
 /// Returns a count; `None` if it is negative.
 pub(crate) fn whole(member: Option<i64>) -> Option<u64> {
     member.and_then(|number| u64::try_from(number).ok())
+}
+
+/// Returns the length of a group's segments in seconds: the job's, otherwise AWS's default for this kind of group.
+pub(crate) fn segment_seconds(member: Option<i64>, kind: GroupKind) -> u64 {
+    let default = kind.facts().streams.as_ref().map_or(1, |streams| streams.segment_seconds);
+    whole(member).filter(|length| *length > 0).unwrap_or(default)
 }
 
 /// Converts whole seconds to a time.

@@ -166,7 +166,7 @@ fn output_groups(record: &JobRecord) -> Vec<Value> {
     for (index, planned) in planned {
         let details = groups.entry(planned.group).or_default();
         let made = record.outputs.iter().find(|made| usize::try_from(made.output) == Ok(index));
-        let tells_paths = record.group_kind(planned.group).tells_paths();
+        let tells_paths = record.group_kind(planned.group).facts().tells_paths;
         details.extend(made.map(|made| output_detail(tells_paths, &planned.content_type, made)));
     }
     let of_plan = record.plan.iter().flat_map(|plan| &plan.groups);

@@ -1,6 +1,7 @@
 //! Builds the CreateJob request for an upload, as wire JSON (camelCase). Changes only role, queue, token, first
 //! input, destinations and user metadata; everything else stays as in the template.
 
+use abanico_model::output_groups::{GROUPS, GroupFacts};
 use serde_json::{Map, Value, json};
 
 use crate::{Error, TriggerConfig, Upload, client_request_token};
@@ -51,14 +52,15 @@ fn set_destination(index: usize, group: &mut Value, destination: &str) -> Result
     let mut missing = Value::Null;
     let settings = group.get_mut("outputGroupSettings").unwrap_or(&mut missing);
     let settings = object_mut(settings, &place)?;
-    let member = match settings.get("type").and_then(Value::as_str) {
-        Some("FILE_GROUP_SETTINGS") => "fileGroupSettings",
-        Some("HLS_GROUP_SETTINGS") => "hlsGroupSettings",
-        Some("DASH_ISO_GROUP_SETTINGS") => "dashIsoGroupSettings",
-        Some("CMAF_GROUP_SETTINGS") => "cmafGroupSettings",
-        Some("MS_SMOOTH_GROUP_SETTINGS") => "msSmoothGroupSettings",
-        _ => return Err(Error::invalid_config(format!("`{place}.type` is not an output group type"))),
-    };
+    let named = settings.get("type").and_then(Value::as_str);
+    let facts = named.and_then(GroupFacts::of_type).ok_or_else(|| {
+        let known: Vec<&str> = GROUPS.iter().map(|facts| facts.group_type.text()).collect();
+        let found = named.map_or_else(|| "is missing".to_owned(), |named| format!("is `{named}`"));
+        let why =
+            format!("`{place}.type` {found}, not an output group type: use one of {}", known.join(", "));
+        Error::invalid_config(why)
+    })?;
+    let member = facts.member;
     let group_settings = settings.entry(member).or_insert_with(|| json!({}));
     object_mut(group_settings, &format!("{place}.{member}"))?
         .insert("destination".to_owned(), json!(destination));
@@ -191,7 +193,10 @@ mod tests {
             (json!({"settings": {"outputGroups": [{}]}}), format!("`{group}` is not a JSON object")),
             (
                 json!({"settings": {"outputGroups": [{"outputGroupSettings": {"type": "X"}}]}}),
-                format!("`{group}.type` is not an output group type"),
+                format!(
+                    "`{group}.type` is `X`, not an output group type: use one of CMAF_GROUP_SETTINGS, \
+                     DASH_ISO_GROUP_SETTINGS, FILE_GROUP_SETTINGS, HLS_GROUP_SETTINGS, MS_SMOOTH_GROUP_SETTINGS"
+                ),
             ),
             (
                 json!({"settings": {}, "userMetadata": []}),

@@ -181,19 +181,13 @@ fn group_detail(record: &JobRecord, index: u32, output_details: Vec<OutputDetail
     OutputGroupDetail {
         output_details,
         playlist_file_paths: planned.map(|group| group.manifest_urls.clone()).unwrap_or_default(),
-        group_type: match record.group_kind(index) {
-            GroupKind::File => "FILE_GROUP",
-            GroupKind::Hls => "HLS_GROUP",
-            GroupKind::Cmaf => "CMAF_GROUP",
-            GroupKind::Dash => "DASH_ISO_GROUP",
-        }
-        .to_owned(),
+        group_type: record.group_kind(index).facts().event_type.to_owned(),
     }
 }
 
 fn output_detail(kind: GroupKind, content_type: &str, made: &MeasuredOutput) -> OutputDetail {
     OutputDetail {
-        output_file_paths: if kind.tells_paths() { vec![made.url.clone()] } else { Vec::new() },
+        output_file_paths: if kind.facts().tells_paths { vec![made.url.clone()] } else { Vec::new() },
         duration_in_ms: u64::try_from(made.duration_ms).unwrap_or(0),
         video_details: (made.width > 0).then(|| VideoDetails {
             width_in_px: made.width,

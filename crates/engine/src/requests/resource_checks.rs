@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use abanico_model::arn::ResourceKind;
+use abanico_model::output_groups::{GROUPS, GroupFacts};
 use abanico_model::presets::apply_presets;
 use abanico_model::problem::Problem;
 use abanico_model::validate;
@@ -15,13 +16,6 @@ use crate::requests::submission::{Catalogue, Refusal, add, own_preset, supported
 const SETTINGS: &str = "/settings";
 /// Pointer to the output that a preset is tried in.
 const TRIED_OUTPUT: &str = "/outputGroups/0/outputs/0";
-/// Group types whose outputs have a container of their own, with the member of their settings; others are in files.
-const GROUPS: [(&str, &str, &str); 4] = [
-    ("M3U8", "HLS_GROUP_SETTINGS", "hlsGroupSettings"),
-    ("CMFC", "CMAF_GROUP_SETTINGS", "cmafGroupSettings"),
-    ("MPD", "DASH_ISO_GROUP_SETTINGS", "dashIsoGroupSettings"),
-    ("", "FILE_GROUP_SETTINGS", "fileGroupSettings"),
-];
 
 /// Returns what a job that uses this preset or job template would be refused for. `body` is the request that creates
 /// it, in wire form.
@@ -45,8 +39,7 @@ pub(crate) fn problems(
 
 fn of_preset(settings: &Value) -> Vec<Problem> {
     let container = settings.pointer("/containerSettings/container").and_then(Value::as_str);
-    let is_of = |(name, ..): &&(&str, &str, &str)| name.is_empty() || Some(*name) == container;
-    let Some((_, kind, member)) = GROUPS.iter().find(is_of) else { return Vec::new() };
+    let facts = GroupFacts::of_container(container.unwrap_or_default());
     let mut output = settings.clone();
     output["nameModifier"] = json!("_a");
     // Presets cannot name a caption selector; their jobs do.
@@ -54,8 +47,8 @@ fn of_preset(settings: &Value) -> Vec<Problem> {
     for description in captions.into_iter().flatten().filter_map(Value::as_object_mut) {
         description.entry("captionSelectorName").or_insert_with(|| json!("Captions Selector 1"));
     }
-    let mut group = Map::from_iter([("type".to_owned(), json!(kind))]);
-    group.insert((*member).to_owned(), json!({}));
+    let mut group = Map::from_iter([("type".to_owned(), json!(facts.group_type))]);
+    group.insert(facts.member.to_owned(), json!({}));
     let job = json!({"outputGroups": [{"outputGroupSettings": group, "outputs": [output]}]});
     let below = |problem: Problem| {
         let pointer = format!("{SETTINGS}{}", problem.pointer.strip_prefix(TRIED_OUTPUT)?);
@@ -85,7 +78,7 @@ fn completed(mut settings: Value) -> Value {
     let mut names = BTreeSet::new();
     let groups = settings.get_mut("outputGroups").and_then(Value::as_array_mut);
     for group in groups.into_iter().flatten() {
-        for (.., member) in GROUPS {
+        for member in GROUPS.map(|facts| facts.member) {
             let own =
                 group.get_mut("outputGroupSettings").and_then(|all| all.get_mut(member)?.as_object_mut());
             if let Some(own) = own {

@@ -1,6 +1,8 @@
 //! The table behind `coverage`: paths of `JobSettings` and their states. A path that is not in the table is refused
 //! without a remark. Paths have no list indices, and `*` for map keys.
 
+use crate::output_groups;
+
 use super::State::{self, Advised, Harmless, Honoured, Only, OnlyBecause, OnlyNumber};
 
 mod audio;
@@ -38,18 +40,7 @@ pub(super) const SECTIONS: &[Section] = &[
         &[
             ("name", Harmless("a label that is stored and returned with the job")),
             ("customName", Harmless("a label that is stored and returned with the job")),
-            (
-                "outputGroupSettings/type",
-                OnlyBecause(
-                    &[
-                        "FILE_GROUP_SETTINGS",
-                        "HLS_GROUP_SETTINGS",
-                        "CMAF_GROUP_SETTINGS",
-                        "DASH_ISO_GROUP_SETTINGS",
-                    ],
-                    "for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, which today's players take",
-                ),
-            ),
+            ("outputGroupSettings/type", OnlyBecause(&output_groups::MADE, output_groups::INSTEAD_OF_SMOOTH)),
             ("outputGroupSettings/fileGroupSettings/destination", Honoured),
             (
                 "outputGroupSettings/fileGroupSettings/destinationSettings/s3Settings/accessControl/cannedAcl",

@@ -185,7 +185,8 @@ impl Draft<'_> {
             return Err(Error::setting(pointer, "nameModifier is a required property"));
         }
         let group = settings.hls.cloned().unwrap_or_default();
-        let mut names = hls::names(settings.names.base(), &group, output, &modifier, &named);
+        let mut names =
+            hls::names(settings.names.base(), settings.streams, &group, output, &modifier, &named);
         names.extension = "vtt".to_owned();
         let url = names.url(&names.playlist);
         let delivery = CaptionDelivery::Stream {

@@ -2,6 +2,7 @@
 //! single outputs.
 
 use abanico_model::generated::{Output, OutputGroup, OutputGroupSettings, OutputGroupType};
+use abanico_model::output_groups::{GroupFacts, MADE, Manifest, Support};
 
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count};
 use crate::segmented::{SegmentedGroup, pair_by_default};
@@ -23,20 +24,23 @@ impl Draft<'_> {
             |pointer: &str, what: &str| Error::setting(pointer, &format!("{what} is a required property"));
         let named = settings.and_then(|settings| settings.r#type.as_ref());
         let kind = kind(named.ok_or_else(|| missing(&pointer, "type"))?, &pointer)?;
-        let member = member(kind);
+        let member = kind.facts().member;
         let read = settings.and_then(|settings| read(kind, settings));
         let (destination, segmented) = read.ok_or_else(|| missing(&pointer, member))?;
         let destination =
             destination.ok_or_else(|| missing(&format!("{pointer}/{member}"), "destination"))?;
         let names = DestinationNames::new(destination, &self.names);
-        let Some(group) = segmented else { return Ok(GroupSettings::File(names)) };
+        let facts = kind.facts();
+        let (Some(group), Some(streams)) = (segmented, &facts.streams) else {
+            return Ok(GroupSettings::File(names));
+        };
         if group.dash.as_ref().is_some_and(|dash| dash.on_demand) && !group.single_file {
             let why = "ON_DEMAND_PROFILE needs segmentControl SINGLE_FILE";
             return Err(Error::setting(&format!("{pointer}/{member}/mpdProfile"), why));
         }
         let hls = settings.and_then(|settings| settings.hls_group_settings.as_ref());
         let hls = hls.filter(|_| kind == GroupKind::Hls);
-        Ok(GroupSettings::Segmented(Box::new(SegmentedSettings { kind, names, group, hls })))
+        Ok(GroupSettings::Segmented(Box::new(SegmentedSettings { kind, streams, names, group, hls })))
     }
 
     /// Records the group and plans its manifests, if it has any. `first` is the index of its first output.
@@ -58,16 +62,20 @@ impl Draft<'_> {
                 .collect();
             pair_by_default(&mut streams);
             self.check_audio_groups(index, &streams, segmented)?;
-            let url = |extension: &str| segmented.names.file_url("", extension);
+            let url = |manifest: Manifest| segmented.names.file_url("", manifest.extension());
             let manifests = GroupManifests {
                 group: count(index),
                 duration: self.length(),
-                hls: group.playlists.clone().map(|style| (url("m3u8"), style)),
-                dash: group.dash.clone().map(|style| (url("mpd"), style)),
+                hls: group.playlists.clone().map(|style| (url(Manifest::Playlists), style)),
+                dash: group.dash.clone().map(|style| (url(Manifest::Mpd), style)),
                 streams,
             };
-            planned.manifest_urls.extend(manifests.dash.iter().map(|(url, _)| url.clone()));
-            planned.manifest_urls.extend(manifests.hls.iter().map(|(url, _)| url.clone()));
+            planned.manifest_urls.extend(segmented.streams.manifests.iter().filter_map(|manifest| {
+                match manifest {
+                    Manifest::Mpd => manifests.dash.as_ref().map(|(url, _)| url.clone()),
+                    Manifest::Playlists => manifests.hls.as_ref().map(|(url, _)| url.clone()),
+                }
+            }));
             if !planned.manifest_urls.is_empty() {
                 self.manifests.push(manifests);
             }
@@ -93,10 +101,7 @@ impl Draft<'_> {
             let StreamRole::Audio { group, .. } = &stream.role else { continue };
             if !named(group) {
                 let output = self.outputs.get(stream.output as usize).map_or(0, |(output, _)| output.output);
-                let member = match settings.kind {
-                    GroupKind::Hls => "outputSettings/hlsSettings",
-                    _ => "containerSettings/cmfcSettings",
-                };
+                let member = settings.streams.role_member;
                 let pointer = format!("/outputGroups/{index}/outputs/{output}/{member}/audioGroupId");
                 let why =
                     format!("no output with video names the audio group `{group}` in its audioRenditionSets");
@@ -152,37 +157,18 @@ impl Draft<'_> {
     }
 }
 
-/// The types of output groups that are made.
-const TYPES: [OutputGroupType; 4] = [
-    OutputGroupType::FileGroupSettings,
-    OutputGroupType::HlsGroupSettings,
-    OutputGroupType::CmafGroupSettings,
-    OutputGroupType::DashIsoGroupSettings,
-];
-
+/// Returns the kind of group of a `type`.
+///
+/// # Errors
+/// Fails if it is not made.
 fn kind(named: &OutputGroupType, pointer: &str) -> Result<GroupKind, Error> {
-    let instead = match named {
-        OutputGroupType::FileGroupSettings => return Ok(GroupKind::File),
-        OutputGroupType::HlsGroupSettings => return Ok(GroupKind::Hls),
-        OutputGroupType::CmafGroupSettings => return Ok(GroupKind::Cmaf),
-        OutputGroupType::DashIsoGroupSettings => return Ok(GroupKind::Dash),
-        OutputGroupType::MsSmoothGroupSettings => {
-            ": for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, which today's players take"
-        }
-        OutputGroupType::Other(_) => "",
+    let instead = match GroupFacts::of_type(named.text()).map(|facts| facts.support) {
+        Some(Support::Made(kind)) => return Ok(kind),
+        Some(Support::Instead(instead)) => format!(": {instead}"),
+        None => String::new(),
     };
-    let why = format!("type {named} is not supported, only [{}]{instead}", list(&TYPES));
+    let why = format!("type {named} is not supported, only [{}]{instead}", list(MADE));
     Err(Error::setting(&format!("{pointer}/type"), &why))
-}
-
-/// Returns the name of the member with the settings of this kind of group.
-fn member(kind: GroupKind) -> &'static str {
-    match kind {
-        GroupKind::File => "fileGroupSettings",
-        GroupKind::Hls => "hlsGroupSettings",
-        GroupKind::Cmaf => "cmafGroupSettings",
-        GroupKind::Dash => "dashIsoGroupSettings",
-    }
 }
 
 /// Returns the destination of a group and how it is cut, if its member is present.

@@ -1,14 +1,15 @@
 //! Plans one segmented output: how it is cut, named and listed. It refuses codecs that its segments do not
 //! support.
 
-use abanico_model::generated::{ContainerType, Output};
+use abanico_model::generated::Output;
+use abanico_model::output_groups::Manifest;
 
 use super::outputs::{NamedOutput, OutputPlace};
 use super::{Draft, Packaging, SegmentedSettings, count};
 use crate::renditions::Decision;
 use crate::{
-    AudioCodec, AudioRate, AudioStream, Error, Fragmentation, GroupKind, SegmentFormat, SegmentRule,
-    Segmentation, SegmentedOutput, Streams, fragmented, hls, transport_stream,
+    AudioCodec, AudioRate, AudioStream, Error, SegmentFormat, SegmentRule, Segmentation, SegmentedOutput,
+    Streams, fragmented, hls, transport_stream,
 };
 
 /// MIME type of a playlist (RFC 8216 section 4).
@@ -23,10 +24,10 @@ impl Draft<'_> {
         place: OutputPlace<'_>,
     ) -> Result<(Packaging, NamedOutput), Error> {
         let OutputPlace { number, output, pointer } = place;
-        check_container(settings.kind, output, pointer)?;
+        check_container(settings, output, pointer)?;
         check_sound_is_known(&streams, pointer).map_err(Error::of_input)?;
         let is_copied = streams.audio.iter().any(is_copied);
-        let named = self.name_facts(decision, &streams, "m3u8");
+        let named = self.name_facts(decision, &streams, Manifest::Playlists.extension());
         let modifier = self.modifier(output, &named);
         if modifier.is_empty() && settings.group.playlists.is_some() {
             return Err(Error::setting(pointer, "nameModifier is a required property"));
@@ -41,14 +42,14 @@ impl Draft<'_> {
                 let numbers =
                     transport_stream::transport_stream(container.and_then(|one| one.m3u8_settings.as_ref()));
                 let group = settings.hls.cloned().unwrap_or_default();
-                let names = hls::names(base, &group, output, &modifier, &named);
+                let names = hls::names(base, settings.streams, &group, output, &modifier, &named);
                 let role = hls::role_settings(output).role(&streams, &modifier);
                 (SegmentFormat::TransportStream(numbers), names, role, hls::has_i_frames(output))
             }
             Some(fragments) => {
-                check_fragments(fragments, &streams, pointer)
+                check_fragments(settings.kind.facts().name, &streams, pointer)
                     .map_err(|error| error.of_input_if(is_copied))?;
-                let names = fragmented::names(base, &modifier, fragments.is_cmaf, streams.video.is_some());
+                let names = fragmented::names(base, &modifier, settings.streams, streams.video.is_some());
                 let role = fragmented::role_settings(output, number).role(&streams, &modifier);
                 let format = SegmentFormat::Fragmented(fragments.clone());
                 (format, names, role, fragmented::has_i_frames(output))
@@ -98,15 +99,10 @@ fn first_file(cut: &SegmentedOutput) -> (String, &'static str) {
 }
 
 /// Checks that an output names the container of its group, or none.
-fn check_container(kind: GroupKind, output: &Output, pointer: &str) -> Result<(), Error> {
-    let (name, wanted) = match kind {
-        GroupKind::File => return Ok(()),
-        GroupKind::Hls => ("HLS", ContainerType::M3u8),
-        GroupKind::Cmaf => ("CMAF", ContainerType::Cmfc),
-        GroupKind::Dash => ("DASH ISO", ContainerType::Mpd),
-    };
+fn check_container(settings: &SegmentedSettings<'_>, output: &Output, pointer: &str) -> Result<(), Error> {
+    let (name, wanted) = (settings.kind.facts().name, &settings.streams.container);
     let container = output.container_settings.as_ref().and_then(|settings| settings.container.as_ref());
-    match container.filter(|container| **container != wanted) {
+    match container.filter(|container| *container != wanted) {
         None => Ok(()),
         Some(other) => {
             let why = format!("container {other} is not supported in {name} output groups: use {wanted}");
@@ -148,8 +144,7 @@ fn check_transport_stream(
 
 /// Checks that a fragmented output has exactly one stream, so that players can combine any video with any
 /// audio.
-fn check_fragments(fragments: &Fragmentation, streams: &Streams, pointer: &str) -> Result<(), Error> {
-    let name = if fragments.is_cmaf { "CMAF" } else { "DASH ISO" };
+fn check_fragments(name: &str, streams: &Streams, pointer: &str) -> Result<(), Error> {
     if usize::from(streams.video.is_some()) + streams.audio.len() != 1 {
         let why = format!(
             "an output of a {name} group must have exactly one stream: put the audio in a separate output"

@@ -3,27 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::{DEPENDS, must_be};
+use crate::generated::{ContainerType, OutputGroupType};
+use crate::output_groups::GroupFacts;
 use crate::problem::{Problem, step};
 use crate::validate::is_set;
 
-/// Group types, the member with their settings, and the containers of their outputs.
-const GROUPS: &[(&str, &str, &[&str])] = &[
-    ("CMAF_GROUP_SETTINGS", "cmafGroupSettings", &["CMFC"]),
-    ("DASH_ISO_GROUP_SETTINGS", "dashIsoGroupSettings", &["MPD"]),
-    (
-        "FILE_GROUP_SETTINGS",
-        "fileGroupSettings",
-        &["F4V", "GIF", "M2TS", "MOV", "MP4", "MXF", "OGG", "RAW", "WEBM", "Y4M"],
-    ),
-    ("HLS_GROUP_SETTINGS", "hlsGroupSettings", &["M3U8"]),
-    ("MS_SMOOTH_GROUP_SETTINGS", "msSmoothGroupSettings", &["ISMV"]),
-];
-
-fn group_of(
-    group_settings: &Value,
-) -> Option<&'static (&'static str, &'static str, &'static [&'static str])> {
-    let kind = group_settings.get("type").and_then(Value::as_str)?;
-    GROUPS.iter().find(|(name, ..)| *name == kind)
+fn group_of(group_settings: &Value) -> Option<&'static GroupFacts> {
+    GroupFacts::of_type(group_settings.get("type").and_then(Value::as_str)?)
 }
 
 /// Checks what a job needs and a job template does not.
@@ -40,7 +26,7 @@ pub(super) fn job(object: &Map<String, Value>, at: &str, problems: &mut Vec<Prob
     let groups = object.get("outputGroups").and_then(Value::as_array);
     for (index, group) in groups.into_iter().flatten().enumerate() {
         let settings = group.get("outputGroupSettings");
-        let named = settings.and_then(|settings| Some((settings, group_of(settings)?.1)));
+        let named = settings.and_then(|settings| Some((settings, group_of(settings)?.member)));
         let Some((Value::Object(own), member)) =
             named.and_then(|(all, member)| Some((all.get(member)?, member)))
         else {
@@ -75,32 +61,38 @@ pub(super) fn output_group(object: &Map<String, Value>, at: &str, problems: &mut
         if outputs.len() > 1 && !is_set(output, "nameModifier") {
             problems.push(Problem::required(&output_at, "nameModifier"));
         }
-        if let Some((kind, _, containers)) = group {
-            check_container(output, containers, &output_at, problems);
-            check_hls(output, kind, (at, &output_at), problems);
+        if let Some(group) = group {
+            check_container(output, group.containers, &output_at, problems);
+            check_hls(output, &group.group_type, (at, &output_at), problems);
         }
     }
 }
 
-fn check_container(output: &Map<String, Value>, containers: &[&str], at: &str, problems: &mut Vec<Problem>) {
+fn check_container(
+    output: &Map<String, Value>,
+    containers: &[ContainerType],
+    at: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let containers: Vec<&str> = containers.iter().map(ContainerType::text).collect();
     let chosen = output.get("containerSettings").and_then(|settings| settings.get("container")?.as_str());
     if chosen.is_some_and(|chosen| !containers.contains(&chosen)) {
         let at = step(&step(at, "containerSettings"), "container");
-        problems.push(Problem::new(at, must_be(containers)));
+        problems.push(Problem::new(at, must_be(&containers)));
     }
 }
 
 fn check_hls(
     output: &Map<String, Value>,
-    kind: &str,
+    kind: &OutputGroupType,
     (at, output_at): (&str, &str),
     problems: &mut Vec<Problem>,
 ) {
     let settings = output.get("outputSettings").and_then(|settings| settings.get("hlsSettings")?.as_object());
-    if kind != "HLS_GROUP_SETTINGS" && settings.is_some_and(|settings| !settings.is_empty()) {
+    if *kind != OutputGroupType::HlsGroupSettings && settings.is_some_and(|settings| !settings.is_empty()) {
         problems.push(Problem::new(step(&step(output_at, "outputSettings"), "hlsSettings"), DEPENDS));
         let at = step(&step(at, "outputGroupSettings"), "type");
-        problems.push(Problem::new(at, must_be(&["HLS_GROUP_SETTINGS"])));
+        problems.push(Problem::new(at, must_be(&[OutputGroupType::HlsGroupSettings.text()])));
     }
 }
 

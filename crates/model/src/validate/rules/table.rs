@@ -1,6 +1,8 @@
 //! The rules between the members of one structure, as data. Each row has the shapes of AWS's model that it applies to.
 //! Facts are from AWS's documentation of these members and from messages of the service.
 
+use crate::output_groups;
+
 use self::Rule::{Choice, Multiple, MustBe, Needs, NeedsWith, NotBelow, OneOf, OnlyWith, Unfit, Within};
 
 /// A rule about the members of one structure.
@@ -191,13 +193,19 @@ const WITH_FRAME_RATE: &[&str] = &[
 const WITH_PIXEL_ASPECT: &[&str] =
     &["H264Settings", "H265Settings", "Mpeg2Settings", "ProresSettings", "Vp8Settings", "Vp9Settings"];
 
-const GROUPS: &[(&str, &[&str])] = &[
-    ("cmafGroupSettings", &["CMAF_GROUP_SETTINGS"]),
-    ("dashIsoGroupSettings", &["DASH_ISO_GROUP_SETTINGS"]),
-    ("fileGroupSettings", &["FILE_GROUP_SETTINGS"]),
-    ("hlsGroupSettings", &["HLS_GROUP_SETTINGS"]),
-    ("msSmoothGroupSettings", &["MS_SMOOTH_GROUP_SETTINGS"]),
-];
+const GROUPS: &[(&str, &[&str])] = &groups();
+
+/// Returns the member of each kind of output group with the type that it belongs to.
+const fn groups() -> [(&'static str, &'static [&'static str]); output_groups::TYPES.len()] {
+    let mut made = [("", &[] as &[&str]); output_groups::TYPES.len()];
+    let mut index = 0;
+    while index < made.len() {
+        made[index] =
+            (output_groups::GROUPS[index].member, std::slice::from_ref(&output_groups::TYPES[index]));
+        index += 1;
+    }
+    made
+}
 
 const VIDEO_CODECS: &[(&str, &[&str])] = &[
     ("av1Settings", &["AV1"]),
