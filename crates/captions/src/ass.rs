@@ -6,9 +6,12 @@
 //! libass draws either the box or the shadow. Both events have the same size, so that when cues collide, box
 //! and text move together.
 
+pub(crate) mod burn_in_style;
+mod placement;
+
 use abanico_media::Size;
 
-use crate::ass_placement::{Frame, Place, place};
+use self::placement::{Frame, Place, place};
 use crate::{BurnInStyle, CaptionTrack, Cue, Rgb, Span, Style};
 
 /// The longest side of a frame that a script is written for; longer sides are clamped to it.
@@ -184,5 +187,4 @@ fn time(centis: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "ass_tests.rs"]
 mod tests;

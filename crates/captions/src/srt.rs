@@ -2,9 +2,11 @@
 //! missing or wrong counters, `.` for `,`, missing hours, coordinates, and blank lines within and between cues.
 //! It does not guess, though: a malformed timing line is an error.
 
-use crate::text::normalised;
-use crate::timestamp::{self, Timing};
-use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, limits, srt_markup};
+mod markup;
+
+use crate::parsing::text::normalised;
+use crate::parsing::timestamp::{self, Timing};
+use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, limits};
 
 /// Parses a SubRip file. Blank text gives a track without cues.
 ///
@@ -30,7 +32,7 @@ pub fn parse_srt(text: &str) -> Result<CaptionTrack, Error> {
     let ends = timed.iter().skip(1).map(|&(at, ..)| before_counter(&lines, at)).chain([lines.len()]);
     let cue = |(&(at, start, end), until): (&(usize, _, _), usize)| {
         let body = without_blank_ends(lines.get(at + 1..until).unwrap_or_default()).join("\n");
-        let (lines, placement) = srt_markup::parse(&body);
+        let (lines, placement) = markup::parse(&body);
         Cue { start, end, lines, placement }
     };
     let cues: Vec<Cue> = timed.iter().zip(ends).map(cue).collect();
@@ -119,12 +121,11 @@ pub fn write_srt(track: &CaptionTrack, passthrough: StylePassthrough) -> String 
     let timed = track.cues().iter().filter_map(|cue| Some((cue, cue.range_in(1000)?)));
     for (index, (cue, (start, end))) in timed.enumerate() {
         let (start, end) = (timestamp::written(start, ','), timestamp::written(end, ','));
-        let text = srt_markup::written(&cue.lines, &cue.placement, passthrough);
+        let text = markup::written(&cue.lines, &cue.placement, passthrough);
         file += &format!("{}\n{start} --> {end}\n{text}\n\n", index + 1);
     }
     file
 }
 
 #[cfg(test)]
-#[path = "srt_tests.rs"]
 mod tests;

@@ -2,9 +2,14 @@
 //! which drop a cue that cannot be read and continue. Skips comments, style sheets, regions and cue identifiers.
 //! The only errors are a file that does not begin with `WEBVTT` and cues that have too much to show.
 
-use crate::text::normalised;
-use crate::timestamp::{self, Timing};
-use crate::{CaptionFormat, CaptionTrack, Cue, Error, TimestampMap, limits, webvtt_settings, webvtt_text};
+mod settings;
+mod text;
+pub(crate) mod timestamp_map;
+pub(crate) mod writer;
+
+use crate::parsing::text::normalised;
+use crate::parsing::timestamp::{self, Timing};
+use crate::{CaptionFormat, CaptionTrack, Cue, Error, TimestampMap, limits};
 
 /// Parses a WebVTT file. If its header has `X-TIMESTAMP-MAP`, times are on the MPEG-TS clock; subtract the
 /// offset of [`webvtt_timestamp_map`] to get back to the file's own clock. Cues with unreadable times are
@@ -95,10 +100,9 @@ fn block_length(lines: &[&str]) -> usize {
 
 fn cue(timing: &str, text: &[&str]) -> Option<Cue> {
     let Timing { start, end, rest } = timestamp::timing(timing, timestamp::webvtt)?;
-    let lines = webvtt_text::parse(&text.join("\n"));
-    Some(Cue { start, end, lines, placement: webvtt_settings::parse(rest) })
+    let lines = text::parse(&text.join("\n"));
+    Some(Cue { start, end, lines, placement: settings::parse(rest) })
 }
 
 #[cfg(test)]
-#[path = "webvtt_tests.rs"]
 mod tests;

@@ -3,7 +3,9 @@
 
 use abanico_media::ExactTime;
 
-use crate::{CaptionTrack, Cue, StylePassthrough, TimestampMap, timestamp, webvtt_settings, webvtt_text};
+use crate::parsing::timestamp;
+use crate::webvtt::{settings, text};
+use crate::{CaptionTrack, Cue, StylePassthrough, TimestampMap};
 
 /// Writes a WebVTT file. Times are rounded to milliseconds, and cues that end by time zero are left out. With
 /// style passthrough, styles become tags, placements become settings, and colours become classes: the nearest
@@ -50,9 +52,8 @@ fn file(cues: &[&Cue], map: Option<TimestampMap>, passthrough: StylePassthrough)
 
 fn block(cue: &Cue, start_ms: u64, end_ms: u64, passthrough: StylePassthrough) -> String {
     let (start, end) = (timestamp::written(start_ms, '.'), timestamp::written(end_ms, '.'));
-    let settings =
-        if passthrough.is_enabled() { webvtt_settings::written(&cue.placement) } else { String::new() };
-    let text = webvtt_text::written(&cue.lines, passthrough);
+    let settings = if passthrough.is_enabled() { settings::written(&cue.placement) } else { String::new() };
+    let text = text::written(&cue.lines, passthrough);
     format!("\n{start} --> {end}{settings}\n{text}\n")
 }
 

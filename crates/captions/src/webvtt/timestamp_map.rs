@@ -3,7 +3,7 @@
 
 use abanico_media::{ExactTime, Rational};
 
-use crate::timestamp;
+use crate::parsing::timestamp;
 
 /// The name of the header line, with its equals sign.
 const NAME: &str = "X-TIMESTAMP-MAP=";

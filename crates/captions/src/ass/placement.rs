@@ -154,5 +154,5 @@ fn cue_box(cue: &Placement, width: u32) -> (u32, u32) {
 }
 
 #[cfg(test)]
-#[path = "ass_placement_tests.rs"]
+#[path = "placement_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@
 //! everything that is not a tag is text. SubRip cannot escape `<`, so text that looks like a tag is read back
 //! as one.
 
-use crate::colour_names::of_html;
-use crate::line_builder::LineBuilder;
+use crate::parsing::colour_names::of_html;
+use crate::parsing::line_builder::LineBuilder;
 use crate::{Placement, Rgb, Span, Style, StylePassthrough};
 
 /// The longest tag, in characters, and the largest number of open tags. These bounds keep the work linear in

@@ -2,8 +2,8 @@
 //! standard's parser, it never fails: unknown tags are left out. Voice, language and timestamp tags are dropped
 //! but their text stays; ruby text follows its base in parentheses.
 
-use crate::colour_names::{nearest_webvtt_class, of_webvtt_class, webvtt_class};
-use crate::line_builder::LineBuilder;
+use crate::parsing::colour_names::{nearest_webvtt_class, of_webvtt_class, webvtt_class};
+use crate::parsing::line_builder::LineBuilder;
 use crate::{Rgb, Span, Style, StylePassthrough};
 
 /// The prefix of our own colour classes, followed by six hexadecimal digits, for colours without a default
