@@ -36,7 +36,7 @@ pub fn generate(extract: &str, workspace: &Path) -> anyhow::Result<Vec<Generated
 /// # Errors
 /// Fails if the extract cannot be parsed, or if rustfmt is missing or rejects the generated text.
 pub fn generate_s3(extract: &str, workspace: &Path) -> anyhow::Result<GeneratedFile> {
-    Ok(("crates/s3/src/sieve/generated.rs", formatted(&s3::table(extract)?, workspace)?))
+    Ok(("crates/s3/src/edge/sieve/generated.rs", formatted(&s3::table(extract)?, workspace)?))
 }
 
 /// Returns the workspace's folder, which is the parent of this crate's folder.

@@ -4,6 +4,12 @@
 //! A blob is never removed while a reader holds it, and nothing while a backup pins the folder. This file knows nothing
 //! of objects.
 
+pub(crate) mod checked;
+pub(crate) mod checksums;
+pub(crate) mod label;
+pub(crate) mod quarantine;
+pub(crate) mod receive;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::{DirEntry, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
 use crate::error::Result;
+use crate::index::record::Piece;
 use crate::index::{Index, lock};
-use crate::record::Piece;
 
 /// Maximum number of files that a sweep removes per transaction.
 const SWEEP_BATCH: i64 = 500;

@@ -2,6 +2,19 @@
 //!
 //! It never removes a bucket that has objects. Multipart uploads are removed with their bucket.
 
+mod access_block;
+mod acl;
+mod bucket_notifications;
+pub(crate) mod bucket_rules;
+pub(crate) mod bucket_settings;
+mod bucket_tagging;
+pub(crate) mod cors;
+pub(crate) mod lifecycle;
+mod ownership;
+mod policy;
+mod unset;
+mod versioning;
+
 use rusqlite::{OptionalExtension, params};
 use s3s::S3ErrorCode;
 use s3s::dto::{
@@ -9,15 +22,15 @@ use s3s::dto::{
     DeleteBucketInput, GetBucketLocationOutput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
 };
 
+use self::access_block::AccessBlock;
+use self::bucket_settings::{Settings, write};
+use self::bucket_tagging::new_tags;
 use crate::LocalS3;
-use crate::access_block::AccessBlock;
-use crate::bucket_settings::{Settings, write};
-use crate::bucket_tagging::new_tags;
 use crate::error::{Error, Result};
-use crate::get::timestamp;
-use crate::list::{owner, token_key, token_of};
-use crate::record::require_bucket;
-use crate::tagging::Tags;
+use crate::index::record::require_bucket;
+use crate::objects::get::timestamp;
+use crate::objects::list::{owner, token_key, token_of};
+use crate::objects::tagging::Tags;
 use abanico_process::clock::wall_ms;
 
 /// The first region of S3, for which S3 returns no location constraint.

@@ -2,6 +2,12 @@
 //!
 //! The async methods run them off the async threads. The index never holds an object's bytes.
 
+pub(crate) mod commit;
+mod group;
+pub(crate) mod key_locks;
+pub(crate) mod record;
+pub(crate) mod schema;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -9,10 +15,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use self::group::{Change, Queue, Waiting, make};
+use self::schema::migrate;
 use crate::error::{Error, Result};
-use crate::group::{Change, Queue, Waiting, make};
-use crate::identity::Mark;
-use crate::schema::migrate;
+use crate::upkeep::identity::Mark;
 
 /// Maximum number of idle read connections.
 const IDLE_READERS: usize = 8;

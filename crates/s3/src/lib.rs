@@ -4,68 +4,17 @@
 //! object visible and queues its notifications. So a reader never sees a half-written object, no event is lost or sent
 //! for an object that does not exist, and a lost index can be rebuilt. The crate knows nothing of jobs.
 
-mod access_block;
-mod acl;
-mod answers;
-mod base_domains;
 mod blobs;
-mod browser;
-mod bucket_notifications;
-mod bucket_rules;
-mod bucket_settings;
-mod bucket_tagging;
 mod buckets;
-mod checked;
-mod checksums;
-mod clock;
-mod commit;
-mod complete;
-mod conditions;
-mod copy;
-mod cors;
-mod document;
-mod door;
+mod edge;
 mod error;
-mod fsck;
-mod get;
-mod group;
-mod guests;
-mod identity;
+mod events;
 mod index;
-mod judgement;
-mod key_locks;
-mod label;
-mod lifecycle;
-mod list;
 mod multipart;
-mod notifications;
-mod object_store;
-mod opening;
-mod outbox;
-mod ownership;
-mod policy;
-mod post_form;
-mod publication;
-mod put;
-mod quarantine;
-mod ranges;
-mod receive;
-mod receiver;
-mod record;
-mod saved_buckets;
-mod schema;
-mod service;
-mod sieve;
-mod snapshot;
-mod stocktaking;
-mod storage;
-mod tagging;
+mod objects;
 #[cfg(test)]
 mod tests;
-mod unset;
-mod uploads;
-mod versioning;
-mod versions;
+mod upkeep;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -73,22 +22,22 @@ use std::sync::atomic::AtomicI64;
 
 use tokio::sync::Notify;
 
-pub use base_domains::BaseDomains;
+pub use edge::base_domains::BaseDomains;
+pub use edge::service::{Admitted, OnAdmission, S3HttpService};
 pub use error::{Error, ErrorKind};
-pub use fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
-pub use notifications::Trigger;
-pub use opening::{checkpoint_database, lock_folder};
-pub use outbox::{Backlog, Outbox, OutboxEntry};
-pub use receiver::{Arn, EVENT_BUS, Receiver, WEBHOOK, is_sent};
-pub use service::{Admitted, OnAdmission, S3HttpService};
-pub use snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
-pub use storage::{BucketUse, Held, StorageUse};
+pub use events::notifications::Trigger;
+pub use events::outbox::{Backlog, Outbox, OutboxEntry};
+pub use events::receiver::{Arn, EVENT_BUS, Receiver, WEBHOOK, is_sent};
+pub use upkeep::fsck::{Finding, FsckOptions, FsckReport, Problem, Repaired, fsck};
+pub use upkeep::opening::{checkpoint_database, lock_folder};
+pub use upkeep::snapshot::{Pin, Summed, files_of_index, sealed, snapshot_databases, unsealed};
+pub use upkeep::storage::{BucketUse, Held, StorageUse};
 
 use blobs::Blobs;
-use bucket_settings::KnownSettings;
+use buckets::bucket_settings::KnownSettings;
 use error::Result;
 use index::Index;
-use key_locks::KeyLocks;
+use index::key_locks::KeyLocks;
 
 /// Id of the account that owns all buckets.
 pub(crate) const ACCOUNT: &str = "000000000000";
@@ -159,7 +108,7 @@ struct Inner {
     /// What is set about buckets.
     settings: KnownSettings,
     /// How much lifecycles have removed.
-    counts: lifecycle::Counts,
+    counts: buckets::lifecycle::Counts,
     /// Whether the index was in order at the start. If not, nothing is removed until it is repaired.
     may_sweep: bool,
     /// Locked while this process has the folder open.
@@ -174,7 +123,7 @@ impl LocalS3 {
     pub async fn set_triggers(&self, triggers: Vec<Trigger>) -> Result<(), Error> {
         let write = self.inner.index.write(move |transaction| {
             transaction.execute("DELETE FROM triggers", [])?;
-            triggers.iter().try_for_each(|rule| notifications::insert_trigger(transaction, rule))
+            triggers.iter().try_for_each(|rule| events::notifications::insert_trigger(transaction, rule))
         });
         write.await
     }

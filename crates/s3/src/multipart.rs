@@ -2,6 +2,9 @@
 //!
 //! A completed object uses the blobs of its parts, so completing an upload moves no bytes.
 
+mod complete;
+mod uploads;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use s3s::S3ErrorCode;
 use s3s::S3Request;
@@ -13,20 +16,20 @@ use s3s::dto::{
 use serde::{Deserialize, Serialize};
 
 use crate::LocalS3;
+use crate::blobs::checksums::{Algorithm, Checksums, Digester, hex, wanted};
 use crate::blobs::{Unflushed, unique_id};
-use crate::checksums::{Algorithm, Checksums, Digester, hex, wanted};
-use crate::commit::{note_serial, release, release_label, retain, use_label};
-use crate::conditions::ReadConditions;
-use crate::copy::{source_conditions, source_of};
 use crate::error::{Error, Result};
-use crate::get::{BodyParts, cut, timestamp};
+use crate::index::commit::{note_serial, release, release_label, retain, use_label};
+use crate::objects::conditions::ReadConditions;
+use crate::objects::copy::{source_conditions, source_of};
+use crate::objects::get::{BodyParts, cut, timestamp};
 use abanico_process::clock::wall_ms;
 
+use crate::blobs::label::{Label, Labelled, LabelledPart};
+use crate::blobs::receive::{Claims, receive};
 use crate::index::blocking;
-use crate::label::{Label, Labelled, LabelledPart};
-use crate::put::{attributes, check_key};
-use crate::receive::{Claims, receive};
-use crate::record::{Attributes, Piece, from_text, require_bucket, signed, to_text};
+use crate::index::record::{Attributes, Piece, from_text, require_bucket, signed, to_text};
+use crate::objects::put::{attributes, check_key};
 
 /// S3's highest part number.
 const NUMBER_MAX: i32 = 10_000;

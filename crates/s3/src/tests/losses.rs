@@ -7,8 +7,9 @@ use rusqlite::Connection;
 use s3s::dto::{PutObjectTaggingInput, Tag, Tagging};
 
 use super::*;
-use crate::record::StoredObject;
-use crate::{ErrorKind, FsckOptions, FsckReport, Problem, fsck};
+use crate::fsck;
+use crate::index::record::StoredObject;
+use crate::{ErrorKind, FsckOptions, FsckReport, Problem};
 
 const PART_BYTES: usize = 5 << 20;
 
@@ -74,7 +75,7 @@ impl Fixture {
     async fn seen(&self, upload: &str) -> Seen {
         let mut objects = BTreeMap::new();
         for key in ["plain ü\n", "replaced", "nothing", "removed", "copy", "film", "later", "open"] {
-            let read = move |reader: &Connection| crate::record::find_object(reader, BUCKET, key);
+            let read = move |reader: &Connection| crate::index::record::find_object(reader, BUCKET, key);
             let Ok(Some(found)) = self.s3.inner.index.read(read).await else { continue };
             // An object whose bytes are gone is not seen.
             if let Ok(bytes) = self.try_bytes(key).await {

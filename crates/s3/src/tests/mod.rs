@@ -27,8 +27,8 @@ use s3s::dto::{
     PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput,
 };
 
-use crate::conditions::WriteConditions;
 use crate::error::Result;
+use crate::objects::conditions::WriteConditions;
 use crate::{Destinations, LocalS3, Options, Trigger};
 
 const BUCKET: &str = "media";

@@ -255,7 +255,7 @@ async fn part_pages_have_no_gap_or_overlap() {
 async fn lists_tell_who_began_an_upload() {
     let fixture = fixture().await;
     let id = fixture.begin("k").await;
-    let owner = crate::list::owner().id;
+    let owner = crate::objects::list::owner().id;
     let all = ListMultipartUploadsInput { bucket: BUCKET.to_owned(), ..Default::default() };
     let upload = fixture.s3.uploads(all).await.unwrap().uploads.unwrap().remove(0);
     assert_eq!(upload.initiator.unwrap().id, owner);

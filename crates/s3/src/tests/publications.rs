@@ -7,8 +7,9 @@ use abanico_store::{
 use s3s::dto::{DeleteObjectInput, HeadObjectInput};
 
 use super::*;
+use crate::FsckOptions;
+use crate::fsck;
 use crate::index::blocking;
-use crate::{FsckOptions, fsck};
 
 /// What a client sees of an object: its content, ETag, type and time.
 type Visible = (Vec<u8>, String, Option<String>, String);

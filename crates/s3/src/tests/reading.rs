@@ -84,7 +84,8 @@ async fn conditions_outrank_the_range() {
 
 /// Changes the first byte of an object's only blob.
 fn damage(fixture: &Fixture, key: &str) {
-    let found = fixture.s3.inner.index.read_now(|reader| crate::record::object(reader, BUCKET, key)).unwrap();
+    let found =
+        fixture.s3.inner.index.read_now(|reader| crate::index::record::object(reader, BUCKET, key)).unwrap();
     let path = fixture.s3.inner.blobs.path(&found.record.pieces[0].blob);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[0] ^= 1;
@@ -132,9 +133,11 @@ async fn damaged_bytes_are_no_input_of_a_job() {
 async fn cut_blob_is_told_at_the_start() {
     let fixture = ten_bytes().await;
     fixture.put("sound", "sound").await;
-    let taken = || crate::stocktaking::take(&fixture.s3.inner.index, &fixture.s3.inner.blobs).unwrap().broken;
+    let taken =
+        || crate::upkeep::stocktaking::take(&fixture.s3.inner.index, &fixture.s3.inner.blobs).unwrap().broken;
     assert!(taken().is_empty());
-    let found = fixture.s3.inner.index.read_now(|reader| crate::record::object(reader, BUCKET, "k")).unwrap();
+    let found =
+        fixture.s3.inner.index.read_now(|reader| crate::index::record::object(reader, BUCKET, "k")).unwrap();
     let path = fixture.s3.inner.blobs.path(&found.record.pieces[0].blob);
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "01234").unwrap();

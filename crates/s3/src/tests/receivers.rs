@@ -1,7 +1,7 @@
 //! Tests of notifications to queues, topics, the event bus and webhooks, and of what waits for them.
 
 use super::*;
-use crate::receiver::{EVENT_BUS, Receiver};
+use crate::events::receiver::{EVENT_BUS, Receiver};
 use crate::{Backlog, OutboxEntry};
 use s3s::dto::{
     Delete, DeleteObjectsInput, Event, EventBridgeConfiguration, FilterRule, FilterRuleName,
@@ -134,8 +134,8 @@ async fn expiration_is_an_event_of_its_own() {
     fixture.notify(rules, true).await.unwrap();
     fixture.put("k", "1").await;
     let write = fixture.s3.inner.index.write(|transaction| {
-        let why = crate::notifications::Removal::Lifecycle;
-        crate::commit::remove(transaction, BUCKET, "k", why, "us-east-1")
+        let why = crate::events::notifications::Removal::Lifecycle;
+        crate::index::commit::remove(transaction, BUCKET, "k", why, "us-east-1")
     });
     assert!(write.await.unwrap().is_notified);
     let record = fixture.waiting(TOPIC).await.remove(0).event["Records"][0].clone();
