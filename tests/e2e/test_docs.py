@@ -214,7 +214,7 @@ ENDINGS = r"\.(?:rs|py|toml|json|ya?ml|md|txt|cjs)"
 
 @functools.cache
 def repository() -> frozenset[str]:
-    """Files of the repository, each with every tail of its path, so that `plan/src/chunks.rs` is found too."""
+    """Files of the repository, each with every tail of its path, so that `plan/src/cutting/chunks.rs` is found too."""
     tails: set[str] = set()
     for file in WORKSPACE.rglob("*"):
         parts = file.relative_to(WORKSPACE).parts
@@ -585,7 +585,7 @@ def test_checks_find_planted_faults(check: object, text: str) -> None:
         (unknown_targets, "`make demo VIDEO=path`, make it work"),
         (wrong_commands, "`abanico aws deploy --yes`, `abanico aws estimate FILE --job JOB`, `abanico-data`, `--yes`"),
         (unknown_variables, "`ABANICO_LOG`, `ABANICO_FFMPEG`"),
-        (missing_files, "`chunks.rs`, `plan/src/chunks.rs`, `abanico.toml`"),
+        (missing_files, "`chunks.rs`, `plan/src/cutting/chunks.rs`, `abanico.toml`"),
     ],
 )
 def test_checks_accept_right_text(check: object, text: str) -> None:

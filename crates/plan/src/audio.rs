@@ -13,7 +13,7 @@ use abanico_model::generated::{
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::clips::Clip;
+use crate::cutting::clips::Clip;
 use crate::setting::text;
 
 pub(crate) mod coding;

@@ -12,8 +12,8 @@ use abanico_model::generated::{
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::clips::Clip;
-use crate::segmented::{PlaylistStyle, SegmentNames};
+use crate::cutting::clips::Clip;
+use crate::packaging::segmented::{PlaylistStyle, SegmentNames};
 use crate::setting::{list, text};
 
 mod burn_in;

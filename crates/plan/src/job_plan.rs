@@ -1,5 +1,9 @@
 //! The plan: everything that a job will do and make. It has no state; only the engine knows which tasks have run.
 
+pub(crate) mod planned;
+pub(crate) mod task;
+pub(crate) mod waves;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CaptionFile, PlannedGroup, PlannedOutput, Task, TaskId};

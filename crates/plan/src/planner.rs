@@ -11,12 +11,12 @@ use abanico_model::output_groups::StreamFacts;
 use abanico_model::validate::unknown_value;
 
 use crate::audio::Sources;
-use crate::clips::{Clip, clips};
-use crate::format_identifiers::NameFacts;
-use crate::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
-use crate::output_names::file_stem;
-use crate::renditions::{self, Decision, Source};
-use crate::segmented::SegmentedGroup;
+use crate::cutting::clips::{Clip, clips};
+use crate::packaging::format_identifiers::NameFacts;
+use crate::packaging::output_names::file_stem;
+use crate::packaging::segmented::SegmentedGroup;
+use crate::video::ladder::{self, FOLLOW_SOURCE, LADDER_KEY, Rung};
+use crate::video::renditions::{self, Decision, Source};
 use crate::{
     AudioEncode, AudioRate, Capabilities, CaptionFile, CaptionTask, Chunking, DestinationNames, Error,
     FileOutput, FrameCapture, GroupKind, GroupManifests, Plan, PlannedGroup, PlannedOutput, SegmentedOutput,

@@ -1,12 +1,19 @@
 //! The types that describe how video is decoded, filtered and encoded. They hold no ffmpeg arguments; crate
 //! `ffmpeg` turns them into a command.
 
+pub(crate) mod frame_capture;
+pub(crate) mod ladder;
+pub(crate) mod overlays;
+pub(crate) mod renditions;
+pub(crate) mod scaling;
+pub(crate) mod video_coding;
+
 use abanico_media::{Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Size, Window};
 use serde::{Deserialize, Serialize};
 
-use crate::chunks::FrameRun;
+use self::scaling::Rectangle;
+use crate::cutting::chunks::FrameRun;
 use crate::job_plan::is_false;
-use crate::scaling::Rectangle;
 use crate::{Analysis, VideoCoding};
 
 /// One decode of the inputs' video, which feeds every rendition.

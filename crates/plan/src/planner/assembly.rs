@@ -7,9 +7,9 @@ use abanico_media::{Colour, DynamicRange, FieldOrder, FrameRate, MediaInfo, Rati
 
 use super::analyses::{analysis, of_one_encode};
 use super::{Draft, Packaging, count, position_or_push};
-use crate::chunks::{Cut, Entered, chunks};
-use crate::clips::Clip;
-use crate::renditions::Decision;
+use crate::cutting::chunks::{Cut, Entered, chunks};
+use crate::cutting::clips::Clip;
+use crate::video::renditions::Decision;
 use crate::{
     Analysis, Artifact, CaptionDelivery, CaptionTask, Chunking, Error, GroupManifests, Joint, Overlay,
     PLAN_VERSION, PackageTask, Pass, Plan, PlannedOutput, QualityMetric, RateBranch, ScaleSource,

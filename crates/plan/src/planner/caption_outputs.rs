@@ -8,12 +8,13 @@ use abanico_model::generated::{CaptionDescription, ContainerType, HlsCaptionSegm
 use super::outputs::{NamedOutput, OutputPlace};
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count, position_or_push};
 use crate::captions::{self, Destination};
-use crate::format_identifiers::{NameFacts, OutputNameFacts};
-use crate::renditions::Decision;
-use crate::segmented::StreamRole;
+use crate::packaging::format_identifiers::{NameFacts, OutputNameFacts};
+use crate::packaging::hls;
+use crate::packaging::segmented::StreamRole;
+use crate::video::renditions::Decision;
 use crate::{
     CaptionDelivery, CaptionForm, CaptionPart, CaptionTask, Error, GroupKind, Overlay, PlannedFacts,
-    PlannedOutput, SegmentFormat, TextStream, hls,
+    PlannedOutput, SegmentFormat, TextStream,
 };
 
 /// Length of caption segments that need not match the video (AWS's service model).

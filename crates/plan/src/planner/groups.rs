@@ -5,11 +5,12 @@ use abanico_model::generated::{Output, OutputGroup, OutputGroupSettings, OutputG
 use abanico_model::output_groups::{GroupFacts, MADE, Manifest, Support};
 
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count};
-use crate::segmented::{SegmentedGroup, pair_by_default};
+use crate::packaging::segmented::{SegmentedGroup, pair_by_default};
+use crate::packaging::{fragmented, hls};
 use crate::setting::list;
 use crate::{
     CaptionDelivery, DestinationNames, Error, GroupKind, GroupManifests, ListedStream, ListedVideo,
-    PlannedGroup, PlannedOutput, SegmentedOutput, StreamRole, fragmented, hls,
+    PlannedGroup, PlannedOutput, SegmentedOutput, StreamRole,
 };
 
 impl Draft<'_> {

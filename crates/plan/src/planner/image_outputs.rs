@@ -5,8 +5,9 @@ use abanico_media::{FieldOrder, Rational};
 use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
 
 use super::{Draft, GroupSettings, Packaging, count};
-use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
-use crate::{Error, FrameCapture, PlannedFacts, PlannedOutput, PlannedVideo, frame_capture, renditions};
+use crate::packaging::format_identifiers::{NameFacts, OutputNameFacts, expand};
+use crate::video::{frame_capture, renditions};
+use crate::{Error, FrameCapture, PlannedFacts, PlannedOutput, PlannedVideo};
 
 impl Draft<'_> {
     /// Plans an output of images. A job also needs an output with video or audio.

@@ -7,10 +7,10 @@ use abanico_model::generated::{Mp4MoovPlacement, Output, VideoDescription};
 use super::{Draft, GroupSettings, Packaging, count, position_or_push};
 use crate::audio::gaps::gaps;
 use crate::audio::{self, AudioDecision};
-use crate::format_identifiers::{NameFacts, OutputNameFacts, expand};
-use crate::frame_capture;
-use crate::overlays::{self, ClipPicture, OutputTimecode};
-use crate::renditions::{self, Decision};
+use crate::packaging::format_identifiers::{NameFacts, OutputNameFacts, expand};
+use crate::video::frame_capture;
+use crate::video::overlays::{self, ClipPicture, OutputTimecode};
+use crate::video::renditions::{self, Decision};
 use crate::{
     AudioEncode, AudioRate, AudioStream, Container, DestinationNames, Error, FileOutput, InsertedImage,
     Overlay, PlannedAudio, PlannedFacts, PlannedOutput, PlannedVideo, SegmentFormat, SegmentRule, Streams,

@@ -6,10 +6,11 @@ use abanico_model::output_groups::Manifest;
 
 use super::outputs::{NamedOutput, OutputPlace};
 use super::{Draft, Packaging, SegmentedSettings, count};
-use crate::renditions::Decision;
+use crate::packaging::{fragmented, hls, transport_stream};
+use crate::video::renditions::Decision;
 use crate::{
     AudioCodec, AudioRate, AudioStream, Error, SegmentFormat, SegmentRule, Segmentation, SegmentedOutput,
-    Streams, fragmented, hls, transport_stream,
+    Streams,
 };
 
 /// MIME type of a playlist (RFC 8216 section 4).

@@ -12,7 +12,7 @@ use abanico_media::{
 use abanico_model::generated::{AudioSelector, Input, JobSettings, OutputGroup};
 
 use super::{Draft, PlanRequest, Rung, check_values};
-use crate::clips::{Clip, of_input, whole};
+use crate::cutting::clips::{Clip, of_input, whole};
 use crate::setting::text;
 use crate::{Capabilities, Chunking, Error};
 

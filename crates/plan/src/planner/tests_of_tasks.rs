@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::tests::{job, output, planned_in_chunks, source, video};
-use crate::{Artifact, Chunking, Plan, Task, TaskId, TaskKind, waves};
+use crate::waves;
+use crate::{Artifact, Chunking, Plan, Task, TaskId, TaskKind};
 
 /// Returns what the values of a task refer to, found in its serialised form: whatever kind of task it is, inputs,
 /// images, captions, streams and passes are always written alike.

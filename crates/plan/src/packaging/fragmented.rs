@@ -13,7 +13,7 @@ use abanico_model::generated::{
 use abanico_model::output_groups::{Manifest, StreamFacts};
 
 use crate::GroupKind;
-use crate::segmented::{
+use crate::packaging::segmented::{
     DashStyle, Fragmentation, PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType,
 };
 use crate::setting::{decimal_seconds, seconds, segment_seconds, whole};

@@ -5,8 +5,9 @@
 use abanico_model::generated::{ContainerSettings, ContainerType, M2tsRateMode, M2tsSettings};
 use serde::{Deserialize, Serialize};
 
+use crate::packaging::transport_stream;
 use crate::setting::{list, whole};
-use crate::{AudioCodec, Error, TransportStream, VideoCodec, transport_stream};
+use crate::{AudioCodec, Error, TransportStream, VideoCodec};
 
 /// The containers of files.
 const CONTAINERS: [ContainerType; 6] = [

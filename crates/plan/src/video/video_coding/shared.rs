@@ -97,7 +97,7 @@ macro_rules! from_itu_codec {
         use abanico_media::FieldOrder;
         use $crate::SpeedPreset;
         use $crate::setting::whole;
-        use $crate::video_coding::shared::{GopUnits, Interlacing, RateMode, SharedSettings};
+        use $crate::video::video_coding::shared::{GopUnits, Interlacing, RateMode, SharedSettings};
 
         let settings = $settings;
         let qvbr = settings.qvbr_settings.as_ref();

@@ -6,10 +6,10 @@ use abanico_model::generated::{
     Input, NoiseReducerFilter, Rectangle as WireRectangle, ScalingBehavior, VideoDescription,
 };
 
-use crate::overlays;
-use crate::scaling::{Fitted, Rectangle, Scaling, fit};
 use crate::setting::whole;
-use crate::video_coding::SharedSettings;
+use crate::video::overlays;
+use crate::video::scaling::{Fitted, Rectangle, Scaling, fit};
+use crate::video::video_coding::SharedSettings;
 use crate::{ColourCorrection, Error, NoiseReducer, Overlay, Picture, VideoCoding};
 
 /// The video of one output, before renditions are numbered and ordered.

@@ -5,7 +5,7 @@ use abanico_media::{ExactTime, FrameRate, MediaInfo, Rational, VideoTrack};
 use abanico_model::generated::{Input, InputClipping, InputTimecodeSource};
 
 use crate::Error;
-use crate::timecode::{clock, frame_number};
+use crate::cutting::timecode::{clock, frame_number};
 
 /// A continuous range of one input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

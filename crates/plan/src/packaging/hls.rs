@@ -10,9 +10,9 @@ use abanico_model::generated::{
 };
 use abanico_model::output_groups::{Manifest, StreamFacts};
 
-use crate::format_identifiers::{NameFacts, expand};
-use crate::segmentation::{SegmentRule, Segmentation};
-use crate::segmented::{PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType};
+use crate::packaging::format_identifiers::{NameFacts, expand};
+use crate::packaging::segmentation::{SegmentRule, Segmentation};
+use crate::packaging::segmented::{PlaylistStyle, RoleSettings, SegmentNames, SegmentedGroup, TrackType};
 use crate::setting::{decimal_seconds, seconds, segment_seconds, whole};
 use crate::{AudioCodec, AudioStream, GroupKind, Streams};
 

@@ -7,9 +7,9 @@ use abanico_model::generated::{
     TimecodeBurninPosition, TimecodeConfig, TimecodeSource, VideoDescription,
 };
 
-use crate::clips::{Clip, first_frame};
+use crate::cutting::clips::{Clip, first_frame};
+use crate::cutting::timecode::{clock, frame_number};
 use crate::setting::whole;
-use crate::timecode::{clock, frame_number};
 use crate::{ColourCorrection, Error, InsertedImage, Picture, TimecodeStamp};
 
 /// Default opacity (AWS's service model).

@@ -4,7 +4,7 @@
 use abanico_media::{ExactTime, FrameRate, Rational, Size};
 use serde::{Deserialize, Serialize};
 
-use crate::segmentation::{SegmentRule, Segmentation};
+use crate::packaging::segmentation::{SegmentRule, Segmentation};
 use crate::{Streams, TransportStream};
 
 /// One stream of a group: encoded video, audio or both, cut into segments.

@@ -4,7 +4,7 @@
 use abanico_media::ExactTime;
 use serde::{Deserialize, Serialize};
 
-use crate::chunks::FrameRun;
+use crate::cutting::chunks::FrameRun;
 use crate::video::VideoEncode;
 
 /// Frames before a joint that are compared with the source.

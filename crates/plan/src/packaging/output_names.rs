@@ -3,7 +3,7 @@
 //! The rule is MediaConvert's: destination + modifier + `.` + extension. A destination that ends in `/` is
 //! completed by the first input's file name without its last extension.
 
-use crate::format_identifiers::{NameFacts, expand};
+use crate::packaging::format_identifiers::{NameFacts, expand};
 
 /// Destination of an output group, up to where an output's name modifier follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
