@@ -68,19 +68,20 @@ def test_video_settings_are_refused_in_the_words_of_aws(server: Server, film: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "member", "told"),
     [
-        ("FILE_GROUP", "Should be equal to one of the allowed values in [HLS_GROUP_SETTINGS, "),
+        ("FILE_GROUP", "FileGroupSettings", "Should be equal to one of the allowed values in [HLS_GROUP_SETTINGS, "),
         (
             "MS_SMOOTH_GROUP_SETTINGS",
+            "MsSmoothGroupSettings",
             "type MS_SMOOTH_GROUP_SETTINGS is not supported, only [FILE_GROUP_SETTINGS, HLS_GROUP_SETTINGS, "
             "CMAF_GROUP_SETTINGS, DASH_ISO_GROUP_SETTINGS]: for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, ",
         ),
     ],
 )
-def test_other_types_of_output_groups_are_refused(server: Server, film: str, kind: str, told: str) -> None:
+def test_other_types_of_output_groups_are_refused(server: Server, film: str, kind: str, member: str, told: str) -> None:
     job = settings([{"FileInput": film}], [output("MP4", h264())], "s3://renditions/rules/x")
-    job["OutputGroups"][0]["OutputGroupSettings"]["Type"] = kind
+    job["OutputGroups"][0]["OutputGroupSettings"] = {"Type": kind, member: {"Destination": "s3://renditions/rules/x"}}
     pointer = "/outputGroups/0/outputGroupSettings/type: "
     assert any(one.startswith(pointer + told) for one in refuse(server, job).split(" | "))
 

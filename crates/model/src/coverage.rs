@@ -248,6 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn refused_type_of_group_comes_with_what_to_use_instead() {
+        let group =
+            json!({"type": "MS_SMOOTH_GROUP_SETTINGS", "msSmoothGroupSettings": {"fragmentLength": 2}});
+        let settings = json!({"outputGroups": [{"outputGroupSettings": group}]});
+        let (pointer, only) = (
+            "/outputGroups/0/outputGroupSettings",
+            "only [FILE_GROUP_SETTINGS, HLS_GROUP_SETTINGS, CMAF_GROUP_SETTINGS, DASH_ISO_GROUP_SETTINGS]: \
+             for Microsoft Smooth Streaming use CMAF_GROUP_SETTINGS, which today's players take",
+        );
+        let told = told(&settings);
+        assert!(
+            told.contains(&format!("{pointer}/type: type MS_SMOOTH_GROUP_SETTINGS is not supported, {only}")),
+            "{told:?}"
+        );
+    }
+
+    #[test]
     fn map_keys_match_any_text() {
         assert_eq!(state("inputs/audioSelectors/*/tracks"), State::Honoured);
         let settings = json!({"inputs": [{"audioSelectors": {"A/B": {"tracks": [1], "hlsRenditionGroupSettings": {"renditionName": "x"}}}}]});
