@@ -57,6 +57,44 @@ def test_wrong_pictures_are_noticed(fault: str, truth: Path, tmp_path: Path) -> 
     assert any(told in one for one in found), found
 
 
+FITTED = "scale=320:180,pad=320:240"
+CENTRED = f"{FITTED}:0:30"
+FRAMED = {
+    "bars above and below": (CENTRED, None),
+    "bars on both sides": ("scale=320:180,pad=480:180:80:0", None),
+    "stretched without bars": ("scale=320:240", "unlike the source"),
+    "cropped without bars": ("scale=426:240,crop=320:240", "unlike the source"),
+    "all bars below": (f"{FITTED}:0:0", "unlike the source"),
+    "grey bars": (f"{CENTRED}:gray", "bars are not black"),
+    "a picture late within bars": (f"{CENTRED},setpts=PTS+0.04/TB,tpad=start=1:start_mode=clone,trim=end_frame=100", "out of place"),
+}
+
+
+@pytest.mark.parametrize("fault", FRAMED)
+def test_bars_are_told_from_faults(fault: str, truth: Path, tmp_path: Path) -> None:
+    filters, told = FRAMED[fault]
+    ffmpeg("-i", truth, "-vf", f"{filters},setsar=1", *X264, tmp_path / "made.mp4")
+    made, found = judge.picture_within(tmp_path / "made.mp4", truth)
+    found += judge.picture_faults(made, judge.pictures(truth))
+    assert any(told in one for one in found) if told else found == [], found
+
+
+GRADE = "eq=gamma=0.6:contrast=0.8"
+GRADED = {
+    "darker in the middle": (GRADE, None),
+    "darker and a picture late": (f"{GRADE},setpts=PTS+0.04/TB,tpad=start=1:start_mode=clone,trim=end_frame=100", "out of place"),
+    "darker and upside down": (f"{GRADE},vflip", "unlike the source"),
+}
+
+
+@pytest.mark.parametrize("fault", GRADED)
+def test_other_range_of_brightness_is_told_from_faults(fault: str, truth: Path, tmp_path: Path) -> None:
+    filters, told = GRADED[fault]
+    made, clean = judge.pictures(changed(truth, tmp_path, filters)), judge.pictures(truth)
+    found = judge.picture_faults(made, judge.graded(judge.shown_by(clean, made), made))
+    assert any(told in one for one in found) if told else found == [], found
+
+
 SOUNDS = {
     "late": ("adelay=80:all=1", "off by"),
     "silent from the middle": ("volume=0:enable='gt(t,2)'", "another"),

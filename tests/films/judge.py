@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ MOST_SOUND_OFFSET_SECONDS = 0.03
 LEAST_LIKENESS = 0.8
 # Encoders replace noise that nobody hears by other noise. This is 50 dB below the loudest.
 QUIET_LEVEL = 100
+# Encoders leave noise even in black.
+BLACK_LEVELS = 6
 # Rounding to 8 bit in BT.709 moves a saturated colour by up to 9 levels, in the source too; another matrix moves it by 15 and more.
 COLOUR_LEVELS = 9
 
@@ -66,6 +69,31 @@ def pictures(file: Path, filters: str = "") -> Pictures:
     return Pictures(frames, times - times[0])
 
 
+def shape(file: Path) -> Fraction:
+    """Returns how much wider than high a film is shown."""
+    entries = "stream=width,height,sample_aspect_ratio:stream_side_data=rotation"
+    [stream] = json.loads(tool("ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json", file))["streams"]
+    told = stream.get("sample_aspect_ratio", "1:1")
+    wide = Fraction(stream["width"], stream["height"]) * Fraction(1 if told in ("0:1", "N/A") else told.replace(":", "/"))
+    turned = any(side.get("rotation", 0) % 180 for side in stream.get("side_data_list", []))
+    return 1 / wide if turned else wide
+
+
+def picture_within(made: Path, source: Path) -> tuple[Pictures, list[str]]:
+    """Decodes the part of what was made that is the source's picture, without the bars that fit it into another shape. Returns
+    also what is wrong with the bars. Up to two percent are rounding, not bars."""
+    share = float(shape(source) / shape(made))
+    if abs(share - 1) <= 0.02:
+        return pictures(made), []
+    across, down = min(share, 1), min(1 / share, 1)
+    whole = pictures(made).frames
+    x, y = int(WIDTH * (1 - across) / 2), int(HEIGHT * (1 - down) / 2)
+    beside = [whole[:, :y], whole[:, HEIGHT - y :], whole[:, :, :x], whole[:, :, WIDTH - x :]]
+    brightest = max((int(bar.max()) for bar in beside if bar.size), default=0)
+    told = [f"bars are not black, up to {brightest}"] if brightest > BLACK_LEVELS else []
+    return pictures(made, f"crop=iw*{across}:ih*{down}"), told
+
+
 def sound(file: Path, gaps: bool = False) -> np.ndarray | None:
     """Decodes a film's default sound to one channel, from its first picture on; `None` if it has none. With `gaps`, silence
     fills those between packets, as in a player."""
@@ -90,11 +118,15 @@ def shown_by(source: Pictures, made: Pictures) -> Pictures:
     return Pictures(source.frames[np.maximum(seen, 0)], made.times)
 
 
-def evened(film: Pictures) -> Pictures:
-    """Returns the pictures with one brightness and contrast, for films whose range of brightness is mapped to another."""
-    flat = film.frames.reshape(len(film.frames), -1).astype(np.float64)
-    apart = (flat - flat.mean(axis=1, keepdims=True)) / np.maximum(flat.std(axis=1, keepdims=True), 4.0)
-    return Pictures((128 + 40 * apart).reshape(film.frames.shape).astype(np.int16), film.times)
+def graded(source: Pictures, made: Pictures) -> Pictures:
+    """Returns the source with the brightness that the same pictures have in what was made, for films whose range of brightness
+    is mapped to another: each level becomes the mean of what it became."""
+    levels = source.frames.ravel()
+    counts = np.bincount(levels, minlength=256)
+    sums = np.bincount(levels, made.frames.ravel(), minlength=256)
+    known = np.nonzero(counts)[0]
+    curve = np.interp(np.arange(256), known, sums[known] / counts[known])
+    return Pictures(np.round(curve[source.frames]).astype(np.int16), source.times)
 
 
 def picture_faults(made: Pictures, truth: Pictures, slack: float = 0.51) -> list[str]:
