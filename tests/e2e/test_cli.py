@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -234,3 +235,28 @@ def test_doctor_explains_how_to_get_ffmpeg(tmp_path: Path) -> None:
     )
     assert ran.returncode == 3
     assert "apt-get install" in ran.stdout + ran.stderr
+
+
+def test_every_text_names_the_users_own_files(clips: Clips, tmp_path: Path) -> None:
+    """The engine's URLs for local files are no one's business, in no line and at no log level."""
+    folder = tmp_path / 'my "films" ñ'
+    folder.mkdir()
+    garbage, silent, shaped, good = (folder / f'{name} "1".mp4' for name in ("garbage", "silent", "shaped", "good"))
+    garbage.write_bytes(bytes(range(256)) * 80)
+    shutil.copy(clips.file(SMALL), good)
+    twin = good.with_suffix(".mov")
+    shutil.copy(clips.file(SMALL), twin)
+    cut = ["ffmpeg", "-v", "error", "-i", good, "-c", "copy"]
+    subprocess.run([*cut, "-vn", silent], check=True, timeout=60)
+    size = ["-vf", "scale=320:360", "-c:v", "libx264", "-an", "-f", "mpegts"]
+    parts = [subprocess.run(["ffmpeg", "-v", "error", "-i", good, *size[2 * skip :], "-"], capture_output=True, check=True, timeout=60).stdout for skip in (1, 0)]
+    shaped.write_bytes(b"".join(parts))
+    runs = [["transcode", film, "--out", tmp_path / "out", "--force", *options] for film in (garbage, silent, shaped) for options in ((), ("--json",))]
+    runs += [["plan", film, *options] for film in (garbage, silent, shaped) for options in ((), ("--json",))]
+    runs += [["transcode", good, twin, "--out", tmp_path / "out"], ["probe", garbage]]
+    for run in runs:
+        command = [str(binary()), "--log", "json" if "--json" in run else "text", *map(str, run)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "RUST_LOG": "debug"})
+        told = (ran.stdout if run[0] == "transcode" else "") + ran.stderr
+        assert "s3://in" not in told and "s3://out" not in told, (run, told)
+        assert ran.returncode == 0 or run[1].stem in told.replace("\\", ""), (run, told)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::output;
+use crate::{output, own_names};
 
 /// An error that the user can fix: what is wrong, how to fix it, and the exit status.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ fn told(error: &anyhow::Error) -> (String, u8) {
     if let Some(hinted) = hinted {
         text.push_str(&format!("\nhint: {}\n", hinted.hint));
     }
-    (text, hinted.map_or(WORK_FAILED, |hinted| hinted.code))
+    (own_names::readable(&text).into_owned(), hinted.map_or(WORK_FAILED, |hinted| hinted.code))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::arguments::LogFormat;
 use crate::output;
+use crate::own_names::LogLines;
 
 /// A server's log levels if `RUST_LOG` is not set.
 const OF_A_SERVER: &str = "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_tasks=info,\
@@ -46,7 +47,7 @@ pub fn start(format: LogFormat, is_quiet: bool) {
         ));
         targets(default)
     });
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let layer = fmt::layer().with_writer(move || LogLines(format)).with_target(false);
     let registry = tracing_subscriber::registry().with(targets).with(FilterFn::new(is_harmless));
     match format {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),

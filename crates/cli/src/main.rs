@@ -11,6 +11,7 @@ mod failure;
 mod job_request;
 mod logging;
 mod output;
+mod own_names;
 mod progress;
 mod running_server;
 mod signals;

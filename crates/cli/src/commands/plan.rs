@@ -17,6 +17,7 @@ use super::probe::facts;
 use crate::arguments::{JobChoice, Plan as Arguments};
 use crate::config::SandboxMode;
 use crate::failure::{Hinted, WRONG_USAGE};
+use crate::own_names::{self, OwnNames};
 use crate::{job_request, output};
 
 /// Maximum number of inputs of a job (AWS's service quotas).
@@ -25,7 +26,11 @@ const MOST_INPUTS: usize = 150;
 /// Prints the plan.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let encoders = arguments.encoders.unwrap_or_else(cores);
-    let (_, plan) = planned(&arguments.file, &arguments.choice, encoders).await?;
+    let (_, mut plan) = planned(&arguments.file, &arguments.choice, encoders).await?;
+    let warnings = plan.warnings.iter_mut().map(|warning| &mut warning.message);
+    for text in plan.notes.iter_mut().chain(warnings) {
+        *text = own_names::readable(text).into_owned();
+    }
     if arguments.json {
         output::json(&plan)?;
         return Ok(ExitCode::SUCCESS);
@@ -46,14 +51,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Returns a file's facts and the plan of its job for an engine with `encoders` parallel encoders.
 pub async fn planned(file: &Path, choice: &JobChoice, encoders: u32) -> anyhow::Result<(MediaInfo, Plan)> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    plan(
-        &toolbox(SandboxMode::default())?,
-        file,
-        choice,
-        (&format!("s3://input/{name}"), "s3://output/"),
-        encoders,
-    )
-    .await
+    let url = format!("s3://input/{name}");
+    let mut names = OwnNames::default();
+    names.add(&url, file.display().to_string());
+    names.show();
+    plan(&toolbox(SandboxMode::default())?, file, choice, (&url, "s3://output/"), encoders).await
 }
 
 /// Like [`planned`], but with the URLs of the input and the destination given.

@@ -35,6 +35,7 @@ pub async fn run(arguments: Transcode) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let toolbox = toolbox(SandboxMode::default())?;
     let places = Places::new(&arguments)?;
+    places.names.show();
     let mut followed = Followed::default();
     let engine = tokio::select! {
         engine = opened(&arguments, &places, &toolbox) => engine?,

@@ -32,7 +32,7 @@ pub(super) async fn check(places: &Places, arguments: &Transcode, toolbox: &Tool
             return Err(collision(
                 arguments,
                 (twin, index),
-                &format!("{}{}…", places.destination, stems[index]),
+                &places.readable(&format!("{}{}…", places.destination, stems[index])),
             ));
         }
         let Some(file) = &input.file else { continue };

@@ -11,6 +11,7 @@ use anyhow::Context;
 use crate::arguments::Transcode;
 use crate::commands::local::{existing_file, work_folder};
 use crate::failure::{Hinted, WRONG_USAGE};
+use crate::own_names::OwnNames;
 
 /// How the names of work folders beside outputs begin.
 pub(crate) const WORK_PREFIX: &str = ".abanico-work-";
@@ -28,6 +29,8 @@ pub(super) struct Places {
     router: Router,
     /// The inputs, in the order of the arguments.
     pub inputs: Vec<Input>,
+    /// The user's names for the engine's URLs.
+    pub names: OwnNames,
     /// URL of the outputs' folder.
     pub destination: String,
     /// The outputs' folder, unless they go to a bucket.
@@ -37,7 +40,7 @@ pub(super) struct Places {
 impl Places {
     pub fn new(arguments: &Transcode) -> anyhow::Result<Self> {
         let mut router = Router::new().with_other_buckets(Arc::new(RemoteS3::new(RemoteOptions::default())));
-        let mut inputs = Vec::new();
+        let (mut inputs, mut names) = (Vec::new(), OwnNames::default());
         for (index, text) in arguments.inputs.iter().enumerate() {
             if text.starts_with("s3://") {
                 inputs.push(Input { url: text.clone(), file: None });
@@ -57,7 +60,9 @@ impl Places {
             let bucket = format!("input-{index}");
             let films = FolderBucket::new(folder)?.with_alias(name, real);
             router = router.with_bucket(bucket.clone(), Arc::new(films));
-            inputs.push(Input { url: format!("s3://{bucket}/{name}"), file: Some(file.clone()) });
+            let url = format!("s3://{bucket}/{name}");
+            names.add(&url, file.display().to_string());
+            inputs.push(Input { url, file: Some(file.clone()) });
         }
         if arguments.out.starts_with("s3://") {
             let destination = if arguments.out.ends_with('/') {
@@ -65,12 +70,13 @@ impl Places {
             } else {
                 format!("{}/", arguments.out)
             };
-            return Ok(Self { router, inputs, destination, out: None });
+            return Ok(Self { router, inputs, names, destination, out: None });
         }
         let out = out_folder(&arguments.out)?;
         std::fs::create_dir_all(&out)
             .with_context(|| format!("cannot create the output folder `{}`", out.display()))?;
-        Ok(Self { router, inputs, destination: OUTPUT.to_owned(), out: Some(out) })
+        names.add(OUTPUT, format!("{}/", trimmed(&out)));
+        Ok(Self { router, inputs, names, destination: OUTPUT.to_owned(), out: Some(out) })
     }
 
     /// Creates a hidden folder for work in progress beside the outputs, so that publishing does not cross file
@@ -90,16 +96,7 @@ impl Places {
 
     /// Returns the text with the engine's URLs replaced by the user's own paths.
     pub fn readable(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for input in &self.inputs {
-            if let Some(file) = &input.file {
-                text = text.replace(&input.url, &file.display().to_string());
-            }
-        }
-        match &self.out {
-            Some(out) => text.replace("s3://output", &trimmed(out)),
-            None => text,
-        }
+        self.names.readable(text)
     }
 }
 
