@@ -19,12 +19,12 @@ use crate::graph_text::escaped;
 use crate::overlays::overlay_images;
 
 mod args;
-mod joints;
+mod excerpts;
 mod steady;
 mod unbroken;
 
 pub(crate) use self::args::Args;
-pub use self::joints::{JOINT_PICTURE, joint_files, show_joint};
+pub use self::excerpts::{SHOWN_PICTURE, excerpt_files, show_excerpt};
 pub use crate::audio_graph::Gain;
 pub use steady::{STEADY_FILE, copy_steady};
 pub use unbroken::{UNBROKEN_FILE, copy_unbroken};
@@ -120,11 +120,7 @@ pub fn encode_video(
         }
         clip_input(&mut args, clip, files.inputs);
     }
-    for (branch, rendition) in encode.encoded() {
-        for image in overlay_images(&rendition.overlays) {
-            image_input(&mut args, input(files.images, image.file), branch.rate);
-        }
-    }
+    drawn_images(&mut args, encode, files.images);
     args.pair("-filter_complex", video_graph(encode, files.captions));
     for (branch, rendition) in encode.encoded() {
         args.pair("-map", format!("[v{}]", rendition.index));
@@ -162,6 +158,15 @@ pub fn encode_video(
         }
     }
     args.finish()
+}
+
+/// Adds the images that are drawn over an encode's renditions, in the order in which the filter graph numbers them.
+fn drawn_images(args: &mut Args, encode: &VideoEncode, images: &[PathBuf]) {
+    for (branch, rendition) in encode.encoded() {
+        for image in overlay_images(&rendition.overlays) {
+            image_input(args, input(images, image.file), branch.rate);
+        }
+    }
 }
 
 fn coded_file(rendition: &VideoRendition) -> String {

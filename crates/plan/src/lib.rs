@@ -22,7 +22,7 @@ pub use audio::{AudioEncode, AudioPart, Loudness};
 pub use capabilities::Capabilities;
 pub use captions::{CaptionDelivery, CaptionFile, CaptionForm, CaptionPart, CaptionTask};
 pub use cutting::chunks::{Chunking, FrameRun, forced_before};
-pub use cutting::joints::Joint;
+pub use cutting::joints::{Excerpt, ExcerptPlace, Joint};
 pub use error::{Error, ErrorKind};
 pub use job_plan::planned::{PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput, PlannedVideo};
 pub use job_plan::task::{

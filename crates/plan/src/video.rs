@@ -85,6 +85,11 @@ pub struct SourceVideo {
     /// Where reading may begin, from the start of the file; zero means that start. The reader looks for a key
     /// frame before this time.
     pub seek: ExactTime,
+    /// Where reading begins to compare the clip's first frames with the source: two entry points before `seek`, or
+    /// where `seek` says if that is the file's start. `None` if they are not compared, because much of the file would
+    /// have to be decoded again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_from: Option<ExactTime>,
     /// Index of the stream in the file.
     pub stream_index: u32,
     /// Presentation time of the clip's first frame on the file's own clock. It becomes the clip's zero.
@@ -114,6 +119,13 @@ pub struct SourceVideo {
     pub pixel_format: String,
     /// Colour description of the source, with the likely value where it does not say.
     pub colour: Colour,
+}
+
+impl SourceVideo {
+    /// Returns where reading may begin instead if the clip's first frames come out wrong.
+    pub fn farther_back(&self) -> Option<ExactTime> {
+        self.compared_from.filter(|from| *from < self.seek)
+    }
 }
 
 /// How a source with a high dynamic range becomes 8-bit standard dynamic range.

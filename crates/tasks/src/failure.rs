@@ -83,11 +83,29 @@ pub fn from_verification(url: &str, differences: &[String]) -> Failure {
     Failure::new(codes::UNKNOWN, message, false)
 }
 
-/// Describes a place where two chunks of a film do not show what the source shows.
-pub fn from_joint(url: &str, time: ExactTime, fault: &str) -> Failure {
+/// A place where the video is compared with the source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compared {
+    /// Where two chunks of a film meet.
+    Joint,
+    /// Where a film or a clip begins.
+    Start,
+}
+
+/// Describes a place where the video does not show what the source shows.
+pub fn from_comparison(url: &str, place: Compared, time: ExactTime, fault: &str) -> Failure {
+    let url = without_secrets(url);
+    let (place, remedy) = match place {
+        Compared::Joint => (
+            format!("at {time} s, where two chunks meet"),
+            ", and set `chunks` to off in the engine's settings for now",
+        ),
+        Compared::Start if time == ExactTime::ZERO => ("in its first frames".to_owned(), ""),
+        Compared::Start => (format!("at {time} s, in the first frames of a clip"), ""),
+    };
     let message = format!(
-        "the encode of `{url}` differs from its source at {time} s, where two chunks meet: {fault}; \
-         nothing was published; please report it, and set `chunks` to off in the engine's settings for now"
+        "the encode of `{url}` differs from its source {place}: {fault}; nothing was published; \
+         please report it{remedy}"
     );
     Failure::new(codes::UNKNOWN, message, false)
 }

@@ -326,7 +326,7 @@ fn key_when_told(
     // An input's position in the job does not matter.
     let inputs: Vec<String> =
         own.clips.iter().map(|clip| around.inputs.get(&clip.input).cloned()).collect::<Option<_>>()?;
-    own.clips.iter_mut().for_each(|clip| clip.input = 0);
+    own.clips.iter_mut().for_each(|clip| (clip.input, clip.compared_from) = (0, None));
     let command = tell(&own);
     let origin = Origin {
         generation: 3,

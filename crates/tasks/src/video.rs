@@ -3,7 +3,10 @@
 mod budgets;
 mod encode;
 mod encoding;
+mod excerpts;
 mod joints;
+mod likeness;
+mod starts;
 mod stitch;
 
 pub(crate) use budgets::sum_first_passes;

@@ -6,9 +6,9 @@ use abanico_media::{
     Colour, ExactTime, FieldOrder, FrameRate, Orientation, Rational, Shape, Size, StaticHdr, Window,
 };
 use abanico_plan::{
-    AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, FrameRun, Gop, H264Level,
-    H264Profile, H264Settings, Overlay, Pass, Picture, QualityMetric, RateBranch, RateControl, Rectangle,
-    Remix, Sampling, ScaleSource, SpeedPreset, ToneMap, VideoCoding, VideoRendition, Zone,
+    AudioCoding, AudioPart, AudioRate, AudioStream, CodecSettings, EntropyCoder, Excerpt, FrameRun, Gop,
+    H264Level, H264Profile, H264Settings, Overlay, Pass, Picture, QualityMetric, RateBranch, RateControl,
+    Rectangle, Remix, Sampling, ScaleSource, SpeedPreset, ToneMap, VideoCoding, VideoRendition, Zone,
 };
 
 use super::*;
@@ -21,6 +21,7 @@ fn source() -> SourceVideo {
     SourceVideo {
         input: 0,
         seek: ExactTime::ZERO,
+        compared_from: Some(ExactTime::ZERO),
         stream_index: 1,
         start: ExactTime::from_ticks(5310, Rational::new(1, 90_000)),
         size: Size::new(1920, 1080),
@@ -536,4 +537,42 @@ fn intermediate_scales_are_not_encoded() {
     let command = line(encode_video(&encode, from, Path::new("/w"), None));
     assert!(command.contains("[s0]scale=1920:1080") && command.contains("bt709[s1];[s1]scale="), "{command}");
     assert_eq!((command.matches("-map [v").count(), command.contains("[p0]")), (1, false), "{command}");
+}
+
+#[test]
+fn excerpt_of_a_clip_is_drawn_over_and_shown_as_it_is_stored() {
+    let mut encode = three(source());
+    encode.clips.push(SourceVideo {
+        input: 1,
+        seek: ExactTime::from_millis(9000),
+        compared_from: Some(ExactTime::from_millis(4000)),
+        ..source()
+    });
+    let branch = &mut encode.branches[0];
+    (branch.frames, branch.clip_frames) = (1593, vec![1493, 100]);
+    for rendition in &mut branch.renditions {
+        rendition.pictures.push(rendition.pictures[0]);
+    }
+    branch.renditions[0].overlays = vec![Overlay::Captions(0)];
+    let made: Vec<(u32, PathBuf)> =
+        (0..3).map(|index| (index, PathBuf::from(format!("/w/video-{index}.mp4")))).collect();
+    let (inputs, captions) = (["/i0".into(), "/i1".into()], ["/c".into()]);
+    let from = EncodedFrom { inputs: &inputs, captions: &captions, ..EncodedFrom::default() };
+    let shown =
+        |clip| line(show_excerpt(&Excerpt::of_clip(&encode, clip).unwrap(), from, &made, Path::new("/w")));
+    let (first, second) = (shown(0), shown(1));
+    for index in 0..3 {
+        assert!(first.contains(&format!("-noautorotate -i file:/w/video-{index}.mp4")), "{first}");
+    }
+    assert!(
+        first.contains("ass=filename=/c[v0]") && !first.contains("/i1") && !first.contains("-ss"),
+        "{first}"
+    );
+    // What is drawn over the whole film is not drawn over the excerpt of a later clip.
+    assert!(!second.contains("video-0.mp4") && !second.contains("ass="), "{second}");
+    assert!(second.contains("-ss 4.000000 ") && second.contains("trim=end_frame=12"), "{second}");
+    // Half a frame before the clip's first one, at 24000/1001 frames a second.
+    assert!(second.contains("-ss 62.249688 -noautorotate -i file:/w/video-1.mp4"), "{second}");
+    encode.clips[1].compared_from = None;
+    assert!(Excerpt::of_clip(&encode, 1).is_none() && Excerpt::of_clip(&encode, 2).is_none());
 }

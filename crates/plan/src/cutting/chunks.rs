@@ -44,7 +44,7 @@ const MOST_FRAMES_BETWEEN_TICKS: i64 = 240;
 /// How many entry points before that of its chunk a joint is read from. A film that refreshes its pictures bit by bit
 /// has whole ones only after a full round, which ends at the next entry point at the latest; one more place covers an
 /// entry point that is not one at all.
-const PLACES_BEFORE_JOINT: usize = 2;
+pub(crate) const PLACES_BEFORE_JOINT: usize = 2;
 
 /// Returns the shortest chunk in seconds, and the number of parts per encoder into which the rest of a film
 /// is cut. The last chunks are short, so that all encoders end at about the same time (guided
@@ -314,7 +314,7 @@ impl Grid<'_> {
         let whole = self.encode.clips.first().map_or(ExactTime::ZERO, |clip| clip.seek);
         let around = Joint { seek: whole }.around(chunk);
         // Where each frame is an entry point, the frames before the joint lie farther back than its places.
-        let seek = self.seek(&around, 0).zip(self.seek(chunk, PLACES_BEFORE_JOINT));
+        let seek = self.seek(&around.encode, 0).zip(self.seek(chunk, PLACES_BEFORE_JOINT));
         Joint { seek: seek.map_or(whole, |(nearest, farther)| nearest.min(farther).max(whole)) }
     }
 }

@@ -1,5 +1,5 @@
-//! Where two chunks of a film meet. Takes the encode of the second chunk, and returns the encode of the few frames
-//! around the joint, or of the whole chunk, with the source read from farther back. It encodes nothing.
+//! The frames of a film that are compared with its source: those around the joint of two chunks, and the first ones of
+//! each clip. Takes the encode that made them, and returns the encode of only these frames. It encodes nothing.
 
 use abanico_media::ExactTime;
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,58 @@ use crate::video::VideoEncode;
 
 /// Frames before a joint that are compared with the source.
 const FRAMES_BEFORE: u64 = 4;
-/// Frames from a joint on that are compared with the source. A picture that lacks the ones it refers to shows it at
-/// once, or after some frames if it is refreshed bit by bit.
+/// Frames from a joint or a start on that are compared with the source. A picture that lacks the ones it refers to
+/// shows it at once, or after some frames if it is refreshed bit by bit.
 const FRAMES_AFTER: u64 = 12;
 
-/// The joint of a chunk with the one before it.
+/// Some frames of a film, to be compared with the source.
+#[derive(Clone, Debug)]
+pub struct Excerpt {
+    /// The encode of only these frames.
+    pub encode: VideoEncode,
+    /// Where they are in the film, for each branch of the encode.
+    pub places: Vec<ExcerptPlace>,
+}
+
+/// Where an excerpt is in the film, at the frame rate of one branch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExcerptPlace {
+    /// Index of its first frame in the film, from 0.
+    pub first: u64,
+    /// How many of its frames are made from what comes before the joint.
+    pub before: u64,
+}
+
+impl Excerpt {
+    /// Returns the first frames of clip `number` of a film that is encoded as a whole: up to twelve. `None` if they are
+    /// not to be compared.
+    ///
+    /// Overlays are drawn by the time in the whole film, so renditions with overlays are in the excerpt of the first
+    /// clip only.
+    pub fn of_clip(film: &VideoEncode, number: usize) -> Option<Self> {
+        let plain = |film: &VideoEncode| {
+            let plain = film.encoded().filter(|(_, one)| one.overlays.is_empty());
+            plain.map(|(_, one)| one.index).collect::<Vec<u32>>()
+        };
+        let mut encode = if number == 0 { film.clone() } else { film.only(&plain(film)) };
+        let mut clip = encode.clips.get(number)?.clone();
+        clip.seek = clip.compared_from?;
+        encode.clips = vec![clip];
+        let mut places = Vec::with_capacity(encode.branches.len());
+        for branch in &mut encode.branches {
+            let of_clip = *branch.clip_frames.get(number)?;
+            places.push(ExcerptPlace { first: branch.clip_frames[..number].iter().sum(), before: 0 });
+            branch.frames = of_clip.min(FRAMES_AFTER);
+            branch.clip_frames = vec![branch.frames];
+            for rendition in &mut branch.renditions {
+                rendition.pictures = vec![*rendition.pictures.get(number)?];
+            }
+        }
+        (!places.is_empty()).then_some(Self { encode, places })
+    }
+}
+
+/// The joint of a chunk with the one before it; for the first chunk, the film's start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Joint {
     /// Where reading of the source begins to show the joint as the whole film does: earlier than for the chunk. From
@@ -22,19 +69,26 @@ pub struct Joint {
 }
 
 impl Joint {
-    /// Returns an encode of the frames around the start of `chunk`: up to four before it and twelve after. Their first
-    /// frame is the `first` of each branch's [`FrameRun`].
-    pub fn around(&self, chunk: &VideoEncode) -> VideoEncode {
-        let mut around = self.farther_back(chunk);
-        for branch in &mut around.branches {
+    /// Returns the start of a film whose first chunk is `chunk`; `None` if it is not to be compared.
+    pub fn of_start(chunk: &VideoEncode) -> Option<Self> {
+        chunk.clips.first()?.compared_from.map(|seek| Self { seek })
+    }
+
+    /// Returns the frames around the start of `chunk`: up to four before it and twelve after. Their first frame is the
+    /// `first` of each branch's [`FrameRun`].
+    pub fn around(&self, chunk: &VideoEncode) -> Excerpt {
+        let mut encode = self.farther_back(chunk);
+        let mut places = Vec::with_capacity(encode.branches.len());
+        for branch in &mut encode.branches {
             let run = branch.run.unwrap_or(FrameRun { first: 0, lead: 0 });
             let before = run.first.min(FRAMES_BEFORE);
             let first = run.first - before;
+            places.push(ExcerptPlace { first, before });
             branch.run = Some(FrameRun { first, lead: run.lead.min(first) });
             branch.frames = before + branch.frames.min(FRAMES_AFTER);
             branch.clip_frames = vec![branch.frames];
         }
-        around
+        Excerpt { encode, places }
     }
 
     /// Returns the encode of `chunk` with its source read from farther back.

@@ -7,7 +7,7 @@ use abanico_media::{Colour, DynamicRange, FieldOrder, FrameRate, MediaInfo, Rati
 
 use super::analyses::{analysis, of_one_encode};
 use super::{Draft, Packaging, count, position_or_push};
-use crate::cutting::chunks::{Cut, Entered, chunks};
+use crate::cutting::chunks::{Cut, Entered, PLACES_BEFORE_JOINT, chunks};
 use crate::cutting::clips::Clip;
 use crate::video::renditions::Decision;
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
 
 /// A clip that begins this long after its file does is reached by seeking.
 const SEEK_FROM_SECONDS: i64 = 5;
+/// A clip that begins later than this, and that no entry point is known for, is not compared with its source.
+const COMPARED_WITHIN_SECONDS: i64 = 60;
 /// libx264's default for the initial fill of the decoder's buffer (its `vbv-init`).
 const USUAL_FILL_PERCENT: u8 = 90;
 
@@ -179,9 +181,11 @@ impl Draft<'_> {
 
     fn source_video(&self, clip: &Clip, track: &VideoTrack) -> SourceVideo {
         let info = &self.request.inputs[clip.input];
+        let seek = seek(clip, track, info);
         SourceVideo {
             input: count(clip.input),
-            seek: seek(clip, track, info),
+            seek,
+            compared_from: compared_from(clip, seek, track, info),
             stream_index: track.stream_index,
             start: clip.start,
             size: track.size,
@@ -279,6 +283,23 @@ fn seek(clip: &Clip, track: &VideoTrack, info: &MediaInfo) -> abanico_media::Exa
     }
     // Starts a whole second early. Frames before the clip are thrown away by their times.
     ExactTime::from_seconds(Rational::from((clip.start - info.clock_start).seconds().floor() - 1))
+}
+
+/// Returns where reading begins to compare a clip's first frames with the source. Decoding may not start at each entry
+/// point that a file names, so this is farther back than the encode reads from.
+fn compared_from(
+    clip: &Clip,
+    seek: abanico_media::ExactTime,
+    track: &VideoTrack,
+    info: &MediaInfo,
+) -> Option<abanico_media::ExactTime> {
+    use abanico_media::ExactTime;
+    let entered = track.entry_points.places_before(info.clock_start + seek, PLACES_BEFORE_JOINT);
+    if let Some(entered) = entered.filter(|_| seek > ExactTime::ZERO) {
+        return Some((entered - info.clock_start).max(ExactTime::ZERO).min(seek));
+    }
+    let into = (clip.start - track.start).seconds();
+    (into <= Rational::from(COMPARED_WITHIN_SECONDS)).then_some(ExactTime::ZERO)
 }
 
 /// Returns whether seeking in a file of this kind lands at the wanted time.

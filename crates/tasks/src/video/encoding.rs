@@ -86,7 +86,7 @@ async fn measure_samples(
 }
 
 /// Returns the scripts of the captions to draw into the video, by the index that overlays use.
-fn caption_scripts(bench: &Workbench, encode: &VideoEncode) -> Vec<PathBuf> {
+pub(super) fn caption_scripts(bench: &Workbench, encode: &VideoEncode) -> Vec<PathBuf> {
     let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
     let indices = overlays.filter_map(|overlay| match overlay {
         Overlay::Captions(index) => Some(*index),

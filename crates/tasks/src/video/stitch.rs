@@ -13,9 +13,10 @@ use abanico_package::{Mp4Track, StitchedTrack, stitch};
 use abanico_plan::{Joint, StitchedRendition, TaskId, VideoStitch};
 
 use super::encode::{Again, encode_again, encode_farther_back};
+use super::excerpts::Broken;
 use super::joints::{BrokenJoint, broken_joints};
 use crate::codec_names::moov;
-use crate::failure::{self, Failure};
+use crate::failure::{self, Compared, Failure};
 use crate::workbench::Workbench;
 
 /// How often a chunk is encoded again before it is accepted anyway: the buffer would then run dry in an encode of the
@@ -45,7 +46,7 @@ pub(crate) async fn stitch_chunks(
         let (folder, joining_ms) = join_all(bench, task, video, &sources).await?;
         let (broken, comparing_ms) = broken_joints(bench, video, &folder).await?;
         cpu_ms += joining_ms + comparing_ms;
-        match read_farther_back(bench, task, video, &broken, &mut sources).await? {
+        match read_farther_back(bench, task, &broken, &mut sources).await? {
             Some(again_ms) => cpu_ms += again_ms,
             None => break,
         }
@@ -119,29 +120,27 @@ async fn join_all(
 async fn read_farther_back(
     bench: &Workbench,
     task: &TaskId,
-    video: &VideoStitch,
     broken: &[BrokenJoint],
     sources: &mut Sources,
 ) -> Result<Option<u64>, Failure> {
     let mut cpu_ms = 0;
     let mut is_new = false;
-    for BrokenJoint { chunk, rendition, time, fault, .. } in broken {
-        // The first chunk has no joint before it: it is read from the start.
-        let place = usize::try_from(*chunk).ok().and_then(|chunk| chunk.checked_sub(1));
-        let joint = place.and_then(|place| video.joints.get(place));
-        let Some(joint) = joint.filter(|_| !sources.0.contains_key(chunk)) else { continue };
+    for BrokenJoint { chunk, broken: Broken { rendition, time, fault, .. }, again } in broken {
+        let Some(joint) = again.filter(|_| !sources.0.contains_key(chunk)) else { continue };
         tracing::warn!(
             job.id = %bench.name, number = chunk, rendition, time = %time, fault = %fault,
             "a chunk does not show what its source shows: encoding it again, with the source read from farther back"
         );
-        let (name, took_ms) = encode_farther_back(bench, task, *chunk, *joint).await?;
-        sources.0.insert(*chunk, (name, *joint));
+        let (name, took_ms) = encode_farther_back(bench, task, *chunk, joint).await?;
+        sources.0.insert(*chunk, (name, joint));
         cpu_ms += took_ms;
         is_new = true;
     }
-    match broken.iter().find(|joint| !joint.is_end && joint.fault.is_certain()) {
-        Some(BrokenJoint { time, fault, .. }) if !is_new => {
-            Err(failure::from_joint(&bench.subject, *time, &fault.to_string()))
+    let is_fatal = |joint: &&BrokenJoint| !joint.broken.is_before && joint.broken.fault.is_certain();
+    match broken.iter().find(is_fatal) {
+        Some(BrokenJoint { chunk, broken: Broken { time, fault, .. }, .. }) if !is_new => {
+            let place = if *chunk == 0 { Compared::Start } else { Compared::Joint };
+            Err(failure::from_comparison(&bench.subject, place, *time, &fault.to_string()))
         }
         _ => Ok(is_new.then_some(cpu_ms)),
     }
