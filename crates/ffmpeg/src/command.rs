@@ -24,7 +24,7 @@ mod steady;
 mod unbroken;
 
 pub(crate) use self::args::Args;
-pub use self::joints::{JOINT_PICTURE, joint_files, show_joint};
+pub use self::joints::{JOINT_PICTURE, MadeFiles, joint_files, show_joint};
 pub use crate::audio_graph::Gain;
 pub use steady::{STEADY_FILE, copy_steady};
 pub use unbroken::{UNBROKEN_FILE, copy_unbroken};

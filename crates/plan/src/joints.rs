@@ -37,6 +37,19 @@ impl Joint {
         around
     }
 
+    /// Like [`Self::around`], with no more frames before the joint than the chunk before it has.
+    pub fn between(&self, before: &VideoEncode, chunk: &VideoEncode) -> VideoEncode {
+        let mut around = self.around(chunk);
+        for ((branch, own), before) in around.branches.iter_mut().zip(&chunk.branches).zip(&before.branches) {
+            let (Some(run), Some(own)) = (&mut branch.run, own.run) else { continue };
+            let surplus = (own.first - run.first).saturating_sub(before.frames);
+            run.first += surplus;
+            branch.frames -= surplus;
+            branch.clip_frames = vec![branch.frames];
+        }
+        around
+    }
+
     /// Returns the encode of `chunk` with its source read from farther back.
     pub fn farther_back(&self, chunk: &VideoEncode) -> VideoEncode {
         let mut own = chunk.clone();

@@ -56,8 +56,9 @@ pub use segmented::{
     SegmentNames, SegmentedOutput, StreamRole,
 };
 pub use task::{
-    Analysis, Artifact, AudioStream, BadTaskId, FileOutput, PackageTask, StitchedRendition, Streams, Task,
-    TaskId, TaskKind, TextStream, Verification, VideoStitch,
+    Analysis, Artifact, AudioStream, BadTaskId, BufferedRendition, ChunkJoint, ChunkJudgement, FileOutput,
+    PackageTask, RenditionAgain, StitchedRendition, Streams, Task, TaskId, TaskKind, TextStream,
+    Verification, VideoStitch,
 };
 pub use transport_stream::TransportStream;
 pub use video::{

@@ -114,16 +114,16 @@ pub(super) async fn encode_again(bench: &Workbench, again: Again<'_>) -> Result<
     Ok((file, finished.cpu_ms()))
 }
 
-/// Encodes all renditions of a chunk again, with the source read from farther back. Returns the name of the folder with
-/// their files, and the CPU time of child processes in milliseconds.
+/// Encodes one rendition of a chunk again, with the source read from farther back. Returns its file and the CPU time of
+/// child processes in milliseconds.
 pub(super) async fn encode_farther_back(
     bench: &Workbench,
     task: &TaskId,
-    chunk: u32,
+    (chunk, rendition): (u32, u32),
     joint: Joint,
-) -> Result<(String, u64), Failure> {
-    let own = joint.farther_back(&described(bench, chunk)?);
-    let name = format!("chunk-{chunk:04}-farther-back");
+) -> Result<(PathBuf, u64), Failure> {
+    let own = joint.farther_back(&described(bench, chunk)?).only(&[rendition]);
+    let name = format!("chunk-{chunk:04}-{rendition}-farther-back");
     let finished = encode_into(bench, (task, &name), &own).await?;
-    Ok((name, finished.cpu_ms()))
+    Ok((bench.folders.task(&name).join(command::video_file_name(rendition)), finished.cpu_ms()))
 }

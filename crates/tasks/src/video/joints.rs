@@ -1,13 +1,13 @@
-//! Compares the frames around each joint of two chunks with the source, which is read from farther back for that than
-//! the chunk was. Takes the stitched files, and returns every joint whose frames are missing, moved, or show something
-//! else. Judges what is shown, not how well it is encoded, and changes no file.
+//! Compares the frames around a joint of two chunks with the source, which is read from farther back for that than the
+//! chunk was. Finds frames that are missing, moved, or show something else. Judges what is shown, not how well it is
+//! encoded, and changes no chunk.
 
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::command::{self, JOINT_PICTURE};
+use abanico_ffmpeg::command::{self, JOINT_PICTURE, MadeFiles};
 use abanico_media::ExactTime;
-use abanico_plan::{Joint, VideoEncode, VideoStitch};
-use tokio::task::JoinSet;
+use abanico_plan::{ChunkJoint, Joint, TaskId, VideoEncode};
+use serde::{Deserialize, Serialize};
 
 use super::encode::described;
 use crate::bounds;
@@ -15,6 +15,8 @@ use crate::caged::{Outputs, ffmpeg};
 use crate::failure::{self, Failure};
 use crate::workbench::Workbench;
 
+/// File with what a look at a joint has found.
+const JOINT_FILE: &str = "joint.json";
 /// Bytes of a shown frame.
 const FRAME_BYTES: usize = JOINT_PICTURE.width as usize * JOINT_PICTURE.height as usize;
 /// How far frames are looked for from where they should be.
@@ -34,7 +36,8 @@ const LEAST_GAIN: f64 = 1.0;
 const LEAST_RATIO: f64 = 1.5;
 
 /// What is wrong at a joint.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Fault {
     /// Frames are missing: there are this many of as many.
     Missing { found: usize, wanted: usize },
@@ -65,7 +68,7 @@ impl std::fmt::Display for Fault {
 const CELLS: usize = FRAME_BYTES / (CELL * CELL);
 
 /// A joint that does not show what the source shows.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct BrokenJoint {
     /// Number of the chunk that does not fit.
     pub chunk: u32,
@@ -79,67 +82,99 @@ pub(super) struct BrokenJoint {
     pub fault: Fault,
 }
 
-/// Compares all joints of the files in `folder` with the source, some at a time. Returns the broken ones by chunk and
-/// rendition, and the CPU time of child processes in milliseconds.
-pub(super) async fn broken_joints(
+/// What a look at a joint has found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Looked {
+    /// From where the source was read.
+    pub joint: Joint,
+    /// What is wrong, by chunk and rendition.
+    pub broken: Vec<BrokenJoint>,
+}
+
+impl Looked {
+    /// Reads what the task for the joint of this chunk with the one before it has found.
+    pub fn read(bench: &Workbench, chunk: u32) -> Result<Self, Failure> {
+        let read = || {
+            Ok(serde_json::from_slice(&std::fs::read(bench.made(&TaskId::joint(chunk)).join(JOINT_FILE))?)?)
+        };
+        read()
+            .map_err(|error: std::io::Error| failure::from_disk("read what a look at a joint found", &error))
+    }
+}
+
+/// Compares a joint with the source. Returns the CPU time of child processes in milliseconds.
+pub(crate) async fn compare_joint(
     bench: &Workbench,
-    video: &VideoStitch,
-    folder: &Path,
-) -> Result<(Vec<BrokenJoint>, u64), Failure> {
-    let made =
-        video.renditions.iter().map(|one| (one.index, folder.join(command::video_file_name(one.index))));
-    let made: Vec<(u32, PathBuf)> = made.collect();
-    let (mut looks, mut broken, mut cpu_ms) = (JoinSet::new(), Vec::new(), 0);
-    for (number, joint) in (1..).zip(&video.joints) {
-        let encode = described(bench, number)?;
-        if looks.len() >= bench.machine.cores as usize {
-            let (found, took_ms) = next(&mut looks).await?;
-            broken.extend(found);
-            cpu_ms += took_ms;
+    task: &TaskId,
+    ChunkJoint { chunk, joint }: ChunkJoint,
+) -> Result<u64, Failure> {
+    let seam = Seam::of(bench, chunk, joint)?;
+    let made: Vec<u32> = seam.after.renditions().map(|(_, rendition)| rendition.index).collect();
+    let made: Vec<MadeFiles> = made
+        .into_iter()
+        .map(|index| {
+            let name = command::video_file_name(index);
+            let file = |number: u32| bench.made(&TaskId::chunk(number)).join(&name);
+            seam.made(index, file(chunk - 1), file(chunk))
+        })
+        .collect();
+    let folder = bench.begin(task.as_str())?;
+    let (broken, cpu_ms) = seam.look(bench, &made, &folder).await?;
+    let text = serde_json::to_vec(&Looked { joint, broken });
+    let text = text.map_err(|error| failure::broken(&error.to_string()))?;
+    let written = std::fs::write(folder.join(JOINT_FILE), text);
+    written.map_err(|error| failure::from_disk("write what a look at a joint found", &error))?;
+    bench.complete(task.as_str()).await?;
+    Ok(cpu_ms)
+}
+
+/// Where two chunks meet.
+pub(super) struct Seam {
+    /// Number of the second chunk.
+    number: u32,
+    joint: Joint,
+    before: VideoEncode,
+    after: VideoEncode,
+}
+
+impl Seam {
+    /// Returns the seam of a chunk, which is not the first, with the one before it.
+    pub fn of(bench: &Workbench, number: u32, joint: Joint) -> Result<Self, Failure> {
+        let first = || failure::broken("the first chunk has no joint");
+        let before = described(bench, number.checked_sub(1).ok_or_else(first)?)?;
+        Ok(Self { number, joint, before, after: described(bench, number)? })
+    }
+
+    /// Returns the files of a rendition that meet here.
+    pub fn made(&self, rendition: u32, before: PathBuf, after: PathBuf) -> MadeFiles {
+        let own = self.before.encoded().find(|(_, one)| one.index == rendition);
+        let first_frame = own.and_then(|(branch, _)| branch.run).map_or(0, |run| run.first);
+        MadeFiles { rendition, first_frame, files: vec![before, after] }
+    }
+
+    /// Compares the files with the source. Writes into `folder`, and removes it again, what is compared. Returns what is
+    /// broken by chunk and rendition, and the CPU time of child processes in milliseconds.
+    pub async fn look(&self, bench: &Workbench, made: &[MadeFiles], folder: &Path) -> Look {
+        let _permit = bench.capacity.light().await?;
+        let own: Vec<u32> = made.iter().map(|made| made.rendition).collect();
+        let around = self.joint.between(&self.before, &self.after).only(&own);
+        let inputs = bench.inputs();
+        let args = command::show_joint(&around, &inputs, made, folder);
+        let shown = made.iter().flat_map(|made| made.files.clone());
+        let read: Vec<PathBuf> = inputs.into_iter().chain(shown).collect();
+        let outputs = Outputs { folder, bounds: bounds::of_video(&around) };
+        let finished = ffmpeg(bench, "comparing a joint with the source", args, &read, outputs, None).await?;
+        let mut broken = compared(self.number, &self.after, &around, folder)?;
+        broken.sort_by_key(|joint: &BrokenJoint| (joint.chunk, joint.rendition));
+        for name in own.into_iter().flat_map(command::joint_files) {
+            let removed = std::fs::remove_file(folder.join(name));
+            removed.map_err(|error| failure::from_disk("remove the frames around a joint", &error))?;
         }
-        let (bench, joint, made) = (bench.clone(), *joint, made.clone());
-        looks.spawn(async move { look_at(&bench, number, &joint, &encode, &made).await });
+        Ok((broken, finished.cpu_ms()))
     }
-    while !looks.is_empty() {
-        let (found, took_ms) = next(&mut looks).await?;
-        broken.extend(found);
-        cpu_ms += took_ms;
-    }
-    broken.sort_by_key(|joint: &BrokenJoint| (joint.chunk, joint.rendition));
-    Ok((broken, cpu_ms))
 }
 
 type Look = Result<(Vec<BrokenJoint>, u64), Failure>;
-
-async fn next(looks: &mut JoinSet<Look>) -> Look {
-    match looks.join_next().await {
-        Some(look) => look.map_err(|_| failure::broken("the look at a joint ended early"))?,
-        None => Ok((Vec::new(), 0)),
-    }
-}
-
-/// Compares one joint: that of chunk `number` with the one before it.
-async fn look_at(
-    bench: &Workbench,
-    number: u32,
-    joint: &Joint,
-    chunk: &VideoEncode,
-    made: &[(u32, PathBuf)],
-) -> Look {
-    let _permit = bench.capacity.light().await?;
-    let around = joint.around(chunk);
-    let name = format!("joint-{number:04}");
-    let folder = bench.begin(&name)?;
-    let inputs = bench.inputs();
-    let args = command::show_joint(&around, &inputs, made, &folder);
-    let read: Vec<PathBuf> = inputs.into_iter().chain(made.iter().map(|(_, file)| file.clone())).collect();
-    let outputs = Outputs { folder: &folder, bounds: bounds::of_video(&around) };
-    let finished = ffmpeg(bench, "comparing a joint with the source", args, &read, outputs, None).await;
-    let broken = finished.as_ref().map_or(Ok(Vec::new()), |_| compared(number, chunk, &around, &folder));
-    bench.folders.discard(&name);
-    let finished = finished?;
-    Ok((broken?, finished.cpu_ms()))
-}
 
 fn compared(
     number: u32,
@@ -162,7 +197,7 @@ fn compared(
         let pairs = source.chunks_exact(FRAME_BYTES).zip(made.chunks_exact(FRAME_BYTES));
         let cells = pairs.map(|(one, other)| cells_off(one, other)).max();
         tracing::debug!(number, rendition = rendition.index, cells, "compared a joint with the source");
-        if let Some((is_before, fault)) = fault(&source, &made, before) {
+        for (is_before, fault) in faults(&source, &made, before) {
             broken.push(BrokenJoint {
                 chunk: number - u32::from(is_before),
                 is_end: is_before,
@@ -177,22 +212,21 @@ fn compared(
 
 /// Compares the frames that were made with those of the source; the joint comes after the first `before` frames. Returns
 /// what is wrong, and whether it is wrong before the joint.
-fn fault(source: &[u8], made: &[u8], before: usize) -> Option<(bool, Fault)> {
+fn faults(source: &[u8], made: &[u8], before: usize) -> Vec<(bool, Fault)> {
     let frames = |bytes: &[u8]| bytes.len() / FRAME_BYTES;
     let wanted = frames(source);
     if frames(made) != wanted {
-        return Some((false, Fault::Missing { found: frames(made), wanted }));
+        return vec![(false, Fault::Missing { found: frames(made), wanted })];
     }
     let parts = [(false, before..wanted), (true, 0..before)];
-    let shifted = parts
-        .iter()
-        .find_map(|(is_before, part)| Some((*is_before, Fault::Shifted(shift(source, made, part.clone())?))));
-    shifted.or_else(|| {
-        parts.into_iter().find_map(|(is_before, part)| {
+    let fault = |part: std::ops::Range<usize>| {
+        let shifted = shift(source, made, part.clone()).map(Fault::Shifted);
+        shifted.or_else(|| {
             let cells = part.map(|frame| cells_off(at(source, frame), at(made, frame))).max()?;
-            (cells > MOST_CELLS).then_some((is_before, Fault::Different { cells }))
+            (cells > MOST_CELLS).then_some(Fault::Different { cells })
         })
-    })
+    };
+    parts.into_iter().filter_map(|(is_before, part)| Some((is_before, fault(part)?))).collect()
 }
 
 fn at(frames: &[u8], number: usize) -> &[u8] {
@@ -273,6 +307,13 @@ mod tests {
         numbers.into_iter().flat_map(frame).collect()
     }
 
+    /// Returns what is wrong, which is one thing at most.
+    fn fault(source: &[u8], made: &[u8], before: usize) -> Option<(bool, Fault)> {
+        let all = faults(source, made, before);
+        assert!(all.len() <= 1, "{all:?}");
+        all.first().copied()
+    }
+
     /// Adds what an encoder may change: up to 12 levels, mostly noise.
     fn coarse(mut frames: Vec<u8>) -> Vec<u8> {
         for (place, level) in frames.iter_mut().enumerate() {
@@ -297,6 +338,13 @@ mod tests {
         assert_eq!(fault(&film(0..16), &early, 4), Some((true, Fault::Shifted(1))));
         let short = film(0..15);
         assert_eq!(fault(&film(0..16), &short, 4), Some((false, Fault::Missing { found: 15, wanted: 16 })));
+    }
+
+    #[test]
+    fn both_sides_of_a_joint_are_told() {
+        let both = film([1, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+        let wanted = vec![(false, Fault::Shifted(-1)), (true, Fault::Shifted(1))];
+        assert_eq!(faults(&film(0..16), &both, 4), wanted);
     }
 
     #[test]
