@@ -140,7 +140,7 @@ impl TaskFolders {
     pub(crate) fn remove(&self, part: &str) {
         let removed = self.empty(part).and_then(|()| remove(&self.task(part)));
         if let Err(error) = removed {
-            tracing::warn!(part, %error, "cannot remove what a part of a task has left");
+            tracing::warn!(task = part, %error, "cannot remove what a part of a task has left");
         }
     }
 

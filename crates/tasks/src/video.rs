@@ -8,6 +8,7 @@ mod encode;
 mod encoding;
 mod joints;
 mod judge;
+mod reading;
 mod stitch;
 
 pub(crate) use again::encode_chunks_again;
@@ -15,4 +16,5 @@ pub(crate) use budgets::sum_first_passes;
 pub(crate) use encode::encode;
 pub(crate) use joints::compare_joint;
 pub(crate) use judge::judge_chunks;
+pub(crate) use reading::{decided_by, has_work, read_of};
 pub(crate) use stitch::stitch_chunks;

@@ -9,6 +9,7 @@ use abanico_plan::{Joint, Pass, TaskId, VideoEncode};
 use super::budgets::with_budgets;
 use super::encoding::Encoding;
 use crate::failure::{self, Failure};
+use crate::folders::TaskFolders;
 use crate::reuse::Keys;
 use crate::workbench::Workbench;
 
@@ -77,8 +78,13 @@ fn describe(encode: &VideoEncode, folder: &Path) -> Result<(), Failure> {
 
 /// Returns how a chunk was encoded.
 pub(super) fn described(bench: &Workbench, chunk: u32) -> Result<VideoEncode, Failure> {
-    let read =
-        || Ok(serde_json::from_slice(&std::fs::read(bench.made(&TaskId::chunk(chunk)).join(ENCODE_FILE))?)?);
+    described_in(&bench.folders, chunk)
+}
+
+/// Like [`described`], from the folders of tasks.
+pub(super) fn described_in(folders: &TaskFolders, chunk: u32) -> Result<VideoEncode, Failure> {
+    let file = folders.task(TaskId::chunk(chunk).as_str()).join(ENCODE_FILE);
+    let read = || Ok(serde_json::from_slice(&std::fs::read(file)?)?);
     read().map_err(|error: std::io::Error| failure::from_disk("read how a chunk was encoded", &error))
 }
 

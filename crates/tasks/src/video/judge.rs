@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::buffers::{buffer_of, from_chunks, read_track, run_through};
 use super::joints::{BrokenJoint, Looked};
 use crate::failure::{self, Failure};
+use crate::folders::TaskFolders;
 use crate::workbench::Workbench;
 
 /// File with the verdict.
@@ -31,7 +32,12 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Reads the verdict on the chunks of a film.
     pub fn read(bench: &Workbench) -> Result<Self, Failure> {
-        let file = bench.made(&TaskId::judgement()).join(VERDICT_FILE);
+        Self::read_in(&bench.folders)
+    }
+
+    /// Like [`Self::read`], from the folders of tasks.
+    pub fn read_in(folders: &TaskFolders) -> Result<Self, Failure> {
+        let file = folders.task(TaskId::judgement().as_str()).join(VERDICT_FILE);
         let read = || Ok(serde_json::from_slice(&std::fs::read(file)?)?);
         read().map_err(|error: io::Error| failure::from_disk("read the verdict on the chunks", &error))
     }
