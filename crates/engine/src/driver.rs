@@ -477,9 +477,9 @@ mod tests {
         let signals = Signals { cancel: CancellationToken::new(), stop: CancellationToken::new() };
         let store = Arc::new(database.clone());
         let mut driver = Driver::new(record, store, Box::new(Nobody), context, signals);
-        let kept = folder.path().join("results/old");
-        std::fs::create_dir_all(&kept).unwrap();
-        std::fs::write(kept.join("video.mp4"), "an encode").unwrap();
+        let kept = folder.path().join("results").join("0".repeat(64));
+        std::fs::create_dir_all(kept.join("files")).unwrap();
+        std::fs::write(kept.join("files/video.mp4"), "an encode").unwrap();
         driver.store(Vec::new()).await.unwrap();
         assert!(kept.exists());
         let pages: i64 = database.lock().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
