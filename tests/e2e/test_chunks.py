@@ -264,10 +264,10 @@ def test_killed_run_resumes_from_its_finished_chunks(source: Path, tmp_path: Pat
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         eventually(lambda: len(entries(kept)) > count, 120, "a chunk is encoded")
         running.send_signal(signal.SIGKILL)
-    before = {name: (kept / name / "video.mp4").stat().st_ino for name in entries(kept) if (kept / name / "video.mp4").exists()}
+    before = {name: (kept / name / "files" / "video.mp4").stat().st_ino for name in entries(kept) if (kept / name / "files" / "video.mp4").exists()}
     time.sleep(0.5)
     done = transcode(source, outputs, out, "--results", str(kept))
-    after = {name: (kept / name / "video.mp4").stat().st_ino for name in entries(kept) if (kept / name / "video.mp4").exists()}
+    after = {name: (kept / name / "files" / "video.mp4").stat().st_ino for name in entries(kept) if (kept / name / "files" / "video.mp4").exists()}
     assert before.items() <= after.items() and len(after) == count and len(entries(kept)) == 2 * count
     assert done["type"] == "done" and likeness(out / "film_a.mp4", source)
 

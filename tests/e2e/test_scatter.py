@@ -78,7 +78,8 @@ def scattered(server: Server, job: dict, name: str, folder: Path) -> dict[str, b
         own = choose.choice(ready)
         place = folder / "work" / own
         place.mkdir(parents=True)
-        task(server, name, "run", "--folder", str(place), text=json.dumps(waiting.pop(own)))
+        sources = str(folder / "sources")
+        task(server, name, "run", "--folder", str(place), "--sources", sources, text=json.dumps(waiting.pop(own)))
         done.add(own)
     files = {}
     for one in assignments:
@@ -233,6 +234,7 @@ def test_hostile_assignments_are_refused(masters: Server, clips: Clips, tmp_path
         ({"reads": [{**reading, "artifact": {"image": 0}, "extension": "/../../outside"}]}, "no extension of an image"),
         ({"reads": [{**reading, "artifact": {"input": 4_000_000_000}}]}, "no job has more than"),
         ({"reads": [{**reading, "key": "../outside"}]}, "assignment"),
+        ({"reads": [{**reading, "source": {**reading["source"], "url": "file:///etc/hostname"}}]}, "no source of an input"),
     ]
     for number, (change, reason) in enumerate(changes):
         place = tmp_path / "deep" / str(number)

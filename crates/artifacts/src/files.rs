@@ -27,14 +27,20 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Opens a file to read it. Follows no link, and does not wait for the other end of a pipe.
-pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// Fails if it is no plain file, or cannot be opened.
+pub fn open_plain(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
 }
 
-/// Hashes an open file.
-pub(crate) fn digest_of(file: &File) -> io::Result<Digest> {
+/// Hashes an open file. Blocking.
+///
+/// # Errors
+/// Fails if it cannot be read.
+pub fn digest_of(file: &File) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file)?;
     Ok(Digest { size_bytes: hasher.count(), hash: hasher.finalize().into() })

@@ -14,6 +14,7 @@ mod error;
 mod file_name;
 mod files;
 mod hashes;
+mod limited;
 mod local;
 mod manifest;
 mod object;
@@ -26,7 +27,9 @@ use async_trait::async_trait;
 
 pub use error::{Error, ErrorKind};
 pub use file_name::FileName;
+pub use files::{digest_of, open_plain};
 pub use hashes::{ArtifactKey, ContentHash, ParseHashError};
+pub use limited::{LimitedArtifacts, Limits};
 pub use local::LocalArtifacts;
 pub use manifest::{Digest, Manifest, ManifestFile};
 pub use object::ObjectArtifacts;

@@ -105,7 +105,11 @@ impl LocalArtifacts {
         self.remove_now(key)
     }
 
-    fn put_now(&self, key: &ArtifactKey, files: &[NamedFile]) -> Result<Manifest, Error> {
+    /// Like [`ArtifactStore::put`], on this thread. Blocking.
+    ///
+    /// # Errors
+    /// As for [`ArtifactStore::put`].
+    pub fn put_now(&self, key: &ArtifactKey, files: &[NamedFile]) -> Result<Manifest, Error> {
         if let Some(standing) = self.find_whole(key)? {
             return Ok(standing);
         }
@@ -148,7 +152,16 @@ impl LocalArtifacts {
         Err(disk(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into())))
     }
 
-    fn place_now(
+    /// Like [`ArtifactStore::place`], on this thread. Blocking.
+    ///
+    /// # Errors
+    /// As for [`ArtifactStore::place`].
+    pub fn place_now(&self, key: &ArtifactKey, files: &[NamedFile]) -> Result<Option<Manifest>, Error> {
+        let (permit, _until_here) = Permit::until_dropped();
+        self.place_permitted(key, files, &permit)
+    }
+
+    fn place_permitted(
         &self,
         key: &ArtifactKey,
         wanted: &[NamedFile],
@@ -179,7 +192,11 @@ impl LocalArtifacts {
         Ok(Some(manifest))
     }
 
-    fn remove_now(&self, key: &ArtifactKey) -> Result<(), Error> {
+    /// Like [`ArtifactStore::remove`], on this thread. Blocking.
+    ///
+    /// # Errors
+    /// As for [`ArtifactStore::remove`].
+    pub fn remove_now(&self, key: &ArtifactKey) -> Result<(), Error> {
         let disk = |error| Error::disk(&self.folder, error);
         if !self.of(key).exists() {
             return Ok(());
@@ -191,12 +208,48 @@ impl LocalArtifacts {
         }
     }
 
-    fn list_now(&self, after: Option<ArtifactKey>, most: usize) -> io::Result<ArtifactPage> {
+    /// Returns all artifacts, least recently used first. Blocking.
+    ///
+    /// # Errors
+    /// Fails on a disk error.
+    pub fn by_last_use(&self) -> Result<Vec<StoredArtifact>, Error> {
+        let keys = self.keys().map_err(|error| Error::disk(&self.folder, error))?;
+        // One that is removed meanwhile is not listed.
+        let mut all: Vec<StoredArtifact> = keys.filter_map(|key| self.measured(key).ok()).collect();
+        all.sort_by_key(|artifact| artifact.last_used);
+        Ok(all)
+    }
+
+    /// Removes what is under a key and is no artifact: it is damaged, or another version of this program made it. Returns
+    /// how many. Blocking.
+    ///
+    /// # Errors
+    /// Fails on a disk error. Some may be removed then.
+    pub fn remove_unreadable(&self) -> Result<usize, Error> {
+        let keys: Vec<ArtifactKey> = self.keys().map_err(|error| Error::disk(&self.folder, error))?.collect();
+        let mut removed = 0;
+        for key in keys {
+            if matches!(self.find(&key)?, Found::Damaged(_)) {
+                self.remove_now(&key)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes the work folders of writers that are gone, of older versions as well. Blocking.
+    pub(crate) fn remove_left_over(&self) {
+        WorkPlace { prefix: "", ..self.unfinished() }.remove_abandoned();
+    }
+
+    fn keys(&self) -> io::Result<impl Iterator<Item = ArtifactKey>> {
         let names = std::fs::read_dir(&*self.folder)?.flatten().map(|entry| entry.file_name());
-        let mut keys: Vec<ArtifactKey> = names
-            .filter_map(|name| name.to_str()?.parse().ok())
-            .filter(|key| after.is_none_or(|after| *key > after))
-            .collect();
+        Ok(names.filter_map(|name| name.to_str()?.parse().ok()))
+    }
+
+    fn list_now(&self, after: Option<ArtifactKey>, most: usize) -> io::Result<ArtifactPage> {
+        let is_later = |key: &ArtifactKey| after.is_none_or(|after| *key > after);
+        let mut keys: Vec<ArtifactKey> = self.keys()?.filter(is_later).collect();
         keys.sort_unstable();
         let has_more = keys.len() > most.max(1);
         keys.truncate(most.max(1));
@@ -249,7 +302,7 @@ impl ArtifactStore for LocalArtifacts {
     async fn place(&self, key: &ArtifactKey, files: &[NamedFile]) -> Result<Option<Manifest>, Error> {
         let (this, key, files) = (self.clone(), *key, files.to_vec());
         let (permit, _until_here) = Permit::until_dropped();
-        blocking(&self.folder, move || this.place_now(&key, &files, &permit)).await
+        blocking(&self.folder, move || this.place_permitted(&key, &files, &permit)).await
     }
 
     async fn remove(&self, key: &ArtifactKey) -> Result<(), Error> {

@@ -63,6 +63,14 @@ struct Standing {
     last_used: Option<SystemTime>,
 }
 
+/// An object of an artifact, by its name in the folder of the key.
+struct Part {
+    key: ArtifactKey,
+    name: String,
+    size_bytes: u64,
+    modified: SystemTime,
+}
+
 /// Returns the URL of what has this name in a folder.
 fn below(folder: &ObjectUrl, name: &str) -> ObjectUrl {
     match folder {
@@ -140,6 +148,18 @@ impl ObjectArtifacts {
             }
         }
         Ok(objects)
+    }
+
+    /// Returns a page of what all artifacts consist of, and where the next page begins.
+    async fn parts(&self, from: Option<&ObjectUrl>) -> Result<(Vec<Part>, Option<ObjectUrl>), Error> {
+        let page = self.store.list(&self.folder, from, MOST_LISTED).await;
+        let page = page.map_err(|error| Error::store(None, error))?;
+        let part = |ListedObject { meta, modified }: ListedObject| {
+            let (key, name) = name_in(&self.folder, &meta.url)?.split_once('/')?;
+            let (key, name) = (key.parse().ok()?, name.to_owned());
+            Some(Part { key, name, size_bytes: meta.size_bytes, modified })
+        };
+        Ok((page.objects.into_iter().filter_map(part).collect(), page.next))
     }
 
     /// Returns what stands under a key, and removes what is damaged.
@@ -436,15 +456,8 @@ impl ArtifactStore for ObjectArtifacts {
         // The artifact whose objects are being read, and whether it has a manifest.
         let mut open: Option<(StoredArtifact, bool)> = None;
         loop {
-            let objects = self.store.list(&self.folder, from.as_ref(), MOST_LISTED).await;
-            let objects = objects.map_err(|error| Error::store(None, error))?;
-            for ListedObject { meta, modified } in objects.objects {
-                let Some((key, name)) =
-                    name_in(&self.folder, &meta.url).and_then(|name| name.split_once('/'))
-                else {
-                    continue;
-                };
-                let Ok(key) = key.parse::<ArtifactKey>() else { continue };
+            let (parts, next) = self.parts(from.as_ref()).await?;
+            for Part { key, name, size_bytes, modified } in parts {
                 if open.as_ref().is_none_or(|(artifact, _)| artifact.key != key) {
                     page.artifacts
                         .extend(open.take().filter(|(_, is_whole)| *is_whole).map(|(artifact, _)| artifact));
@@ -461,18 +474,18 @@ impl ArtifactStore for ObjectArtifacts {
                     open = Some((empty, false));
                 }
                 let Some((artifact, is_whole)) = &mut open else { continue };
-                match name {
+                match name.as_str() {
                     LAST_USED | MANIFEST => {
                         artifact.last_used = artifact.last_used.max(modified);
                         *is_whole |= name == MANIFEST;
                     }
                     _ => {
-                        artifact.size_bytes += meta.size_bytes;
+                        artifact.size_bytes += size_bytes;
                         artifact.freed_bytes = artifact.size_bytes;
                     }
                 }
             }
-            from = objects.next;
+            from = next;
             if from.is_none() {
                 page.artifacts.extend(open.filter(|(_, is_whole)| *is_whole).map(|(artifact, _)| artifact));
                 return Ok(page);
@@ -486,21 +499,14 @@ impl ArtifactStore for ObjectArtifacts {
         let (mut from, mut removed) = (None, 0);
         let mut open: Option<(ArtifactKey, FoundUploads)> = None;
         loop {
-            let objects = self.store.list(&self.folder, from.as_ref(), MOST_LISTED).await;
-            let objects = objects.map_err(|error| Error::store(None, error))?;
-            for ListedObject { meta, modified } in objects.objects {
-                let Some((key, name)) =
-                    name_in(&self.folder, &meta.url).and_then(|name| name.split_once('/'))
-                else {
-                    continue;
-                };
-                let Ok(key) = key.parse::<ArtifactKey>() else { continue };
+            let (parts, next) = self.parts(from.as_ref()).await?;
+            for Part { key, name, modified, .. } in parts {
                 if let Some((done, found)) = open.take_if(|(open, _)| *open != key) {
                     removed += self.clean(&done, &found, is_old).await?;
                 }
-                open.get_or_insert_with(|| (key, FoundUploads::default())).1.add(name, modified);
+                open.get_or_insert_with(|| (key, FoundUploads::default())).1.add(&name, modified);
             }
-            from = objects.next;
+            from = next;
             if from.is_none() {
                 break;
             }

@@ -405,12 +405,18 @@ pub enum TaskCommand {
         /// Number of encoders of all machines together.
         #[arg(long, value_name = "NUMBER")]
         encoders: u32,
+        /// Store the inputs as artifacts, for machines that cannot read them where they are.
+        #[arg(long)]
+        store_inputs: bool,
     },
     /// Do the task whose assignment is on stdin, and print its outcome.
     Run {
         /// Empty folder to work in.
         #[arg(long, value_name = "DIR")]
         folder: PathBuf,
+        /// Folder for inputs that are fetched whole, for all tasks of this machine.
+        #[arg(long, value_name = "DIR")]
+        sources: Option<PathBuf>,
     },
     /// Put the files of an artifact into a folder.
     Take {

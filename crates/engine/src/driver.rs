@@ -4,6 +4,7 @@
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -106,6 +107,7 @@ impl Driver {
             None => Event::Started,
         };
         let mut ended = self.apply(first).await?;
+        self.release(self.record.machine.all_let_go()).await;
         let mut status = tokio::time::interval(status_interval(&self.record.submission.request));
         status.tick().await;
         while !ended {
@@ -253,7 +255,9 @@ impl Driver {
                     self.record.outputs.push(output);
                     self.record.outputs.sort_by_key(|output| output.output);
                 }
-                self.apply(Event::TaskDone(task)).await
+                let ended = self.apply(Event::TaskDone(task.clone())).await?;
+                self.release(self.record.machine.let_go_by(&task)).await;
+                Ok(ended)
             }
             Report::Published => self.apply(Event::Published).await,
             Report::TakenBack => self.apply(Event::TakenBack).await,
@@ -274,6 +278,28 @@ impl Driver {
                 self.apply(Event::Failed { step, attempt, failure }).await
             }
         }
+    }
+
+    /// Removes the files of tasks that no other task needs any more, once it is stored that they were read. Files for the
+    /// user stay: they are published.
+    async fn release(&self, let_go: Vec<TaskId>) {
+        // The files of a job that has ended go with its folder.
+        if let_go.is_empty() || self.record.tasks().is_empty() {
+            return;
+        }
+        let packaging = self.record.tasks().iter().filter(|task| task.kind.is_packaging());
+        let packaging: BTreeSet<&TaskId> = packaging.map(|task| &task.id).collect();
+        let let_go: Vec<TaskId> = let_go.into_iter().filter(|task| !packaging.contains(task)).collect();
+        let (job, folders) = (self.record.id.clone(), self.context.work.tasks().clone());
+        let released = tokio::task::spawn_blocking(move || {
+            for task in let_go {
+                if let Err(error) = folders.empty(task.as_str()) {
+                    tracing::warn!(job.id = %job, %task, %error, "cannot remove files that no task needs any more");
+                }
+            }
+        });
+        // A panic in it costs no more than space.
+        let _ = released.await;
     }
 
     /// Applies an event to the state machine, stores the result with its events, then carries out the commands. Returns
@@ -451,9 +477,9 @@ mod tests {
         let signals = Signals { cancel: CancellationToken::new(), stop: CancellationToken::new() };
         let store = Arc::new(database.clone());
         let mut driver = Driver::new(record, store, Box::new(Nobody), context, signals);
-        let kept = folder.path().join("results/old");
-        std::fs::create_dir_all(&kept).unwrap();
-        std::fs::write(kept.join("video.mp4"), "an encode").unwrap();
+        let kept = folder.path().join("results").join("0".repeat(64));
+        std::fs::create_dir_all(kept.join("files")).unwrap();
+        std::fs::write(kept.join("files/video.mp4"), "an encode").unwrap();
         driver.store(Vec::new()).await.unwrap();
         assert!(kept.exists());
         let pages: i64 = database.lock().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();

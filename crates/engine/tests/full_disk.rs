@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use abanico_artifacts::{FileName, LocalArtifacts, NamedFile};
 use abanico_engine::{ResultsOptions, Stage};
 use abanico_store::{
     Bytes, Deletion, Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore,
@@ -98,10 +99,16 @@ impl ObjectStore for FullAtFirst {
     }
 }
 
+/// Key of an encode that was kept before.
+const OLD: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
 fn kept(bench: &Bench, spare_bytes: u64) -> ResultsOptions {
     let folder = bench.path("results");
-    std::fs::create_dir_all(folder.join("old")).unwrap();
-    std::fs::write(folder.join("old/video.mp4"), "an encode").unwrap();
+    let made = bench.path("made.mp4");
+    std::fs::write(&made, "an encode").unwrap();
+    let files = [NamedFile { name: FileName::new("video.mp4").unwrap(), path: made.clone() }];
+    LocalArtifacts::open(&folder).unwrap().put_now(&OLD.parse().unwrap(), &files).unwrap();
+    std::fs::remove_file(made).unwrap();
     ResultsOptions { folder, most_bytes: 1 << 20, spare_bytes }
 }
 
@@ -118,7 +125,7 @@ async fn full_disk_removes_kept_encodes_and_retries() {
         let stage = if keeps { Stage::Complete } else { Stage::Error };
         // Room that was freed at once costs no attempt.
         assert_eq!((record.stage(), record.machine.retries()), (stage, 0), "{:?}", record.machine.failure());
-        assert!(!bench.path("results/old").exists());
+        assert!(!bench.path("results").join(OLD).exists());
     }
 }
 
@@ -129,7 +136,7 @@ async fn low_disk_space_removes_kept_encodes() {
         let engine = bench.engine_with(Some(kept(&bench, spare_bytes)), bench.store()).await;
         // The engine checks at once, and then every few seconds.
         let gone = async {
-            while bench.path("results/old").exists() {
+            while bench.path("results").join(OLD).exists() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

@@ -24,7 +24,7 @@ mod steady;
 mod unbroken;
 
 pub(crate) use self::args::Args;
-pub use self::excerpts::{SHOWN_PICTURE, excerpt_files, show_excerpt};
+pub use self::excerpts::{MadeFiles, SHOWN_PICTURE, excerpt_files, show_excerpt};
 pub use crate::audio_graph::Gain;
 pub use steady::{STEADY_FILE, copy_steady};
 pub use unbroken::{UNBROKEN_FILE, copy_unbroken};

@@ -10,7 +10,7 @@ use crate::{CaptionFile, PlannedGroup, PlannedOutput, Task, TaskId};
 
 /// Number of the plans that this version of the program makes. It is increased whenever tasks of older plans can no
 /// longer be run as they are; a job with such a plan is planned again.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// Everything that a job will do and make, decided before the first frame is decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -26,8 +26,9 @@ pub use cutting::joints::{Excerpt, ExcerptPlace, Joint};
 pub use error::{Error, ErrorKind};
 pub use job_plan::planned::{PlannedAudio, PlannedFacts, PlannedGroup, PlannedOutput, PlannedVideo};
 pub use job_plan::task::{
-    Analysis, Artifact, AudioStream, BadTaskId, FileOutput, PackageTask, StitchedRendition, Streams, Task,
-    TaskId, TaskKind, TextStream, Verification, VideoStitch,
+    Analysis, Artifact, AudioStream, BadTaskId, BufferedRendition, ChunkJoint, ChunkJudgement, FileOutput,
+    PackageTask, RenditionAgain, StitchedRendition, Streams, Task, TaskId, TaskKind, TextStream,
+    Verification, VideoStitch,
 };
 pub use job_plan::waves::waves;
 pub use job_plan::{PLAN_VERSION, Plan, Warning};

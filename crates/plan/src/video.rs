@@ -71,6 +71,11 @@ impl VideoEncode {
         own
     }
 
+    /// Returns whether it begins with the film's first frame: it makes the whole film or the first chunk.
+    pub fn begins_film(&self) -> bool {
+        self.chunk.is_none_or(|chunk| chunk == 0)
+    }
+
     /// Returns the number of frames of the fastest branch. Progress is measured against it.
     pub fn most_frames(&self) -> u64 {
         self.branches.iter().map(|branch| branch.frames).max().unwrap_or(0)

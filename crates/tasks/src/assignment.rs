@@ -19,6 +19,8 @@ use crate::capacity::Capacity;
 use crate::failure::{self, Failure, codes};
 use crate::folders::TaskFolders;
 use crate::run::{TaskOutcome, run};
+use crate::source_files::{SourceFile, SourceReader};
+use crate::video;
 use crate::workbench::{Machine, TaskSink, Workbench};
 
 /// Name of the only file of an artifact that was fetched: an input, a caption file or an image.
@@ -40,6 +42,16 @@ pub struct Reading {
     /// Extension that the file must have on the machine, for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
+    /// Where an input is that need not be in the artifact store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceFile>,
+}
+
+impl Reading {
+    /// Returns what of it determines the results: its bytes, and not where they are.
+    fn content(&self) -> Self {
+        Self { source: None, ..self.clone() }
+    }
 }
 
 /// A task and all that it needs.
@@ -59,13 +71,15 @@ pub struct Assignment {
     pub makes: ArtifactKey,
 }
 
-/// A file that was fetched for a job and stored as an artifact.
+/// A file that was fetched for a job, and that tasks find in the artifact store or at its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FetchedArtifact {
     /// Key of the artifact: the hash of the file's bytes.
     pub key: ArtifactKey,
     /// Extension that the file must have, for images.
     pub extension: Option<String>,
+    /// Where it is, if it is no artifact.
+    pub source: Option<SourceFile>,
 }
 
 /// Everything that determines what a task makes.
@@ -74,7 +88,7 @@ struct Origin<'a> {
     version: u32,
     ffmpeg_version: &'a str,
     task: &'a Task,
-    reads: &'a [Reading],
+    reads: Vec<Reading>,
 }
 
 /// Returns an assignment for each task of a plan. `fetched` has the inputs, caption files and images that they read.
@@ -91,14 +105,19 @@ pub fn assignments(
     for task in tasks {
         let reading = |artifact: &Artifact| {
             let found = match artifact {
-                Artifact::Made(task) => made.get(task).map(|key| (*key, None)),
-                other => fetched.get(other).map(|file| (file.key, file.extension.clone())),
+                Artifact::Made(task) => {
+                    let key = made.get(task).copied();
+                    key.map(|key| FetchedArtifact { key, extension: None, source: None })
+                }
+                other => fetched.get(other).cloned(),
             };
-            let (key, extension) = found.ok_or_else(|| failure::broken("a task reads what nobody has"))?;
-            Ok(Reading { artifact: artifact.clone(), key, extension })
+            let found = found.ok_or_else(|| failure::broken("a task reads what nobody has"))?;
+            let FetchedArtifact { key, extension, source } = found;
+            Ok(Reading { artifact: artifact.clone(), key, extension, source })
         };
         let reads: Vec<Reading> = task.reads.iter().map(reading).collect::<Result<_, Failure>>()?;
-        let origin = Origin { version: PLAN_VERSION, ffmpeg_version, task, reads: &reads };
+        let contents = reads.iter().map(Reading::content).collect();
+        let origin = Origin { version: PLAN_VERSION, ffmpeg_version, task, reads: contents };
         let origin = serde_json::to_vec(&origin).map_err(|error| failure::broken(&error.to_string()))?;
         let makes = ArtifactKey::of(&origin);
         made.insert(&task.id, makes);
@@ -114,6 +133,18 @@ pub fn assignments(
     Ok(assigned)
 }
 
+/// Returns the key of a file's artifact: the hash of its bytes.
+///
+/// # Errors
+/// Fails if the file cannot be read.
+pub async fn key_of_fetched(path: &Path) -> Result<ArtifactKey, Failure> {
+    let file = path.to_owned();
+    let hash = tokio::task::spawn_blocking(move || crate::sums::hash_of(&file)).await;
+    let hash = hash.map_err(|_| failure::broken("hashing a fetched file ended early"))?;
+    let hash = hash.map_err(|error| failure::from_disk("read a fetched file", &error))?;
+    hash.parse().map_err(|_| failure::broken("a hash that is none"))
+}
+
 /// Stores a fetched file as an artifact, whose key is the hash of its bytes.
 ///
 /// # Errors
@@ -123,13 +154,9 @@ pub async fn store_fetched(
     path: &Path,
     extension: Option<String>,
 ) -> Result<FetchedArtifact, Failure> {
-    let file = path.to_owned();
-    let hash = tokio::task::spawn_blocking(move || crate::sums::hash_of(&file)).await;
-    let hash = hash.map_err(|_| failure::broken("hashing a fetched file ended early"))?;
-    let hash = hash.map_err(|error| failure::from_disk("read a fetched file", &error))?;
-    let key: ArtifactKey = hash.parse().map_err(|_| failure::broken("a hash that is none"))?;
+    let key = key_of_fetched(path).await?;
     store.put(&key, &[named(FETCHED, path.to_owned())?]).await.map_err(|error| from_artifacts(&error))?;
-    Ok(FetchedArtifact { key, extension })
+    Ok(FetchedArtifact { key, extension, source: None })
 }
 
 /// Where assignments are done.
@@ -137,6 +164,8 @@ pub async fn store_fetched(
 pub struct Site<'a> {
     /// Where artifacts are.
     pub store: &'a dyn ArtifactStore,
+    /// Reads the inputs that are no artifacts.
+    pub sources: SourceReader<'a>,
     /// The machine.
     pub machine: Arc<Machine>,
     /// Gives the task its turns on the machine.
@@ -163,12 +192,7 @@ impl Site<'_> {
             return Ok(known);
         }
         let folders = TaskFolders::below(self.folder.to_owned());
-        let mut files = BTreeMap::new();
-        for reading in &assignment.reads {
-            if let Some(path) = self.read(&folders, reading).await? {
-                files.insert(reading.artifact.clone(), path);
-            }
-        }
+        let files = self.read_all(&folders, assignment).await?;
         let bench = Workbench {
             machine: self.machine.clone(),
             capacity: self.capacity.clone(),
@@ -213,7 +237,48 @@ impl Site<'_> {
         Ok(Some(outcome))
     }
 
-    /// Puts what the task reads in its place. Returns the path of a fetched file.
+    /// Puts everything that the task reads in its place. Returns the paths of fetched files.
+    async fn read_all(
+        &self,
+        folders: &TaskFolders,
+        assignment: &Assignment,
+    ) -> Result<BTreeMap<Artifact, PathBuf>, Failure> {
+        let mut files = BTreeMap::new();
+        let decides = video::decided_by(&assignment.task.kind).map(Artifact::Made);
+        // What other tasks made comes first: it says which part of an input is read.
+        let mut readings: Vec<&Reading> = assignment.reads.iter().collect();
+        readings.sort_by_key(|reading| {
+            let is_made = matches!(reading.artifact, Artifact::Made(_));
+            (decides.as_ref() != Some(&reading.artifact), !is_made)
+        });
+        for reading in readings {
+            match &reading.source {
+                Some(source) => {
+                    let Artifact::Input(index) = reading.artifact else {
+                        return Err(failure::broken("something else than an input is read at its source"));
+                    };
+                    let path = self.folder.join(format!("input-{index}"));
+                    let run = video::read_of(&assignment.task.kind, index, source.clock_start, folders)?;
+                    self.sources.read(source, run, &path).await?;
+                    files.insert(reading.artifact.clone(), path);
+                }
+                None => {
+                    if let Some(path) = self.read(folders, reading).await? {
+                        files.insert(reading.artifact.clone(), path);
+                    }
+                }
+            }
+            if decides.as_ref() == Some(&reading.artifact)
+                && !video::has_work(&assignment.task.kind, folders)?
+            {
+                tracing::debug!(task = %assignment.task.id, "a task has nothing to do, so nothing more is fetched");
+                break;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Puts an artifact in its place. Returns the path of a fetched file.
     async fn read(&self, folders: &TaskFolders, reading: &Reading) -> Result<Option<PathBuf>, Failure> {
         let disk =
             |error: std::io::Error| failure::from_disk("create a folder for what a task reads", &error);
@@ -265,7 +330,10 @@ impl Site<'_> {
 /// Refuses what an assignment from elsewhere must not have: extensions become parts of paths and tell ffmpeg what a file
 /// is, and indices become places in lists.
 fn refuse_odd_reads(assignment: &Assignment) -> Result<(), Failure> {
-    for Reading { artifact, extension, .. } in &assignment.reads {
+    for Reading { artifact, extension, source, .. } in &assignment.reads {
+        if let Some(source) = source {
+            source.refuse_odd()?;
+        }
         if let Some(odd) = extension.as_ref().filter(|extension| !IMAGES.contains(&extension.as_str())) {
             let (odd, known) = (odd.escape_debug(), IMAGES.join(", "));
             let message = format!("`{odd}` is no extension of an image: use {known}");

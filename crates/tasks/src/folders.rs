@@ -136,6 +136,14 @@ impl TaskFolders {
         Ok(())
     }
 
+    /// Removes all of a finished part of a task's work, whose files are elsewhere by now. A failure only costs space.
+    pub(crate) fn remove(&self, part: &str) {
+        let removed = self.empty(part).and_then(|()| remove(&self.task(part)));
+        if let Err(error) = removed {
+            tracing::warn!(task = part, %error, "cannot remove what a part of a task has left");
+        }
+    }
+
     fn partial(&self, task: &str) -> PathBuf {
         self.root.join(format!("{task}.partial"))
     }

@@ -25,13 +25,16 @@ mod reuse;
 mod run;
 mod sandboxing;
 mod segment;
+mod source_files;
 pub mod sums;
 mod unbroken;
 mod verify;
 mod video;
 mod workbench;
 
-pub use assignment::{Assignment, FetchedArtifact, Reading, Site, assignments, store_fetched};
+pub use assignment::{
+    Assignment, FetchedArtifact, Reading, Site, assignments, key_of_fetched, store_fetched,
+};
 pub use attempt::Attempt;
 pub use capacity::{Capacity, Turn, WholeMachine};
 pub use captions::read as read_captions;
@@ -39,5 +42,6 @@ pub use failure::Failure;
 pub use folders::TaskFolders;
 pub use run::{MeasuredOutput, TaskOutcome, run};
 pub use sandboxing::{Bounds, Sandboxing};
+pub use source_files::{SourceFile, SourceReader};
 pub use unbroken::unbroken;
 pub use workbench::{InputHashes, Machine, TaskSink, Workbench};

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use abanico_artifacts::{ArtifactKey, NamedFile};
 use abanico_ffmpeg::command;
 use abanico_plan::{Pass, TaskId, VideoEncode, VideoRendition};
 
@@ -13,7 +14,7 @@ use crate::sums::hash_of;
 use crate::workbench::Workbench;
 
 /// The keys of an encode's renditions, by their index.
-pub(crate) struct Keys(BTreeMap<u32, String>);
+pub(crate) struct Keys(BTreeMap<u32, ArtifactKey>);
 
 impl Keys {
     /// Computes the keys; there are none if no encodes are kept.
@@ -53,7 +54,7 @@ impl Keys {
     fn wanted(&self, encode: &VideoEncode, folder: &Path) -> Vec<Wanted> {
         let wanted = |rendition: &VideoRendition| Wanted {
             index: rendition.index,
-            key: self.0.get(&rendition.index).cloned(),
+            key: self.0.get(&rendition.index).copied(),
             files: files(rendition, folder),
         };
         encode.encoded().map(|(_, rendition)| wanted(rendition)).collect()
@@ -69,7 +70,7 @@ impl Keys {
             for Wanted { key, files, .. } in made {
                 // An empty file is a measurement that failed; it may succeed next time.
                 let is_empty = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
-                let Some(key) = key.filter(|_| !files.iter().any(|(_, path)| is_empty(path))) else {
+                let Some(key) = key.filter(|_| !files.iter().any(|file| is_empty(&file.path))) else {
                     continue;
                 };
                 if let Err(error) = results.keep(&key, &files) {
@@ -86,8 +87,8 @@ impl Keys {
 /// A rendition, its key if it has one, and where its files are to be.
 struct Wanted {
     index: u32,
-    key: Option<String>,
-    files: Vec<(&'static str, PathBuf)>,
+    key: Option<ArtifactKey>,
+    files: Vec<NamedFile>,
 }
 
 /// Links what is kept, and returns the renditions that are not.
@@ -100,21 +101,23 @@ fn untaken(results: Option<&Results>, wanted: Vec<Wanted>) -> Vec<u32> {
 }
 
 /// Returns the files that an encode writes to `folder` for a rendition, with the names under which they are kept.
-fn files(rendition: &VideoRendition, folder: &Path) -> Vec<(&'static str, PathBuf)> {
+fn files(rendition: &VideoRendition, folder: &Path) -> Vec<NamedFile> {
     match rendition.pass {
         Pass::First => first_pass_files(rendition.index, folder).into(),
-        Pass::Sample(_) => vec![("quality.log", folder.join(command::quality_file(rendition.index)))],
+        Pass::Sample(_) => {
+            vec![results::file("quality.log", folder.join(command::quality_file(rendition.index)))]
+        }
         Pass::Only | Pass::Second(_) | Pass::Levelled(_) => {
-            vec![("video.mp4", folder.join(command::video_file_name(rendition.index)))]
+            vec![results::file("video.mp4", folder.join(command::video_file_name(rendition.index)))]
         }
     }
 }
 
 /// Returns the files of a first pass in `folder`, with the names under which they are kept.
-fn first_pass_files(index: u32, folder: &Path) -> [(&'static str, PathBuf); 2] {
+fn first_pass_files(index: u32, folder: &Path) -> [NamedFile; 2] {
     let statistics = command::statistics_file(index);
     let trees = folder.join(format!("{statistics}.mbtree"));
-    [("first-pass.log", folder.join(statistics)), ("first-pass.log.mbtree", trees)]
+    [results::file("first-pass.log", folder.join(statistics)), results::file("first-pass.log.mbtree", trees)]
 }
 
 /// Returns the folder of the first passes that an encode reads, if it reads any.
@@ -139,7 +142,7 @@ async fn statistics_hashes(
         .collect();
     let hashed = tokio::task::spawn_blocking(move || -> std::io::Result<BTreeMap<u32, Vec<String>>> {
         let hashes = |index: u32| -> std::io::Result<Vec<String>> {
-            first_pass_files(index, &folder).iter().map(|(_, path)| hash_of(path)).collect()
+            first_pass_files(index, &folder).iter().map(|file| hash_of(&file.path)).collect()
         };
         passes.into_iter().map(|index| Ok((index, hashes(index)?))).collect()
     });

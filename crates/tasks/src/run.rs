@@ -64,7 +64,18 @@ pub async fn run(task: &Task, bench: &Workbench) -> Result<TaskOutcome, Failure>
             video::sum_first_passes(bench, id, *chunks, analyses).await?;
             Ok(TaskOutcome::default())
         }
-        TaskKind::StitchVideo(video) => video::stitch_chunks(bench, id, video).await.map(TaskOutcome::used),
+        TaskKind::CompareJoint(joint) => video::compare_joint(bench, id, *joint).await.map(TaskOutcome::used),
+        TaskKind::JudgeChunks(judged) => {
+            video::judge_chunks(bench, id, judged).await?;
+            Ok(TaskOutcome::default())
+        }
+        TaskKind::EncodeAgain(again) => {
+            video::encode_chunks_again(bench, id, again).await.map(TaskOutcome::used)
+        }
+        TaskKind::StitchVideo(video) => {
+            video::stitch_chunks(bench, id, video).await?;
+            Ok(TaskOutcome::default())
+        }
         TaskKind::EncodeAudio(encode) => audio::encode(bench, id, encode).await.map(TaskOutcome::from),
         TaskKind::Package(package) => package::package(bench, id, package).await.map(TaskOutcome::from),
         TaskKind::CaptureFrames(capture) => {

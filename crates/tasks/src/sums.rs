@@ -2,12 +2,10 @@
 //! pipe. Hashing reads whole files: call it on a thread for such work.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use abanico_artifacts::{digest_of, open_plain};
 use serde::{Deserialize, Serialize};
 
 /// Hexadecimal BLAKE3 hashes by the names of a folder's files.
@@ -40,15 +38,7 @@ pub fn name_of(path: &Path) -> String {
 
 /// Returns the hexadecimal BLAKE3 hash of a plain file.
 pub fn hash_of(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(open_plain(path)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-fn open_plain(path: &Path) -> io::Result<File> {
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
+    Ok(digest_of(&open_plain(path)?)?.hash.to_string())
 }
 
 #[cfg(test)]

@@ -127,6 +127,13 @@ fn task_text(task: &Task, inputs: &[PathBuf]) -> String {
             command::encode_video(encode, from, here, encode.threads)
         }
         TaskKind::SumFirstPasses { chunks, .. } => return format!("sum the first passes of {chunks} chunks"),
+        TaskKind::CompareJoint(joint) => {
+            return format!("compare the start of chunk {} with the source", joint.chunk);
+        }
+        TaskKind::JudgeChunks(judged) => return format!("judge {} chunks", judged.chunks),
+        TaskKind::EncodeAgain(again) => {
+            return format!("encode chunks of rendition {} again, if any must be", again.rendition.index);
+        }
         TaskKind::StitchVideo(video) => {
             return format!("join {} chunks of {} renditions", video.chunks, video.renditions.len());
         }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use abanico_artifacts::{ArtifactKey, ArtifactStore, LocalArtifacts, ObjectArtifacts};
+use abanico_artifacts::{ArtifactKey, ArtifactStore, LocalArtifacts, ObjectArtifacts, WholeSources};
 use abanico_ffmpeg::capabilities;
 use abanico_model::parse;
 use abanico_plan::{Artifact, Chunking, PlanRequest, TaskId};
-use abanico_store::{ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
+use abanico_store::{ObjectMeta, ObjectStore, ObjectUrl, RemoteOptions, RemoteS3};
 use abanico_tasks::{
-    Assignment, Failure, FetchedArtifact, Machine, Site, TaskSink, WholeMachine, assignments, store_fetched,
+    Assignment, Failure, FetchedArtifact, Machine, Site, SourceFile, SourceReader, TaskSink, WholeMachine,
+    assignments, key_of_fetched, store_fetched,
 };
 use anyhow::Context;
 use serde_json::Value;
@@ -30,14 +31,19 @@ use crate::signals::Signals;
 pub async fn run(arguments: TaskRun) -> anyhow::Result<ExitCode> {
     let store = artifacts(&arguments.artifacts)?;
     match arguments.command {
-        TaskCommand::Plan { job, folder, encoders } => {
-            output::json(&planned(store.as_ref(), &job, &folder, encoders).await?)?;
+        TaskCommand::Plan { job, folder, encoders, store_inputs } => {
+            let keeping = if store_inputs { Keeping::Artifacts } else { Keeping::Sources };
+            output::json(&planned(store.as_ref(), &job, &folder, (encoders, keeping)).await?)?;
         }
-        TaskCommand::Run { folder } => {
+        TaskCommand::Run { folder, sources } => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read the assignment from stdin")?;
             let assignment = serde_json::from_str(&text).context("stdin has no assignment")?;
-            output::json(&done(store.as_ref(), &assignment, &folder).await?)?;
+            let whole = sources.map(|sources| {
+                let opened = WholeSources::open(&sources);
+                opened.with_context(|| format!("cannot use `{}`", sources.display()))
+            });
+            output::json(&done(store.as_ref(), whole.transpose()?.as_ref(), &assignment, &folder).await?)?;
         }
         TaskCommand::Take { key, folder } => {
             let key: ArtifactKey = key.parse()?;
@@ -71,7 +77,7 @@ async fn planned(
     store: &dyn ArtifactStore,
     job: &Path,
     folder: &Path,
-    encoders: u32,
+    (encoders, keeping): (u32, Keeping),
 ) -> anyhow::Result<Vec<Assignment>> {
     let toolbox = toolbox(SandboxMode::default())?;
     let text = std::fs::read(job).with_context(|| format!("cannot read `{}`", job.display()))?;
@@ -81,10 +87,19 @@ async fn planned(
     let urls: Vec<String> = urls.collect();
     let (mut fetched, mut infos) = (BTreeMap::new(), Vec::new());
     for (index, url) in (0..).zip(&urls) {
-        let file = fetch(url, folder, &format!("input-{index}")).await?;
+        let (file, object) = fetch(url, folder, &format!("input-{index}")).await?;
         let info = abanico_ffmpeg::probe(&toolbox.tools, &file, &CancellationToken::new()).await;
-        infos.push(info.with_context(|| format!("cannot read `{url}`"))?);
-        fetched.insert(Artifact::Input(index), store_fetched(store, &file, None).await.map_err(failed)?);
+        let info = info.with_context(|| format!("cannot read `{url}`"))?;
+        let source = SourceFile::of(&object, info.clock_start).filter(|_| keeping == Keeping::Sources);
+        let input = match source {
+            Some(source) => {
+                let key = key_of_fetched(&file).await.map_err(failed)?;
+                FetchedArtifact { key, extension: None, source: Some(source) }
+            }
+            None => store_fetched(store, &file, None).await.map_err(failed)?,
+        };
+        infos.push(info);
+        fetched.insert(Artifact::Input(index), input);
     }
     let capabilities = capabilities(&toolbox.tools).await?;
     let request = PlanRequest {
@@ -98,12 +113,12 @@ async fn planned(
     let plan = abanico_plan::plan(request)
         .map_err(|error| wrong(&error.to_string(), "correct the setting that the message names"))?;
     for (index, file) in (0..).zip(&plan.caption_files) {
-        let path = fetch(&file.url, folder, &format!("caption-file-{index}")).await?;
+        let (path, _) = fetch(&file.url, folder, &format!("caption-file-{index}")).await?;
         let stored = store_fetched(store, &path, None).await.map_err(failed)?;
         fetched.insert(Artifact::CaptionFile(index), stored);
     }
     for (index, url) in (0..).zip(&plan.images) {
-        let path = fetch(url, folder, &format!("image-{index}")).await?;
+        let (path, _) = fetch(url, folder, &format!("image-{index}")).await?;
         let stored = store_fetched(store, &path, Some(extension(url))).await.map_err(failed)?;
         fetched.insert(Artifact::Image(index), stored);
     }
@@ -131,11 +146,20 @@ fn extension(url: &str) -> String {
     known.unwrap_or("png").to_owned()
 }
 
-async fn fetch(url: &str, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+async fn fetch(url: &str, folder: &Path, name: &str) -> anyhow::Result<(PathBuf, ObjectMeta)> {
     let path = folder.join(name);
-    let object: ObjectUrl = url.parse()?;
-    RemoteS3::new(RemoteOptions::default()).fetch(&object, &path).await?;
-    Ok(path)
+    let url: ObjectUrl = url.parse()?;
+    let object = RemoteS3::new(RemoteOptions::default()).fetch(&url, &path).await?;
+    Ok((path, object))
+}
+
+/// Where tasks find the inputs of a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    /// Where the job found them.
+    Sources,
+    /// In the artifact store.
+    Artifacts,
 }
 
 /// Ignores what a task reports while it runs.
@@ -158,6 +182,7 @@ impl TaskSink for Nobody {
 /// Does one task in `folder`, which must be empty.
 async fn done(
     store: &dyn ArtifactStore,
+    whole: Option<&WholeSources>,
     assignment: &Assignment,
     folder: &Path,
 ) -> anyhow::Result<abanico_tasks::TaskOutcome> {
@@ -175,8 +200,10 @@ async fn done(
     };
     let mut signals = Signals::listen()?;
     let cancel = CancellationToken::new();
+    let objects = RemoteS3::new(RemoteOptions::default());
     let site = Site {
         store,
+        sources: SourceReader { store: &objects, whole },
         machine: Arc::new(machine),
         capacity: Arc::new(WholeMachine),
         folder,

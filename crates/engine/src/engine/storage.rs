@@ -253,10 +253,15 @@ mod tests {
         database.insert(&sample_record("3-c", 1), &[], 1).unwrap();
         drop(database);
         let kept = folder.path().join("results");
-        for place in ["results/key", "work/2-b"] {
+        let key = "0".repeat(64);
+        for place in [&format!("results/{key}/files"), "work/2-b"] {
             std::fs::create_dir_all(folder.path().join(place)).unwrap();
             std::fs::write(folder.path().join(place).join("file"), "1234").unwrap();
         }
+        let hash = blake3::hash(b"1234").to_hex();
+        let file = serde_json::json!({"name": "file", "size_bytes": 4, "hash": hash.as_str()});
+        let manifest = serde_json::json!({"version": 1, "files": [file]});
+        std::fs::write(kept.join(&key).join("manifest.json"), manifest.to_string()).unwrap();
         let retention = Retention { jobs: Some(Duration::from_secs(60)), ..Retention::default() };
         let freed = free_stopped(folder.path(), &kept, retention).unwrap();
         assert_eq!(freed, Expired { jobs: 1, events: 0, encode_bytes: 4 });
@@ -264,6 +269,6 @@ mod tests {
         assert!(database.get(&JobId::new("1-a")).is_err(), "it ended long ago");
         assert!(database.get(&JobId::new("2-b")).is_ok(), "it still has a work folder");
         assert!(database.get(&JobId::new("3-c")).is_ok(), "it has not ended");
-        assert!(folder.path().join("work/2-b/file").exists() && !kept.join("key").exists());
+        assert!(folder.path().join("work/2-b/file").exists() && !kept.join(key).exists());
     }
 }

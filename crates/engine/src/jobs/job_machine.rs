@@ -208,6 +208,17 @@ impl JobMachine {
         self.tasks.done()
     }
 
+    /// Returns the tasks whose files no other task needs any more, now that this one is done: those that it read, and
+    /// that all others have read, too. Files for the user are still needed for publishing.
+    pub fn let_go_by(&self, task: &TaskId) -> Vec<TaskId> {
+        self.tasks.let_go_by(task)
+    }
+
+    /// Returns all tasks whose files other tasks have read and none needs any more.
+    pub fn all_let_go(&self) -> Vec<TaskId> {
+        self.tasks.all_let_go()
+    }
+
     /// Returns the number of attempts beyond the first, summed over all steps so far.
     pub fn retries(&self) -> u32 {
         self.retries.values().sum()

@@ -20,12 +20,23 @@ pub fn excerpt_files(rendition: u32) -> [String; 2] {
     ["source", "made"].map(|kind| format!("excerpt-{rendition}-{kind}.gray"))
 }
 
-/// Shows the frames of an excerpt from the source and from the finished files `made`, each with the index of its
-/// rendition. Writes the files named by [`excerpt_files`] into `folder`.
+/// Files that hold stretches of a rendition, one after the other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MadeFiles {
+    /// Index of the rendition.
+    pub rendition: u32,
+    /// Number of the first file's first frame in the film, from 0.
+    pub first_frame: u64,
+    /// The files, at least one: those of the chunks before and after a joint, or that of a whole film.
+    pub files: Vec<PathBuf>,
+}
+
+/// Shows the frames of an excerpt from the source and from the finished files `made`. Writes the files named by
+/// [`excerpt_files`] into `folder`.
 pub fn show_excerpt(
     excerpt: &Excerpt,
     from: EncodedFrom<'_>,
-    made: &[(u32, PathBuf)],
+    made: &[MadeFiles],
     folder: &Path,
 ) -> Vec<OsString> {
     let encode = &excerpt.encode;
@@ -44,31 +55,42 @@ pub fn show_excerpt(
     let shown: Vec<_> = places
         .flat_map(|(branch, place)| branch.renditions.iter().map(move |one| (branch, place, one)))
         .filter_map(|(branch, place, one)| {
-            let (_, file) = made.iter().find(|(index, _)| *index == one.index && !one.only_scaled)?;
-            Some((branch, place, one.index, file))
+            let made = made.iter().find(|made| made.rendition == one.index && !one.only_scaled)?;
+            Some((branch, place, made))
         })
         .collect();
-    for (branch, place, _, file) in &shown {
-        args.all(["-threads", "1"]);
-        if place.first > 0 {
-            // Half a frame early, so that rounding cannot lose the first one.
-            let frame = branch.rate.frame_duration().seconds();
-            let half = ExactTime::from_seconds(frame * Rational::new(1, 2));
-            args.pair("-ss", (ExactTime::of_frames(place.first, branch.rate) - half).decimal());
+    for (branch, place, made) in &shown {
+        let first = place.first.saturating_sub(made.first_frame);
+        for (number, file) in made.files.iter().enumerate() {
+            args.all(["-threads", "1"]);
+            if first > 0 && number == 0 {
+                // Half a frame early, so that rounding cannot lose the first one.
+                let frame = branch.rate.frame_duration().seconds();
+                let half = ExactTime::from_seconds(frame * Rational::new(1, 2));
+                args.pair("-ss", (ExactTime::of_frames(first, branch.rate) - half).decimal());
+            }
+            // An encode of a turned film may still have the film's matrix. Packaging removes it.
+            args.all(["-noautorotate"]).path(Some("-i"), file);
         }
-        // An encode of a turned film may still have the film's matrix. Packaging removes it.
-        args.all(["-noautorotate"]).path(Some("-i"), file);
     }
     let small = format!("scale={}:{}:flags=area,format=gray", SHOWN_PICTURE.width, SHOWN_PICTURE.height);
     let mut graph = video_graph(encode, from.captions);
-    for (number, (_, _, index, _)) in shown.iter().enumerate() {
-        let input = encode.clips.len() + images + number;
-        graph.push_str(&format!(";[v{index}]{small}[source{index}];[{input}:v:0]{small}[made{index}]"));
+    let mut input = encode.clips.len() + images;
+    for (_, _, made) in &shown {
+        let index = made.rendition;
+        graph.push_str(&format!(";[v{index}]{small}[source{index}]"));
+        let parts: Vec<String> =
+            (0..made.files.len()).map(|number| format!("[part{index}-{number}]")).collect();
+        for part in &parts {
+            graph.push_str(&format!(";[{input}:v:0]{small}{part}"));
+            input += 1;
+        }
+        graph.push_str(&format!(";{}concat=n={}[made{index}]", parts.concat(), parts.len()));
     }
     args.pair("-filter_complex", graph);
-    for (branch, _, index, _) in &shown {
-        for (kind, file) in ["source", "made"].iter().zip(excerpt_files(*index)) {
-            args.pair("-map", format!("[{kind}{index}]"));
+    for (branch, _, made) in &shown {
+        for (kind, file) in ["source", "made"].iter().zip(excerpt_files(made.rendition)) {
+            args.pair("-map", format!("[{kind}{}]", made.rendition));
             args.pair("-frames:v", branch.frames.to_string());
             args.all(["-fps_mode", "passthrough", "-c:v", "rawvideo"]);
             args.output("rawvideo", &folder.join(file));

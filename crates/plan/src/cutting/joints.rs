@@ -5,7 +5,7 @@ use abanico_media::ExactTime;
 use serde::{Deserialize, Serialize};
 
 use crate::cutting::chunks::FrameRun;
-use crate::video::VideoEncode;
+use crate::video::{RateBranch, VideoEncode};
 
 /// Frames before a joint that are compared with the source.
 const FRAMES_BEFORE: u64 = 4;
@@ -32,6 +32,16 @@ pub struct ExcerptPlace {
 }
 
 impl Excerpt {
+    /// Returns the excerpt of only these renditions, with those that they are scaled from.
+    #[must_use]
+    pub fn only(&self, renditions: &[u32]) -> Self {
+        let has_some =
+            |branch: &RateBranch| branch.renditions.iter().any(|one| renditions.contains(&one.index));
+        let places = self.encode.branches.iter().zip(&self.places);
+        let places = places.filter(|(branch, _)| has_some(branch)).map(|(_, place)| *place);
+        Self { encode: self.encode.only(renditions), places: places.collect() }
+    }
+
     /// Returns the first frames of clip `number` of a film that is encoded as a whole: up to twelve. `None` if they are
     /// not to be compared.
     ///
@@ -60,7 +70,7 @@ impl Excerpt {
     }
 }
 
-/// The joint of a chunk with the one before it; for the first chunk, the film's start.
+/// The joint of a chunk with the one before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Joint {
     /// Where reading of the source begins to show the joint as the whole film does: earlier than for the chunk. From
@@ -69,11 +79,6 @@ pub struct Joint {
 }
 
 impl Joint {
-    /// Returns the start of a film whose first chunk is `chunk`; `None` if it is not to be compared.
-    pub fn of_start(chunk: &VideoEncode) -> Option<Self> {
-        chunk.clips.first()?.compared_from.map(|seek| Self { seek })
-    }
-
     /// Returns the frames around the start of `chunk`: up to four before it and twelve after. Their first frame is the
     /// `first` of each branch's [`FrameRun`].
     pub fn around(&self, chunk: &VideoEncode) -> Excerpt {
@@ -89,6 +94,23 @@ impl Joint {
             branch.clip_frames = vec![branch.frames];
         }
         Excerpt { encode, places }
+    }
+
+    /// Like [`Self::around`], with no more frames before the joint than the chunk before it has.
+    pub fn between(&self, before: &VideoEncode, chunk: &VideoEncode) -> Excerpt {
+        let mut excerpt = self.around(chunk);
+        let branches = excerpt.encode.branches.iter_mut().zip(&mut excerpt.places);
+        for ((branch, place), before) in branches.zip(&before.branches) {
+            let surplus = place.before.saturating_sub(before.frames);
+            place.before -= surplus;
+            place.first += surplus;
+            if let Some(run) = &mut branch.run {
+                run.first += surplus;
+            }
+            branch.frames -= surplus;
+            branch.clip_frames = vec![branch.frames];
+        }
+        excerpt
     }
 
     /// Returns the encode of `chunk` with its source read from farther back.

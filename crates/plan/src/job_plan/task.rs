@@ -71,6 +71,21 @@ impl TaskId {
         Self("first-passes".to_owned())
     }
 
+    /// The task that compares chunk `number` with its source where it meets the chunk before it.
+    pub fn joint(number: u32) -> Self {
+        Self(format!("joint-{number:04}"))
+    }
+
+    /// The task that says which chunks must be encoded again.
+    pub fn judgement() -> Self {
+        Self("judgement".to_owned())
+    }
+
+    /// The task that encodes chunks of the video rendition with this index again.
+    pub fn again(rendition: u32) -> Self {
+        Self(format!("again-{rendition}"))
+    }
+
     /// The task that encodes the audio stream with this index.
     pub fn audio(index: u32) -> Self {
         Self(format!("audio-{index}"))
@@ -184,6 +199,14 @@ pub enum TaskKind {
     },
     /// Decodes the video once and encodes all renditions. Makes `video-INDEX.mp4` for each.
     EncodeVideo(VideoEncode),
+    /// Compares the frames around a joint of two chunks with the source.
+    CompareJoint(ChunkJoint),
+    /// Says which chunks must be encoded again: those that do not show what their source shows, and those that empty
+    /// the decoder's buffer.
+    JudgeChunks(ChunkJudgement),
+    /// Encodes chunks of one rendition again, one after the other, because each leaves another buffer to the next.
+    /// Nearly always there is nothing to do.
+    EncodeAgain(RenditionAgain),
     /// Joins the chunks of all renditions. Makes `video-INDEX.mp4` for each.
     StitchVideo(VideoStitch),
     /// Encodes one audio stream as a whole, into one file.
@@ -211,6 +234,9 @@ impl TaskKind {
             Self::AnalyseVideo(_)
             | Self::SumFirstPasses { .. }
             | Self::EncodeVideo(_)
+            | Self::CompareJoint(_)
+            | Self::JudgeChunks(_)
+            | Self::EncodeAgain(_)
             | Self::StitchVideo(_)
             | Self::EncodeAudio(_)
             | Self::Verify(_) => false,
@@ -268,6 +294,48 @@ pub struct Verification {
     pub made_by: TaskId,
 }
 
+/// The joint of a chunk with the one before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChunkJoint {
+    /// Number of the chunk, from 1.
+    pub chunk: u32,
+    /// From where the source is read to see it.
+    pub joint: Joint,
+}
+
+/// Chunks to judge.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChunkJudgement {
+    /// Number of chunks, at least 2.
+    pub chunks: u32,
+    /// Their renditions.
+    pub renditions: Vec<BufferedRendition>,
+}
+
+/// Chunks of one rendition, of which some may have to be encoded again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RenditionAgain {
+    /// Number of chunks, at least 2.
+    pub chunks: u32,
+    /// The rendition.
+    pub rendition: BufferedRendition,
+}
+
+/// A rendition, and the buffer of its decoder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BufferedRendition {
+    /// Index of the rendition.
+    pub index: u32,
+    /// Size of the decoder's buffer model in bits.
+    pub buffer_bits: u64,
+    /// Initial fill of the buffer, 0 to 100 %.
+    pub buffer_fill_percent: u8,
+    /// Highest rate at which the buffer fills, in bits per second.
+    pub ceiling_bps: u64,
+    /// Whether the encoder respects that buffer. If it does, chunks that violate it are encoded again.
+    pub keeps_buffer: bool,
+}
+
 /// Renditions that were encoded in chunks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VideoStitch {
@@ -275,8 +343,6 @@ pub struct VideoStitch {
     pub chunks: u32,
     /// The renditions to join.
     pub renditions: Vec<StitchedRendition>,
-    /// Each chunk's joint with the one before it, from the second chunk on.
-    pub joints: Vec<Joint>,
 }
 
 /// One rendition that was encoded in chunks.
@@ -286,14 +352,6 @@ pub struct StitchedRendition {
     pub index: u32,
     /// Frames of each chunk.
     pub frames: Vec<u64>,
-    /// Size of the decoder's buffer model in bits.
-    pub buffer_bits: u64,
-    /// Initial fill of the buffer, 0 to 100 %.
-    pub buffer_fill_percent: u8,
-    /// Highest rate at which the buffer fills, in bits per second.
-    pub ceiling_bps: u64,
-    /// Whether the encoder respects that buffer. If it does, chunks that violate it are encoded again.
-    pub keeps_buffer: bool,
 }
 
 /// The encoded streams of an output.
@@ -351,8 +409,15 @@ mod tests {
 
     #[test]
     fn names_that_lead_out_of_a_folder_are_refused() {
-        let ids =
-            [TaskId::video(), TaskId::chunk(u32::MAX), TaskId::analysis(Some(3)), TaskId::verify(u32::MAX)];
+        let ids = [
+            TaskId::video(),
+            TaskId::chunk(u32::MAX),
+            TaskId::joint(u32::MAX),
+            TaskId::judgement(),
+            TaskId::again(u32::MAX),
+            TaskId::analysis(Some(3)),
+            TaskId::verify(u32::MAX),
+        ];
         for id in ids {
             let text = serde_json::to_string(&id).unwrap();
             assert_eq!(serde_json::from_str::<TaskId>(&text).unwrap(), id);

@@ -2,6 +2,7 @@
 //! tasks that it depends on. A rendition always comes after the one that it is scaled from.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use abanico_media::{Colour, DynamicRange, FieldOrder, FrameRate, MediaInfo, Rational, Size, VideoTrack};
 
@@ -11,10 +12,10 @@ use crate::cutting::chunks::{Cut, Entered, PLACES_BEFORE_JOINT, chunks};
 use crate::cutting::clips::Clip;
 use crate::video::renditions::Decision;
 use crate::{
-    Analysis, Artifact, CaptionDelivery, CaptionTask, Chunking, Error, GroupManifests, Joint, Overlay,
-    PLAN_VERSION, PackageTask, Pass, Plan, PlannedOutput, QualityMetric, RateBranch, ScaleSource,
-    SourceVideo, StitchedRendition, Streams, Task, TaskId, TaskKind, ToneMap, Verification, VideoCodec,
-    VideoEncode, VideoRendition, VideoStitch,
+    Analysis, Artifact, BufferedRendition, CaptionDelivery, CaptionTask, ChunkJoint, ChunkJudgement,
+    Chunking, Error, GroupManifests, Joint, Overlay, PLAN_VERSION, PackageTask, Pass, Plan, PlannedOutput,
+    QualityMetric, RateBranch, RenditionAgain, ScaleSource, SourceVideo, StitchedRendition, Streams, Task,
+    TaskId, TaskKind, ToneMap, Verification, VideoCodec, VideoEncode, VideoRendition, VideoStitch,
 };
 
 /// A clip that begins this long after its file does is reached by seeking.
@@ -108,15 +109,7 @@ impl Draft<'_> {
             tasks.push(Task::new(TaskId::video(), TaskKind::EncodeVideo(video), reads));
             return tasks;
         }
-        let stitch = stitched(&cut, joints);
-        let chunks = (0..stitch.chunks).map(TaskId::chunk).map(Artifact::Made);
-        // A chunk that does not fit is encoded again, from all that it was made from.
-        let reads: Vec<Artifact> = cut.iter().flat_map(read_by).chain(chunks).collect();
-        for (number, chunk) in cut.into_iter().enumerate() {
-            let reads: Vec<Artifact> = read_by(&chunk).collect();
-            tasks.push(Task::new(TaskId::chunk(count(number)), TaskKind::EncodeVideo(chunk), reads));
-        }
-        tasks.push(Task::new(TaskId::video(), TaskKind::StitchVideo(stitch), reads));
+        tasks.extend(tasks_of_chunks(cut, joints));
         tasks
     }
 
@@ -325,23 +318,66 @@ fn of_same_frames(whole: VideoEncode, chunk: &VideoEncode) -> VideoEncode {
     }
 }
 
-/// Returns the task that joins these chunks.
-fn stitched(chunks: &[VideoEncode], joints: Vec<Joint>) -> VideoStitch {
+/// Returns the tasks that encode these chunks, judge them, encode some again, and join them.
+///
+/// How full the decoder's buffer is where a chunk begins depends on all chunks before it. So there is one task for each
+/// rendition that encodes chunks again, and not one for each chunk: those would wait for each other in a row, hundreds of
+/// them for a long film, though nearly none has anything to do. Joints do not depend on each other, and looking at them
+/// takes processor time, so each has a task.
+fn tasks_of_chunks(chunks: Vec<VideoEncode>, joints: Vec<Joint>) -> Vec<Task> {
+    let numbers = 0..count(chunks.len());
+    let (renditions, stitched) = stitched(&chunks);
+    let made_chunks = || numbers.clone().map(TaskId::chunk).map(Artifact::Made);
+    let made_joints = || numbers.clone().skip(1).map(TaskId::joint).map(Artifact::Made);
+    let of_all_chunks: BTreeSet<Artifact> = chunks.iter().flat_map(read_by).collect();
+    let mut tasks = Vec::new();
+    let mut looks = Vec::new();
+    for (number, chunk) in numbers.clone().zip(chunks) {
+        if let Some((before, joint)) = number.checked_sub(1).zip(joints.get(looks.len())) {
+            let both = [before, number].map(TaskId::chunk).map(Artifact::Made);
+            let kind = TaskKind::CompareJoint(ChunkJoint { chunk: number, joint: *joint });
+            looks.push(Task::new(TaskId::joint(number), kind, shown_by(&chunk).chain(both)));
+        }
+        let reads: Vec<Artifact> = read_by(&chunk).collect();
+        tasks.push(Task::new(TaskId::chunk(number), TaskKind::EncodeVideo(chunk), reads));
+    }
+    tasks.extend(looks);
+    let judgement = ChunkJudgement { chunks: numbers.end, renditions: renditions.clone() };
+    let judging = TaskKind::JudgeChunks(judgement);
+    tasks.push(Task::new(TaskId::judgement(), judging, made_chunks().chain(made_joints())));
+    let judged = || [Artifact::Made(TaskId::judgement())];
+    let agains: Vec<TaskId> = renditions.iter().map(|rendition| TaskId::again(rendition.index)).collect();
+    for (id, rendition) in agains.iter().zip(renditions) {
+        let kind = RenditionAgain { chunks: numbers.end, rendition };
+        // A chunk is encoded again from all that it was made from.
+        let reads = made_chunks().chain(judged()).chain(of_all_chunks.iter().cloned());
+        tasks.push(Task::new(id.clone(), TaskKind::EncodeAgain(kind), reads));
+    }
+    let stitch = VideoStitch { chunks: numbers.end, renditions: stitched };
+    let reads = made_chunks().chain(agains.into_iter().map(Artifact::Made));
+    tasks.push(Task::new(TaskId::video(), TaskKind::StitchVideo(stitch), reads));
+    tasks
+}
+
+/// Returns the renditions of these chunks: the buffers of their decoders, and how they are joined.
+fn stitched(chunks: &[VideoEncode]) -> (Vec<BufferedRendition>, Vec<StitchedRendition>) {
     let first = chunks.first().map_or(&[][..], |chunk| &chunk.branches);
     let mut renditions = Vec::new();
     for (place, branch) in first.iter().enumerate() {
         let frames: Vec<u64> = chunks.iter().map(|chunk| chunk.branches[place].frames).collect();
-        renditions.extend(branch.renditions.iter().map(|rendition| StitchedRendition {
-            index: rendition.index,
-            frames: frames.clone(),
-            buffer_bits: rendition.coding.buffer_bits,
-            buffer_fill_percent: rendition.coding.buffer_fill_percent.unwrap_or(USUAL_FILL_PERCENT),
-            ceiling_bps: rendition.coding.rate_control.ceiling_bps(),
-            // SVT-AV1 limits the rate but has no buffer model.
-            keeps_buffer: rendition.coding.codec() != VideoCodec::Av1,
+        renditions.extend(branch.renditions.iter().map(|rendition| {
+            let buffered = BufferedRendition {
+                index: rendition.index,
+                buffer_bits: rendition.coding.buffer_bits,
+                buffer_fill_percent: rendition.coding.buffer_fill_percent.unwrap_or(USUAL_FILL_PERCENT),
+                ceiling_bps: rendition.coding.rate_control.ceiling_bps(),
+                // SVT-AV1 limits the rate but has no buffer model.
+                keeps_buffer: rendition.coding.codec() != VideoCodec::Av1,
+            };
+            (buffered, StitchedRendition { index: rendition.index, frames: frames.clone() })
         }));
     }
-    VideoStitch { chunks: count(chunks.len()), renditions, joints }
+    renditions.into_iter().unzip()
 }
 
 fn area(decision: &Decision) -> u64 {
@@ -428,6 +464,17 @@ fn manifests_task(group: GroupManifests) -> Task {
 
 /// Returns what an encode of video reads: its inputs, what is drawn over it, and the results of its analysis.
 fn read_by(encode: &VideoEncode) -> impl Iterator<Item = Artifact> {
+    let passes = encode.renditions().flat_map(|(_, rendition)| match (rendition.pass, encode.chunk) {
+        (Pass::Only | Pass::First | Pass::Sample(_), _) => vec![],
+        (Pass::Levelled(_), None) | (Pass::Second(_), None) => vec![TaskId::analysis(None)],
+        (Pass::Levelled(_), Some(_)) => vec![TaskId::first_passes()],
+        (Pass::Second(_), chunk) => vec![TaskId::analysis(chunk), TaskId::first_passes()],
+    });
+    shown_by(encode).chain(passes.map(Artifact::Made))
+}
+
+/// Returns what an encode shows: its inputs, and what is drawn over them.
+fn shown_by(encode: &VideoEncode) -> impl Iterator<Item = Artifact> {
     let inputs = encode.clips.iter().map(|clip| Artifact::Input(clip.input));
     let overlays = encode.renditions().flat_map(|(_, rendition)| &rendition.overlays);
     let drawn = overlays.filter_map(|overlay| match overlay {
@@ -435,11 +482,5 @@ fn read_by(encode: &VideoEncode) -> impl Iterator<Item = Artifact> {
         Overlay::Image(image) => Some(Artifact::Image(image.file)),
         Overlay::Timecode(_) => None,
     });
-    let passes = encode.renditions().flat_map(|(_, rendition)| match (rendition.pass, encode.chunk) {
-        (Pass::Only | Pass::First | Pass::Sample(_), _) => vec![],
-        (Pass::Levelled(_), None) | (Pass::Second(_), None) => vec![TaskId::analysis(None)],
-        (Pass::Levelled(_), Some(_)) => vec![TaskId::first_passes()],
-        (Pass::Second(_), chunk) => vec![TaskId::analysis(chunk), TaskId::first_passes()],
-    });
-    inputs.chain(drawn).chain(passes.map(Artifact::Made))
+    inputs.chain(drawn)
 }

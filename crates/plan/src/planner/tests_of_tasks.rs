@@ -21,8 +21,21 @@ fn named_in(task: &Task) -> BTreeSet<Artifact> {
         TaskKind::SumFirstPasses { chunks, .. } => {
             named.extend((0..*chunks).map(|chunk| Artifact::Made(TaskId::analysis(Some(chunk)))));
         }
+        TaskKind::CompareJoint(seam) => {
+            named.extend([seam.chunk - 1, seam.chunk].map(|chunk| Artifact::Made(TaskId::chunk(chunk))));
+        }
+        TaskKind::JudgeChunks(judged) => {
+            named.extend((0..judged.chunks).map(|chunk| Artifact::Made(TaskId::chunk(chunk))));
+            named.extend((1..judged.chunks).map(|chunk| Artifact::Made(TaskId::joint(chunk))));
+        }
+        TaskKind::EncodeAgain(again) => {
+            named.extend((0..again.chunks).map(|chunk| Artifact::Made(TaskId::chunk(chunk))));
+            named.insert(Artifact::Made(TaskId::judgement()));
+        }
         TaskKind::StitchVideo(video) => {
             named.extend((0..video.chunks).map(|chunk| Artifact::Made(TaskId::chunk(chunk))));
+            let renditions = video.renditions.iter().map(|rendition| TaskId::again(rendition.index));
+            named.extend(renditions.map(Artifact::Made));
         }
         TaskKind::GroupManifests(group) => {
             named.extend(group.streams.iter().map(|stream| Artifact::Made(TaskId::segment(stream.output))));
@@ -80,6 +93,10 @@ fn look(value: &Value, chunk: Option<u32>, named: &mut BTreeSet<Artifact>) {
     }
 }
 
+fn inputs_of(task: &Task) -> Vec<Artifact> {
+    task.reads.iter().filter(|artifact| matches!(artifact, Artifact::Input(_))).cloned().collect()
+}
+
 /// Checks everything that engines rely on.
 fn check(plan: &Plan) {
     let places: BTreeMap<&TaskId, usize> =
@@ -87,12 +104,19 @@ fn check(plan: &Plan) {
     assert_eq!(places.len(), plan.tasks.len(), "each id is there once");
     for (place, task) in plan.tasks.iter().enumerate() {
         assert!(task.after().all(|before| places[before] < place), "{} comes after what it reads", task.id);
-        let (reads, named): (BTreeSet<_>, _) = (task.reads.iter().cloned().collect(), named_in(task));
+        let reads: BTreeSet<Artifact> = task.reads.iter().cloned().collect();
+        let mut named = named_in(task);
+        // These work on chunks, and find in the chunks' files how they were encoded.
+        let chunks = plan.tasks.iter().filter(|other| task.after().any(|before| *before == other.id));
+        let chunks = chunks.filter(|other| matches!(other.kind, TaskKind::EncodeVideo(_)));
+        match &task.kind {
+            TaskKind::CompareJoint(_) => named.extend(chunks.flat_map(inputs_of)),
+            TaskKind::EncodeAgain(_) => named.extend(chunks.flat_map(|chunk| chunk.reads.clone())),
+            _ => {}
+        }
         assert_eq!(reads.len(), task.reads.len(), "each once");
         assert!(reads.is_superset(&named), "{} reads {named:?}, and names {reads:?}", task.id);
-        if !matches!(task.kind, TaskKind::StitchVideo(_)) {
-            assert_eq!(reads, named, "{} names more than it reads", task.id);
-        }
+        assert_eq!(reads, named, "{} names more than it reads", task.id);
     }
     let mut made = BTreeSet::new();
     for (number, wave) in waves(plan).into_iter().enumerate() {
@@ -168,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn stitched_video_names_what_its_chunks_read() {
+fn chunks_are_compared_judged_and_joined() {
     let mut info = source(video(1920, 1080));
     info.container = "mov,mp4".into();
     let track = info.video.as_mut().unwrap();
@@ -176,22 +200,26 @@ fn stitched_video_names_what_its_chunks_read() {
     track.frames = 1500;
     let plan = planned_in_chunks(&settings(2, 5), &info, Chunking::For(2)).unwrap();
     check(&plan);
-    let stitch = plan.task(&TaskId::video()).unwrap();
-    assert!(matches!(stitch.kind, TaskKind::StitchVideo(_)), "{:?}", plan.notes);
+    let reads = |id: TaskId| plan.task(&id).unwrap().reads.clone();
+    let again = reads(TaskId::again(1));
     let wanted = [
         Artifact::Input(0),
         Artifact::Made(TaskId::analysis(Some(0))),
         Artifact::Made(TaskId::first_passes()),
         Artifact::Made(TaskId::chunk(0)),
+        Artifact::Made(TaskId::judgement()),
     ];
     for artifact in wanted {
-        assert!(stitch.reads.contains(&artifact), "{artifact:?} in {:?}", stitch.reads);
+        assert!(again.contains(&artifact), "{artifact:?} in {again:?}");
     }
+    assert_eq!(reads(TaskId::joint(1))[..1], [Artifact::Input(0)]);
+    assert!(!reads(TaskId::video()).contains(&Artifact::Input(0)), "joining encodes nothing");
     let names: Vec<Vec<&str>> =
         waves(&plan).iter().map(|wave| wave.iter().map(|task| task.id.as_str()).collect()).collect();
     assert!(
         names[0].contains(&"analysis-0000") && names[0].contains(&"audio-0") && names[1] == ["first-passes"],
         "{names:?}"
     );
-    assert!(names[2].contains(&"chunk-0000") && names[3] == ["video"], "{names:?}");
+    assert!(names[2].contains(&"chunk-0000") && names[3].contains(&"joint-0001"), "{names:?}");
+    assert_eq!(names[4..7], [vec!["judgement"], vec!["again-0", "again-1"], vec!["video"]], "{names:?}");
 }

@@ -11,6 +11,7 @@ use super::encoding::Encoding;
 use super::excerpts::Broken;
 use super::starts::{BrokenStart, broken_starts};
 use crate::failure::{self, Compared, Failure};
+use crate::folders::TaskFolders;
 use crate::reuse::Keys;
 use crate::workbench::Workbench;
 
@@ -111,14 +112,14 @@ async fn encode_into(
     Ok(finished)
 }
 
-/// Compares the starts of a film that was encoded as a whole with the source; those of chunks are compared when they are
-/// joined. Returns the CPU time of child processes in milliseconds. If it fails, the files are gone.
+/// Compares the starts of a film that was encoded as a whole with the source, or that of its first chunk. The others are
+/// compared where they meet the chunk before them. Returns the CPU time of child processes in milliseconds. If it fails, the files are gone.
 async fn compare_starts(
     bench: &Workbench,
     (name, encode): (&str, &VideoEncode),
     (folder, finished): (&Path, Finished),
 ) -> Result<u64, Unfit> {
-    if encode.chunk.is_some() || is_analysis(encode) {
+    if !encode.begins_film() || is_analysis(encode) {
         return Ok(0);
     }
     let (unfit, comparing_ms) = match broken_starts(bench, encode, folder).await {
@@ -162,8 +163,13 @@ fn describe(encode: &VideoEncode, folder: &Path) -> Result<(), Failure> {
 
 /// Returns how a chunk was encoded.
 pub(super) fn described(bench: &Workbench, chunk: u32) -> Result<VideoEncode, Failure> {
-    let read =
-        || Ok(serde_json::from_slice(&std::fs::read(bench.made(&TaskId::chunk(chunk)).join(ENCODE_FILE))?)?);
+    described_in(&bench.folders, chunk)
+}
+
+/// Like [`described`], from the folders of tasks.
+pub(super) fn described_in(folders: &TaskFolders, chunk: u32) -> Result<VideoEncode, Failure> {
+    let file = folders.task(TaskId::chunk(chunk).as_str()).join(ENCODE_FILE);
+    let read = || Ok(serde_json::from_slice(&std::fs::read(file)?)?);
     read().map_err(|error: std::io::Error| failure::from_disk("read how a chunk was encoded", &error))
 }
 
@@ -199,16 +205,16 @@ pub(super) async fn encode_again(bench: &Workbench, again: Again<'_>) -> Result<
     Ok((file, finished.cpu_ms()))
 }
 
-/// Encodes all renditions of a chunk again, with the source read from farther back. Returns the name of the folder with
-/// their files, and the CPU time of child processes in milliseconds.
+/// Encodes one rendition of a chunk again, with the source read from farther back. Returns its file and the CPU time of
+/// child processes in milliseconds.
 pub(super) async fn encode_farther_back(
     bench: &Workbench,
     task: &TaskId,
-    chunk: u32,
+    (chunk, rendition): (u32, u32),
     joint: Joint,
-) -> Result<(String, u64), Failure> {
-    let own = joint.farther_back(&described(bench, chunk)?);
-    let name = format!("chunk-{chunk:04}-farther-back");
+) -> Result<(PathBuf, u64), Failure> {
+    let own = joint.farther_back(&described(bench, chunk)?).only(&[rendition]);
+    let name = format!("chunk-{chunk:04}-{rendition}-farther-back");
     let finished = fit(bench, encode_into(bench, (task, &name), &own).await)?;
-    Ok((name, finished.cpu_ms()))
+    Ok((bench.folders.task(&name).join(command::video_file_name(rendition)), finished.cpu_ms()))
 }

@@ -3,19 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
-use abanico_ffmpeg::command::{self, EncodedFrom};
+use abanico_ffmpeg::command::{self, EncodedFrom, MadeFiles};
 use abanico_media::ExactTime;
 use abanico_plan::{Excerpt, VideoEncode};
+use serde::{Deserialize, Serialize};
 
 use super::encoding::caption_scripts;
-use super::likeness::{Fault, fault, most_cells_off};
+use super::likeness::{Fault, faults, most_cells_off};
 use crate::bounds;
 use crate::caged::{Outputs, ffmpeg};
 use crate::failure::{self, Failure};
 use crate::workbench::Workbench;
 
 /// A rendition that does not show what the source shows.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Broken {
     /// Index of the rendition.
     pub rendition: u32,
@@ -27,10 +28,14 @@ pub(super) struct Broken {
     pub fault: Fault,
 }
 
-/// Returns the finished files of an encode's renditions in `folder`, each with the index of its rendition.
-pub(super) fn made_files(encode: &VideoEncode, folder: &Path) -> Vec<(u32, PathBuf)> {
-    let file = |index: u32| (index, folder.join(command::video_file_name(index)));
-    encode.encoded().map(|(_, rendition)| file(rendition.index)).collect()
+/// Returns the finished files of an encode's renditions in `folder`.
+pub(super) fn made_files(encode: &VideoEncode, folder: &Path) -> Vec<MadeFiles> {
+    let made = encode.encoded().map(|(branch, rendition)| MadeFiles {
+        rendition: rendition.index,
+        first_frame: branch.run.map_or(0, |run| run.first),
+        files: vec![folder.join(command::video_file_name(rendition.index))],
+    });
+    made.collect()
 }
 
 /// Compares an excerpt of the files `made` with the source, in a folder named `name`. Returns the broken renditions, and
@@ -39,7 +44,7 @@ pub(super) async fn compare(
     bench: &Workbench,
     name: &str,
     excerpt: &Excerpt,
-    made: &[(u32, PathBuf)],
+    made: &[MadeFiles],
 ) -> Result<(Vec<Broken>, u64), Failure> {
     let _permit = bench.capacity.light().await?;
     let encode = &excerpt.encode;
@@ -47,7 +52,7 @@ pub(super) async fn compare(
     let (inputs, captions, images) = (bench.inputs(), caption_scripts(bench, encode), bench.images());
     let from = EncodedFrom { inputs: &inputs, captions: &captions, images: &images, analysis: None };
     let args = command::show_excerpt(excerpt, from, made, &folder);
-    let files = made.iter().map(|(_, file)| file.clone());
+    let files = made.iter().flat_map(|made| made.files.clone());
     let read: Vec<PathBuf> = inputs.iter().chain(&captions).chain(&images).cloned().chain(files).collect();
     let outputs = Outputs { folder: &folder, bounds: bounds::of_video(encode) };
     let finished = ffmpeg(bench, "comparing the video with the source", args, &read, outputs, None).await;
@@ -70,7 +75,7 @@ fn compared(name: &str, excerpt: &Excerpt, folder: &Path) -> Result<Vec<Broken>,
             let cells = most_cells_off(&source, &made);
             tracing::debug!(folder = name, rendition = rendition.index, cells, "compared with the source");
             let before = usize::try_from(place.before).unwrap_or(0);
-            if let Some((is_before, fault)) = fault(&source, &made, before) {
+            for (is_before, fault) in faults(&source, &made, before) {
                 let time = ExactTime::of_frames(place.first + place.before, branch.rate);
                 broken.push(Broken { rendition: rendition.index, is_before, time, fault });
             }

@@ -1,82 +1,114 @@
-//! Compares the frames around each joint of two chunks, and those at the film's start, with the source, which is read
-//! from farther back for that than the chunk was. Takes the stitched files, and returns every joint whose frames are
-//! missing, moved, or show something else.
+//! Compares the frames around a joint of two chunks with the source, which is read from farther back for that than the
+//! chunk was. Changes no chunk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use abanico_ffmpeg::command;
-use abanico_plan::{Joint, SourceVideo, VideoStitch};
-use tokio::task::JoinSet;
+use abanico_ffmpeg::command::{self, MadeFiles};
+use abanico_plan::{ChunkJoint, Joint, TaskId, VideoEncode};
+use serde::{Deserialize, Serialize};
 
 use super::encode::described;
 use super::excerpts::{Broken, compare};
 use crate::failure::{self, Failure};
 use crate::workbench::Workbench;
 
+/// File with what a look at a joint has found.
+const JOINT_FILE: &str = "joint.json";
+
 /// A joint that does not show what the source shows.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct BrokenJoint {
-    /// Number of the chunk that does not fit. The first chunk's joint is the film's start.
+    /// Number of the chunk that does not fit.
     pub chunk: u32,
-    /// What is wrong.
+    /// What is wrong. Before the joint it is the chunk's end.
     pub broken: Broken,
-    /// From where that chunk's source is read if it is encoded again; `None` if that cannot help.
-    pub again: Option<Joint>,
 }
 
-/// Compares all joints of the files in `folder` with the source, some at a time. Returns the broken ones by chunk and
-/// rendition, and the CPU time of child processes in milliseconds.
-pub(super) async fn broken_joints(
+/// What a look at a joint has found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Looked {
+    /// From where the source was read.
+    pub joint: Joint,
+    /// What is wrong, by chunk and rendition.
+    pub broken: Vec<BrokenJoint>,
+}
+
+impl Looked {
+    /// Reads what the task for the joint of this chunk with the one before it has found.
+    pub fn read(bench: &Workbench, chunk: u32) -> Result<Self, Failure> {
+        let read = || {
+            Ok(serde_json::from_slice(&std::fs::read(bench.made(&TaskId::joint(chunk)).join(JOINT_FILE))?)?)
+        };
+        read()
+            .map_err(|error: std::io::Error| failure::from_disk("read what a look at a joint found", &error))
+    }
+}
+
+/// Compares a joint with the source. Returns the CPU time of child processes in milliseconds.
+pub(crate) async fn compare_joint(
     bench: &Workbench,
-    video: &VideoStitch,
-    folder: &Path,
-) -> Result<(Vec<BrokenJoint>, u64), Failure> {
-    let made =
-        video.renditions.iter().map(|one| (one.index, folder.join(command::video_file_name(one.index))));
-    let made: Vec<(u32, PathBuf)> = made.collect();
-    let first = described(bench, 0)?;
-    // Nothing comes before the first chunk, unless the film is cut from a longer one.
-    let before_first = first.clips.first().and_then(SourceVideo::farther_back).map(|seek| Joint { seek });
-    let start = Joint::of_start(&first).map(|start| (0, start));
-    let joints: Vec<(u32, Joint)> =
-        start.into_iter().chain((1..).zip(video.joints.iter().copied())).collect();
-    let (mut looks, mut broken, mut cpu_ms) = (JoinSet::new(), Vec::new(), 0);
-    let mut note = |number: u32, found: Vec<Broken>| {
-        broken.extend(found.into_iter().map(|found| {
-            let chunk = number - u32::from(found.is_before);
-            let own = joints.iter().find(|(number, _)| *number == chunk).map(|(_, joint)| *joint);
-            BrokenJoint { chunk, broken: found, again: if chunk == 0 { before_first } else { own } }
-        }));
-    };
-    for (number, joint) in &joints {
-        let excerpt = joint.around(&described(bench, *number)?);
-        if looks.len() >= bench.machine.cores as usize {
-            let (number, found, took_ms) = next(&mut looks).await?;
-            note(number, found);
-            cpu_ms += took_ms;
-        }
-        let (bench, made, number) = (bench.clone(), made.clone(), *number);
-        looks.spawn(async move {
-            let (found, took_ms) = compare(&bench, &format!("joint-{number:04}"), &excerpt, &made).await?;
-            Ok((number, found, took_ms))
-        });
-    }
-    while !looks.is_empty() {
-        let (number, found, took_ms) = next(&mut looks).await?;
-        note(number, found);
-        cpu_ms += took_ms;
-    }
-    broken.sort_by_key(|joint: &BrokenJoint| (joint.chunk, joint.broken.rendition));
-    Ok((broken, cpu_ms))
+    task: &TaskId,
+    ChunkJoint { chunk, joint }: ChunkJoint,
+) -> Result<u64, Failure> {
+    let seam = Seam::of(bench, chunk, joint)?;
+    let made: Vec<u32> = seam.after.encoded().map(|(_, rendition)| rendition.index).collect();
+    let made: Vec<MadeFiles> = made
+        .into_iter()
+        .map(|index| {
+            let name = command::video_file_name(index);
+            let file = |number: u32| bench.made(&TaskId::chunk(number)).join(&name);
+            seam.made(index, file(chunk - 1), file(chunk))
+        })
+        .collect();
+    let (broken, cpu_ms) = seam.look(bench, &format!("{task}-look"), &made).await?;
+    let folder = bench.begin(task.as_str())?;
+    let text = serde_json::to_vec(&Looked { joint, broken });
+    let text = text.map_err(|error| failure::broken(&error.to_string()))?;
+    let written = std::fs::write(folder.join(JOINT_FILE), text);
+    written.map_err(|error| failure::from_disk("write what a look at a joint found", &error))?;
+    bench.complete(task.as_str()).await?;
+    Ok(cpu_ms)
 }
 
-/// The number of a chunk, the renditions that are broken at its joint, and the CPU time of child processes in
-/// milliseconds.
-type Look = (u32, Vec<Broken>, u64);
+/// Where two chunks meet.
+pub(super) struct Seam {
+    /// Number of the second chunk.
+    number: u32,
+    joint: Joint,
+    before: VideoEncode,
+    after: VideoEncode,
+}
 
-async fn next(looks: &mut JoinSet<Result<Look, Failure>>) -> Result<Look, Failure> {
-    match looks.join_next().await {
-        Some(look) => look.map_err(|_| failure::broken("the look at a joint ended early"))?,
-        None => Err(failure::broken("there is no look at a joint to wait for")),
+impl Seam {
+    /// Returns the seam of a chunk, which is not the first, with the one before it.
+    pub fn of(bench: &Workbench, number: u32, joint: Joint) -> Result<Self, Failure> {
+        let first = || failure::broken("the first chunk has no joint");
+        let before = described(bench, number.checked_sub(1).ok_or_else(first)?)?;
+        Ok(Self { number, joint, before, after: described(bench, number)? })
+    }
+
+    /// Returns the files of a rendition that meet here.
+    pub fn made(&self, rendition: u32, before: PathBuf, after: PathBuf) -> MadeFiles {
+        let own = self.before.encoded().find(|(_, one)| one.index == rendition);
+        let first_frame = own.and_then(|(branch, _)| branch.run).map_or(0, |run| run.first);
+        MadeFiles { rendition, first_frame, files: vec![before, after] }
+    }
+
+    /// Compares the files with the source, in a folder of this name. Returns what is broken by chunk and rendition, and the
+    /// CPU time of child processes in milliseconds.
+    pub async fn look(
+        &self,
+        bench: &Workbench,
+        name: &str,
+        made: &[MadeFiles],
+    ) -> Result<(Vec<BrokenJoint>, u64), Failure> {
+        let own: Vec<u32> = made.iter().map(|made| made.rendition).collect();
+        let excerpt = self.joint.between(&self.before, &self.after).only(&own);
+        let (found, cpu_ms) = compare(bench, name, &excerpt, made).await?;
+        let of_chunk =
+            |broken: Broken| BrokenJoint { chunk: self.number - u32::from(broken.is_before), broken };
+        let mut broken: Vec<BrokenJoint> = found.into_iter().map(of_chunk).collect();
+        broken.sort_by_key(|joint| (joint.chunk, joint.broken.rendition));
+        Ok((broken, cpu_ms))
     }
 }

@@ -2,6 +2,7 @@
 //! something else. Judges what is shown, not how well it is encoded.
 
 use abanico_ffmpeg::command::SHOWN_PICTURE;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of a shown frame.
 const FRAME_BYTES: usize = SHOWN_PICTURE.width as usize * SHOWN_PICTURE.height as usize;
@@ -22,7 +23,8 @@ const LEAST_GAIN: f64 = 1.0;
 const LEAST_RATIO: f64 = 1.5;
 
 /// What is wrong with some frames.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Fault {
     /// Frames are missing: there are this many of as many.
     Missing { found: usize, wanted: usize },
@@ -54,22 +56,22 @@ const CELLS: usize = FRAME_BYTES / (CELL * CELL);
 
 /// Compares the frames that were made with those of the source; the joint comes after the first `before` frames. Returns
 /// what is wrong, and whether it is wrong before the joint.
-pub(super) fn fault(source: &[u8], made: &[u8], before: usize) -> Option<(bool, Fault)> {
+pub(super) fn faults(source: &[u8], made: &[u8], before: usize) -> Vec<(bool, Fault)> {
     let frames = |bytes: &[u8]| bytes.len() / FRAME_BYTES;
     let wanted = frames(source);
     if frames(made) != wanted {
-        return Some((false, Fault::Missing { found: frames(made), wanted }));
+        return vec![(false, Fault::Missing { found: frames(made), wanted })];
     }
     let parts = [(false, before..wanted), (true, 0..before)];
-    let shifted = parts
-        .iter()
-        .find_map(|(is_before, part)| Some((*is_before, Fault::Shifted(shift(source, made, part.clone())?))));
-    shifted.or_else(|| {
-        parts.into_iter().find_map(|(is_before, part)| {
+    let fault = |part: std::ops::Range<usize>| {
+        let shifted = shift(source, made, part.clone()).map(Fault::Shifted);
+        shifted.or_else(|| {
             let cells = part.map(|frame| cells_off(at(source, frame), at(made, frame))).max()?;
-            (cells > MOST_CELLS).then_some((is_before, Fault::Different { cells }))
+            (cells > MOST_CELLS).then_some(Fault::Different { cells })
         })
-    })
+    };
+    let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
+    parts.filter_map(|(is_before, part)| Some((is_before, fault(part)?))).collect()
 }
 
 /// Returns the most cells in which a frame that was made is far from the source's.
@@ -156,6 +158,13 @@ mod tests {
         numbers.into_iter().flat_map(frame).collect()
     }
 
+    /// Returns what is wrong, which is one thing at most.
+    fn fault(source: &[u8], made: &[u8], before: usize) -> Option<(bool, Fault)> {
+        let all = faults(source, made, before);
+        assert!(all.len() <= 1, "{all:?}");
+        all.first().copied()
+    }
+
     /// Adds what an encoder may change: up to 12 levels, mostly noise.
     fn coarse(mut frames: Vec<u8>) -> Vec<u8> {
         for (place, level) in frames.iter_mut().enumerate() {
@@ -180,6 +189,13 @@ mod tests {
         assert_eq!(fault(&film(0..16), &early, 4), Some((true, Fault::Shifted(1))));
         let short = film(0..15);
         assert_eq!(fault(&film(0..16), &short, 4), Some((false, Fault::Missing { found: 15, wanted: 16 })));
+    }
+
+    #[test]
+    fn both_sides_of_a_joint_are_told() {
+        let both = film([1, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+        let wanted = vec![(false, Fault::Shifted(-1)), (true, Fault::Shifted(1))];
+        assert_eq!(faults(&film(0..16), &both, 4), wanted);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Tasks {
     states: Vec<State>,
     /// How many of the tasks before it each task still waits for.
     waits_for: Vec<usize>,
+    /// How many of its dependants are not done yet.
+    wanted_by: Vec<usize>,
     running: usize,
     done: usize,
 }
@@ -75,11 +77,13 @@ impl Tasks {
             after.push(places.into_iter().collect::<Vec<usize>>());
         }
         let waits_for = after.iter().map(Vec::len).collect();
+        let wanted_by = dependants.iter().map(Vec::len).collect();
         let states = vec![State::Waiting; ids.len()];
         let tasks = Self {
             graph: Arc::new(Graph { ids, after, dependants }),
             states,
             waits_for,
+            wanted_by,
             running: 0,
             done: 0,
         };
@@ -177,6 +181,24 @@ impl Tasks {
         self.ids(self.ready())
     }
 
+    /// Returns the tasks whose files nobody needs any more because this one, which read them, is done as well as all
+    /// others that did, in the order of their ids.
+    pub fn let_go_by(&self, id: &TaskId) -> Vec<TaskId> {
+        let place = self.place(id).filter(|place| self.states[*place] == State::Done);
+        let read = place.map_or(&[][..], |place| &self.graph.after[place]);
+        self.ids(read.iter().copied().filter(|earlier| self.wanted_by[*earlier] == 0).collect())
+    }
+
+    /// Returns the tasks that are done and whose files somebody has read, but nobody needs any more, in the order of
+    /// their ids.
+    pub fn all_let_go(&self) -> Vec<TaskId> {
+        let is_let_go = |place: &usize| {
+            let is_read = !self.graph.dependants[*place].is_empty();
+            is_read && self.wanted_by[*place] == 0 && self.states[*place] == State::Done
+        };
+        self.ids((0..self.len()).filter(is_let_go).collect())
+    }
+
     /// Notes that a task begins.
     pub fn begin(&mut self, id: &TaskId) {
         if let Some(place) = self.place(id)
@@ -213,6 +235,9 @@ impl Tasks {
         self.done += 1;
         let mut ready = Vec::new();
         let graph = self.graph.clone();
+        for earlier in &graph.after[place] {
+            self.wanted_by[*earlier] -= 1;
+        }
         for later in &graph.dependants[place] {
             self.waits_for[*later] -= 1;
             if self.waits_for[*later] == 0 && self.states[*later] == State::Waiting {

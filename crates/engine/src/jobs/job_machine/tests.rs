@@ -244,3 +244,31 @@ fn crash_uses_up_no_attempts() {
         assert!(machine.apply(Event::Started).contains(&run("video", 1)));
     }
 }
+
+#[test]
+fn files_are_let_go_once_all_have_read_them() {
+    let mut machine = JobMachine::default();
+    machine.apply(Event::Started);
+    machine.apply(Event::Planned(vec![
+        task("audio", &[]),
+        task("chunk-0000", &[]),
+        task("chunk-0001", &[]),
+        task("joint-0001", &["chunk-0000", "chunk-0001"]),
+        task("video", &["chunk-0000", "chunk-0001", "joint-0001"]),
+        task("package-0", &["audio", "video"]),
+        task("package-1", &["audio", "video"]),
+    ]));
+    let mut end = |name: &str| {
+        machine.apply(Event::TaskDone(id(name)));
+        let let_go = machine.let_go_by(&id(name));
+        assert!(let_go.iter().all(|task| restarted(&machine).all_let_go().contains(task)), "{let_go:?}");
+        let_go.iter().map(|task| task.as_str().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!([end("chunk-0001"), end("chunk-0000"), end("joint-0001")], [""; 3], "`video` reads them, too");
+    assert_eq!(end("video"), "chunk-0000 chunk-0001 joint-0001");
+    assert_eq!([end("audio"), end("package-1")], [""; 2]);
+    assert_eq!(end("package-1"), "", "a late report changes nothing");
+    assert_eq!(end("package-0"), "audio video");
+    let all = machine.all_let_go();
+    assert_eq!(all, ["audio", "chunk-0000", "chunk-0001", "joint-0001", "video"].map(id));
+}
