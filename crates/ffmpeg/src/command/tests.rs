@@ -554,8 +554,12 @@ fn excerpt_of_a_clip_is_drawn_over_and_shown_as_it_is_stored() {
         rendition.pictures.push(rendition.pictures[0]);
     }
     branch.renditions[0].overlays = vec![Overlay::Captions(0)];
-    let made: Vec<(u32, PathBuf)> =
-        (0..3).map(|index| (index, PathBuf::from(format!("/w/video-{index}.mp4")))).collect();
+    let whole = |index: u32| MadeFiles {
+        rendition: index,
+        first_frame: 0,
+        files: vec![PathBuf::from(format!("/w/video-{index}.mp4"))],
+    };
+    let made: Vec<MadeFiles> = (0..3).map(whole).collect();
     let (inputs, captions) = (["/i0".into(), "/i1".into()], ["/c".into()]);
     let from = EncodedFrom { inputs: &inputs, captions: &captions, ..EncodedFrom::default() };
     let shown =
