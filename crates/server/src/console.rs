@@ -1,15 +1,17 @@
 //! Serves the console, a single page that loads nothing from other servers, and its login. The page holds no secrets.
 
+pub(crate) mod download;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 
-use crate::authentication::read;
+use crate::api::error_table::{Error, ErrorKind};
 use crate::edge::Edge;
-use crate::error_table::{Error, ErrorKind};
-use crate::sessions::{Moment, random_secret, removed_cookie};
+use crate::entry::authentication::read;
+use crate::entry::sessions::{Moment, random_secret, removed_cookie};
 
 const PAGE: &str = include_str!("console/index.html");
 const STYLE: &str = include_str!("console/style.css");
@@ -67,7 +69,7 @@ pub(crate) async fn log_in(State(edge): State<Edge>, request: Request) -> Result
     let secret = body.get("secretAccessKey").and_then(Value::as_str).unwrap_or_default();
     let request = Request::from_parts(parts, axum::body::Body::empty());
     edge.check_secret(&request, secret)?;
-    crate::admission::admit(request.extensions());
+    crate::entry::admission::admit(request.extensions());
     let is_tls = edge.access.is_tls(&request);
     let opened = edge.sessions.open(is_tls, Moment::now());
     let opened = opened.map_err(|error| Error::internal("cannot get random numbers", error))?;

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
-use crate::access::Access;
-use crate::authentication::Credentials;
-use crate::guesses::Guesses;
-use crate::metrics::Counters;
-use crate::receivers::Receivers;
-use crate::sessions::Sessions;
-use crate::upload_outbox::UploadOutbox;
+use crate::entry::access::Access;
+use crate::entry::authentication::Credentials;
+use crate::entry::guesses::Guesses;
+use crate::entry::sessions::Sessions;
+use crate::events::receivers::Receivers;
+use crate::events::upload_outbox::UploadOutbox;
+use crate::upkeep::metrics::Counters;
 
 /// The S3 endpoint, which gets every request that no other route takes.
 pub type S3Fallback = BoxCloneSyncService<Request, Response, Infallible>;

@@ -9,18 +9,26 @@ use axum::routing::{any, get, post};
 use http::{HeaderMap, Method, header};
 use tower::ServiceExt;
 
-use crate::absent_services::{absent_service, not_here};
-use crate::access::require_known_host;
-use crate::authentication::{require_media_convert, require_operator};
-use crate::edge::{Edge, ServerParts};
-use crate::operations::{
+use crate::api::absent_services::{absent_service, not_here};
+use crate::api::operations::{
     cancel_job, create_job, describe_endpoints, get_job, job_templates, jobs_queries, list_jobs, policy,
     presets, probe, queues, sharing, tags, unknown, versions,
 };
-use crate::same_origin::require_same_origin;
-use crate::security_headers::add_security_headers;
-use crate::sigv4::credential_scope;
-use crate::{console, dead_letters, download, events_stream, health, metrics, redelivery, storage, sts};
+use crate::api::sts;
+use crate::console;
+use crate::console::download;
+use crate::edge::{Edge, ServerParts};
+use crate::entry::access::require_known_host;
+use crate::entry::authentication::{require_media_convert, require_operator};
+use crate::entry::same_origin::require_same_origin;
+use crate::entry::security_headers::add_security_headers;
+use crate::entry::sigv4::credential_scope;
+use crate::events::dead_letters;
+use crate::events::events_stream;
+use crate::events::redelivery;
+use crate::upkeep::health;
+use crate::upkeep::metrics;
+use crate::upkeep::storage;
 
 /// The server's routes.
 pub struct Server;
@@ -132,8 +140,8 @@ fn console_routes(edge: &Edge) -> Router<Edge> {
         .merge(interface)
 }
 
-async fn no_such_page() -> crate::error_table::Error {
-    crate::error_table::Error::not_found("no such page")
+async fn no_such_page() -> crate::api::error_table::Error {
+    crate::api::error_table::Error::not_found("no such page")
 }
 
 /// Sends a request that is signed for S3 straight to S3, whatever its path: a bucket may be called `metrics`. A form

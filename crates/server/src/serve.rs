@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::admission::{Admissions, GuardedBody, STRANGER_TIMEOUT};
-use crate::places::{Place, Places};
+use crate::entry::admission::{Admissions, GuardedBody, STRANGER_TIMEOUT};
+use crate::entry::places::{Place, Places};
 
 /// How long a client that had an authenticated request may take to send the head of the next one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -282,14 +282,15 @@ mod tests {
             .route(
                 "/known",
                 axum::routing::post(async |request: axum::extract::Request| {
-                    crate::admission::admit(request.extensions());
+                    crate::entry::admission::admit(request.extensions());
                     counted(request.into_body()).await
                 }),
             )
             .route(
                 "/large",
                 axum::routing::post(async |request: axum::extract::Request| {
-                    let _large = crate::admission::allow_large_body(request.extensions(), 200_000).await;
+                    let _large =
+                        crate::entry::admission::allow_large_body(request.extensions(), 200_000).await;
                     counted(request.into_body()).await
                 }),
             );

@@ -6,7 +6,7 @@ use abanico_engine::{Engine, EngineOptions, JobId, Sandboxing, submission};
 use abanico_ffmpeg::Tools;
 use serde_json::{Value, json};
 
-use crate::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
+use crate::events::upload_outbox::{OutboxError, UploadEntry, UploadOutbox};
 
 pub(crate) struct TestEngine {
     pub(crate) engine: Engine,

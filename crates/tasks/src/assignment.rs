@@ -14,14 +14,14 @@ use abanico_process::with_causes;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::Attempt;
-use crate::capacity::Capacity;
 use crate::failure::{self, Failure, codes};
-use crate::folders::TaskFolders;
+use crate::files::folders::TaskFolders;
+use crate::files::source_files::{SourceFile, SourceReader};
+use crate::kinds::video;
+use crate::machine::attempt::Attempt;
+use crate::machine::capacity::Capacity;
+use crate::machine::workbench::{Machine, TaskSink, Workbench};
 use crate::run::{TaskOutcome, run};
-use crate::source_files::{SourceFile, SourceReader};
-use crate::video;
-use crate::workbench::{Machine, TaskSink, Workbench};
 
 /// Name of the only file of an artifact that was fetched: an input, a caption file or an image.
 const FETCHED: &str = "file";
@@ -139,7 +139,7 @@ pub fn assignments(
 /// Fails if the file cannot be read.
 pub async fn key_of_fetched(path: &Path) -> Result<ArtifactKey, Failure> {
     let file = path.to_owned();
-    let hash = tokio::task::spawn_blocking(move || crate::sums::hash_of(&file)).await;
+    let hash = tokio::task::spawn_blocking(move || crate::files::sums::hash_of(&file)).await;
     let hash = hash.map_err(|_| failure::broken("hashing a fetched file ended early"))?;
     let hash = hash.map_err(|error| failure::from_disk("read a fetched file", &error))?;
     hash.parse().map_err(|_| failure::broken("a hash that is none"))

@@ -6,42 +6,25 @@
 //! of the workbench.
 
 mod assignment;
-mod attempt;
-mod audio;
-mod bounds;
-mod caged;
-mod capacity;
-mod captions;
-mod capture;
-mod codec_names;
 pub mod failure;
-mod folders;
-mod made_files;
-mod manifests;
-mod package;
-pub mod packaged_files;
-pub mod results;
-mod reuse;
+mod files;
+mod kept;
+mod kinds;
+mod machine;
 mod run;
-mod sandboxing;
-mod segment;
-mod source_files;
-pub mod sums;
-mod unbroken;
-mod verify;
-mod video;
-mod workbench;
 
 pub use assignment::{
     Assignment, FetchedArtifact, Reading, Site, assignments, key_of_fetched, store_fetched,
 };
-pub use attempt::Attempt;
-pub use capacity::{Capacity, Turn, WholeMachine};
-pub use captions::read as read_captions;
 pub use failure::Failure;
-pub use folders::TaskFolders;
+pub use files::folders::TaskFolders;
+pub use files::source_files::{SourceFile, SourceReader};
+pub use files::{packaged_files, sums};
+pub use kept::results;
+pub use kinds::captions::read as read_captions;
+pub use kinds::unbroken::unbroken;
+pub use machine::attempt::Attempt;
+pub use machine::capacity::{Capacity, Turn, WholeMachine};
+pub use machine::sandboxing::{Bounds, Sandboxing};
+pub use machine::workbench::{InputHashes, Machine, TaskSink, Workbench};
 pub use run::{MeasuredOutput, TaskOutcome, run};
-pub use sandboxing::{Bounds, Sandboxing};
-pub use source_files::{SourceFile, SourceReader};
-pub use unbroken::unbroken;
-pub use workbench::{InputHashes, Machine, TaskSink, Workbench};

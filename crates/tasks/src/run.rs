@@ -6,8 +6,15 @@ use abanico_plan::{Task, TaskKind};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::workbench::Workbench;
-use crate::{audio, captions, capture, manifests, package, segment, verify, video};
+use crate::kinds::audio;
+use crate::kinds::captions;
+use crate::kinds::capture;
+use crate::kinds::manifests;
+use crate::kinds::package;
+use crate::kinds::segment;
+use crate::kinds::verify;
+use crate::kinds::video;
+use crate::machine::workbench::Workbench;
 
 /// An output file and its measurements.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

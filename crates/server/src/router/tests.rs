@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::Credentials;
-use crate::same_origin::{CONSOLE_HEADER, LOGIN};
-use crate::sigv4::signed;
+use crate::entry::same_origin::{CONSOLE_HEADER, LOGIN};
+use crate::entry::sigv4::signed;
 use crate::testing::{self, DeadLetters, TestEngine};
 
 const KEY: (&str, &str) = ("AKIATEST", "wonder secret");
@@ -291,7 +291,7 @@ async fn console_api_needs_login_bearer_or_signature() {
     assert_eq!(fixture.bearer("GET", "/_abanico/jobs").await.status, 200);
     assert_eq!(fixture.send(signed(list(), KEY, "execute-api")).await.status, 200);
     assert_eq!(fixture.bearer("GET", "/_abanico/nothing").await.code(), (404, "NotFoundException"));
-    let link = crate::sigv4::presigned_get(
+    let link = crate::entry::sigv4::presigned_get(
         KEY.0,
         KEY.1,
         "127.0.0.1",
