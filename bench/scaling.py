@@ -38,7 +38,7 @@ FILM_SECONDS = 7200
 SLOW, SLOWER, FAILING = 0.01, 3.0, 0.005
 SEED = 20_261_128
 #: An encode that takes this many times as long as usual, and at least this many seconds, is started a second time on an idle
-#: encoder. The engine has the same rule (crates/tasks/src/stragglers.rs).
+#: encoder. The engine has the same rule (crates/engine/src/embedded/stragglers.rs).
 REISSUED_AFTER, REISSUED_NOT_BEFORE, LOOK_EVERY = 2.0, 5.0, 1.0
 
 
