@@ -132,7 +132,7 @@ table: build-debug $(VENV)/ready ## Write docs/MEDIA_RESULTS.md from real files
 	ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/media_table
 
 films: build-debug $(VENV)/ready ## Make films of many conditions, judge what is made of them, and write docs/FILM_RESULTS.md
-	@echo "==> making, transcoding and judging films (about 4 minutes)" >&2
+	@echo "==> making, transcoding and judging films (about 8 minutes)" >&2
 	@ABANICO_BIN="$(abspath $(TARGET))/debug/abanico" $(PYTHON) scripts/film_table
 
 clients: build-debug $(VENV)/ready ## Try public S3 clients and write docs/CLIENTS.md
