@@ -23,7 +23,7 @@ STRANGERS ?= 2000
 SEED ?= $(shell date +%s)
 FUZZER ?=
 
-.PHONY: help setup setup-test build-debug rust-client demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table films clean clients node attack fuzz
+.PHONY: help setup setup-test build-debug rust-client demo fleet-demo test unit e2e e2e-needs report functions check codegen goldens style docs bench quality table films clean clients node attack fuzz
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,12 @@ demo: setup ## Upload a video (VIDEO=path) to a server, transcode it, and leave 
 	@scripts/need_room 3
 	@scripts/step "building abanico, once" "4 minutes on two cores" cargo build --locked --release -p abanico-cli
 	@$(TARGET)/release/abanico demo $(if $(VIDEO),"$(VIDEO)")
+
+fleet-demo: setup $(VENV)/ready ## Encode a film (VIDEO=path) with three workers on Temporal, and kill one of them on the way
+	@scripts/need_room 4
+	@scripts/step "building abanico with the fleet, once" "8 minutes on two cores" \
+	 cargo build --locked --release -p abanico-cli --features fleet --target-dir $(TARGET)/fleet
+	@ABANICO_BIN="$(abspath $(TARGET))/fleet/release/abanico" $(PYTHON) scripts/fleet_demo $(if $(VIDEO),"$(VIDEO)")
 
 test: setup-test ## Install what the tests need and run all of them
 	@rm -rf $(TARGET)/test-report; mkdir -p $(TARGET)
@@ -83,9 +89,9 @@ functions: setup-test ## Build the AWS Lambda functions into deploy/dist (ARCH=a
 	@scripts/step "building the Lambda functions" "3 minutes" scripts/build_functions --arch $(ARCH)
 	@scripts/check_functions
 
-$(VENV)/ready: tests/requirements.txt
+$(VENV)/ready: tests/requirements.txt tests/temporal-requirements.txt
 	@scripts/install_packages test
-	@scripts/step "installing the tests' Python packages and Node.js" "a minute" scripts/make_venv $(VENV) tests/requirements.txt
+	@scripts/step "installing the tests' Python packages, Node.js and Temporal" "a minute" scripts/make_venv $(VENV) $^
 	@touch $@
 
 check: setup ## Check formatting, lints, documentation (warnings are errors) and dependencies

@@ -431,6 +431,7 @@ STRUCTURES = {
     "NotificationsConfig": "notifications",
     "WebhookConfig": "webhook",
     "EventBusConfig": "event_bus",
+    "TemporalConfig": "temporal",
 }
 
 

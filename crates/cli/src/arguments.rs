@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod listen;
 #[cfg(feature = "aws")]
 pub use aws::{Aws, AwsCommand, AwsDeploy, AwsEstimate, AwsLogs, AwsPlace, AwsRemove, AwsStatus, AwsSubmit};
@@ -68,12 +70,30 @@ pub enum Command {
     /// Deploy, watch and remove the same pipeline on AWS: S3, Lambda and MediaConvert.
     #[cfg(feature = "aws")]
     Aws(Aws),
+    /// Do tasks of a fleet on this machine.
+    #[cfg(feature = "fleet")]
+    Worker(fleet::Worker),
+    /// List the workers of a fleet and what each does.
+    #[cfg(feature = "fleet")]
+    Workers(fleet::Workers),
     /// Plan a job, or do one of its tasks, with an artifact store.
     #[command(name = "__task", hide = true)]
     Task(TaskRun),
     /// Enter the sandbox and replace this process with another program.
     #[command(name = "__sandbox", hide = true)]
     Sandbox(Sandbox),
+}
+
+impl Command {
+    /// Returns whether the command stays up and logs its work; the others show theirs themselves.
+    pub fn stays_up(&self) -> bool {
+        match self {
+            Self::Serve(serve) => serve.command.is_empty(),
+            #[cfg(feature = "fleet")]
+            Self::Worker(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Arguments of `serve`.

@@ -7,6 +7,8 @@ pub mod client_command;
 pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod gc;
 pub mod inspect;
 pub mod local;

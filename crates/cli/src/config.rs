@@ -6,6 +6,7 @@ mod notifications;
 mod retention;
 mod s3;
 mod sandbox;
+mod temporal;
 mod web_inputs;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,7 @@ pub use notifications::{NotificationsConfig, WebhookConfig};
 pub use retention::RetentionConfig;
 pub use s3::S3Config;
 pub use sandbox::SandboxMode;
+pub use temporal::TemporalConfig;
 pub use web_inputs::WebInputsConfig;
 
 use crate::arguments::Chunks;
@@ -57,6 +59,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// The service that jobs are forwarded to if the engine is `mediaconvert`.
     pub mediaconvert: Option<MediaConvertConfig>,
+    /// The fleet that does the tasks of jobs if the engine is `temporal`.
+    pub temporal: Option<TemporalConfig>,
     /// How the S3 endpoint is reached.
     pub s3: S3Config,
     /// Buckets. Missing local ones are created.
@@ -128,6 +132,8 @@ pub enum EngineKind {
     Embedded,
     /// AWS MediaConvert or a compatible service.
     MediaConvert,
+    /// A fleet of workers, which get their tasks from Temporal.
+    Temporal,
 }
 
 /// Deserializes the engine from a name, as in `engine = "mediaconvert"`, or from a table.
@@ -283,6 +289,7 @@ impl Default for Config {
             user: None,
             engine: EngineConfig::default(),
             mediaconvert: None,
+            temporal: None,
             s3: S3Config::default(),
             buckets: vec![bucket("uploads"), bucket("renditions")],
             metrics: MetricsConfig::default(),

@@ -12,7 +12,8 @@ use crate::own_names::LogLines;
 
 /// A server's log levels if `RUST_LOG` is not set.
 const OF_A_SERVER: &str = "warn,abanico=info,abanico_server=info,abanico_engine=info,abanico_tasks=info,\
-                           abanico_artifacts=info,abanico_store=info,abanico_s3=info,abanico_trigger=info";
+                           abanico_artifacts=info,abanico_store=info,abanico_s3=info,abanico_trigger=info,\
+                           abanico_fleet=info";
 
 /// Name that all crates of this workspace begin with.
 const OURS: &str = "abanico";

@@ -24,9 +24,7 @@ use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // A server that stays up logs its work; the commands show theirs themselves.
-    let stays_up = matches!(&arguments.command, Command::Serve(serve) if serve.command.is_empty());
-    logging::start(arguments.log, !stays_up);
+    logging::start(arguments.log, !arguments.command.stays_up());
     match run(arguments) {
         Ok(code) => code,
         Err(error) => failure::report(&error),
@@ -57,6 +55,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Restore(restore) => commands::backup::put_back(restore).await,
             #[cfg(feature = "aws")]
             Command::Aws(aws) => commands::aws::run(aws).await,
+            #[cfg(feature = "fleet")]
+            Command::Worker(worker) => commands::fleet::worker::run(worker).await,
+            #[cfg(feature = "fleet")]
+            Command::Workers(workers) => commands::fleet::workers::run(workers).await,
             Command::Task(task) => commands::task::run(task).await,
             Command::Sandbox(_) => Ok(ExitCode::SUCCESS),
         }

@@ -247,6 +247,8 @@ impl Driver {
                 let only = Waiting { task: TaskId::elsewhere(), after: Vec::new() };
                 self.apply(Event::Planned(vec![only])).await
             }
+            // After a restart, a fleet tells again what was stored already.
+            Report::TaskDone { task, .. } if !self.record.machine.does(&task) => Ok(false),
             Report::TaskDone { task, cpu_ms, verified } => {
                 self.record.child_cpu_ms += cpu_ms;
                 tracing::debug!(job.id = %self.record.id, %task, cpu_ms, "task done");

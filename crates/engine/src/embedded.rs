@@ -5,8 +5,8 @@
 
 mod attempts;
 mod encode;
-mod meter;
-mod prepare;
+pub(crate) mod meter;
+pub(crate) mod prepare;
 mod sink;
 mod stragglers;
 
@@ -88,8 +88,8 @@ impl Steps {
         let plan = || record.plan.as_ref().ok_or_else(|| failure::broken("a step without a plan"));
         match step {
             Step::Prepare => {
-                let prepared = prepare(&self.context, &self.settings, record).await?;
-                Ok(Report::Prepared(Box::new(prepared)))
+                let ready = prepare(&self.context, &self.settings, record).await?;
+                Ok(Report::Prepared(Box::new(ready.prepared)))
             }
             Step::Task(task) => self.run_task(plan()?, task).await,
             Step::Publish => publish(&self.context, plan()?).await.map(|()| Report::Published),

@@ -2,6 +2,7 @@
 //!
 //! It drives at most [`EngineOptions::max_active_jobs`] jobs at once; the others wait on disk. It speaks no HTTP.
 
+mod done_by;
 mod figures;
 mod outlook;
 pub(crate) mod probing;
@@ -35,7 +36,8 @@ use crate::error::{Error, ErrorKind};
 use crate::executor::trials::Trials;
 use crate::executor::{Executor, REPORTS, Signals};
 use crate::failure;
-use crate::forwarding::{Elsewhere, Forwarding};
+use crate::fleet::OnFleet;
+use crate::forwarding::Elsewhere;
 use crate::jobs::hops;
 use crate::jobs::ids::JobId;
 use crate::jobs::job::{Forwarded, JobRecord, JobTimes, Progress, Submission};
@@ -54,6 +56,7 @@ use crate::site::turns::Turns;
 use crate::site::work_folder::WorkFolder;
 use abanico_process::clock;
 
+pub use done_by::DoneBy;
 pub use figures::Figures;
 pub use outlook::DiskOutlook;
 pub use retention::{Expired, Retention};
@@ -109,7 +112,7 @@ struct Shared {
     options: EngineOptions,
     database: Arc<Database>,
     workshop: Workshop,
-    forwarding: Option<Forwarding>,
+    done_by: DoneBy,
     active: Mutex<BTreeMap<JobId, Active>>,
     /// Notified of a new job or a free slot.
     wake: Notify,
@@ -136,10 +139,10 @@ impl Engine {
         store: Arc<dyn ObjectStore>,
         tools: Tools,
     ) -> Result<Self, Error> {
-        Self::open_with(options, store, tools, None).await
+        Self::open_with(options, store, tools, DoneBy::ThisMachine).await
     }
 
-    /// Like [`Engine::open`]; with `forwarding`, another service does the jobs.
+    /// Like [`Engine::open`], but jobs are done by whom `done_by` names.
     ///
     /// # Errors
     /// As for [`Engine::open`].
@@ -147,7 +150,7 @@ impl Engine {
         options: EngineOptions,
         store: Arc<dyn ObjectStore>,
         tools: Tools,
-        forwarding: Option<Forwarding>,
+        done_by: DoneBy,
     ) -> Result<Self, Error> {
         let works = options.folder.join("work");
         std::fs::create_dir_all(&works)
@@ -175,6 +178,7 @@ impl Engine {
             turns: Turns::new(cores),
             capabilities,
             chunks: options.chunks,
+            encoders: done_by.encoders().unwrap_or(cores),
             room_patience: options.room_patience,
             full_disk: FullDisk::default(),
             claims: Claims::default(),
@@ -185,7 +189,7 @@ impl Engine {
                 options,
                 database,
                 workshop,
-                forwarding,
+                done_by,
                 active: Mutex::default(),
                 wake: Notify::new(),
                 changes: watch::Sender::new(0),
@@ -217,12 +221,12 @@ impl Engine {
         let catalogue = self.catalogue(&request).await.map_err(unreadable)?;
         let shared = self.shared.clone();
         // Checking a large request takes longer than other requests should wait.
-        let checked = tokio::task::spawn_blocking(move || match shared.forwarding {
+        let checked = tokio::task::spawn_blocking(move || match shared.done_by.forwarding() {
             Some(_) => submission::from_request_for_others(request, &catalogue),
             None => submission::from_request_to_read(request, &catalogue, &shared.workshop.web),
         });
         let submission = checked.await.map_err(|error| Refusal::Broken(error.to_string()))??;
-        if self.shared.forwarding.is_some() {
+        if self.shared.done_by.forwarding().is_some() {
             return Ok(submission);
         }
         let destinations = hops::destinations(&submission);
@@ -255,7 +259,7 @@ impl Engine {
     /// # Errors
     /// Fails if a template names a preset that does not exist, or the presets cannot be read.
     pub async fn resource_problems(&self, kind: ResourceKind, body: &Value) -> Result<Vec<Problem>, Refusal> {
-        if self.shared.forwarding.is_some() {
+        if self.shared.done_by.forwarding().is_some() {
             return Ok(Vec::new());
         }
         let catalogue = self.catalogue(body).await.map_err(|error| Refusal::Broken(error.to_string()))?;
@@ -607,10 +611,11 @@ impl Engine {
         let context = JobContext { progress, ..context };
         let signals = Signals { cancel, stop: self.shared.stop.clone() };
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let trials = Trials::new(context.clone(), reports.clone(), signals.clone());
-        let executor: Box<dyn Executor> = match self.shared.forwarding.clone() {
-            Some(forwarding) => Box::new(Elsewhere::new(context.clone(), forwarding, reports, trials)),
-            None => Box::new(Embedded::new(context.clone(), settings, trials)),
+        let (own, trials) = (context.clone(), Trials::new(context.clone(), reports.clone(), signals.clone()));
+        let executor: Box<dyn Executor> = match self.shared.done_by.clone() {
+            DoneBy::ThisMachine => Box::new(Embedded::new(own, settings, trials)),
+            DoneBy::OtherService(forwarding) => Box::new(Elsewhere::new(own, forwarding, reports, trials)),
+            DoneBy::Fleet(fleet) => Box::new(OnFleet::new(own, settings, fleet, reports, trials)),
         };
         self.take_up_tasks(&mut record).await?;
         let store = Arc::new(self.shared.database.clone());
@@ -619,7 +624,7 @@ impl Engine {
 
     /// Loads the tasks of the job's plan. Without them, the job is planned again from its settings.
     async fn take_up_tasks(&self, record: &mut JobRecord) -> Result<(), Error> {
-        if self.shared.forwarding.is_some() {
+        if self.shared.done_by.forwarding().is_some() {
             let only = Waiting { task: TaskId::elsewhere(), after: Vec::new() };
             // It depends on nothing, so it can begin.
             let _ = record.machine.take_up(vec![only]);

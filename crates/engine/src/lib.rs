@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod executor;
 mod failure;
+mod fleet;
 mod forwarding;
 mod jobs;
 mod records;
@@ -18,10 +19,11 @@ mod site;
 pub use abanico_tasks::failure::codes;
 pub use abanico_tasks::{Bounds, MeasuredOutput, Sandboxing};
 pub use engine::{
-    DiskOutlook, Engine, EngineOptions, EngineStorage, Expired, Figures, Held, ResultsOptions, Retention,
-    Troubles, free_stopped,
+    DiskOutlook, DoneBy, Engine, EngineOptions, EngineStorage, Expired, Figures, Held, ResultsOptions,
+    Retention, Troubles, free_stopped,
 };
 pub use error::{Error, ErrorKind};
+pub use fleet::{Fleet, FleetError, FleetNews, FleetOptions, FleetReport, FleetWork, artifacts_of};
 pub use forwarding::{Forwarding, RemoteError, RemoteJobs};
 pub use jobs::ids::JobId;
 pub use jobs::job::{Forwarded, JobRecord, JobTimes, Progress, QueueTransition, Submission, Token};

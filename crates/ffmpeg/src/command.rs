@@ -21,12 +21,14 @@ use crate::overlays::overlay_images;
 mod args;
 mod excerpts;
 mod steady;
+mod test_picture;
 mod unbroken;
 
 pub(crate) use self::args::Args;
 pub use self::excerpts::{MadeFiles, SHOWN_PICTURE, excerpt_files, show_excerpt};
 pub use crate::audio_graph::Gain;
 pub use steady::{STEADY_FILE, copy_steady};
+pub use test_picture::{SELF_TEST_FILE, SELF_TEST_FRAMES, encode_test_picture};
 pub use unbroken::{UNBROKEN_FILE, copy_unbroken};
 
 /// Returns the name of a video rendition's intermediate file.

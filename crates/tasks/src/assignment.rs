@@ -285,10 +285,7 @@ impl Site<'_> {
         let extension = reading.extension.as_ref().map(|own| format!(".{own}")).unwrap_or_default();
         let name = match &reading.artifact {
             Artifact::Made(task) => {
-                let folder = folders.task(task.as_str());
-                std::fs::create_dir_all(&folder).map_err(disk)?;
-                let placed = self.store.get(&reading.key, &folder).await;
-                placed.map_err(|error| from_artifacts(&error))?.ok_or_else(|| missing(reading))?;
+                place_made(self.store, folders, task, &reading.key).await?;
                 return Ok(None);
             }
             Artifact::Input(index) => format!("input-{index}"),
@@ -298,7 +295,7 @@ impl Site<'_> {
         std::fs::create_dir_all(self.folder).map_err(disk)?;
         let path = self.folder.join(name);
         let placed = self.store.place(&reading.key, &[named(FETCHED, path.clone())?]).await;
-        placed.map_err(|error| from_artifacts(&error))?.ok_or_else(|| missing(reading))?;
+        placed.map_err(|error| from_artifacts(&error))?.ok_or_else(|| missing(&reading.key))?;
         Ok(Some(path))
     }
 
@@ -349,17 +346,34 @@ fn refuse_odd_reads(assignment: &Assignment) -> Result<(), Failure> {
     Ok(())
 }
 
-fn named(name: &str, path: PathBuf) -> Result<NamedFile, Failure> {
+pub(crate) fn named(name: &str, path: PathBuf) -> Result<NamedFile, Failure> {
     let name = FileName::new(name).map_err(|error| failure::broken(&error.to_string()))?;
     Ok(NamedFile { name, path })
 }
 
-fn missing(reading: &Reading) -> Failure {
-    let key = &reading.key;
+/// Places the files that a task made in the task's folder, which must not have files yet.
+///
+/// # Errors
+/// Fails if the artifact is not in the store, or the store or the disk fails.
+pub async fn place_made(
+    store: &dyn ArtifactStore,
+    folders: &TaskFolders,
+    task: &TaskId,
+    key: &ArtifactKey,
+) -> Result<(), Failure> {
+    let folder = folders.task(task.as_str());
+    let created = std::fs::create_dir_all(&folder);
+    created.map_err(|error| failure::from_disk("create a folder for what a task made", &error))?;
+    let placed = store.get(key, &folder).await.map_err(|error| from_artifacts(&error))?;
+    placed.map(drop).ok_or_else(|| missing(key))
+}
+
+fn missing(key: &ArtifactKey) -> Failure {
     let message = format!("the artifact `{key}` that the task reads is not in the store: make it first");
     Failure::new(codes::UNKNOWN, message, true)
 }
 
-fn from_artifacts(error: &abanico_artifacts::Error) -> Failure {
+/// Describes an error of the artifact store.
+pub fn from_artifacts(error: &abanico_artifacts::Error) -> Failure {
     Failure::new(codes::UNKNOWN, with_causes(error), error.is_retryable())
 }

@@ -6,6 +6,7 @@
 //! of the workbench.
 
 mod assignment;
+mod assignment_list;
 pub mod failure;
 mod files;
 mod kept;
@@ -14,8 +15,10 @@ mod machine;
 mod run;
 
 pub use assignment::{
-    Assignment, FetchedArtifact, Reading, Site, assignments, key_of_fetched, store_fetched,
+    Assignment, FetchedArtifact, Reading, Site, assignments, from_artifacts, key_of_fetched, place_made,
+    store_fetched,
 };
+pub use assignment_list::{read_assignment, store_assignments};
 pub use failure::Failure;
 pub use files::folders::TaskFolders;
 pub use files::source_files::{SourceFile, SourceReader};
@@ -26,5 +29,6 @@ pub use kinds::unbroken::unbroken;
 pub use machine::attempt::Attempt;
 pub use machine::capacity::{Capacity, Turn, WholeMachine};
 pub use machine::sandboxing::{Bounds, Sandboxing};
+pub use machine::self_test::self_test;
 pub use machine::workbench::{InputHashes, Machine, TaskSink, Workbench};
 pub use run::{MeasuredOutput, TaskOutcome, run};

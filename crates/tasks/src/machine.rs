@@ -6,4 +6,5 @@ pub(crate) mod caged;
 pub(crate) mod capacity;
 pub(crate) mod made_files;
 pub(crate) mod sandboxing;
+pub(crate) mod self_test;
 pub(crate) mod workbench;

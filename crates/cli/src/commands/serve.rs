@@ -11,12 +11,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Engine, EngineOptions, Forwarding};
+use abanico_engine::{Engine, EngineOptions};
 use abanico_s3::{EVENT_BUS, LocalS3, Options, Trigger, WEBHOOK};
 use abanico_server::{
-    Access, Credentials, EngineSubmitter, EventBus, EventSink as _, HttpRouter, MediaConvertJobs, Receivers,
-    RetryPolicy, ServeLimits, Server, ServerParts, deliver_events, deliver_object_events, run_triggers,
-    s3_fallback,
+    Access, Credentials, EngineSubmitter, EventBus, EventSink as _, HttpRouter, Receivers, RetryPolicy,
+    ServeLimits, Server, ServerParts, deliver_events, deliver_object_events, run_triggers, s3_fallback,
 };
 use abanico_store::{RemoteOptions, RemoteS3, Router};
 use anyhow::Context;
@@ -28,7 +27,7 @@ use super::client_command;
 use super::local::{cores, results, toolbox};
 use super::own_user::become_user;
 use crate::arguments::{Chunks, Serve};
-use crate::config::{Config, EngineKind, EventBusConfig, TriggerConfig, WebhookConfig};
+use crate::config::{Config, EventBusConfig, TriggerConfig, WebhookConfig};
 use crate::credentials::{self, KeyPair};
 use crate::descriptors;
 use crate::failure::{Hinted, WORK_FAILED, WRONG_USAGE};
@@ -36,6 +35,7 @@ use crate::output;
 use crate::running_server::Announcement;
 use crate::signals::Signals;
 
+mod done_by;
 mod triggers;
 mod upkeep;
 
@@ -171,10 +171,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let store = Arc::new(router(config, &s3));
     let functions = triggers::functions(config)?;
     triggers::need_destinations(&functions, &store).await?;
-    let engine = Engine::open_with(options, store, toolbox.tools.clone(), forwarding(config)?)
+    let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
+    let done_by = done_by::done_by(config, &s3, &store, &stop).await?;
+    let engine = Engine::open_with(options, store, toolbox.tools.clone(), done_by)
         .await
         .context("cannot start the engine")?;
-    let (draining, stop) = (CancellationToken::new(), CancellationToken::new());
     let pair = (keys.access_key_id.clone(), keys.secret_access_key.clone());
     let outbox = Arc::new(s3.outbox());
     let mut tasks = JoinSet::new();
@@ -375,46 +376,4 @@ fn event_bus(config: &EventBusConfig, region: &str) -> anyhow::Result<EventBus> 
     let credentials = Arc::new(abanico_aws::EnvironmentCredentials);
     let client = abanico_aws::SignedClient::new("events", region, endpoint, credentials)?;
     Ok(EventBus::new(client, config.name.as_str()))
-}
-
-/// Returns how jobs are forwarded, if the engine is `mediaconvert`.
-fn forwarding(config: &Config) -> anyhow::Result<Option<Forwarding>> {
-    if config.engine.kind == EngineKind::Embedded {
-        return Ok(None);
-    }
-    let Some(service) = &config.mediaconvert else {
-        let hint = "add a table [mediaconvert] with region and role; see docs/CONFIGURATION.md";
-        return Err(Hinted::new(
-            WRONG_USAGE,
-            "the engine is mediaconvert, but there is no table [mediaconvert]",
-            hint,
-        )
-        .into());
-    };
-    let client = |name: &str, endpoint: &Option<String>| {
-        let at = match endpoint {
-            Some(endpoint) => endpoint.parse().with_context(|| format!("`{endpoint}` is no URL"))?,
-            None => abanico_aws::endpoint(name, &service.region, &|name| std::env::var(name).ok())?,
-        };
-        let credentials = Arc::new(abanico_aws::EnvironmentCredentials);
-        anyhow::Ok(abanico_aws::SignedClient::new(name, &service.region, at, credentials)?)
-    };
-    let jobs = abanico_aws::MediaConvert::new(client("mediaconvert", &service.endpoint)?);
-    let s3 = abanico_aws::S3::new(client("s3", &service.s3_endpoint)?);
-    let store = RemoteS3::new(RemoteOptions {
-        allow_http: service.s3_endpoint.as_deref().is_some_and(|url| url.starts_with("http://")),
-        endpoint: service.s3_endpoint.clone(),
-        region: Some(service.region.clone()),
-        keys: None,
-        session_token: None,
-    });
-    Ok(Some(Forwarding {
-        jobs: Arc::new(MediaConvertJobs::new(jobs, s3)),
-        store: Arc::new(store),
-        role: service.role.clone(),
-        queue: service.queue.clone(),
-        buckets: service.buckets.clone(),
-        copies: service.copy,
-        pause: Duration::from_secs(service.poll_seconds.max(1)),
-    }))
 }

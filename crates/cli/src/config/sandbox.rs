@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::Error;
 
 /// How ffmpeg is sandboxed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum SandboxMode {
     /// Starts only if the kernel has Landlock and seccomp.
     Required,

@@ -17,7 +17,7 @@ const MOST_PERCENT: u64 = 99;
 
 /// Frames that each encode of a job has delivered.
 #[derive(Clone, Default)]
-pub(super) struct Meter(Arc<Mutex<BTreeMap<TaskId, u64>>>);
+pub(crate) struct Meter(Arc<Mutex<BTreeMap<TaskId, u64>>>);
 
 impl Meter {
     fn delivered(&self) -> MutexGuard<'_, BTreeMap<TaskId, u64>> {
@@ -32,6 +32,13 @@ impl Meter {
             if is_finished(&task.id) {
                 delivered.insert(task.id.clone(), frames);
             }
+        }
+    }
+
+    /// Records that a task is done, and updates the job's progress.
+    pub fn finish(&self, context: &JobContext, plan: &Plan, task: &TaskId) {
+        if let Some((_, frames, _)) = encodes(plan).find(|(encode, ..)| encode.id == *task) {
+            self.note(context, plan, task, frames);
         }
     }
 

@@ -1,5 +1,5 @@
 //! The prepare step: fetches and probes a job's inputs, makes the plan, and fetches the caption files and images that
-//! the plan needs. It fails on an input from a place that no back end serves.
+//! the plan needs. It says where each input is, for those who read it there. It fails on an input from a place that no back end serves.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 use abanico_media::MediaInfo;
 use abanico_model::generated::JobSettings;
 use abanico_plan::{Chunking, Plan, PlanRequest, plan};
-use abanico_store::without_secrets;
+use abanico_store::{FetchedFile, ObjectMeta, without_secrets};
 use abanico_tasks::sums::hash_of;
-use abanico_tasks::{Workbench, read_captions, unbroken};
+use abanico_tasks::{SourceFile, Workbench, read_captions, unbroken};
 
 use super::sink::JobSink;
 use crate::executor::Prepared;
@@ -22,31 +22,41 @@ use crate::requests::destinations;
 use crate::site::context::JobContext;
 use crate::site::fetching::check_policy;
 
+/// A prepared job.
+pub(crate) struct Ready {
+    /// What the driver stores of it.
+    pub prepared: Prepared,
+    /// For each input in the job's order, the object that its file is a copy of; `None` if there is none, or if the
+    /// file was changed.
+    pub sources: Vec<Option<SourceFile>>,
+}
+
+/// A fetched input.
+struct Looked {
+    file: PathBuf,
+    info: MediaInfo,
+    source: Option<SourceFile>,
+}
+
 /// Fetches, probes and plans.
 pub(crate) async fn prepare(
     context: &JobContext,
     settings: &JobSettings,
     record: &JobRecord,
-) -> Result<Prepared, Failure> {
+) -> Result<Ready, Failure> {
     for url in &context.input_urls {
         check_policy(&context.policy, url)?;
     }
     let files = context.input_files();
-    let mut looked_at: Vec<(PathBuf, MediaInfo)> = Vec::new();
-    let mut inputs = Vec::with_capacity(files.len());
+    let mut looked_at: Vec<Looked> = Vec::new();
+    let (mut inputs, mut sources) = (Vec::with_capacity(files.len()), Vec::with_capacity(files.len()));
     for (url, file) in context.input_urls.iter().zip(&files) {
-        let known = looked_at.iter().find(|(other, _)| other == file).map(|(_, info)| info.clone());
-        let info = match known {
-            Some(info) => info,
-            None => {
-                fetch(context, url, file).await?;
-                let info = probe(context, url, file).await?;
-                let info = unbroken(&bench(context), url, file, info).await?;
-                looked_at.push((file.clone(), info.clone()));
-                info
-            }
-        };
-        inputs.push(info);
+        if !looked_at.iter().any(|other| other.file == *file) {
+            looked_at.push(looked(context, url, file).await?);
+        }
+        let Some(known) = looked_at.iter().find(|other| other.file == *file) else { continue };
+        inputs.push(known.info.clone());
+        sources.push(known.source.clone());
         let part = inputs.len() * 99 / files.len().max(1);
         context.update(|progress| progress.probing_percent = u8::try_from(part).unwrap_or(99));
     }
@@ -70,7 +80,20 @@ pub(crate) async fn prepare(
     }
     note_inputs(context, &files, &plan).await?;
     context.update(|progress| progress.probing_percent = 100);
-    Ok(Prepared { inputs, plan })
+    Ok(Ready { prepared: Prepared { inputs, plan }, sources })
+}
+
+/// Fetches and probes an input.
+async fn looked(context: &JobContext, url: &str, file: &Path) -> Result<Looked, Failure> {
+    let fetched = fetch(context, url, file).await?;
+    let found = probe(context, url, file).await?;
+    let info = unbroken(&bench(context), url, file, found.clone()).await?;
+    let object = url.parse().ok().filter(|_| info == found);
+    let source = object.and_then(|url| {
+        let FetchedFile { size_bytes, e_tag } = fetched;
+        SourceFile::of(&ObjectMeta { url, size_bytes, e_tag }, info.clock_start)
+    });
+    Ok(Looked { file: file.to_owned(), info, source })
 }
 
 /// Returns what copies of inputs are made with, before there is a plan.
@@ -114,7 +137,7 @@ async fn planned(
             inputs: &inputs,
             capabilities: &workshop.capabilities,
             started_epoch_ms,
-            chunking: if workshop.chunks { Chunking::For(workshop.machine.cores) } else { Chunking::Off },
+            chunking: if workshop.chunks { Chunking::For(workshop.encoders) } else { Chunking::Off },
         };
         plan(request).map(|plan| (inputs, plan))
     });
@@ -143,7 +166,7 @@ fn check_image(path: &Path, url: &str) -> Result<(), Failure> {
 }
 
 /// Fetches the file again at every attempt, because an interrupted attempt may have left half a file.
-async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<(), Failure> {
+async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<FetchedFile, Failure> {
     let disk = |error| failure::from_disk("prepare the work folder", &error);
     if let Some(folder) = destination.parent() {
         std::fs::create_dir_all(folder).map_err(disk)?;
@@ -154,7 +177,7 @@ async fn fetch(context: &JobContext, url: &str, destination: &Path) -> Result<()
     }
     let fetched = context.workshop.fetch(url, destination);
     tokio::select! {
-        fetched = fetched => fetched.map(drop),
+        fetched = fetched => fetched,
         () = context.cancel.cancelled() => Err(failure::broken("fetching continued after it was cancelled")),
     }
 }

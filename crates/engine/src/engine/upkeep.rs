@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use crate::driver::conclude;
+use crate::engine::DoneBy;
 use crate::error::{Error, ErrorKind};
 use crate::forwarding::cancel_there;
 use crate::jobs::ids::JobId;
@@ -101,9 +102,10 @@ impl Engine {
         let work = WorkFolder::of(works, id);
         let is_concluded = match self.get(id).await {
             Ok(record) if record.stage().is_final() => {
-                let is_told = match &self.shared.forwarding {
-                    Some(forwarding) => cancel_there(forwarding, &record).await,
-                    None => true,
+                let is_told = match &self.shared.done_by {
+                    DoneBy::ThisMachine => true,
+                    DoneBy::OtherService(forwarding) => cancel_there(forwarding, &record).await,
+                    DoneBy::Fleet(fleet) => fleet.leave(&record).await,
                 };
                 is_told && conclude(&self.context(&record, Vec::new(), Value::Null), &record).await
             }

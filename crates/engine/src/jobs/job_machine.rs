@@ -69,7 +69,7 @@ impl Stage {
 pub use abanico_tasks::Failure;
 
 /// A task of a plan as the machine sees it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Waiting {
     /// The task.
     pub task: TaskId,
@@ -206,6 +206,11 @@ impl JobMachine {
     /// Returns the tasks that are done, in the order of their ids; none after the job's end.
     pub fn done(&self) -> impl Iterator<Item = &TaskId> {
         self.tasks.done()
+    }
+
+    /// Returns whether this task runs.
+    pub fn does(&self, task: &TaskId) -> bool {
+        self.tasks.is_running(task)
     }
 
     /// Returns the tasks whose files no other task needs any more, now that this one is done: those that it read, and

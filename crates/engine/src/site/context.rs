@@ -37,6 +37,8 @@ pub(crate) struct Workshop {
     pub capabilities: Capabilities,
     /// Whether long inputs are encoded in chunks.
     pub chunks: bool,
+    /// Encoders that long inputs are cut for: the machine's processors, or those of a fleet.
+    pub encoders: u32,
     /// How long a job waits for room on a full disk before it fails.
     pub room_patience: Duration,
     /// When the disk of the work folders was last seen full.
@@ -183,6 +185,7 @@ pub(crate) fn sample_context(folder: &std::path::Path, record: &JobRecord) -> Jo
             filters: std::collections::BTreeSet::new(),
         },
         chunks: false,
+        encoders: 1,
         room_patience: Duration::ZERO,
         full_disk: FullDisk::default(),
         claims: Claims::default(),
