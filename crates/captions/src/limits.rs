@@ -48,11 +48,11 @@ pub(crate) fn check(format: CaptionFormat, cues: &[Cue]) -> Result<(), Error> {
         }
     }
     match crowd(cues) {
-        Some((index, cues, _)) if cues > MOST_CUES_AT_ONCE => {
-            over(index, "cues shown together with it", cues, MOST_CUES_AT_ONCE)
+        Some(Crowd { cue, shown, .. }) if shown > MOST_CUES_AT_ONCE => {
+            over(cue, "cues shown together with it", shown, MOST_CUES_AT_ONCE)
         }
-        Some((index, _, chars)) => {
-            over(index, "characters shown together with it", chars, MOST_CHARS_AT_ONCE)
+        Some(Crowd { cue, shown_chars, .. }) => {
+            over(cue, "characters shown together with it", shown_chars, MOST_CHARS_AT_ONCE)
         }
         None => Ok(()),
     }
@@ -62,8 +62,18 @@ fn chars(cue: &Cue) -> usize {
     cue.lines.iter().flatten().map(|span| span.text.chars().count()).sum()
 }
 
-/// Returns the first cue that appears on a screen that is too full, with the cues and characters then shown.
-fn crowd(cues: &[Cue]) -> Option<(usize, usize, usize)> {
+/// A screen that is too full.
+struct Crowd {
+    /// Index of the cue whose appearance makes it so.
+    cue: usize,
+    /// Cues that are then shown.
+    shown: usize,
+    /// Their characters.
+    shown_chars: usize,
+}
+
+/// Returns the first screen that is too full.
+fn crowd(cues: &[Cue]) -> Option<Crowd> {
     // Ends come before starts of the same time.
     let mut changes: Vec<(ExactTime, bool, usize)> = Vec::with_capacity(cues.len() * 2);
     for (index, cue) in cues.iter().enumerate().filter(|(_, cue)| cue.start < cue.end) {
@@ -82,7 +92,7 @@ fn crowd(cues: &[Cue]) -> Option<(usize, usize, usize)> {
             shown_chars -= chars;
         }
         if shown > MOST_CUES_AT_ONCE || shown_chars > MOST_CHARS_AT_ONCE {
-            return Some((index, shown, shown_chars));
+            return Some(Crowd { cue: index, shown, shown_chars });
         }
     }
     None

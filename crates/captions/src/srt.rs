@@ -4,6 +4,8 @@
 
 mod markup;
 
+use abanico_media::ExactTime;
+
 use crate::parsing::text::normalised;
 use crate::parsing::timestamp::{self, Timing};
 use crate::{CaptionFormat, CaptionTrack, Cue, Error, StylePassthrough, limits};
@@ -29,8 +31,8 @@ pub fn parse_srt(text: &str) -> Result<CaptionTrack, Error> {
     {
         return Err(Error::no_cue(CaptionFormat::SubRip, at + 1, lines[at]));
     }
-    let ends = timed.iter().skip(1).map(|&(at, ..)| before_counter(&lines, at)).chain([lines.len()]);
-    let cue = |(&(at, start, end), until): (&(usize, _, _), usize)| {
+    let ends = timed.iter().skip(1).map(|line| before_counter(&lines, line.at)).chain([lines.len()]);
+    let cue = |(&TimedLine { at, start, end }, until): (&TimedLine, usize)| {
         let body = without_blank_ends(lines.get(at + 1..until).unwrap_or_default()).join("\n");
         let (lines, placement) = markup::parse(&body);
         Cue { start, end, lines, placement }
@@ -49,14 +51,20 @@ fn without_blank_ends<'a, 'b>(lines: &'b [&'a str]) -> &'b [&'a str] {
     }
 }
 
-type TimedLine = (usize, abanico_media::ExactTime, abanico_media::ExactTime);
+/// A line with the times of a cue.
+struct TimedLine {
+    /// Index of the line.
+    at: usize,
+    start: ExactTime,
+    end: ExactTime,
+}
 
-/// Returns the timing lines: the index of each, with its start and end.
+/// Returns the timing lines.
 fn timed_lines(lines: &[&str]) -> Result<Vec<TimedLine>, Error> {
     let mut timed = Vec::new();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("-->")) {
         match timestamp::timing(&squeezed(line), timestamp::subrip) {
-            Some(Timing { start, end, .. }) => timed.push((at, start, end)),
+            Some(Timing { start, end, .. }) => timed.push(TimedLine { at, start, end }),
             None if is_meant_as_times(lines, at) => {
                 return Err(Error::unreadable_timing(CaptionFormat::SubRip, at + 1, line));
             }

@@ -31,17 +31,21 @@ pub struct DeployOptions {
 }
 
 impl DeployOptions {
-    /// Returns the template's parameters. `code` is the bucket and key prefix of the functions' zip files.
+    /// Returns the template's parameters. The functions' zip files are in this bucket, below this prefix.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a job or parameter does not exist.
-    pub fn parameters(&self, code: (&str, &str)) -> Result<BTreeMap<String, String>, Error> {
+    pub fn parameters(
+        &self,
+        code_bucket: &str,
+        code_prefix: &str,
+    ) -> Result<BTreeMap<String, String>, Error> {
         let mut parameters = BTreeMap::new();
         let mut put = |name: &str, value: &str| {
             parameters.insert(name.to_owned(), value.to_owned());
         };
-        put("FunctionsBucket", code.0);
-        put("FunctionsPrefix", code.1);
+        put("FunctionsBucket", code_bucket);
+        put("FunctionsPrefix", code_prefix);
         put("Architecture", self.architecture.name());
         match &self.job {
             None => {}
@@ -96,7 +100,7 @@ mod tests {
 
     #[test]
     fn unset_options_are_left_out() {
-        let parameters = DeployOptions::default().parameters(("code", "p/")).unwrap();
+        let parameters = DeployOptions::default().parameters("code", "p/").unwrap();
         let names: Vec<&str> = parameters.keys().map(String::as_str).collect();
         assert_eq!(names, ["Architecture", "FunctionsBucket", "FunctionsPrefix"]);
     }
@@ -109,7 +113,7 @@ mod tests {
             more: [("UploadPrefix".to_owned(), "in/".to_owned())].into(),
             ..DeployOptions::default()
         };
-        let parameters = options.parameters(("code", "p/")).unwrap();
+        let parameters = options.parameters("code", "p/").unwrap();
         assert_eq!(parameters["Job"], "own");
         assert_eq!(
             (&*parameters["UploadBucketName"], &*parameters["UseExistingUploadBucket"]),
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_with_alternatives() {
-        let unknown = |options: DeployOptions| options.parameters(("c", "p")).unwrap_err();
+        let unknown = |options: DeployOptions| options.parameters("c", "p").unwrap_err();
         let job = DeployOptions { job: Some(Job::BuiltIn("four".to_owned())), ..DeployOptions::default() };
         assert!(unknown(job).hint().contains("three-mp4"));
         let more = [("Jobs".to_owned(), "x".to_owned())].into();

@@ -105,7 +105,7 @@ impl Steps {
         let outcome = match &task.kind {
             TaskKind::AnalyseVideo(encode) | TaskKind::EncodeVideo(encode) => {
                 self.meter.begin(plan, |done| context.work.tasks().task(done.as_str()).exists());
-                encode::run(context, &self.paces, &bench, (task, encode)).await?
+                encode::run(context, &self.paces, &bench, task, encode).await?
             }
             _ => abanico_tasks::run(task, &bench).await?,
         };

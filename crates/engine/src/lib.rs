@@ -28,7 +28,7 @@ pub use forwarding::{Forwarding, RemoteError, RemoteJobs};
 pub use jobs::ids::JobId;
 pub use jobs::job::{Forwarded, JobRecord, JobTimes, Progress, QueueTransition, Submission, Token};
 pub use jobs::job_machine::{self, Stage};
-pub use jobs::tallies::{Histogram, Tallies};
+pub use jobs::tallies::{Histogram, StepFailures, Tallies};
 pub use records::database::{Database, ListFilter, Place, PutAside, StoredEvent};
 pub use records::items::ItemKind;
 pub use records::resources::Resource;

@@ -21,9 +21,9 @@ const REPEATED_AT_END: u32 = 2;
 pub(crate) fn video_graph(encode: &VideoEncode, captions: &[PathBuf]) -> String {
     let mut chains = Vec::new();
     let clips = encode.clips.len();
-    for (number, clip) in encode.clips.iter().enumerate() {
+    for (number, source) in encode.clips.iter().enumerate() {
         let labels = Labels::of(number, clips);
-        clip_chains(&mut chains, encode, clip, number, labels);
+        clip_chains(&mut chains, encode, GraphClip { source, number, labels });
     }
     if clips > 1 {
         for (_, rendition) in encode.encoded() {
@@ -71,25 +71,30 @@ impl Labels {
     }
 }
 
-/// Adds all chains of one clip.
-fn clip_chains(
-    chains: &mut Vec<String>,
-    encode: &VideoEncode,
-    clip: &SourceVideo,
+/// A clip whose chains are built.
+#[derive(Clone, Copy)]
+struct GraphClip<'a> {
+    source: &'a SourceVideo,
+    /// Index among the clips of the encode.
     number: usize,
+    /// Names of its pads.
     labels: Labels,
-) {
+}
+
+/// Adds all chains of one clip.
+fn clip_chains(chains: &mut Vec<String>, encode: &VideoEncode, clip: GraphClip<'_>) {
+    let GraphClip { source, number, labels } = clip;
     let branches = encode.branches.len();
     let all_mapped = encode.branches.iter().all(|branch| !branch.keeps_range);
-    let map_once = all_mapped && clip.tone_map == ToneMap::Hable;
+    let map_once = all_mapped && source.tone_map == ToneMap::Hable;
     let pictures = || encode.renditions().map(|(_, rendition)| &rendition.pictures[number]);
     // A crop is measured in the source's own pixels, so nothing may be scaled down before it.
     let is_whole = pictures().all(|picture| picture.crop.is_none());
     let largest = pictures().map(|picture| picture.size).max_by_key(|size| size.area()).filter(|_| is_whole);
     let in_fields = encode.branches.iter().any(|branch| branch.from_fields);
-    let mut first = prepared(clip, number, in_fields);
+    let mut first = prepared(source, number, in_fields);
     if map_once {
-        first.push_str(&format!(",{}", tone_mapped(clip, largest)));
+        first.push_str(&format!(",{}", tone_mapped(source, largest)));
     }
     chains.push(format!("{first}{}", labels.name("prepared", "")));
     if branches > 1 {
@@ -98,9 +103,9 @@ fn clip_chains(
     }
     for (index, branch) in encode.branches.iter().enumerate() {
         let from = if branches > 1 { labels.name("r", index) } else { labels.name("prepared", "") };
-        let map = (!all_mapped && !branch.keeps_range && clip.tone_map == ToneMap::Hable)
-            .then(|| tone_mapped(clip, largest));
-        branch_chains(chains, (clip, number, labels), branch, &from, map.as_deref());
+        let map = (!all_mapped && !branch.keeps_range && source.tone_map == ToneMap::Hable)
+            .then(|| tone_mapped(source, largest));
+        branch_chains(chains, clip, branch, &from, map.as_deref());
     }
 }
 
@@ -261,11 +266,12 @@ fn interlaced(rendition: &VideoRendition, clip: &SourceVideo) -> String {
 /// another rendition.
 fn branch_chains(
     chains: &mut Vec<String>,
-    (clip, number, labels): (&SourceVideo, usize, Labels),
+    clip: GraphClip<'_>,
     branch: &RateBranch,
     from: &str,
     map: Option<&str>,
 ) {
+    let GraphClip { source, number, labels } = clip;
     let roots: Vec<&VideoRendition> =
         branch.renditions.iter().filter(|rendition| rendition.scale_from == ScaleSource::Source).collect();
     let heads: Vec<String> = roots.iter().map(|root| labels.name("s", root.index)).collect();
@@ -274,23 +280,19 @@ fn branch_chains(
     let (rate, pictures) =
         if branch.from_fields { (twice(branch.rate), 2 * frames) } else { (branch.rate, frames) };
     let timed = branch.run.map_or_else(
-        || timed(rate, pictures, clip.is_uneven),
-        |run| of_run(run, branch.rate, frames, clip.is_uneven),
+        || timed(rate, pictures, source.is_uneven),
+        |run| of_run(run, branch.rate, frames, source.is_uneven),
     );
     chains.push(format!("{from}{timed}{map}{}", fan_out(&heads)));
     for rendition in &branch.renditions {
-        scaled(chains, (clip, number, labels), branch, rendition);
+        scaled(chains, clip, branch, rendition);
     }
     debug_assert!(!roots.is_empty(), "a branch has a rendition that is scaled from the source");
 }
 
 /// Scales `[sN]`, passes the result to the renditions that are scaled from it, and fits it into its frame as `[vN]`.
-fn scaled(
-    chains: &mut Vec<String>,
-    (clip, number, labels): (&SourceVideo, usize, Labels),
-    branch: &RateBranch,
-    rendition: &VideoRendition,
-) {
+fn scaled(chains: &mut Vec<String>, clip: GraphClip<'_>, branch: &RateBranch, rendition: &VideoRendition) {
+    let GraphClip { source, number, labels } = clip;
     let children =
         branch.renditions.iter().filter(|other| other.scale_from == ScaleSource::Rendition(rendition.index));
     let own = (!rendition.only_scaled).then(|| labels.name("p", rendition.index));
@@ -301,14 +303,14 @@ fn scaled(
     // A rendition that is scaled from another one is already cropped, and its colours are already converted. Full
     // range becomes limited range, which every player expects.
     let is_first = rendition.scale_from == ScaleSource::Source;
-    let crop = if is_first { cropped(picture, clip) } else { String::new() };
+    let crop = if is_first { cropped(picture, source) } else { String::new() };
     let written = scale_matrix(branch.colour.as_ref());
-    let read = if is_first { decoded_matrix(clip, branch.keeps_range) } else { written };
+    let read = if is_first { decoded_matrix(source, branch.keeps_range) } else { written };
     let sampled = sampled(branch, rendition);
     chains.push(format!(
         "{}{sampled}{crop}scale={width}:{height}:flags={}{}:out_range=tv,format={}{}{}",
         labels.name("s", rendition.index),
-        scaler(picture, clip),
+        scaler(picture, source),
         converted(read, written),
         branch_format(branch),
         described(branch.colour.as_ref()),
@@ -326,7 +328,7 @@ fn scaled(
         labels.name("p", rendition.index),
         framed(picture, rendition.frame),
         aspect(rendition.pixel_aspect),
-        interlaced(rendition, clip),
+        interlaced(rendition, source),
         if labels.0.is_none() { finished(rendition) } else { labels.name("v", rendition.index) }
     ));
 }

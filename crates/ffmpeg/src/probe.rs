@@ -67,7 +67,7 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
         before_key = BeforeFirstKey::HiddenUntil { stream, tick };
         scanned = packets::scan(tools, file, before_key, cancel).await?;
     }
-    let Scan { header, packets, jumps } = without_jumps(tools, file, (scanned, before_key), cancel).await?;
+    let Scan { header, packets, jumps } = without_jumps(tools, file, scanned, before_key, cancel).await?;
     let mut video = video(&header, &packets);
     if let Some(video) = &mut video {
         if matches!(video.pixel_format.as_str(), "" | "unknown") {
@@ -113,7 +113,8 @@ pub async fn probe(tools: &Tools, file: &Path, cancel: &CancellationToken) -> Re
 async fn without_jumps(
     tools: &Tools,
     file: &Path,
-    (scanned, before_key): (Scan, BeforeFirstKey),
+    scanned: Scan,
+    before_key: BeforeFirstKey,
     cancel: &CancellationToken,
 ) -> Result<Scan, Error> {
     if scanned.jumps.count == 0 {
@@ -130,7 +131,7 @@ async fn without_jumps(
             .collect()
     };
     let shifts = in_ticks(&scanned.jumps);
-    let again = packets::scan_shifted(tools, file, (before_key, &shifts), cancel).await?;
+    let again = packets::scan_shifted(tools, file, before_key, &shifts, cancel).await?;
     Ok(Scan { jumps: scanned.jumps, ..again })
 }
 

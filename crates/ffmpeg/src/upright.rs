@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 /// The identity matrix: 16.16 numbers, the last one 2.30.
@@ -21,20 +22,20 @@ pub fn mark_upright(file: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(file)?;
     let length = file.metadata()?.len();
     let mut headers = Vec::new();
-    find_headers(&mut file, (0, length), &[b"moov", b"trak"], &mut headers)?;
+    find_headers(&mut file, 0..length, &[b"moov", b"trak"], &mut headers)?;
     if headers.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has no track header"));
     }
     let matrix: Vec<u8> = UPRIGHT.iter().flat_map(|number| number.to_be_bytes()).collect();
     let mut places = Vec::with_capacity(headers.len());
-    for (payload, end) in headers {
-        file.seek(SeekFrom::Start(payload))?;
+    for header in headers {
+        file.seek(SeekFrom::Start(header.start))?;
         let mut version = [0];
         file.read_exact(&mut version)?;
         // Skips version and flags, times, ID and duration (longer in version 1), two reserved words, layer,
         // group and volume.
-        let place = payload + if version[0] == 1 { 52 } else { 40 };
-        if place + MATRIX_BYTES > end {
+        let place = header.start + if version[0] == 1 { 52 } else { 40 };
+        if place + MATRIX_BYTES > header.end {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a track header is too short"));
         }
         places.push(place);
@@ -46,15 +47,15 @@ pub fn mark_upright(file: &Path) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Collects the payloads of all `tkhd` boxes of a part of the file, in boxes of these types, one in the other: where each
-/// begins and ends. A file may nest boxes without end, but these are looked for only where they belong.
+/// Collects the payloads of all `tkhd` boxes of a part of the file, in boxes of these types, one in the other: the bytes
+/// of each. A file may nest boxes without end, but these are looked for only where they belong.
 fn find_headers(
     file: &mut File,
-    (start, end): (u64, u64),
+    part: Range<u64>,
     parents: &[&[u8; 4]],
-    headers: &mut Vec<(u64, u64)>,
+    headers: &mut Vec<Range<u64>>,
 ) -> io::Result<()> {
-    let mut at = start;
+    let Range { start: mut at, end } = part;
     while end.saturating_sub(at) >= 8 {
         file.seek(SeekFrom::Start(at))?;
         let mut header = [0; 8];
@@ -75,9 +76,9 @@ fn find_headers(
         })?;
         match parents.split_first() {
             Some((parent, inner)) if kind == **parent => {
-                find_headers(file, (payload, next), inner, headers)?;
+                find_headers(file, payload..next, inner, headers)?;
             }
-            None if &kind == b"tkhd" => headers.push((payload, next)),
+            None if &kind == b"tkhd" => headers.push(payload..next),
             _ => {}
         }
         at = next;

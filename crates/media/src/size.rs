@@ -49,15 +49,17 @@ impl Size {
     /// Returns the largest even size with this display aspect that fits inside `bounds`.
     pub fn inside(aspect: Rational, bounds: Size) -> Self {
         let (width, height) = (Rational::from(bounds.width), Rational::from(bounds.height));
-        let exact = if aspect > width / height { (width, width / aspect) } else { (height * aspect, height) };
-        Self::from_exact(exact, bounds)
+        let is_wider = aspect > width / height;
+        let (width, height) = if is_wider { (width, width / aspect) } else { (height * aspect, height) };
+        Self::from_exact(width, height, bounds)
     }
 
     /// Returns the smallest even size with this display aspect that covers `bounds`.
     pub fn covering(aspect: Rational, bounds: Size) -> Self {
         let (width, height) = (Rational::from(bounds.width), Rational::from(bounds.height));
-        let exact = if aspect > width / height { (height * aspect, height) } else { (width, width / aspect) };
-        let size = Self::from_exact(exact, Size::new(u32::MAX, u32::MAX));
+        let is_wider = aspect > width / height;
+        let (width, height) = if is_wider { (height * aspect, height) } else { (width, width / aspect) };
+        let size = Self::from_exact(width, height, Size::new(u32::MAX, u32::MAX));
         Self::new(size.width.max(bounds.width), size.height.max(bounds.height))
     }
 
@@ -66,7 +68,7 @@ impl Size {
         self.width <= bounds.width && self.height <= bounds.height
     }
 
-    fn from_exact((width, height): (Rational, Rational), bounds: Size) -> Self {
+    fn from_exact(width: Rational, height: Rational, bounds: Size) -> Self {
         Self::new(nearest_even(width).min(bounds.width), nearest_even(height).min(bounds.height))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::problem::{Problem, step};
-use crate::shape::Shape;
+use crate::shape::{Member, Shape};
 
 pub mod page;
 mod table;
@@ -63,7 +63,7 @@ fn walk(value: &Value, shape: &str, path: &str, at: &str, found: &mut Vec<Proble
         (Some(Shape::Structure { members, .. }), Value::Object(object)) => {
             for (key, below) in object.iter().filter(|(_, below)| is_set(below)) {
                 if let Some(member) = members.iter().find(|member| member.name == key) {
-                    check_member(key, below, member.shape, (path, at), found);
+                    check_member(member, below, &join(path, key), step(at, key), found);
                 }
             }
         }
@@ -81,9 +81,10 @@ fn walk(value: &Value, shape: &str, path: &str, at: &str, found: &mut Vec<Proble
     }
 }
 
-fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str), found: &mut Vec<Problem>) {
-    let (path, at) = (join(path, key), step(at, key));
-    let state = state(&path);
+/// Checks one member. `path` is its path in the table, `at` the pointer to its place in the job.
+fn check_member(member: &Member, value: &Value, path: &str, at: String, found: &mut Vec<Problem>) {
+    let key = member.name;
+    let state = state(path);
     match state {
         State::Honoured | State::Harmless(_) => {}
         State::Only(allowed) | State::OnlyBecause(allowed, _) => {
@@ -102,7 +103,7 @@ fn check_member(key: &str, value: &Value, shape: &str, (path, at): (&str, &str),
             }
         }
         State::Advised(why) => found.push(Problem::new(at, format!("{key} is not supported: {why}"))),
-        State::Refused if leads_somewhere(&path) => walk(value, shape, &path, &at, found),
+        State::Refused if leads_somewhere(path) => walk(value, member.shape, path, &at, found),
         State::Refused => found.push(Problem::new(at, format!("{key} is not supported"))),
     }
 }

@@ -105,11 +105,11 @@ fn check(value: &Value, name: &str, at: &str, problems: &mut Vec<Problem>) {
             check_text(text, *pattern, values, at, problems);
         }
         (Shape::Integer { min, max }, Value::Number(number)) if number.is_i64() || number.is_u64() => {
-            let bounds = (min.map(|bound| bound as f64), max.map(|bound| bound as f64));
-            check_number(number.as_f64(), bounds, at, problems);
+            let (min, max) = (min.map(|bound| bound as f64), max.map(|bound| bound as f64));
+            check_number(number.as_f64(), min, max, at, problems);
         }
         (Shape::Number { min, max }, Value::Number(number)) => {
-            check_number(number.as_f64(), (*min, *max), at, problems);
+            check_number(number.as_f64(), *min, *max, at, problems);
         }
         (Shape::Boolean, Value::Bool(_)) | (Shape::Timestamp, Value::Number(_) | Value::String(_)) => {}
         (expected, _) => problems.push(Problem::new(at, format!("Should be {}", type_words(expected)))),
@@ -150,7 +150,8 @@ fn check_bounds(
 
 fn check_number(
     number: Option<f64>,
-    (min, max): (Option<f64>, Option<f64>),
+    min: Option<f64>,
+    max: Option<f64>,
     at: &str,
     problems: &mut Vec<Problem>,
 ) {

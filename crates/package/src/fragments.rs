@@ -160,7 +160,7 @@ impl FragmentedTrack {
         );
         let is_signed = self.offsets == CompositionOffsets::Signed;
         let edits = edits(if is_signed { 0 } else { self.track.presentation_start }, 0);
-        let media = media(described, (self.track.timescale, 0), self.language, &table);
+        let media = media(described, self.track.timescale, 0, self.language, &table);
         boxed(b"trak", &[&track_header(described, 0), &edits, &media])
     }
 

@@ -48,7 +48,8 @@ pub(crate) fn edits(start: i64, ticks: u64) -> Vec<u8> {
 /// Builds `mdia` with this sample table; `language` is packed.
 pub(crate) fn media(
     described: &DescribingBoxes,
-    (timescale, ticks): (u32, u64),
+    timescale: u32,
+    ticks: u64,
     language: [u8; 2],
     table: &[u8],
 ) -> Vec<u8> {

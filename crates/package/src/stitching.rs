@@ -139,7 +139,7 @@ impl Movie<'_> {
     fn movie(&self, starts: &[u64]) -> Vec<u8> {
         let Some(first) = self.chunks.first() else { return Vec::new() };
         let ticks = self.samples().count() as u64 * u64::from(self.frame_ticks);
-        let media = media(&first.boxes, (first.timescale, ticks), UNDETERMINED, &self.table(first, starts));
+        let media = media(&first.boxes, first.timescale, ticks, UNDETERMINED, &self.table(first, starts));
         let edits = edits(first.presentation_start, ticks);
         let track = boxed(b"trak", &[&track_header(&first.boxes, ticks), &edits, &media]);
         boxed(b"moov", &[&movie_header(first.timescale, ticks), &track])

@@ -138,7 +138,7 @@ pub(crate) fn decide(
     let codec_pointer = format!("{pointer}/codecSettings");
     let settings = description.codec_settings.clone().unwrap_or_default();
     if settings.codec == Some(WireCodec::Passthrough) {
-        let encode = passthrough(description, sources, (parts, track, end), &codec_pointer)?;
+        let encode = passthrough(description, sources, parts, track, end, &codec_pointer)?;
         return Ok(AudioDecision::Encode(Box::new(encode), language(description, track)));
     }
     if let Some((track, clip)) = undecodable(&parts, sources) {
@@ -203,7 +203,9 @@ pub(crate) fn notes(
 fn passthrough(
     description: &AudioDescription,
     sources: Sources<'_>,
-    (parts, track, end): (Vec<AudioPart>, &AudioTrack, ExactTime),
+    parts: Vec<AudioPart>,
+    track: &AudioTrack,
+    end: ExactTime,
     pointer: &str,
 ) -> Result<AudioEncode, Error> {
     let wrong = |why: &str| Error::setting(&format!("{pointer}/codec"), why);

@@ -218,17 +218,28 @@ struct Source<'a> {
     delta: ExactTime,
 }
 
-/// Returns the captions of every clip. `first_pictures` are the times of the inputs' first frames on their
-/// own clocks. New files are added to `files`.
+/// Where an output's captions come from.
+#[derive(Clone, Copy)]
+pub(crate) struct CaptionSources<'a> {
+    /// Inputs as in the job.
+    pub inputs: &'a [Input],
+    /// Clips of the inputs, in the output's order.
+    pub clips: &'a [Clip],
+    /// Times of the inputs' first frames, each on its input's own clock.
+    pub first_pictures: &'a [ExactTime],
+}
+
+/// Returns the captions of every clip. New files are added to `files`.
 ///
 /// # Errors
 /// Fails if no input has the selector, or if a selector does not name its file.
 pub(crate) fn parts(
     description: &CaptionDescription,
-    (inputs, clips, first_pictures): (&[Input], &[Clip], &[ExactTime]),
+    sources: CaptionSources<'_>,
     files: &mut Vec<CaptionFile>,
     pointer: &str,
 ) -> Result<Vec<CaptionPart>, Error> {
+    let CaptionSources { inputs, clips, first_pictures } = sources;
     let name = description.caption_selector_name.as_deref();
     let name = name.ok_or_else(|| Error::setting(pointer, "captionSelectorName is a required property"))?;
     if inputs.iter().all(|input| selector(input, name).is_none()) {

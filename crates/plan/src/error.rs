@@ -29,6 +29,19 @@ pub struct Error {
     is_of_input: bool,
 }
 
+/// A clipping that lies outside its input.
+#[derive(Clone, Copy)]
+pub(crate) struct OutsideClipping<'a> {
+    /// The member of the clipping that is at fault: `startTimecode` or `endTimecode`.
+    pub member: &'a str,
+    /// Its timecode.
+    pub timecode: &'a str,
+    /// Timecode of the input's first frame.
+    pub first: &'a str,
+    /// Timecode of the input's last frame.
+    pub last: &'a str,
+}
+
 impl Error {
     /// The input has no video.
     pub(crate) fn input_has_no_video(input: &str) -> Self {
@@ -67,14 +80,13 @@ impl Error {
         Self::clipping(pointer, &why).of_input()
     }
 
-    /// A clipping that lies outside its input, whose timecodes are those from `first` to `last`. `source` is the
-    /// input's `timecodeSource`.
+    /// A clipping that lies outside its input. `source` is the input's `timecodeSource`.
     pub(crate) fn outside(
         pointer: &str,
-        (member, timecode): (&str, &str),
-        (first, last): (&str, &str),
+        clipping: OutsideClipping<'_>,
         source: Option<&InputTimecodeSource>,
     ) -> Self {
+        let OutsideClipping { member, timecode, first, last } = clipping;
         let hint = match source {
             Some(InputTimecodeSource::Zerobased | InputTimecodeSource::Specifiedstart) => "",
             None | Some(InputTimecodeSource::Embedded | InputTimecodeSource::Other(_)) => {

@@ -65,7 +65,7 @@ pub fn plan(request: PlanRequest<'_>) -> Result<Plan, Error> {
     if inputs.len() != request.inputs.len() {
         return Err(Error::setting("/inputs", "the inputs were not all probed"));
     }
-    let mut draft = Draft::new(request, (inputs, first), clips(inputs, request.inputs)?);
+    let mut draft = Draft::new(request, inputs, first, clips(inputs, request.inputs)?);
     draft.note_jumps();
     for (index, group) in request.settings.output_groups.iter().flatten().enumerate() {
         draft.add_group(index, group)?;
@@ -129,7 +129,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Starts a plan. `first` is the first of the inputs.
-    fn new(request: PlanRequest<'a>, (inputs, first): (&'a [Input], &Input), clips: Vec<Clip>) -> Self {
+    fn new(request: PlanRequest<'a>, inputs: &'a [Input], first: &Input, clips: Vec<Clip>) -> Self {
         let input_name = file_stem(first.file_input.as_deref().unwrap_or_default()).to_owned();
         Self {
             request,
@@ -170,14 +170,13 @@ impl Draft<'_> {
         let first = self.outputs.len();
         let rungs = self.rungs(outputs)?;
         for (number, output) in outputs.iter().enumerate() {
-            let place = (index, number);
             match rungs.get(number).copied().flatten() {
                 Some(Rung::Dropped) => self.note_dropped(output)?,
-                Some(Rung::Made(size)) => self.add_output(place, output, &settings, Some(size))?,
-                None => self.add_output(place, output, &settings, None)?,
+                Some(Rung::Made(size)) => self.add_output(index, number, output, &settings, Some(size))?,
+                None => self.add_output(index, number, output, &settings, None)?,
             }
         }
-        self.end_group(index, first, (outputs, &settings))
+        self.end_group(index, first, outputs, &settings)
     }
 
     /// Decides about each output as a rung, if the job asks for a ladder that follows its source.

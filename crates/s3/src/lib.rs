@@ -22,6 +22,7 @@ use std::sync::atomic::AtomicI64;
 
 use tokio::sync::Notify;
 
+pub use buckets::lifecycle::LifecycleCounts;
 pub use edge::base_domains::BaseDomains;
 pub use edge::service::{Admitted, OnAdmission, S3HttpService};
 pub use error::{Error, ErrorKind};

@@ -80,11 +80,12 @@ pub async fn serve_within(
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((socket, peer, place)) => {
+            Ok(newcomer) => {
                 troubles.are_over();
                 let (router, admissions, stop) = (router.clone(), admissions.clone(), stop.clone());
                 connections.spawn(async move {
-                    let ended = connection((socket, peer), Arc::new(place), router, &admissions, &stop).await;
+                    let peer = newcomer.peer;
+                    let ended = connection(newcomer, router, &admissions, &stop).await;
                     if let Err(error) = ended {
                         tracing::debug!(%error, %peer, "a connection ended early");
                     }
@@ -104,10 +105,17 @@ pub async fn serve_within(
     Ok(())
 }
 
+/// A connection that has a place.
+struct Newcomer {
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: Arc<Place>,
+}
+
 /// Accepts a connection, then finds it a place: who is told to leave would otherwise leave for nobody.
-async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, SocketAddr, Place)> {
+async fn accept(listener: &TcpListener, places: &Places) -> io::Result<Newcomer> {
     let (socket, peer) = listener.accept().await?;
-    Ok((socket, peer, places.take().await))
+    Ok(Newcomer { socket, peer, place: Arc::new(places.take().await) })
 }
 
 /// Failed accepts in a row.
@@ -136,12 +144,12 @@ impl Troubles {
 
 /// Serves one connection until it ends, has to make room, or stays a stranger's for too long.
 async fn connection(
-    (socket, peer): (TcpStream, SocketAddr),
-    place: Arc<Place>,
+    newcomer: Newcomer,
     router: Router,
     admissions: &Admissions,
     stop: &CancellationToken,
 ) -> Result<(), hyper::Error> {
+    let Newcomer { socket, peer, place } = newcomer;
     // Responses are small, or streamed in large pieces. Waiting to fill a packet would only cost time.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY on a connection");

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
 use crate::folder_list::{files_below, remove_empty_folders};
-use crate::folder_publication::FolderPublication;
+use crate::folder_publication::{FileToStage, FolderPublication};
 use crate::listing::check_range;
 use crate::{
     Deletion, Error, ErrorKind, ListedObject, MOST_LISTED, NewFile, ObjectAttributes, ObjectMeta, ObjectPage,
@@ -249,7 +249,9 @@ impl ObjectStore for FolderStore {
 
     async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
         let Some(first) = files.first() else { return Ok(()) };
-        let place = |file: &NewFile| Ok((file.source.clone(), self.path(&file.url)?, file.turn));
+        let place = |file: &NewFile| {
+            Ok(FileToStage { source: file.source.clone(), place: self.path(&file.url)?, turn: file.turn })
+        };
         let files: Vec<_> = files.iter().map(place).collect::<Result<_, Error>>()?;
         let part = FolderPublication::new(publication.id(), publication.folder());
         blocking(&first.url.clone(), move || part.stage(&files)).await

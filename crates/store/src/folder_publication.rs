@@ -37,6 +37,16 @@ struct Before {
     has_kept: bool,
 }
 
+/// A file that is to be published in a folder.
+pub(crate) struct FileToStage {
+    /// The file, which stays where it is.
+    pub source: PathBuf,
+    /// Where it will stand.
+    pub place: PathBuf,
+    /// When it becomes visible: files with a smaller number first.
+    pub turn: u8,
+}
+
 /// The part of a publication that lies in local folders. Its methods block.
 pub(crate) struct FolderPublication {
     id: String,
@@ -48,8 +58,8 @@ impl FolderPublication {
         Self { id: id.to_owned(), ledger: Ledger::of(folder) }
     }
 
-    /// Stages files: source, place and turn of each.
-    pub fn stage(&self, files: &[(PathBuf, PathBuf, u8)]) -> io::Result<()> {
+    /// Stages files.
+    pub fn stage(&self, files: &[FileToStage]) -> io::Result<()> {
         if self.ledger.before::<Vec<Before>>()?.is_some() {
             // The switch has begun, so all files have been staged before.
             return Ok(());
@@ -57,7 +67,7 @@ impl FolderPublication {
         let known: Vec<StagedFile> = self.ledger.staged()?;
         let mut noted = Vec::new();
         let mut all = Vec::with_capacity(files.len());
-        for (source, place, turn) in files {
+        for FileToStage { source, place, turn } in files {
             let staged = match known.iter().find(|file| file.place == *place) {
                 Some(file) => file.clone(),
                 None => {
@@ -244,7 +254,10 @@ mod tests {
         }
 
         fn stage(&self) {
-            let file = |name: &str, place: &str, turn| (self.folder.path().join(name), self.out(place), turn);
+            let file = |name: &str, place: &str, turn| {
+                let (source, place) = (self.folder.path().join(name), self.out(place));
+                FileToStage { source, place, turn }
+            };
             let files = [file("b", "b", 2), file("a", "a", 0), file("c", "new/c", 0)];
             self.publication().stage(&files[..1]).unwrap();
             self.publication().stage(&files).unwrap();

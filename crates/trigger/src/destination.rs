@@ -65,7 +65,7 @@ impl DestinationTemplate {
     /// Returns the destination for the outputs of `upload`, in which MediaConvert expands only what the template's own
     /// text has between dollar signs.
     pub fn expand(&self, upload: &Upload) -> String {
-        let (dir, stem, ext) = split_key(&upload.key);
+        let KeyParts { folder, stem, extension } = KeyParts::of(&upload.key);
         let mut url = format!("s3://{}/", self.bucket_for(upload));
         let mut drop_slash = false;
         for piece in &self.path {
@@ -75,10 +75,10 @@ impl DestinationTemplate {
                 Piece::Bucket => url.push_str(&literal(&upload.bucket)),
                 Piece::Key => url.push_str(&literal(&upload.key)),
                 Piece::Stem => url.push_str(&literal(stem)),
-                Piece::Ext => url.push_str(&literal(ext)),
-                Piece::Dir => url.push_str(&literal(dir)),
+                Piece::Ext => url.push_str(&literal(extension)),
+                Piece::Dir => url.push_str(&literal(folder)),
             }
-            drop_slash = *piece == Piece::Dir && dir.is_empty();
+            drop_slash = *piece == Piece::Dir && folder.is_empty();
         }
         url
     }
@@ -139,12 +139,21 @@ fn read_pieces(path: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Splits a key into folder, stem and extension. A leading dot starts a name, not an extension.
-fn split_key(key: &str) -> (&str, &str, &str) {
-    let (dir, name) = key.rsplit_once('/').unwrap_or(("", key));
-    match name.rsplit_once('.') {
-        Some((stem, ext)) if !stem.is_empty() => (dir, stem, ext),
-        _ => (dir, name, ""),
+/// The parts of a key, without the characters between them.
+struct KeyParts<'a> {
+    folder: &'a str,
+    stem: &'a str,
+    extension: &'a str,
+}
+
+impl<'a> KeyParts<'a> {
+    /// Splits a key. A leading dot starts a name, not an extension.
+    fn of(key: &'a str) -> Self {
+        let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
+        match name.rsplit_once('.') {
+            Some((stem, extension)) if !stem.is_empty() => Self { folder, stem, extension },
+            _ => Self { folder, stem: name, extension: "" },
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Frame {
 /// Returns where a cue is drawn. The style takes precedence over the cue's own placement.
 pub(crate) fn place(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Place {
     let cue = &Some(*cue).filter(|cue| is_used(cue, style)).unwrap_or_default();
-    let (row, vertical, middle) = rows(cue, style, frame);
+    let Rows { row, vertical, middle } = rows(cue, style, frame);
     let Columns { column, left, right, center } = columns(cue, style, frame);
     let keypad = match row {
         Third::First => 7,
@@ -69,24 +69,38 @@ fn is_used(cue: &Placement, style: &BurnInStyle) -> bool {
     style.style_passthrough.is_enabled() && cue.writing == Writing::Horizontal
 }
 
-/// Returns the row, the margin from its edge, and the vertical centre of the text if that is given instead of a
-/// margin.
-fn rows(cue: &Placement, style: &BurnInStyle, frame: Frame) -> (Third, u32, Option<u32>) {
+struct Rows {
+    row: Third,
+    /// Margin from the row's edge, in pixels.
+    vertical: u32,
+    /// The vertical centre of the text, in pixels, if that is given instead of a margin.
+    middle: Option<u32>,
+}
+
+impl Rows {
+    fn at(row: Third, vertical: u32) -> Self {
+        Self { row, vertical, middle: None }
+    }
+}
+
+fn rows(cue: &Placement, style: &BurnInStyle, frame: Frame) -> Rows {
     let height = frame.picture.height;
     let margin = Frame::margin(height);
     let most = height.saturating_sub(1);
     let lines = |count: u32| count.saturating_mul(frame.line_height).saturating_add(margin).min(most);
     if let Some(y) = style.y_position {
-        return (Third::First, y.min(most), None);
+        return Rows::at(Third::First, y.min(most));
     }
     match (cue.line, cue.line_align) {
-        (None, _) => (Third::Last, margin, None),
-        (Some(Line::Number(line)), _) if line >= 0 => (Third::First, lines(line.unsigned_abs()), None),
-        (Some(Line::Number(line)), _) => (Third::Last, lines(line.unsigned_abs() - 1), None),
-        (Some(Line::Percent(at)), LineAlign::Start) => (Third::First, at.of_pixels(height).min(most), None),
-        (Some(Line::Percent(at)), LineAlign::Center) => (Third::Middle, 0, Some(at.of_pixels(height))),
+        (None, _) => Rows::at(Third::Last, margin),
+        (Some(Line::Number(line)), _) if line >= 0 => Rows::at(Third::First, lines(line.unsigned_abs())),
+        (Some(Line::Number(line)), _) => Rows::at(Third::Last, lines(line.unsigned_abs() - 1)),
+        (Some(Line::Percent(at)), LineAlign::Start) => Rows::at(Third::First, at.of_pixels(height).min(most)),
+        (Some(Line::Percent(at)), LineAlign::Center) => {
+            Rows { row: Third::Middle, vertical: 0, middle: Some(at.of_pixels(height)) }
+        }
         (Some(Line::Percent(at)), LineAlign::End) => {
-            (Third::Last, (height - at.of_pixels(height)).min(most), None)
+            Rows::at(Third::Last, (height - at.of_pixels(height)).min(most))
         }
     }
 }

@@ -55,7 +55,7 @@ pub async fn planned(file: &Path, choice: &JobChoice, encoders: u32) -> anyhow::
     let mut names = OwnNames::default();
     names.add(&url, file.display().to_string());
     names.show();
-    plan(&toolbox(SandboxMode::default())?, file, choice, (&url, "s3://output/"), encoders).await
+    plan(&toolbox(SandboxMode::default())?, file, choice, &url, "s3://output/", encoders).await
 }
 
 /// Like [`planned`], but with the URLs of the input and the destination given.
@@ -63,7 +63,8 @@ pub async fn plan(
     toolbox: &Toolbox,
     file: &Path,
     choice: &JobChoice,
-    (input, destination): (&str, &str),
+    input: &str,
+    destination: &str,
     encoders: u32,
 ) -> anyhow::Result<(MediaInfo, Plan)> {
     let submission = job_request::submission(choice, input, destination)?;

@@ -33,7 +33,7 @@ pub async fn run(arguments: TaskRun) -> anyhow::Result<ExitCode> {
     match arguments.command {
         TaskCommand::Plan { job, folder, encoders, store_inputs } => {
             let keeping = if store_inputs { Keeping::Artifacts } else { Keeping::Sources };
-            output::json(&planned(store.as_ref(), &job, &folder, (encoders, keeping)).await?)?;
+            output::json(&planned(store.as_ref(), &job, &folder, encoders, keeping).await?)?;
         }
         TaskCommand::Run { folder, sources } => {
             let mut text = String::new();
@@ -77,7 +77,8 @@ async fn planned(
     store: &dyn ArtifactStore,
     job: &Path,
     folder: &Path,
-    (encoders, keeping): (u32, Keeping),
+    encoders: u32,
+    keeping: Keeping,
 ) -> anyhow::Result<Vec<Assignment>> {
     let toolbox = toolbox(SandboxMode::default())?;
     let text = std::fs::read(job).with_context(|| format!("cannot read `{}`", job.display()))?;

@@ -76,15 +76,17 @@ pub(crate) async fn first_to_end_well<T, W: Future<Output = Result<T, Failure>>>
     let (mut other, other_cancel) = (pin!(beside.work), beside.cancel);
     tokio::select! {
         biased;
-        ended = &mut work => settle((Which::First, ended), (other.as_mut(), &other_cancel), on_failure).await,
-        ended = &mut other => settle((Which::Second, ended), (work.as_mut(), &cancel), on_failure).await,
+        ended = &mut work => settle(Which::First, ended, other.as_mut(), &other_cancel, on_failure).await,
+        ended = &mut other => settle(Which::Second, ended, work.as_mut(), &cancel, on_failure).await,
     }
 }
 
 /// Decides the result when one of two attempts has ended.
 async fn settle<T, W: Future<Output = Result<T, Failure>>>(
-    (which, ended): (Which, Result<T, Failure>),
-    (other, other_cancel): (Pin<&mut W>, &CancellationToken),
+    which: Which,
+    ended: Result<T, Failure>,
+    other: Pin<&mut W>,
+    other_cancel: &CancellationToken,
     on_failure: impl Fn(Which, &Failure),
 ) -> Result<Ended<T>, Failure> {
     match ended {

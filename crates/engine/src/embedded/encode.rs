@@ -18,7 +18,8 @@ pub(super) async fn run(
     context: &JobContext,
     paces: &Paces,
     bench: &Workbench,
-    (task, encode): (&Task, &VideoEncode),
+    task: &Task,
+    encode: &VideoEncode,
 ) -> Result<TaskOutcome, Failure> {
     let watch = Arc::new(Watch {
         sink: bench.sink.clone(),

@@ -80,6 +80,17 @@ impl Default for Tallies {
     }
 }
 
+/// How often one kind of step failed with one code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepFailures {
+    /// Kind of step, as in the metrics.
+    pub step: String,
+    /// AWS's error code.
+    pub code: u32,
+    /// Number of failed attempts since the start.
+    pub count: u64,
+}
+
 impl Tallies {
     /// Returns how long jobs took from start to end, by their final stage.
     pub fn durations(&self) -> impl Iterator<Item = (Stage, &Histogram)> {
@@ -87,9 +98,14 @@ impl Tallies {
     }
 
     /// Returns how often which kind of step failed with which code.
-    pub fn failures(&self) -> Vec<(String, u32, u64)> {
+    pub fn failures(&self) -> Vec<StepFailures> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.iter().map(|((step, code), count)| (step.clone(), *code, *count)).collect()
+        let one = |((step, code), count): (&(String, u32), &u64)| StepFailures {
+            step: step.clone(),
+            code: *code,
+            count: *count,
+        };
+        failures.iter().map(one).collect()
     }
 
     /// Counts a job that has left the stage `before`.
@@ -169,7 +185,10 @@ mod tests {
         }
         tallies.note_failure(&Step::Prepare, 1010);
         let counted = [("chunk", 1999, 2), ("prepare", 1010, 1), ("verify", 1999, 1)];
-        assert_eq!(tallies.failures(), counted.map(|(step, code, count)| (step.to_owned(), code, count)));
+        assert_eq!(
+            tallies.failures(),
+            counted.map(|(step, code, count)| StepFailures { step: step.to_owned(), code, count })
+        );
         for code in 0..1_000 {
             tallies.note_failure(&Step::Publish, code);
         }

@@ -75,8 +75,15 @@ struct State {
     waiting: BTreeMap<Place, Waiting>,
 }
 
-/// Position in the queue: by the job's urgency, then by turn within the job, then by arrival.
-type Place = (Urgency, u32, u64);
+/// Position in the queue. The order of the fields is the order of the queue.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Place {
+    urgency: Urgency,
+    /// Turn within the job; the smaller goes first.
+    turn: u32,
+    /// Number of the arrival, so that no two places are the same.
+    arrival: u64,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -110,7 +117,7 @@ impl Encoders {
             return Err(MoreThanThereAre);
         }
         let granted = Arc::new(Notify::new());
-        let permits = self.pool.enter((&self.urgency, turn), Waiting { wanted, granted: granted.clone() });
+        let permits = self.pool.enter(&self.urgency, turn, Waiting { wanted, granted: granted.clone() });
         granted.notified().await;
         Ok(permits)
     }
@@ -129,7 +136,7 @@ impl Encoders {
             return None;
         }
         state.free -= wanted;
-        let place = state.place((&self.urgency, 0));
+        let place = state.place(&self.urgency, 0);
         Some(Permits { pool: self.pool.clone(), place, count: wanted })
     }
 }
@@ -139,10 +146,10 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, whose: (&Urgency, u32), waiting: Waiting) -> Permits {
+    fn enter(self: &Arc<Self>, urgency: &Urgency, turn: u32, waiting: Waiting) -> Permits {
         let wanted = waiting.wanted;
         let mut state = self.state();
-        let place = state.place(whose);
+        let place = state.place(urgency, turn);
         state.waiting.insert(place.clone(), waiting);
         state.hand_out();
         Permits { pool: self.clone(), place, count: wanted }
@@ -151,9 +158,9 @@ impl Pool {
 
 impl State {
     /// Creates the position of a new arrival.
-    fn place(&mut self, (urgency, turn): (&Urgency, u32)) -> Place {
+    fn place(&mut self, urgency: &Urgency, turn: u32) -> Place {
         self.arrivals += 1;
-        (urgency.clone(), turn, self.arrivals)
+        Place { urgency: urgency.clone(), turn, arrival: self.arrivals }
     }
 
     /// Grants free permits to those at the head of the queue.

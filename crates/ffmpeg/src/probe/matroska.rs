@@ -92,7 +92,10 @@ fn pictures(source: &mut (impl Read + Seek)) -> io::Result<Vec<Picture>> {
             TRACKS => {
                 let mut tracks = Vec::new();
                 source.take(length.unwrap_or(MOST_BYTES).min(MOST_BYTES)).read_to_end(&mut tracks)?;
-                return Ok(children(&tracks).into_iter().filter_map(picture).collect());
+                return Ok(children(&tracks)
+                    .into_iter()
+                    .filter_map(|(id, track)| picture(id, track))
+                    .collect());
             }
             CLUSTER => break,
             _ => {
@@ -105,7 +108,7 @@ fn pictures(source: &mut (impl Read + Seek)) -> io::Result<Vec<Picture>> {
 }
 
 /// Returns what a track says about its picture; `None` if it is not a video track.
-fn picture((id, track): (u32, &[u8])) -> Option<Picture> {
+fn picture(id: u32, track: &[u8]) -> Option<Picture> {
     let parts = if id == TRACK_ENTRY { children(track) } else { Vec::new() };
     let kind = parts.iter().find(|(id, _)| *id == TRACK_TYPE)?;
     if number(kind.1) != IS_VIDEO {

@@ -117,7 +117,7 @@ pub(crate) async fn scan(
     before_key: BeforeFirstKey,
     cancel: &CancellationToken,
 ) -> Result<Scan, Error> {
-    scan_shifted(tools, file, (before_key, &[]), cancel).await
+    scan_shifted(tools, file, before_key, &[], cancel).await
 }
 
 /// Like [`scan`], for a file whose clock jumps: with the times that its packets have after these shifts, in ticks of
@@ -125,7 +125,8 @@ pub(crate) async fn scan(
 pub(crate) async fn scan_shifted(
     tools: &Tools,
     file: &Path,
-    (before_key, shifts): (BeforeFirstKey, &[(ClockShift, i64)]),
+    before_key: BeforeFirstKey,
+    shifts: &[(ClockShift, i64)],
     cancel: &CancellationToken,
 ) -> Result<Scan, Error> {
     let mut streams: BTreeMap<u32, Tally> = BTreeMap::new();

@@ -80,7 +80,8 @@ pub(crate) async fn run(
     run_on(
         tools.ffprobe(),
         command,
-        (Lines::Output, file),
+        Lines::Output,
+        file,
         Options { before: options, after: &[] },
         cancel,
         on_line,
@@ -101,7 +102,7 @@ pub(crate) async fn run_ffmpeg(
 ) -> Result<Ended, Error> {
     let mut command = tools.ffmpeg_command(&[file]);
     command.args(["-hide_banner", "-nostdin", "-v", "error"]);
-    run_on(tools.ffmpeg(), command, (Lines::Output, file), options, cancel, on_line).await
+    run_on(tools.ffmpeg(), command, Lines::Output, file, options, cancel, on_line).await
 }
 
 /// Runs ffmpeg like [`run_ffmpeg`], but passes on the lines of its log.
@@ -117,7 +118,7 @@ pub(crate) async fn run_ffmpeg_for_log(
 ) -> Result<Ended, Error> {
     let mut command = tools.ffmpeg_command(&[file]);
     command.args(["-hide_banner", "-nostdin", "-nostats", "-v", "verbose"]);
-    run_on(tools.ffmpeg(), command, (Lines::Log, file), options, cancel, on_line).await
+    run_on(tools.ffmpeg(), command, Lines::Log, file, options, cancel, on_line).await
 }
 
 /// Which lines a caller wants.
@@ -132,7 +133,8 @@ enum Lines {
 async fn run_on(
     program: &Path,
     mut command: Command,
-    (lines, file): (Lines, &Path),
+    lines: Lines,
+    file: &Path,
     options: Options<'_>,
     cancel: &CancellationToken,
     on_line: impl FnMut(&str),

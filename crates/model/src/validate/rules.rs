@@ -48,12 +48,12 @@ fn apply(rule: &Rule, object: &Map<String, Value>, at: &str, problems: &mut Vec<
                 check_pair(by, settings, object, at, problems);
             }
             for (member, values) in settings.iter().filter(|(member, _)| is_set(object, member)) {
-                depends(member, (by, values), object, at, problems);
+                depends(member, by, values, object, at, problems);
             }
         }
         Rule::OnlyWith(member, by, values) => {
             if is_set(object, member) {
-                depends(member, (by, values), object, at, problems);
+                depends(member, by, values, object, at, problems);
             }
         }
         Rule::Unfit { by, value, member, told } => {
@@ -124,7 +124,8 @@ fn require(members: &[&str], object: &Map<String, Value>, at: &str, problems: &m
 /// Adds the problems of a member that goes with other values of `by` only. A missing `by` is another rule's problem.
 fn depends(
     member: &str,
-    (by, values): (&str, &[&str]),
+    by: &str,
+    values: &[&str],
     object: &Map<String, Value>,
     at: &str,
     problems: &mut Vec<Problem>,

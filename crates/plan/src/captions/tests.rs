@@ -39,7 +39,8 @@ fn captions_are_timed_from_each_inputs_first_frame() {
     let clips = [clip(0, 1500, 4000), clip(1, 0, 1000), clip(2, 0, 2000), clip(3, 0, 100)];
     let zeros = [ExactTime::from_millis(500), ExactTime::ZERO, ExactTime::ZERO, ExactTime::ZERO];
     let mut files = Vec::new();
-    let made = parts(&description(json!({})), (&inputs, &clips, &zeros), &mut files, "/x").unwrap();
+    let sources = CaptionSources { inputs: &inputs, clips: &clips, first_pictures: &zeros };
+    let made = parts(&description(json!({})), sources, &mut files, "/x").unwrap();
     assert_eq!(files, [CaptionFile { url: "s3://b/1.srt".to_owned(), format: CaptionFormat::SubRip }]);
     let told: Vec<_> =
         made.iter().map(|part| (part.file, part.delta.millis(), part.start.millis())).collect();
@@ -51,7 +52,8 @@ fn captions_are_timed_from_each_inputs_first_frame() {
 fn missing_selectors_list_the_existing_ones() {
     let told = |inputs: &[Input]| {
         let clips = [clip(0, 0, 1000)];
-        let made = parts(&description(json!({})), (inputs, &clips, &[]), &mut Vec::new(), "/d");
+        let sources = CaptionSources { inputs, clips: &clips, first_pictures: &[] };
+        let made = parts(&description(json!({})), sources, &mut Vec::new(), "/d");
         made.unwrap_err().to_string()
     };
     let other: Input = serde_json::from_value(json!({"captionSelectors": {"Other": {}}})).unwrap();

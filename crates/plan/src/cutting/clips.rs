@@ -6,6 +6,7 @@ use abanico_model::generated::{Input, InputClipping, InputTimecodeSource};
 
 use crate::Error;
 use crate::cutting::timecode::{clock, frame_number};
+use crate::error::OutsideClipping;
 
 /// A continuous range of one input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,9 +83,9 @@ fn clipped(
     let (start, end) = (first.unwrap_or(0), last.map_or(frames, |last| last + 1));
     let outside = |member: &str, timecode: &Option<String>| {
         let timecode = timecode.as_deref().unwrap_or_default();
-        let known = (clock(zero, rate), clock(zero + frames - 1, rate));
-        let source = input.timecode_source.as_ref();
-        Err(Error::outside(pointer, (member, timecode), (&known.0, &known.1), source))
+        let (first, last) = (clock(zero, rate), clock(zero + frames - 1, rate));
+        let outside = OutsideClipping { member, timecode, first: &first, last: &last };
+        Err(Error::outside(pointer, outside, input.timecode_source.as_ref()))
     };
     if start < 0 || start >= frames {
         return outside("startTimecode", &clipping.start_timecode);

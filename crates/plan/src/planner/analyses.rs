@@ -68,7 +68,7 @@ pub(super) fn analysis(encode: &mut VideoEncode, metric: QualityMetric) -> Optio
     if encode.clips.len() == 1 {
         let mut index = count(kinds.len());
         for (branch, own) in encode.branches.iter_mut().zip(&mut analysed) {
-            if let Some(sample) = sample(branch, (index, metric)) {
+            if let Some(sample) = sample(branch, index, metric) {
                 own.push(sample);
                 index += 1;
             }
@@ -120,7 +120,7 @@ fn alike(branch: usize, rendition: &VideoRendition) -> Option<Alike> {
 
 /// Returns the sample of a branch, and marks the renditions that are levelled by it. The sample shows the
 /// largest of them.
-fn sample(branch: &mut RateBranch, (index, metric): (u32, QualityMetric)) -> Option<VideoRendition> {
+fn sample(branch: &mut RateBranch, index: u32, metric: QualityMetric) -> Option<VideoRendition> {
     let frames = |milliseconds| ExactTime::from_millis(milliseconds).frames(branch.rate).max(1);
     let sampling = Sampling { metric, every: frames(LOOK_EVERY_MS), taken: frames(TAKEN_MS) };
     let mut largest = None;

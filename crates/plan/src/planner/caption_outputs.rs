@@ -7,7 +7,7 @@ use abanico_model::generated::{CaptionDescription, ContainerType, HlsCaptionSegm
 
 use super::outputs::{NamedOutput, OutputPlace};
 use super::{Draft, GroupSettings, Packaging, SegmentedSettings, count, position_or_push};
-use crate::captions::{self, Destination};
+use crate::captions::{self, CaptionSources, Destination};
 use crate::packaging::format_identifiers::{NameFacts, OutputNameFacts};
 use crate::packaging::hls;
 use crate::packaging::segmented::StreamRole;
@@ -42,7 +42,8 @@ impl Draft<'_> {
             .zip(self.request.inputs)
             .map(|(track, info)| track.as_ref().map_or(info.clock_start, |track| track.start))
             .collect();
-        captions::parts(description, (self.inputs, &self.clips, &zeros), &mut self.caption_files, pointer)
+        let sources = CaptionSources { inputs: self.inputs, clips: &self.clips, first_pictures: &zeros };
+        captions::parts(description, sources, &mut self.caption_files, pointer)
     }
 
     /// Returns a task with the files that its parts name.

@@ -49,7 +49,8 @@ impl Draft<'_> {
         &mut self,
         index: usize,
         first: usize,
-        (outputs, settings): (&[Output], &GroupSettings<'_>),
+        outputs: &[Output],
+        settings: &GroupSettings<'_>,
     ) -> Result<(), Error> {
         let mut planned =
             PlannedGroup { group: count(index), kind: GroupKind::File, manifest_urls: Vec::new() };

@@ -2,8 +2,9 @@
 //! the source.
 
 use abanico_media::{FieldOrder, Rational};
-use abanico_model::generated::{FrameCaptureSettings, Output, VideoDescription};
+use abanico_model::generated::{FrameCaptureSettings, VideoDescription};
 
+use super::outputs::OutputPlace;
 use super::{Draft, GroupSettings, Packaging, count};
 use crate::packaging::format_identifiers::{NameFacts, OutputNameFacts, expand};
 use crate::video::{frame_capture, renditions};
@@ -13,22 +14,23 @@ impl Draft<'_> {
     /// Plans an output of images. A job also needs an output with video or audio.
     pub(super) fn add_images(
         &mut self,
-        (group, number): (usize, usize),
-        output: &Output,
+        group: usize,
+        place: OutputPlace<'_>,
         description: &VideoDescription,
         settings: &GroupSettings<'_>,
         capture: &FrameCaptureSettings,
     ) -> Result<(), Error> {
-        let pointer = format!("/outputGroups/{group}/outputs/{number}");
+        let OutputPlace { number, output, pointer } = place;
         let GroupSettings::File(names) = settings else {
-            return Err(Error::setting(&pointer, "FRAME_CAPTURE is supported in file groups only"));
+            return Err(Error::setting(pointer, "FRAME_CAPTURE is supported in file groups only"));
         };
         let rate = self.first_track()?.frame_rate;
-        let wanted = frame_capture::wanted(capture, (self.length(), rate), &pointer)?;
+        let wanted = frame_capture::wanted(capture, self.length(), rate, pointer)?;
         let (pictures, frame) = renditions::pictures(
             description,
             &self.sources()?,
-            (None, Rational::ONE),
+            None,
+            Rational::ONE,
             &format!("{pointer}/videoDescription"),
         )?;
         let facts = OutputNameFacts {
@@ -70,6 +72,6 @@ impl Draft<'_> {
             content_type: "image/jpeg".to_owned(),
             facts: PlannedFacts { video: Some(video), audio: Vec::new(), fast_start: false },
         };
-        self.push(planned, Packaging::Images(Box::new(made)), &pointer)
+        self.push(planned, Packaging::Images(Box::new(made)), pointer)
     }
 }

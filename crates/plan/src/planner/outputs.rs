@@ -41,19 +41,20 @@ pub(super) struct NamedOutput {
 impl Draft<'_> {
     pub(super) fn add_output(
         &mut self,
-        (group, number): (usize, usize),
+        group: usize,
+        number: usize,
         output: &Output,
         settings: &GroupSettings<'_>,
         size: Option<Size>,
     ) -> Result<(), Error> {
         let pointer = format!("/outputGroups/{group}/outputs/{number}");
+        let place = OutputPlace { number, output, pointer: &pointer };
         let description = output.video_description.as_ref();
         if let Some((description, wanted)) =
             description.and_then(|one| Some((one, frame_capture::settings(one)?)))
         {
-            return self.add_images((group, number), output, description, settings, &wanted);
+            return self.add_images(group, place, description, settings, &wanted);
         }
-        let place = OutputPlace { number, output, pointer: &pointer };
         if Self::is_captions(output) {
             return self.add_caption_output(group, settings, place);
         }
@@ -79,11 +80,9 @@ impl Draft<'_> {
         let (packaging, made) = match settings {
             GroupSettings::Segmented(segmented) => {
                 let rule = rule.unwrap_or_else(|| segmented.group.rule(None));
-                self.segmented_output(segmented, rule, (decision.as_ref(), streams), place)?
+                self.segmented_output(segmented, rule, decision.as_ref(), streams, place)?
             }
-            GroupSettings::File(names) => {
-                self.named_file(names, (decision.as_ref(), streams, texts), place)?
-            }
+            GroupSettings::File(names) => self.named_file(names, decision.as_ref(), streams, texts, place)?,
         };
         let planned = PlannedOutput {
             group: count(group),
@@ -121,9 +120,9 @@ impl Draft<'_> {
     ) -> Result<(), Error> {
         let pointer = format!("{pointer}/videoDescription");
         let Some(clip) = self.clips.first() else { return Ok(()) };
-        let first = (&self.inputs[clip.input], self.tracks[clip.input].as_ref(), clip);
-        let timecode =
-            OutputTimecode::of(self.request.settings.timecode_config.as_ref(), first, decision.rate)?;
+        let config = self.request.settings.timecode_config.as_ref();
+        let (input, track) = (&self.inputs[clip.input], self.tracks[clip.input].as_ref());
+        let timecode = OutputTimecode::of(config, input, track, clip, decision.rate)?;
         for image in self.input_images(decision)? {
             decision.overlays.push(Overlay::Image(image));
         }
@@ -158,7 +157,9 @@ impl Draft<'_> {
     fn named_file(
         &self,
         names: &DestinationNames,
-        (decision, streams, texts): (Option<&Decision>, Streams, Vec<TextStream>),
+        decision: Option<&Decision>,
+        streams: Streams,
+        texts: Vec<TextStream>,
         place: OutputPlace<'_>,
     ) -> Result<(Packaging, NamedOutput), Error> {
         let mut file = self.file_output(place.output, streams.clone(), decision, place.pointer)?;

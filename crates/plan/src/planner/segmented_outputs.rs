@@ -21,7 +21,8 @@ impl Draft<'_> {
         &self,
         settings: &SegmentedSettings<'_>,
         rule: SegmentRule,
-        (decision, streams): (Option<&Decision>, Streams),
+        decision: Option<&Decision>,
+        streams: Streams,
         place: OutputPlace<'_>,
     ) -> Result<(Packaging, NamedOutput), Error> {
         let OutputPlace { number, output, pointer } = place;

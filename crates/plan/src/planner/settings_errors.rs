@@ -43,7 +43,7 @@ pub fn settings_errors(settings: &JobSettings, user_metadata: &BTreeMap<String, 
     };
     let mut found = Vec::new();
     let clips = clips(inputs, &infos, &mut found);
-    let mut draft = Draft::new(request, (inputs, first), clips);
+    let mut draft = Draft::new(request, inputs, first, clips);
     for (index, group) in settings.output_groups.iter().flatten().enumerate() {
         draft.check_group(index, group, &mut found);
     }
@@ -88,11 +88,11 @@ impl Draft<'_> {
                 Some(Rung::Made(size)) => Some(size),
                 Some(Rung::Dropped) | None => None,
             };
-            found.extend(self.add_output((index, number), output, &settings, size).err());
+            found.extend(self.add_output(index, number, output, &settings, size).err());
         }
         // Without the outputs that have errors, those that belong to them would seem to be wrong.
         if found.len() == known {
-            found.extend(self.end_group(index, first, (outputs, &settings)).err());
+            found.extend(self.end_group(index, first, outputs, &settings).err());
         }
     }
 }

@@ -63,7 +63,8 @@ pub(crate) fn settings(description: &VideoDescription) -> Option<FrameCaptureSet
 /// Reads the settings for a source of this length and frame rate.
 pub(crate) fn wanted(
     settings: &FrameCaptureSettings,
-    (length, source_rate): (ExactTime, FrameRate),
+    length: ExactTime,
+    source_rate: FrameRate,
     pointer: &str,
 ) -> Result<Wanted, Error> {
     let part = |member: Option<i64>, default: i64| member.filter(|number| *number > 0).unwrap_or(default);

@@ -41,7 +41,9 @@ impl OutputTimecode {
     /// Fails if the job names an invalid start.
     pub fn of(
         config: Option<&TimecodeConfig>,
-        (input, track, clip): (&Input, Option<&VideoTrack>, &Clip),
+        input: &Input,
+        track: Option<&VideoTrack>,
+        clip: &Clip,
         rate: FrameRate,
     ) -> Result<Self, Error> {
         let pointer = "/timecodeConfig/start";
@@ -315,7 +317,7 @@ mod tests {
             length: ExactTime::from_millis(9000),
             ends_with_input: true,
         };
-        OutputTimecode::of(Some(&config), (&input, None, &clip), FrameRate::new(rate.0, rate.1).unwrap())
+        OutputTimecode::of(Some(&config), &input, None, &clip, FrameRate::new(rate.0, rate.1).unwrap())
     }
 
     fn zero() -> OutputTimecode {

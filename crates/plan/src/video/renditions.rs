@@ -66,10 +66,10 @@ pub(crate) fn decide(
     let first = sources.first().ok_or_else(|| Error::setting("/inputs", "Should have at least 1 items"))?;
     let rate = shared.rate(first.track, &codec_pointer)?;
     let pixel_aspect = shared.pixel_aspect(&codec_pointer)?;
-    let (pictures, frame) = pictures(description, sources, (size, pixel_aspect), pointer)?;
+    let (pictures, frame) = pictures(description, sources, size, pixel_aspect, pointer)?;
     let mut coding = VideoCoding::from_settings(&settings, &shared, rate, frame, &codec_pointer)?;
     coding.fields = shared
-        .fields(first.track.field_order, (&coding.codec, frame), &codec_pointer)
+        .fields(first.track.field_order, &coding.codec, frame, &codec_pointer)
         .map_err(|error| error.of_input_if(bounds(description).is_none()))?;
     if coding.bit_depth > 8 {
         coding.static_hdr = first.track.colour.static_hdr;
@@ -98,7 +98,8 @@ pub(crate) fn decide(
 pub(crate) fn pictures(
     description: &VideoDescription,
     sources: &[Source<'_>],
-    (size, pixel_aspect): (Option<Size>, Rational),
+    size: Option<Size>,
+    pixel_aspect: Rational,
     pointer: &str,
 ) -> Result<(Vec<Picture>, Size), Error> {
     let mut made: Vec<Picture> = Vec::with_capacity(sources.len());

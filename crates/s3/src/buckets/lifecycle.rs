@@ -154,11 +154,23 @@ pub(crate) struct Counts {
     aborted: AtomicU64,
 }
 
+/// How much lifecycles have removed since the start, as [`LocalS3::lifecycle_counts`] returns it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LifecycleCounts {
+    /// Objects that have expired.
+    pub expired_objects: u64,
+    /// Multipart uploads that were given up.
+    pub aborted_uploads: u64,
+}
+
 impl LocalS3 {
-    /// Returns how many objects have expired and how many uploads were given up since the start.
-    pub fn lifecycle_counts(&self) -> (u64, u64) {
-        let counts = &self.inner.counts;
-        (counts.expired.load(Ordering::Relaxed), counts.aborted.load(Ordering::Relaxed))
+    /// Returns how much lifecycles have removed since the start.
+    pub fn lifecycle_counts(&self) -> LifecycleCounts {
+        let Counts { expired, aborted } = &self.inner.counts;
+        LifecycleCounts {
+            expired_objects: expired.load(Ordering::Relaxed),
+            aborted_uploads: aborted.load(Ordering::Relaxed),
+        }
     }
 
     /// Returns when an upload that begins now is given up, and by which rule, if it is.

@@ -7,6 +7,7 @@ mod fields;
 mod policy;
 mod signature;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -127,7 +128,7 @@ struct Accepted {
     key: String,
     fields: Fields,
     /// Fewest and most bytes of the file.
-    size: (u64, u64),
+    size: RangeInclusive<u64>,
 }
 
 /// Checks everything that can be checked before the file's first byte.
@@ -156,8 +157,8 @@ fn accept(
     }
     check_key(key)?;
     let (least, most) = policy.size.unwrap_or((0, u64::MAX));
-    let size = (least, most.min(FILE_MAX_BYTES));
-    if announced.is_some_and(|announced| announced > size.1.saturating_add(AROUND_FILE_MAX_BYTES)) {
+    let size = least..=most.min(FILE_MAX_BYTES);
+    if announced.is_some_and(|announced| announced > size.end().saturating_add(AROUND_FILE_MAX_BYTES)) {
         return Err(too_large());
     }
     Ok(Accepted { bucket: bucket.to_owned(), key: key.to_owned(), fields, size })
@@ -188,11 +189,12 @@ fn too_small() -> Error {
     )
 }
 
-/// Lets the file through if it has `least` to `most` bytes; stops it at the first byte too many.
+/// Lets the file through if its `size` in bytes is one of these; stops it at the first byte too many.
 fn limited(
     content: FileContent,
-    (least, most): (u64, u64),
+    size: RangeInclusive<u64>,
 ) -> impl Stream<Item = Result<Bytes>> + Send + Sync {
+    let (least, most) = size.into_inner();
     futures::stream::try_unfold((content, 0_u64), move |(mut content, length)| async move {
         let Some(chunk) = content.next().await.transpose()? else {
             return if length < least { Err(too_small()) } else { Ok(None) };

@@ -32,6 +32,7 @@ use crate::edge::ranges::IgnoredRange;
 use crate::edge::sieve::sieve;
 use crate::objects::conditions::WriteConditions;
 use crate::objects::copy::with_spaces;
+use crate::objects::get::Head;
 use crate::{ACCOUNT, LocalS3};
 
 /// Implements `S3`. A listed operation gives only its input to its method, and those of the second list answer without
@@ -110,7 +111,7 @@ macro_rules! operations {
                     expires: input.response_expires.take(),
                     ..HeadObjectOutput::default()
                 };
-                let (mut output, is_partial, tags) = self.head(input).await?;
+                let Head { mut output, is_partial, tags } = self.head(input).await?;
                 output.cache_control = asked.cache_control.or(output.cache_control);
                 output.content_disposition = asked.content_disposition.or(output.content_disposition);
                 output.content_encoding = asked.content_encoding.or(output.content_encoding);

@@ -165,7 +165,8 @@ pub(crate) fn notify_functions(transaction: &Transaction<'_>, created: &Created<
 /// sequencers are compared as texts, the shorter one filled with zeros (AWS, "Event message structure").
 pub(crate) fn notify_removal(
     transaction: &Transaction<'_>,
-    (bucket, key): (&str, &str),
+    bucket: &str,
+    key: &str,
     old: &StoredObject,
     why: Removal,
     region: &str,

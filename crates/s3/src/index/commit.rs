@@ -117,7 +117,7 @@ impl LocalS3 {
         let NewObject { bucket, key, size, etag, record, event_name, upload, bytes } = new;
         let (modified_ms, sequencer) = (wall_ms(), sequencer(serial));
         let object = StoredObject { size, etag, modified_ms, sequencer, event_name, record, label: None };
-        let object = self.labelled(serial, (&bucket, &key), object, upload, bytes.as_ref())?;
+        let object = self.labelled(serial, &bucket, &key, object, upload, bytes.as_ref())?;
         Ok(Prepared { serial, bucket, key, object, region: self.inner.options.region.clone() })
     }
 
@@ -158,7 +158,8 @@ impl LocalS3 {
     pub(crate) fn labelled(
         &self,
         serial: i64,
-        (bucket, key): (&str, &str),
+        bucket: &str,
+        key: &str,
         object: StoredObject,
         upload: Option<String>,
         bytes: Option<&Unflushed>,
@@ -287,7 +288,7 @@ pub(crate) fn remove(
     transaction
         .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?
         .execute(params![bucket, key])?;
-    let is_notified = notify_removal(transaction, (bucket, key), &old, why, region)? > 0;
+    let is_notified = notify_removal(transaction, bucket, key, &old, why, region)? > 0;
     Ok(Removed { existed: true, is_notified })
 }
 

@@ -184,8 +184,8 @@ impl LocalS3 {
         Ok(output)
     }
 
-    /// Returns the headers of an object, whether they are of a range of it, and the number of its tags.
-    pub(crate) async fn head(&self, input: HeadObjectInput) -> Result<(HeadObjectOutput, bool, usize)> {
+    /// Returns the headers of an object.
+    pub(crate) async fn head(&self, input: HeadObjectInput) -> Result<Head> {
         let wanted = wanted!(input);
         let (sums, is_part) = (wanted.sums, wanted.part.is_some());
         let version_id = input.version_id;
@@ -197,7 +197,7 @@ impl LocalS3 {
         let expiration = self.expiration(&input.bucket, &input.key, &object);
         let mut output = HeadObjectOutput { version_id, expiration, ..HeadObjectOutput::default() };
         describe!(output, object, span, sums, is_part);
-        Ok((output, is_partial, tags))
+        Ok(Head { output, is_partial, tags })
     }
 
     /// Looks up an object and keeps its blobs from being swept.
@@ -214,6 +214,16 @@ impl LocalS3 {
         let held = blobs.hold(object.record.pieces.iter().map(|piece| piece.blob.as_str()));
         Ok((object, held))
     }
+}
+
+/// The answer to a request for an object's headers.
+pub(crate) struct Head {
+    /// The headers.
+    pub output: HeadObjectOutput,
+    /// Whether they are of a range of the object.
+    pub is_partial: bool,
+    /// Number of the object's tags.
+    pub tags: usize,
 }
 
 /// A body on its way to a reader. Its blobs are held until it is dropped.

@@ -142,7 +142,8 @@ impl LocalS3 {
     async fn publish_file(
         &self,
         source: &Path,
-        (bucket, key): (String, String),
+        bucket: String,
+        key: String,
         attributes: &ObjectAttributes,
     ) -> Result<StoredObject> {
         check_key(&key)?;
@@ -158,7 +159,7 @@ impl LocalS3 {
     }
 
     /// Stores bytes unless there is an object.
-    async fn create_object(&self, (bucket, key): (String, String), bytes: Bytes) -> Result<StoredObject> {
+    async fn create_object(&self, bucket: String, key: String, bytes: Bytes) -> Result<StoredObject> {
         check_key(&key)?;
         let body = futures::stream::once(async { Ok::<_, std::io::Error>(bytes) });
         let body = Some(s3s::dto::StreamingBlob::wrap(body));
@@ -243,7 +244,8 @@ impl ObjectStore for LocalS3 {
     }
 
     async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> StoreResult<ObjectMeta> {
-        match self.create_object(place(url)?, bytes).await {
+        let (bucket, key) = place(url)?;
+        match self.create_object(bucket, key, bytes).await {
             Ok(object) => Ok(meta(url, &object)),
             Err(error) if error.kind() == ErrorKind::Conflict => Err(StoreError::object_exists(url)),
             Err(error) => Err(about(url, error)),
@@ -267,7 +269,8 @@ impl ObjectStore for LocalS3 {
         url: &ObjectUrl,
         attributes: &ObjectAttributes,
     ) -> StoreResult<ObjectMeta> {
-        let published = self.publish_file(source, place(url)?, attributes).await;
+        let (bucket, key) = place(url)?;
+        let published = self.publish_file(source, bucket, key, attributes).await;
         published.map(|object| meta(url, &object)).map_err(|error| about(url, error))
     }
 

@@ -148,7 +148,7 @@ impl LocalS3 {
         let labelled = staged.into_iter().try_for_each(|one| {
             let serial = first + one.position;
             let object = StoredObject { sequencer: sequencer(serial), ..one.object };
-            let object = self.labelled(serial, (&one.bucket, &one.key), object, None, None)?;
+            let object = self.labelled(serial, &one.bucket, &one.key, object, None, None)?;
             objects.push(Staged { object, ..one });
             Ok(())
         });
@@ -159,7 +159,7 @@ impl LocalS3 {
         let region = &self.inner.options.region;
         let switched = labelled.and_then(|()| {
             index.write_now(|transaction| match switched(transaction, id)? {
-                Some(None) => switch(transaction, (id, first, last), &objects, region),
+                Some(None) => switch(transaction, id, first, last, &objects, region),
                 _ => Ok(None),
             })
         });
@@ -268,7 +268,9 @@ fn read_staged(reader: &Connection, id: &str) -> Result<Vec<Staged>> {
 /// object stands at one of their places.
 fn switch(
     transaction: &Transaction<'_>,
-    (id, first, last): (&str, i64, i64),
+    id: &str,
+    first: i64,
+    last: i64,
     objects: &[Staged],
     region: &str,
 ) -> Result<Option<bool>> {

@@ -131,7 +131,7 @@ impl LocalS3 {
         new: StoredObject,
     ) -> Result<Option<()>> {
         let serial = self.next_serial();
-        let new = self.labelled(serial, (bucket, key), new, None, None)?;
+        let new = self.labelled(serial, bucket, key, new, None, None)?;
         let stored = self.inner.index.write_now(|transaction| {
             if find_object(transaction, bucket, key)?.as_ref() != Some(old) {
                 return Ok(None);

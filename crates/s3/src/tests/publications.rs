@@ -35,7 +35,7 @@ impl Fixture {
     async fn visible(&self, key: &str) -> Option<Visible> {
         let content = self.bytes(key).await.ok()?;
         let input = HeadObjectInput { bucket: BUCKET.to_owned(), key: key.to_owned(), ..Default::default() };
-        let (head, ..) = self.s3.head(input).await.unwrap();
+        let head = self.s3.head(input).await.unwrap().output;
         let time = format!("{:?}", head.last_modified);
         Some((content, head.e_tag.unwrap().value().to_owned(), head.content_type, time))
     }

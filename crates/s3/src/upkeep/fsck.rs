@@ -24,7 +24,7 @@ use crate::upkeep::opening::lock_folder;
 use crate::upkeep::saved_buckets;
 
 use old_index::OldIndex;
-use wanted::Wanted;
+use wanted::{Totals, Wanted};
 
 /// Distance between the serial numbers of a rebuilt index and those it knows of, because it cannot know of labels that
 /// were written and removed again.
@@ -193,7 +193,8 @@ pub fn fsck(dir: &Path, options: FsckOptions) -> Result<FsckReport, Error> {
     for name in &orphans.told {
         report.add(Problem::Orphan, name, "no object uses it; a repair moves it to the quarantine");
     }
-    (report.objects, report.bytes, report.parts) = wanted.totals()?;
+    let Totals { objects, bytes, parts } = wanted.totals()?;
+    (report.objects, report.bytes, report.parts) = (objects, bytes, parts);
     if options.verify {
         bytes::verify(&wanted.database, &blobs, &mut report)?;
     }

@@ -22,7 +22,7 @@ pub(crate) async fn answer(edge: &Edge, request: Request) -> Response {
     let id = request_id();
     let (status, document) = match identity(edge, request).await {
         Ok(document) => (StatusCode::OK, document.replace("{id}", &id)),
-        Err((code, status, message)) => {
+        Err(Refusal { code, status, message }) => {
             tracing::debug!(request.id = %id, code, "a request for sts was refused");
             let fault = if status.is_server_error() { "Receiver" } else { "Sender" };
             (status, error_document(SPACE, fault, code, &message, &id))
@@ -36,7 +36,12 @@ pub(crate) async fn answer(edge: &Edge, request: Request) -> Response {
     response
 }
 
-type Refusal = (&'static str, StatusCode, String);
+/// Why a request is refused, in STS's words.
+struct Refusal {
+    code: &'static str,
+    status: StatusCode,
+    message: String,
+}
 
 /// Returns the answer, with `{id}` where the id of the request belongs.
 async fn identity(edge: &Edge, request: Request) -> Result<String, Refusal> {
@@ -57,11 +62,11 @@ async fn identity(edge: &Edge, request: Request) -> Result<String, Refusal> {
         )),
         Some(other) => {
             let message = format!("STS's action `{other}` is not implemented: only GetCallerIdentity is");
-            Err(("NotImplemented", StatusCode::NOT_IMPLEMENTED, message))
+            Err(Refusal { code: "NotImplemented", status: StatusCode::NOT_IMPLEMENTED, message })
         }
         None => {
             let message = "Missing Action: the request names none".to_owned();
-            Err(("MissingAction", StatusCode::BAD_REQUEST, message))
+            Err(Refusal { code: "MissingAction", status: StatusCode::BAD_REQUEST, message })
         }
     }
 }
@@ -76,5 +81,5 @@ fn refusal(error: Error) -> Refusal {
         ErrorKind::TooMany => ("Throttling", StatusCode::TOO_MANY_REQUESTS),
         _ => ("ValidationError", StatusCode::BAD_REQUEST),
     };
-    (code, status, error.to_string())
+    Refusal { code, status, message: error.to_string() }
 }

@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime};
 use ::http::header;
 use abanico_engine::{ListFilter, Place, Stage, Troubles};
 use abanico_process::clock;
-use abanico_s3::LocalS3;
+use abanico_s3::{LifecycleCounts, LocalS3};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 
@@ -115,18 +115,18 @@ async fn measure_storage(text: &mut Text, edge: &Edge) -> Result<(), Error> {
         None => Vec::new(),
     };
     write_buckets(text, &buckets);
-    write_removed(text, edge.objects.as_ref().map_or((0, 0), LocalS3::lifecycle_counts));
+    write_removed(text, &edge.objects.as_ref().map(LocalS3::lifecycle_counts).unwrap_or_default());
     Ok(())
 }
 
 /// Writes how many objects have expired and how many uploads were given up, as buckets' lifecycles say.
-fn write_removed(text: &mut Text, (expired, given_up): (u64, u64)) {
+fn write_removed(text: &mut Text, removed: &LifecycleCounts) {
     text.head(
         "abanico_lifecycle_removed_total",
         "counter",
         "Objects and unfinished uploads that lifecycles of buckets have removed.",
     );
-    for (what, count) in [("object", expired), ("upload", given_up)] {
+    for (what, count) in [("object", removed.expired_objects), ("upload", removed.aborted_uploads)] {
         text.sample("abanico_lifecycle_removed_total", &[("what", what)], count);
     }
 }

@@ -24,12 +24,12 @@ pub async fn unbroken(
     if !info.jumps.shifts.is_empty() {
         let copy =
             Copy { name: UNBROKEN_FILE, what: "taking the jumps out of the clock", args: copy_unbroken };
-        let copied = replaced(bench, (url, file), &info, copy).await?;
+        let copied = replaced(bench, url, file, &info, copy).await?;
         info = described_as(info, copied);
     }
     if info.audio.iter().any(|track| !track.forms.is_empty()) {
         let copy = Copy { name: STEADY_FILE, what: "giving the sound one form", args: copy_steady };
-        let copied = replaced(bench, (url, file), &info, copy).await?;
+        let copied = replaced(bench, url, file, &info, copy).await?;
         let of_sound = copied.audio.iter().map(|track| (track.codec.clone(), track.is_jittery));
         let of_sound: Vec<_> = of_sound.collect();
         info = described_as(info, copied);
@@ -53,7 +53,8 @@ struct Copy {
 /// Replaces `file` by its copy, and returns the copy's facts.
 async fn replaced(
     bench: &Workbench,
-    (url, file): (&str, &Path),
+    url: &str,
+    file: &Path,
     info: &MediaInfo,
     copy: Copy,
 ) -> Result<MediaInfo, Failure> {

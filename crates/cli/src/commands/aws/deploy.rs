@@ -25,7 +25,7 @@ pub async fn run(place: &AwsPlace, deploy: AwsDeploy) -> anyhow::Result<ExitCode
     let packages = Packages::find(&deploy.functions, deploy.arch.into(), own_job).map_err(hinted)?;
     let account = connect(place).await?;
     let artifacts = Artifacts::of(&account).map_err(hinted)?;
-    let parameters = options.parameters((artifacts.bucket(), &packages.prefix)).map_err(hinted)?;
+    let parameters = options.parameters(artifacts.bucket(), &packages.prefix).map_err(hinted)?;
     output::note(format!("account {}, region {}, stack {}", account.id(), account.region(), place.stack));
     let sent = artifacts.upload(&packages).await.map_err(hinted)?;
     output::note(format!(

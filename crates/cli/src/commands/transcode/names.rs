@@ -31,17 +31,18 @@ pub(super) async fn check(places: &Places, arguments: &Transcode, toolbox: &Tool
         if let Some(twin) = twin.filter(|twin| input.file.is_none() || places.inputs[*twin].file.is_none()) {
             return Err(collision(
                 arguments,
-                (twin, index),
+                twin,
+                index,
                 &places.readable(&format!("{}{}…", places.destination, stems[index])),
             ));
         }
         let Some(file) = &input.file else { continue };
-        let urls = (input.url.as_str(), places.destination.as_str());
-        let planned = plan::plan(toolbox, file, &arguments.choice, urls, cores()).await;
+        let planned =
+            plan::plan(toolbox, file, &arguments.choice, &input.url, &places.destination, cores()).await;
         let Ok((_, Plan { outputs, .. })) = planned else { continue };
         for output in outputs {
             if let Some(other) = makers.insert(output.url.clone(), index).filter(|other| *other != index) {
-                return Err(collision(arguments, (other, index), &places.readable(&output.url)));
+                return Err(collision(arguments, other, index, &places.readable(&output.url)));
             }
             let Some(out) = &places.out else { continue };
             refuse_existing(
@@ -67,7 +68,7 @@ fn refuse_existing(path: &Path, inputs: &[Input], force: bool) -> anyhow::Result
     Err(Hinted::new(WRONG_USAGE, message, "use --force to replace it, or choose another --out").into())
 }
 
-fn collision(arguments: &Transcode, (first, second): (usize, usize), name: &str) -> anyhow::Error {
+fn collision(arguments: &Transcode, first: usize, second: usize, name: &str) -> anyhow::Error {
     let (first, second) = (&arguments.inputs[first], &arguments.inputs[second]);
     let message = format!("`{first}` and `{second}` would both write `{name}`");
     Hinted::new(WRONG_USAGE, message, "transcode them one by one, each with its own --out").into()

@@ -63,7 +63,7 @@ pub(super) fn output_group(object: &Map<String, Value>, at: &str, problems: &mut
         }
         if let Some(group) = group {
             check_container(output, group.containers, &output_at, problems);
-            check_hls(output, &group.group_type, (at, &output_at), problems);
+            check_hls(output, &group.group_type, at, &output_at, problems);
         }
     }
 }
@@ -85,7 +85,8 @@ fn check_container(
 fn check_hls(
     output: &Map<String, Value>,
     kind: &OutputGroupType,
-    (at, output_at): (&str, &str),
+    at: &str,
+    output_at: &str,
     problems: &mut Vec<Problem>,
 ) {
     let settings = output.get("outputSettings").and_then(|settings| settings.get("hlsSettings")?.as_object());

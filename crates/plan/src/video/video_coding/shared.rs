@@ -213,7 +213,8 @@ impl SharedSettings {
     pub fn fields(
         &self,
         source: FieldOrder,
-        (codec, frame): (&CodecSettings, Size),
+        codec: &CodecSettings,
+        frame: Size,
         pointer: &str,
     ) -> Result<FieldOrder, Error> {
         let fields = match self.interlacing {
@@ -229,7 +230,7 @@ impl SharedSettings {
             CodecSettings::H264(_) => return refuse("interlaced video needs codecProfile MAIN or HIGH"),
             _ => return refuse("interlaced video is supported in H_264 only"),
         }
-        if frame.height % 4 != 0 {
+        if !frame.height.is_multiple_of(4) {
             let why =
                 format!("interlaced video needs a height that is a multiple of 4, not {}", frame.height);
             return refuse(&why);

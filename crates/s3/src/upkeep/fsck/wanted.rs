@@ -74,6 +74,15 @@ fn read_label(blobs: &Path, name: &str) -> Result<Option<Label>> {
     Ok(Label::decode(&std::fs::read(path_in(blobs, name))?))
 }
 
+/// What an index has in all.
+pub(super) struct Totals {
+    pub objects: u64,
+    /// Size of the objects.
+    pub bytes: u64,
+    /// Parts of unfinished uploads.
+    pub parts: u64,
+}
+
 impl LabelledObject {
     fn stored(self, label: String) -> (String, String, StoredObject) {
         let object = StoredObject {
@@ -408,14 +417,14 @@ impl Wanted {
         Ok(transaction.commit()?)
     }
 
-    /// Returns the number of objects, their size, and the number of parts.
-    pub(super) fn totals(&self) -> Result<(u64, u64, u64)> {
+    /// Returns what the index has in all.
+    pub(super) fn totals(&self) -> Result<Totals> {
         let sql = "SELECT COUNT(*), COALESCE(SUM(size), 0), (SELECT COUNT(*) FROM parts) FROM objects";
         let row = self.database.query_row(sql, [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            let number = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            Ok(Totals { objects: number(0)?, bytes: number(1)?, parts: number(2)? })
         });
-        let (objects, bytes, parts) = row?;
-        Ok((objects.unsigned_abs(), bytes.unsigned_abs(), parts.unsigned_abs()))
+        Ok(row?)
     }
 
     /// Writes the identity and makes the file complete.

@@ -1,6 +1,6 @@
 //! Writes the metrics of jobs, encoders and kept encodes. No label grows with the number of jobs.
 
-use abanico_engine::{Figures, JobRecord, Stage, Tallies};
+use abanico_engine::{Figures, JobRecord, Stage, StepFailures, Tallies};
 
 use super::text::{Text, seconds};
 
@@ -71,7 +71,7 @@ pub(super) fn write_tallies(text: &mut Text, tallies: &Tallies) {
         "counter",
         "Failed attempts, by kind of step and error code; a job may recover from them.",
     );
-    for (step, code, count) in tallies.failures() {
+    for StepFailures { step, code, count } in tallies.failures() {
         text.sample("abanico_step_failures_total", &[("step", &step), ("code", &code.to_string())], count);
     }
 }

@@ -27,11 +27,11 @@ pub(super) fn files(
     let mut files = media_files(output, cut, folder)?;
     let Some(style) = &output.playlist else { return Ok(files) };
     let whole = playlist(output, cut, style, false);
-    files.push(listed_playlist(output, style, folder, (PLAYLIST, &output.names.playlist), &whole)?);
+    files.push(listed_playlist(output, style, folder, PLAYLIST, &output.names.playlist, &whole)?);
     if output.i_frames {
         let key_frames = playlist(output, cut, style, true);
         let path = output.names.i_frame_playlist();
-        files.push(listed_playlist(output, style, folder, (I_FRAME_PLAYLIST, &path), &key_frames)?);
+        files.push(listed_playlist(output, style, folder, I_FRAME_PLAYLIST, &path, &key_frames)?);
     }
     Ok(files)
 }
@@ -132,7 +132,8 @@ fn listed_playlist(
     output: &SegmentedOutput,
     style: &PlaylistStyle,
     folder: &Path,
-    (name, path): (&str, &str),
+    name: &str,
+    path: &str,
     playlist: &MediaPlaylist,
 ) -> io::Result<PackagedFile> {
     let file = PackagedFile {

@@ -117,7 +117,7 @@ impl Work<'_> {
     /// Encodes a chunk again with its source read from farther back: decoding may not start where the source says it may.
     async fn read_farther_back(&mut self, chunk: u32) -> Result<(), Failure> {
         let (joint, rendition) = (self.joint(chunk)?, self.again.rendition.index);
-        let (file, took_ms) = encode_farther_back(self.bench, self.task, (chunk, rendition), joint).await?;
+        let (file, took_ms) = encode_farther_back(self.bench, self.task, chunk, rendition, joint).await?;
         self.parts.insert(file.clone());
         self.farther_back.insert(chunk, file);
         self.cpu_ms += took_ms;

@@ -28,11 +28,11 @@ pub(crate) async fn encode(
     encode: &VideoEncode,
 ) -> Result<Finished, Failure> {
     let mut own = with_budgets(bench, encode)?;
-    match encode_into(bench, (task, task.as_str()), &own).await {
+    match encode_into(bench, task, task.as_str(), &own).await {
         Err(Unfit::Starts(broken)) if read_farther_back(bench, &mut own, &broken) => {}
         ended => return fit(bench, ended),
     }
-    let again = encode_into(bench, (task, task.as_str()), &own).await;
+    let again = encode_into(bench, task, task.as_str(), &own).await;
     fit(bench, again)
 }
 
@@ -73,7 +73,8 @@ fn fit(bench: &Workbench, ended: Result<Finished, Unfit>) -> Result<Finished, Fa
 /// linked into place before it waits for its turn.
 async fn encode_into(
     bench: &Workbench,
-    (task, name): (&TaskId, &str),
+    task: &TaskId,
+    name: &str,
     encode: &VideoEncode,
 ) -> Result<Finished, Unfit> {
     let keys = Keys::of(bench, encode).await?;
@@ -96,11 +97,8 @@ async fn encode_into(
         finished.inspect_err(|_| bench.folders.discard_attempt(name, bench.attempt.is_second()))?
     };
     // What is kept was compared when it was made.
-    let comparing_ms = if missing.is_empty() {
-        0
-    } else {
-        compare_starts(bench, (name, encode), (&folder, finished)).await?
-    };
+    let comparing_ms =
+        if missing.is_empty() { 0 } else { compare_starts(bench, name, encode, &folder, finished).await? };
     let finished = Finished { user_cpu_ms: finished.user_cpu_ms + comparing_ms, ..finished };
     describe(encode, &folder)?;
     if let Err(failure) = bench.complete(name).await {
@@ -116,8 +114,10 @@ async fn encode_into(
 /// compared where they meet the chunk before them. Returns the CPU time of child processes in milliseconds. If it fails, the files are gone.
 async fn compare_starts(
     bench: &Workbench,
-    (name, encode): (&str, &VideoEncode),
-    (folder, finished): (&Path, Finished),
+    name: &str,
+    encode: &VideoEncode,
+    folder: &Path,
+    finished: Finished,
 ) -> Result<u64, Unfit> {
     if !encode.begins_film() || is_analysis(encode) {
         return Ok(0);
@@ -200,7 +200,7 @@ pub(super) async fn encode_again(bench: &Workbench, again: Again<'_>) -> Result<
         rendition.coding.buffer_fill_percent = Some(again.fill_percent);
     }
     let name = format!("chunk-{:04}-{}-again-{}", again.chunk, again.rendition, again.attempt);
-    let finished = fit(bench, encode_into(bench, (again.task, &name), &own).await)?;
+    let finished = fit(bench, encode_into(bench, again.task, &name, &own).await)?;
     let file = bench.folders.task(&name).join(command::video_file_name(again.rendition));
     Ok((file, finished.cpu_ms()))
 }
@@ -210,11 +210,12 @@ pub(super) async fn encode_again(bench: &Workbench, again: Again<'_>) -> Result<
 pub(super) async fn encode_farther_back(
     bench: &Workbench,
     task: &TaskId,
-    (chunk, rendition): (u32, u32),
+    chunk: u32,
+    rendition: u32,
     joint: Joint,
 ) -> Result<(PathBuf, u64), Failure> {
     let own = joint.farther_back(&described(bench, chunk)?).only(&[rendition]);
     let name = format!("chunk-{chunk:04}-{rendition}-farther-back");
-    let finished = fit(bench, encode_into(bench, (task, &name), &own).await)?;
+    let finished = fit(bench, encode_into(bench, task, &name, &own).await)?;
     Ok((bench.folders.task(&name).join(command::video_file_name(rendition)), finished.cpu_ms()))
 }
