@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use abanico_artifacts::conformance::{files, texts};
 use abanico_artifacts::{ArtifactKey, ArtifactStore, LocalArtifacts, ObjectArtifacts};
 use abanico_store::{ObjectStore, ObjectUrl};
-use common::{Steered, endpoint};
+use common::{Steered, Steering, endpoint};
 
 fn root() -> ObjectUrl {
     ObjectUrl::s3("bucket", "artifacts/")
@@ -33,7 +33,8 @@ async fn writer_killed_at_any_call_leaves_nothing_visible() {
     let sources = files(folder.path(), &[("a", "1"), ("b", "2"), ("c", "3")]);
     let mut left_behind = 0;
     for calls in 0.. {
-        let dying = Steered { calls_left: AtomicUsize::new(calls), ..Steered::new(store.clone()) };
+        let steering = Steering { calls_left: AtomicUsize::new(calls), ..Steering::default() };
+        let dying = Steered { store: store.clone(), steering };
         let put = ObjectArtifacts::new(Arc::new(dying), root()).unwrap().put(&key, &sources).await;
         if put.is_ok() {
             assert!(calls > 5, "a list, three files, a list and a manifest");
@@ -71,14 +72,14 @@ async fn held_up(
     meanwhile: impl AsyncFnOnce(&ObjectArtifacts),
 ) -> ObjectArtifacts {
     let healthy = ObjectArtifacts::new(store.clone(), root()).unwrap();
-    let steered =
-        Arc::new(Steered { creations: tokio::sync::Semaphore::new(0), ..Steered::new(store.clone()) });
+    let steering = Steering { creations: tokio::sync::Semaphore::new(0), ..Steering::default() };
+    let steered = Arc::new(Steered { store: store.clone(), steering });
     let late = ObjectArtifacts::new(steered.clone(), root()).unwrap();
     let sources = files(folder, &[("a", "late"), ("b", "late")]);
     let writing = tokio::spawn(async move { late.put(&key, &sources).await });
-    steered.waiting.acquire().await.unwrap().forget();
+    steered.steering.waiting.acquire().await.unwrap().forget();
     meanwhile(&healthy).await;
-    steered.creations.add_permits(100);
+    steered.steering.creations.add_permits(100);
     writing.await.unwrap().unwrap();
     healthy
 }

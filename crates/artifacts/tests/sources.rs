@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use abanico_media::{ExactTime, Rational};
 use abanico_package::{TimeRun, Tracks};
 use abanico_store::{ErrorKind, FillOptions, FolderStore, ObjectAttributes, ObjectStore, ObjectUrl};
 use abanico_testkit::{Clip, Sound};
-use common::{Steered, endpoint};
+use common::{Steered, Steering, endpoint};
 
 /// A packet of a film's video, as ffprobe tells it.
 struct Packet {
@@ -60,10 +61,11 @@ fn time(seconds: f64) -> ExactTime {
 
 /// Hashes of the frames of a run, and what ffmpeg complains about. Reads as encodes of chunks do: seeks, and throws away by
 /// their times what lies outside.
-fn frames(film: &Path, clock: f64, (from, to): (f64, f64), stream: &str) -> (String, String) {
+fn frames(film: &Path, clock: f64, run_s: &Range<f64>, stream: &str) -> (String, String) {
+    let Range { start: from, end: to } = run_s;
     let seek = format!("{:.6}", from - clock);
     let mut words = vec!["-nostdin", "-v", "warning", "-copyts", "-noautorotate"];
-    if from > clock {
+    if *from > clock {
         words.extend(["-ss", &seek]);
     }
     let (video, audio) = (format!("trim=start={from}:end={to}"), format!("atrim=start={from}:end={to}"));
@@ -112,19 +114,19 @@ async fn same_frames(bench: &Bench, film: &Path, streams: &[(&str, Tracks)]) {
     let last = packets.iter().map(|packet| packet.shown).fold(0.0, f64::max);
     let middle = keys[keys.len() / 2];
     let runs = [
-        (clock, last / 4.0),
-        (middle, last.min(middle + 1.0)),
-        (last / 3.0 + 0.01, last / 2.0),
-        (*keys.last().unwrap(), last + 1.0),
-        (last * 0.7, last * 0.71),
+        clock..last / 4.0,
+        middle..last.min(middle + 1.0),
+        last / 3.0 + 0.01..last / 2.0,
+        *keys.last().unwrap()..last + 1.0,
+        last * 0.7..last * 0.71,
     ];
     for (number, around) in runs.into_iter().enumerate() {
         for (stream, tracks) in streams {
             let holes = bench.path.join(format!("holes-{number}-{tracks:?}"));
-            let run = TimeRun { from: Some(time(around.0)), to: Some(time(around.1)), tracks: *tracks };
+            let run = TimeRun { from: Some(time(around.start)), to: Some(time(around.end)), tracks: *tracks };
             source.fetch(&*bench.store, &run, &holes, &FillOptions::default()).await.unwrap();
-            let (whole, complaints) = frames(film, clock, around, stream);
-            let (made, more) = frames(&holes, clock, around, stream);
+            let (whole, complaints) = frames(film, clock, &around, stream);
+            let (made, more) = frames(&holes, clock, &around, stream);
             let shown = format!("{} {around:?} {stream}", film.display());
             assert!(whole.lines().any(|line| !line.starts_with('#')), "{shown} has frames");
             assert!(whole == made, "{shown}: other frames\n{more}");
@@ -305,7 +307,7 @@ async fn other_films_are_fetched_whole_and_once() {
     for name in ["fragments.mp4", "film.mkv", "text.mp4", "empty.mp4", "cut off.mp4"] {
         let Source::Whole { object, why } = bench.open(&film(name)).await else { panic!("{name}") };
         assert!(!why.is_empty());
-        let steered = Steered::new(bench.store.clone());
+        let steered = Steered { store: bench.store.clone(), steering: Steering::default() };
         let machine = bench.path.join(format!("whole {name}"));
         // Two processes of a machine, with several tasks each.
         let processes = [WholeSources::open(&machine).unwrap(), WholeSources::open(&machine).unwrap()];
@@ -316,7 +318,11 @@ async fn other_films_are_fetched_whole_and_once() {
             async move { sources.place(steered, object, &place).await.unwrap() }
         });
         futures::future::join_all(fetched).await;
-        assert_eq!(usize::MAX - steered.calls_left.load(Ordering::SeqCst), 1, "{name} is fetched once");
+        assert_eq!(
+            usize::MAX - steered.steering.calls_left.load(Ordering::SeqCst),
+            1,
+            "{name} is fetched once"
+        );
         let whole = std::fs::read(film(name)).unwrap();
         assert!((0..6).all(|number| std::fs::read(place(number)).unwrap() == whole));
         assert_eq!(processes[0].remove_unused(Duration::from_secs(3600)).unwrap(), 0);

@@ -4,98 +4,34 @@
 
 mod common;
 
-use std::ops::Range;
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use abanico_artifacts::{FileName, LocalArtifacts, NamedFile};
 use abanico_engine::{ResultsOptions, Stage};
-use abanico_store::{
-    Bytes, Deletion, Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore,
-    ObjectUrl, Publication, Router,
-};
+use abanico_store::steered::{Call, SteeredStore, Steers};
+use abanico_store::{Error, ErrorKind, ObjectUrl};
 use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
 
-/// Buckets on a disk that is full until the first attempt has failed.
+/// A disk that is full until the first attempt has failed.
+#[derive(Default)]
 struct FullAtFirst {
-    buckets: Router,
     was_full: AtomicBool,
 }
 
 #[async_trait::async_trait]
-impl ObjectStore for FullAtFirst {
-    async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error> {
-        self.buckets.stat(url).await
-    }
+impl Steers for FullAtFirst {
+    type Held = ();
 
-    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
-        if !self.was_full.swap(true, Ordering::Relaxed) {
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        if call == Call::Fetch && !self.was_full.swap(true, Ordering::Relaxed) {
             // No other attempt would be made for its own sake: only the cause says that room is missing.
-            let failed = Error::about(url, ErrorKind::Denied, "it cannot be read");
+            let failed = Error::about(&ObjectUrl::s3("in", "a.mp4"), ErrorKind::Denied, "it cannot be read");
             return Err(failed.because(std::io::Error::from_raw_os_error(28)));
         }
-        self.buckets.fetch(url, destination).await
-    }
-
-    async fn read_range(
-        &self,
-        url: &ObjectUrl,
-        range: Range<u64>,
-        e_tag: Option<&str>,
-    ) -> Result<Bytes, Error> {
-        self.buckets.read_range(url, range, e_tag).await
-    }
-
-    async fn list(
-        &self,
-        folder: &ObjectUrl,
-        after: Option<&ObjectUrl>,
-        most: usize,
-    ) -> Result<ObjectPage, Error> {
-        self.buckets.list(folder, after, most).await
-    }
-
-    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
-        self.buckets.create(url, bytes).await
-    }
-
-    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
-        self.buckets.delete_below(folder).await
-    }
-
-    async fn publish(
-        &self,
-        source: &Path,
-        url: &ObjectUrl,
-        attributes: &ObjectAttributes,
-    ) -> Result<ObjectMeta, Error> {
-        self.buckets.publish(source, url, attributes).await
-    }
-
-    async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
-        self.buckets.delete(url).await
-    }
-
-    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
-        self.buckets.check(url).await
-    }
-
-    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
-        self.buckets.stage(publication, files).await
-    }
-
-    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
-        self.buckets.switch(publication).await
-    }
-
-    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
-        self.buckets.settle(publication).await
-    }
-
-    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
-        self.buckets.take_back(publication).await
+        Ok(())
     }
 }
 
@@ -118,7 +54,7 @@ async fn full_disk_removes_kept_encodes_and_retries() {
         let bench = Bench::new();
         Clip { width: 320, height: 180, frames: 10, ..Clip::default() }.write(&bench.input("a.mp4"));
         let results = keeps.then(|| kept(&bench, 0));
-        let store = FullAtFirst { buckets: bench.store(), was_full: AtomicBool::new(false) };
+        let store = SteeredStore { store: Arc::new(bench.store()), steering: FullAtFirst::default() };
         let engine = bench.engine_with(results, store).await;
         let job = submit(&engine, bench.request("a.mp4", "ladder")).await;
         let record = finished(&engine, &job.id).await;

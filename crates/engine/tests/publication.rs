@@ -6,16 +6,12 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use abanico_engine::{Engine, ErrorKind as EngineErrorKind, JobId, Stage};
-use abanico_store::{
-    Bytes, Deletion, Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore,
-    ObjectUrl, Publication,
-};
+use abanico_store::steered::{Call, SteeredStore, Steers};
+use abanico_store::{Error, ErrorKind, ObjectUrl};
 use abanico_testkit::Clip;
 use common::{Bench, finished, submit};
 use tokio::runtime::Runtime;
@@ -61,19 +57,11 @@ impl Steering {
     fn go_on(&self) {
         self.goes_on.send_replace(true);
     }
-}
 
-/// Buckets that stop and fail as a test wants.
-struct Steered {
-    buckets: Arc<dyn ObjectStore>,
-    steering: Steering,
-}
-
-impl Steered {
     async fn point(&self, name: &str) {
-        if name == self.steering.stops_at {
-            self.steering.reached.send_replace(true);
-            let _ = self.steering.goes_on.subscribe().wait_for(|goes_on| *goes_on).await;
+        if name == self.stops_at {
+            self.reached.send_replace(true);
+            let _ = self.goes_on.subscribe().wait_for(|goes_on| *goes_on).await;
         }
     }
 }
@@ -83,92 +71,44 @@ fn fails(left: &AtomicU32) -> bool {
 }
 
 #[async_trait::async_trait]
-impl ObjectStore for Steered {
-    async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error> {
-        self.buckets.stat(url).await
-    }
+impl Steers for Steering {
+    type Held = ();
 
-    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
-        self.buckets.fetch(url, destination).await
-    }
-
-    async fn read_range(
-        &self,
-        url: &ObjectUrl,
-        range: Range<u64>,
-        e_tag: Option<&str>,
-    ) -> Result<Bytes, Error> {
-        self.buckets.read_range(url, range, e_tag).await
-    }
-
-    async fn list(
-        &self,
-        folder: &ObjectUrl,
-        after: Option<&ObjectUrl>,
-        most: usize,
-    ) -> Result<ObjectPage, Error> {
-        self.buckets.list(folder, after, most).await
-    }
-
-    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
-        self.buckets.create(url, bytes).await
-    }
-
-    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
-        self.buckets.delete_below(folder).await
-    }
-
-    async fn publish(
-        &self,
-        source: &Path,
-        url: &ObjectUrl,
-        attributes: &ObjectAttributes,
-    ) -> Result<ObjectMeta, Error> {
-        self.buckets.publish(source, url, attributes).await
-    }
-
-    async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
-        self.buckets.delete(url).await
-    }
-
-    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
-        self.buckets.check(url).await
-    }
-
-    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
-        self.point(BEFORE_STAGE).await;
-        self.buckets.stage(publication, files).await?;
-        self.point(AFTER_STAGE).await;
-        Ok(())
-    }
-
-    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
-        self.point(BEFORE_SWITCH).await;
-        self.buckets.switch(publication).await?;
-        self.point(AFTER_SWITCH).await;
-        if fails(&self.steering.failing_switches) {
-            let url = ObjectUrl::s3("out", "made/");
-            return Err(Error::about(&url, ErrorKind::Denied, "not any more"));
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        match call {
+            Call::Stage => self.point(BEFORE_STAGE).await,
+            Call::Switch => self.point(BEFORE_SWITCH).await,
+            Call::Settle => self.point(BEFORE_SETTLE).await,
+            Call::TakeBack => {
+                self.point(BEFORE_TAKE_BACK).await;
+                if fails(&self.failing_take_backs) {
+                    return Err(denied("not now"));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
-        self.point(BEFORE_SETTLE).await;
-        self.buckets.settle(publication).await?;
-        self.point(AFTER_SETTLE).await;
-        Ok(())
-    }
-
-    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
-        self.point(BEFORE_TAKE_BACK).await;
-        if fails(&self.steering.failing_take_backs) {
-            return Err(Error::publication_refused(publication, ErrorKind::Denied, "not now"));
+    async fn after(&self, call: Call) -> Result<(), Error> {
+        match call {
+            Call::Stage => self.point(AFTER_STAGE).await,
+            Call::Switch => {
+                self.point(AFTER_SWITCH).await;
+                if fails(&self.failing_switches) {
+                    return Err(denied("not any more"));
+                }
+            }
+            Call::Settle => self.point(AFTER_SETTLE).await,
+            Call::TakeBack => self.point(AFTER_TAKE_BACK).await,
+            _ => {}
         }
-        self.buckets.take_back(publication).await?;
-        self.point(AFTER_TAKE_BACK).await;
         Ok(())
     }
+}
+
+fn denied(why: &str) -> Error {
+    Error::about(&ObjectUrl::s3("out", "made/"), ErrorKind::Denied, why)
 }
 
 /// A bench with a short film, and with files of an earlier job at two of the three places.
@@ -209,7 +149,7 @@ fn assert_new(bench: &Bench, what: &str) {
 }
 
 async fn steered(bench: &Bench, steering: &Steering) -> Engine {
-    bench.engine_with(None, Steered { buckets: Arc::new(bench.store()), steering: steering.clone() }).await
+    bench.engine_with(None, SteeredStore { store: Arc::new(bench.store()), steering: steering.clone() }).await
 }
 
 async fn started(bench: &Bench, steering: &Steering) -> (Engine, JobId) {
@@ -272,8 +212,8 @@ fn cancelled_job_that_is_killed_leaves_what_stood_there() {
         let switched = Steering { stops_at: AFTER_SWITCH, ..Steering::stopping_at("") };
         let runtime = Runtime::new().unwrap();
         let id = runtime.block_on(async {
-            let inner = Steered { buckets: Arc::new(bench.store()), steering: switched.clone() };
-            let outer = Steered { buckets: Arc::new(inner), steering: steering.clone() };
+            let inner = SteeredStore { store: Arc::new(bench.store()), steering: switched.clone() };
+            let outer = SteeredStore { store: Arc::new(inner), steering: steering.clone() };
             let engine = bench.engine_with(None, outer).await;
             let id = submit(&engine, bench.request("a.mp4", "ladder")).await.id;
             switched.is_there().await;

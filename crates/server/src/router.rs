@@ -77,13 +77,10 @@ fn media_convert_routes(edge: &Edge) -> Router<Edge> {
         .route("/2017-08-29/jobs", post(create_job::create_job).get(list_jobs::list_jobs))
         .route("/2017-08-29/jobs/{id}", get(get_job::get_job).delete(cancel_job::cancel_job))
         .route("/2017-08-29/search", get(list_jobs::list_jobs))
-        .route("/2017-08-29/presets", post(presets::create).get(presets::list))
-        .route("/2017-08-29/presets/{name}", get(presets::get).put(presets::update).delete(presets::remove))
-        .route("/2017-08-29/jobTemplates", post(job_templates::create).get(job_templates::list))
-        .route(
-            "/2017-08-29/jobTemplates/{name}",
-            get(job_templates::get).put(job_templates::update).delete(job_templates::remove),
-        )
+        .route("/2017-08-29/presets", presets::FAMILY.all())
+        .route("/2017-08-29/presets/{name}", presets::FAMILY.one())
+        .route("/2017-08-29/jobTemplates", job_templates::FAMILY.all())
+        .route("/2017-08-29/jobTemplates/{name}", job_templates::FAMILY.one())
         .route("/2017-08-29/queues", post(queues::create).get(queues::list))
         .route("/2017-08-29/queues/{name}", get(queues::get).put(queues::update).delete(queues::remove))
         .route(

@@ -18,6 +18,8 @@ mod remote;
 mod remote_credentials;
 mod remote_publication;
 mod router;
+#[cfg(feature = "conformance")]
+pub mod steered;
 pub mod tls;
 mod web;
 

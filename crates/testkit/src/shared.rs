@@ -11,6 +11,21 @@ pub fn shared_media() -> Option<PathBuf> {
     find(named, Path::new(env!("CARGO_MANIFEST_DIR")))
 }
 
+/// Tells Cargo, from a build script of another crate, whether the folder is there (`cfg(shared_media)`).
+#[allow(dead_code, reason = "only build scripts call it")]
+#[allow(clippy::print_stdout, reason = "build scripts talk to Cargo so")]
+pub fn tell_cargo() {
+    println!("cargo::rustc-check-cfg=cfg(shared_media)");
+    println!("cargo::rerun-if-env-changed=ABANICO_SHARED");
+    println!("cargo::rerun-if-changed=../testkit/src/shared.rs");
+    if let Some(media) = shared_media() {
+        println!("cargo::rustc-cfg=shared_media");
+        // Cargo notices if the folder disappears, and if the variable changes. It does not notice a new folder:
+        // watching a missing path would rebuild the crate every time.
+        println!("cargo::rerun-if-changed={}", media.join("odd").display());
+    }
+}
+
 fn find(named: Option<PathBuf>, checkout: &Path) -> Option<PathBuf> {
     let beside = checkout.ancestors().skip(1).map(|folder| folder.join("shared"));
     let candidates = match named {

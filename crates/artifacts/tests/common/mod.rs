@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use abanico_artifacts::ArtifactKey;
 use abanico_artifacts::conformance::Damage;
 use abanico_s3::{LocalS3, Options};
-use abanico_store::{
-    Deletion, Error, ErrorKind, NewFile, ObjectAttributes, ObjectMeta, ObjectPage, ObjectStore, ObjectUrl,
-    Publication,
-};
-use bytes::Bytes;
-use tokio::sync::Semaphore;
+use abanico_store::steered::{Call, SteeredStore, Steers};
+use abanico_store::{Error, ErrorKind, ObjectAttributes, ObjectStore, ObjectUrl};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 /// Opens abanico's own S3 with the bucket `bucket`.
 pub async fn endpoint(folder: &Path) -> Arc<dyn ObjectStore> {
@@ -52,107 +48,44 @@ pub async fn damage(store: &dyn ObjectStore, folder: &ObjectUrl, key: ArtifactKe
 }
 
 /// A store whose user dies after some calls, or is held up before it creates an object.
-pub struct Steered {
-    pub store: Arc<dyn ObjectStore>,
+pub type Steered = SteeredStore<Steering>;
+
+/// How a test steers a store.
+pub struct Steering {
     /// How many calls succeed before all fail.
     pub calls_left: AtomicUsize,
     /// Held while a file is published, so that each one is stored before the next fails.
-    pub turn: tokio::sync::Mutex<()>,
+    pub turn: Arc<Mutex<()>>,
     /// Gives a permit for each object that may be created.
     pub creations: Semaphore,
     /// Where an object waits to be created.
     pub waiting: Semaphore,
 }
 
-impl Steered {
-    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        let (creations, waiting) = (Semaphore::new(1000), Semaphore::new(0));
+impl Default for Steering {
+    fn default() -> Self {
         Self {
-            store,
             calls_left: AtomicUsize::new(usize::MAX),
-            turn: tokio::sync::Mutex::default(),
-            creations,
-            waiting,
+            turn: Arc::default(),
+            creations: Semaphore::new(1000),
+            waiting: Semaphore::new(0),
         }
-    }
-
-    fn call(&self) -> Result<&dyn ObjectStore, Error> {
-        let left =
-            self.calls_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        let dead = || Error::about(&ObjectUrl::s3("bucket", "x"), ErrorKind::Denied, "the process is dead");
-        left.map(|_| &*self.store).map_err(|_| dead())
     }
 }
 
 #[async_trait::async_trait]
-impl ObjectStore for Steered {
-    async fn stat(&self, url: &ObjectUrl) -> Result<ObjectMeta, Error> {
-        self.call()?.stat(url).await
-    }
+impl Steers for Steering {
+    type Held = Option<OwnedMutexGuard<()>>;
 
-    async fn fetch(&self, url: &ObjectUrl, destination: &Path) -> Result<ObjectMeta, Error> {
-        self.call()?.fetch(url, destination).await
-    }
-
-    async fn read_range(
-        &self,
-        url: &ObjectUrl,
-        range: Range<u64>,
-        e_tag: Option<&str>,
-    ) -> Result<Bytes, Error> {
-        self.call()?.read_range(url, range, e_tag).await
-    }
-
-    async fn list(
-        &self,
-        folder: &ObjectUrl,
-        after: Option<&ObjectUrl>,
-        most: usize,
-    ) -> Result<ObjectPage, Error> {
-        self.call()?.list(folder, after, most).await
-    }
-
-    async fn create(&self, url: &ObjectUrl, bytes: Bytes) -> Result<ObjectMeta, Error> {
-        self.waiting.add_permits(1);
-        self.creations.acquire().await.unwrap().forget();
-        self.call()?.create(url, bytes).await
-    }
-
-    async fn publish(
-        &self,
-        source: &Path,
-        url: &ObjectUrl,
-        attributes: &ObjectAttributes,
-    ) -> Result<ObjectMeta, Error> {
-        let _turn = self.turn.lock().await;
-        self.call()?.publish(source, url, attributes).await
-    }
-
-    async fn delete(&self, url: &ObjectUrl) -> Result<(), Error> {
-        self.call()?.delete(url).await
-    }
-
-    async fn delete_below(&self, folder: &ObjectUrl) -> Result<Deletion, Error> {
-        self.call()?.delete_below(folder).await
-    }
-
-    async fn check(&self, url: &ObjectUrl) -> Result<(), Error> {
-        self.call()?.check(url).await
-    }
-
-    async fn stage(&self, publication: &Publication, files: &[NewFile]) -> Result<(), Error> {
-        self.call()?.stage(publication, files).await
-    }
-
-    async fn switch(&self, publication: &Publication) -> Result<(), Error> {
-        self.call()?.switch(publication).await
-    }
-
-    async fn settle(&self, publication: &Publication) -> Result<(), Error> {
-        self.call()?.settle(publication).await
-    }
-
-    async fn take_back(&self, publication: &Publication) -> Result<(), Error> {
-        self.call()?.take_back(publication).await
+    async fn before(&self, call: Call) -> Result<Self::Held, Error> {
+        if call == Call::Create {
+            self.waiting.add_permits(1);
+            self.creations.acquire().await.unwrap().forget();
+        }
+        let held = if call == Call::Publish { Some(self.turn.clone().lock_owned().await) } else { None };
+        let left =
+            self.calls_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let dead = |_| Error::about(&ObjectUrl::s3("bucket", "x"), ErrorKind::Denied, "the process is dead");
+        left.map(|_| held).map_err(dead)
     }
 }

@@ -6,7 +6,7 @@ use abanico_model::generated::{
     CmafMpdManifestBandwidthType, CmafMpdProfile, CmafSegmentControl, CmafSegmentLengthControl,
     CmafStreamInfResolution, CmafTargetDurationCompatibilityMode, CmafVideoCompositionOffsets,
     CmafWriteDASHManifest, CmafWriteHLSManifest, CmafWriteSegmentTimelineInRepresentation,
-    CmfcAudioTrackType, CmfcDescriptiveVideoServiceFlag, CmfcIFrameOnlyManifest, DashIsoGroupSettings,
+    CmfcDescriptiveVideoServiceFlag, CmfcIFrameOnlyManifest, DashIsoGroupSettings,
     DashIsoMpdManifestBandwidthType, DashIsoMpdProfile, DashIsoSegmentControl, DashIsoSegmentLengthControl,
     DashIsoVideoCompositionOffsets, DashIsoWriteSegmentTimelineInRepresentation, Output,
 };
@@ -112,22 +112,13 @@ pub(crate) fn names(base: &str, modifier: &str, facts: &StreamFacts, is_video: b
 pub(crate) fn role_settings(output: &Output, number: usize) -> RoleSettings<'_> {
     let cmfc = output.container_settings.as_ref().and_then(|container| container.cmfc_settings.as_ref());
     RoleSettings {
-        kind: cmfc.and_then(|cmfc| cmfc.audio_track_type.as_ref()).map(track_type),
+        kind: cmfc.and_then(|cmfc| cmfc.audio_track_type.as_ref()).map(TrackType::from),
         group: cmfc.and_then(|cmfc| cmfc.audio_group_id.as_deref()),
         sets: cmfc.and_then(|cmfc| cmfc.audio_rendition_sets.as_deref()),
         describes_video: cmfc.is_some_and(|cmfc| {
             cmfc.descriptive_video_service_flag == Some(CmfcDescriptiveVideoServiceFlag::Flag)
         }),
         default_group: Some(format!("program_audio_{number}")),
-    }
-}
-
-fn track_type(named: &CmfcAudioTrackType) -> TrackType {
-    match named {
-        CmfcAudioTrackType::AlternateAudioAutoSelectDefault => TrackType::Default,
-        CmfcAudioTrackType::AlternateAudioAutoSelect | CmfcAudioTrackType::Other(_) => TrackType::AutoSelect,
-        CmfcAudioTrackType::AlternateAudioNotAutoSelect => TrackType::OnRequest,
-        CmfcAudioTrackType::AudioOnlyVariantStream => TrackType::Variant,
     }
 }
 

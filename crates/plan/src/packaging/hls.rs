@@ -3,10 +3,10 @@
 
 use abanico_media::{ExactTime, FrameRate};
 use abanico_model::generated::{
-    HlsAudioTrackType, HlsClientCache, HlsDescriptiveVideoServiceFlag, HlsDirectoryStructure,
-    HlsGroupSettings, HlsIFrameOnlyManifest, HlsManifestCompression, HlsManifestDurationFormat,
-    HlsOutputSelection, HlsProgramDateTime, HlsSegmentControl, HlsSegmentLengthControl,
-    HlsStreamInfResolution, HlsTargetDurationCompatibilityMode, Output,
+    HlsClientCache, HlsDescriptiveVideoServiceFlag, HlsDirectoryStructure, HlsGroupSettings,
+    HlsIFrameOnlyManifest, HlsManifestCompression, HlsManifestDurationFormat, HlsOutputSelection,
+    HlsProgramDateTime, HlsSegmentControl, HlsSegmentLengthControl, HlsStreamInfResolution,
+    HlsTargetDurationCompatibilityMode, Output,
 };
 use abanico_model::output_groups::{Manifest, StreamFacts};
 
@@ -77,7 +77,7 @@ pub(crate) fn names(
 /// if it names no group (AWS's console writes it so).
 pub(crate) fn role_settings(output: &Output) -> RoleSettings<'_> {
     let hls = output.output_settings.as_ref().and_then(|settings| settings.hls_settings.as_ref());
-    let kind = hls.and_then(|hls| hls.audio_track_type.as_ref()).map(track_type);
+    let kind = hls.and_then(|hls| hls.audio_track_type.as_ref()).map(TrackType::from);
     RoleSettings {
         kind,
         group: hls.and_then(|hls| hls.audio_group_id.as_deref()),
@@ -86,15 +86,6 @@ pub(crate) fn role_settings(output: &Output) -> RoleSettings<'_> {
             hls.descriptive_video_service_flag == Some(HlsDescriptiveVideoServiceFlag::Flag)
         }),
         default_group: kind.map(|_| DEFAULT_AUDIO_GROUP.to_owned()),
-    }
-}
-
-fn track_type(named: &HlsAudioTrackType) -> TrackType {
-    match named {
-        HlsAudioTrackType::AlternateAudioAutoSelectDefault => TrackType::Default,
-        HlsAudioTrackType::AlternateAudioAutoSelect | HlsAudioTrackType::Other(_) => TrackType::AutoSelect,
-        HlsAudioTrackType::AlternateAudioNotAutoSelect => TrackType::OnRequest,
-        HlsAudioTrackType::AudioOnlyVariantStream => TrackType::Variant,
     }
 }
 

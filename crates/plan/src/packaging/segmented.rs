@@ -2,6 +2,7 @@
 //! `package` writes the manifests, from measured values.
 
 use abanico_media::{ExactTime, FrameRate, Rational, Size};
+use abanico_model::generated::{CmfcAudioTrackType, HlsAudioTrackType};
 use serde::{Deserialize, Serialize};
 
 use crate::packaging::segmentation::{SegmentRule, Segmentation};
@@ -283,6 +284,24 @@ pub(crate) enum TrackType {
     /// A stream of its own.
     Variant,
 }
+
+/// AWS's model has a type for each kind of group, all with the same values.
+macro_rules! track_type_of {
+    ($($named:ident),*) => {$(
+        impl From<&$named> for TrackType {
+            fn from(named: &$named) -> Self {
+                match named {
+                    $named::AlternateAudioAutoSelectDefault => Self::Default,
+                    $named::AlternateAudioAutoSelect | $named::Other(_) => Self::AutoSelect,
+                    $named::AlternateAudioNotAutoSelect => Self::OnRequest,
+                    $named::AudioOnlyVariantStream => Self::Variant,
+                }
+            }
+        }
+    )*};
+}
+
+track_type_of!(HlsAudioTrackType, CmfcAudioTrackType);
 
 /// Settings for the role of an output among a group's streams.
 #[derive(Default)]

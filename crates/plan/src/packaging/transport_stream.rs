@@ -27,32 +27,29 @@ pub struct TransportStream {
     pub first_pts: ExactTime,
 }
 
+/// Reads the numbers. The settings of both kinds of output have members of the same names, in types of their own.
+macro_rules! numbers {
+    ($settings:expr) => {{
+        let own = $settings.cloned().unwrap_or_default();
+        TransportStream {
+            id: number(own.transport_stream_id, 1),
+            program: number(own.program_number, 1),
+            pmt_pid: number(own.pmt_pid, PIDS.0),
+            video_pid: number(own.video_pid, PIDS.1),
+            audio_pids: audio_pids(own.audio_pids.as_deref()),
+            first_pts: first_pts(own.pts_offset_mode.as_ref(), own.pts_offset),
+        }
+    }};
+}
+
 /// Reads the numbers of an HLS output's transport stream.
 pub(crate) fn transport_stream(settings: Option<&M3u8Settings>) -> TransportStream {
-    let of = |read: fn(&M3u8Settings) -> Option<i64>| settings.and_then(read);
-    let mode = settings.and_then(|settings| settings.pts_offset_mode.as_ref());
-    TransportStream {
-        id: number(of(|settings| settings.transport_stream_id), 1),
-        program: number(of(|settings| settings.program_number), 1),
-        pmt_pid: number(of(|settings| settings.pmt_pid), PIDS.0),
-        video_pid: number(of(|settings| settings.video_pid), PIDS.1),
-        audio_pids: audio_pids(settings.and_then(|settings| settings.audio_pids.as_deref())),
-        first_pts: first_pts(mode, of(|settings| settings.pts_offset)),
-    }
+    numbers!(settings)
 }
 
 /// Reads the numbers of a transport stream in a single file.
 pub(crate) fn program_numbers(settings: Option<&M2tsSettings>) -> TransportStream {
-    let of = |read: fn(&M2tsSettings) -> Option<i64>| settings.and_then(read);
-    let mode = settings.and_then(|settings| settings.pts_offset_mode.as_ref());
-    TransportStream {
-        id: number(of(|settings| settings.transport_stream_id), 1),
-        program: number(of(|settings| settings.program_number), 1),
-        pmt_pid: number(of(|settings| settings.pmt_pid), PIDS.0),
-        video_pid: number(of(|settings| settings.video_pid), PIDS.1),
-        audio_pids: audio_pids(settings.and_then(|settings| settings.audio_pids.as_deref())),
-        first_pts: first_pts(mode, of(|settings| settings.pts_offset)),
-    }
+    numbers!(settings)
 }
 
 fn number(member: Option<i64>, default: u16) -> u16 {

@@ -7,6 +7,8 @@ use abanico_model::arn::{ResourceKind, resource_name};
 use abanico_model::problem::Problems;
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -14,9 +16,10 @@ use super::pages::{Item, ListParams, page};
 use super::request_body::read;
 use super::resources::{changed, check_room, delete, new_name, own, refuse_system, view};
 use crate::api::error_table::Error;
+use crate::edge::Edge;
 
 /// The differences between presets and job templates.
-pub(super) struct Family {
+pub(crate) struct Family {
     /// Kind of resource.
     pub kind: ResourceKind,
     /// Member that holds one resource in an answer, such as `preset`.
@@ -32,11 +35,31 @@ pub(super) struct Family {
 }
 
 impl Family {
-    pub(super) async fn create(
-        &self,
-        engine: &Engine,
-        body: Bytes,
-    ) -> Result<(StatusCode, Json<Value>), Error> {
+    /// Answers requests about the family as a whole: creates and lists.
+    pub(crate) fn all(&'static self) -> MethodRouter<Edge> {
+        let create =
+            move |State(edge): State<Edge>, body: Bytes| async move { self.create(&edge.engine, body).await };
+        let list = move |State(edge): State<Edge>, Query(params): Query<ListParams>| async move {
+            self.list(&edge.engine, &params).await
+        };
+        post(create).get(list)
+    }
+
+    /// Answers requests about one resource, whose name is in the path: reads, updates and deletes it.
+    pub(crate) fn one(&'static self) -> MethodRouter<Edge> {
+        let read = move |State(edge): State<Edge>, Path(given): Path<String>| async move {
+            self.get(&edge.engine, &given).await
+        };
+        let update = move |State(edge): State<Edge>, Path(given): Path<String>, body: Bytes| async move {
+            self.update(&edge.engine, &given, body).await
+        };
+        let remove = move |State(edge): State<Edge>, Path(given): Path<String>| async move {
+            self.remove(&edge.engine, &given).await
+        };
+        get(read).put(update).delete(remove)
+    }
+
+    async fn create(&self, engine: &Engine, body: Bytes) -> Result<(StatusCode, Json<Value>), Error> {
         let (request, problems) = read(body, self.shapes.0, None).await?;
         self.check(engine, &request, problems).await?;
         let name = new_name(&request, |name| (self.system)(name).is_some())?;
@@ -45,14 +68,14 @@ impl Family {
         Ok((StatusCode::CREATED, self.answer(view(&made))))
     }
 
-    pub(super) async fn get(&self, engine: &Engine, given: &str) -> Result<Json<Value>, Error> {
+    async fn get(&self, engine: &Engine, given: &str) -> Result<Json<Value>, Error> {
         Ok(self.answer(match (self.system)(&resource_name(given, self.kind)) {
             Some(system) => system,
             None => view(&own(engine, self.kind, given).await?),
         }))
     }
 
-    pub(super) async fn list(&self, engine: &Engine, params: &ListParams) -> Result<Json<Value>, Error> {
+    async fn list(&self, engine: &Engine, params: &ListParams) -> Result<Json<Value>, Error> {
         let own = engine.resources(self.kind).await?;
         let own = own.iter().map(|resource| Item {
             name: resource.name.clone(),
@@ -67,12 +90,7 @@ impl Family {
         Ok(Json(Value::Object(answer)))
     }
 
-    pub(super) async fn update(
-        &self,
-        engine: &Engine,
-        given: &str,
-        body: Bytes,
-    ) -> Result<Json<Value>, Error> {
+    async fn update(&self, engine: &Engine, given: &str, body: Bytes) -> Result<Json<Value>, Error> {
         self.refuse_system(given)?;
         let known = own(engine, self.kind, given).await?;
         let (change, problems) = read(body, self.shapes.1, Some(("name", known.name.clone()))).await?;
@@ -82,11 +100,7 @@ impl Family {
         Ok(self.answer(view(&engine.update_resource(known, body).await?)))
     }
 
-    pub(super) async fn remove(
-        &self,
-        engine: &Engine,
-        given: &str,
-    ) -> Result<(StatusCode, Json<Value>), Error> {
+    async fn remove(&self, engine: &Engine, given: &str) -> Result<(StatusCode, Json<Value>), Error> {
         self.refuse_system(given)?;
         delete(engine, self.kind, given).await?;
         Ok((StatusCode::ACCEPTED, Json(json!({}))))
