@@ -4,12 +4,12 @@
 //! A job never has two drivers. Work that was stored as done before a crash is not repeated.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use abanico_plan::TaskId;
+use abanico_plan::{Task, TaskId};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -48,6 +48,8 @@ pub(crate) struct Driver {
     executor: Box<dyn Executor>,
     context: JobContext,
     signals: Signals,
+    /// The plan's tasks that make files for the user.
+    packaging: HashSet<TaskId>,
     /// Whether the store has the plan's current tasks.
     tasks_are_stored: bool,
     /// Why the job cannot be run, if it cannot.
@@ -63,7 +65,8 @@ impl Driver {
         context: JobContext,
         signals: Signals,
     ) -> Self {
-        Self { record, store, executor, context, signals, tasks_are_stored: true, doomed: None }
+        let packaging = packaging(record.tasks());
+        Self { record, store, executor, context, signals, packaging, tasks_are_stored: true, doomed: None }
     }
 
     /// Makes the job end with this failure instead of running.
@@ -238,6 +241,7 @@ impl Driver {
         match report {
             Report::Prepared(prepared) => {
                 let tasks = prepared.plan.tasks.iter().map(Waiting::from).collect();
+                self.packaging = packaging(&prepared.plan.tasks);
                 self.record.inputs = prepared.inputs;
                 self.record.plan = Some(Arc::new(prepared.plan));
                 self.tasks_are_stored = false;
@@ -289,9 +293,10 @@ impl Driver {
         if let_go.is_empty() || self.record.tasks().is_empty() {
             return;
         }
-        let packaging = self.record.tasks().iter().filter(|task| task.kind.is_packaging());
-        let packaging: BTreeSet<&TaskId> = packaging.map(|task| &task.id).collect();
-        let let_go: Vec<TaskId> = let_go.into_iter().filter(|task| !packaging.contains(task)).collect();
+        let let_go: Vec<TaskId> = let_go.into_iter().filter(|task| !self.packaging.contains(task)).collect();
+        if let_go.is_empty() {
+            return;
+        }
         let (job, folders) = (self.record.id.clone(), self.context.work.tasks().clone());
         let released = tokio::task::spawn_blocking(move || {
             for task in let_go {
@@ -431,6 +436,11 @@ pub(crate) async fn conclude(context: &JobContext, record: &JobRecord) -> bool {
             false
         }
     }
+}
+
+/// Returns those of a plan's tasks that make files for the user.
+fn packaging(tasks: &[Task]) -> HashSet<TaskId> {
+    tasks.iter().filter(|task| task.kind.is_packaging()).map(|task| task.id.clone()).collect()
 }
 
 /// Returns the interval between STATUS_UPDATE events: the request's (such as `SECONDS_30`), by default one minute.
