@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use abanico_model::output_groups::{GroupFacts, GroupKind};
 use serde_json::{Value, json};
 
 use super::Forwarding;
@@ -76,8 +77,8 @@ pub(super) fn named_groups(details: &Value, settings: &Value, buckets: &BTreeMap
     let mut groups = details.as_array().cloned().unwrap_or_default();
     for (index, group) in groups.iter_mut().enumerate() {
         let kind = settings.pointer(&format!("/outputGroups/{index}/outputGroupSettings/type"));
-        let kind = kind.and_then(Value::as_str).unwrap_or("FILE_GROUP_SETTINGS");
-        group["type"] = json!(kind.trim_end_matches("_SETTINGS"));
+        let facts = kind.and_then(Value::as_str).and_then(GroupFacts::of_type);
+        group["type"] = json!(facts.unwrap_or(GroupKind::File.facts()).event_type);
         rename(group, &back);
     }
     Value::Array(groups)
