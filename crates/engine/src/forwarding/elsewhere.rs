@@ -304,9 +304,19 @@ impl Forwarding {
             Some(id) => Some(id.clone()),
             None => self.find(record).await?.map(|job| text(&job, "id").to_owned()),
         };
-        match id {
-            Some(id) => self.jobs.cancel(&id).await,
-            None => Ok(()),
+        let Some(id) = id else { return Ok(()) };
+        match self.jobs.cancel(&id).await {
+            // Services refuse to cancel a job that is over, each in its own words. There is nothing left to cancel.
+            Err(error) if !error.is_retryable && self.is_over(&id).await => Ok(()),
+            ended => ended,
+        }
+    }
+
+    /// Returns whether a job there has ended or does not exist any more.
+    async fn is_over(&self, id: &str) -> bool {
+        match self.jobs.get(id).await {
+            Ok(job) => matches!(text(&job, "status"), "CANCELED" | "COMPLETE" | "ERROR"),
+            Err(error) => error.is_not_found,
         }
     }
 }
@@ -325,4 +335,63 @@ pub(crate) async fn cancel_there(forwarding: &Forwarding, record: &JobRecord) ->
     tracing::warn!(job.id = %record.id, reason, "the other service did not cancel its job");
     let ended_ms = record.times.finished_ms.unwrap_or(record.times.submitted_ms);
     !is_retryable || clock::now_ms() - ended_ms > CANCEL_FOR_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::forwarding::RemoteJobs;
+    use crate::records::database::sample_record;
+
+    /// Refuses to cancel its job, which is in this status; it has none without one.
+    struct Refusing(Option<&'static str>);
+
+    fn refused(is_not_found: bool) -> RemoteError {
+        RemoteError { message: "it says no".to_owned(), is_retryable: false, is_not_found }
+    }
+
+    #[async_trait]
+    impl RemoteJobs for Refusing {
+        async fn create(&self, _: &Value) -> Result<Value, RemoteError> {
+            Err(refused(false))
+        }
+
+        async fn get(&self, id: &str) -> Result<Value, RemoteError> {
+            self.0.map(|status| json!({"id": id, "status": status})).ok_or_else(|| refused(true))
+        }
+
+        async fn cancel(&self, _: &str) -> Result<(), RemoteError> {
+            Err(refused(self.0.is_none()))
+        }
+
+        async fn newest(&self, _: Option<&str>) -> Result<Value, RemoteError> {
+            Err(refused(false))
+        }
+
+        async fn keys(&self, _: &str, _: &str) -> Result<Vec<String>, RemoteError> {
+            Err(refused(false))
+        }
+    }
+
+    #[tokio::test]
+    async fn job_that_is_over_needs_no_cancelling() {
+        let mut record = sample_record("1-a", 1);
+        record.forwarded.id = Some("2-b".to_owned());
+        let over = [None, Some("CANCELED"), Some("COMPLETE"), Some("ERROR")];
+        let statuses = over.map(|status| (status, true));
+        for (status, is_over) in statuses.into_iter().chain([(Some("PROGRESSING"), false)]) {
+            let forwarding = Forwarding {
+                jobs: Arc::new(Refusing(status)),
+                store: Arc::new(abanico_store::Router::new()),
+                role: String::new(),
+                queue: None,
+                buckets: BTreeMap::new(),
+                copies: false,
+                pause: Duration::ZERO,
+            };
+            assert_eq!(forwarding.cancel(&record).await.is_ok(), is_over, "{status:?}");
+        }
+    }
 }
