@@ -209,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn opening_removes_what_is_too_much() {
+        let kept = Kept::new(NO_LIMITS);
+        for (name, age_s) in [("old", 90), ("older", 100), ("new", 1)] {
+            kept.put(name, age_s);
+        }
+        let limits = Limits { most_bytes: 80, spare_bytes: 0 };
+        let reopened = LimitedArtifacts::open(kept.artifacts.folder(), limits).unwrap();
+        assert_eq!(
+            kept.are_there(["older", "old", "new"]),
+            [false, true, true],
+            "just the limit is not too much"
+        );
+        assert_eq!(reopened.bytes().unwrap(), 80);
+    }
+
+    #[test]
     fn unused_artifacts_go_after_their_time() {
         let kept = Kept::new(NO_LIMITS);
         for (name, age_s) in [("old", 90), ("new", 10), ("future", 0)] {

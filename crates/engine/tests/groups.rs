@@ -63,6 +63,7 @@ async fn dash_group_reports_only_its_mpd() {
         made(request("DASH_ISO_GROUP_SETTINGS", "dashIsoGroupSettings", "MPD", &settings)).await;
     assert_eq!(told["type"], "DASH_ISO_GROUP");
     assert_eq!(told["playlistFilePaths"], json!(["s3://out/made/film.mpd"]));
+    assert_eq!(told["outputDetails"][0].get("outputFilePaths"), None);
     // 90 frames at 24000/1001 are 3.75 s: two segments of each stream.
     let wanted = [
         "film.mpd",
@@ -72,6 +73,30 @@ async fn dash_group_reports_only_its_mpd() {
         "film_v_000000001.mp4",
         "film_v_000000002.mp4",
         "film_vinit.mp4",
+    ];
+    assert_eq!(files, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_group_reports_each_stream() {
+    let settings = json!({"segmentLength": 2, "minSegmentLength": 0});
+    let (told, files) = made(request("HLS_GROUP_SETTINGS", "hlsGroupSettings", "M3U8", &settings)).await;
+    assert_eq!(told["type"], "HLS_GROUP");
+    assert_eq!(told["playlistFilePaths"], json!(["s3://out/made/film.m3u8"]));
+    let paths = |output: usize| &told["outputDetails"][output]["outputFilePaths"];
+    assert_eq!(
+        [paths(0), paths(1)],
+        [&json!(["s3://out/made/film_v.m3u8"]), &json!(["s3://out/made/film_a.m3u8"])]
+    );
+    // 90 frames at 24000/1001 are 3.75 s: two segments of each stream.
+    let wanted = [
+        "film.m3u8",
+        "film_a.m3u8",
+        "film_a_00001.ts",
+        "film_a_00002.ts",
+        "film_v.m3u8",
+        "film_v_00001.ts",
+        "film_v_00002.ts",
     ];
     assert_eq!(files, wanted);
 }
