@@ -194,3 +194,20 @@ def test_progress_grows_while_the_fleet_works(own: Fleet) -> None:
     eventually(ended, 180, "the job ends")
     assert len([percent for percent in seen if 2 < percent < 95]) >= 2, seen
     completes(own, job)
+
+
+def test_straggler_begins_again_elsewhere(own: Fleet, tmp_path: Path) -> None:
+    """One encode of a chunk hangs."""
+    mark = tmp_path / "hangs"
+    script = f'case "$*" in *chunk-*) [ -e "{mark}" ] && rm "{mark}" && sleep 600;; esac\nexec "$REAL" "$@"'
+    slow = own.worker("slow", "--slots", "1", "--sandbox", "off", environment=wrapped(tmp_path, "hanging", script))
+    job = submit(own)
+    eventually(lambda: "chunk-" in slow.log(), 60, "the slow worker has a chunk")
+    mark.touch()
+    own.worker("quick", "--slots", "1")
+    completes(own, job)
+    assert "an encode takes too long and is started a second time" in own.server.log()
+    begun = [line["task"] for line in slow.said("a task begins") if line["task"].startswith("chunk-")]
+    done = own.done_by(job)
+    assert any(done[task] == "quick" for task in begun), (begun, done)
+    assert not slow.encoders()

@@ -8,7 +8,7 @@ mod encode;
 pub(crate) mod meter;
 pub(crate) mod prepare;
 mod sink;
-mod stragglers;
+pub(crate) mod stragglers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -4,11 +4,13 @@
 //! [`Fleet`] is the port to the system that hands tasks out. It has a state machine of its own, of the same kind and fed
 //! with the same events, so that the tasks go on while this process is away.
 
+mod lateness;
 mod on_fleet;
 mod put_up;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use abanico_artifacts::{ArtifactKey, ObjectArtifacts};
 use abanico_plan::TaskId;
@@ -55,6 +57,8 @@ pub enum FleetReport {
         task: TaskId,
         /// CPU time of its child processes, in milliseconds.
         cpu_ms: u64,
+        /// How long it ran, in milliseconds.
+        ran_ms: u64,
         /// What its verification measured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<MeasuredOutput>,
@@ -74,13 +78,24 @@ pub enum FleetReport {
     },
 }
 
+/// A task that runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunningTask {
+    /// Frames that it has delivered.
+    pub frames: u64,
+    /// How long it has run.
+    pub ran: Duration,
+    /// The worker that does it.
+    pub worker: String,
+}
+
 /// How far a fleet has come with a job.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FleetNews {
     /// What happened after the reports that the asker knows, in order; not always everything at once.
     pub reports: Vec<FleetReport>,
-    /// Frames that the running encodes have delivered.
-    pub frames: BTreeMap<TaskId, u64>,
+    /// The tasks that run. Of two attempts at a task, the one that is farther.
+    pub running: BTreeMap<TaskId, RunningTask>,
     /// Whether nothing more will happen.
     pub has_ended: bool,
 }
@@ -101,6 +116,13 @@ pub trait Fleet: Send + Sync {
     /// # Errors
     /// Fails if the fleet does not answer.
     async fn news(&self, job: &JobId, known: usize) -> Result<Option<FleetNews>, FleetError>;
+
+    /// Has a second worker begin a task that runs too long, beside the one that `running` tells of. The first of the two to
+    /// succeed counts.
+    ///
+    /// # Errors
+    /// Fails if the fleet does not answer.
+    async fn double(&self, job: &JobId, task: &TaskId, running: &RunningTask) -> Result<(), FleetError>;
 
     /// Ends all work for a job. Returns whether nothing of it runs any more: repeat it until then. Succeeds if there is
     /// none.

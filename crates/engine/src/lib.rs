@@ -23,7 +23,9 @@ pub use engine::{
     Retention, Troubles, free_stopped,
 };
 pub use error::{Error, ErrorKind};
-pub use fleet::{Fleet, FleetError, FleetNews, FleetOptions, FleetReport, FleetWork, artifacts_of};
+pub use fleet::{
+    Fleet, FleetError, FleetNews, FleetOptions, FleetReport, FleetWork, RunningTask, artifacts_of,
+};
 pub use forwarding::{Forwarding, RemoteError, RemoteJobs};
 pub use jobs::ids::JobId;
 pub use jobs::job::{Forwarded, JobRecord, JobTimes, Progress, QueueTransition, Submission, Token};

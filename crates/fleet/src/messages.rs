@@ -45,6 +45,9 @@ pub struct TaskOrder {
     pub task: TaskId,
     /// Number of the attempt, from 1.
     pub attempt: u32,
+    /// Name of the worker that does the same already, and must not do it twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
 }
 
 /// Result of an activity. A failure of the work is a result, too: the state machine decides what follows. Only what the
@@ -65,6 +68,8 @@ pub enum TaskEnd {
     Done {
         /// CPU time of its child processes, in milliseconds.
         cpu_ms: u64,
+        /// How long it ran, in milliseconds.
+        ran_ms: u64,
         /// What its verification measured.
         output: Option<MeasuredOutput>,
     },
@@ -91,6 +96,15 @@ impl Beat {
         let payload = activity.heartbeat_details.as_ref()?.payloads.first()?;
         serde_json::from_slice(&payload.data).ok()
     }
+}
+
+/// Signal to a workflow: a task is to be begun a second time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Beside {
+    /// The task.
+    pub task: TaskId,
+    /// Name of the worker that does it already.
+    pub worker: String,
 }
 
 /// Answer to the workflow's query for news.

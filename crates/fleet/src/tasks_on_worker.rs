@@ -81,6 +81,12 @@ impl TasksOnWorker {
         order: TaskOrder,
     ) -> Result<TaskAnswer, ActivityError> {
         let (job, task) = (order.job.clone(), order.task.clone());
+        if order.beside.as_ref() == Some(&self.name) {
+            // Temporal offers it again until another worker takes it.
+            return Err(ActivityError::application(
+                anyhow::anyhow!("{} does this task already", self.name).into(),
+            ));
+        }
         tracing::info!(job.id = job, %task, attempt = order.attempt, "a task begins");
         let cancel = CancellationToken::new();
         // Whatever ends this future ends ffmpeg.
@@ -109,7 +115,7 @@ impl TasksOnWorker {
             Ok(TaskOutcome { cpu_ms, output }) => {
                 self.faults.store(0, Ordering::Relaxed);
                 tracing::info!(job.id = job, %task, ran_ms, cpu_ms, "a task is done");
-                Ok(self.answer(TaskEnd::Done { cpu_ms: cpu_ms + lost_cpu_ms, output }))
+                Ok(self.answer(TaskEnd::Done { cpu_ms: cpu_ms + lost_cpu_ms, ran_ms, output }))
             }
             Err(failed) => self.judged(failed, &order).await,
         }

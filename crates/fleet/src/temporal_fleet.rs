@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_engine::{Fleet, FleetError, FleetNews, FleetWork, JobId};
+use abanico_engine::{Fleet, FleetError, FleetNews, FleetWork, JobId, RunningTask};
 use abanico_plan::TaskId;
 use abanico_process::with_causes;
 use async_trait::async_trait;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowQueryError, WorkflowStartError};
 use temporalio_client::{
     Client, WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowExecutionStatus, WorkflowHandle,
-    WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowQueryOptions, WorkflowStartOptions,
+    WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowQueryOptions, WorkflowSignalOptions,
+    WorkflowStartOptions,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{ConnectError, Connecting};
-use crate::messages::{Beat, JobOrder, News};
+use crate::messages::{Beat, Beside, JobOrder, News};
 use crate::task_list::TaskList;
 use crate::workflow::TranscodeJob;
 use crate::{decider, names};
@@ -137,11 +138,18 @@ impl Fleet for TemporalFleet {
 
     async fn news(&self, job: &JobId, known: usize) -> Result<Option<FleetNews>, FleetError> {
         let Some(News { reports, has_ended, .. }) = self.asked(job, known).await? else { return Ok(None) };
-        let frames = match has_ended {
+        let running = match has_ended {
             true => BTreeMap::new(),
-            false => self.frames(job).await?,
+            false => self.running(job).await?,
         };
-        Ok(Some(FleetNews { reports, frames, has_ended }))
+        Ok(Some(FleetNews { reports, running, has_ended }))
+    }
+
+    async fn double(&self, job: &JobId, task: &TaskId, running: &RunningTask) -> Result<(), FleetError> {
+        let told = Beside { task: task.clone(), worker: running.worker.clone() };
+        let handle = self.handle(job);
+        let signalled = handle.signal(TranscodeJob::double, told, WorkflowSignalOptions::default());
+        signalled.await.map_err(|error| FleetError(with_causes(&error)))
     }
 
     async fn end(&self, job: &JobId) -> Result<bool, FleetError> {
@@ -164,12 +172,21 @@ impl Fleet for TemporalFleet {
 }
 
 impl TemporalFleet {
-    /// Returns the frames that running tasks have told of.
-    async fn frames(&self, job: &JobId) -> Result<BTreeMap<TaskId, u64>, FleetError> {
+    /// Returns the running tasks that have told of themselves.
+    async fn running(&self, job: &JobId) -> Result<BTreeMap<TaskId, RunningTask>, FleetError> {
         let described = self.handle(job).describe(WorkflowDescribeOptions::default()).await;
         let described = described.map_err(|error| FleetError(with_causes(&error)))?;
-        let beats = described.raw().pending_activities.iter().filter_map(Beat::of);
-        Ok(beats.map(|beat| (beat.task, beat.frames)).collect())
+        let mut running: BTreeMap<TaskId, RunningTask> = BTreeMap::new();
+        for Beat { task, frames, ran_ms, worker } in
+            described.raw().pending_activities.iter().filter_map(Beat::of)
+        {
+            let told = RunningTask { frames, ran: Duration::from_millis(ran_ms), worker };
+            let known = running.entry(task).or_insert_with(|| told.clone());
+            if known.frames < frames {
+                *known = told;
+            }
+        }
+        Ok(running)
     }
 }
 

@@ -13,15 +13,16 @@ use abanico_engine::job_machine::{Command, Event, JobMachine, Step};
 use abanico_plan::TaskId;
 use abanico_tasks::Failure;
 use abanico_tasks::failure::{broken, codes};
+use futures::FutureExt;
 use temporalio_common::{Priority, RetryPolicy};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::workflows::{join_all, select};
 use temporalio_sdk::{
-    ActivityCancellationType, ActivityExecutionError, ActivityOptions, WorkflowContext, WorkflowContextView,
-    WorkflowResult,
+    ActivityCancellationType, ActivityExecutionError, ActivityOptions, SyncWorkflowContext,
+    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
-use crate::messages::{JobOrder, News, TaskAnswer, TaskEnd, TaskOrder};
+use crate::messages::{Beside, JobOrder, News, TaskAnswer, TaskEnd, TaskOrder};
 use crate::tasks_on_worker::TasksOnWorker;
 
 /// No task takes longer. A worker that hangs is found by its heartbeats.
@@ -52,6 +53,8 @@ pub struct TranscodeJob {
     reports: Vec<FleetReport>,
     assignments: Option<ArtifactKey>,
     has_ended: bool,
+    /// Tasks to begin a second time, with the workers that do them already.
+    late: BTreeMap<TaskId, String>,
 }
 
 impl TranscodeJob {
@@ -88,12 +91,13 @@ impl TranscodeJob {
         self.ready.pop_front()
     }
 
-    fn ended(&mut self, ready: Ready, answer: TaskAnswer) {
-        let Ready { task, attempt, .. } = ready;
+    fn ended(&mut self, ready: &Ready, answer: TaskAnswer) {
+        let Ready { task, attempt, .. } = ready.clone();
+        self.late.remove(&task);
         let TaskAnswer { worker, end } = answer;
         match end {
-            TaskEnd::Done { cpu_ms, output } => {
-                self.reports.push(FleetReport::Done { task: task.clone(), cpu_ms, output, worker });
+            TaskEnd::Done { cpu_ms, ran_ms, output } => {
+                self.reports.push(FleetReport::Done { task: task.clone(), cpu_ms, ran_ms, output, worker });
                 self.take_in(Event::TaskDone(task));
             }
             TaskEnd::Failed(failure) => {
@@ -111,8 +115,8 @@ impl TranscodeJob {
     pub async fn run(ctx: &mut WorkflowContext<Self>, order: JobOrder) -> WorkflowResult<String> {
         ctx.state_mut(|job| job.begin(&order));
         let lanes = join_all((0..order.lanes).map(|_| Box::pin(lane(ctx.clone(), order.clone()))));
-        let mut lanes = futures::FutureExt::fuse(lanes);
-        let mut cancelled = Box::pin(futures::FutureExt::fuse(ctx.cancelled()));
+        let mut lanes = lanes.fuse();
+        let mut cancelled = Box::pin(ctx.cancelled().fuse());
         let mut is_cancelled = false;
         select! {
             _ = cancelled => { is_cancelled = true; }
@@ -124,6 +128,12 @@ impl TranscodeJob {
             lanes.await;
         }
         Ok(ctx.state(|job| format!("{:?}", job.machine.stage())))
+    }
+
+    /// A task takes too long.
+    #[signal]
+    pub fn double(&mut self, _ctx: &mut SyncWorkflowContext<Self>, late: Beside) {
+        self.late.insert(late.task, late.worker);
     }
 
     /// What happened after the first reports.
@@ -145,10 +155,58 @@ async fn lane(ctx: WorkflowContext<TranscodeJob>, order: JobOrder) {
         if !ready.not_before.is_zero() {
             ctx.timer(ready.not_before).await;
         }
-        let answer = handed_out(&ctx, &order, &ready).await;
-        if let Some(answer) = answer {
-            ctx.state_mut(|job| job.ended(ready, answer));
+        done(&ctx, &order, &ready).await;
+    }
+}
+
+/// Has a worker do a task, and another one beside it if it takes too long. The first to succeed counts, and the other is
+/// stopped.
+async fn done(ctx: &WorkflowContext<TranscodeJob>, order: &JobOrder, ready: &Ready) {
+    let stop = ctx.cancellation_token().child_token();
+    let mut first = Box::pin(handed_out(ctx, order, ready, None, stop.clone()).fuse());
+    let is_late = ctx.wait_condition(|job| job.late.contains_key(&ready.task) || job.has_ended);
+    let mut is_late = Box::pin(is_late.fuse());
+    let mut answer = None;
+    select! {
+        ended = first => answer = Some(ended),
+        _ = is_late => {}
+    }
+    let beside = ctx.state_mut(|job| job.late.remove(&ready.task));
+    if let Some(ended) = answer {
+        return take(ctx, ready, ended);
+    }
+    let Some(beside) = beside else { return take(ctx, ready, first.await) };
+    let other_stop = ctx.cancellation_token().child_token();
+    let mut second = Box::pin(handed_out(ctx, order, ready, Some(beside), other_stop.clone()).fuse());
+    let (mut of_first, mut of_second) = (None, None);
+    select! {
+        ended = first => of_first = Some(ended),
+        ended = second => of_second = Some(ended),
+    }
+    let has_won = |ended: &Option<TaskAnswer>| {
+        ended.as_ref().is_some_and(|answer| matches!(answer.end, TaskEnd::Done { .. }))
+    };
+    match (of_first, of_second) {
+        (Some(ended), _) if has_won(&ended) => {
+            take(ctx, ready, ended);
+            other_stop.cancel();
+            second.await;
         }
+        (_, Some(ended)) if has_won(&ended) => {
+            take(ctx, ready, ended);
+            stop.cancel();
+            first.await;
+        }
+        // One has failed: the other continues.
+        (Some(_), _) => take(ctx, ready, second.await),
+        (_, _) => take(ctx, ready, first.await),
+    }
+}
+
+/// Gives the state machine what became of a task, unless it was cancelled.
+fn take(ctx: &WorkflowContext<TranscodeJob>, ready: &Ready, ended: Option<TaskAnswer>) {
+    if let Some(answer) = ended {
+        ctx.state_mut(|job| job.ended(ready, answer));
     }
 }
 
@@ -157,6 +215,8 @@ async fn handed_out(
     ctx: &WorkflowContext<TranscodeJob>,
     order: &JobOrder,
     ready: &Ready,
+    beside: Option<String>,
+    stop: WorkflowCancellationToken,
 ) -> Option<TaskAnswer> {
     let index = ctx.state(|job| job.places.get(&ready.task).copied())?;
     let task = TaskOrder {
@@ -165,8 +225,9 @@ async fn handed_out(
         index,
         task: ready.task.clone(),
         attempt: ready.attempt,
+        beside,
     };
-    match ctx.execute_activity(TasksOnWorker::do_task, task, options(order)).await {
+    match ctx.execute_activity(TasksOnWorker::do_task, task, options(order, stop)).await {
         Ok(answer) => Some(answer),
         Err(ActivityExecutionError::Cancelled(_)) => None,
         Err(error) => {
@@ -177,7 +238,7 @@ async fn handed_out(
     }
 }
 
-fn options(order: &JobOrder) -> ActivityOptions {
+fn options(order: &JobOrder, stop: WorkflowCancellationToken) -> ActivityOptions {
     let retries = RetryPolicy::builder().initial_interval(FIRST_PAUSE).maximum_interval(LONGEST_PAUSE);
     let priority = Priority::builder()
         .priority_key(order.priority)
@@ -186,6 +247,7 @@ fn options(order: &JobOrder) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(LONGEST_TASK)
         .heartbeat_timeout(Duration::from_millis(order.heartbeat_ms))
         .task_queue(order.task_queue.clone())
+        .cancellation_token(stop)
         .cancellation_type(ActivityCancellationType::WaitCancellationCompleted)
         .retry_policy(retries.build())
         .priority(priority.build())

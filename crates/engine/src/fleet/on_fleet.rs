@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use abanico_artifacts::{ArtifactStore, ObjectArtifacts};
 use abanico_model::generated::JobSettings;
-use abanico_plan::Plan;
+use abanico_plan::{Plan, TaskId};
 use abanico_tasks::place_made;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::lateness::Lateness;
 use super::put_up::PutUp;
-use super::{FleetError, FleetNews, FleetOptions, FleetReport, FleetWork};
+use super::{FleetError, FleetNews, FleetOptions, FleetReport, FleetWork, RunningTask};
 use crate::embedded::meter::Meter;
 use crate::embedded::prepare::prepare;
 use crate::executor::trials::Trials;
@@ -158,6 +159,7 @@ impl Hands {
 
     async fn follow(&self, work: &FleetWork, plan: &Arc<Plan>) {
         let (mut known, mut pause, mut has_begun) = (0, PAUSE, false);
+        let mut lateness = Lateness::default();
         loop {
             let asked = async {
                 if !has_begun {
@@ -170,7 +172,10 @@ impl Hands {
                     (has_begun, pause) = (true, PAUSE);
                     known += news.reports.len();
                     let (has_reports, has_ended) = (!news.reports.is_empty(), news.has_ended);
-                    if !self.pass_on(news, plan).await || has_ended && !has_reports {
+                    for task in lateness.late(plan, &news.running) {
+                        self.double(&task, &news).await;
+                    }
+                    if !self.pass_on(news, plan, &mut lateness).await || has_ended && !has_reports {
                         return;
                     }
                     if has_reports {
@@ -191,20 +196,36 @@ impl Hands {
         }
     }
 
+    /// Has another worker begin a task that runs too long.
+    async fn double(&self, task: &TaskId, news: &FleetNews) {
+        let Some(running) = news.running.get(task) else { return };
+        let (job, frames_done) = (self.context.work.job(), running.frames);
+        let ran_ms = u64::try_from(running.ran.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            job.id = %job, %task, worker = running.worker, frames_done, ran_ms,
+            "an encode takes too long and is started a second time"
+        );
+        if let Err(FleetError(reason)) = self.options.fleet.double(job, task, running).await {
+            tracing::warn!(job.id = %job, %task, reason, "cannot start an encode a second time");
+        }
+    }
+
     /// Tells the driver. Returns false if it does not listen any more.
-    async fn pass_on(&self, news: FleetNews, plan: &Arc<Plan>) -> bool {
+    async fn pass_on(&self, news: FleetNews, plan: &Arc<Plan>, lateness: &mut Lateness) -> bool {
         let job = self.context.work.job();
-        for (task, frames) in news.frames {
+        for (task, RunningTask { frames, .. }) in news.running {
             self.meter.note(&self.context, plan, &task, frames);
         }
         for report in news.reports {
             let report = match report {
-                FleetReport::Done { task, cpu_ms, output, worker } => {
+                FleetReport::Done { task, cpu_ms, ran_ms, output, worker } => {
+                    lateness.done(plan, &task, Duration::from_millis(ran_ms));
                     tracing::info!(job.id = %job, %task, worker, "a worker has done a task");
                     self.meter.finish(&self.context, plan, &task);
                     Report::TaskDone { task, cpu_ms, verified: output }
                 }
                 FleetReport::Failed { task, attempt, failure, worker } => {
+                    lateness.failed(&task);
                     tracing::warn!(job.id = %job, %task, attempt, worker, reason = failure.message, "a worker has failed at a task");
                     Report::Failed { step: Step::Task(task), attempt, failure }
                 }
