@@ -23,16 +23,16 @@ from test_scatter import source
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Fleet]:
-    """A fleet without workers, and a film of half a minute."""
-    with fleet(tmp_path, encoders=4) as made:
+    """A fleet without workers, and a film."""
+    with fleet(tmp_path, encoders=2) as made:
         made.server.s3.create_bucket(Bucket="masters")
-        made.server.s3.upload_file(str(film(tmp_path / "film.mp4", seconds=32)), "masters", "film.mp4")
+        made.server.s3.upload_file(str(film(tmp_path / "film.mp4")), "masters", "film.mp4")
         yield made
 
 
 def submit(own: Fleet, name: str = "film") -> str:
     """Submits a job of two rungs in chunks, and returns its id."""
-    rungs = [rung(one, width, QualityTuningLevel="MULTI_PASS_HQ") for one, width in [("a", 1280), ("b", 640)]]
+    rungs = [rung(one, width, QualityTuningLevel="MULTI_PASS_HQ") for one, width in [("a", 640), ("b", 320)]]
     job = settings([source("s3://masters/film.mp4")], rungs, f"s3://renditions/{name}/film")
     return own.server.mediaconvert.create_job(Role=ROLE, Settings=job)["Job"]["Id"]
 

@@ -8,7 +8,7 @@ mod lateness;
 mod on_fleet;
 mod put_up;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,6 +170,28 @@ impl FleetOptions {
         opened.map_err(|error| FleetError(error.to_string()))
     }
 
+    /// Returns the jobs that have artifacts. Besides those in progress, these are jobs for which a worker that was cut off
+    /// has stored something after their end.
+    ///
+    /// # Errors
+    /// Fails if the store does not answer.
+    pub(crate) async fn jobs_with_artifacts(&self) -> Result<BTreeSet<JobId>, FleetError> {
+        let (mut jobs, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.store.list(&self.folder, after.as_ref(), 1).await;
+            let page = page.map_err(|error| FleetError(abanico_process::with_causes(&error)))?;
+            let Some(first) = page.objects.first().map(|object| object.meta.url.to_string()) else {
+                return Ok(jobs);
+            };
+            let name = first.strip_prefix(&self.folder.to_string()).unwrap_or_default();
+            let Some((job, _)) = name.split_once('/') else { return Ok(jobs) };
+            jobs.insert(JobId::new(job));
+            // The character after `/`, so the rest of this job's folder is passed over.
+            let next = format!("{}{job}0", self.folder);
+            after = Some(next.parse().map_err(|error| FleetError(format!("`{next}`: {error}")))?);
+        }
+    }
+
     /// Ends what the fleet still does for a job that has ended, and removes its artifacts. Returns whether nothing is left.
     pub(crate) async fn leave(&self, record: &JobRecord) -> bool {
         let job = &record.id;
@@ -188,5 +210,58 @@ impl FleetOptions {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use abanico_store::FolderBucket;
+
+    use super::*;
+
+    /// Does nothing.
+    struct Nobody;
+
+    #[async_trait]
+    impl Fleet for Nobody {
+        async fn begin(&self, _: &FleetWork) -> Result<(), FleetError> {
+            Ok(())
+        }
+
+        async fn news(&self, _: &JobId, _: usize) -> Result<Option<FleetNews>, FleetError> {
+            Ok(None)
+        }
+
+        async fn double(&self, _: &JobId, _: &TaskId, _: &RunningTask) -> Result<(), FleetError> {
+            Ok(())
+        }
+
+        async fn end(&self, _: &JobId) -> Result<bool, FleetError> {
+            Ok(true)
+        }
+    }
+
+    #[tokio::test]
+    async fn artifacts_of_an_ended_job_are_found_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        let store = Arc::new(FolderBucket::new(folder.path()).unwrap());
+        let options = FleetOptions {
+            fleet: Arc::new(Nobody),
+            store: store.clone(),
+            folder: "s3://b/jobs/".parse().unwrap(),
+            encoders: 1,
+            is_reached: Arc::new(|_| true),
+        };
+        assert!(options.jobs_with_artifacts().await.unwrap().is_empty());
+        for key in ["1-a/x/1", "1-a/x/2", "1-a/y", "1-b/x", "2-a/x", "loose"] {
+            let url = format!("s3://b/jobs/{key}").parse().unwrap();
+            store.create(&url, "x".into()).await.unwrap();
+        }
+        let found = options.jobs_with_artifacts().await.unwrap();
+        assert_eq!(found, ["1-a", "1-b", "2-a"].map(JobId::new).into());
+        let record = crate::records::database::sample_record("1-a", 1);
+        assert!(options.leave(&record).await);
+        assert_eq!(options.jobs_with_artifacts().await.unwrap(), ["1-b", "2-a"].map(JobId::new).into());
     }
 }

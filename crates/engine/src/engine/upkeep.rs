@@ -70,6 +70,27 @@ impl Engine {
     async fn conclude_after_a_pause(&self) {
         tokio::time::sleep(CONCLUDING_PAUSE).await;
         self.conclude_left_over().await;
+        self.clear_fleet().await;
+    }
+
+    /// Removes what workers that were cut off have stored for jobs after these had ended. Artifacts of jobs that nobody
+    /// knows here stay: they may be another server's.
+    async fn clear_fleet(&self) {
+        let DoneBy::Fleet(fleet) = &self.shared.done_by else { return };
+        let jobs = match fleet.jobs_with_artifacts().await {
+            Ok(jobs) => jobs,
+            Err(error) => return tracing::warn!(%error, "cannot look for artifacts of ended jobs"),
+        };
+        for id in jobs {
+            if self.is_active(&id) {
+                continue;
+            }
+            if let Ok(record) = self.get(&id).await
+                && record.stage().is_final()
+            {
+                fleet.leave(&record).await;
+            }
+        }
     }
 
     /// Finishes what it can before jobs start. A service that is away must not keep the engine from starting.
