@@ -211,3 +211,24 @@ def test_straggler_begins_again_elsewhere(own: Fleet, tmp_path: Path) -> None:
     done = own.done_by(job)
     assert any(done[task] == "quick" for task in begun), (begun, done)
     assert not slow.encoders()
+
+
+def test_workflow_that_is_terminated_at_temporal_begins_anew(own: Fleet) -> None:
+    worker = own.worker("only", "--slots", "1")
+    job = submit(own)
+    encoding(worker)
+    done = own.temporal.asked("workflow", "terminate", "--workflow-id", job, "--reason", "test")
+    assert done.returncode == 0, done.stderr
+    ended = own.server.wait_status(job)
+    assert ended["Status"] == "COMPLETE", (ended.get("ErrorCode"), ended.get("ErrorMessage"))
+    own.leaves_nothing()
+
+
+def test_workflow_that_is_cancelled_at_temporal_cancels_the_job(own: Fleet) -> None:
+    worker = own.worker("only", "--slots", "1")
+    job = submit(own)
+    encoding(worker)
+    done = own.temporal.asked("workflow", "cancel", "--workflow-id", job)
+    assert done.returncode == 0, done.stderr
+    assert own.server.wait_status(job)["Status"] == "CANCELED"
+    own.leaves_nothing()

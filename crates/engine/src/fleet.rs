@@ -98,6 +98,8 @@ pub struct FleetNews {
     pub running: BTreeMap<TaskId, RunningTask>,
     /// Whether nothing more will happen.
     pub has_ended: bool,
+    /// Whether somebody has cancelled the work at the fleet.
+    pub is_cancelled: bool,
 }
 
 /// Hands tasks out to machines.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abanico_process::with_causes;
+use abanico_process::{WorkPlace, with_causes};
 use abanico_store::{ObjectStore, ObjectUrl};
 use abanico_tasks::{Machine, self_test};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,13 @@ impl Fitness {
         if let Some(fault) = self.lacks_room() {
             return Some(fault);
         }
-        let encode = self_test(&self.machine, &self.folder, &self.stop);
+        // Several workers may share the folder, and several tasks may fail at once.
+        let place = WorkPlace { folder: &self.folder, prefix: "test-", suffix: "" };
+        let own = match place.create() {
+            Ok(own) => own,
+            Err(error) => return Some(format!("cannot write to `{}`: {error}", self.folder.display())),
+        };
+        let encode = self_test(&self.machine, own.path(), &self.stop);
         match tokio::time::timeout(WAIT, encode).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => return Some(format!("ffmpeg does not work: {}", failure.message)),

@@ -116,4 +116,6 @@ pub struct News {
     pub reports: Vec<FleetReport>,
     /// Whether the workflow will report nothing more.
     pub has_ended: bool,
+    /// Whether it was cancelled.
+    pub is_cancelled: bool,
 }

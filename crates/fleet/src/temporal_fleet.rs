@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::{ConnectError, Connecting};
 use crate::messages::{Beat, Beside, JobOrder, News};
 use crate::task_list::TaskList;
-use crate::workflow::TranscodeJob;
+use crate::workflow::{SUMMARY, TranscodeJob};
 use crate::{decider, names};
 
 /// Most tasks of a job that are handed out at once. Temporal fails a workflow with 2,000.
@@ -93,12 +93,25 @@ impl TemporalFleet {
         let options = WorkflowStartOptions::new(queue, order.job.clone())
             .id_conflict_policy(conflict)
             .id_reuse_policy(reuse)
+            .static_summary(SUMMARY)
             .build();
         match self.client.start_workflow(TranscodeJob::run, order.clone(), options).await {
             Ok(_) => Ok(Started::Now),
             Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(Started::Before),
             Err(error) => Err(FleetError(with_causes(&error))),
         }
+    }
+
+    /// Returns whether the workflow of a job can go on: this version of the program began it, and nobody has ended it from
+    /// outside.
+    async fn can_go_on(&self, job: &JobId) -> Result<bool, FleetError> {
+        let described = self.handle(job).describe(WorkflowDescribeOptions::default()).await;
+        let described = described.map_err(|error| FleetError(with_causes(&error)))?;
+        let is_whole = matches!(
+            described.status(),
+            WorkflowExecutionStatus::Running | WorkflowExecutionStatus::Completed
+        );
+        Ok(is_whole && described.static_summary() == Some(SUMMARY))
     }
 
     /// Returns the workflow's news; `None` if there is no such workflow.
@@ -128,21 +141,24 @@ impl Fleet for TemporalFleet {
             Started::Now => return Ok(()),
             Started::Before => {}
         }
-        let at_work = self.asked(&work.job, usize::MAX).await?;
-        if at_work.is_some_and(|news| news.assignments == Some(work.assignments)) {
-            return Ok(());
+        if self.can_go_on(&work.job).await? {
+            let at_work = self.asked(&work.job, usize::MAX).await?;
+            if at_work.is_some_and(|news| news.assignments == Some(work.assignments)) {
+                return Ok(());
+            }
         }
-        tracing::warn!(job.id = %work.job, "a job is planned anew: its former tasks on the fleet are ended");
+        tracing::warn!(job.id = %work.job, "a job is begun anew on the fleet: its former workflow is ended");
         self.start(&order, true).await.map(drop)
     }
 
     async fn news(&self, job: &JobId, known: usize) -> Result<Option<FleetNews>, FleetError> {
-        let Some(News { reports, has_ended, .. }) = self.asked(job, known).await? else { return Ok(None) };
+        let Some(news) = self.asked(job, known).await? else { return Ok(None) };
+        let News { reports, has_ended, is_cancelled, .. } = news;
         let running = match has_ended {
-            true => BTreeMap::new(),
+            true => Some(BTreeMap::new()),
             false => self.running(job).await?,
         };
-        Ok(Some(FleetNews { reports, running, has_ended }))
+        Ok(running.map(|running| FleetNews { reports, running, has_ended, is_cancelled }))
     }
 
     async fn double(&self, job: &JobId, task: &TaskId, running: &RunningTask) -> Result<(), FleetError> {
@@ -172,10 +188,16 @@ impl Fleet for TemporalFleet {
 }
 
 impl TemporalFleet {
-    /// Returns the running tasks that have told of themselves.
-    async fn running(&self, job: &JobId) -> Result<BTreeMap<TaskId, RunningTask>, FleetError> {
+    /// Returns the running tasks that have told of themselves; `None` if somebody has ended the workflow from outside.
+    async fn running(&self, job: &JobId) -> Result<Option<BTreeMap<TaskId, RunningTask>>, FleetError> {
         let described = self.handle(job).describe(WorkflowDescribeOptions::default()).await;
         let described = described.map_err(|error| FleetError(with_causes(&error)))?;
+        if !matches!(
+            described.status(),
+            WorkflowExecutionStatus::Running | WorkflowExecutionStatus::Completed
+        ) {
+            return Ok(None);
+        }
         let mut running: BTreeMap<TaskId, RunningTask> = BTreeMap::new();
         for Beat { task, frames, ran_ms, worker } in
             described.raw().pending_activities.iter().filter_map(Beat::of)
@@ -186,7 +208,7 @@ impl TemporalFleet {
                 *known = told;
             }
         }
-        Ok(running)
+        Ok(Some(running))
     }
 }
 

@@ -114,7 +114,7 @@ impl Worker {
     /// Takes tasks until `stop`, or until the machine is unfit.
     async fn take_tasks(&self, stop: &CancellationToken) -> Result<(), String> {
         let place = WorkPlace { folder: &self.options.folder, prefix: "worker-", suffix: "" };
-        let removed = place.remove_abandoned();
+        let removed = place.remove_abandoned() + WorkPlace { prefix: "test-", ..place }.remove_abandoned();
         if removed > 0 {
             tracing::info!(removed, "removed work folders of workers that were killed");
         }

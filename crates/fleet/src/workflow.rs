@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use abanico_artifacts::ArtifactKey;
 use abanico_engine::FleetReport;
-use abanico_engine::job_machine::{Command, Event, JobMachine, Step};
+use abanico_engine::job_machine::{Command, Event, JobMachine, Stage, Step};
 use abanico_plan::TaskId;
 use abanico_tasks::Failure;
 use abanico_tasks::failure::{broken, codes};
@@ -24,6 +24,11 @@ use temporalio_sdk::{
 
 use crate::messages::{Beside, JobOrder, News, TaskAnswer, TaskEnd, TaskOrder};
 use crate::tasks_on_worker::TasksOnWorker;
+
+/// Version of the workflow, shown by Temporal as the workflow's summary. Increase it whenever a history that an older
+/// version wrote is not replayed any more, which the test of `histories` tells: work that an older version began is then
+/// begun anew, and finds what was done by its artifacts.
+pub(crate) const SUMMARY: &str = "tasks of a job, version 1";
 
 /// No task takes longer. A worker that hangs is found by its heartbeats.
 const LONGEST_TASK: Duration = Duration::from_secs(24 * 3600);
@@ -141,7 +146,8 @@ impl TranscodeJob {
     pub fn news(&self, _ctx: &WorkflowContextView, known: usize) -> News {
         let reports: Vec<FleetReport> = self.reports.iter().skip(known).take(MOST_REPORTS).cloned().collect();
         let has_all = known + reports.len() >= self.reports.len();
-        News { assignments: self.assignments, reports, has_ended: self.has_ended && has_all }
+        let is_cancelled = self.machine.stage() == Stage::Canceled;
+        News { assignments: self.assignments, reports, has_ended: self.has_ended && has_all, is_cancelled }
     }
 }
 
@@ -253,4 +259,32 @@ fn options(order: &JobOrder, stop: WorkflowCancellationToken) -> ActivityOptions
         .priority(priority.build())
         .do_not_eagerly_execute(true)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use temporalio_client::WorkflowHistory;
+    use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+
+    use super::*;
+
+    /// Replays a history that this version wrote. If this fails, jobs in progress cannot go on after an upgrade: increase
+    /// the version in [`SUMMARY`], and write the history anew with the example `write_history`.
+    #[tokio::test]
+    async fn histories_are_replayed() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/histories");
+        let options = WorkflowReplayerOptions::new().register_workflow::<TranscodeJob>().unwrap().build();
+        let replayer = WorkflowReplayer::new(options).unwrap();
+        let mut replayed = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let history = WorkflowHistory::from_json(&std::fs::read(&path).unwrap()).unwrap();
+            replayer
+                .replay_workflow(history)
+                .await
+                .unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+            replayed += 1;
+        }
+        assert!(replayed > 0);
+    }
 }

@@ -172,6 +172,11 @@ impl Hands {
                     (has_begun, pause) = (true, PAUSE);
                     known += news.reports.len();
                     let (has_reports, has_ended) = (!news.reports.is_empty(), news.has_ended);
+                    if news.is_cancelled {
+                        // Nobody listens any more if the job was cancelled here.
+                        let _ = self.reports.send(Report::CancelledElsewhere).await;
+                        return;
+                    }
                     for task in lateness.late(plan, &news.running) {
                         self.double(&task, &news).await;
                     }
