@@ -1,5 +1,7 @@
 //! `abanico worker`: tests this machine, says what it can do, and does tasks of a fleet until it is told to stop.
 
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +35,14 @@ pub async fn run(arguments: fleet::Worker) -> anyhow::Result<ExitCode> {
     let known: Vec<&str> = ENCODERS.into_iter().filter(|name| able.has_encoder(name)).collect();
     let processors = arguments.cores.map_or_else(cores, u32::from);
     let slots = arguments.slots.map_or(processors as usize, usize::from);
-    let folder = arguments.folder.clone().unwrap_or_else(|| std::env::temp_dir().join("abanico-worker"));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let folder = match arguments.folder.clone() {
+        Some(folder) => {
+            let made = std::fs::create_dir_all(&folder);
+            made.with_context(|| format!("cannot create `{}`", folder.display()))?;
+            folder
+        }
+        None => own_folder(std::env::temp_dir().join("abanico-worker"))?,
+    };
     let machine =
         Machine { ffmpeg_version: able.version.clone(), tools, sandboxing, cores: processors, results: None };
     let options = WorkerOptions {
@@ -80,6 +88,19 @@ pub async fn run(arguments: fleet::Worker) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Creates a folder that only this user can enter, and returns it. The system's folder for temporary files is everybody's,
+/// so somebody else may have made one with this name.
+fn own_folder(folder: PathBuf) -> anyhow::Result<PathBuf> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let found = folder.symlink_metadata()?;
+    if found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw() {
+        return Ok(folder);
+    }
+    let message = format!("`{}` is not this user's own folder", folder.display());
+    Err(Hinted::new(WRONG_USAGE, message, "choose another one with --folder").into())
+}
+
 /// Where the artifacts are.
 struct Place {
     options: RemoteOptions,
@@ -122,6 +143,19 @@ fn own_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folder_is_this_users_own() {
+        let place = tempfile::tempdir().unwrap();
+        let own = place.path().join("deep/work");
+        own_folder(own.clone()).unwrap();
+        own_folder(own.clone()).unwrap();
+        assert_eq!(own.metadata().unwrap().mode() & 0o777, 0o700);
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        let error = own_folder(link).unwrap_err().to_string();
+        assert!(error.contains("not this user's own folder"), "{error}");
+    }
 
     #[test]
     fn artifacts_are_at_an_endpoint_or_at_amazon() {
